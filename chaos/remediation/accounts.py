@@ -1,0 +1,138 @@
+"""Storage accounts over the resource provider's HTTP API: list, switch, restore, audit.
+
+The blobstore of a region serves the accounts of that region, so every call names its region.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Protocol
+
+from chaos.remediation.inventory import Account
+from services.chassis.client import HttpClient, Reply
+
+SUBSCRIPTION = "00000000-0000-4000-8000-00000af7e5c0"
+API_VERSION = "2023-05-01"
+ACCOUNTS_PATH = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Storage/storageAccounts"
+EXEMPT_TAG = "aftershock-exempt"
+CORRELATION_HEADER = "x-ms-correlation-request-id"
+
+
+class PeerUrls(Protocol):
+    """Where the instance of a service in a region answers; `services.chassis.env.Peers` is one."""
+
+    def url(self, service: str, region: str) -> str: ...
+
+
+class StorageAccounts:
+    """Calls to the resource providers of all regions. Failures of the network come back as values."""
+
+    def __init__(self, http: HttpClient, peers: PeerUrls, *, timeout_s: float = 5.0) -> None:
+        self._http = http
+        self._peers = peers
+        self.timeout_s = timeout_s
+
+    async def list(self, region: str) -> tuple[Account, ...] | None:
+        """The accounts of the region sorted by name; None when they cannot be listed."""
+        base = self._peers.url("blobstore", region)
+        url: str | None = f"{base}{ACCOUNTS_PATH}?api-version={API_VERSION}"
+        rows: list[Account] = []
+        while url:
+            reply = await self._http.call("GET", url, timeout_s=self.timeout_s)
+            if not reply.ok:
+                return None
+            page = reply.json()
+            rows += [_account(row) for row in page["value"] if row["location"] == region]
+            url = page.get("nextLink")
+        return tuple(sorted(rows, key=lambda account: account.name))
+
+    async def list_all(self, regions: Iterable[str]) -> tuple[tuple[Account, ...], tuple[str, ...]]:
+        """All accounts of the regions, and the regions that could not be listed."""
+        found: list[Account] = []
+        silent: list[str] = []
+        for region in regions:
+            accounts = await self.list(region)
+            found += accounts or ()
+            if accounts is None:
+                silent.append(region)
+        return tuple(found), tuple(silent)
+
+    async def set_public(self, account: Account, public: bool, *, actor: str) -> Reply:
+        """Turns the account's switch; `actor` goes out as correlation id and into the account's history."""
+        url = f"{self._peers.url('blobstore', account.region)}{account.resource_id}?api-version={API_VERSION}"
+        body = {"properties": {"allowBlobPublicAccess": public}}
+        return await self._http.call(
+            "PATCH", url, timeout_s=self.timeout_s, headers={CORRELATION_HEADER: actor}, json=body
+        )
+
+    async def restore(
+        self, regions: Sequence[str], patterns: Sequence[str], *, actor: str, spacing_s: float = 0.0
+    ) -> "Restored":
+        """Makes the private exempt accounts that match any pattern public again, region by region.
+
+        Accounts that are not exempt stay private: the policy was right about them. `spacing_s` lies between two
+        changes, not after the last.
+        """
+        restored: list[Account] = []
+        failed: list[str] = []
+        for region in regions:
+            accounts = await self.list(region)
+            if accounts is None:
+                failed.append(region)
+                continue
+            for account in wrongly_private(accounts, patterns):
+                if spacing_s and restored:
+                    await asyncio.sleep(spacing_s)
+                reply = await self.set_public(account, True, actor=actor)
+                if reply.ok:
+                    restored.append(account)
+                else:
+                    failed.append(account.name)
+        return Restored(tuple(restored), tuple(failed))
+
+    async def audit(self, regions: Iterable[str]) -> "Audit":
+        """Counts the accounts of the regions by what they are and what they should be."""
+        accounts, silent = await self.list_all(regions)
+        return Audit(
+            accounts=len(accounts),
+            public_exempt=sum(account.exempt and account.public for account in accounts),
+            private_exempt=sum(account.exempt and not account.public for account in accounts),
+            unreachable=silent,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore did; `failed` names accounts that could not be switched and regions that could not be listed."""
+
+    accounts: tuple[Account, ...]
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The state of the accounts at one moment. All is in place when `private_exempt` is 0 and nothing unreachable."""
+
+    accounts: int
+    public_exempt: int
+    private_exempt: int
+    unreachable: tuple[str, ...]
+
+
+def wrongly_private(accounts: Iterable[Account], patterns: Sequence[str]) -> list[Account]:
+    """Exempt accounts that are private and match one of the patterns, in pattern order, then by name."""
+    private = [account for account in accounts if account.exempt and not account.public]
+    chosen = [account for glob in patterns for account in private if fnmatchcase(account.name, glob)]
+    return list(dict.fromkeys(chosen))
+
+
+def _account(row: Mapping[str, Any]) -> Account:
+    properties = row.get("properties", {})
+    return Account(
+        name=row["name"],
+        region=row["location"],
+        public=properties.get("allowBlobPublicAccess") is not False,  # unset permits, as in Azure
+        exempt=row.get("tags", {}).get(EXEMPT_TAG) == "true",
+        resource_id=row["id"],
+    )

@@ -1,0 +1,57 @@
+"""Settings of the policy job. The defaults are the repaired job; a scenario switches the defects on."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from services.chassis.settings import Settings
+
+POLICY = "storage-account-disable-public-blob-access"
+SECTION = "remediation"
+
+GateVariant = Literal["repaired", "no_data_is_healthy", "own_success", "stale_data"]
+
+
+class InventorySettings(Settings):
+    """What the job believes about the accounts before it touches any."""
+
+    defect: Literal["none", "missing_exemptions"] = Field(
+        default="none", description="missing_exemptions: the telemetry of `lost_feeds` no longer arrives"
+    )
+    lost_feeds: tuple[str, ...] = Field(
+        default=("vmextmi*", "vmextlinux*", "vmextarc*"), description="accounts (globs) whose exemption feed is lost"
+    )
+    silent_s: float = Field(default=120.0, ge=0, description="how long the lost feeds were silent when the job starts")
+    retention_s: float = Field(default=60.0, gt=0, description="the replica forgets a record not renewed for this long")
+    validate_targets: bool = Field(
+        default=True, description="compare targets with the accounts' own tags, and refuse the run on a contradiction"
+    )
+
+
+class GateSettings(Settings):
+    """When the job may go on to the next region."""
+
+    variant: GateVariant = "repaired"
+    settle_s: float = Field(default=14.0, ge=0, description="shortest time between two regions, whatever the gate says")
+    bake_s: float = Field(default=60.0, ge=0, description="how long a region is watched before it counts as healthy")
+    poll_s: float = Field(default=1.0, gt=0, description="how often the gate is asked while it holds")
+    samples_min: int = Field(default=5, ge=1, description="fewer samples than this are no data")
+    unhealthy_ratio: float = Field(default=0.2, gt=0, le=1, description="failure ratio of provisioning that stops")
+    lag_s: float = Field(default=30.0, ge=0, description="stale_data: age of the newest sample that is read")
+    stale_window_s: float = Field(default=12.0, gt=0, description="stale_data: length of the window that is read")
+    failure_threshold_ratio: float = Field(
+        default=1.0, ge=0, le=1, description="own_success: failed deployments tolerated; Azure's default of 1 never stops"
+    )
+
+
+class RemediationSettings(Settings):
+    """The job itself; names and limits follow Microsoft.PolicyInsights/remediations."""
+
+    policy: Literal["storage-account-disable-public-blob-access"] = POLICY
+    period_s: float = Field(default=60.0, gt=0, description="the job starts again on this beat")
+    parallel: int = Field(default=10, ge=1, le=30, description="parallelDeployments")
+    resource_count: int = Field(default=500, ge=1, le=50_000, description="most accounts one run may change")
+    timeout_s: float = Field(default=5.0, gt=0, description="per call to the storage resource provider")
+    order: tuple[str, ...] = Field(default=(), description="regions after the canary; the others follow as listed")
+    inventory: InventorySettings = InventorySettings()
+    gate: GateSettings = GateSettings()

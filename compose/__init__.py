@@ -1,0 +1,1 @@
+"""How the parts are put together: which instances exist, and three ways to run them."""

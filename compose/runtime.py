@@ -1,0 +1,78 @@
+"""The Runtime protocol: what an experiment may do to the testbed, whichever way it runs.
+
+Three implementations: `virtual` (one process, virtual time), `local` (processes on this machine), `docker` (a compose
+project). An experiment knows only this page.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from compose.topology import InstanceSpec, Topology
+from services.chassis.client import HttpClient
+from services.chassis.clock import Clock
+from services.chassis.env import Peers
+from services.chassis.events import Sink
+from services.chassis.metrics import Metrics
+from services.chassis.settings import Tree
+from services.chassis.store import Store
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the metrics of an instance are read: its registry in process, or a URL."""
+
+    spec: InstanceSpec
+    metrics: Metrics | None = None
+    url: str = ""
+
+
+class RuntimeUnavailable(RuntimeError):
+    """The runtime cannot start here; the text says what is missing and how to get it."""
+
+
+class UnknownInstance(LookupError):
+    """No instance of that name; the text lists the known ones."""
+
+
+class Runtime(Protocol):
+    """A running testbed. Methods raise `UnknownInstance` for a name that does not exist."""
+
+    name: str
+    clock: Clock
+    http: HttpClient
+    store: Store
+    peers: Peers
+
+    async def start(self, topology: Topology, tree: Tree, seed: int, sink: Sink) -> None:
+        """Starts every instance and returns when all are ready. `sink` receives their event lines."""
+
+    async def stop(self) -> None:
+        """Stops everything it started; safe to call twice."""
+
+    def instances(self) -> Sequence[InstanceSpec]:
+        """What runs now, in start order."""
+
+    def targets(self) -> Sequence[Target]:
+        """Where the metrics of the running instances are."""
+
+    async def add_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
+        """Starts `count` more identity nodes in `region`; returns when they are in rotation."""
+
+    async def remove_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
+        """Stops the `count` newest identity nodes of `region`."""
+
+    async def kill(self, name: str) -> None:
+        """Ends an instance at once, as SIGKILL does."""
+
+    async def revive(self, name: str) -> None:
+        """Starts an instance again that was killed."""
+
+    async def pause(self, name: str) -> None:
+        """Freezes an instance, as SIGSTOP does."""
+
+    async def resume(self, name: str) -> None:
+        """Ends a pause."""
+
+    async def partition(self, source: str, destination: str, *, active: bool) -> None:
+        """Cuts or restores the network between two instances (glob patterns of names)."""

@@ -1,0 +1,98 @@
+"""Which instances exist, in which region, and how each is built."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from importlib import import_module
+
+from aiohttp import web
+
+from services.chassis.env import Env
+from services.chassis.settings import Tree, merge
+
+CreateApp = Callable[[Env], web.Application]
+
+PORT = 8080
+REGIONAL = ("blobstore", "router", "provisioner")
+SCALABLE = "identity"
+LOADGEN = "loadgen"
+MODULES = {
+    "blobstore": "services.blobstore",
+    "provisioner": "services.provisioner",
+    "identity": "services.identity",
+    "router": "services.router",
+    LOADGEN: "loadgen",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A region of the testbed. `role` is what the scenario uses it for, e.g. `canary` or `control`."""
+
+    name: str
+    display: str
+    pair: str | None = None
+    role: str = ""
+    identity_nodes: int = 2
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class InstanceSpec:
+    """One instance to start. Names are unique and are also host names."""
+
+    service: str
+    region: str
+    name: str
+
+    @property
+    def module(self) -> str:
+        return MODULES[self.service]
+
+
+@dataclass(frozen=True)
+class Topology:
+    """The regions and the instances that they need at the start."""
+
+    regions: tuple[Region, ...]
+    loadgen: bool = True
+    names: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(region.name for region in self.regions))
+
+    def instances(self) -> list[InstanceSpec]:
+        """In start order: those that others call come first."""
+        specs = [regional(service, region.name) for service in REGIONAL[:1] for region in self.regions]
+        for region in self.regions:
+            specs += [node(region.name, number) for number in range(1, region.identity_nodes + 1)]
+        specs += [regional(service, region.name) for service in REGIONAL[1:] for region in self.regions]
+        if self.loadgen:
+            specs.append(InstanceSpec(LOADGEN, "", LOADGEN))
+        return specs
+
+    def settings(self, tree: Tree) -> Tree:
+        """`tree` with what the regions themselves imply, e.g. each router's pair."""
+        pairs: Tree = {region.name: {"router": {"pair": region.pair}} for region in self.regions if region.pair}
+        return merge({"regions": pairs}, tree)
+
+
+def regional(service: str, region: str) -> InstanceSpec:
+    return InstanceSpec(service, region, f"{service}-{region}")
+
+
+def node(region: str, number: int) -> InstanceSpec:
+    return InstanceSpec(SCALABLE, region, f"{SCALABLE}-{region}-{number}")
+
+
+def next_nodes(existing: Iterable[InstanceSpec], region: str, count: int) -> list[InstanceSpec]:
+    """`count` new identity nodes of `region`, numbered after the highest that exists."""
+    numbers = [
+        int(spec.name.rsplit("-", 1)[1]) for spec in existing if spec.service == SCALABLE and spec.region == region
+    ]
+    first = max(numbers, default=0) + 1
+    return [node(region, number) for number in range(first, first + count)]
+
+
+def app_factory(service: str) -> CreateApp:
+    """`create_app` of a service, imported when asked for."""
+    create: CreateApp = import_module(f"{MODULES[service]}.app").create_app
+    return create

@@ -1,0 +1,156 @@
+"""The boundary between the simulation and the machine: what `boundary_table` says, done.
+
+The patches are in force only while the virtual loop runs (`VirtualLoop(around=...)`), so pytest and the command
+line never see them. Libraries are patched by named module attribute. The few global names (`time.time`,
+`random.random`, `uuid.uuid4` …) look at their caller: our own packages are refused, because they have a clock
+and named streams to use; everybody else gets the real function.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import random
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from compose.virtual.boundary_table import FENCED, SIMULATED, Row
+from compose.virtual.loop import VirtualLoop
+
+OUR_PACKAGES = frozenset({"services", "loadgen", "compose", "chaos"})
+
+MONOTONIC_START_S = 1000.0
+"""Monotonic clocks start here and not at 0, because `if not started:` is a common mistake."""
+
+
+class _Module:
+    """Stands for a module: a few names of its own, the rest from the real one."""
+
+    def __init__(self, real: object, **own: Any) -> None:
+        self._real = real
+        self.__dict__.update(own)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class Boundary:
+    """The stand-ins of one world, made once, so that streams go on when the loop stops and starts again."""
+
+    def __init__(self, loop: VirtualLoop, seed: int = 0, epoch_s: float = 0.0) -> None:
+        self.loop = loop
+        self.seed = seed
+        self.epoch_s = epoch_s
+        self._time = self._time_module()
+        self._replacements: list[tuple[Any, str, Any]] = []
+
+    def __repr__(self) -> str:
+        return f"<Boundary seed {self.seed}, epoch {self.epoch_s:.0f}, {len(SIMULATED) + len(FENCED)} rows>"
+
+    @contextmanager
+    def installed(self) -> Iterator[Boundary]:
+        """Put all patches in force, and take exactly them back."""
+        if not self._replacements:
+            self._replacements = [self._replacement(row) for row in (*SIMULATED, *FENCED)]
+        undo = [(owner, name, getattr(owner, name)) for owner, name, _ in self._replacements]
+        state = random.getstate()
+        for owner, name, replacement in self._replacements:
+            setattr(owner, name, replacement)
+        _forget_cached_date()
+        try:
+            yield self
+        finally:
+            for owner, name, original in reversed(undo):
+                setattr(owner, name, original)
+            random.setstate(state)
+            _forget_cached_date()
+
+    # --- simulated rows --------------------------------------------------------------------------------
+
+    def wall_s(self) -> float:
+        """What `time.time()` returns in the simulation."""
+        return self.epoch_s + self.loop._now_s
+
+    def monotonic_s(self) -> float:
+        """What `time.monotonic()` returns in the simulation."""
+        return MONOTONIC_START_S + self.loop._now_s
+
+    def _time_module(self) -> _Module:
+        wall, monotonic, fence = self.wall_s, self.monotonic_s, self.loop.fence
+        return _Module(
+            time,
+            time=wall,
+            time_ns=lambda: round(wall() * 1e9),
+            monotonic=monotonic,
+            monotonic_ns=lambda: round(monotonic() * 1e9),
+            perf_counter=monotonic,
+            gmtime=lambda at=None: time.gmtime(wall() if at is None else at),
+            localtime=lambda at=None: time.gmtime(wall() if at is None else at),
+            sleep=lambda _seconds: fence("time.sleep", "asyncio.sleep"),
+        )
+
+    def _stand_in(self, row: Row) -> Any:
+        stream = random.Random(f"{self.seed}:{row.path}")
+        if row.stand_in == "time":
+            return self._time
+        if row.stand_in == "monotonic":
+            return self.monotonic_s
+        if row.stand_in == "random":
+            return stream
+        if row.stand_in == "uuid":
+            identify = _identifiers(stream)
+            return _Module(uuid, uuid4=identify, uuid1=identify)
+        if row.stand_in == "os":
+            return _Module(os, urandom=stream.randbytes)
+        if row.stand_in == "exact":
+            return float
+        raise LookupError(f"{row.path}: no stand-in called {row.stand_in!r}")
+
+    # --- fenced rows -----------------------------------------------------------------------------------
+
+    def _fence(self, row: Row, real: Callable[..., Any]) -> Callable[..., Any]:
+        loop, path, instead = self.loop, row.path, row.stand_in
+        if not row.why.startswith("refused only"):
+
+            def refuse(*_args: Any, **_options: Any) -> Any:
+                loop.fence(path, instead)
+
+            return refuse
+
+        def guard(*args: Any, **options: Any) -> Any:
+            caller = sys._getframe(1).f_globals.get("__name__", "")
+            if caller.partition(".")[0] in OUR_PACKAGES:
+                loop.fence(f"{path} (called by {caller})", instead)
+            return real(*args, **options)
+
+        return guard
+
+    def _replacement(self, row: Row) -> tuple[Any, str, Any]:
+        owner: Any = importlib.import_module(row.module)
+        *path, name = row.name.split(".")
+        for step in path:
+            owner = getattr(owner, step)
+        real = getattr(owner, name)  # an AttributeError here means that the library has changed: mend the table
+        return owner, name, self._fence(row, real) if row.verdict == "fenced" else self._stand_in(row)
+
+
+def _identifiers(stream: random.Random) -> Callable[..., uuid.UUID]:
+    return lambda *_: uuid.UUID(int=stream.getrandbits(128), version=4)
+
+
+def _forget_cached_date() -> None:
+    """aiohttp formats the Date header once a second and would keep a second of the other world."""
+    helpers = cast(Any, importlib.import_module("aiohttp.helpers"))
+    helpers._cached_current_datetime = None
+    helpers._cached_formatted_datetime = ""
+
+
+@contextmanager
+def install(loop: VirtualLoop, seed: int = 0, epoch_s: float = 0.0) -> Iterator[Boundary]:
+    """One-off form of `Boundary(...).installed()`."""
+    with Boundary(loop, seed, epoch_s).installed() as boundary:
+        yield boundary

@@ -1,0 +1,155 @@
+"""The boundary as a table: every place where a run could touch the real world, and what happens there.
+
+`simulated` rows are replaced by something that follows the virtual clock or a seeded stream; `fenced` rows
+refuse, naming the call; `not modelled` rows are left alone, with the reason why that is harmless or who has to
+take care. `boundary.install` patches exactly the first two kinds, and a test compares it with this table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["simulated", "fenced", "not modelled"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One place that reads the real world."""
+
+    module: str
+    """Where the name is looked up when the code runs."""
+    name: str
+    """The attribute; for classes `Class.method`."""
+    verdict: Verdict
+    stand_in: str = ""
+    """Key of the replacement in `boundary.StandIns`; fenced rows: what to use instead."""
+    why: str = ""
+    """What the library does with it, or why it is left alone."""
+
+    @property
+    def path(self) -> str:
+        """The dotted name."""
+        return f"{self.module}.{self.name}"
+
+
+def _simulated(stand_in: str, why: str, *paths: str) -> tuple[Row, ...]:
+    return tuple(Row(*path.rsplit(":", 1), "simulated", stand_in, why) for path in paths)  # type: ignore[arg-type]
+
+
+def _fenced(instead: str, module: str, *names: str, why: str = "") -> tuple[Row, ...]:
+    return tuple(Row(module, name, "fenced", instead, why) for name in names)
+
+
+def _left(why: str, *paths: str) -> tuple[Row, ...]:
+    return tuple(Row(*path.rsplit(":", 1), "not modelled", "", why) for path in paths)  # type: ignore[arg-type]
+
+
+SIMULATED = (
+    *_simulated("monotonic", "age of pooled connections, DNS entries", "aiohttp.connector:monotonic"),
+    *_simulated("random", "order in which waiting requests get a connection", "aiohttp.connector:random"),
+    *_simulated("time", "the Date header of every response", "aiohttp.helpers:time"),
+    *_simulated("exact", "rounds timeouts of 5 s and more up to whole seconds", "aiohttp.helpers:ceil"),
+    *_simulated("time", "expiry of cookies", "aiohttp.cookiejar:time"),
+    *_simulated("uuid", "boundary of multipart bodies", "aiohttp.multipart:uuid"),
+    *_simulated("os", "the Sec-WebSocket-Key header", "aiohttp.client:os"),
+    *_simulated("time", "retry age (stop_after_delay)", "tenacity:time"),
+    *_simulated("random", "jitter of wait strategies", "tenacity.wait:random"),
+    *_simulated("time", "`_created` samples, set_to_current_time, exemplars", "prometheus_client.metrics:time"),
+    *_simulated("monotonic", "durations measured by .time()", "prometheus_client.context_managers:default_timer"),
+    *_simulated("time", "default `now` of iat, nbf and exp", "joserfc._rfc7519.claims:time"),
+    *_simulated(
+        "time",
+        "expiry, stream ids, idle times, TIME",
+        "fakeredis._helpers:time",
+        "fakeredis._socket._base:time",
+        "fakeredis._core._server:time",
+        "fakeredis.model._stream:time",
+        "fakeredis.model._client_info:time",
+        "fakeredis.commands_mixins.server_mixin:time",
+        "fakeredis.commands_mixins.connection_mixin:time",
+    ),
+    *_simulated(
+        "random",
+        "SPOP, SRANDMEMBER, HRANDFIELD, ZRANDMEMBER, RANDOMKEY",
+        "fakeredis._core._database:random",
+        "fakeredis.model._expiring_members_set:random",
+        "fakeredis.commands_mixins.hash_mixin:random",
+        "fakeredis.commands_mixins.sortedset_mixin:random",
+    ),
+    *_simulated("time", "command durations, lock deadlines", "redis.asyncio.client:time"),
+    *_simulated("random", "jitter between reconnects", "redis.backoff:random"),
+    *_simulated("uuid", "the token of a lock", "redis.asyncio.lock:uuid"),
+)
+
+_CLOCK = "services.chassis.clock"
+_STREAMS = "services.chassis.streams"
+_OURS = "refused only when one of our packages calls it; libraries and pytest get the real one"
+
+FENCED = (
+    *_fenced(
+        _CLOCK,
+        "time",
+        "time",
+        "time_ns",
+        "monotonic",
+        "monotonic_ns",
+        "perf_counter",
+        "perf_counter_ns",
+        why=_OURS,
+    ),
+    *_fenced("asyncio.sleep", "time", "sleep", why="would stop the whole simulation for real"),
+    *_fenced(
+        _STREAMS,
+        "random",
+        "random",
+        "uniform",
+        "randint",
+        "randrange",
+        "getrandbits",
+        "choice",
+        "choices",
+        "shuffle",
+        "sample",
+        "gauss",
+        "normalvariate",
+        "lognormvariate",
+        "expovariate",
+        "betavariate",
+        "gammavariate",
+        "paretovariate",
+        "weibullvariate",
+        "triangular",
+        "randbytes",
+        "seed",
+        why=_OURS,
+    ),
+    *_fenced(_STREAMS, "uuid", "uuid1", "uuid4", why=_OURS),
+    *_fenced(_STREAMS, "os", "urandom", why=_OURS),
+    *_fenced(_STREAMS, "secrets", "token_bytes", "token_hex", "token_urlsafe", "randbelow", "choice", why=_OURS),
+    *_fenced("the in-memory network", "socket", "socket.__init__", why="real sockets"),
+    *_fenced("asyncio tasks", "threading", "Thread.start", why="threads finish when they like"),
+    *_fenced("VirtualWorld.process", "subprocess", "Popen.__init__", why="real processes"),
+    *_fenced("VirtualWorld.process", "os", "fork", "system", why="real processes"),
+    *_fenced("Process.kill, Process.freeze", "signal", "signal", why="real signals"),
+)
+
+NOT_MODELLED = (
+    *_left("C methods cannot be patched; a ban test keeps them out of our source", "datetime:datetime.now"),
+    *_left("names bound with `from time import …` escape the fence; a ban test covers them", "time:*"),
+    *_left("timestamps of log records are real; no log record reaches the event log", "logging:time"),
+    *_left("access log is off", "aiohttp.web_log:datetime"),
+    *_left("masks of client WebSocket frames; gone after unmasking", "aiohttp._websocket.writer:random"),
+    *_left("digest authentication is not used", "aiohttp.client_middleware_digest_auth:os"),
+    *_left("OpenSSL's own generator: load fixed keys, sign with EdDSA or RS256", "cryptography:*"),
+    *_left("JWE and key generation are not used", "joserfc._rfc7518.oct_key:secrets", "joserfc._keys:random"),
+    *_left("only the synchronous client", "redis.client:time", "redis.connection:time", "redis.lock:uuid"),
+    *_left("telemetry; our pool does not call it", "redis.asyncio.connection:time"),
+    *_left("RediSearch, time series, vector sets and Top-K are not used", "fakeredis.stack:*"),
+    *_left("files: deterministic as long as nobody else writes them", "builtins:open"),
+    *_left("CPU time: costs no virtual time, model it as a service time", "time:process_time"),
+    *_left("order of sets of strings: sort, or fix PYTHONHASHSEED", "builtins:set"),
+    *_left("moment of garbage collection: do not rely on __del__", "gc:collect"),
+)
+
+TABLE: tuple[Row, ...] = (*SIMULATED, *FENCED, *NOT_MODELLED)

@@ -1,0 +1,46 @@
+"""`MemoryConnector`: aiohttp's stock connection pool over the in-memory network.
+
+Only `_create_connection` is ours; pooling, request writing and response parsing are aiohttp's. The stock
+`TCPConnector` would work through `loop.getaddrinfo` as well, but it opens real sockets to race addresses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, cast
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+from compose.virtual.network import Network
+
+
+class MemoryConnector(aiohttp.BaseConnector):
+    """Connections from one host; no limits, and idle connections never expire."""
+
+    def __init__(self, network: Network, source: str) -> None:
+        super().__init__(limit=0, keepalive_timeout=None, loop=network.loop)
+        self._network = network
+        self._source = source
+
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
+        key = req.connection_key
+        host, port = key.host, cast(int, key.port)
+        network, source = self._network, self._source
+        try:
+            if network.knows(host) and network.hangs(source, host):
+                # asyncio.timeout, not aiohttp's: that one rounds up to whole seconds of the loop.
+                async with asyncio.timeout(timeout.sock_connect):
+                    _, protocol = await network.connect(source, host, port, self._factory)
+            else:
+                _, protocol = network.open(source, host, port, self._factory)
+        except socket.gaierror as error:
+            raise aiohttp.ClientConnectorDNSError(key, error) from error
+        except asyncio.TimeoutError:
+            raise
+        except OSError as error:
+            raise aiohttp.ClientConnectorError(key, error) from error
+        return cast(ResponseHandler, protocol)

@@ -1,0 +1,333 @@
+"""`VirtualLoop`: an asyncio event loop whose clock jumps to the next timer instead of waiting for it.
+
+Time starts at 0.0 and stands still while anything is ready to run, so a run takes exactly as long as its
+callbacks need the CPU. Order is FIFO everywhere: callbacks run in the order they were scheduled, and timers
+due at the same instant run in the order they were made. Together with `SequencedTask` (whose hash is a
+number, not an address) this makes a run repeatable to the byte.
+
+What would surprise you: a handle is a plain `list` subclass, because a run makes about fifteen of them per
+HTTP hop; and callbacks belong to an owner (a simulated process, found through a context variable), so that a
+process can be frozen or killed the way the kernel does it: its code simply gets no more CPU.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+import itertools
+import socket
+import threading
+from asyncio import base_events
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from compose.virtual.errors import LeftTheSimulation, Livelock, SleepForever
+from compose.virtual.fences import FencedLoop
+
+if TYPE_CHECKING:
+    from compose.virtual.network import Network
+
+T = TypeVar("T")
+
+TURNS_AT_ONE_INSTANT_MAX = 200_000
+"""A poll without a delay reaches this in about a second; no honest burst came near it."""
+
+FOREVER_S = 1e9
+"""Timers this far away (32 years) are never due. aiohttp's idle connections use them as "no timeout"."""
+
+OWNER: contextvars.ContextVar[Any] = contextvars.ContextVar("aftershock_owner", default=None)
+"""The simulated process whose code is running; inherited by everything it schedules."""
+
+_sequence = itertools.count(1)
+_heappush, _heappop = heapq.heappush, heapq.heappop
+
+
+class Handle(list[Any]):
+    """`[callback, arguments, context]` with asyncio's handle methods."""
+
+    __slots__ = ("_when_s",)
+    _when_s: float
+
+    def cancel(self) -> None:
+        """Forget the callback; the loop skips the empty entry when it meets it."""
+        self[0] = None
+        self[1] = ()
+
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self[0] is None
+
+    def when(self) -> float:
+        """The due time of a timer, in virtual seconds."""
+        return self._when_s
+
+
+class _Sequenced:
+    """Gives a hash that is a sequence number, taken at the first use (most futures are never hashed).
+
+    asyncio keeps tasks and futures in sets and iterates them (`asyncio.wait`, `TaskGroup`, `all_tasks`): with
+    hashes made from addresses that order would change from run to run.
+    """
+
+    _number = 0
+
+    def __hash__(self) -> int:
+        return self._number or self._take_number()
+
+    def _take_number(self) -> int:
+        self._number = next(_sequence)
+        return self._number
+
+
+class SequencedFuture(_Sequenced, asyncio.Future[Any]):
+    """A future whose place in a set does not depend on its address."""
+
+    __hash__ = _Sequenced.__hash__
+
+
+class SequencedTask(_Sequenced, asyncio.Task[Any]):
+    """A task whose place in a set does not depend on its address, and that knows its owner."""
+
+    __hash__ = _Sequenced.__hash__
+    owner: Any = None
+
+
+class VirtualLoop(FencedLoop, base_events.BaseEventLoop):
+    """The event loop of the virtual runtime; see the module's docstring.
+
+    `around` is entered whenever the loop starts running and left when it stops: the boundary's patches live
+    there, so that code outside the simulation (pytest, the command line) never sees them.
+    """
+
+    network: Network | None = None
+    _clock_resolution: float
+
+    def __init__(self, around: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:
+        super().__init__()
+        self.left: list[LeftTheSimulation] = []
+        self._around = around
+        self._now_s = 0.0
+        self._ready: deque[Handle] = deque()
+        self._heap: list[tuple[float, int, Handle]] = []
+        self._heap_compact_at = 1024
+        self._timer_numbers = itertools.count()
+        self._task_numbers = itertools.count(1)
+        self._halted: dict[Any, list[Handle] | None] = {}
+        self._clock_resolution = 0.0
+
+    def __repr__(self) -> str:
+        state = "closed" if self.is_closed() else "running" if self.is_running() else "idle"
+        return f"<VirtualLoop {state} at {self._now_s:.6f} s, {len(self._heap)} timers>"
+
+    # --- time and scheduling -------------------------------------------------------------------------
+
+    def time(self) -> float:
+        """Virtual seconds since the loop was made."""
+        return self._now_s
+
+    def call_soon(  # type: ignore[override]  # our Handle is asyncio's in all but ancestry
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Handle:
+        """Run `callback` at this instant, after everything that is already scheduled for it."""
+        handle = Handle((callback, args, context or copy_context()))
+        self._ready.append(handle)
+        return handle
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Handle:
+        """Run `callback` when the clock reads `when`; a time already reached means `call_soon`."""
+        handle = Handle((callback, args, context or copy_context()))
+        handle._when_s = when
+        if when <= self._now_s:
+            self._ready.append(handle)
+        elif when < FOREVER_S:
+            heap = self._heap
+            _heappush(heap, (when, next(self._timer_numbers), handle))
+            if len(heap) > self._heap_compact_at:
+                self._drop_cancelled_timers()
+        elif when != when:
+            raise ValueError("a timer at NaN would never be due")
+        return handle
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Handle:
+        """Run `callback` after `delay` virtual seconds."""
+        return self.call_at(self._now_s + delay, callback, *args, context=context)
+
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Handle:
+        """Only for the loop's own thread (signal handlers use it); another thread is outside the simulation."""
+        if self._thread_id not in (None, threading.get_ident()):  # type: ignore[attr-defined]
+            self.fence("loop.call_soon_threadsafe from another thread")
+        return self.call_soon(callback, *args, context=context)
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """A future of this loop."""
+        return SequencedFuture(loop=self)
+
+    def create_task(
+        self,
+        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
+        *,
+        name: object = None,
+        context: Context | None = None,
+    ) -> asyncio.Task[T]:
+        """A task of this loop. Names count per loop, so that two runs in one process agree on them."""
+        task = SequencedTask(
+            cast(Coroutine[Any, Any, T], coro),
+            loop=self,
+            name=f"Task-{next(self._task_numbers)}" if name is None else str(name),
+            context=context,
+        )
+        task.owner = OWNER.get() if context is None else context.get(OWNER)
+        return task
+
+    # --- running -------------------------------------------------------------------------------------
+
+    def run_forever(self) -> None:
+        """Run until `stop`, inside the boundary."""
+        with self._around():
+            super().run_forever()
+
+    def _run_once(self) -> None:
+        """Run until `stop`: one call covers all turns, because the outer loop of asyncio costs too much."""
+        ready, halted = self._ready, self._halted
+        popleft = ready.popleft
+        turns = 0
+        while True:
+            count = len(ready)
+            turns += 1
+            if turns > TURNS_AT_ONE_INSTANT_MAX:
+                raise Livelock(f"{turns} turns at t={self._now_s}; next: {list(ready)[:5]}")
+            while count:
+                count -= 1
+                handle = popleft()
+                callback, args, context = handle
+                if callback is None or (halted and self._is_halted(handle)):
+                    continue
+                try:
+                    context.run(callback, *args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
+                    self._report(error, handle)
+            if self._stopping:
+                return
+            if not ready:
+                self._advance()
+                turns = 0
+
+    def _report(self, error: BaseException, handle: Handle) -> None:
+        message = f"Exception in callback {handle[0]!r}"
+        self.call_exception_handler({"message": message, "exception": error})
+
+    def _advance(self) -> None:
+        """Move the clock to the next timer and make everything due at that instant ready."""
+        heap = self._heap
+        while heap and heap[0][2][0] is None:
+            _heappop(heap)
+        if not heap:
+            raise SleepForever(self.deadlock_report())
+        now = self._now_s = heap[0][0]
+        append = self._ready.append
+        while heap and heap[0][0] == now:
+            append(_heappop(heap)[2])
+
+    def _drop_cancelled_timers(self) -> None:
+        """Every request makes a timeout and cancels it: without this the heap would grow for hours."""
+        self._heap[:] = [entry for entry in self._heap if entry[2][0] is not None]
+        heapq.heapify(self._heap)
+        self._heap_compact_at = max(1024, 2 * len(self._heap))
+
+    # --- owners: freezing and killing simulated processes ----------------------------------------------
+
+    def halt(self, owner: object, *, forever: bool) -> None:
+        """Give `owner` no more CPU: its callbacks are kept for `resume`, or dropped when `forever`."""
+        self._halted[owner] = None if forever else self._halted.get(owner) or []
+
+    def resume(self, owner: object) -> None:
+        """Let `owner` run again; what fell due meanwhile runs now, in order."""
+        self._ready.extend(self._halted.pop(owner, None) or ())
+
+    def _is_halted(self, handle: Handle) -> bool:
+        owner = handle[2].get(OWNER)
+        if owner not in self._halted:
+            return False
+        held = self._halted[owner]
+        if held is not None:
+            held.append(handle)
+        return True
+
+    def tasks_of(self, owner: object) -> list[SequencedTask]:
+        """The unfinished tasks of a simulated process, oldest first."""
+        tasks = cast("set[SequencedTask]", asyncio.all_tasks(self))
+        return sorted((task for task in tasks if task.owner is owner), key=hash)
+
+    # --- reports ---------------------------------------------------------------------------------------
+
+    def fence(self, call: str, instead: str = "") -> None:
+        """Refuse a call that leaves the simulation, and remember it in case the caller swallows the error."""
+        error = LeftTheSimulation(call, instead)
+        self.left.append(error)
+        raise error
+
+    def deadlock_report(self, limit: int = 20) -> str:
+        """Who waits for what, when nothing is scheduled any more."""
+        tasks = sorted(asyncio.all_tasks(self), key=hash)
+        lines = [f"t={self._now_s}: nothing is scheduled and {len(tasks)} tasks wait:"]
+        for task in tasks[:limit]:
+            owner = getattr(task, "owner", None)
+            stack = task.get_stack(limit=1)
+            where = f" at {stack[0].f_code.co_filename}:{stack[0].f_lineno}" if stack else ""
+            coro = task.get_coro()
+            what = getattr(coro, "__qualname__", coro)
+            lines.append(f"  {task.get_name()}{f' of {owner}' if owner else ''}: {what}{where}")
+        if len(tasks) > limit:
+            lines.append(f"  … and {len(tasks) - limit} more")
+        if frozen := [str(owner) for owner, held in self._halted.items() if held is not None]:
+            lines.append(f"  frozen: {', '.join(frozen)}")
+        return "\n".join(lines)
+
+    # --- the in-memory network -------------------------------------------------------------------------
+
+    async def getaddrinfo(  # type: ignore[override]
+        self, host: str | bytes | None, port: int | str | None, **_hints: int
+    ) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        """Answer from the network's table of listening hosts; a name is its own address."""
+        name = host.decode() if isinstance(host, bytes) else host or ""
+        if self.network is None or not self.network.knows(name):
+            raise socket.gaierror(socket.EAI_NONAME, f"Name or service not known: {name}")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (name, int(port or 0)))]
+
+    async def create_server(  # type: ignore[override]
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        host: str | None = None,
+        port: int | None = None,
+        **_options: Any,
+    ) -> asyncio.AbstractServer:
+        """Listen on the in-memory network; `web.TCPSite` works unchanged."""
+        if self.network is None or _options.get("sock") is not None:
+            self.fence("loop.create_server without a virtual network", "VirtualWorld.serve")
+        network = cast("Network", self.network)
+        return network.listen(host or "0.0.0.0", port or 0, protocol_factory)
+
+    async def create_connection(  # type: ignore[override]
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        host: str | None = None,
+        port: int | None = None,
+        **_options: Any,
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+        """Connect over the in-memory network, from the host of the running simulated process."""
+        if self.network is None or _options.get("sock") is not None:
+            self.fence("loop.create_connection without a virtual network", "VirtualWorld.session")
+        network = cast("Network", self.network)
+        return await network.connect(network.here(), host or "", port or 0, protocol_factory)

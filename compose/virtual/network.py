@@ -1,0 +1,238 @@
+"""`Network`: hosts, listeners and connections, all in memory.
+
+A host is a name, and a name is its own address. Connecting takes no virtual time and no turn of the loop on
+a link without faults (real hand-shakes cost a round trip; here that would make a fresh connection differ
+from a pooled one, and the direct transport has neither).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import Context, copy_context
+from typing import Any
+
+from compose.virtual.links import Link, LinkFault, Links
+from compose.virtual.loop import OWNER, VirtualLoop
+from compose.virtual.process import Process
+from compose.virtual.transport import MemoryTransport
+
+ANY_HOST = ("", "0.0.0.0", "::", "*")
+CLIENT_PORT = 49152
+"""All clients show this port: a counter would differ between transports and reach the logs."""
+
+ProtocolFactory = Callable[[], asyncio.BaseProtocol]
+
+
+class Listener(asyncio.AbstractServer):
+    """A listening address; looks like `asyncio.Server` to aiohttp."""
+
+    def __init__(
+        self, network: Network, host: str, port: int, factory: ProtocolFactory, owner: Process | None
+    ) -> None:
+        self.host, self.port = host, port
+        self.factory = factory
+        self.owner = owner
+        self._network = network
+        self._context = owner.context() if owner is not None else copy_context()
+        if owner is not None:
+            owner.open[self] = None
+
+    def __repr__(self) -> str:
+        return f"<Listener {self.host}:{self.port}>"
+
+    @property
+    def sockets(self) -> tuple[_Address, ...]:
+        """What `AppRunner.addresses` asks for."""
+        return (_Address(self.host, self.port),) if self.is_serving() else ()
+
+    def context(self) -> Context:
+        """The context of one accepted connection: the server's, without the caller's variables."""
+        return self._context.copy()
+
+    def is_serving(self) -> bool:
+        """Whether connects are accepted."""
+        return self._network.listener(self.host, self.port) is self
+
+    def close(self) -> None:
+        """Refuse new connections; open ones go on."""
+        self._network.unlisten(self)
+
+    abort = close
+
+    async def start_serving(self) -> None:
+        """Listening starts with the object."""
+
+    async def wait_closed(self) -> None:
+        """Nothing to wait for."""
+
+
+class _Address:
+    """Stands where asyncio shows a socket."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._name = (host, port)
+
+    def getsockname(self) -> tuple[str, int]:
+        return self._name
+
+
+class Network:
+    """The only way from one simulated process to another."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self.loop = loop
+        self.links = Links()
+        self._listeners: dict[tuple[str, int], Listener] = {}
+        self._hosts: dict[str, None] = {}
+        self._connections: dict[Any, None] = {}
+        self._watchers: list[Callable[[], None]] = []
+
+    def __repr__(self) -> str:
+        return f"<Network {len(self._listeners)} listeners, {len(self._connections)} connections>"
+
+    # --- names ---------------------------------------------------------------------------------------
+
+    def knows(self, host: str) -> bool:
+        """Whether the name resolves; a host stays known after its process has died."""
+        return host in self._hosts
+
+    def add_host(self, host: str) -> None:
+        """Make a name resolve although nobody listens there yet."""
+        self._hosts[host] = None
+
+    def here(self) -> str:
+        """The host of the simulated process that is running now."""
+        owner = OWNER.get()
+        return owner.name if isinstance(owner, Process) else "localhost"
+
+    # --- listening and connecting ----------------------------------------------------------------------
+
+    def listen(self, host: str, port: int, factory: ProtocolFactory) -> Listener:
+        """Accept connections for `host:port` in the name of the running process."""
+        owner = OWNER.get()
+        host = self.here() if host in ANY_HOST else host
+        if not port:
+            port = next(free for free in range(8000, 65536) if (host, free) not in self._listeners)
+        if (host, port) in self._listeners:
+            raise OSError(errno.EADDRINUSE, f"address already in use: {host}:{port}")
+        self.add_host(host)
+        listener = Listener(self, host, port, factory, owner if isinstance(owner, Process) else None)
+        self._listeners[host, port] = listener
+        return listener
+
+    def unlisten(self, listener: Listener) -> None:
+        """Stop accepting for this listener."""
+        if self.listener(listener.host, listener.port) is listener:
+            del self._listeners[listener.host, listener.port]
+        if listener.owner is not None:
+            listener.owner.open.pop(listener, None)
+
+    def listener(self, host: str, port: int) -> Listener | None:
+        """Who accepts connections for this address."""
+        return self._listeners.get((host, port))
+
+    def check_route(self, source: str, host: str, port: int) -> Listener:
+        """Raise what a connect would raise: unknown name, refused; give the listener otherwise."""
+        listener = self._listeners.get((host, port))
+        if listener is not None and self.links.between(source, host).clean:
+            return listener
+        if not self.knows(host):
+            raise socket.gaierror(socket.EAI_NONAME, f"Name or service not known: {host}")
+        if listener is None or self.links.between(source, host).refuse:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, f"Connect call failed ('{host}', {port})")
+        return listener
+
+    def hangs(self, source: str, host: str) -> bool:
+        """Whether a connect would get no answer: the way there or back is a black hole."""
+        there, back = self.links.between(source, host), self.links.between(host, source)
+        return there.blackhole or back.blackhole
+
+    async def connect(
+        self, source: str, host: str, port: int, factory: ProtocolFactory
+    ) -> tuple[MemoryTransport, Any]:
+        """Connect from `source`; waits while the link is a black hole, raises OSError when refused."""
+        while self.knows(host) and self.hangs(source, host):
+            await self._next_change()
+        return self.open(source, host, port, factory)
+
+    def open(
+        self, source: str, host: str, port: int, factory: ProtocolFactory
+    ) -> tuple[MemoryTransport, Any]:
+        """Connect at once; the caller has made sure that the link is no black hole."""
+        listener = self.check_route(source, host, port)
+        there, back = self.links.between(source, host), self.links.between(host, source)
+        owner = OWNER.get()
+        names = ((source, CLIENT_PORT), (host, port))
+        client_end = self._end(copy_context(), owner, there, *names)
+        server_end = self._end(listener.context(), listener.owner, back, *reversed(names))
+        client_end.pair_with(server_end)
+        server_end._context.run(self._accept, listener, server_end)
+        protocol = factory()
+        client_end.set_protocol(protocol)
+        protocol.connection_made(client_end)
+        return client_end, protocol
+
+    def _end(
+        self, context: Context, owner: Any, link: Link, here: tuple[str, int], there: tuple[str, int]
+    ) -> MemoryTransport:
+        extra = {"peername": there, "sockname": here, "socket": None, "sslcontext": None}
+        registries = [self._connections, owner.open] if isinstance(owner, Process) else [self._connections]
+        return MemoryTransport(self.loop, context, link, extra, registries)
+
+    @staticmethod
+    def _accept(listener: Listener, transport: MemoryTransport) -> None:
+        protocol = listener.factory()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+
+    # --- faults --------------------------------------------------------------------------------------
+
+    def start_fault(self, fault: LinkFault) -> None:
+        """Put a link fault in force; `refuse` and `reset` also end the connections that are open."""
+        self.links.add(fault)
+        if fault.refuse or fault.reset:
+            for transport in list(self._connections):
+                if fault.matches(transport.link.source, transport.link.destination):
+                    transport.reset() if fault.reset else transport.abort()
+        self._changed()
+
+    def stop_fault(self, fault: LinkFault) -> None:
+        """End a link fault."""
+        self.links.remove(fault)
+        self._changed()
+
+    @contextmanager
+    def fault(self, source: str = "*", destination: str = "*", **what: Any) -> Iterator[LinkFault]:
+        """A link fault for the length of a `with` block."""
+        fault = LinkFault(source, destination, **what)
+        self.start_fault(fault)
+        try:
+            yield fault
+        finally:
+            self.stop_fault(fault)
+
+    def partition(self, left: str, right: str) -> tuple[LinkFault, LinkFault]:
+        """Cut two groups of hosts off from each other: bytes vanish in both directions."""
+        faults = LinkFault(left, right, blackhole=True), LinkFault(right, left, blackhole=True)
+        for fault in faults:
+            self.start_fault(fault)
+        return faults
+
+    def heal(self) -> None:
+        """End all link faults."""
+        self.links.clear()
+        self._changed()
+
+    async def _next_change(self) -> None:
+        changed = self.loop.create_future()
+        self._watchers.append(lambda: changed.done() or changed.set_result(None))
+        await changed
+
+    def _changed(self) -> None:
+        watchers, self._watchers = self._watchers, []
+        for wake in watchers:
+            wake()

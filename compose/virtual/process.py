@@ -1,0 +1,93 @@
+"""`Process`: a simulated operating-system process, to be killed or frozen like a real one.
+
+Everything that runs on its behalf carries it in a context variable (`loop.OWNER`): handlers, background
+tasks, timers, the callbacks of its connections. So `kill` is SIGKILL: the code gets no more CPU, no
+`finally` runs, peers see their connections end. `freeze` is SIGSTOP: connections stay open, bytes queue up,
+timers that fall due wait for `thaw`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+from compose.virtual.loop import OWNER, SequencedTask, VirtualLoop
+
+if TYPE_CHECKING:
+    from compose.virtual.network import Network
+
+T = TypeVar("T")
+
+
+class Abortable(Protocol):
+    """What a process holds open and its death cuts: a transport, a direct exchange, a listener."""
+
+    def abort(self) -> None:
+        """End it at once, as the kernel does for a dead process."""
+
+
+class Process:
+    """One simulated process on host `name`; the name is also what links and resolvers see."""
+
+    def __init__(self, name: str, loop: VirtualLoop, network: Network) -> None:
+        self.name = name
+        self.state: Literal["running", "frozen", "dead"] = "running"
+        self.open: dict[Abortable, None] = {}
+        self.remains: list[SequencedTask] = []
+        self._loop = loop
+        self._network = network
+        self._context = copy_context()
+        self._context.run(OWNER.set, self)
+
+    def __repr__(self) -> str:
+        return f"<Process {self.name} {self.state}>"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def context(self) -> Context:
+        """A fresh context in which code belongs to this process; the caller's own variables stay outside."""
+        return self._context.copy()
+
+    def spawn(self, coro: Coroutine[Any, Any, T], *, name: str | None = None) -> asyncio.Task[T]:
+        """Start a task of this process."""
+        if self.state == "dead":
+            coro.close()
+            raise RuntimeError(f"{self!r} cannot start a task")
+        return self._loop.create_task(coro, name=name, context=self.context())
+
+    def kill(self) -> None:
+        """SIGKILL: no code of this process runs any more, and every connection it had ends now.
+
+        The tasks are kept (`remains`) until the world ends: if they were collected, Python would run their
+        `finally` blocks, at a moment nobody chose.
+        """
+        if self.state == "dead":
+            return
+        self.state = "dead"
+        self.remains = self._loop.tasks_of(self)
+        self._loop.halt(self, forever=True)
+        for connection in list(self.open):
+            connection.abort()
+        self.open.clear()
+
+    def freeze(self) -> None:
+        """SIGSTOP: nothing of it runs, nothing is lost; requests to it hang."""
+        if self.state == "running":
+            self.state = "frozen"
+            self._loop.halt(self, forever=False)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        if self.state == "frozen":
+            self.state = "running"
+            self._loop.resume(self)
+
+    def bury(self) -> list[SequencedTask]:
+        """Hand the tasks of a killed process over for clean-up, once nobody watches any more."""
+        self.thaw()
+        self._loop.resume(self)
+        remains, self.remains = self.remains, []
+        return remains

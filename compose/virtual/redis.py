@@ -1,0 +1,127 @@
+"""`VirtualRedis`: one Redis server per world, in the loop, on virtual time.
+
+    client = world.redis.client(decode_responses=True)
+    await client.set("k", "v", px=500)
+
+`client()` gives an ordinary `redis.asyncio.Redis`. `stall` makes the server stop answering for a while, which
+is what most Redis trouble looks like from outside; `delay_s` makes every command slower.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from contextvars import Context
+from typing import Any
+
+import redis.asyncio
+from fakeredis._core import FakeServer
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.maint_notifications import MaintNotificationsConfig
+from redis._defaults import DEFAULT_RETRY_BASE, DEFAULT_RETRY_CAP, DEFAULT_RETRY_COUNT
+
+from compose.virtual.loop import OWNER, Handle, VirtualLoop
+from compose.virtual.process import Process
+from compose.virtual.redis_client import MemoryConnection, MemoryPool
+from compose.virtual.redis_engine import Session, WatchedDatabase
+
+SET_REPLIES = ("SMEMBERS", "SINTER", "SUNION", "SDIFF")
+
+
+class SortedSet(set[Any]):
+    """What redis-py would give as a set, iterating in sorted order: a set of strings follows PYTHONHASHSEED."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(sorted(super().__iter__()))
+
+
+class VirtualRedis:
+    """A Redis server in the loop; time comes from the loop, through the boundary's patches."""
+
+    def __init__(self, loop: VirtualLoop, version: tuple[int, ...] = (7, 4)) -> None:
+        self.loop = loop
+        self.delay_s = 0.0
+        """Virtual time from sending a command to its execution."""
+        self._server = FakeServer(version=version)
+        self._server.dbs = defaultdict(lambda: WatchedDatabase(self._server.lock))
+        self._context = Context()
+        self._stalled_until_s = 0.0
+        self._held: deque[tuple[Session, list[list[bytes]]]] = deque()
+        self._last_arrival_s = 0.0
+
+    def __repr__(self) -> str:
+        keys = sum(len(database) for database in self._server.dbs.values())
+        stalled = f", stalled for {self.stalled_for_s:g} s" if self.stalled_for_s else ""
+        return f"<VirtualRedis {keys} keys{stalled}>"
+
+    def client(self, *, decode_responses: bool = False, **options: Any) -> redis.asyncio.Redis:
+        """A redis-py client; `options` as for `redis.asyncio.Redis`, with the same defaults."""
+        backoff = ExponentialWithJitterBackoff(base=DEFAULT_RETRY_BASE, cap=DEFAULT_RETRY_CAP)
+        options.setdefault("retry", Retry(backoff, DEFAULT_RETRY_COUNT))
+        pool = MemoryPool(
+            connection_class=MemoryConnection,
+            engine=self,
+            decode_responses=decode_responses,
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            **options,
+        )
+        client = redis.asyncio.Redis.from_pool(pool)
+        for command in SET_REPLIES:
+            client.set_response_callback(command, lambda reply, **_: reply and SortedSet(reply) or set())
+        return client
+
+    # --- faults --------------------------------------------------------------------------------------
+
+    def stall(self, duration_s: float) -> None:
+        """Execute nothing for a while; commands wait, and run in order when it is over."""
+        until = self.loop.time() + duration_s
+        if until > self._stalled_until_s:
+            self._stalled_until_s = until
+            self.loop.call_at(until, self._go_on, context=self._context)
+
+    @property
+    def stalled_for_s(self) -> float:
+        """How long nothing will be executed yet; 0.0 when the server works."""
+        return max(0.0, self._stalled_until_s - self.loop.time())
+
+    def _go_on(self) -> None:
+        if self.stalled_for_s > 0:
+            return
+        while self._held:
+            session, commands = self._held.popleft()
+            self._execute(session, commands)
+
+    # --- what connections use --------------------------------------------------------------------------
+
+    def open_session(self, database: int, protocol: int) -> Session:
+        """A connection to the server; it ends with the simulated process that opened it."""
+        session = Session(self, self._server, database, protocol)
+        owner = OWNER.get()
+        if isinstance(owner, Process):
+            owner.open[session] = None
+        return session
+
+    def submit(self, session: Session, commands: list[list[bytes]]) -> None:
+        """Execute commands in the next turn, or `delay_s` later; one that was sent first runs first."""
+        if self.delay_s or self._last_arrival_s:
+            arrival = self._last_arrival_s = max(self._last_arrival_s, self.loop.time() + self.delay_s)
+            self.loop.call_at(arrival, self._execute, session, commands, context=self._context)
+        else:
+            self.loop.call_soon(self._execute, session, commands, context=self._context)
+
+    def call_later(self, delay_s: float, callback: Callable[..., object], *args: Any) -> Handle:
+        """A timer of the server itself: it survives the client's process."""
+        return self.loop.call_later(delay_s, callback, *args, context=self._context)
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> Handle:
+        """A callback of the server itself."""
+        return self.loop.call_soon(callback, *args, context=self._context)
+
+    def _execute(self, session: Session, commands: list[list[bytes]]) -> None:
+        if self.loop.time() < self._stalled_until_s:
+            self._held.append((session, commands))
+            session.held()
+            return
+        for command in commands:
+            session.execute(command)

@@ -1,0 +1,117 @@
+"""The virtual runtime: every instance in one process, on the virtual loop, over the in-memory network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from compose.runtime import Target, UnknownInstance
+from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, app_factory, next_nodes
+from compose.virtual.links import LinkFault
+from compose.virtual.world import Served, VirtualWorld
+from services.chassis.client import HttpClient
+from services.chassis.clock import Clock
+from services.chassis.env import Env, Peers, make_env
+from services.chassis.events import Sink
+from services.chassis.registry import Instance
+from services.chassis.settings import Tree
+
+OPERATOR_HOST = "operator"
+
+
+@dataclass
+class _Running:
+    spec: InstanceSpec
+    env: Env
+    served: Served
+
+
+class VirtualRuntime:
+    """Implements `compose.runtime.Runtime` over a `VirtualWorld`."""
+
+    name = "virtual"
+
+    def __init__(self, world: VirtualWorld) -> None:
+        self._world = world
+        self.clock = Clock(world.loop.time, world.epoch_s)
+        self.http = HttpClient(world.session(OPERATOR_HOST))
+        self.store = world.redis.client()
+        self.peers = Peers()
+        self._running: dict[str, _Running] = {}
+        self._partitions: dict[tuple[str, str], tuple[LinkFault, LinkFault]] = {}
+        self._tree: Tree = {}
+        self._seed = 0
+        self._sink: Sink = lambda _event: None
+
+    async def start(self, topology: Topology, tree: Tree, seed: int, sink: Sink) -> None:
+        self._tree, self._seed, self._sink = topology.settings(tree), seed, sink
+        for spec in topology.instances():
+            await self._start(spec)
+
+    async def _start(self, spec: InstanceSpec) -> None:
+        env = make_env(
+            Instance(spec.service, spec.region, spec.name, f"http://{spec.name}:{PORT}"),
+            seed=self._seed,
+            clock=self.clock,
+            http=HttpClient(self._world.session(spec.name)),
+            store=self._world.redis.client(),
+            sink=self._sink,
+            tree=self._tree,
+            peers=self.peers,
+        )
+        served = await self._world.serve(app_factory(spec.service)(env), spec.name, PORT)
+        self._running[spec.name] = _Running(spec, env, served)
+
+    async def stop(self) -> None:
+        for running in reversed(self._running.values()):
+            await running.served.stop()
+        self._running.clear()
+
+    def instances(self) -> Sequence[InstanceSpec]:
+        return [running.spec for running in self._running.values()]
+
+    def targets(self) -> Sequence[Target]:
+        return [Target(running.spec, metrics=running.env.metrics) for running in self._running.values()]
+
+    async def add_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
+        specs = next_nodes(self.instances(), region, count)
+        for spec in specs:
+            await self._start(spec)
+        return specs
+
+    async def remove_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
+        nodes = [spec for spec in self.instances() if spec.service == SCALABLE and spec.region == region]
+        newest = nodes[len(nodes) - count :] if count else []
+        for spec in newest:
+            await self._running.pop(spec.name).served.stop()
+        return newest
+
+    async def kill(self, name: str) -> None:
+        self._find(name).served.kill()
+
+    async def revive(self, name: str) -> None:
+        await self._start(self._find(name).spec)
+
+    async def pause(self, name: str) -> None:
+        self._find(name).served.freeze()
+
+    async def resume(self, name: str) -> None:
+        self._find(name).served.thaw()
+
+    async def partition(self, source: str, destination: str, *, active: bool) -> None:
+        for name in (source, destination):
+            if not any(fnmatchcase(known, name) for known in self._running):
+                raise self._unknown(name)
+        network = self._world.network
+        for fault in self._partitions.pop((source, destination), ()):
+            network.stop_fault(fault)
+        if active:
+            self._partitions[source, destination] = network.partition(source, destination)
+
+    def _find(self, name: str) -> _Running:
+        running = self._running.get(name)
+        if running is None:
+            raise self._unknown(name)
+        return running
+
+    def _unknown(self, name: str) -> UnknownInstance:
+        return UnknownInstance(f"unknown instance {name!r}; known: {', '.join(sorted(self._running))}")

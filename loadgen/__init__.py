@@ -1,0 +1,1 @@
+"""Who uses the cloud: open-loop arrivals, tenants and their journeys, and the recorder of a run."""

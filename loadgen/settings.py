@@ -1,0 +1,49 @@
+"""Settings of the load: how much of it, for whom, and how patient its users are.
+
+All durations are bench seconds (one is an incident minute). What differs between tenants stands in `tenants.yaml`.
+"""
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from loadgen.tenants import TenantError, default_table
+from services.chassis.settings import Settings
+from services.policies.retry import SDK_NAIVE, WORKFLOW_NAIVE, RetrySettings
+
+
+class RegionRates(Settings):
+    """Base load of one region; tenants take their shares of it."""
+
+    token_rate_per_s: float = Field(default=0.0, ge=0, description="identity operations that need a request")
+    job_rate_per_s: float = Field(default=0.0, ge=0, description="provisionings")
+
+
+class LoadgenSettings(Settings):
+    """Read as `loadgen: {…}` from the settings tree."""
+
+    regions: dict[str, RegionRates] = Field(default={}, description="only these regions get load")
+    tenants: tuple[str, ...] | None = Field(default=None, description="slugs; None means every tenant")
+
+    late_after_s: float = Field(default=0.1, gt=0, description="an arrival sent this long after its plan is late")
+    in_flight_max: int = Field(default=500, ge=1, description="per tenant and region; one more is dropped")
+
+    arm_timeout_s: float = Field(default=10.0, gt=0, description="per attempt of a management call")
+    sdk: RetrySettings = SDK_NAIVE
+    workflow: RetrySettings = WORKFLOW_NAIVE
+    first_poll_s: float = Field(default=3.0, gt=0, description="from acceptance to the first look at an operation")
+    poll_s: float = Field(default=15.0, gt=0, description="between looks when the server sends no Retry-After")
+
+    patience_mean_s: float = Field(default=240.0, gt=0, description="exponential; then the user deletes and leaves")
+    runner_wait_s: float = Field(default=60.0, gt=0, description="an Actions job waits at most so long for a runner")
+    warm_runners: int = Field(default=2, ge=0, description="idle hosted runners kept per region and runner type")
+    ready_machines: int = Field(default=2, ge=0, description="machines a tenant owns per region when load starts")
+    machines_max: int = Field(default=8, ge=0, description="machines a tenant keeps per region; one more is deleted")
+    setup_interval_s: float = Field(default=1.5, gt=0, description="between the provisionings that come before load")
+    token_refresh_margin_s: float = Field(default=5.0, ge=0, description="a token this close to its end is not used")
+
+    @field_validator("tenants")
+    @classmethod
+    def _known(cls, value: tuple[str, ...] | None, _info: ValidationInfo) -> tuple[str, ...] | None:
+        try:
+            return None if value is None else tuple(tenant.slug for tenant in default_table().select(value))
+        except TenantError as error:
+            raise ValueError(str(error)) from error

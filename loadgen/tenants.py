@@ -1,0 +1,121 @@
+"""The tenant classes: one row of `tenants.yaml` per kind of consumer that the incident report names.
+
+A row is data: which journey, its parameters, its share of a region's load. `window` repeats what the report says about
+when the consumer was hit; it is documentation, and nothing in a run reads it.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from loadgen.journeys import JourneyParameters
+from services.chassis.settings import explain
+
+TENANTS_FILE = Path(__file__).with_name("tenants.yaml")
+SHARE_TOLERANCE = 1e-6
+
+Load = Literal["jobs", "tokens"]
+
+
+class TenantError(ValueError):
+    """The tenant table cannot be used; the text names the file, the tenant, the field and the rule."""
+
+
+class Tenant(BaseModel):
+    """One class of users."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    slug: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,39}$")]
+    """The `tenant` label of every metric and event."""
+    id: Annotated[str, Field(pattern=r"^S(0[1-9]|1\d|2[0-2])$")]
+    """Row of conformance.md section 1.1."""
+    name: Annotated[str, Field(min_length=1)]
+    window: Literal["A", "B", "A+B"]
+    """Documentation only."""
+    load: Load
+    """Whether `share` is of the region's job rate or of its token rate."""
+    share: Annotated[float, Field(ge=0, le=1)]
+    symptom: Annotated[str, Field(min_length=1)]
+    """What this user sees when an operation fails; the `message` of its failed `operation` events."""
+    journey: JourneyParameters
+
+
+class TenantTable(BaseModel):
+    """All tenant classes; the shares of each kind of load add up to one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tenants: tuple[Tenant, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TenantTable":
+        slugs = [tenant.slug for tenant in self.tenants]
+        twice = sorted({slug for slug in slugs if slugs.count(slug) > 1})
+        if twice:
+            raise ValueError(f"slug: used twice: {', '.join(twice)}")
+        for load in ("jobs", "tokens"):
+            total = sum(tenant.share for tenant in self.tenants if tenant.load == load)
+            if abs(total - 1.0) > SHARE_TOLERANCE:
+                raise ValueError(f"share: the shares of load '{load}' add up to {total:g}, not to 1")
+        return self
+
+    def get(self, slug: str) -> Tenant:
+        """The tenant called `slug`.
+
+        Raises:
+            TenantError: naming it and the known ones.
+        """
+        return self.select([slug])[0]
+
+    def select(self, slugs: Iterable[str] | None) -> tuple[Tenant, ...]:
+        """The tenants called `slugs`, in table order; all for None.
+
+        Raises:
+            TenantError: naming what is unknown and what is known.
+        """
+        if slugs is None:
+            return self.tenants
+        wanted = set(slugs)
+        unknown = sorted(wanted - {tenant.slug for tenant in self.tenants})
+        if unknown:
+            known = ", ".join(tenant.slug for tenant in self.tenants)
+            raise TenantError(f"unknown tenant {', '.join(map(repr, unknown))}; known: {known}")
+        return tuple(tenant for tenant in self.tenants if tenant.slug in wanted)
+
+
+def load_tenants(path: Path = TENANTS_FILE) -> TenantTable:
+    """The table in `path`.
+
+    Raises:
+        TenantError: naming the file and the line (YAML), or the tenant, the field and the rule.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise TenantError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise TenantError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        return TenantTable.model_validate(raw)
+    except ValidationError as error:
+        raise TenantError(f"{path.name}: {_named(explain(error), raw)}") from error
+
+
+def _named(text: str, raw: Any) -> str:
+    """Adds the slug to each `tenants.<number>`: people look for a name, not for a position."""
+    rows = raw.get("tenants") if isinstance(raw, dict) else None
+    for number, row in reversed(list(enumerate(rows if isinstance(rows, list) else []))):
+        slug = row.get("slug") if isinstance(row, dict) else None
+        text = text.replace(f"tenants.{number}.", f"tenants.{number} ({slug}).")
+    return text
+
+
+@lru_cache(maxsize=1)
+def default_table() -> TenantTable:
+    """The table that ships with the testbed, read once."""
+    return load_tenants()

@@ -1,0 +1,1 @@
+"""The cloud under study: four small services and the chassis and policies they share."""

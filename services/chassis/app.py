@@ -1,0 +1,193 @@
+"""The application factory: every service has the same edge, health, readiness, metrics and settings pages."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from services.chassis.env import Env
+from services.chassis.errors import (
+    INTERNAL,
+    INVALID_BODY,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    ErrorSpec,
+    ServiceError,
+)
+from services.chassis.faults import Effect, decide
+from services.chassis.metrics import CONTENT_TYPE
+from services.chassis.settings import Settings
+from services.chassis.store import Keys
+
+ENV = web.AppKey("env", Env)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+RenderError = Callable[[web.Request, ServiceError], web.Response]
+Background = Callable[[], Awaitable[None]]
+
+OPERATOR_PATHS = ("/healthz", "/readyz", "/metrics", "/admin", "/openapi.json")
+EFFECT_FLUSH_S = 0.25
+MAX_BODY_BYTES = 256 * 2**20
+
+
+def build_app(
+    env: Env,
+    *,
+    settings_model: type[Settings],
+    routes: Iterable[web.AbstractRouteDef],
+    render_error: RenderError,
+    background: Iterable[Background] = (),
+    on_start: Background | None = None,
+    register: bool = True,
+) -> web.Application:
+    """An application with the common edge around `routes`.
+
+    `on_start` finishes before the instance registers (load state, resume work); `background` tasks live as long as
+    the application. A service that decides itself when it is in rotation passes `register=False`.
+    """
+    app = web.Application(middlewares=[_edge(env, render_error)], client_max_size=MAX_BODY_BYTES)
+    app[ENV] = env
+    app.add_routes([*_common_routes(env, settings_model), *routes])
+    app.cleanup_ctx.append(_lifespan(env, on_start, background, register))
+    return app
+
+
+def _lifespan(
+    env: Env, on_start: Background | None, background: Iterable[Background], register: bool
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def lifespan(_app: web.Application) -> AsyncIterator[None]:
+        await env.live.reload()
+        if on_start is not None:
+            await on_start()
+        jobs: list[Background] = [env.live.follow, *background]
+        if register:
+            await env.registry.register(env.instance)
+            jobs.append(lambda: env.registry.keep(env.instance))
+        tasks = [asyncio.create_task(_run(job), name=f"{env.instance.name} background") for job in jobs]
+        env.events.emit("instance_started", region=env.region, service=env.instance.service)
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(Exception):  # the store may be what died
+            await env.registry.deregister(env.instance)
+
+    return lifespan
+
+
+async def _run(job: Background) -> None:
+    await job()
+
+
+def _edge(env: Env, render_error: RenderError) -> Middleware:
+    rng = env.streams["faults"]
+    effects = _EffectCounter(env)
+
+    @web.middleware
+    async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            if env.live.rules and not request.path.startswith(OPERATOR_PATHS):
+                rules = env.live.active_rules()
+                for effect in decide(rules, request.path, env.clock.epoch(), rng):
+                    effects.count(effect)
+                    await _suffer(request, effect, env)
+            return await handler(request)
+        except ServiceError as error:
+            return render_error(request, error)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            return render_error(request, _routing_error(request, error))
+        except ConnectionResetError:
+            return web.Response(status=502)  # the connection is gone; aiohttp has nowhere to write this
+        except Exception as error:
+            env.events.emit("handler_failed", path=request.path, error=repr(error))
+            return render_error(request, ServiceError(INTERNAL, detail=type(error).__name__))
+
+    return edge
+
+
+async def _suffer(request: web.Request, effect: Effect, env: Env) -> None:
+    if effect.delay_s:
+        await asyncio.sleep(effect.delay_s)
+    if effect.silent:
+        await asyncio.sleep(max(0.0, effect.rule.expires_at - env.clock.epoch()))
+    if effect.silent or effect.reset:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("injected fault")
+    if effect.status:
+        spec = ErrorSpec(effect.code, effect.status, "Injected by fault {fault_id}.")
+        headers = {"Retry-After": f"{effect.retry_after_s:g}"} if effect.retry_after_s else None
+        raise ServiceError(spec, headers=headers, fault_id=effect.rule.id)
+
+
+class _EffectCounter:
+    """Counts what faults did, as a metric at once and in the store a moment later (the controller shows it)."""
+
+    def __init__(self, env: Env) -> None:
+        self._env = env
+        self._pending: dict[str, int] = {}
+        self._flusher: asyncio.Task[None] | None = None
+        self._metric = env.metrics.counter("fault_effects_total", "Requests that an injected fault changed.", ("kind",))
+
+    def count(self, effect: Effect) -> None:
+        self._metric.labels(effect.rule.kind).inc()
+        self._pending[effect.rule.id] = self._pending.get(effect.rule.id, 0) + 1
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush(), name="fault effects")
+
+    async def _flush(self) -> None:
+        await asyncio.sleep(EFFECT_FLUSH_S)
+        pending, self._pending = self._pending, {}
+        for fault_id, count in pending.items():
+            await self._env.store.hincrby(Keys.fault_effects(fault_id), self._env.instance.name, count)
+
+
+def _routing_error(request: web.Request, error: web.HTTPException) -> ServiceError:
+    if error.status == 404:
+        return ServiceError(NOT_FOUND, method=request.method, path=request.path)
+    if error.status == 405:
+        headers = {"Allow": error.headers.get("Allow", "")}
+        return ServiceError(METHOD_NOT_ALLOWED, headers=headers, method=request.method, path=request.path)
+    return ServiceError(ErrorSpec(error.reason.replace(" ", ""), error.status, error.text or error.reason))
+
+
+def _common_routes(env: Env, settings_model: type[Settings]) -> list[web.RouteDef]:
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "alive", "instance": env.instance.name})
+
+    async def readyz(_request: web.Request) -> web.Response:
+        try:
+            await env.store.ping()
+        except Exception as error:
+            return web.json_response({"status": "store unreachable", "error": repr(error)}, status=503)
+        return web.json_response({"status": "ready", "instance": env.instance.name})
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=env.metrics.page(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def settings(_request: web.Request) -> web.Response:
+        return web.json_response(env.settings(settings_model).model_dump(mode="json"))
+
+    return [
+        web.get("/healthz", healthz),
+        web.get("/readyz", readyz),
+        web.get("/metrics", metrics),
+        web.get("/admin/settings", settings),
+    ]
+
+
+async def read_json(request: web.Request) -> object:
+    """The body as JSON.
+
+    Raises:
+        ServiceError: `InvalidRequestContent` (400) naming the position, when it is not JSON.
+    """
+    raw = await request.read()
+    try:
+        return json.loads(raw)
+    except ValueError as error:
+        raise ServiceError(INVALID_BODY, detail=str(error)) from error

@@ -1,0 +1,48 @@
+"""The only module of the services that reads time.
+
+Two readings, because they answer different questions: `now()` is monotonic and drives policies, deadlines and
+queues; `epoch()` is the calendar and goes into tokens, HTTP dates and event lines, so that processes agree on it.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+
+class Clock:
+    """A monotonic reading and the calendar that runs along with it.
+
+    `monotonic` returns seconds from an arbitrary start; `epoch_s` is the Unix time at `monotonic() == 0`.
+    """
+
+    __slots__ = ("_epoch_s", "now")
+
+    def __init__(self, monotonic: Callable[[], float], epoch_s: float) -> None:
+        self.now = monotonic
+        self._epoch_s = epoch_s
+
+    def epoch(self) -> float:
+        """Seconds since 1970-01-01 UTC."""
+        return self._epoch_s + self.now()
+
+    def utc(self) -> datetime:
+        return datetime.fromtimestamp(self.epoch(), tz=UTC)
+
+    def __repr__(self) -> str:
+        return f"<Clock {self.now():.3f}s, {self.utc():%Y-%m-%dT%H:%M:%SZ}>"
+
+
+def system_clock() -> Clock:
+    """The machine's own clock; the calendar cannot jump while the process lives."""
+    return Clock(time.monotonic, time.time() - time.monotonic())
+
+
+def iso(epoch_s: float) -> str:
+    """ISO 8601 with seven decimals, as Azure writes times in bodies."""
+    moment = datetime.fromtimestamp(epoch_s, tz=UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}0Z"
+
+
+def http_date(epoch_s: float) -> str:
+    """RFC 9110 date, e.g. `Mon, 02 Feb 2026 18:03:00 GMT`."""
+    return datetime.fromtimestamp(epoch_s, tz=UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")

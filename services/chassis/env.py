@@ -1,0 +1,84 @@
+"""What a service is given instead of reaching for globals: one `Env` per instance."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.chassis.client import HttpClient
+from services.chassis.clock import Clock
+from services.chassis.events import Events, Sink
+from services.chassis.live import Live
+from services.chassis.metrics import Metrics
+from services.chassis.registry import Instance, Registry
+from services.chassis.settings import M, Tree, resolve
+from services.chassis.store import Store
+from services.chassis.streams import Streams
+
+DEFAULT_PEER_URL = "http://{service}-{region}:8080"
+
+
+@dataclass(frozen=True)
+class Peers:
+    """Where the one instance of a service in a region answers, e.g. the router of `eastus`."""
+
+    urls: Mapping[str, str] = field(default_factory=dict)
+    pattern: str = DEFAULT_PEER_URL
+
+    def url(self, service: str, region: str) -> str:
+        return self.urls.get(f"{service}/{region}") or self.pattern.format(service=service, region=region)
+
+
+@dataclass
+class Env:
+    """Everything an instance may touch outside itself."""
+
+    instance: Instance
+    clock: Clock
+    streams: Streams
+    http: HttpClient
+    store: Store
+    events: Events
+    metrics: Metrics
+    registry: Registry
+    live: Live
+    peers: Peers
+
+    @property
+    def region(self) -> str:
+        return self.instance.region
+
+    def settings(self, model: type[M]) -> M:
+        """The settings of this instance as they stand now: defaults, tree, overlay."""
+        return resolve(model, self.live.tree, self.instance.service, self.instance.region)
+
+
+def make_env(
+    instance: Instance,
+    *,
+    seed: int,
+    clock: Clock,
+    http: HttpClient,
+    store: Store,
+    sink: Sink,
+    tree: Tree,
+    peers: Peers,
+    lease_s: float = 6.0,
+) -> Env:
+    """Wires an `Env`; the same call in every runtime."""
+    return Env(
+        instance=instance,
+        clock=clock,
+        streams=Streams(seed, instance.name),
+        http=http,
+        store=store,
+        events=Events(sink, clock, instance.name),
+        metrics=Metrics(),
+        registry=Registry(store, clock, lease_s=lease_s),
+        live=Live(store, clock, tree, (instance.service, instance.region, instance.name)),
+        peers=peers,
+    )
+
+
+def effective(model: type[M], env: Env) -> dict[str, Any]:
+    """The effective values, for `/admin/settings` and the start-up event."""
+    return env.settings(model).model_dump(mode="json")

@@ -1,0 +1,117 @@
+"""Fault rules as a service sees them: what to do to which requests, until when.
+
+The controller writes each rule as a leased key; services keep a copy and drop it when the lease is over by their own
+clock, so a rule ends on time even when the controller, or Redis, is gone.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+KINDS = ("latency", "http_error", "fail_first", "throttle", "connection_reset", "blackhole")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which requests a rule meets; an empty field matches everything."""
+
+    service: str = ""
+    region: str = ""
+    instance: str = ""
+    account: str = ""
+
+    def matches_instance(self, service: str, region: str, instance: str) -> bool:
+        return self.service in ("", service) and self.region in ("", region) and self.instance in ("", instance)
+
+
+@dataclass(slots=True)
+class FaultRule:
+    """One active service-level fault. `expires_at` is epoch seconds; `effects` counts requests it changed."""
+
+    id: str
+    kind: str
+    target: Target
+    parameters: dict[str, Any]
+    probability: float
+    expires_at: float
+    effects: int = 0
+    state: dict[str, float] = field(default_factory=dict)
+
+    def applies(self, path: str, now_epoch_s: float, rng: Random) -> bool:
+        if now_epoch_s >= self.expires_at:
+            return False
+        if self.target.account and path.split("/", 2)[1] != self.target.account:
+            return False
+        return self.probability >= 1.0 or rng.random() < self.probability
+
+    @classmethod
+    def from_json(cls, raw: bytes | str) -> "FaultRule":
+        values = json.loads(raw)
+        return cls(
+            id=values["id"],
+            kind=values["kind"],
+            target=Target(**values.get("target", {})),
+            parameters=values.get("parameters", {}),
+            probability=float(values.get("probability", 1.0)),
+            expires_at=float(values["expires_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What one request suffers: first a delay, then possibly an answer, a reset, or silence."""
+
+    rule: FaultRule
+    delay_s: float = 0.0
+    status: int = 0
+    code: str = ""
+    retry_after_s: float | None = None
+    reset: bool = False
+    silent: bool = False
+
+
+def decide(rules: Iterable[FaultRule], path: str, now_epoch_s: float, rng: Random) -> list[Effect]:
+    """The effects on one request, in the order of the rules. Counts them on the rules."""
+    effects = []
+    for rule in rules:
+        if rule.applies(path, now_epoch_s, rng):
+            effect = _effect(rule, now_epoch_s)
+            if effect is not None:
+                rule.effects += 1
+                effects.append(effect)
+    return effects
+
+
+def _effect(rule: FaultRule, now_epoch_s: float) -> Effect | None:
+    parameters = rule.parameters
+    match rule.kind:
+        case "latency":
+            return Effect(rule, delay_s=float(parameters["delay_s"]))
+        case "http_error":
+            return Effect(rule, status=int(parameters["status"]), code=parameters.get("code", "InjectedFault"))
+        case "fail_first":
+            if rule.effects >= int(parameters["count"]):
+                return None
+            return Effect(rule, status=int(parameters.get("status", 503)), code="InjectedFault")
+        case "throttle":
+            return _throttle(rule, now_epoch_s)
+        case "connection_reset":
+            return Effect(rule, reset=True)
+        case "blackhole":
+            return Effect(rule, silent=True)
+    return None
+
+
+def _throttle(rule: FaultRule, now_epoch_s: float) -> Effect | None:
+    """A one-second token bucket of `rate_per_s`; what it refuses gets 429."""
+    rate = float(rule.parameters["rate_per_s"])
+    last = rule.state.get("at", now_epoch_s - 1.0)
+    tokens = min(rate, rule.state.get("tokens", rate) + (now_epoch_s - last) * rate)
+    rule.state["at"] = now_epoch_s
+    admitted = tokens >= 1.0
+    rule.state["tokens"] = tokens - 1.0 if admitted else tokens
+    if admitted:
+        return None
+    return Effect(rule, status=429, code="TooManyRequests", retry_after_s=1.0)

@@ -1,0 +1,118 @@
+"""A service as an operating-system process: real sockets, real Redis, settings from the environment."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from pydantic import Field
+
+from services.chassis.client import HttpClient
+from services.chassis.clock import system_clock
+from services.chassis.env import DEFAULT_PEER_URL, Env, Peers, make_env
+from services.chassis.event_stream import StreamSink
+from services.chassis.registry import Instance
+from services.chassis.settings import Settings, SettingsError, validate
+from services.chassis.store import connect
+
+BACKLOG = 4096  # aiohttp's 128 makes a burst of connects wait for the kernel's 1 s SYN retry
+PREFIX = "AFTERSHOCK_"
+
+
+class ProcessSettings(Settings):
+    """Read from `AFTERSHOCK_<NAME>`; JSON where the value is a mapping."""
+
+    region: str
+    instance: str
+    redis_url: str
+    url: str = Field(description="how others reach this instance; default http://<instance>:<port>", default="")
+    host: str = "0.0.0.0"
+    port: int = Field(default=8080, ge=0, le=65535)
+    seed: int = 1
+    settings: dict[str, Any] = {}
+    peers: dict[str, str] = {}
+    peer_pattern: str = DEFAULT_PEER_URL
+
+
+def from_environment(environment: dict[str, str]) -> ProcessSettings:
+    """The process settings; a missing or malformed variable is refused by its name."""
+    values: dict[str, Any] = {}
+    for name, field in ProcessSettings.model_fields.items():
+        raw = environment.get(PREFIX + name.upper())
+        if raw is None:
+            continue
+        wants_mapping = str(field.annotation).startswith("dict")
+        try:
+            values[name] = json.loads(raw) if wants_mapping else raw
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}{name.upper()}: not JSON: {error}") from error
+    return validate(ProcessSettings, values, PREFIX.rstrip("_"))
+
+
+def real_session() -> aiohttp.ClientSession:
+    """`limit=0`: aiohttp's default of 100 connections is a hidden bulkhead that would change the incident.
+
+    aiohttp also repeats an idempotent request once, silently, when the server hangs up; retries are what is studied
+    here, so that one is switched off.
+    """
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar())
+    session._retry_connection = False
+    return session
+
+
+def process_env(service: str, process: ProcessSettings) -> tuple[Env, StreamSink]:
+    store = connect(process.redis_url)
+    sink = StreamSink(store)
+    url = process.url or f"http://{process.instance}:{process.port}"
+    env = make_env(
+        Instance(service, process.region, process.instance, url),
+        seed=process.seed,
+        clock=system_clock(),
+        http=HttpClient(real_session()),
+        store=store,
+        sink=sink,
+        tree=process.settings,
+        peers=Peers(process.peers, process.peer_pattern),
+    )
+    return env, sink
+
+
+async def serve(service: str, create_app: Callable[[Env], web.Application], process: ProcessSettings) -> None:
+    """Runs until SIGTERM or SIGINT, then lets requests in flight finish."""
+    env, sink = process_env(service, process)
+    flusher = asyncio.create_task(sink.run(), name="event sink")
+    runner = web.AppRunner(create_app(env), access_log=None, shutdown_timeout=5.0)
+    await runner.setup()
+    await web.TCPSite(runner, process.host, process.port, backlog=BACKLOG).start()
+    await _until_stopped()
+    await runner.cleanup()
+    flusher.cancel()
+    await sink.flush()
+    await env.http.close()
+    await env.store.aclose()
+
+
+async def _until_stopped() -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await stopped.wait()
+
+
+def main(service: str, create_app: Callable[[Env], web.Application]) -> None:
+    """Entry point of `python -m services.<service>`; exit code 2 on bad settings or a port that is taken."""
+    import os
+
+    import uvloop
+
+    try:
+        process = from_environment(dict(os.environ))
+        uvloop.run(serve(service, create_app, process))
+    except (SettingsError, OSError) as error:
+        print(f"{service}: {error}", file=sys.stderr)
+        sys.exit(2)

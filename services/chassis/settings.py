@@ -1,0 +1,67 @@
+"""Typed settings, resolved from one tree for the whole testbed.
+
+Precedence, later wins: the model's defaults ← `tree[service]` ← `tree["regions"][region][service]`. The same tree is
+what `--set identity.queue_length=30` writes, what a mitigation overlays, and what `plan.json` records.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+Tree = dict[str, Any]
+
+
+class Settings(BaseModel):
+    """Base of every settings model: immutable, and an unknown name is an error, not a silent no-op."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+M = TypeVar("M", bound=Settings)
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or breaks its rule; the text names the field, the rule and the value."""
+
+
+def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> Tree:
+    """`base` with `overlay` on top, recursively; neither is changed. Lists are replaced, not joined."""
+    merged: Tree = dict(base)
+    for key, value in overlay.items():
+        below = merged.get(key)
+        merged[key] = merge(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
+    return merged
+
+
+def section(tree: Mapping[str, Any], service: str, region: str) -> Tree:
+    """The raw values that apply to `service` in `region`."""
+    regional = tree.get("regions", {}).get(region, {}).get(service, {})
+    return merge(tree.get(service, {}), regional)
+
+
+def resolve(model: type[M], tree: Mapping[str, Any], service: str, region: str) -> M:
+    """The validated settings of one instance.
+
+    Raises:
+        SettingsError: naming the field (`identity.workers`), the rule and the value given.
+    """
+    return validate(model, section(tree, service, region), service)
+
+
+def validate(model: type[M], values: Mapping[str, Any], prefix: str) -> M:
+    """`model` built from `values`, with pydantic's findings turned into one readable sentence."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(explain(error, prefix)) from error
+
+
+def explain(error: ValidationError, prefix: str = "") -> str:
+    """One line per finding: `identity.workers: Input should be greater than 0 (got -1)`."""
+    lines = []
+    for finding in error.errors(include_url=False):
+        path = ".".join([prefix, *map(str, finding["loc"])] if prefix else map(str, finding["loc"]))
+        rule = "unknown setting" if finding["type"] == "extra_forbidden" else finding["msg"]
+        lines.append(f"{path}: {rule} (got {finding['input']!r})")
+    return "; ".join(lines)

@@ -1,0 +1,56 @@
+"""Redis, in two shapes that answer one contract suite: a server reached by URL, and fakeredis in process.
+
+Services use redis-py's asyncio client directly; this module only makes clients and names keys, so that a key's
+spelling stands in one place.
+"""
+
+from typing import Any
+
+from redis.asyncio import Redis
+
+Store = Redis
+CHANGES_CHANNEL = "changes"
+
+
+def connect(url: str) -> Store:
+    """A client of a real Redis.
+
+    `socket_timeout` is off because redis-py's 5 s default breaks every blocking read longer than that; the pool is
+    large because one consumer blocks on one connection.
+    """
+    client: Store = Redis.from_url(url, socket_timeout=None, socket_connect_timeout=5, max_connections=1000)
+    return client
+
+
+class Keys:
+    """Every key of the testbed. Values in braces are instance, service, region, account or resource names."""
+
+    OVERLAY = "overlay"
+    FAULT_PREFIX = "fault:"
+    EVENTS = "events"
+
+    @staticmethod
+    def instances(service: str, region: str) -> str:
+        return f"instances:{service}:{region}"
+
+    @staticmethod
+    def traffic(region: str) -> str:
+        return f"traffic:{region}"
+
+    @staticmethod
+    def fault(fault_id: str) -> str:
+        return f"{Keys.FAULT_PREFIX}{fault_id}"
+
+    @staticmethod
+    def fault_effects(fault_id: str) -> str:
+        return f"fault-effects:{fault_id}"
+
+
+async def scan(store: Store, pattern: str) -> list[str]:
+    """All keys that match, sorted: the order of SCAN is Redis's own and would leak into a run."""
+    return sorted([text(key) async for key in store.scan_iter(pattern, count=500)])
+
+
+def text(value: Any) -> str:
+    """A Redis reply as text; the client returns bytes because packages are stored beside names."""
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,4 @@
+from services.chassis.process import main
+from services.identity.app import create_app
+
+main("identity", create_app)

@@ -1,0 +1,85 @@
+"""Puts an identity node together. The node itself decides when it is in rotation, so it keeps its own lease."""
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import web
+
+from services.chassis.app import build_app
+from services.chassis.env import Env
+from services.identity.errors import render
+from services.identity.handlers import Handlers
+from services.identity.metrics import IdentityMetrics
+from services.identity.node import Node
+from services.identity.settings import IdentitySettings
+
+NODE = web.AppKey("node", Node)
+
+
+def create_app(env: Env) -> web.Application:
+    metrics = IdentityMetrics(env.metrics, env.region)
+    node = Node(env, metrics)
+    rotation = Rotation(env, node)
+    app = build_app(
+        env,
+        settings_model=IdentitySettings,
+        routes=[*Handlers(env, node, metrics).routes(), web.post("/admin/crash", _crash)],
+        render_error=render,
+        background=[rotation.keep],
+        on_start=rotation.start,
+        register=False,
+    )
+    app[NODE] = node
+    app.on_shutdown.append(_stop)
+    _export_state(env, node)
+    return app
+
+
+class Rotation:
+    """Keeps the lease while the node is up and gives it back the moment it crashes."""
+
+    def __init__(self, env: Env, node: Node) -> None:
+        self._env = env
+        self._node = node
+        node.on_rotation = self.change
+
+    async def start(self) -> None:
+        self._node.reconfigure()
+        self._env.live.on_change(lambda _topic: self._node.reconfigure())
+        await self._env.registry.register(self._env.instance)
+
+    async def change(self, in_rotation: bool) -> None:
+        registry = self._env.registry
+        await (registry.register if in_rotation else registry.deregister)(self._env.instance)
+
+    async def keep(self) -> None:
+        while True:
+            await asyncio.sleep(self._env.registry.lease_s / 3)
+            if self._node.up:
+                await self._env.registry.register(self._env.instance)
+
+
+async def _crash(request: web.Request) -> web.Response:
+    request.app[NODE].crash("operator")
+    return web.json_response({"status": "crashed"})
+
+
+async def _stop(app: web.Application) -> None:
+    app[NODE].stop()
+
+
+def _export_state(env: Env, node: Node) -> None:
+    readings: dict[str, tuple[str, Callable[[], float]]] = {
+        "identity_workers": ("Workers of the node.", lambda: node.settings.workers),
+        "identity_workers_busy": ("Workers at work now.", lambda: len(node.serving)),
+        "identity_queue_length": ("Requests waiting now.", lambda: len(node.queue)),
+        "identity_queue_capacity": ("Requests that may wait.", lambda: node.settings.queue_length),
+        "identity_node_up": ("1 while the node serves, 0 from crash to restart.", lambda: float(node.up)),
+        "identity_cache_warm_ratio": ("0 cold to 1 warm.", lambda: node.physics.warmth),
+    }
+    for name, (documentation, read) in readings.items():
+        env.metrics.computed_gauge(name, documentation, _single(read))
+
+
+def _single(read: Callable[[], float]) -> Callable[[], list[tuple[tuple[str, ...], float]]]:
+    return lambda: [((), float(read()))]

@@ -1,0 +1,62 @@
+"""The identity service's errors and their two dialects: the token endpoint's and ARM's.
+
+Codes and sentences: domain.md §3.3 (IMDS) and §3.2 (ARM).
+"""
+
+from aiohttp import web
+
+from services.chassis.errors import ErrorSpec, ErrorTable, ServiceError
+
+METADATA_MISSING = ErrorSpec("bad_request_102", 400, "Required metadata header not specified")
+API_VERSION_MISSING = ErrorSpec("bad_request_100", 400, "Required api-version parameter not specified")
+RESOURCE_MISSING = ErrorSpec("invalid_resource", 400, "Required parameter 'resource' is missing or empty")
+IDENTITY_NOT_FOUND = ErrorSpec("invalid_request", 400, "Identity not found")
+IDENTITY_AMBIGUOUS = ErrorSpec(
+    "invalid_request_one", 400, "Only one of client_id, object_id and msi_res_id may be given"
+)
+SECRET_MISMATCH = ErrorSpec("unauthorized", 401, "The X-IDENTITY-HEADER value is missing or wrong")
+NODE_OVERLOADED = ErrorSpec("service_unavailable", 503, "The service is overloaded", retry_safe=True)
+DEADLINE_EXCEEDED = ErrorSpec("deadline_exceeded", 504, "The caller's deadline passed in the queue", retry_safe=True)
+ARM_API_VERSION_MISSING = ErrorSpec(
+    "MissingApiVersionParameter", 400, "The api-version query parameter (?api-version=) is required for all requests."
+)
+ARM_NOT_FOUND = ErrorSpec(
+    "ResourceNotFound",
+    404,
+    "The Resource 'Microsoft.ManagedIdentity/userAssignedIdentities/{name}' under resource group '{group}' "
+    "was not found.",
+)
+ARM_INVALID = ErrorSpec("InvalidParameter", 400, "{detail}")
+TABLE = ErrorTable(
+    (
+        METADATA_MISSING,
+        API_VERSION_MISSING,
+        RESOURCE_MISSING,
+        IDENTITY_NOT_FOUND,
+        IDENTITY_AMBIGUOUS,
+        SECRET_MISMATCH,
+        NODE_OVERLOADED,
+        DEADLINE_EXCEEDED,
+        ARM_API_VERSION_MISSING,
+        ARM_NOT_FOUND,
+        ARM_INVALID,
+    )
+)
+
+
+def render(request: web.Request, error: ServiceError) -> web.Response:
+    """The error in the dialect of the path it happened on."""
+    if request.path.startswith("/subscriptions"):
+        detail = {"code": error.spec.code, "message": error.message}
+        if error.target:
+            detail["target"] = error.target
+        body: dict[str, object] = {"error": detail}
+    elif request.path.startswith("/msi/"):
+        body = {"statusCode": error.spec.status, "message": error.message, "correlationId": ""}
+    else:
+        body = {"error": _imds_error(error.spec), "error_description": error.message}
+    return web.json_response(body, status=error.spec.status, headers=error.headers)
+
+
+def _imds_error(spec: ErrorSpec) -> str:
+    return "invalid_request" if spec.status == 400 and spec.code.startswith("bad_request") else spec.code

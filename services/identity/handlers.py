@@ -1,0 +1,193 @@
+"""Token endpoints (IMDS and App Service style) and the management of user-assigned identities.
+
+Everything that costs the real service work goes through the node's queue; reading the key set and listing do not.
+"""
+
+import hmac
+import json
+from typing import Any
+
+from aiohttp import web
+
+from services.chassis.app import read_json
+from services.chassis.env import Env
+from services.chassis.errors import ServiceError
+from services.identity import errors
+from services.identity.directory import Directory, resource_id, system_assigned
+from services.identity.metrics import IdentityMetrics
+from services.identity.node import Node
+from services.identity.tokens import Issuer
+
+SELECTORS = ("client_id", "object_id", "principal_id", "msi_res_id", "mi_res_id")
+APP_SERVICE_SECRET = "aftershock-app-service"
+JSON_HEADERS = {"Content-Type": "application/json; charset=utf-8"}
+ARM_BASE = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ManagedIdentity"
+
+
+class Handlers:
+    """The routes of one node."""
+
+    def __init__(self, env: Env, node: Node, metrics: IdentityMetrics) -> None:
+        self._env = env
+        self._node = node
+        self._metrics = metrics
+        self._directory = Directory(env.store)
+        self._issuer = Issuer(node.settings.key_seed, node.settings.issuer)
+        self._ids = env.streams
+
+    def routes(self) -> list[web.AbstractRouteDef]:
+        identity = ARM_BASE + "/userAssignedIdentities/{name}"
+        return [
+            web.get("/metadata/identity/oauth2/token", self.imds_token),
+            web.get("/metadata/identity/oauth2/token/", self.imds_token),  # the JavaScript client's spelling
+            web.get("/msi/token", self.app_service_token),
+            web.get("/.well-known/jwks.json", self.jwks),
+            web.put(identity, self.put_identity),
+            web.patch(identity, self.put_identity),
+            web.get(identity, self.get_identity),
+            web.delete(identity, self.delete_identity),
+            web.get(ARM_BASE + "/userAssignedIdentities", self.list_identities),
+            web.get(
+                "/subscriptions/{subscription}/providers/Microsoft.ManagedIdentity/userAssignedIdentities",
+                self.list_identities,
+            ),
+        ]
+
+    async def imds_token(self, request: web.Request) -> web.Response:
+        if request.headers.get("Metadata", "").lower() != "true":
+            raise ServiceError(errors.METADATA_MISSING)
+        token = await self._token(request)
+        fields = ("access_token", "client_id", "expires_in", "expires_on", "ext_expires_in", "not_before", "resource")
+        return self._answer("token", {**{name: token[name] for name in fields}, "token_type": "Bearer"})
+
+    async def app_service_token(self, request: web.Request) -> web.Response:
+        given = request.headers.get("X-IDENTITY-HEADER", "")
+        if not hmac.compare_digest(given.encode(), APP_SERVICE_SECRET.encode()):
+            raise ServiceError(errors.SECRET_MISMATCH)
+        token = await self._token(request)
+        fields = ("access_token", "client_id", "expires_on", "resource")
+        return self._answer("token", {**{name: token[name] for name in fields}, "token_type": "Bearer"})
+
+    async def _token(self, request: web.Request) -> dict[str, str]:
+        query = request.query
+        if not query.get("api-version"):
+            raise ServiceError(errors.API_VERSION_MISSING)
+        resource = query.get("resource", "")
+        if not resource:
+            raise ServiceError(errors.RESOURCE_MISSING)
+        selected = [query[name] for name in SELECTORS if query.get(name)]
+        if len(selected) > 1:
+            raise ServiceError(errors.IDENTITY_AMBIGUOUS)
+        await self._work(request, "token")
+        identity = await self._find(request, selected)
+        return self._issue(identity, resource, request)
+
+    async def _work(self, request: web.Request, operation: str) -> None:
+        try:
+            await self._node.serve(request)
+        except ServiceError as error:
+            self._metrics.answered(operation, error.spec.status)
+            raise
+
+    async def _find(self, request: web.Request, selected: list[str]) -> dict[str, str]:
+        if not selected:
+            return system_assigned(request.headers.get("x-tenant", "default"))
+        identity = await self._directory.lookup(selected[0])
+        if identity is None:
+            raise ServiceError(errors.IDENTITY_NOT_FOUND)
+        return identity
+
+    def _issue(self, identity: dict[str, str], resource: str, request: web.Request) -> dict[str, str]:
+        now = self._env.clock.epoch()
+        lifetime_s = self._node.settings.token_lifetime_s
+        transport = request.transport
+        gone = transport is None or transport.is_closing()
+        # Nobody reads the token of a caller who left; the work was done (its time has passed), the bytes are not made.
+        token = "" if gone else self._sign(identity, resource, now, lifetime_s)
+        return {
+            "access_token": token,
+            "client_id": identity["clientId"],
+            "expires_in": str(int(lifetime_s)),
+            "expires_on": str(int(now) + int(lifetime_s)),
+            "ext_expires_in": str(int(lifetime_s)),
+            "not_before": str(int(now)),
+            "resource": resource,
+        }
+
+    def _sign(self, identity: dict[str, str], resource: str, now: float, lifetime_s: float) -> str:
+        return self._issuer.issue(identity, resource, now, lifetime_s, self._ids.uuid("tokens"))
+
+    async def put_identity(self, request: web.Request) -> web.Response:
+        rid = self._resource_id(request)
+        body = _identity_body(await read_json(request), partial=request.method == "PATCH")
+        await self._work(request, "create" if request.method == "PUT" else "update")
+        before = await self._directory.get(rid)
+        if request.method == "PATCH" and before is None:
+            raise self._not_found(request)
+        location = body.get("location") or (before or {}).get("location", self._env.region)
+        identity, new = await self._directory.put(rid, location, body.get("tags") or (before or {}).get("tags", {}))
+        return self._answer("create" if new else "update", _arm_view(identity), 201 if new else 200)
+
+    async def get_identity(self, request: web.Request) -> web.Response:
+        identity = await self._directory.get(self._resource_id(request))
+        if identity is None:
+            raise self._not_found(request)
+        return self._answer("read", _arm_view(identity))
+
+    async def delete_identity(self, request: web.Request) -> web.Response:
+        rid = self._resource_id(request)
+        await self._work(request, "delete")
+        there = await self._directory.delete(rid)
+        self._metrics.answered("delete", 200 if there else 204)
+        return web.Response(status=200 if there else 204)
+
+    async def list_identities(self, request: web.Request) -> web.Response:
+        _require_api_version(request)
+        prefix = f"/subscriptions/{request.match_info['subscription']}/"
+        if "group" in request.match_info:
+            prefix += f"resourceGroups/{request.match_info['group']}/"
+        rows = await self._directory.list(prefix)
+        return self._answer("read", {"value": [_arm_view(row) for row in rows]})
+
+    async def jwks(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._issuer.jwks())
+
+    def _resource_id(self, request: web.Request) -> str:
+        _require_api_version(request)
+        match = request.match_info
+        return resource_id(match["subscription"], match["group"], match["name"])
+
+    def _not_found(self, request: web.Request) -> ServiceError:
+        match = request.match_info
+        return ServiceError(errors.ARM_NOT_FOUND, name=match["name"], group=match["group"])
+
+    def _answer(self, operation: str, body: dict[str, Any], status: int = 200) -> web.Response:
+        self._metrics.answered(operation, status)
+        return web.Response(body=json.dumps(body).encode(), status=status, headers=JSON_HEADERS)
+
+
+def _require_api_version(request: web.Request) -> None:
+    if not request.query.get("api-version"):
+        raise ServiceError(errors.ARM_API_VERSION_MISSING)
+
+
+def _identity_body(body: object, *, partial: bool) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise ServiceError(errors.ARM_INVALID, target="body", detail="The request body must be a JSON object.")
+    location, tags = body.get("location"), body.get("tags")
+    if not partial and not isinstance(location, str):
+        raise ServiceError(errors.ARM_INVALID, target="location", detail="'location' must be a region name.")
+    if tags is not None and not (isinstance(tags, dict) and all(isinstance(v, str) for v in tags.values())):
+        raise ServiceError(errors.ARM_INVALID, target="tags", detail="'tags' must map names to strings.")
+    return body
+
+
+def _arm_view(identity: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": identity["id"],
+        "name": identity["id"].rsplit("/", 1)[1],
+        "type": "Microsoft.ManagedIdentity/userAssignedIdentities",
+        "location": identity["location"],
+        "tags": identity["tags"],
+        "properties": {name: identity[name] for name in ("tenantId", "principalId", "clientId")},
+    }

@@ -1,0 +1,38 @@
+"""The metrics of an identity node (`docs/metrics.md` lists them with their meaning)."""
+
+from collections.abc import Callable
+
+from services.chassis.metrics import Metrics
+
+
+class IdentityMetrics:
+    """Pre-bound children: a label lookup per request would cost more than the count."""
+
+    def __init__(self, metrics: Metrics, region: str) -> None:
+        work = metrics.counter(
+            "identity_work_completed_total",
+            "Work finished: useful, or wasted because the caller had left.",
+            ("region", "outcome"),
+        )
+        self.useful = work.labels(region, "useful").inc
+        self.wasted = work.labels(region, "wasted").inc
+        rejected = metrics.counter("identity_rejected_total", "Requests refused, by reason.", ("reason",))
+        self.rejected: dict[str, Callable[[], None]] = {
+            reason: rejected.labels(reason).inc for reason in ("queue_full", "deadline", "throttle", "crash")
+        }
+        self.restarts = metrics.counter("identity_node_restarts_total", "Times the node came back.", ("reason",))
+        self.queue_wait = metrics.histogram("identity_queue_wait_seconds", "Time from arrival to a worker.").observe
+        self.duration = metrics.histogram(
+            "identity_request_duration_seconds", "Time from arrival to completion, useful or not."
+        ).observe
+        requests = metrics.counter(
+            "identity_requests_total", "Requests answered, by operation and status.", ("operation", "code")
+        )
+        self._requests = requests
+        self._children: dict[tuple[str, int], Callable[[], None]] = {}
+
+    def answered(self, operation: str, status: int) -> None:
+        child = self._children.get((operation, status))
+        if child is None:
+            child = self._children[operation, status] = self._requests.labels(operation, str(status)).inc
+        child()

@@ -1,0 +1,198 @@
+"""A node at work: workers over a queue, on the loop's timers. It goes on working when the caller has left.
+
+Ordinary servers do exactly that: a handler is not cancelled because its client timed out. What it finishes then is
+counted as wasted, and that count is the diagnosis of the whole incident.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from services.chassis.env import Env
+from services.chassis.errors import ServiceError
+from services.identity.errors import DEADLINE_EXCEEDED, NODE_OVERLOADED
+from services.identity.metrics import IdentityMetrics
+from services.identity.settings import IdentitySettings
+from services.identity.state import NodePhysics
+from services.policies import deadline
+from services.policies.queue_discipline import Fifo, QueueSettings, build_queue
+
+
+class Work:
+    """One request in the node: who waits for it, since when, until when."""
+
+    __slots__ = ("arrived", "done", "expires", "request")
+
+    def __init__(self, request: web.Request, arrived: float, done: "asyncio.Future[None]") -> None:
+        self.request = request
+        self.arrived = arrived
+        self.done = done
+        self.expires = deadline.parse(request.headers.get(deadline.HEADER))
+
+    def caller_left(self) -> bool:
+        transport = self.request.transport
+        return transport is None or transport.is_closing()
+
+
+class Node:
+    """Workers, queue, crash and restart of one identity node."""
+
+    def __init__(self, env: Env, metrics: IdentityMetrics) -> None:
+        self._env = env
+        self._metrics = metrics
+        self._rng = env.streams["identity.service_time"]
+        self._now = env.clock.now
+        self.settings = env.settings(IdentitySettings)
+        self.physics = NodePhysics(self.settings)
+        self.queue: Fifo[Work] = self._make_queue()
+        self.serving: dict[Work, asyncio.TimerHandle] = {}
+        self.up = True
+        self._crash_timer: asyncio.TimerHandle | None = None
+        self._restart_timer: asyncio.TimerHandle | None = None
+        self.on_rotation: Callable[[bool], Awaitable[None]] | None = None
+        self._rotation: asyncio.Task[None] | None = None
+
+    def _make_queue(self) -> Fifo[Work]:
+        settings = self.settings
+        rules = QueueSettings(
+            discipline=settings.discipline, capacity=settings.queue_length, wait_budget_s=settings.wait_budget_s
+        )
+        return build_queue(rules, workers=settings.workers, service_s=settings.service_time_s, now=self._now())
+
+    def reconfigure(self) -> None:
+        """Takes the settings as they stand now; waiting work moves into the new queue in its old order."""
+        fresh = self._env.settings(IdentitySettings)
+        if fresh == self.settings:
+            return
+        self.settings = self.physics.settings = fresh
+        waiting, self.queue = self.queue.drain(), self._make_queue()
+        for work in waiting:
+            if not self.queue.offer(work, self._now()):
+                self._refuse(work, "queue_full")
+        self._fill_workers()
+
+    async def serve(self, request: web.Request) -> None:
+        """Returns when a worker has finished this request.
+
+        Raises:
+            ServiceError: 503 when the queue refuses it, 504 when its deadline passed before a worker took it.
+        """
+        if not self.up:
+            self._reset(request)
+        work = Work(request, self._now(), asyncio.get_running_loop().create_future())
+        if len(self.serving) < self.settings.workers and not len(self.queue):
+            self._start(work, work.arrived)
+        elif not self.queue.offer(work, work.arrived):
+            self._metrics.rejected["queue_full"]()
+            raise self._overloaded()
+        else:
+            self._drop_refused()
+        self._watch_overload()
+        await work.done
+
+    def _start(self, work: Work, now: float) -> None:
+        self._metrics.queue_wait(now - work.arrived)
+        service_s = self.physics.service_time_s(len(self.queue), self._rng)
+        self.serving[work] = asyncio.get_running_loop().call_later(service_s, self._finish, work)
+
+    def _finish(self, work: Work) -> None:
+        del self.serving[work]
+        now = self._now()
+        self.physics.on_completed()
+        self._metrics.duration(now - work.arrived)
+        (self._metrics.wasted if work.caller_left() else self._metrics.useful)()
+        if not work.done.done():
+            work.done.set_result(None)
+        self._fill_workers()
+        self._watch_overload()
+
+    def _fill_workers(self) -> None:
+        now = self._now()
+        while len(self.serving) < self.settings.workers:
+            work = self.queue.take(now)
+            self._drop_refused()
+            if work is None:
+                return
+            if self.settings.drop_expired and work.expires is not None and self._env.clock.epoch() > work.expires:
+                self._refuse(work, "deadline")
+            else:
+                self._start(work, now)
+
+    def _drop_refused(self) -> None:
+        for dropped in self.queue.pop_dropped():
+            self._refuse(dropped, "queue_full")
+
+    def _refuse(self, work: Work, reason: str) -> None:
+        self._metrics.rejected[reason]()
+        if not work.done.done():
+            error = ServiceError(DEADLINE_EXCEEDED) if reason == "deadline" else self._overloaded()
+            work.done.set_exception(error)
+
+    def _overloaded(self) -> ServiceError:
+        after_s = self.settings.retry_after_s
+        headers = {"Retry-After": f"{after_s:g}"} if after_s is not None else None
+        return ServiceError(NODE_OVERLOADED, headers=headers)
+
+    def _watch_overload(self) -> None:
+        at = self.physics.overload_deadline(len(self.queue), self._now())
+        if at is None:
+            if self._crash_timer is not None:
+                self._crash_timer.cancel()
+                self._crash_timer = None
+        elif self._crash_timer is None:
+            loop = asyncio.get_running_loop()
+            self._crash_timer = loop.call_later(at - self._now(), self.crash, "sustained_overload")
+
+    def crash(self, reason: str) -> None:
+        """Loses the queue and every connection; the node is back, cold, after `restart_s`."""
+        if not self.up:
+            return
+        self.up = False
+        self._crash_timer = None
+        lost = [*self.serving, *self.queue.drain()]
+        self._env.events.emit("node_crashed", region=self._env.region, reason=reason, queue_length=len(lost))
+        for handle in self.serving.values():
+            handle.cancel()
+        self.serving.clear()
+        for work in lost:
+            self._metrics.rejected["crash"]()
+            if work.request.transport is not None:
+                work.request.transport.abort()
+            if not work.done.done():
+                work.done.set_exception(ConnectionResetError("node crashed"))
+        self._announce(False)
+        loop = asyncio.get_running_loop()
+        self._restart_timer = loop.call_later(self.settings.restart_s, self._restart, reason)
+
+    def _restart(self, reason: str) -> None:
+        self.up = True
+        self.physics.restart()
+        self._metrics.restarts.labels(reason).inc()
+        self._env.events.emit("node_restarted", region=self._env.region)
+        self._announce(True)
+
+    def _announce(self, in_rotation: bool) -> None:
+        if self.on_rotation is not None:
+            self._rotation = asyncio.get_running_loop().create_task(
+                _call(self.on_rotation, in_rotation), name=f"{self._env.instance.name} rotation"
+            )
+
+    def stop(self) -> None:
+        """Forgets every timer; for shutdown."""
+        for handle in (*self.serving.values(), self._crash_timer, self._restart_timer):
+            if handle is not None:
+                handle.cancel()
+
+    def _reset(self, request: web.Request) -> None:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("node is down")
+
+    def __repr__(self) -> str:
+        state = "up" if self.up else "down"
+        return f"<Node {state}, {len(self.serving)} busy, {len(self.queue)} queued, {self.physics!r}>"
+
+
+async def _call(function: Callable[[bool], Awaitable[None]], argument: bool) -> None:
+    await function(argument)

@@ -1,0 +1,52 @@
+"""The pure rules of a node: how long work takes now, what is refused, when it crashes. No I/O, no clock, no loop.
+
+    service = s0 · (½ + ½·Exp(1)) · (1 + a·q/Q) · (1 + b·(1 − w))        a: overload, b: cold cache, w: warmth 0…1
+
+A request is useful only if wait + service ≤ the caller's timeout T, so a queue longer than c·(T/s − 1) holds work
+that nobody will collect. With Q = 60 and c·(T/s − 1) = 8 a full node is busy to 100 % and useful to 0 %.
+"""
+
+from random import Random
+
+from services.identity.settings import IdentitySettings
+
+
+class NodePhysics:
+    """Warmth, overload and the service time that follows from them."""
+
+    __slots__ = ("_overloaded_since", "settings", "warmth")
+
+    def __init__(self, settings: IdentitySettings) -> None:
+        self.settings = settings
+        self.warmth = 0.0
+        self._overloaded_since: float | None = None
+
+    def service_time_s(self, queued: int, rng: Random) -> float:
+        """A draw of the time one request takes, with `queued` others waiting."""
+        settings = self.settings
+        base = settings.service_time_s * (0.5 + 0.5 * rng.expovariate(1.0))
+        overload = 1.0 + settings.overload_slowdown * queued / settings.queue_length
+        return base * overload * (1.0 + settings.cold_slowdown * (1.0 - self.warmth))
+
+    def on_completed(self) -> None:
+        """Each completion warms the cache by one of `warm_requests` steps."""
+        self.warmth = min(1.0, self.warmth + 1.0 / self.settings.warm_requests)
+
+    def overload_deadline(self, queued: int, now: float) -> float | None:
+        """When the node crashes if the queue stays as it is; None while it is not overloaded."""
+        settings = self.settings
+        if not settings.crash_enabled or queued < settings.crash_queue_ratio * settings.queue_length:
+            self._overloaded_since = None
+            return None
+        if self._overloaded_since is None:
+            self._overloaded_since = now
+        return self._overloaded_since + settings.crash_after_s
+
+    def restart(self) -> None:
+        """A restarted node has an empty cache and a clean record."""
+        self.warmth = 0.0
+        self._overloaded_since = None
+
+    def __repr__(self) -> str:
+        state = "calm" if self._overloaded_since is None else f"overloaded since {self._overloaded_since:.1f}s"
+        return f"<NodePhysics {self.warmth:.0%} warm, {state}>"

@@ -1,0 +1,361 @@
+"""Adaptive concurrency limits (X4): how many requests may be in flight, learnt from how long they take.
+
+    aimd       dropped or rtt > 5 s: L <- int(L * 0.9);  else +1 if 2 * inflight >= L;  20, 20..200
+    vegas      queue = ceil(L * (1 - rtt_noload/rtt)), log = max(1, int(log10 L)):  dropped or queue > 6 log: L - log;
+               queue <= log: L + 6 log;  queue < 3 log: L + log;  no drop: only if 2 * inflight >= L;  20, 1..1000
+    gradient2  g = clamp(1.5 * long/short, 0.5, 1);  L <- 0.8 L + 0.2 (L * g + 4);  unchanged if inflight < L/2
+               long = mean of the first 10 samples, then EWMA with 2/601;  * 0.95 while long > 2 * short;  20, 20..200
+    envoy      g = clamp((min + 25 % of min)/p50, 0.5, 2);  L <- int(L g + sqrt(L g)), each 0.1 s, 3..1000
+               min = p50 of 50 requests at L = 3, every 60 s (+ jitter 15 %), or after 5 updates in a row at L = 3
+
+Sources: Netflix/concurrency-limits, AIMDLimit, VegasLimit, Gradient2Limit, WindowedLimit; Envoy adaptive_concurrency,
+gradient_controller.cc (https://www.envoyproxy.io/docs, adaptive_concurrency_filter). `Windowed` gives a limit one
+averaged sample per second of at least 10 requests, as Netflix does in production. Last in each line: start, range.
+
+What surprises:
+* Gradient2 never looks at drops, and its least limit of 20 is 10 times what a bench node with 2 workers needs: pass
+  `least`. AIMD and Gradient2 grow only when the limit is in use, so an idle server keeps its old one.
+* A slow drift of latency becomes Gradient2's normal: it finds a trend, not an absolute overload.
+* Envoy measures its minimum by throttling itself to 3 in flight. Rejections during that are the price, not a fault.
+"""
+
+import sys
+from math import ceil, log10, sqrt
+from random import Random
+from typing import Literal, Protocol
+
+from pydantic import Field
+
+from services.policies.settings import PolicySettings
+
+
+class ConcurrencyLimit(Protocol):
+    """A number of requests in flight, and what it learns from."""
+
+    @property
+    def limit(self) -> int: ...
+
+    def on_sample(self, rtt_s: float, inflight: int, dropped: bool, now: float) -> None:
+        """One request ended after `rtt_s`, with `inflight` in flight when it began; dropped: timed out or refused."""
+
+
+class NoLimit:
+    """Off."""
+
+    __slots__ = ()
+    limit = sys.maxsize
+
+    def on_sample(self, rtt_s: float, inflight: int, dropped: bool, now: float) -> None: ...
+
+    def __repr__(self) -> str:
+        return "<NoLimit off>"
+
+
+class AimdLimit:
+    """Additive increase, multiplicative decrease."""
+
+    __slots__ = ("backoff_ratio", "least", "limit", "most", "timeout_s")
+
+    def __init__(
+        self, start: int = 20, least: int = 20, most: int = 200, backoff_ratio: float = 0.9, timeout_s: float = 5.0
+    ) -> None:
+        self.limit = start
+        self.least = least
+        self.most = most
+        self.backoff_ratio = backoff_ratio
+        self.timeout_s = timeout_s
+
+    def on_sample(self, rtt_s: float, inflight: int, dropped: bool, now: float) -> None:
+        limit = self.limit
+        if dropped or rtt_s > self.timeout_s:
+            limit = int(limit * self.backoff_ratio)
+        elif inflight * 2 >= limit:
+            limit += 1
+        self.limit = min(self.most, max(self.least, limit))
+
+    def __repr__(self) -> str:
+        return f"<AimdLimit {self.limit}>"
+
+
+class VegasLimit:
+    """Keeps an estimated queue between 3 and 6 log10(limit)."""
+
+    __slots__ = ("_estimate", "_probe_jitter", "_rng", "_samples", "most", "probe_multiplier", "rtt_noload_s")
+
+    def __init__(self, rng: Random, start: int = 20, most: int = 1000, probe_multiplier: int = 30) -> None:
+        self._rng = rng
+        self._estimate = float(start)
+        self._samples = 0
+        self._probe_jitter = rng.uniform(0.5, 1.0)
+        self.most = most
+        self.probe_multiplier = probe_multiplier
+        self.rtt_noload_s = 0.0
+
+    @property
+    def limit(self) -> int:
+        return int(self._estimate)
+
+    def on_sample(self, rtt_s: float, inflight: int, dropped: bool, now: float) -> None:
+        self._samples += 1
+        if self._samples >= self._probe_jitter * self.probe_multiplier * self._estimate:
+            self._samples = 0
+            self._probe_jitter = self._rng.uniform(0.5, 1.0)
+            self.rtt_noload_s = rtt_s
+        elif self.rtt_noload_s == 0.0 or rtt_s < self.rtt_noload_s:
+            self.rtt_noload_s = rtt_s
+        else:
+            self._estimate = float(max(1.0, min(self.most, self._next(rtt_s, inflight, dropped))))
+
+    def _next(self, rtt_s: float, inflight: int, dropped: bool) -> float:
+        estimate = self._estimate
+        log = max(1, int(log10(int(estimate))))
+        if dropped:
+            return estimate - log
+        if inflight * 2 < estimate:
+            return estimate
+        queue = ceil(estimate * (1.0 - self.rtt_noload_s / rtt_s))
+        if queue <= log:
+            return estimate + 6 * log
+        if queue < 3 * log:
+            return estimate + log
+        if queue > 6 * log:
+            return estimate - log
+        return estimate
+
+    def __repr__(self) -> str:
+        return f"<VegasLimit {self.limit}, unloaded {self.rtt_noload_s:.3f}s>"
+
+
+class Gradient2Limit:
+    """Compares this sample with a long average."""
+
+    __slots__ = (
+        "_count",
+        "_estimate",
+        "_factor",
+        "least",
+        "long_rtt_s",
+        "most",
+        "queue_size",
+        "smoothing",
+        "tolerance",
+    )
+    WARMUP = 10
+
+    def __init__(
+        self,
+        start: int = 20,
+        least: int = 20,
+        most: int = 200,
+        smoothing: float = 0.2,
+        queue_size: int = 4,
+        long_window: int = 600,
+        tolerance: float = 1.5,
+    ) -> None:
+        self._estimate = float(start)
+        self._count = 0
+        self._factor = 2.0 / (long_window + 1)
+        self.least = least
+        self.most = most
+        self.smoothing = smoothing
+        self.queue_size = queue_size
+        self.tolerance = tolerance
+        self.long_rtt_s = 0.0
+
+    @property
+    def limit(self) -> int:
+        return int(self._estimate)
+
+    def on_sample(self, rtt_s: float, inflight: int, dropped: bool, now: float) -> None:
+        long_s = self._average(rtt_s)
+        if long_s > 2.0 * rtt_s:
+            self.long_rtt_s = long_s * 0.95
+        estimate = self._estimate
+        if inflight < estimate / 2:
+            return
+        gradient = max(0.5, min(1.0, self.tolerance * long_s / rtt_s))
+        target = estimate * gradient + self.queue_size
+        estimate = estimate * (1.0 - self.smoothing) + target * self.smoothing
+        self._estimate = max(float(self.least), min(float(self.most), estimate))
+
+    def _average(self, rtt_s: float) -> float:
+        if self._count < self.WARMUP:
+            self.long_rtt_s = (self.long_rtt_s * self._count + rtt_s) / (self._count + 1)
+            self._count += 1
+        else:
+            self.long_rtt_s += (rtt_s - self.long_rtt_s) * self._factor
+        return self.long_rtt_s
+
+    def __repr__(self) -> str:
+        return f"<Gradient2Limit {self.limit}, long {self.long_rtt_s:.3f}s>"
+
+
+class EnvoyGradientLimit:
+    """Compares each update's quantile with a minimum measured on purpose."""
+
+    __slots__ = (
+        "_at_least",
+        "_deferred",
+        "_measure_at",
+        "_rng",
+        "_samples",
+        "_update_at",
+        "buffer",
+        "interval_s",
+        "jitter",
+        "least",
+        "limit",
+        "measure_requests",
+        "measure_s",
+        "min_rtt_s",
+        "most",
+        "quantile",
+    )
+
+    def __init__(
+        self,
+        rng: Random,
+        least: int = 3,
+        most: int = 1000,
+        quantile: float = 0.5,
+        buffer: float = 0.25,
+        interval_s: float = 0.1,
+        measure_s: float = 60.0,
+        measure_requests: int = 50,
+        jitter: float = 0.15,
+    ) -> None:
+        self._rng = rng
+        self.least = least
+        self.most = most
+        self.quantile = quantile
+        self.buffer = buffer
+        self.interval_s = interval_s
+        self.measure_s = measure_s
+        self.measure_requests = measure_requests
+        self.jitter = jitter
+        self.min_rtt_s: float = 0.0
+        self.limit = least
+        self._deferred: int | None = least
+        self._samples: list[float] = []
+        self._update_at = 0.0
+        self._measure_at = 0.0
+        self._at_least = 0
+
+    @property
+    def measuring(self) -> bool:
+        """True while it throttles itself to learn the minimum."""
+        return self._deferred is not None
+
+    def on_sample(self, rtt_s: float, inflight: int, dropped: bool, now: float) -> None:
+        if self._deferred is None and now >= self._measure_at:
+            self._deferred = self.limit
+            self.limit = self.least
+            self._samples.clear()
+        if not dropped:
+            self._samples.append(rtt_s)
+        if self._deferred is not None:
+            if len(self._samples) >= self.measure_requests:
+                self._end_measure(self._deferred, now)
+        elif now >= self._update_at and self._samples:
+            self._update(now)
+
+    def _end_measure(self, deferred: int, now: float) -> None:
+        self.min_rtt_s = self._take_quantile()
+        self.limit = deferred
+        self._deferred = None
+        self._at_least = 0
+        self._measure_at = now + self.measure_s * (1.0 + self._rng.random() * self.jitter)
+        self._update_at = now + self.interval_s
+
+    def _update(self, now: float) -> None:
+        gradient = max(0.5, min(2.0, self.min_rtt_s * (1.0 + self.buffer) / self._take_quantile()))
+        grown = self.limit * gradient
+        limit = max(self.least, min(self.most, int(grown + sqrt(grown))))
+        self._at_least = self._at_least + 1 if limit == self.limit == self.least else 0
+        self.limit = limit
+        self._update_at = now + self.interval_s
+        if self._at_least >= 5:
+            self._measure_at = now
+
+    def _take_quantile(self) -> float:
+        self._samples.sort()
+        value = self._samples[max(0, ceil(self.quantile * len(self._samples)) - 1)]
+        self._samples.clear()
+        return value
+
+    def __repr__(self) -> str:
+        return (
+            f"<EnvoyGradientLimit {self.limit}, least {self.min_rtt_s:.3f}s{', measuring' if self.measuring else ''}>"
+        )
+
+
+class Windowed:
+    """Gives the limit inside one sample per window: mean rtt, most in flight, dropped if any was.
+
+    A window with fewer than `samples_min` requests is thrown away, as Netflix's WindowedLimit does.
+    """
+
+    __slots__ = ("_count", "_dropped", "_inflight", "_next_at", "_sum_s", "inner", "samples_min", "window_s")
+
+    def __init__(self, inner: ConcurrencyLimit, window_s: float = 1.0, samples_min: int = 10) -> None:
+        self.inner = inner
+        self.window_s = window_s
+        self.samples_min = samples_min
+        self._next_at = 0.0
+        self._sum_s = 0.0
+        self._count = 0
+        self._inflight = 0
+        self._dropped = False
+
+    @property
+    def limit(self) -> int:
+        return self.inner.limit
+
+    def on_sample(self, rtt_s: float, inflight: int, dropped: bool, now: float) -> None:
+        self._sum_s += rtt_s
+        self._count += 1
+        self._dropped = self._dropped or dropped
+        if inflight > self._inflight:
+            self._inflight = inflight
+        if now > self._next_at:
+            if self._count >= self.samples_min:
+                self.inner.on_sample(self._sum_s / self._count, self._inflight, self._dropped, now)
+            self._next_at = now + self.window_s
+            self._sum_s = 0.0
+            self._count = self._inflight = 0
+            self._dropped = False
+
+    def __repr__(self) -> str:
+        return f"<Windowed {self.inner!r}, {self._count} samples>"
+
+
+class LimitSettings(PolicySettings):
+    """Which limit a server has. None keeps the source's number, which is made for servers far larger than a bench
+    node."""
+
+    kind: Literal["off", "aimd", "vegas", "gradient2", "envoy"] = "off"
+    """The rule."""
+    start: int | None = Field(default=None, ge=1)
+    """First limit; envoy starts at `least`."""
+    least: int | None = Field(default=None, ge=1)
+    """Never below; vegas has 1."""
+    most: int | None = Field(default=None, ge=1)
+    """Never above."""
+    window_s: float = Field(default=1.0, gt=0)
+    """Netflix kinds: one averaged sample per this long, of at least 10 requests."""
+
+    def build(self, rng: Random) -> ConcurrencyLimit:
+        given = {name: value for name in ("start", "least", "most") if (value := getattr(self, name)) is not None}
+        match self.kind:
+            case "off":
+                return NoLimit()
+            case "aimd":
+                return Windowed(AimdLimit(**given), self.window_s)
+            case "vegas":
+                given.pop("least", None)
+                return Windowed(VegasLimit(rng, **given), self.window_s)
+            case "gradient2":
+                return Windowed(Gradient2Limit(**given), self.window_s)
+            case "envoy":
+                given.pop("start", None)
+                return EnvoyGradientLimit(rng, **given)

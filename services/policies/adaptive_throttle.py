@@ -1,0 +1,50 @@
+"""Adaptive throttling: a client refuses its own requests when the backend accepts too few of them.
+
+    p(reject) = max(0, (requests - K * accepts) / (requests + 1))      over a sliding window
+
+Source: Google SRE book, ch. 21 "Handling Overload", equation 21-1 (https://sre.google/sre-book/handling-overload/).
+Defaults: K = 2, window 2 minutes. On the bench 1 s stands for 1 incident minute: scale the window to the run.
+
+What surprises:
+* `requests` counts what the application wanted, locally refused requests included, and counts it before it is sent:
+  counting at the answer would let a burst through while all its requests are still in flight.
+* p never reaches 1, so a recovered backend is noticed; K = 2 lets about as many requests fail as succeed.
+* With few requests per client it converges to nothing useful: it is a local estimate.
+"""
+
+from random import Random
+
+from services.policies.outcome import Outcome
+from services.policies.window import SlidingCounts
+
+
+class AdaptiveThrottle:
+    """Ask `should_reject` once per request; report `on_outcome` only for requests that were sent."""
+
+    __slots__ = ("_counts", "enabled", "k")
+
+    def __init__(self, k: float = 2.0, window_s: float = 120.0, enabled: bool = True) -> None:
+        self.k = k
+        self.enabled = enabled
+        self._counts = SlidingCounts(window_s, buckets=24)
+
+    def probability(self, now: float) -> float:
+        requests = self._counts.total(now)
+        return max(0.0, (requests - self.k * self._counts.good(now)) / (requests + 1.0))
+
+    def should_reject(self, now: float, rng: Random) -> bool:
+        """Decide and count one request. Draws from the stream only when there is something to decide."""
+        if not self.enabled:
+            return False
+        probability = self.probability(now)
+        self._counts.add(now)
+        return probability > 0.0 and rng.random() < probability
+
+    def on_outcome(self, outcome: Outcome, now: float) -> None:
+        if outcome is Outcome.SUCCESS:
+            self._counts.add(now, 0.0, 1.0)
+        elif outcome is Outcome.IGNORED:
+            self._counts.add(now, -1.0)
+
+    def __repr__(self) -> str:
+        return f"<AdaptiveThrottle K={self.k:g}, {self._counts!r}>" if self.enabled else "<AdaptiveThrottle off>"

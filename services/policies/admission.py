@@ -1,0 +1,338 @@
+"""Admission: how much traffic is let in at all, before it costs anything.
+
+    TokenBucket         level = min(burst, level + rate * dt); a request takes n tokens or is refused
+    Ramp                nominal * (a + (b - a) * (t - start)/duration), then b held, then open; 0 before start
+    FreshBeforeBacklog  fresh traffic may empty the bucket, backlog must leave `reserve` tokens in it
+    PriorityShedding    refuse priority numbers above 100 * (1 - x**3), x = 0..1 between two load marks
+    Dagor               per window of 1 s or 2000 requests: overload = mean queueing time > 20 ms; aim at 95 % of what
+                        was admitted, when calm at what was admitted + 1 % of what came; the cut-off is the highest
+                        level whose running sum of arrivals stays within the aim
+    EnvoyAdmission      P(reject) = min(80 %, ((n - ok/0.95) / (n + 1)) ** (1/aggression)) over 30 s
+
+Sources: the incident's own recovery (PIR FNJ8-VQZ: all traffic removed 03:55, ramp from 04:25); AWS Builders'
+Library, avoiding-insurmountable-queue-backlogs (serve fresh traffic first, side-line the old); Netflix, "Keeping
+Netflix Reliable Using Prioritized Load Shedding" (https://arthur.gonigberg.com/2020/11/15/proritized-load-shedding/;
+the cubic is fitted to its three points); DAGOR, SoCC'18, arXiv 1806.04075, as summarised in
+https://blog.acolyer.org/2018/11/16; Envoy admission_control_filter (https://www.envoyproxy.io/docs). Defaults: ramp
+10 % to 85 % of nominal over 80 s, hold 20 s, then open (domain.md section 2.2); the rest as above, Envoy's aggression
+1 and no floor of requests per second.
+
+What surprises:
+* A ramp must limit the rate, per region. Letting in a rising *fraction* of arrivals lets in a rising fraction of 12
+  times the demand, and collapses an unscaled fleet again.
+* A bucket starts full: after a drain, its burst is what arrives first. Keep it near one second of the first rate.
+* Envoy does not count what it refuses, Google's client throttle does; without its 80 % cap Envoy's could see no
+  recovery.
+* DAGOR's aim grows by 1 % of arrivals, not of what was admitted, so a cut-off that admits nobody can reopen.
+"""
+
+from dataclasses import dataclass
+from math import inf
+from random import Random
+from typing import Literal
+
+from services.policies.outcome import Outcome
+from services.policies.window import SlidingCounts
+
+
+class TokenBucket:
+    """Rate limiter. Rate inf lets everything pass (off switch), rate 0 nothing once the burst is spent."""
+
+    __slots__ = ("_at", "_level", "burst", "rate_per_s")
+
+    def __init__(self, rate_per_s: float, burst: float, *, level: float | None = None, now: float = 0.0) -> None:
+        self.rate_per_s = rate_per_s
+        self.burst = burst
+        self._level = burst if level is None else level
+        self._at = now
+
+    @classmethod
+    def unlimited(cls) -> "TokenBucket":
+        return cls(inf, inf)
+
+    def set_rate(self, rate_per_s: float, now: float, burst: float | None = None) -> None:
+        """Change the rate from now on; what was earned so far was earned at the old one. Never adds tokens."""
+        if burst is None and self.burst == inf != rate_per_s:
+            raise ValueError("a bucket that becomes limited needs a burst")
+        self._refill(now)
+        self.rate_per_s = rate_per_s
+        if burst is not None:
+            self.burst = burst
+            self._level = min(self._level, burst)
+
+    def take(self, now: float, n: float = 1.0) -> bool:
+        """Take n tokens, or take none and say False."""
+        if self.rate_per_s == inf:
+            return True
+        self._refill(now)
+        if self._level < n:
+            return False
+        self._level -= n
+        return True
+
+    def level(self, now: float) -> float:
+        """Tokens that could be taken now."""
+        if self.rate_per_s == inf:
+            return inf
+        self._refill(now)
+        return self._level
+
+    def wait_s(self, now: float, n: float = 1.0) -> float:
+        """How long until n tokens are there, if nobody takes any: an honest Retry-After. inf when never."""
+        missing = n - self.level(now)
+        if missing <= 0:
+            return 0.0
+        if n > self.burst or self.rate_per_s <= 0:
+            return inf
+        return missing / self.rate_per_s
+
+    def _refill(self, now: float) -> None:
+        if now > self._at:
+            if self.rate_per_s != inf:
+                level = self._level + self.rate_per_s * (now - self._at)
+                self._level = level if level < self.burst else self.burst
+            self._at = now
+
+    def __repr__(self) -> str:
+        if self.rate_per_s == inf:
+            return "<TokenBucket off>"
+        return f"<TokenBucket {self._level:.1f}/{self.burst:g} tokens, {self.rate_per_s:g}/s>"
+
+
+RampPhase = Literal["closed", "ramp", "hold", "open"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """Rate of admission as a pure function of time."""
+
+    start: float
+    """When the first traffic is let in, in bench time."""
+    nominal_per_s: float
+    """What the region can serve."""
+    from_fraction: float = 0.10
+    """Of nominal, at the start."""
+    to_fraction: float = 0.85
+    """Of nominal, at the end of the ramp and during the hold."""
+    duration_s: float = 80.0
+    """From the one to the other."""
+    hold_s: float = 20.0
+    """At the last rate, before the limit is lifted."""
+
+    def rate_at(self, now: float) -> float:
+        """Admitted requests per second; 0.0 before the start, inf once open."""
+        elapsed_s = now - self.start
+        if elapsed_s < 0:
+            return 0.0
+        if elapsed_s < self.duration_s:
+            part = elapsed_s / self.duration_s
+            return self.nominal_per_s * (self.from_fraction + (self.to_fraction - self.from_fraction) * part)
+        if elapsed_s < self.duration_s + self.hold_s:
+            return self.nominal_per_s * self.to_fraction
+        return inf
+
+    def phase_at(self, now: float) -> RampPhase:
+        elapsed_s = now - self.start
+        if elapsed_s < 0:
+            return "closed"
+        if elapsed_s < self.duration_s:
+            return "ramp"
+        return "hold" if elapsed_s < self.duration_s + self.hold_s else "open"
+
+    @property
+    def open_at(self) -> float:
+        """When the limit is lifted."""
+        return self.start + self.duration_s + self.hold_s
+
+
+class RampGate:
+    """A ramp with the bucket that enforces it: refuses before the start, begins empty, and is open at the end."""
+
+    __slots__ = ("_bucket", "ramp")
+
+    def __init__(self, ramp: Ramp, burst: float = 2.0) -> None:
+        self.ramp = ramp
+        self._bucket = TokenBucket(ramp.rate_at(ramp.start), burst, level=0.0, now=ramp.start)
+
+    def admit(self, now: float) -> bool:
+        rate_per_s = self.ramp.rate_at(now)
+        if rate_per_s == 0.0 or rate_per_s == inf:
+            return rate_per_s == inf
+        self._bucket.set_rate(rate_per_s, now)
+        return self._bucket.take(now)
+
+    def __repr__(self) -> str:
+        return f"<RampGate {self._bucket!r}, open at {self.ramp.open_at:g}>"
+
+
+class FreshBeforeBacklog:
+    """Splits one rate: backlog gets only what fresh traffic leaves. `reserve` 0 treats both alike (off switch)."""
+
+    __slots__ = ("bucket", "reserve")
+
+    def __init__(self, bucket: TokenBucket, reserve: float) -> None:
+        self.bucket = bucket
+        self.reserve = reserve
+
+    def take(self, now: float, *, is_backlog: bool) -> bool:
+        if is_backlog and self.bucket.level(now) < 1.0 + self.reserve:
+            return False
+        return self.bucket.take(now)
+
+    def __repr__(self) -> str:
+        return f"<FreshBeforeBacklog reserve {self.reserve:g} of {self.bucket!r}>"
+
+
+class PriorityShedding:
+    """Netflix: 1 is the most important priority, 100 the least. Nothing is refused below `shed_from` load."""
+
+    __slots__ = ("enabled", "shed_all", "shed_from")
+
+    def __init__(self, shed_from: float = 0.8, shed_all: float = 1.0, enabled: bool = True) -> None:
+        """Load marks, in the unit of the load given to `admit` (utilisation, or queue over capacity)."""
+        self.shed_from = shed_from
+        self.shed_all = shed_all
+        self.enabled = enabled
+
+    def threshold(self, load: float) -> float:
+        """Priority numbers above this are refused."""
+        overload = (load - self.shed_from) / (self.shed_all - self.shed_from)
+        overload = min(1.0, max(0.0, overload))
+        return 100.0 * (1.0 - overload * overload * overload)
+
+    def admit(self, priority: int, load: float) -> bool:
+        return not self.enabled or priority <= self.threshold(load)
+
+    def __repr__(self) -> str:
+        if not self.enabled:
+            return "<PriorityShedding off>"
+        return f"<PriorityShedding from load {self.shed_from:g} to {self.shed_all:g}>"
+
+
+class Dagor:
+    """Admits levels below a moving cut-off. Level 0 is the most important; level = business * users + user."""
+
+    __slots__ = (
+        "_admitted",
+        "_arrivals",
+        "_histogram",
+        "_queue_count",
+        "_queue_sum_s",
+        "_window_end",
+        "alpha",
+        "beta",
+        "cutoff",
+        "enabled",
+        "requests_max",
+        "threshold_s",
+        "window_s",
+    )
+
+    def __init__(
+        self,
+        levels: int = 128,
+        *,
+        threshold_s: float = 0.020,
+        window_s: float = 1.0,
+        requests_max: int = 2000,
+        alpha: float = 0.05,
+        beta: float = 0.01,
+        now: float = 0.0,
+        enabled: bool = True,
+    ) -> None:
+        self.threshold_s = threshold_s
+        self.window_s = window_s
+        self.requests_max = requests_max
+        self.alpha = alpha
+        self.beta = beta
+        self.enabled = enabled
+        self.cutoff = levels
+        self._histogram = [0] * levels
+        self._arrivals = self._admitted = self._queue_count = 0
+        self._queue_sum_s = 0.0
+        self._window_end = now + window_s
+
+    def admit(self, level: int, now: float) -> bool:
+        """Count one arrival and decide. Callers may be told `cutoff`, and then need not send what would be refused."""
+        if not self.enabled:
+            return True
+        if now >= self._window_end or self._arrivals >= self.requests_max:
+            self._end_window(now)
+        level = min(level, len(self._histogram) - 1)
+        self._histogram[level] += 1
+        self._arrivals += 1
+        if level >= self.cutoff:
+            return False
+        self._admitted += 1
+        return True
+
+    def on_queue_time(self, waited_s: float) -> None:
+        """A request left the queue after this long."""
+        self._queue_sum_s += waited_s
+        self._queue_count += 1
+
+    def overloaded(self) -> bool:
+        """By the mean queueing time of the window so far."""
+        return self._queue_count > 0 and self._queue_sum_s > self.threshold_s * self._queue_count
+
+    def _end_window(self, now: float) -> None:
+        admitted = self._admitted
+        aim = (1.0 - self.alpha) * admitted if self.overloaded() else admitted + self.beta * self._arrivals
+        running, cutoff = 0, 0
+        for count in self._histogram:
+            running += count
+            if running > aim:
+                break
+            cutoff += 1
+        self.cutoff = cutoff
+        self._histogram = [0] * len(self._histogram)
+        self._arrivals = self._admitted = self._queue_count = 0
+        self._queue_sum_s = 0.0
+        self._window_end = now + self.window_s
+
+    def __repr__(self) -> str:
+        return f"<Dagor admits {self.cutoff}/{len(self._histogram)} levels>" if self.enabled else "<Dagor off>"
+
+
+class EnvoyAdmission:
+    """Refuses at random, the more the fewer of the admitted requests succeed."""
+
+    __slots__ = ("_counts", "aggression", "enabled", "rejection_max", "rps_min", "success_min")
+
+    def __init__(
+        self,
+        window_s: float = 30.0,
+        *,
+        success_min: float = 0.95,
+        rps_min: float = 0.0,
+        rejection_max: float = 0.80,
+        aggression: float = 1.0,
+        enabled: bool = True,
+    ) -> None:
+        self._counts = SlidingCounts(window_s, buckets=30)
+        self.success_min = success_min
+        self.rps_min = rps_min
+        self.rejection_max = rejection_max
+        self.aggression = aggression
+        self.enabled = enabled
+
+    def probability(self, now: float) -> float:
+        total = self._counts.total(now)
+        if not self.enabled or total / self._counts.window_s < self.rps_min:
+            return 0.0
+        base = (total - self._counts.good(now) / self.success_min) / (total + 1.0)
+        if base <= 0.0:
+            return 0.0
+        return float(min(self.rejection_max, base ** (1.0 / self.aggression)))
+
+    def should_reject(self, now: float, rng: Random) -> bool:
+        probability = self.probability(now)
+        return probability > 0.0 and rng.random() < probability
+
+    def on_outcome(self, outcome: Outcome, now: float) -> None:
+        """An admitted request ended; what was refused here is not reported."""
+        if outcome is not Outcome.IGNORED:
+            self._counts.add(now, 1.0, 1.0 if outcome is Outcome.SUCCESS else 0.0)
+
+    def __repr__(self) -> str:
+        return f"<EnvoyAdmission {self._counts!r}>" if self.enabled else "<EnvoyAdmission off>"

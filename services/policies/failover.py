@@ -1,0 +1,124 @@
+"""Failover: how much of a region's traffic goes to its paired region, decided by success ratios.
+
+    share(home) = min(1, 1.4 * h_home / min(1, 1.4 * h_home + 1.4 * h_alt));   all home when the sum is <= 0.02
+
+h is the success ratio of requests routed to a region in the last 10 s; a region with fewer than 5 samples counts as
+healthy (1.0). This is Envoy's priority load with the success ratio in the place of the healthy-host share: 1.4 is its
+overprovisioning factor, so nothing moves until a region is below 1/1.4 = 71 % (50 % healthy: 70/30, 25 %: 35/65).
+
+Source: Envoy, arch_overview/upstream/load_balancing/priority.rst (https://www.envoyproxy.io/docs); domain.md section
+1.4. Defaults: window 10 s, 5 samples, factor 1.4, no cap, retries follow the shares.
+
+What surprises:
+* Envoy's documentation assumes that a healthy second priority can carry the whole first one. In the incident it could
+  not: this formula is what carries a saturated region's retries into its healthy neighbour.
+* When both regions are (nearly) dead everything stays home. "All unhealthy: send anyway" is what real balancers do too.
+* A drawn number is used only when there is a choice: a healthy region draws nothing from the stream.
+"""
+
+from random import Random
+
+from pydantic import Field
+
+from services.policies.outcome import Outcome
+from services.policies.settings import PolicySettings
+from services.policies.window import SlidingCounts
+
+OVERPROVISIONING = 1.4
+HOPELESS_SUM = 0.02
+
+
+def home_share(health_home: float, health_alt: float, overprovisioning: float = OVERPROVISIONING) -> float:
+    """Share of traffic that stays home, 0..1."""
+    weighted_home = overprovisioning * health_home
+    weighted_sum = weighted_home + overprovisioning * health_alt
+    if weighted_sum <= HOPELESS_SUM:
+        return 1.0
+    return min(1.0, weighted_home / min(1.0, weighted_sum))
+
+
+class RegionHealth:
+    """Success ratio of one region over a sliding window."""
+
+    __slots__ = ("_counts", "samples_min")
+
+    def __init__(self, window_s: float = 10.0, samples_min: int = 5, buckets: int = 10) -> None:
+        self._counts = SlidingCounts(window_s, buckets)
+        self.samples_min = samples_min
+
+    def on_outcome(self, outcome: Outcome, now: float) -> None:
+        if outcome is Outcome.SUCCESS:
+            self._counts.add(now, 1.0, 1.0)
+        elif outcome is Outcome.DROPPED:
+            self._counts.add(now, 1.0, 0.0)
+
+    def ratio(self, now: float) -> float:
+        """0..1; 1.0 while there are too few samples to judge."""
+        total = self._counts.total(now)
+        return self._counts.good(now) / total if total >= self.samples_min else 1.0
+
+    def samples(self, now: float) -> int:
+        return int(self._counts.total(now))
+
+    def __repr__(self) -> str:
+        return f"<RegionHealth {self._counts!r}>"
+
+
+class FailoverSettings(PolicySettings):
+    """How a router shares traffic between its own region and the paired one. The defaults are the naive router."""
+
+    enabled: bool = True
+    """Off: everything stays home."""
+    window_s: float = Field(default=10.0, gt=0)
+    """Success ratios are taken over this long."""
+    samples_min: int = Field(default=5, ge=1)
+    """A region with fewer samples in the window counts as healthy."""
+    overprovisioning: float = Field(default=OVERPROVISIONING, ge=1)
+    """A region may lose this factor's excess of its health before traffic moves."""
+    alternate_share_max: float = Field(default=1.0, ge=0, le=1)
+    """Never send more than this share to the paired region; the defended profile says 0.2."""
+    retries_stay_home: bool = False
+    """Isolation: a retry never crosses to the paired region, so amplified traffic stays where it arose."""
+
+
+class Failover:
+    """Chooses the region of each request of one home region."""
+
+    __slots__ = ("alternate", "health_alternate", "health_home", "home", "settings")
+
+    def __init__(self, home: str, alternate: str, settings: FailoverSettings | None = None) -> None:
+        self.settings = settings = settings or FailoverSettings()
+        self.home = home
+        self.alternate = alternate
+        self.health_home = RegionHealth(settings.window_s, settings.samples_min)
+        self.health_alternate = RegionHealth(settings.window_s, settings.samples_min)
+
+    def on_outcome(self, region: str, outcome: Outcome, now: float) -> None:
+        """Learn from a request that was routed to `region`."""
+        health = self.health_home if region == self.home else self.health_alternate
+        health.on_outcome(outcome, now)
+
+    def share_home(self, now: float) -> float:
+        """Share of first attempts that stays home right now."""
+        settings = self.settings
+        if not settings.enabled:
+            return 1.0
+        health_home = self.health_home.ratio(now)
+        if health_home * settings.overprovisioning >= 1.0:
+            return 1.0
+        share = home_share(health_home, self.health_alternate.ratio(now), settings.overprovisioning)
+        return max(share, 1.0 - settings.alternate_share_max)
+
+    def route(self, now: float, rng: Random, *, is_retry: bool = False) -> str:
+        """The region this request goes to."""
+        if is_retry and self.settings.retries_stay_home:
+            return self.home
+        share = self.share_home(now)
+        if share >= 1.0 or rng.random() < share:
+            return self.home
+        return self.alternate
+
+    def __repr__(self) -> str:
+        if not self.settings.enabled:
+            return f"<Failover off, all to {self.home}>"
+        return f"<Failover {self.home} {self.health_home!r}, {self.alternate} {self.health_alternate!r}>"

@@ -1,0 +1,285 @@
+"""Retry: tenacity's stop, wait and retry strategies decide, on our clock and our streams.
+
+Formulas (a = number of the attempt that just failed, from 1; e = min(max, base * multiplier**(a-1))):
+
+    exponential          e                                       tenacity wait_exponential: no jitter at all
+    full_jitter          U(0, e)
+    equal_jitter         e/2 + U(0, e/2)
+    decorrelated_jitter  min(max, U(base, 3 * previous wait))    previous wait = base before the first retry
+    fixed                base
+
+Sources: tenacity 9.2.1 (https://github.com/jd/tenacity); the three jitters from the AWS Architecture Blog,
+"Exponential Backoff and Jitter" (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). Naive
+defaults, domain.md section 2.2: SDK layer 4 attempts, exponential 0.25 s up to 2 s; workflow layer 3 attempts, fixed
+1 s.
+
+Two layers are two nested `call`s, and they multiply: 4 x 3 = 12 attempts for one operation that keeps failing.
+
+What surprises:
+* `Retry-After` replaces the backoff, jitter included (as azure-core does), so it makes all clients return together.
+* A layer that gives up returns the last result, it does not raise; a result is the cheap way to say "failed".
+* As in tenacity the wait is computed before stop is asked, so the last failure also draws from the stream.
+* tenacity's driving loop costs ~80 us per call in place (it inspects every callback), hence the plain loop here. Its
+  own jitters and delays read global randomness and `time.monotonic`, hence the wait subclasses and the state object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Any, Literal, Protocol, TypeVar
+
+from pydantic import Field
+from tenacity.retry import retry_base
+from tenacity.stop import stop_after_attempt, stop_after_delay, stop_any, stop_base
+from tenacity.wait import wait_base, wait_exponential, wait_fixed
+
+from services.policies.settings import PolicySettings
+
+WaitKind = Literal["exponential", "full_jitter", "equal_jitter", "decorrelated_jitter", "fixed"]
+
+
+class AttemptResult(Protocol):
+    """What one attempt returns: the answer, and whether another attempt could help."""
+
+    @property
+    def retryable(self) -> bool:
+        """True when the callee refused or was too slow, and a repetition is safe."""
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """The callee's own wish (`Retry-After`), in seconds."""
+
+
+ResultT = TypeVar("ResultT", bound=AttemptResult)
+
+
+class CallState:
+    """The part of tenacity's RetryCallState that strategies read; it is its own `outcome`, so one object serves a
+    call."""
+
+    __slots__ = (
+        "_error",
+        "_value",
+        "attempt_number",
+        "idle_for",
+        "outcome_timestamp",
+        "rng",
+        "start_time",
+        "upcoming_sleep",
+    )
+
+    def __init__(self, start_time: float, rng: Random) -> None:
+        self.start_time = start_time
+        self.rng = rng
+        self.attempt_number = 1
+        self.outcome_timestamp = start_time
+        self.idle_for = 0.0
+        self.upcoming_sleep = 0.0
+        self._value: Any = None
+        self._error: Exception | None = None
+
+    @property
+    def outcome(self) -> CallState:
+        return self
+
+    @property
+    def seconds_since_start(self) -> float:
+        return self.outcome_timestamp - self.start_time
+
+    @property
+    def failed(self) -> bool:
+        """True when the attempt raised (tenacity's meaning), not when it returned a retryable result."""
+        return self._error is not None
+
+    def exception(self) -> Exception | None:
+        return self._error
+
+    def result(self) -> Any:
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def set_result(self, value: Any) -> None:
+        self._value = value
+        self._error = None
+
+    def set_exception(self, error: Exception) -> None:
+        self._error = error
+
+    def __repr__(self) -> str:
+        return f"<CallState attempt {self.attempt_number}, slept {self.idle_for:.2f}s>"
+
+
+# Strategies get either tenacity's state or ours: both carry what is read, and ours also carries the stream.
+State = Any
+
+
+class RetryIfRetryable(retry_base):
+    """Retry a result, or an exception, that says `retryable`."""
+
+    def __call__(self, retry_state: State) -> bool:
+        outcome = retry_state.outcome
+        if outcome.failed:
+            return bool(getattr(outcome.exception(), "retryable", False))
+        return bool(outcome.result().retryable)
+
+
+class WaitFullJitter(wait_exponential):
+    """U(0, e), drawn from the call's own stream."""
+
+    def __call__(self, retry_state: State) -> float:
+        return float(retry_state.rng.random() * super().__call__(retry_state))
+
+
+class WaitEqualJitter(wait_exponential):
+    """e/2 + U(0, e/2): never quicker than half the backoff."""
+
+    def __call__(self, retry_state: State) -> float:
+        half = super().__call__(retry_state) / 2
+        return float(half + retry_state.rng.random() * half)
+
+
+class WaitDecorrelatedJitter(wait_base):
+    """min(max, U(base, 3 * previous wait)): grows from its own last draw and not from the attempt number."""
+
+    def __init__(self, base_s: float, max_s: float) -> None:
+        self.base_s = base_s
+        self.max_s = max_s
+
+    def __call__(self, retry_state: State) -> float:
+        previous_s = retry_state.upcoming_sleep or self.base_s
+        high_s = max(self.base_s, 3 * previous_s)
+        return float(min(self.max_s, self.base_s + retry_state.rng.random() * (high_s - self.base_s)))
+
+
+class WaitRetryAfter(wait_base):
+    """The callee's `retry_after_s` when it gave one, else the strategy inside."""
+
+    def __init__(self, otherwise: wait_base) -> None:
+        self.otherwise = otherwise
+
+    def __call__(self, retry_state: State) -> float:
+        outcome = retry_state.outcome
+        source = outcome.exception() if outcome.failed else outcome.result()
+        retry_after_s = getattr(source, "retry_after_s", None)
+        if retry_after_s is None:
+            return self.otherwise(retry_state)
+        return max(0.0, float(retry_after_s))
+
+
+class RetrySettings(PolicySettings):
+    """One retry layer. The defaults are the naive SDK layer of the incident."""
+
+    enabled: bool = True
+    """Off: one attempt, no retry, whatever the other fields say."""
+    attempts: int = Field(default=4, ge=1)
+    """Attempts in all, the first included."""
+    wait: WaitKind = "exponential"
+    """Which formula gives the wait before the next attempt."""
+    base_s: float = Field(default=0.25, ge=0)
+    """First wait of the exponential kinds, shortest of the decorrelated one, and the whole of the fixed one."""
+    max_s: float = Field(default=2.0, ge=0)
+    """Longest wait of the exponential kinds; the fixed kind ignores it."""
+    multiplier: float = Field(default=2.0, ge=1)
+    """Growth of the wait from one retry to the next."""
+    honour_retry_after: bool = False
+    """Wait as long as the callee asks, instead of the formula. The naive layers do not."""
+    stop_after_delay_s: float | None = Field(default=None, gt=0)
+    """Give up at the first failure this long after the start, or later; None: only `attempts` counts."""
+
+    def build(self) -> RetryPolicy:
+        """The same settings as tenacity strategies."""
+        stop: stop_base = stop_after_attempt(self.attempts)
+        if self.stop_after_delay_s is not None:
+            stop = stop_any(stop, stop_after_delay(self.stop_after_delay_s))
+        wait = self._wait()
+        if self.honour_retry_after:
+            wait = WaitRetryAfter(wait)
+        return RetryPolicy(self, stop=stop, wait=wait, retry=RetryIfRetryable())
+
+    def _wait(self) -> wait_base:
+        match self.wait:
+            case "exponential":
+                return wait_exponential(self.base_s, self.max_s, self.multiplier)
+            case "full_jitter":
+                return WaitFullJitter(self.base_s, self.max_s, self.multiplier)
+            case "equal_jitter":
+                return WaitEqualJitter(self.base_s, self.max_s, self.multiplier)
+            case "decorrelated_jitter":
+                return WaitDecorrelatedJitter(self.base_s, self.max_s)
+            case "fixed":
+                return wait_fixed(self.base_s)
+
+
+SDK_NAIVE = RetrySettings()
+WORKFLOW_NAIVE = RetrySettings(attempts=3, wait="fixed", base_s=1.0)
+DEFENDED = RetrySettings(attempts=3, wait="full_jitter", honour_retry_after=True)
+NO_RETRY = RetrySettings(enabled=False)
+
+
+class RetryPolicy:
+    """Three tenacity strategies and the settings they came from. Holds no state of a call: share it freely."""
+
+    __slots__ = ("enabled", "retry", "settings", "stop", "wait")
+
+    def __init__(
+        self,
+        settings: RetrySettings,
+        *,
+        stop: Callable[[State], bool],
+        wait: Callable[[State], float],
+        retry: Callable[[State], bool],
+    ) -> None:
+        self.settings = settings
+        self.enabled = settings.enabled
+        self.stop = stop
+        self.wait = wait
+        self.retry = retry
+
+    def __repr__(self) -> str:
+        if not self.enabled:
+            return "<RetryPolicy off>"
+        settings = self.settings
+        after = ", Retry-After first" if settings.honour_retry_after else ""
+        return f"<RetryPolicy {settings.attempts} attempts, {settings.wait} from {settings.base_s}s{after}>"
+
+
+async def call(
+    policy: RetryPolicy,
+    attempt_fn: Callable[[], Awaitable[ResultT]],
+    *,
+    clock_now: Callable[[], float],
+    sleep: Callable[[float], Awaitable[object]],
+    rng: Random,
+    on_attempt: Callable[[int], None] | None = None,
+    may_retry: Callable[[float], bool] | None = None,
+) -> ResultT:
+    """Run attempts until one needs no retry or the policy stops, and return the last result.
+
+    `on_attempt(number)` runs before each attempt. `may_retry(now)` is a retry budget's last word: asked once per
+    retry that the policy would make, before the wait. An exception without `retryable = True` passes through at once.
+    """
+    if not policy.enabled:
+        if on_attempt is not None:
+            on_attempt(1)
+        return await attempt_fn()
+    state = CallState(clock_now(), rng)
+    while True:
+        if on_attempt is not None:
+            on_attempt(state.attempt_number)
+        try:
+            state.set_result(await attempt_fn())
+        except Exception as error:
+            state.set_exception(error)
+        if not policy.retry(state):
+            break
+        now = state.outcome_timestamp = clock_now()
+        state.upcoming_sleep = policy.wait(state)
+        if policy.stop(state) or not (may_retry is None or may_retry(now)):
+            break
+        state.idle_for += state.upcoming_sleep
+        state.attempt_number += 1
+        await sleep(state.upcoming_sleep)
+    result: ResultT = state.result()
+    return result

@@ -1,0 +1,49 @@
+"""Staged re-enablement (X1): in what order, and how far apart, accounts are restored.
+
+    the nth account is restored at start + n * spacing;  order: as listed, high-volume last, or high-volume first
+
+Sources: PIR FNJ8-VQZ, 00:08 (restoring the high-volume extension accounts of East US released the blocked work of six
+hours at once) and its mirror, AWS Builders' Library, avoiding-insurmountable-queue-backlogs. Default: as listed,
+spacing 0, which is the incident and the off switch.
+
+What surprises: spacing alone helps only if an account's own backlog fits what its identity region can carry; work
+that is blocked by several accounts is released by the last of them. High-volume last buys time for the rest, and
+makes the last step the largest: pace the resume as well.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Order = Literal["as_listed", "high_volume_last", "high_volume_first"]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account to restore."""
+
+    name: str
+    """Its storage account name."""
+    volume: float
+    """Requests per second that depend on it, or blocked jobs: any one measure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """One step of the plan."""
+
+    at: float
+    """Bench time."""
+    account: Account
+
+
+def plan_restores(
+    accounts: Sequence[Account], start: float, *, order: Order = "as_listed", spacing_s: float = 0.0
+) -> tuple[Restore, ...]:
+    """Every account exactly once, in time order. Equal volumes keep the order in which they were listed."""
+    if spacing_s < 0:
+        raise ValueError(f"spacing_s must not be negative, not {spacing_s}")
+    ordered = list(accounts)
+    if order != "as_listed":
+        ordered.sort(key=lambda account: account.volume, reverse=order == "high_volume_first")
+    return tuple(Restore(start + index * spacing_s, account) for index, account in enumerate(ordered))

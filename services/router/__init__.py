@@ -1,0 +1,1 @@
+"""The regional front door of the identity service: balancing, health, failover, drain and rate-limited ramp."""

@@ -1,0 +1,26 @@
+"""The router's own errors; everything else it answers with is a node's answer, passed on."""
+
+from aiohttp import web
+
+from services.chassis.errors import ErrorSpec, ErrorTable, ServiceError
+
+SHED = ErrorSpec("traffic_removed", 503, "Traffic to {region} is limited by an operator ({mode}).", retry_safe=True)
+NO_NODE = ErrorSpec("no_node", 503, "No node of {region} is in rotation.", retry_safe=True)
+NODE_TIMEOUT = ErrorSpec(
+    "node_timeout", 504, "A node of {region} did not answer in time.", definite=False, retry_safe=True
+)
+NODE_LOST = ErrorSpec(
+    "node_lost", 502, "The connection to a node of {region} was lost.", definite=False, retry_safe=True
+)
+UNKNOWN_REGION = ErrorSpec("unknown_region", 404, "Unknown region '{region}'; known: {known}.")
+INVALID_TRAFFIC = ErrorSpec("invalid_traffic", 422, "{detail}")
+TABLE = ErrorTable((SHED, NO_NODE, NODE_TIMEOUT, NODE_LOST, UNKNOWN_REGION, INVALID_TRAFFIC))
+
+
+def render(request: web.Request, error: ServiceError) -> web.Response:
+    """ARM's shape on ARM paths, the token endpoint's elsewhere."""
+    if request.path.startswith("/subscriptions"):
+        body: dict[str, object] = {"error": {"code": error.spec.code, "message": error.message}}
+    else:
+        body = {"error": error.spec.code, "error_description": error.message}
+    return web.json_response(body, status=error.spec.status, headers=error.headers)

@@ -1,0 +1,161 @@
+"""The path of a request through the router: choose a region, let it in or not, choose a node, forward, learn."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+from multidict import CIMultiDictProxy
+from pydantic import Field
+from yarl import URL
+
+from services.chassis.app import read_json
+from services.chassis.client import TIMEOUT, Reply
+from services.chassis.env import Env
+from services.chassis.errors import ErrorSpec, ServiceError
+from services.chassis.live import announce
+from services.chassis.registry import Instance
+from services.chassis.settings import Settings, SettingsError, validate
+from services.chassis.store import Keys
+from services.policies.failover import Failover
+from services.policies.outcome import Outcome
+from services.router import errors
+from services.router.metrics import RouterMetrics
+from services.router.rotation import Rotation
+from services.router.settings import RouterSettings
+from services.router.state import OPEN, Gate, Mode, Traffic
+
+FORWARDED = ("Metadata", "X-IDENTITY-HEADER", "Content-Type", "x-tenant", "x-deadline", "x-attempt", "x-backlog")
+RETURNED = ("Content-Type", "Retry-After")
+
+
+class TrafficChange(Settings):
+    """Body of `PUT /admin/traffic/{region}`."""
+
+    mode: Mode
+    from_fraction: float = Field(default=0.10, ge=0, le=2)
+    to_fraction: float = Field(default=0.85, gt=0, le=2)
+    over_s: float = Field(default=80.0, gt=0)
+    hold_s: float = Field(default=20.0, ge=0)
+
+
+class Router:
+    """One region's front door."""
+
+    def __init__(self, env: Env, metrics: RouterMetrics) -> None:
+        self._env = env
+        self._metrics = metrics
+        self._rng = env.streams["router"]
+        self._epoch = env.clock.epoch
+        self.home = env.region
+        self.settings = env.settings(RouterSettings)
+        self.regions = (self.home, self.settings.pair) if self.settings.pair else (self.home,)
+        self.rotation = Rotation(env, self.regions, self.settings.discovery_s)
+        self.failover = Failover(self.home, self.settings.pair or self.home, self.settings.failover)
+        self.gates = {region: Gate(OPEN) for region in self.regions}
+
+    async def start(self) -> None:
+        await self.rotation.refresh()
+        await self.reload("traffic")
+        self._env.live.on_change(self.reload)
+
+    async def reload(self, topic: str) -> None:
+        """Settings or traffic rules have changed."""
+        if topic == "traffic":
+            await self._reload_traffic()
+        fresh = self._env.settings(RouterSettings)
+        if fresh != self.settings:
+            self.settings = fresh
+            self.failover.settings = fresh.failover
+
+    async def _reload_traffic(self) -> None:
+        for region in self.regions:
+            raw = await self._env.store.get(Keys.traffic(region))
+            traffic = Traffic.from_json(raw) if raw else OPEN
+            if traffic != self.gates[region].traffic:
+                self.gates[region] = Gate(traffic)
+
+    async def forward(self, request: web.Request) -> web.Response:
+        await self._own_work()
+        region = self._choose_region(request.headers)
+        gate = self.gates[region]
+        if not gate.admit(self._epoch()):
+            self._metrics.shed(region, gate.traffic.mode)
+            raise self._refusal(errors.SHED, region=region, mode=gate.traffic.mode)
+        node = self.rotation.pick(region, self._rng)
+        if node is None:
+            self._metrics.shed(region, "no_node")
+            self._learn(region, 503)
+            raise self._refusal(errors.NO_NODE, region=region)
+        body = await request.read() if request.body_exists else None
+        reply = await self._env.http.call(
+            request.method,
+            URL(node.url + request.raw_path, encoded=True),
+            timeout_s=self.settings.hop_timeout_s,
+            headers=_subset(request.headers, FORWARDED),
+            data=body,
+        )
+        return self._pass_on(reply, node)
+
+    async def _own_work(self) -> None:
+        mean = self.settings.service_time_s
+        if mean:
+            await asyncio.sleep(mean * (0.5 + 0.5 * self._rng.expovariate(1.0)))
+
+    def _choose_region(self, headers: Mapping[str, str]) -> str:
+        pair = self.settings.pair
+        now = self._epoch()
+        if pair is None or not self.gates[pair].is_open(now) or not self.gates[self.home].is_open(now):
+            return self.home
+        return self.failover.route(now, self._rng, is_retry=headers.get("x-attempt", "1") != "1")
+
+    def _pass_on(self, reply: Reply, node: Instance) -> web.Response:
+        region = node.region
+        if reply.failure:
+            if reply.failure != TIMEOUT:
+                self.rotation.drop(node)
+            spec = errors.NODE_TIMEOUT if reply.failure == TIMEOUT else errors.NODE_LOST
+            self._learn(region, spec.status)
+            raise self._refusal(spec, region=region)
+        self._learn(region, reply.status)
+        return web.Response(status=reply.status, body=reply.body, headers=_subset(reply.headers, RETURNED))
+
+    def _learn(self, region: str, status: int) -> None:
+        outcome = Outcome.DROPPED if status >= 500 or status == 429 else Outcome.SUCCESS
+        self.failover.on_outcome(region, outcome, self._epoch())
+        self._metrics.routed(region, status)
+
+    def _refusal(self, spec: ErrorSpec, region: str, mode: str = "") -> ServiceError:
+        after_s = self.settings.retry_after_s
+        headers = {"Retry-After": f"{after_s:g}"} if after_s else None
+        return ServiceError(spec, headers=headers, region=region, mode=mode)
+
+    async def show_traffic(self, _request: web.Request) -> web.Response:
+        now = self._epoch()
+        rows: dict[str, Any] = {
+            region: {"mode": gate.traffic.mode, "open": gate.is_open(now), "nodes": self.rotation.count(region)}
+            for region, gate in self.gates.items()
+        }
+        return web.json_response({"home": self.home, "regions": rows})
+
+    async def change_traffic(self, request: web.Request) -> web.Response:
+        """Operator: open, drain or ramp the home region. Every router follows, through the store."""
+        region = request.match_info["region"]
+        if region != self.home:
+            raise ServiceError(errors.UNKNOWN_REGION, region=region, known=self.home)
+        body = await read_json(request)
+        try:
+            change = validate(TrafficChange, body if isinstance(body, dict) else {"body": body}, "traffic")
+        except SettingsError as error:
+            raise ServiceError(errors.INVALID_TRAFFIC, detail=str(error)) from error
+        await self.rotation.refresh()
+        capacity_per_s = self.rotation.count(region) * self.settings.node_rate_per_s
+        traffic = Traffic(since_epoch_s=self._epoch(), capacity_per_s=capacity_per_s, **change.model_dump())
+        await self._env.store.set(Keys.traffic(region), traffic.to_json())
+        await announce(self._env.store, "traffic")
+        self._env.events.emit("traffic_changed", region=region, mode=change.mode, capacity_per_s=capacity_per_s)
+        return web.json_response({"region": region, "mode": change.mode, "capacity_per_s": capacity_per_s})
+
+
+def _subset(headers: Mapping[str, str] | CIMultiDictProxy[str], names: tuple[str, ...]) -> dict[str, str]:
+    return {name: headers[name] for name in names if name in headers}

@@ -1,0 +1,33 @@
+"""The metrics of a router (`docs/metrics.md` lists them with their meaning)."""
+
+from collections.abc import Callable
+
+from services.chassis.metrics import Metrics
+
+SERVICE = "identity"
+
+
+class RouterMetrics:
+    def __init__(self, metrics: Metrics, home: str) -> None:
+        self._home = home
+        self._requests = metrics.counter(
+            "router_requests_total",
+            "Requests routed, by the region they went to and came from.",
+            ("service", "region", "home", "code"),
+        )
+        self._shed = metrics.counter("router_shed_total", "Requests not let in, by reason.", ("region", "reason"))
+        self._routed_children: dict[tuple[str, int], Callable[[], None]] = {}
+        self._shed_children: dict[tuple[str, str], Callable[[], None]] = {}
+
+    def routed(self, region: str, code: int) -> None:
+        child = self._routed_children.get((region, code))
+        if child is None:
+            child = self._requests.labels(SERVICE, region, self._home, str(code)).inc
+            self._routed_children[region, code] = child
+        child()
+
+    def shed(self, region: str, reason: str) -> None:
+        child = self._shed_children.get((region, reason))
+        if child is None:
+            child = self._shed_children[region, reason] = self._shed.labels(region, reason).inc
+        child()

@@ -1,0 +1,79 @@
+"""Pure rules of the router: what an operator allows into a region, and which region a request goes to.
+
+A drained or ramping region is never a failover target: carrying a neighbour's retries into a region that is being
+repaired would undo the repair. At home a ramp limits the *rate*; what exceeds it is shed, not failed over.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from services.policies.admission import Ramp, TokenBucket
+
+Mode = Literal["open", "drain", "ramp"]
+BURST_S = 1.0  # a ramp's bucket holds one second of its present rate, so a drain's end is not a spike
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What is let into one region. `since_epoch_s` starts a ramp; `capacity_per_s` is nominal for its fractions."""
+
+    mode: Mode = "open"
+    since_epoch_s: float = 0.0
+    capacity_per_s: float = 0.0
+    from_fraction: float = 0.10
+    to_fraction: float = 0.85
+    over_s: float = 80.0
+    hold_s: float = 20.0
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, raw: str | bytes) -> "Traffic":
+        return cls(**json.loads(raw))
+
+    def ramp(self) -> Ramp:
+        return Ramp(
+            start=self.since_epoch_s,
+            nominal_per_s=self.capacity_per_s,
+            from_fraction=self.from_fraction,
+            to_fraction=self.to_fraction,
+            duration_s=self.over_s,
+            hold_s=self.hold_s,
+        )
+
+
+class Gate:
+    """Admission into one region under the operator's present rule."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        self.traffic = traffic
+        self._ramp = traffic.ramp()
+        self._bucket = TokenBucket(0.0, 0.0, now=traffic.since_epoch_s)
+
+    def is_open(self, now_epoch_s: float) -> bool:
+        """No limit at all; also true once a ramp has run its course."""
+        mode = self.traffic.mode
+        return mode == "open" or (mode == "ramp" and now_epoch_s >= self._ramp.open_at)
+
+    def limit_per_s(self, now_epoch_s: float) -> float:
+        """Requests per second that may enter now; infinite when open."""
+        if self.traffic.mode == "drain":
+            return 0.0
+        return float("inf") if self.is_open(now_epoch_s) else self._ramp.rate_at(now_epoch_s)
+
+    def admit(self, now_epoch_s: float) -> bool:
+        if self.is_open(now_epoch_s):
+            return True
+        if self.traffic.mode == "drain":
+            return False
+        rate = self._ramp.rate_at(now_epoch_s)
+        self._bucket.set_rate(rate, now_epoch_s, burst=max(1.0, rate * BURST_S))
+        return self._bucket.take(now_epoch_s)
+
+    def __repr__(self) -> str:
+        return f"<Gate {self.traffic.mode}, {self._bucket!r}>"
+
+
+OPEN = Traffic()

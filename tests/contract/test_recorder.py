@@ -1,0 +1,117 @@
+"""Reading a registry in process and scraping its page give the same series with the same numbers."""
+
+import json
+
+import pytest
+
+from loadgen.recorder import Recorder
+from services.chassis.clock import Clock
+from services.chassis.metrics import Metrics
+from services.chassis.registry import Instance
+
+NODE = Instance("identity", "eastus", "identity-eastus-1", "http://identity-eastus-1:8080")
+
+
+class Page:
+    """An http client whose only page is that of one registry."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
+        self.answers = True
+
+    async def call(self, method: str, url: str, *, timeout_s: float) -> object:
+        assert (method, url) == ("GET", "http://identity-eastus-1:8080/metrics")
+        page = self.metrics.page()
+
+        class Reply:
+            ok = self.answers
+            body = page
+
+        return Reply()
+
+
+def rich_metrics() -> Metrics:
+    """Every kind of metric: bare, labelled, histograms with and without buckets, computed, awkward label values."""
+    metrics = Metrics()
+    metrics.counter("bare_total", "d").inc(3)
+    requests = metrics.counter("router_requests_total", "d", ("region", "code"))
+    requests.labels("westus", "200").inc(7)
+    requests.labels("eastus", 'a "quoted\\ back\nline').inc(0.25)
+    metrics.gauge("identity_workers", "d").set(2)
+    metrics.histogram("identity_queue_wait_seconds", "d").observe(0.3)
+    metrics.histogram("identity_queue_wait_seconds_by", "d", ("class",)).labels("x").observe(120)
+    metrics.histogram("provisioner_job_duration_seconds", "d").observe(4.5)
+    metrics.computed_gauge("provisioner_jobs", "d", lambda: [(("queued",), 5.0), (("running",), 1e7)], ("state",))
+    return metrics
+
+
+def recorders(metrics: Metrics) -> tuple[Recorder, Recorder, Page]:
+    page = Page(metrics)
+    clock = Clock(lambda: 0.0, 1_000.0)
+    in_process, over_sockets = Recorder(clock, 1_000.0), Recorder(clock, 1_000.0, http=page)  # type: ignore[arg-type]
+    in_process.attach(NODE, metrics)
+    over_sockets.attach_page(NODE)
+    return in_process, over_sockets, page
+
+
+def contents(recorder: Recorder) -> dict[str, list[str]]:
+    """Numbers as text, so that NaN equals NaN and nothing is nearly equal."""
+    keys = [json.dumps([name, labels]) for name, labels in recorder.series.series()]
+    return {key: [str(value) for value in recorder.series.values[:, column]] for column, key in enumerate(keys)}
+
+
+async def test_both_ways_give_the_same_series_and_the_same_numbers() -> None:
+    metrics = rich_metrics()
+    in_process, over_sockets, _ = recorders(metrics)
+    for recorder in (in_process, over_sockets):
+        await recorder.sample()
+    assert contents(in_process) == contents(over_sockets)
+    assert contents(in_process)[
+        '["provisioner_jobs", {"instance": "identity-eastus-1", "region": "eastus", '
+        '"service": "identity", "state": "running"}]'
+    ] == ["10000000.0"]
+
+
+async def test_they_stay_equal_when_label_values_appear_later() -> None:
+    metrics = rich_metrics()
+    late = metrics.counter("identity_requests_total", "d", ("operation", "code"))
+    in_process, over_sockets, _ = recorders(metrics)
+    for code in ("200", "503"):
+        for recorder in (in_process, over_sockets):
+            await recorder.sample()
+        late.labels("token", code).inc()
+    for recorder in (in_process, over_sockets):
+        await recorder.sample()
+    assert contents(in_process) == contents(over_sockets)
+    assert over_sockets.increase("identity_requests_total", {}, 0, 0) is not None
+
+
+async def test_an_exporters_own_labels_win_over_the_targets() -> None:
+    in_process, _, _ = recorders(rich_metrics())
+    await in_process.sample()
+    assert in_process.last("router_requests_total", {"region": "westus"}) == 7
+    assert in_process.last("identity_workers", {"region": "eastus", "service": "identity"}) == 2
+
+
+async def test_buckets_are_kept_for_the_histograms_that_need_them_only() -> None:
+    for recorder in recorders(rich_metrics())[:2]:
+        await recorder.sample()
+        names = set(recorder.series.names)
+        assert "identity_queue_wait_seconds_bucket" in names
+        assert "provisioner_job_duration_seconds_bucket" not in names
+        assert {"provisioner_job_duration_seconds_sum", "provisioner_job_duration_seconds_count"} <= names
+        assert not [name for name in names if name.endswith("_created")]
+
+
+async def test_an_instance_that_does_not_answer_leaves_a_hole_not_a_zero() -> None:
+    _, recorder, page = recorders(rich_metrics())
+    await recorder.sample()
+    page.answers = False
+    await recorder.sample()
+    assert recorder.last("identity_workers", {}) is None
+    assert str(recorder.series.values[1, 0]) == "nan"
+
+
+def test_scraping_without_a_client_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="identity-eastus-1: scraping needs an http client"):
+        Recorder(Clock(lambda: 0.0, 0.0), 0.0).attach_page(NODE)
