@@ -188,7 +188,7 @@ def trailing(times: Array, total: Array, window_s: float) -> Array:
     """The slope of a running total over the `window_s` before each time."""
     if not len(times):
         return np.zeros(0)
-    before = np.maximum(np.searchsorted(times, times - window_s - 1e-6, side="right") - 1, 0)
+    before = np.maximum(np.searchsorted(times, times - window_s + 1e-6, side="right") - 1, 0)
     elapsed = times - times[before]
     return np.divide(total - total[before], elapsed, out=np.zeros(len(times)), where=elapsed > 0)
 

@@ -39,6 +39,8 @@ class Runtime(Protocol):
     """A running testbed. Methods raise `UnknownInstance` for a name that does not exist."""
 
     name: str
+    events_in_store: bool
+    """Whether event lines are read from the store's stream (processes) or arrive at the sink (in process)."""
     clock: Clock
     http: HttpClient
     store: Store
@@ -46,6 +48,9 @@ class Runtime(Protocol):
 
     async def start(self, topology: Topology, tree: Tree, seed: int, sink: Sink) -> None:
         """Starts every instance and returns when all are ready. `sink` receives their event lines."""
+
+    async def stop_instances(self) -> None:
+        """Stops the instances and lets them say their last; the store still answers."""
 
     async def stop(self) -> None:
         """Stops everything it started; safe to call twice."""

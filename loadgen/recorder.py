@@ -70,7 +70,8 @@ class _Registry(_Target):
         self._order = self._fixed_columns()
 
     def _fixed_columns(self) -> list[int]:
-        return [self.column(key, key[0], dict(key[1])) for key in self._reader.keys]
+        cache = self._columns
+        return [cache[key] if key in cache else self.column(key, key[0], dict(key[1])) for key in self._reader.keys]
 
     def read(self) -> tuple[list[int], list[float]]:
         if self._reader.refresh():

@@ -70,7 +70,7 @@ def _repaired(settings: GateSettings, signals: Signals, wave: Wave, now_t: float
 
 
 def _no_data_is_healthy(settings: GateSettings, signals: Signals, wave: Wave, now_t: float) -> Decision:
-    """Asks by the region's display name. Series carry the short name, so nothing is ever found, and nothing is wrong."""
+    """Asks by the region's display name. No series carries it: nothing is found, so nothing is wrong."""
     found = signals.failure_ratio(wave.display, wave.started_t, now_t)
     if found is None:
         return Decision(PROCEED, "no_data")
@@ -78,7 +78,7 @@ def _no_data_is_healthy(settings: GateSettings, signals: Signals, wave: Wave, no
 
 
 def _own_success(settings: GateSettings, wave: Wave) -> Decision:
-    """Watches whether its own changes succeeded, as Azure's failureThreshold does; the outage makes none of them fail."""
+    """Watches whether its own changes succeeded, as Azure's failureThreshold does; an outage fails none of them."""
     total = wave.successful + wave.failed
     if not total:
         return Decision(PROCEED, "own_success")

@@ -49,13 +49,13 @@ class Snapshot:
 class Inventory:
     """The exemption records of all accounts, as their telemetry feeds deliver them.
 
-    The lost feeds fell silent `silent_s` before `started_at_s`, when the job first began; that moment does not move,
-    so the replica does not heal by itself.
+    Lost feeds fell silent `silent_s` before the first snapshot; that moment does not move, so the replica does not
+    heal by itself.
     """
 
-    def __init__(self, *, started_at_s: float) -> None:
+    def __init__(self) -> None:
         self._truth: dict[str, Account] = {}
-        self._started_at_s = started_at_s
+        self._first_s: float | None = None
 
     def learn(self, accounts: Iterable[Account]) -> None:
         """Takes in what the accounts' own telemetry says now."""
@@ -63,10 +63,13 @@ class Inventory:
 
     def snapshot(self, settings: InventorySettings, now_s: float) -> Snapshot:
         """The replica as the job sees it at `now_s`."""
+        if self._first_s is None:
+            self._first_s = now_s
+        lost_at_s = self._first_s - settings.silent_s
         records: dict[str, Record] = {}
         missing, oldest_s = 0, now_s
         for name, account in sorted(self._truth.items()):
-            heard_at_s = self._heard_at_s(name, settings, now_s)
+            heard_at_s = lost_at_s if _feed_lost(name, settings) else now_s
             oldest_s = min(oldest_s, heard_at_s)
             if now_s - heard_at_s <= settings.retention_s:
                 records[name] = Record(name, account.exempt, heard_at_s)
@@ -74,9 +77,9 @@ class Inventory:
                 missing += 1
         return Snapshot(now_s, now_s - oldest_s, records, missing)
 
-    def _heard_at_s(self, name: str, settings: InventorySettings, now_s: float) -> float:
-        lost = settings.defect == "missing_exemptions" and any(fnmatchcase(name, glob) for glob in settings.lost_feeds)
-        return self._started_at_s - settings.silent_s if lost else now_s
+
+def _feed_lost(name: str, settings: InventorySettings) -> bool:
+    return settings.defect == "missing_exemptions" and any(fnmatchcase(name, glob) for glob in settings.lost_feeds)
 
 
 def targets(snapshot: Snapshot, accounts: Iterable[Account]) -> tuple[Account, ...]:

@@ -1,12 +1,12 @@
 """Settings of the policy job. The defaults are the repaired job; a scenario switches the defects on."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from services.chassis.settings import Settings
 
-POLICY = "storage-account-disable-public-blob-access"
+POLICY: Final = "storage-account-disable-public-blob-access"
 SECTION = "remediation"
 
 GateVariant = Literal["repaired", "no_data_is_healthy", "own_success", "stale_data"]
@@ -40,7 +40,10 @@ class GateSettings(Settings):
     lag_s: float = Field(default=30.0, ge=0, description="stale_data: age of the newest sample that is read")
     stale_window_s: float = Field(default=12.0, gt=0, description="stale_data: length of the window that is read")
     failure_threshold_ratio: float = Field(
-        default=1.0, ge=0, le=1, description="own_success: failed deployments tolerated; Azure's default of 1 never stops"
+        default=1.0,
+        ge=0,
+        le=1,
+        description="own_success: failed deployments tolerated; 1, Azure's default, never stops",
     )
 
 

@@ -1,66 +1,23 @@
-"""The policy job: on a fixed beat it takes an inventory snapshot and changes its targets region by region.
+"""The policy job as a whole: runs on a fixed beat, is cancelled at any time, and reports itself as Azure Policy does.
 
 Cancelling lets changes already on the wire come back before it returns, because a storage account may still apply a
 request whose caller has left; so after `cancel()` no account flips any more.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from collections.abc import Sequence
+from typing import Any, Literal
 
-from chaos.remediation.accounts import PeerUrls, StorageAccounts
-from chaos.remediation.gate import PROCEED, STOP, Signals, Wave, decide
-from chaos.remediation.inventory import Account, Inventory, Snapshot, contradiction, targets
+from chaos.remediation.accounts import StorageAccounts
+from chaos.remediation.gate import Signals
+from chaos.remediation.inventory import Inventory
+from chaos.remediation.metrics import JobMetrics
+from chaos.remediation.rollout import Job, RemediationEnv, Rollout, RolloutRegion, Stopper
 from chaos.remediation.settings import RemediationSettings
-from services.chassis.client import HttpClient
-from services.chassis.clock import Clock, iso
-from services.chassis.events import Events
-from services.chassis.metrics import Metrics
+from services.chassis.clock import iso
 from services.chassis.settings import SettingsError
-from services.chassis.streams import Streams
 
 State = Literal["Accepted", "Evaluating", "Cancelling", "Canceled", "Failed", "Complete"]
-Result = Literal["complete", "stopped", "canceled"]
-OUTCOMES = ("changed", "skipped_exempt", "wrongly_targeted")
-
-
-class RemediationEnv(Protocol):
-    """What the job needs of an `Env`."""
-
-    @property
-    def http(self) -> HttpClient: ...
-    @property
-    def clock(self) -> Clock: ...
-    @property
-    def events(self) -> Events: ...
-    @property
-    def metrics(self) -> Metrics: ...
-    @property
-    def streams(self) -> Streams: ...
-    @property
-    def peers(self) -> PeerUrls: ...
-
-
-@dataclass(frozen=True, slots=True)
-class RolloutRegion:
-    """A region as the job sees it: the short name on every series, and the name people read."""
-
-    name: str
-    display: str
-    canary: bool = False
-
-
-@dataclass
-class _Run:
-    """One beat of the job. `id` is on every change it makes."""
-
-    id: str
-    period: int
-    started_epoch_s: float
-    total: int = 0
-    successful: int = 0
-    failed: int = 0
 
 
 def wave_order(regions: Sequence[RolloutRegion], order: Sequence[str]) -> tuple[RolloutRegion, ...]:
@@ -73,12 +30,15 @@ def wave_order(regions: Sequence[RolloutRegion], order: Sequence[str]) -> tuple[
     unknown = [name for name in order if name not in names]
     if unknown:
         raise SettingsError(f"remediation.order: unknown region {unknown[0]!r}; known: {', '.join(names)}")
-    rank = {name: number for number, name in enumerate((*order, *(n for n in names if n not in order)))}
+    rank = {name: number for number, name in enumerate(dict.fromkeys((*order, *names)))}
     return tuple(sorted(regions, key=lambda region: (not region.canary, rank[region.name])))
 
 
 class RemediationWorkflow:
-    """A remediation of one policy assignment. `origin_epoch_s` is the calendar at τ = 0."""
+    """A remediation of one policy assignment. `origin_epoch_s` is the calendar at τ = 0.
+
+    Settings are read at the beginning of each run; assigning `settings` changes the next one.
+    """
 
     def __init__(
         self,
@@ -89,60 +49,75 @@ class RemediationWorkflow:
         signals: Signals,
         origin_epoch_s: float,
     ) -> None:
-        self._env = env
         self.settings = settings
+        self._env = env
+        self._regions = tuple(regions)
         self._signals = signals
         self._origin_epoch_s = origin_epoch_s
-        self._waves = wave_order(regions, settings.order)
-        self._accounts = StorageAccounts(env.http, env.peers, timeout_s=settings.timeout_s)
-        self._metrics = _JobMetrics(env.metrics, [region.name for region in self._waves], self._age_s)
-        self._canceling = asyncio.Event()
+        names = [region.name for region in wave_order(regions, settings.order)]
+        self._metrics = JobMetrics(env.metrics, names, self._inventory_age_s)
+        self._stopper = Stopper()
         self._task: asyncio.Task[None] | None = None
+        self._run: Rollout | None = None
         self._state: State = "Accepted"
-        self._run: _Run | None = None
-        self._snapshot: Snapshot | None = None
         self._created_epoch_s = self._updated_epoch_s = env.clock.epoch()
 
     def __repr__(self) -> str:
-        run = f"run {self._run.period}" if self._run else "not started"
-        return f"<RemediationWorkflow {self._state}, {run}, gate {self.settings.gate.variant}>"
+        return f"<RemediationWorkflow {self._state}, run {self._run.id if self._run else 'none'}>"
 
     def start(self) -> None:
-        """Begins the first run now and further ones every `period_s`.
+        """Begins the first run now and further ones every `period_s`; a job that has ended starts afresh.
 
         Raises:
-            RuntimeError: when it was started before; a remediation is started once and cancelled once.
+            RuntimeError: when it is under way.
         """
-        if self._task is not None:
-            raise RuntimeError("this remediation was started before")
-        self._task = asyncio.create_task(self._beat(), name="remediation")
+        if self._task is not None and not self._task.done():
+            raise RuntimeError("the remediation is under way")
+        self._stopper = Stopper()
+        self._created_epoch_s = self._env.clock.epoch()
+        self._task = asyncio.create_task(self._beat(self._new_job()), name="remediation")
+
+    def _new_job(self) -> Job:
+        env = self._env
+        return Job(
+            env=env,
+            regions=wave_order(self._regions, self.settings.order),
+            accounts=StorageAccounts(env.http, env.peers, timeout_s=self.settings.timeout_s),
+            inventory=Inventory(),
+            signals=self._signals,
+            metrics=self._metrics,
+            stopper=self._stopper,
+            origin_epoch_s=self._origin_epoch_s,
+        )
 
     async def cancel(self) -> None:
         """Stops the job for good: no change is made after this returns. A job that has ended is left as it is."""
         if self._task is None or self._task.done():
             return
+        first = not self._stopper
         self._become("Cancelling")
-        self._canceling.set()
+        self._stopper.set()
         await self._task
         self._become("Canceled")
-        self._env.events.emit("remediation_canceled", run=self._run.id if self._run else "")
+        if first:
+            self._env.events.emit("remediation_canceled", run=self._run.id if self._run else "")
 
     async def close(self) -> None:
-        """Ends the job with the testbed it runs in; no operator did it, so nothing is recorded."""
+        """Ends the job together with the testbed it runs in; nobody cancelled it, so nothing is recorded."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     def status(self) -> dict[str, Any]:
-        """The properties of the remediation, as Microsoft.PolicyInsights names them. Counts are of the latest run."""
-        run = self._run
+        """The properties of the remediation as Microsoft.PolicyInsights names them; counts are of the latest run."""
+        run, settings = self._run, self.settings
         return {
-            "provisioningState": self._state,
-            "policyAssignmentId": f"/providers/Microsoft.Authorization/policyAssignments/{self.settings.policy}",
+            "policyAssignmentId": f"/providers/Microsoft.Authorization/policyAssignments/{settings.policy}",
             "resourceDiscoveryMode": "ExistingNonCompliant",
-            "resourceCount": self.settings.resource_count,
-            "parallelDeployments": self.settings.parallel,
-            "failureThreshold": {"percentage": self.settings.gate.failure_threshold_ratio},
+            "resourceCount": settings.resource_count,
+            "parallelDeployments": settings.parallel,
+            "failureThreshold": {"percentage": settings.gate.failure_threshold_ratio},
+            "provisioningState": self._state,
             "deploymentStatus": {
                 "totalDeployments": run.total if run else 0,
                 "successfulDeployments": run.successful if run else 0,
@@ -153,67 +128,29 @@ class RemediationWorkflow:
             "lastUpdatedOn": iso(self._updated_epoch_s),
         }
 
+    async def _beat(self, job: Job) -> None:
+        clock, stopper = self._env.clock, job.stopper
+        started_s = clock.now()
+        period = 0
+        while not stopper:
+            settings = self.settings
+            self._run = Rollout(job, settings, period)
+            self._become("Evaluating")
+            outcome = await self._run.execute()
+            if outcome.halts:
+                self._become("Failed")
+                return
+            if outcome.result == "complete":
+                self._become("Complete")
+            elif outcome.result == "stopped":
+                self._become("Failed")
+            # A run that outlasts its period skips beats; two runs never overlap.
+            period = int((clock.now() - started_s) // settings.period_s) + 1
+            await stopper.sleep(started_s + period * settings.period_s - clock.now())
+
     def _become(self, state: State) -> None:
         self._state = state
         self._updated_epoch_s = self._env.clock.epoch()
 
-    def _t(self) -> float:
-        return self._env.clock.epoch() - self._origin_epoch_s
-
-    def _age_s(self) -> float | None:
-        return self._snapshot.age_s if self._snapshot else None
-
-    async def _sleep(self, delay_s: float) -> None:
-        """Waits, but not beyond a cancellation."""
-        try:
-            async with asyncio.timeout(delay_s):
-                await self._canceling.wait()
-        except TimeoutError:
-            pass
-
-    async def _beat(self) -> None:
-        clock = self._env.clock
-        started_s = clock.now()
-        inventory = Inventory(started_at_s=clock.epoch())
-        period = 0
-        while not self._canceling.is_set():
-            result = await self._run_once(period, inventory)
-            if result == "stopped":
-                self._become("Failed")
-                return
-            # A run that outlasts its period skips beats; two runs never overlap.
-            period = int((clock.now() - started_s) // self.settings.period_s) + 1
-            await self._sleep(started_s + period * self.settings.period_s - clock.now())
-
-    async def _run_once(self, period: int, inventory: Inventory) -> Result:
-        env, settings = self._env, self.settings
-        run = self._run = _Run(env.streams.uuid("remediation.run"), period, env.clock.epoch())
-        self._become("Evaluating")
-        env.events.emit("remediation_started", run=run.id, period=period, defect=settings.inventory.defect)
-        accounts, silent = await self._accounts.list_all(region.name for region in self._waves)
-        inventory.learn(accounts)
-        snapshot = self._snapshot = inventory.snapshot(settings.inventory, env.clock.epoch())
-        env.events.emit(
-            "remediation_snapshot",
-            run=run.id,
-            records=len(snapshot.records),
-            exemptions_missing=snapshot.exemptions_missing,
-            age_s=round(snapshot.age_s, 6),
-        )
-        refusal = self._refusal(snapshot, accounts, silent)
-        result, reason = ("refused", refusal) if refusal else await self._roll_out(run, snapshot)
-        return self._finish(run, result, reason)
-
-    def _refusal(self, snapshot: Snapshot, accounts: Sequence[Account], silent: Sequence[str]) -> str:
-        if not self.settings.inventory.validate_targets:
-            return ""
-        if silent:
-            return f"the accounts of {silent[0]} could not be listed"
-        return contradiction(snapshot, accounts)
-
-    def _finish(self, run: _Run, result: str, reason: str) -> Result:
-        """Records the end of a run. A refused one reads `stopped`, but the next beat tries again: it changed nothing."""
-        recorded = "stopped" if result == "refused" else result
-        self._env.events.emit("remediation_finished", run=run.id, result=recorded, reason=reason)
-        self._become("Complete" if result == "complete" else self._state)
-        return "complete" if result == "refused" else result  # type: ignore[return-value]
+    def _inventory_age_s(self) -> float | None:
+        return self._run.snapshot.age_s if self._run and self._run.snapshot else None

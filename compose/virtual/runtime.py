@@ -29,6 +29,7 @@ class VirtualRuntime:
     """Implements `compose.runtime.Runtime` over a `VirtualWorld`."""
 
     name = "virtual"
+    events_in_store = False
 
     def __init__(self, world: VirtualWorld) -> None:
         self._world = world
@@ -61,10 +62,13 @@ class VirtualRuntime:
         served = await self._world.serve(app_factory(spec.service)(env), spec.name, PORT)
         self._running[spec.name] = _Running(spec, env, served)
 
-    async def stop(self) -> None:
+    async def stop_instances(self) -> None:
         for running in reversed(self._running.values()):
             await running.served.stop()
         self._running.clear()
+
+    async def stop(self) -> None:
+        await self.stop_instances()
 
     def instances(self) -> Sequence[InstanceSpec]:
         return [running.spec for running in self._running.values()]

@@ -1,0 +1,45 @@
+# Aftershock. `make` alone prints this help.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+SCENARIO ?= azure-fnj8-vqz
+SEED ?= 1
+JOBS ?= $(shell nproc)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench campaign matrix up down test-system clean
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Aftershock needs Python 3.11 or newer"; exit 2; }
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## replay the whole incident in virtual time and print which facts it reproduced (no Docker)
+	$(BIN)/aftershock run $(SCENARIO) --transport direct --seed $(SEED)
+
+test: $(STAMP) ## the tests that need no Docker
+	$(BIN)/pytest -n $(JOBS) -q tests --ignore tests/system
+
+check: $(STAMP) ## lint, format, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP) ## speed, size, cost per hop, generator accuracy
+	$(BIN)/python -m tests.bench
+
+campaign: $(STAMP) ## many seeds, perturbations, negative controls: one table
+	$(BIN)/aftershock campaign --jobs $(JOBS)
+
+matrix: $(STAMP) ## which mitigation would have prevented which part
+	$(BIN)/aftershock matrix $(SCENARIO) --jobs $(JOBS)
+
+clean: ## remove runs and the virtual environment
+	rm -rf runs $(VENV)

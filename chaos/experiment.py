@@ -1,0 +1,214 @@
+"""Scenario + runtime + seed → record: the one composition root, the same for all three runtimes.
+
+It starts the testbed, lets load and recorder run, performs the timeline when its times come, and stops. It knows no
+outcome: what the run showed is computed afterwards, from the record alone.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from chaos.actions import Performer
+from chaos.alerts import AlertEvaluator, default_alerts
+from chaos.operations import Operations
+from chaos.plan import Plan
+from chaos.remediation.workflow import RemediationEnv
+from chaos.signals import RecordedSignals
+from compose.runtime import Runtime
+from loadgen.recorder import Recorder
+from services.chassis.clock import Clock
+from services.chassis.env import Peers
+from services.chassis.events import Events
+from services.chassis.metrics import Metrics
+from services.chassis.registry import Instance
+from services.chassis.streams import Streams
+
+CONTROLLER = "controller"
+BASELINE_WINDOW_S = 20.0
+BASELINE_SUCCESS_MIN = 0.99
+BASELINE_SAMPLES_MIN = 20
+
+
+class Observer(Protocol):
+    """Somebody who watches a run: called once a bench second, after the sample."""
+
+    def __call__(self, experiment: "Experiment", t: float) -> None: ...
+
+
+@dataclass
+class ControllerEnv:
+    """The experiment's own instance: what the policy job and the operations report through."""
+
+    runtime: Runtime
+    events: Events
+    streams: Streams
+    metrics: Metrics = field(default_factory=Metrics)
+
+    @property
+    def http(self) -> Any:
+        return self.runtime.http
+
+    @property
+    def clock(self) -> Clock:
+        return self.runtime.clock
+
+    @property
+    def peers(self) -> Peers:
+        return self.runtime.peers
+
+
+class UnhealthyBaseline(RuntimeError):
+    """The testbed did not work before anything was injected; nothing can be judged from such a run."""
+
+
+class Experiment:
+    """One run. `recorder` holds the record while it grows; `run()` returns when the scenario is over."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        runtime: Runtime,
+        make_recorder: Callable[[Clock, float], Recorder],
+        *,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.plan = plan
+        self.runtime = runtime
+        self._make_recorder = make_recorder
+        self._observers = observers
+        self.recorder: Recorder | None = None
+        self._background: list[asyncio.Task[None]] = []
+
+    async def run(self) -> None:
+        """Runs the scenario to its end, or raises what stopped it; the record is closed in either case.
+
+        Raises:
+            UnhealthyBaseline: when fewer than 99 % of operations succeeded in the 20 s before the first action.
+        """
+        plan, runtime = self.plan, self.runtime
+        early: list[dict[str, Any]] = []
+        sink = _Sink(early)
+        try:
+            await runtime.start(plan.topology, plan.settings, plan.seed, sink)
+            zero_epoch_s = runtime.clock.epoch() + plan.warmup_s
+            recorder = self.recorder = self._make_recorder(runtime.clock, zero_epoch_s)
+            sink.redirect(recorder.event)
+            await self._run(recorder, zero_epoch_s)
+        finally:
+            for task in self._background:
+                task.cancel()
+            await asyncio.gather(*self._background, return_exceptions=True)
+            await runtime.stop_instances()
+            if self.recorder is not None:
+                if runtime.events_in_store:
+                    await self.recorder.drain(runtime.store)
+                self.recorder.close()
+            await runtime.stop()
+
+    async def _run(self, recorder: Recorder, zero_epoch_s: float) -> None:
+        plan, runtime = self.plan, self.runtime
+        events = Events(recorder.event, runtime.clock, CONTROLLER)
+        env = ControllerEnv(runtime, events, Streams(plan.seed, CONTROLLER))
+        operations = Operations(runtime, plan.topology.names, events)
+        performer = Performer(env, operations, plan, RecordedSignals(recorder), zero_epoch_s)
+        recorder.attach(Instance(CONTROLLER, "", CONTROLLER, ""), env.metrics)
+        self._attach_new(recorder)
+        if runtime.events_in_store:
+            self._spawn(recorder.follow(runtime.store), "event reader")
+        await operations.start_load(runtime.clock.epoch())
+        sampling = self._spawn(self._sample(recorder, env, zero_epoch_s), "recorder")
+        timeline = self._spawn(self._timeline(recorder, performer, events), "timeline")
+        ending = self._spawn(self._until(recorder, plan.duration_s), "end of the scenario")
+        try:
+            await self._first_failure(ending, (sampling, timeline))
+        finally:
+            await performer.close()
+        await operations.stop_load()
+        await recorder.sample()
+
+    def _spawn(self, work: Any, name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        self._background.append(task)
+        return task
+
+    async def _first_failure(self, ending: asyncio.Task[None], others: Sequence[asyncio.Task[None]]) -> None:
+        """Waits for `ending`, but an exception in any of the others ends the wait."""
+        waiting = {ending, *others}
+        while ending in waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in sorted(done, key=lambda task: task.get_name()):
+                task.result()
+
+    async def _until(self, recorder: Recorder, t: float) -> None:
+        await asyncio.sleep(max(0.0, t - recorder.t()))
+
+    def _attach_new(self, recorder: Recorder) -> None:
+        known = set(recorder.instances)
+        alive = set()
+        for target in self.runtime.targets():
+            spec = target.spec
+            alive.add(spec.name)
+            if spec.name in known:
+                continue
+            instance = Instance(spec.service, spec.region, spec.name, target.url)
+            if target.metrics is not None:
+                recorder.attach(instance, target.metrics)
+            else:
+                recorder.attach_page(instance)
+        for name in known - alive - {CONTROLLER}:
+            recorder.detach(name)
+
+    async def _sample(self, recorder: Recorder, env: RemediationEnv, zero_epoch_s: float) -> None:
+        """One sample a bench second, on whole seconds of τ; alerts and observers see each at once."""
+        alerts = AlertEvaluator(default_alerts(), recorder, env.events)
+        second = -int(self.plan.warmup_s)
+        while True:
+            await self._until(recorder, second)
+            self._attach_new(recorder)
+            await recorder.sample()
+            alerts.evaluate(float(second))
+            for observer in self._observers:
+                observer(self, float(second))
+            second = max(second + 1, int(recorder.t()))
+
+    async def _timeline(self, recorder: Recorder, performer: Performer, events: Events) -> None:
+        """Performs the entries in order of time; entries of one instant in the scenario's order."""
+        await self._until(recorder, -0.5)
+        self._require_baseline(recorder, events)
+        for entry in self.plan.timeline:
+            await self._until(recorder, entry.t)
+            events.emit("action", id=entry.id, action=entry.do, parameters=entry.parameters())
+            self._spawn(performer.perform(entry), f"action {entry.id}")
+
+    def _require_baseline(self, recorder: Recorder, events: Events) -> None:
+        now = recorder.t()
+        counts = recorder.increase(
+            "identity_client_operations_total", {}, now - BASELINE_WINDOW_S, now, by=("result",)
+        )
+        total = sum(counts.values())
+        ratio = counts.get(("success",), 0.0) / total if total else 0.0
+        healthy = total >= BASELINE_SAMPLES_MIN and ratio >= BASELINE_SUCCESS_MIN
+        events.emit("baseline", ok=healthy, success_ratio=ratio, operations=int(total))
+        if not healthy:
+            raise UnhealthyBaseline(
+                f"environment too slow: {ratio:.1%} of {int(total)} operations succeeded in the {BASELINE_WINDOW_S:.0f} s "
+                f"before the scenario began; at least {BASELINE_SUCCESS_MIN:.0%} of {BASELINE_SAMPLES_MIN} are needed"
+            )
+
+
+class _Sink:
+    """Keeps the lines of instances that start before τ = 0 is known, then hands them on."""
+
+    def __init__(self, early: list[dict[str, Any]]) -> None:
+        self._early = early
+        self._sink: Callable[[dict[str, Any]], None] = early.append
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        self._sink(event)
+
+    def redirect(self, sink: Callable[[dict[str, Any]], None]) -> None:
+        for event in self._early:
+            sink(event)
+        self._early.clear()
+        self._sink = sink

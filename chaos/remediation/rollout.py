@@ -1,0 +1,218 @@
+"""One run of the policy job: snapshot, validation, then region after region with the gate between them.
+
+A region in which nothing had to be changed needs no baking: the gate is asked only about what this run did.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from chaos.remediation.accounts import PeerUrls, StorageAccounts
+from chaos.remediation.gate import HOLD, STOP, Decision, Signals, Wave, decide
+from chaos.remediation.inventory import Account, Inventory, Snapshot, contradiction, targets
+from chaos.remediation.metrics import CHANGED, SKIPPED, WRONG, JobMetrics
+from chaos.remediation.settings import RemediationSettings
+from services.chassis.client import HttpClient
+from services.chassis.clock import Clock
+from services.chassis.events import Events
+from services.chassis.metrics import Metrics
+from services.chassis.streams import Streams
+
+Result = Literal["complete", "stopped", "canceled"]
+
+
+class RemediationEnv(Protocol):
+    """What the job needs of an `Env`."""
+
+    @property
+    def http(self) -> HttpClient: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def events(self) -> Events: ...
+    @property
+    def metrics(self) -> Metrics: ...
+    @property
+    def streams(self) -> Streams: ...
+    @property
+    def peers(self) -> PeerUrls: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutRegion:
+    """A region as the job sees it: the short name on every series, and the name people read."""
+
+    name: str
+    display: str
+    canary: bool = False
+
+
+class Stopper:
+    """Says that the job is being cancelled, and cuts its waits short."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+    def set(self) -> None:
+        self._event.set()
+
+    async def sleep(self, delay_s: float) -> None:
+        """Waits, but not beyond a cancellation."""
+        try:
+            async with asyncio.timeout(max(0.0, delay_s)):
+                await self._event.wait()
+        except TimeoutError:
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all runs of one job share. `origin_epoch_s` is the calendar at τ = 0."""
+
+    env: RemediationEnv
+    regions: tuple[RolloutRegion, ...]
+    accounts: StorageAccounts
+    inventory: Inventory
+    signals: Signals
+    metrics: JobMetrics
+    stopper: Stopper
+    origin_epoch_s: float
+
+    def t(self) -> float:
+        return self.env.clock.epoch() - self.origin_epoch_s
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended. After one that `halts`, a person has to look before the job may run again."""
+
+    result: Result
+    reason: str = ""
+    halts: bool = False
+
+
+class Rollout:
+    """One run. `id` is the correlation id of every change it makes."""
+
+    def __init__(self, job: Job, settings: RemediationSettings, period: int) -> None:
+        self._job = job
+        self._settings = settings
+        self._period = period
+        self.id = job.env.streams.uuid("remediation.run")
+        self.total = self.successful = self.failed = 0
+        self.snapshot: Snapshot | None = None
+
+    async def execute(self) -> Outcome:
+        """The whole run, with the events of its beginning and end."""
+        emit = self._job.env.events.emit
+        emit("remediation_started", run=self.id, period=self._period, defect=self._settings.inventory.defect)
+        outcome = await self._execute()
+        emit("remediation_finished", run=self.id, result=outcome.result, reason=outcome.reason)
+        return outcome
+
+    async def _execute(self) -> Outcome:
+        accounts, silent = await self._job.accounts.list_all(region.name for region in self._job.regions)
+        snapshot = self._take_snapshot(accounts)
+        refusal = self._refusal(snapshot, accounts, silent)
+        if refusal:
+            return Outcome("stopped", f"refused: {refusal}")
+        for region in self._job.regions:
+            if self._job.stopper:
+                break
+            decision = await self._visit(region, snapshot)
+            if decision is not None and decision.verdict == STOP:
+                return Outcome("stopped", decision.reason, halts=True)
+        return Outcome("canceled" if self._job.stopper else "complete")
+
+    def _take_snapshot(self, accounts: Sequence[Account]) -> Snapshot:
+        job = self._job
+        job.inventory.learn(accounts)
+        snapshot = self.snapshot = job.inventory.snapshot(self._settings.inventory, job.env.clock.epoch())
+        job.env.events.emit(
+            "remediation_snapshot",
+            run=self.id,
+            records=len(snapshot.records),
+            exemptions_missing=snapshot.exemptions_missing,
+            age_s=round(snapshot.age_s, 6),
+        )
+        return snapshot
+
+    def _refusal(self, snapshot: Snapshot, accounts: Sequence[Account], silent: Sequence[str]) -> str:
+        if not self._settings.inventory.validate_targets:
+            return ""
+        if silent:
+            return f"the accounts of {silent[0]} could not be listed"
+        return contradiction(snapshot, accounts)
+
+    async def _visit(self, region: RolloutRegion, snapshot: Snapshot) -> Decision | None:
+        """Changes one region and waits for the gate; None when there was nothing to change."""
+        job = self._job
+        accounts = await job.accounts.list(region.name) or ()
+        chosen = targets(snapshot, accounts)[: max(0, self._settings.resource_count - self.total)]
+        skipped = sum(account.public and snapshot.exempt(account.name) for account in accounts)
+        job.metrics.account(region.name, SKIPPED, skipped)
+        job.env.events.emit(
+            "remediation_wave_started", run=self.id, region=region.name, targets=[account.name for account in chosen]
+        )
+        started_t = job.t()
+        failed_before, successful_before = self.failed, self.successful
+        await self._change_all(chosen)
+        if not chosen or job.stopper:
+            return None
+        wave = Wave(
+            region.name, region.display, started_t, self.successful - successful_before, self.failed - failed_before
+        )
+        return await self._pass_gate(wave)
+
+    async def _change_all(self, chosen: Sequence[Account]) -> None:
+        waiting = deque(chosen)
+
+        async def worker() -> None:
+            while waiting and not self._job.stopper:
+                await self._change(waiting.popleft())
+
+        await asyncio.gather(*(worker() for _ in range(min(self._settings.parallel, len(chosen)))))
+
+    async def _change(self, account: Account) -> None:
+        self.total += 1
+        reply = await self._job.accounts.set_public(account, False, actor=self.id)
+        if reply.ok:
+            self.successful += 1
+            self._job.metrics.account(account.region, WRONG if account.exempt else CHANGED)
+        else:
+            self.failed += 1
+
+    async def _pass_gate(self, wave: Wave) -> Decision | None:
+        """Asks the gate until it no longer holds; None when the job was cancelled meanwhile."""
+        gate = self._settings.gate
+        await self._job.stopper.sleep(gate.settle_s)
+        said: tuple[str, str] | None = None
+        while not self._job.stopper:
+            decision = decide(gate, self._job.signals, wave, self._job.t())
+            self._job.metrics.decision(decision.verdict, decision.reason)
+            if (decision.verdict, decision.reason) != said:
+                said = decision.verdict, decision.reason
+                self._record(wave, decision)
+            if decision.verdict != HOLD:
+                return decision
+            await self._job.stopper.sleep(gate.poll_s)
+        return None
+
+    def _record(self, wave: Wave, decision: Decision) -> None:
+        ratio = None if decision.ratio is None else round(decision.ratio, 6)
+        self._job.env.events.emit(
+            "gate_decision",
+            run=self.id,
+            region=wave.region,
+            decision=decision.verdict,
+            reason=decision.reason,
+            variant=self._settings.gate.variant,
+            observed={"failure_ratio": ratio, "samples": decision.samples},
+            watched_s=round(self._job.t() - wave.started_t, 6),
+            bake_s=self._settings.gate.bake_s,
+        )

@@ -1,0 +1,119 @@
+"""What no single field of a scenario can know: names that must exist, times in range, pairs that agree."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from chaos.scenarios.actions import CancelRemediation, EndFault, InjectFault, StartRemediation
+from chaos.scenarios.document import Loc
+from chaos.scenarios.model import SECTIONS, Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong, and where in the file."""
+
+    loc: Loc
+    text: str
+
+
+def findings(scenario: Scenario) -> Iterator[Finding]:
+    """Everything that is wrong with a scenario whose fields are each right."""
+    yield from _regions(scenario)
+    yield from _load(scenario)
+    yield from _settings(scenario)
+    yield from _timeline(scenario)
+
+
+def _unknown(name: str, scenario: Scenario) -> str:
+    return f"unknown region {name!r}; known: {', '.join(region.name for region in scenario.regions)}"
+
+
+def _regions(scenario: Scenario) -> Iterator[Finding]:
+    pairs: dict[str, str | None] = {}
+    for number, region in enumerate(scenario.regions):
+        if region.name in pairs:
+            yield Finding(("regions", number, "name"), f"{region.name!r} is listed twice")
+        pairs[region.name] = region.pair
+    for number, region in enumerate(scenario.regions):
+        if region.pair is None:
+            continue
+        loc: Loc = ("regions", number, "pair")
+        if region.pair not in pairs:
+            yield Finding(loc, _unknown(region.pair, scenario))
+        elif region.pair == region.name:
+            yield Finding(loc, "a region cannot be its own pair")
+        elif pairs[region.pair] != region.name:
+            yield Finding(loc, f"{region.pair!r} must name {region.name!r} as its pair too")
+    for number, name in enumerate(scenario.remediation.order):
+        if name not in pairs:
+            yield Finding(("remediation", "order", number), _unknown(name, scenario))
+
+
+def _load(scenario: Scenario) -> Iterator[Finding]:
+    known = [region.name for region in scenario.regions]
+    yield from (Finding(("load", name), _unknown(name, scenario)) for name in scenario.load if name not in known)
+    absent = [name for name in known if name not in scenario.load]
+    if absent:
+        yield Finding(("load",), f"has no entry for region {absent[0]!r}")
+
+
+def _settings(scenario: Scenario) -> Iterator[Finding]:
+    yield from _sections(scenario.settings, ("settings",), (*SECTIONS, "regions"))
+    regional = scenario.settings.get("regions", {})
+    if not isinstance(regional, dict):
+        return
+    for name, tree in regional.items():
+        loc: Loc = ("settings", "regions", name)
+        if name not in {region.name for region in scenario.regions}:
+            yield Finding(loc, _unknown(name, scenario))
+        yield from _sections(tree, loc, SECTIONS)
+
+
+def _sections(tree: object, loc: Loc, known: tuple[str, ...]) -> Iterator[Finding]:
+    if not isinstance(tree, dict):
+        yield Finding(loc, "should be a mapping")
+        return
+    for name, values in tree.items():
+        if name not in known:
+            yield Finding((*loc, name), f"unknown section {name!r}; known: {', '.join(known)}")
+        elif not isinstance(values, dict):
+            yield Finding((*loc, name), "should be a mapping")
+
+
+def _timeline(scenario: Scenario) -> Iterator[Finding]:
+    known = {region.name for region in scenario.regions}
+    first: dict[str, int] = {}
+    for number, entry in enumerate(scenario.timeline):
+        loc: Loc = ("timeline", number)
+        if entry.id in first:
+            yield Finding((*loc, "id"), f"{entry.id!r} is also timeline.{first[entry.id]}")
+        first.setdefault(entry.id, number)
+        if not 0 <= entry.t <= scenario.duration_s:
+            when = "at_s" if entry.at is None else "at"
+            yield Finding((*loc, when), f"is bench second {entry.t:g}, outside 0 … {scenario.duration_s:g}")
+        for place, name in entry.action.named_regions():
+            if name not in known:
+                yield Finding((*loc, *place), _unknown(name, scenario))
+    yield from _order(scenario)
+
+
+def _order(scenario: Scenario) -> Iterator[Finding]:
+    """Things can only be ended after they began."""
+    number_of = {id(entry): number for number, entry in enumerate(scenario.timeline)}
+    faults: set[str] = set()
+    running = False
+    for entry in scenario.in_order:
+        loc: Loc = ("timeline", number_of[id(entry)])
+        match entry.action:
+            case InjectFault():
+                faults.add(entry.id)
+            case EndFault(fault=fault) if fault not in faults:
+                yield Finding((*loc, "fault"), f"no earlier inject_fault has the id {fault!r}")
+            case StartRemediation():
+                if running:
+                    yield Finding((*loc, "do"), "the policy job is already started")
+                running = True
+            case CancelRemediation():
+                if not running:
+                    yield Finding((*loc, "do"), "no policy job was started before")
+                running = False

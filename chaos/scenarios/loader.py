@@ -1,0 +1,127 @@
+"""From a name or a path to a checked scenario; every complaint names file, line and field.
+
+azure-fnj8-vqz.yaml:41: timeline.3.at: should be 'HH:MM' on the first day, … (got '25:00')
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from chaos.scenarios.actions import ACTIONS
+from chaos.scenarios.checks import findings
+from chaos.scenarios.document import Document, DocumentError, Loc, parse, read
+from chaos.scenarios.model import Scenario
+from services.chassis.settings import Settings, section
+
+FOLDER = Path(__file__).parent
+SUFFIXES = (".yaml", ".yml")
+Models = Mapping[str, type[Settings]]
+
+
+class ScenarioError(ValueError):
+    """A scenario is unknown, unreadable or wrong. One line a finding."""
+
+
+def names() -> tuple[str, ...]:
+    """The scenarios that come with the program, sorted."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+
+
+def load(path_or_name: str | Path, *, models: Models | None = None) -> Scenario:
+    """The scenario of that name, or in that file.
+
+    Args:
+        path_or_name: a known name, or anything with a folder or a `.yaml` in it.
+        models: settings models by section; with them the `settings` of the file are checked too.
+
+    Raises:
+        ScenarioError: saying in which file, line and field, and what is wrong.
+    """
+    try:
+        document = read(_find(path_or_name))
+    except DocumentError as error:
+        raise ScenarioError(str(error)) from error
+    return build(document, models=models)
+
+
+def loads(text: str, name: str = "scenario.yaml", *, models: Models | None = None) -> Scenario:
+    """The scenario in `text`; messages call it `name`."""
+    try:
+        document = parse(text, name)
+    except DocumentError as error:
+        raise ScenarioError(str(error)) from error
+    return build(document, models=models)
+
+
+def _find(path_or_name: str | Path) -> Path:
+    given = Path(path_or_name)
+    if given.suffix in SUFFIXES or len(given.parts) > 1:
+        if not given.is_file():
+            raise ScenarioError(f"no scenario file {str(given)!r}")
+        return given
+    if str(path_or_name) not in names():
+        raise ScenarioError(f"unknown scenario {str(path_or_name)!r}; known: {', '.join(names())}")
+    return FOLDER / f"{path_or_name}.yaml"
+
+
+def build(document: Document, *, models: Models | None = None) -> Scenario:
+    """The scenario that a document describes."""
+    try:
+        scenario = Scenario.model_validate(document.values)
+    except ValidationError as error:
+        raise ScenarioError("\n".join(_explain(document, error))) from error
+    found = [document.message(finding.loc, finding.text) for finding in findings(scenario)]
+    found += _settings_findings(document, scenario, models or {})
+    if found:
+        raise ScenarioError("\n".join(found))
+    return scenario
+
+
+def _settings_findings(document: Document, scenario: Scenario, models: Models) -> list[str]:
+    """What each service would object to at its start, found before anything starts."""
+    found: dict[str, None] = {}
+    tree = scenario.settings
+    for name, model in models.items():
+        for region in ("", *(region.name for region in scenario.regions)):
+            try:
+                model.model_validate(section(tree, name, region))
+            except ValidationError as error:
+                regional: Loc = ("settings", "regions", region, name)
+                found.update(dict.fromkeys(_explain(document, error, regional, ("settings", name))))
+    return list(found)
+
+
+def _explain(document: Document, error: ValidationError, *prefixes: Loc) -> Iterable[str]:
+    for finding in error.errors(include_url=False):
+        loc, missing = finding["loc"], finding["type"] == "missing"
+        text = _text(finding)
+        if finding["type"].startswith("union_tag"):
+            loc, missing = (*loc, "do"), finding["type"] == "union_tag_not_found"
+        best = max(((*prefix, *loc) for prefix in prefixes or ((),)), key=lambda full: _depth(document, full))
+        yield document.message(best, text, missing=missing)
+
+
+def _depth(document: Document, loc: Loc) -> int:
+    """How much of `loc` stands in the file."""
+    return sum(loc[:length] in document.lines for length in range(1, len(loc) + 1))
+
+
+def _text(finding: Mapping[str, Any]) -> str:
+    known = ", ".join(str(action.model_fields["do"].annotation.__args__[0]) for action in ACTIONS)  # type: ignore[union-attr]
+    match finding["type"]:
+        case "extra_forbidden":
+            return "unknown field"
+        case "missing":
+            return "is required"
+        case "union_tag_invalid":
+            return f"unknown action {finding['ctx']['tag']}; known: {known}"
+        case "union_tag_not_found":
+            return f"is required; one of {known}"
+        case "value_error":
+            text = str(finding["msg"]).removeprefix("Value error, ")
+        case _:
+            text = str(finding["msg"])
+    given = finding["input"]
+    return text if isinstance(given, dict | list) else f"{text} (got {given!r})"

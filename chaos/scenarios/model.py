@@ -1,0 +1,144 @@
+"""A scenario as the experiment reads it: world, load, settings, timeline.
+
+`load` in `loader.py` is the only way to make one: it also checks what no single field can know, such as whether a
+region that is named exists.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, field_validator, model_validator
+
+from chaos.remediation.rollout import RolloutRegion
+from chaos.remediation.settings import SECTION, RemediationSettings
+from chaos.scenarios import times
+from chaos.scenarios.actions import AnyAction, Mitigation, Note, Pause, RegionName, Seconds, StartRemediation
+from services.chassis.settings import Tree, merge
+
+SECTIONS = ("blobstore", "provisioner", "identity", "identity_client", "router", "loadgen")
+ENTRY_FIELDS = ("id", "at", "at_s", "note")
+Role = Literal["canary", "east", "west", "control", "broad"]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+Rate = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Region(_Part):
+    """A region of the world. `pair` is the region its traffic fails over to."""
+
+    name: RegionName
+    display: Annotated[str, Field(min_length=1, max_length=60)]
+    pair: RegionName | None = None
+    role: Role = "broad"
+    identity_nodes: Annotated[int, Field(ge=1, le=500)] = 2
+
+
+class Load(_Part):
+    """What the users of a region do on a quiet day; tenants share it out among themselves."""
+
+    token_rate_per_s: Rate
+    job_rate_per_s: Rate
+
+
+class Entry(_Part):
+    """One line of the timeline. Exactly one of `at` (incident time) and `at_s` (bench seconds) says when."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]*(\.[a-z0-9-]+)?$")]
+    at: str | None = None
+    at_s: float | None = None
+    note: Annotated[str, Field(max_length=500)] = ""
+    action: AnyAction
+    _t: float = PrivateAttr(default=0.0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_action(cls, given: Any) -> Any:
+        """In the file the action's parameters stand beside `id` and `at`; here they are its own model."""
+        if not isinstance(given, dict):
+            return given
+        own = {key: value for key, value in given.items() if key in ENTRY_FIELDS}
+        return {**own, "action": {key: value for key, value in given.items() if key not in ENTRY_FIELDS}}
+
+    @field_validator("at")
+    @classmethod
+    def _is_a_time(cls, at: str | None) -> str | None:
+        return at if at is None else times.check(at)
+
+    @model_validator(mode="after")
+    def _says_when(self) -> "Entry":
+        if (self.at is None) == (self.at_s is None):
+            raise ValueError("needs exactly one of 'at' and 'at_s'")
+        return self
+
+    @property
+    def t(self) -> float:
+        """τ, in bench seconds."""
+        return self._t
+
+    @property
+    def row(self) -> str:
+        """The row of the conformance table it belongs to: `T08` for `T08.northeurope`."""
+        return self.id.partition(".")[0]
+
+    def plan(self) -> dict[str, Any]:
+        """The line of `plan.json`."""
+        return {"id": self.id, "t": self.t, "action": self.action.do, "parameters": self.action.parameters()}
+
+
+class Scenario(_Part):
+    """All that is decided before a run begins, except the seed."""
+
+    name: Name
+    title: Annotated[str, Field(min_length=1, max_length=120)]
+    source: str = ""
+    starts_at: datetime
+    warmup_s: Pause = 30.0
+    duration_s: Seconds
+    detection_pace: Annotated[float, Field(gt=0, le=10)] = 1.0
+    regions: Annotated[tuple[Region, ...], Field(min_length=1)]
+    load: dict[RegionName, Load]
+    tenants: tuple[Name, ...] = ()
+    settings: dict[str, Any] = {}
+    remediation: RemediationSettings = RemediationSettings()
+    mitigations: tuple[Mitigation, ...] = ()
+    timeline: tuple[Entry, ...] = ()
+
+    @field_validator("starts_at", mode="before")
+    @classmethod
+    def _is_utc(cls, given: Any) -> Any:
+        return times.utc(given) if isinstance(given, str) else given
+
+    def model_post_init(self, _context: Any) -> None:
+        for entry in self.timeline:
+            entry._t = entry.at_s if entry.at_s is not None else times.tau(entry.at or "", self.starts_at)
+
+    @property
+    def starts_at_epoch_s(self) -> float:
+        """The calendar at τ = 0."""
+        return self.starts_at.timestamp()
+
+    @property
+    def actions(self) -> tuple[Entry, ...]:
+        """What the run performs: the timeline without its notes, in order of time, then of the file."""
+        return tuple(entry for entry in self.in_order if not isinstance(entry.action, Note))
+
+    @property
+    def in_order(self) -> tuple[Entry, ...]:
+        """The whole timeline in order of time, then of the file."""
+        return tuple(sorted(self.timeline, key=lambda entry: entry.t))
+
+    def tree(self) -> Tree:
+        """The settings tree of the run, the policy job's included; mitigations and `--set` go on top."""
+        return merge(self.settings, {SECTION: self.remediation.model_dump(mode="json", exclude_unset=True)})
+
+    def rollout_regions(self) -> tuple[RolloutRegion, ...]:
+        """The regions as the policy job sees them."""
+        return tuple(RolloutRegion(region.name, region.display, region.role == "canary") for region in self.regions)
+
+
+def remediation_tree(action: StartRemediation) -> Tree:
+    """What a `start_remediation` entry itself says, to be merged *under* mitigations and `--set`."""
+    return action.model_dump(mode="json", exclude={"do"}, exclude_none=True, exclude_unset=True)

@@ -1,0 +1,218 @@
+"""The local runtime: one operating-system process per instance on this machine, real sockets, no Docker.
+
+Redis is the machine's own `redis-server` when there is one, else an embedded server. Every process is a child of this
+one and ends with it.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import DEVNULL
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from compose.runtime import RuntimeUnavailable, Target, UnknownInstance
+from compose.topology import SCALABLE, InstanceSpec, Topology, next_nodes
+from services.chassis.client import HttpClient
+from services.chassis.clock import system_clock
+from services.chassis.env import Peers
+from services.chassis.events import Sink
+from services.chassis.process import PREFIX, real_session
+from services.chassis.settings import Tree
+from services.chassis.store import Store, connect
+
+HOST = "127.0.0.1"
+READY_TIMEOUT_S = 90.0
+READY_POLL_S = 0.1
+STOP_TIMEOUT_S = 8.0
+SPARE_PORTS = 64
+
+
+@dataclass
+class _Child:
+    spec: InstanceSpec
+    port: int
+    process: asyncio.subprocess.Process
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+
+class LocalRuntime:
+    """Implements `compose.runtime.Runtime` with child processes. `logs` receives one file per instance."""
+
+    name = "local"
+    events_in_store = True
+
+    def __init__(self, logs: Path | None = None) -> None:
+        self._stack = ExitStack()
+        self._logs = logs or Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="aftershock-")))
+        self._logs.mkdir(parents=True, exist_ok=True)
+        self.clock = system_clock()
+        self.http = HttpClient(real_session())
+        self.peers = Peers()
+        self._redis_port = _free_ports(1)[0]
+        self._redis_url = f"redis://{HOST}:{self._redis_port}/0"
+        self.store: Store = connect(self._redis_url)
+        self._redis: asyncio.subprocess.Process | None = None
+        self._children: dict[str, _Child] = {}
+        self._spare: list[int] = []
+        self._tree: Tree = {}
+        self._seed = 0
+
+    async def start(self, topology: Topology, tree: Tree, seed: int, sink: Sink) -> None:
+        """`sink` is not called: the event lines of processes go to the store's stream."""
+        self._tree, self._seed = topology.settings(tree), seed
+        await self._start_redis()
+        specs = topology.instances()
+        ports = _free_ports(len(specs) + SPARE_PORTS)
+        self._spare = ports[len(specs) :]
+        named = dict(zip(specs, ports, strict=False))
+        self.peers = Peers({f"{spec.service}/{spec.region}": f"http://{HOST}:{port}" for spec, port in named.items()})
+        for spec, port in named.items():
+            await self._spawn(spec, port)
+        await asyncio.gather(*(self._ready(child) for child in self._children.values()))
+
+    async def _start_redis(self) -> None:
+        server = shutil.which("redis-server")
+        options = ["--port", str(self._redis_port), "--bind", HOST, "--save", "", "--appendonly", "no"]
+        embedded = [sys.executable, "-m", "compose.embedded_redis", str(self._redis_port)]
+        command = [server, *options] if server else embedded
+        self._redis = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=DEVNULL)
+        await self._answers(self.store.ping, "Redis")
+
+    async def _spawn(self, spec: InstanceSpec, port: int) -> None:
+        values: dict[str, Any] = {
+            "region": spec.region,
+            "instance": spec.name,
+            "redis_url": self._redis_url,
+            "url": f"http://{HOST}:{port}",
+            "host": HOST,
+            "port": port,
+            "seed": self._seed,
+            "settings": json.dumps(self._tree),
+            "peers": json.dumps(dict(self.peers.urls)),
+        }
+        environment = {**os.environ, **{PREFIX + name.upper(): str(value) for name, value in values.items()}}
+        log = self._stack.enter_context((self._logs / f"{spec.name}.log").open("ab"))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", spec.module, env=environment, stdout=log, stderr=log
+        )
+        self._children[spec.name] = _Child(spec, port, process)
+
+    async def _ready(self, child: _Child) -> None:
+        async def probe() -> bool:
+            if child.process.returncode is not None:
+                raise RuntimeUnavailable(
+                    f"{child.spec.name} ended with code {child.process.returncode}; {self._tail(child)}"
+                )
+            return (await self.http.call("GET", f"{child.url}/readyz", timeout_s=2.0)).ok
+
+        await self._answers(probe, child.spec.name)
+
+    async def _answers(self, probe: Any, name: str) -> None:
+        deadline = self.clock.now() + READY_TIMEOUT_S
+        while self.clock.now() < deadline:
+            with suppress(RedisError, OSError):
+                if await probe():
+                    return
+            await asyncio.sleep(READY_POLL_S)
+        raise RuntimeUnavailable(f"{name} was not ready within {READY_TIMEOUT_S:.0f} s")
+
+    def _tail(self, child: _Child) -> str:
+        lines = (self._logs / f"{child.spec.name}.log").read_text(errors="replace").splitlines()
+        return "last lines of its log: " + " | ".join(lines[-5:])
+
+    async def stop_instances(self) -> None:
+        await _terminate([child.process for child in self._children.values()])
+        self._children.clear()
+
+    async def stop(self) -> None:
+        await self.stop_instances()
+        await self.store.aclose()
+        if self._redis is not None:
+            await _terminate([self._redis])
+        await self.http.close()
+        self._stack.close()
+
+    def instances(self) -> Sequence[InstanceSpec]:
+        return [child.spec for child in self._children.values()]
+
+    def targets(self) -> Sequence[Target]:
+        return [Target(child.spec, url=child.url) for child in self._children.values()]
+
+    async def add_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
+        specs = next_nodes(self.instances(), region, count)
+        for spec in specs:
+            await self._spawn(spec, self._spare.pop())
+        await asyncio.gather(*(self._ready(self._children[spec.name]) for spec in specs))
+        return specs
+
+    async def remove_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
+        nodes = [spec for spec in self.instances() if spec.service == SCALABLE and spec.region == region]
+        newest = nodes[len(nodes) - count :] if count else []
+        await _terminate([self._children.pop(spec.name).process for spec in newest])
+        return newest
+
+    async def kill(self, name: str) -> None:
+        child = self._find(name)
+        child.process.kill()
+        await child.process.wait()
+
+    async def revive(self, name: str) -> None:
+        child = self._find(name)
+        await self._spawn(child.spec, child.port)
+        await self._ready(self._children[name])
+
+    async def pause(self, name: str) -> None:
+        self._find(name).process.send_signal(signal.SIGSTOP)
+
+    async def resume(self, name: str) -> None:
+        self._find(name).process.send_signal(signal.SIGCONT)
+
+    async def partition(self, source: str, destination: str, *, active: bool) -> None:
+        raise RuntimeUnavailable("processes that share a loopback cannot be partitioned; use virtual or compose")
+
+    def _find(self, name: str) -> _Child:
+        child = self._children.get(name)
+        if child is None:
+            raise UnknownInstance(f"unknown instance {name!r}; known: {', '.join(sorted(self._children))}")
+        return child
+
+
+async def _terminate(processes: Sequence[asyncio.subprocess.Process]) -> None:
+    alive = [process for process in processes if process.returncode is None]
+    for process in alive:
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGCONT)  # a paused process would never see the next one
+            process.terminate()
+    waits = [asyncio.create_task(process.wait()) for process in alive]
+    if waits:
+        await asyncio.wait(waits, timeout=STOP_TIMEOUT_S)
+    for process in alive:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def _free_ports(count: int) -> list[int]:
+    """Distinct free ports: all are held at once before any is given back."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for held in sockets:
+            held.bind((HOST, 0))
+        return [held.getsockname()[1] for held in sockets]
+    finally:
+        for held in sockets:
+            held.close()

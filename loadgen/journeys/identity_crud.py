@@ -1,0 +1,52 @@
+"""Managed identities as resources: created, updated, deleted through the region's router.
+
+Updates and deletes take the oldest identity that this tenant created; while there is none they create one.
+"""
+
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any, Literal
+
+from loadgen.journeys.base import Parameters, Weights
+from loadgen.journeys.token import failed
+from loadgen.site import SUCCESS, Outcome, Site, Steps
+
+Operation = Literal["identity_create", "identity_update", "identity_delete"]
+
+
+class IdentityCrudParameters(Parameters):
+    kind: Literal["identity_crud"]
+    operations: dict[Operation, float] = {"identity_create": 0.4, "identity_update": 0.3, "identity_delete": 0.3}
+    """Odds of each operation."""
+
+
+class IdentityCrudJourney:
+    """Manages identities in one region."""
+
+    def __init__(self, site: Site, parameters: IdentityCrudParameters) -> None:
+        self._site = site
+        self._weights: Weights = {str(name): weight for name, weight in parameters.operations.items()}
+        self._identities: deque[str] = deque()
+
+    def setup(self) -> Steps:
+        return []
+
+    def start(self, planned: float) -> Coroutine[Any, Any, Outcome] | None:
+        operation = self._site.choose(self._weights)
+        if operation == "identity_create" or not self._identities:
+            return self._put(self._site.new_name("identity"), "identity_create")
+        name = self._identities.popleft()
+        return self._delete(name) if operation == "identity_delete" else self._put(name, operation)
+
+    async def _put(self, name: str, operation: str) -> Outcome:
+        site = self._site
+        result = await site.tools.identity.put_identity(site.tenant, site.region, name)
+        if not result.ok:
+            return failed(operation, result)
+        self._identities.append(name)
+        return Outcome(SUCCESS, operation)
+
+    async def _delete(self, name: str) -> Outcome:
+        site = self._site
+        result = await site.tools.identity.delete_identity(site.tenant, site.region, name)
+        return Outcome(SUCCESS, "identity_delete") if result.ok else failed("identity_delete", result)

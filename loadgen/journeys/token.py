@@ -1,0 +1,79 @@
+"""A token-only consumer: it needs a token, for an identity it has or for one it creates first.
+
+A user whose token still lives sends nothing and notices no outage; that is why only new and restarting resources
+suffered. Such uses are counted apart (`loadgen_cached_token_uses_total`), not as operations.
+"""
+
+from collections.abc import Coroutine
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from loadgen.journeys.base import Parameters
+from loadgen.site import FAILED, SUCCESS, Outcome, Site, Steps
+from services.chassis.managed_identity import CallResult
+
+ACQUIRE, ACQUIRE_NEW = "token", "token_new_identity"
+
+
+class TokenParameters(Parameters):
+    """Shares are of arrivals; what is left of 1 acquires a token for the identity that the tenant has."""
+
+    kind: Literal["token"]
+    resource: Annotated[str, Field(pattern=r"^https://\S+$")]
+    """The audience of the token."""
+    cached_share: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    """Arrivals that use a token acquired before."""
+    new_identity_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Arrivals that create an identity first: two identity operations."""
+
+    @property
+    def load_per_arrival(self) -> float:
+        return 1.0 - self.cached_share + self.new_identity_share
+
+
+class TokenJourney:
+    """Acquires tokens in one region and keeps the newest."""
+
+    def __init__(self, site: Site, parameters: TokenParameters) -> None:
+        self._site = site
+        self._parameters = parameters
+        self._token_ends_at = 0.0
+        """Epoch seconds; 0 while no token was acquired."""
+
+    def setup(self) -> Steps:
+        return []
+
+    def start(self, planned: float) -> Coroutine[Any, Any, Outcome] | None:
+        draw = self._site.rng.random()
+        cached, new = self._parameters.cached_share, self._parameters.new_identity_share
+        if draw < cached and self._token_is_good():
+            self._site.meter.cached()
+            return None
+        if cached <= draw < cached + new:
+            return self._acquire_for_new(self._site.new_name("app"))
+        return self._acquire("", ACQUIRE)
+
+    def _token_is_good(self) -> bool:
+        tools = self._site.tools
+        return self._token_ends_at > tools.env.clock.epoch() + tools.settings.token_refresh_margin_s
+
+    async def _acquire_for_new(self, name: str) -> Outcome:
+        site = self._site
+        created = await site.tools.identity.put_identity(site.tenant, site.region, name)
+        if not created.ok:
+            return failed(ACQUIRE_NEW, created, step="identity_create")
+        return await self._acquire(str(created.json()["properties"]["clientId"]), ACQUIRE_NEW)
+
+    async def _acquire(self, client_id: str, operation: str) -> Outcome:
+        site = self._site
+        result = await site.tools.identity.token(site.tenant, site.region, client_id, self._parameters.resource)
+        if not result.ok:
+            return failed(operation, result, step="token")
+        self._token_ends_at = max(self._token_ends_at, float(result.json()["expires_on"]))
+        return Outcome(SUCCESS, operation)
+
+
+def failed(operation: str, result: CallResult, **detail: Any) -> Outcome:
+    """The outcome of an identity call that failed, with how it failed and how often it was tried."""
+    return Outcome(FAILED, operation, result.failure, {**detail, "attempts": result.attempts, "status": result.status})

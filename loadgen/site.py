@@ -1,0 +1,97 @@
+"""What a journey is given: one tenant in one region, and the tools that all tenants share."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from random import Random
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from loadgen.arm import ArmCaller
+from loadgen.metrics import LoadMetrics, Meter
+from services.chassis.env import Env
+from services.chassis.managed_identity import ManagedIdentityClient
+from services.policies.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from loadgen.runner_pool import RunnerPool
+    from loadgen.settings import LoadgenSettings
+
+SUCCESS, FAILED, ABANDONED = "success", "failed", "abandoned"
+NO_DETAIL: Mapping[str, Any] = MappingProxyType({})
+
+Spawn = Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]
+
+
+class Outcome(NamedTuple):
+    """How one journey ended. `operation` is the class of operation, `code` says why it failed."""
+
+    result: str
+    operation: str
+    code: str = ""
+    detail: Mapping[str, Any] = NO_DETAIL
+
+
+Steps = list[Coroutine[Any, Any, Any]]
+
+
+class Tools:
+    """Shared by every site of one load generator. `apply` swaps the settings while it runs."""
+
+    def __init__(
+        self,
+        env: Env,
+        settings: "LoadgenSettings",
+        identity: ManagedIdentityClient,
+        metrics: LoadMetrics,
+        spawn: Spawn,
+    ) -> None:
+        self.env = env
+        self.identity = identity
+        self.metrics = metrics
+        self.spawn = spawn
+        self.pools: dict[str, RunnerPool] = {}
+        self.apply(settings)
+
+    def apply(self, settings: "LoadgenSettings") -> None:
+        self.settings = settings
+        self.sdk: RetryPolicy = settings.sdk.build()
+        self.workflow: RetryPolicy = settings.workflow.build()
+
+    @property
+    def now(self) -> float:
+        return self.env.clock.now()
+
+
+class Site:
+    """One tenant in one region: its random streams, its meter, its way to the region's provisioner."""
+
+    def __init__(self, tools: Tools, tenant: str, region: str, *, run: str) -> None:
+        self.tools = tools
+        self.tenant = tenant
+        self.region = region
+        self.meter = Meter(tools.metrics, tenant, region)
+        self.rng: Random = tools.env.streams[f"journey/{tenant}/{region}"]
+        self.arm = ArmCaller(tools, self.meter, tenant, region)
+        self._run = run
+        self._resources = 0
+
+    def new_name(self, prefix: str) -> str:
+        """A resource name that no other site and no earlier run has used."""
+        self._resources += 1
+        return f"{prefix}-{self._run}-{self._resources}"
+
+    def patience(self, mean_s: float | None = None) -> float:
+        """How long this user waits, drawn now; exponential."""
+        return self.rng.expovariate(1.0 / (mean_s or self.tools.settings.patience_mean_s))
+
+    def choose(self, weights: Mapping[str, float]) -> str:
+        """One key, with odds in proportion to its weight; one draw."""
+        left = self.rng.random() * sum(weights.values())
+        for key, weight in weights.items():
+            left -= weight
+            if left < 0:
+                return key
+        return next(reversed(weights))  # the sum's rounding error
+
+    def __repr__(self) -> str:
+        return f"<Site {self.tenant} in {self.region}, {self._resources} resources>"

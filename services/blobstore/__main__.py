@@ -1,0 +1,4 @@
+from services.blobstore.app import create_app
+from services.chassis.process import main
+
+main("blobstore", create_app)

@@ -1,0 +1,134 @@
+"""HTTP's reading rules as Azure applies them: one byte range, and the four conditions. Pure.
+
+Azure knows no suffix ranges and no lists. A malformed standard `Range` is ignored (RFC 9110 §14.2); a malformed
+`x-ms-range` is Azure's own header and refused.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+from services.blobstore import errors
+from services.blobstore.errors import BlobError, bad_header
+
+RANGE = "Range"
+X_MS_RANGE = "x-ms-range"
+RANGE_MD5 = "x-ms-range-get-content-md5"
+RANGE_MD5_MAX_BYTES = 4 * 2**20
+IF_MATCH = "If-Match"
+IF_NONE_MATCH = "If-None-Match"
+IF_MODIFIED_SINCE = "If-Modified-Since"
+IF_UNMODIFIED_SINCE = "If-Unmodified-Since"
+CONDITIONS = (IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE)
+_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})", re.ASCII)
+
+
+def byte_range(headers: Mapping[str, str], size: int) -> tuple[int, int] | None:
+    """First byte and byte after the last of what is asked for; None for the whole blob.
+
+    Raises:
+        BlobError: `InvalidRange` (416) past the end, `InvalidHeaderValue` (400) for a malformed `x-ms-range`.
+    """
+    own = headers.get(X_MS_RANGE)
+    value = own or headers.get(RANGE)
+    if not value:
+        return None
+    match = _RANGE.fullmatch(value.strip())
+    first = int(match[1]) if match else 0
+    last = int(match[2]) if match and match[2] else max(first, size - 1)
+    if match is None or last < first:
+        if own:
+            raise bad_header(X_MS_RANGE, own)
+        return None
+    if first >= size:
+        raise BlobError(errors.INVALID_RANGE, headers={"Content-Range": f"bytes */{size}"})
+    return first, min(last + 1, size)
+
+
+def wants_range_md5(headers: Mapping[str, str], span: tuple[int, int] | None) -> bool:
+    """Whether the MD5 of the range itself is asked for, which Azure gives for ranges up to 4 MiB.
+
+    Raises:
+        BlobError: when asked without a range, or for a longer one.
+    """
+    value = headers.get(RANGE_MD5, "").lower()
+    if value in ("", "false"):
+        return False
+    if value != "true" or span is None or span[1] - span[0] > RANGE_MD5_MAX_BYTES:
+        raise bad_header(RANGE_MD5, value)
+    return True
+
+
+def has_conditions(headers: Mapping[str, str]) -> bool:
+    return IF_NONE_MATCH in headers or IF_MATCH in headers or any(name in headers for name in CONDITIONS[2:])
+
+
+def check_read(headers: Mapping[str, str], etag: str | None, modified_at: float) -> None:
+    """The conditions of a read; `etag` is None when the blob is not there.
+
+    All given conditions must hold, except that `If-None-Match` and `If-Modified-Since` are joined by *or*, as Azure
+    has it since version 2013-08-15.
+
+    Raises:
+        BlobError: `ConditionNotMet` (304 or 412), `UnsatisfiableCondition` or `InvalidHeaderValue` (400).
+    """
+    if_match, if_none_match = headers.get(IF_MATCH), headers.get(IF_NONE_MATCH)
+    if if_none_match is not None and if_none_match.strip() == "*":
+        raise BlobError(errors.UNSATISFIABLE_CONDITION)
+    unmodified, modified = _date(headers, IF_UNMODIFIED_SINCE), _date(headers, IF_MODIFIED_SINCE)
+    if etag is None:
+        if if_match is not None:
+            raise BlobError(errors.CONDITION_NOT_MET)
+        return
+    if if_match is not None and not _matches(if_match, etag):
+        raise BlobError(errors.CONDITION_NOT_MET)
+    if unmodified is not None and int(modified_at) > unmodified:
+        raise BlobError(errors.CONDITION_NOT_MET)
+    fresh = []
+    if if_none_match is not None:
+        fresh.append(not _matches(if_none_match, etag))
+    if modified is not None:
+        fresh.append(int(modified_at) > modified)
+    if fresh and not any(fresh):
+        raise BlobError(errors.NOT_MODIFIED)
+
+
+def check_write(headers: Mapping[str, str], etag: str | None, modified_at: float) -> None:
+    """The conditions of a write to a blob that has `etag`, or is not there (None).
+
+    Raises:
+        BlobError: `BlobAlreadyExists` (409) for `If-None-Match: *`, else `ConditionNotMet` (412).
+    """
+    if_match, if_none_match = headers.get(IF_MATCH), headers.get(IF_NONE_MATCH)
+    unmodified, modified = _date(headers, IF_UNMODIFIED_SINCE), _date(headers, IF_MODIFIED_SINCE)
+    if etag is None:
+        if if_match is not None:
+            raise BlobError(errors.CONDITION_NOT_MET)
+        return
+    if if_none_match is not None and if_none_match.strip() == "*":
+        raise BlobError(errors.BLOB_EXISTS)
+    if (
+        (if_match is not None and not _matches(if_match, etag))
+        or (if_none_match is not None and _matches(if_none_match, etag))
+        or (unmodified is not None and int(modified_at) > unmodified)
+        or (modified is not None and int(modified_at) <= modified)
+    ):
+        raise BlobError(errors.CONDITION_NOT_MET)
+
+
+def _matches(value: str, etag: str) -> bool:
+    """`*`, or a list of ETags that holds this one; Azure also takes them without quotes."""
+    bare = etag.strip('"')
+    return value.strip() == "*" or any(item.strip().strip('"') == bare for item in value.split(","))
+
+
+def _date(headers: Mapping[str, str], name: str) -> float | None:
+    value = headers.get(name)
+    if value is None:
+        return None
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError as error:
+        raise bad_header(name, value) from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,105 @@
+"""Settings of a blob service and the accounts it is born with.
+
+`accounts` and the packages in them count at the first start only: afterwards Redis knows better.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from services.blobstore.packages import SIZE_MIN_BYTES
+from services.chassis.managed_identity import SUBSCRIPTION
+from services.chassis.settings import Settings
+
+MIB = 2**20
+ACCOUNT_NAME = r"^[a-z0-9]{3,24}$"
+CONTAINER_NAME = r"^(?:\$root|\$web|[a-z0-9](?:-?[a-z0-9])+)$"
+EXEMPT_TAG = "aftershock-exempt"
+PURPOSE_TAG = "aftershock-purpose"
+
+PACKAGES: dict[str, tuple[tuple[str, str], ...]] = {
+    "vmextmi": (
+        ("GitHub.Actions", "HostedRunner"),
+        ("Microsoft.VisualStudio.Services", "TeamServicesAgentLinux"),
+        ("Microsoft.AKS", "LinuxNode"),
+        ("Microsoft.Azure.ActiveDirectory", "AADSSHLoginForLinux"),
+    ),
+    "vmextlinux": (("Microsoft.Azure.Extensions", "CustomScript"),),
+    "vmextarc": (("Microsoft.Azure.AzureArc", "ConnectedMachine"), ("Microsoft.Azure.PostgreSQL", "ServerAgent")),
+    "vmextwin": (("Microsoft.Compute", "CustomScriptExtension"),),
+}
+"""Account family → (publisher, type) of the packages it hosts; the account's name is the family plus the region."""
+
+PLATFORM_FAMILIES = ("mslogs", "msdiag")
+"""Not extension hosts: public without need, so switching these off is what the policy is for."""
+
+
+class PackageSeed(Settings):
+    """One extension package, kept as `{publisher}.{type}/{version}/package.zip`."""
+
+    publisher: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9.\-]+$")
+    type: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9.\-]+$")
+    version: str = Field(default="1.0", pattern=r"^[0-9]+(\.[0-9]+){0,3}$")
+    size_bytes: int | None = Field(default=None, ge=SIZE_MIN_BYTES, description="None: `package_size_bytes`")
+
+    @property
+    def blob_name(self) -> str:
+        return f"{self.publisher}.{self.type}/{self.version}/package.zip"
+
+
+class AccountSeed(Settings):
+    """An account that exists from the first start on."""
+
+    name: str = Field(pattern=ACCOUNT_NAME)
+    exempt: bool = Field(default=False, description="ground truth: anonymous read is intended here")
+    public: bool = Field(default=True, description="allowBlobPublicAccess")
+    container: str = Field(default="packages", min_length=3, max_length=63, pattern=CONTAINER_NAME)
+    access: Literal["None", "Blob", "Container"] = "Blob"
+    tags: dict[str, str] = {}
+    packages: list[PackageSeed] = []
+
+
+class BlobstoreSettings(Settings):
+    """Rates and times are bench seconds."""
+
+    accounts: list[AccountSeed] | None = Field(default=None, description="None: the incident's accounts of the region")
+    package_size_bytes: int = Field(default=16 * 1024, ge=SIZE_MIN_BYTES, description="of a package without a size")
+    service_time_s: float = Field(default=0.002, ge=0, description="mean per read; half fixed, half exponential")
+    propagation_delay_s: float = Field(default=0.5, ge=0, description="from accepted account switch to effect on reads")
+
+    memory_blob_size_max_bytes: int = Field(
+        default=MIB, ge=0, le=MIB, description="larger blobs are read from Redis, in chunks"
+    )
+    blob_size_max_bytes: int = Field(default=512 * MIB, gt=0, description="larger uploads are refused with 413")
+
+    subscription_id: str = Field(default=SUBSCRIPTION, description="the one subscription that all accounts are in")
+    arm_read_burst: float = Field(default=250.0, ge=1, description="Azure's documented bucket for reads")
+    arm_read_rate_per_s: float = Field(default=25.0, gt=0)
+    arm_write_burst: float = Field(default=200.0, ge=1, description="and for writes and deletes")
+    arm_write_rate_per_s: float = Field(default=10.0, gt=0)
+
+    jwks_timeout_s: float = Field(default=1.0, gt=0, description="for one fetch of the identity service's keys")
+    jwks_lifetime_s: float = Field(default=300.0, gt=0, description="after this, keys are fetched again when needed")
+    jwks_pause_s: float = Field(default=1.0, ge=0, description="least time between two fetches for an unknown key")
+
+    def seeds(self, region: str) -> list[AccountSeed]:
+        """The accounts of the first start."""
+        return default_accounts(region) if self.accounts is None else self.accounts
+
+
+def default_accounts(region: str) -> list[AccountSeed]:
+    """The incident's accounts: extension hosts that are public on purpose, platform accounts that merely are."""
+    hosts = [
+        AccountSeed(
+            name=f"{family}{region}",
+            exempt=True,
+            tags={PURPOSE_TAG: "extension-packages"},
+            packages=[PackageSeed(publisher=publisher, type=type_) for publisher, type_ in packages],
+        )
+        for family, packages in PACKAGES.items()
+    ]
+    platform = [
+        AccountSeed(name=f"{family}{region}", container="data", tags={PURPOSE_TAG: "platform"})
+        for family in PLATFORM_FAMILIES
+    ]
+    return [*hosts, *platform]

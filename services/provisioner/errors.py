@@ -1,0 +1,97 @@
+"""The errors of the front door and ARM's dialect. Sentences: domain.md §3.2 and ARM's own."""
+
+import json
+from typing import Any
+
+from services.chassis.errors import ErrorSpec, ErrorTable, ServiceError
+
+MISSING_API_VERSION = ErrorSpec(
+    "MissingApiVersionParameter", 400, "The api-version query parameter (?api-version=) is required for all requests."
+)
+INVALID_API_VERSION = ErrorSpec(
+    "InvalidApiVersionParameter", 400, "The api-version '{value}' is invalid: it must look like 2024-07-01."
+)
+INVALID_PARAMETER = ErrorSpec("InvalidParameter", 400, "{detail}")
+INVALID_SKIP_TOKEN = ErrorSpec("InvalidSkipToken", 400, "The $skiptoken '{value}' is not one that this service gave.")
+LOCATION_REQUIRED = ErrorSpec("LocationRequired", 400, "The location property is required for this definition.")
+LOCATION_NOT_AVAILABLE = ErrorSpec(
+    "LocationNotAvailableForResourceType",
+    400,
+    "The provided location '{location}' is not available for resource type '{type}'. "
+    "List of available regions for the resource type is '{region}'.",
+)
+RESOURCE_NOT_FOUND = ErrorSpec(
+    "ResourceNotFound",
+    404,
+    "The Resource '{type}/{name}' under resource group '{group}' was not found. "
+    "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+)
+PARENT_NOT_FOUND = ErrorSpec(
+    "ParentResourceNotFound",
+    404,
+    "Failed to perform '{action}' on resource(s) of type '{type}', because the parent resource '{parent}' "
+    "could not be found.",
+)
+ARTIFACT_NOT_FOUND = ErrorSpec(
+    "ArtifactNotFound",
+    404,
+    "The VM extension with publisher '{publisher}' and type '{type}' could not be found in location '{location}'.",
+)
+OPERATION_NOT_FOUND = ErrorSpec("OperationNotFound", 404, "The operation '{operation}' was not found in '{location}'.")
+CONFLICT = ErrorSpec(
+    "Conflict",
+    409,
+    "The request failed due to conflict with a concurrent request: operation '{operation}' on '{resource}' is still "
+    "in progress.",
+    retry_safe=True,
+)
+CHANGE_NOT_ALLOWED = ErrorSpec("PropertyChangeNotAllowed", 409, "Changing property '{property}' is not allowed.")
+THROTTLED = ErrorSpec(
+    "OperationNotAllowed",
+    429,
+    "The server rejected the request because too many requests have been received for this subscription.",
+    retry_safe=True,
+)
+STORE_UNAVAILABLE = ErrorSpec(
+    "ServiceUnavailable",
+    503,
+    "The operation could not be recorded and may or may not have been accepted. Please retry later.",
+    definite=False,
+    retry_safe=True,
+)
+TABLE = ErrorTable(
+    (
+        MISSING_API_VERSION,
+        INVALID_API_VERSION,
+        INVALID_PARAMETER,
+        INVALID_SKIP_TOKEN,
+        LOCATION_REQUIRED,
+        LOCATION_NOT_AVAILABLE,
+        RESOURCE_NOT_FOUND,
+        PARENT_NOT_FOUND,
+        ARTIFACT_NOT_FOUND,
+        OPERATION_NOT_FOUND,
+        CONFLICT,
+        CHANGE_NOT_ALLOWED,
+        THROTTLED,
+        STORE_UNAVAILABLE,
+    )
+)
+
+
+def invalid(target: str, rule: str) -> ServiceError:
+    """400 that names the field and the rule it breaks."""
+    return ServiceError(INVALID_PARAMETER, target=target, detail=f"The value of parameter {target} is invalid: {rule}.")
+
+
+def body_of(error: ServiceError) -> dict[str, Any]:
+    """ARM's error object."""
+    detail: dict[str, Any] = {"code": error.spec.code, "message": error.message}
+    if error.target:
+        detail["target"] = error.target
+    if error.spec is THROTTLED:
+        cause = {"operationGroup": error.target, "retryAfterS": error.headers.get("Retry-After")}
+        detail["details"] = [
+            {"code": "TooManyRequests", "target": error.target, "message": json.dumps(cause, separators=(",", ":"))}
+        ]
+    return {"error": detail}

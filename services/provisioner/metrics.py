@@ -1,0 +1,92 @@
+"""The metrics of a provisioner (`docs/metrics.md` lists them with their meaning)."""
+
+from collections.abc import Callable, Iterable
+
+from services.chassis.metrics import Metrics
+from services.provisioner.failures import CODES, Cause
+from services.provisioner.state import BLOCKED, QUEUED, RUNNING, Job, Operation, Outcome
+
+TRY_DONE, TRY_BLOCKED, TRY_IDENTITY = "done", "blocked", "identity_failed"
+JOB_DURATION_BUCKETS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 400.0, 800.0)
+
+
+class _Tenant:
+    """Pre-bound children and the numbers of jobs of one tenant."""
+
+    __slots__ = ("errors", "jobs", "tries")
+
+    def __init__(self, metrics: "ProvisionerMetrics", region: str, tenant: str) -> None:
+        self.jobs = {QUEUED: 0, BLOCKED: 0, RUNNING: 0}
+        self.tries = {
+            result: metrics.tries.labels(region, tenant, result).inc
+            for result in (TRY_DONE, TRY_BLOCKED, TRY_IDENTITY)
+        }
+        causes: tuple[Cause, ...] = ("denied", "repository")
+        self.errors = {cause: metrics.extension_errors.labels(region, tenant, CODES[cause]).inc for cause in causes}
+
+
+class ProvisionerMetrics:
+    """Counts of what happened; the numbers of jobs are computed when they are read."""
+
+    def __init__(self, metrics: Metrics, region: str, oldest_age_s: Callable[[], float]) -> None:
+        self._region = region
+        self._tenants: dict[str, _Tenant] = {}
+        self.tries = metrics.counter(
+            "provisioner_job_tries_total", "Tries of jobs, by how they ended.", ("region", "tenant", "result")
+        )
+        self.extension_errors = metrics.counter(
+            "provisioner_extension_errors_total", "Failed package downloads.", ("region", "tenant", "code")
+        )
+        self._accepted = metrics.counter(
+            "provisioner_operations_accepted_total", "Operations accepted.", ("region", "tenant", "kind")
+        )
+        self._finished = metrics.counter(
+            "provisioner_operations_finished_total",
+            "Operations in a terminal state.",
+            ("region", "tenant", "kind", "result", "code"),
+        )
+        self._duration = metrics.histogram(
+            "provisioner_job_duration_seconds", "From accepted to terminal.", buckets=JOB_DURATION_BUCKETS_S
+        ).observe
+        metrics.computed_gauge(
+            "provisioner_jobs", "Jobs in progress, by what they do.", self._job_rows, ("region", "tenant", "state")
+        )
+        metrics.computed_gauge(
+            "provisioner_oldest_job_age_seconds",
+            "Age of the oldest job in progress.",
+            lambda: [((region,), oldest_age_s())],
+            ("region",),
+        )
+
+    def tenant(self, name: str) -> _Tenant:
+        found = self._tenants.get(name)
+        if found is None:
+            found = self._tenants[name] = _Tenant(self, self._region, name)
+        return found
+
+    def move(self, job: Job, state: str) -> None:
+        """The one place where a job's state changes, so that the gauge cannot drift."""
+        jobs = self.tenant(job.operation.tenant).jobs
+        jobs[job.state] -= 1
+        jobs[state] += 1
+        job.state = state
+
+    def enter(self, job: Job) -> None:
+        self.tenant(job.operation.tenant).jobs[job.state] += 1
+
+    def leave(self, job: Job, state: str) -> None:
+        self.tenant(job.operation.tenant).jobs[job.state] -= 1
+        job.state = state
+
+    def accepted(self, operation: Operation) -> None:
+        self._accepted.labels(self._region, operation.tenant, operation.label).inc()
+
+    def finished(self, operation: Operation, outcome: Outcome) -> None:
+        result = outcome.status.lower()
+        self._finished.labels(self._region, operation.tenant, operation.label, result, outcome.code).inc()
+        self._duration(outcome.at - operation.accepted)
+
+    def _job_rows(self) -> Iterable[tuple[tuple[str, ...], float]]:
+        for name, tenant in self._tenants.items():
+            for state, count in tenant.jobs.items():
+                yield (self._region, name, state), float(count)

@@ -1,0 +1,86 @@
+"""Settings of the provisioner. The queue's defaults are the incident's: many slots, fixed requeue, no pacing."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from services.chassis.settings import Settings
+from services.policies.pacing import RequeueSettings
+
+
+class Package(Settings):
+    """Where an extension's package lies. `account` is a prefix: the region's name is appended."""
+
+    account: str = Field(pattern=r"^[a-z0-9]{3,24}$")
+    version: str = Field(default="1.0.0", pattern=r"^\d+(\.\d+){0,3}$")
+
+
+def _packages() -> dict[str, Package]:
+    by_account = {
+        "vmextmi": (
+            "GitHub.Actions/HostedRunner",
+            "Microsoft.VisualStudio.Services/TeamServicesAgentLinux",
+            "Microsoft.AKS/LinuxNode",
+            "Microsoft.Azure.ActiveDirectory/AADSSHLoginForLinux",
+        ),
+        "vmextlinux": ("Microsoft.Azure.Extensions/CustomScript",),
+        "vmextarc": ("Microsoft.Azure.AzureArc/ConnectedMachine", "Microsoft.Azure.PostgreSQL/ServerAgent"),
+        "vmextwin": ("Microsoft.Compute/CustomScriptExtension",),
+    }
+    return {name: Package(account=account) for account, names in by_account.items() for name in names}
+
+
+class ProvisionerSettings(Settings):
+    """Queue, steps, identity, artifacts, front door."""
+
+    slots: int = Field(default=20, ge=1, description="jobs worked on at once")
+    requeue_delay_s: float = Field(default=10.0, gt=0, description="from a blocked try to the next")
+    requeue_multiplier: float = Field(default=1.0, ge=1, description="growth of the delay per try; 1 is fixed")
+    requeue_delay_max_s: float = Field(default=120.0, gt=0, description="longest delay before jitter")
+    requeue_jitter: float = Field(default=0.0, ge=0, le=1, description="share of the delay, in both directions")
+    resume_rate_per_s: float | None = Field(default=None, gt=0, description="blocked jobs come back at this rate")
+    backlog_share_max: float = Field(default=1.0, gt=0, le=1, description="share of slots for resumed jobs")
+    max_tries: int | None = Field(default=None, ge=1, description="tries before a job fails; None never gives up")
+    operation_timeout_s: float | None = Field(default=None, gt=0, description="age at which a job fails; None never")
+
+    allocate_s: float = Field(default=0.5, ge=0, description="placing a machine, once per job")
+    work_s: float = Field(default=0.2, ge=0, description="modelled work of deletes, updates, lifecycle operations")
+    fetching_actions: tuple[str, ...] = Field(default=("reimage",), description="actions that fetch packages again")
+
+    identity_calls: int = Field(default=3, ge=0, description="per provisioning job: one PUT, the others tokens")
+    extension_tokens: int = Field(default=0, ge=0, description="tokens that an extension's own job acquires")
+    token_resources: tuple[str, ...] = Field(
+        default=("https://management.azure.com/", "https://storage.azure.com/"), min_length=1
+    )
+
+    fetch_timeout_s: float = Field(default=5.0, gt=0)
+    packages: dict[str, Package] = Field(default_factory=_packages, description="by publisher/type")
+    artifact_fallback: Literal["none", "mirror", "bearer"] = "none"
+    artifact_mirrors: dict[str, str] = Field(
+        default={"vmextmi": "vmextwin", "vmextlinux": "vmextwin", "vmextarc": "vmextwin"},
+        description="account prefix that holds copies of another's packages",
+    )
+    artifact_client_id: str = Field(default="", description="identity of the bearer read; empty: system-assigned")
+
+    retry_after_s: int = Field(default=15, ge=1, description="how often a client should poll; 0 means 30 s to SDKs")
+    throttle_enabled: bool = False
+    throttle_reads_per_s: float = Field(default=25.0, gt=0)
+    throttle_reads_burst: float = Field(default=250.0, ge=1)
+    throttle_writes_per_s: float = Field(default=10.0, gt=0)
+    throttle_writes_burst: float = Field(default=200.0, ge=1)
+    throttle_deletes_per_s: float = Field(default=10.0, gt=0)
+    throttle_deletes_burst: float = Field(default=200.0, ge=1)
+    list_page_size: int = Field(default=200, ge=1)
+    operation_retention_s: float = Field(default=3600.0, gt=0, description="how long a finished operation is kept")
+
+    poll_s: float = Field(default=30.0, gt=0, description="queue audit; new work is announced, not polled for")
+    reconnect_s: float = Field(default=0.5, gt=0, description="between attempts while Redis is away")
+
+    def requeue(self) -> RequeueSettings:
+        """The same numbers as the pacing policy takes them."""
+        return RequeueSettings(
+            base_s=self.requeue_delay_s,
+            multiplier=self.requeue_multiplier,
+            max_s=max(self.requeue_delay_max_s, self.requeue_delay_s),
+            jitter=self.requeue_jitter,
+        )

@@ -1,0 +1,124 @@
+"""The steps of a job: each either succeeds or says why it stopped, and a stopped job resumes at that step."""
+
+import asyncio
+
+from services.chassis.env import Env
+from services.chassis.managed_identity import CallResult, ManagedIdentityClient
+from services.provisioner.compute import Compute
+from services.provisioner.failures import Stop
+from services.provisioner.metrics import TRY_BLOCKED, TRY_DONE, TRY_IDENTITY, ProvisionerMetrics
+from services.provisioner.packages import PackageSource
+from services.provisioner.settings import ProvisionerSettings
+from services.provisioner.state import ALLOCATE, ASSIGN, FETCH, TOKEN, UNASSIGN, WORK, Job, Resource
+
+IDENTITY_GONE = (400, 404)
+
+
+class Worker:
+    """Runs tries. Holds no state of a job."""
+
+    def __init__(
+        self,
+        env: Env,
+        compute: Compute,
+        identity: ManagedIdentityClient,
+        packages: PackageSource,
+        metrics: ProvisionerMetrics,
+        settings: ProvisionerSettings,
+    ) -> None:
+        self._region = env.region
+        self._compute = compute
+        self._identity = identity
+        self._packages = packages
+        self._metrics = metrics
+        self.settings = settings
+
+    async def run(self, job: Job) -> Stop | None:
+        """One try: from the step where the last one stopped to the end, or to the next stop.
+
+        A cancelled job ends at the next step boundary: what is already under way is not called back.
+        """
+        steps = job.operation.steps
+        while job.index < len(steps) and job.outcome is None:
+            stop = await self._step(job, steps[job.index])
+            if stop is not None:
+                self._count(job, stop)
+                return stop
+            job.index += 1
+        self._metrics.tenant(job.operation.tenant).tries[TRY_DONE]()
+        return None
+
+    def _count(self, job: Job, stop: Stop) -> None:
+        tenant = self._metrics.tenant(job.operation.tenant)
+        tenant.tries[TRY_IDENTITY if stop.cause == "identity" else TRY_BLOCKED]()
+        if stop.cause == "denied" or stop.cause == "repository":
+            tenant.errors[stop.cause]()
+
+    async def _step(self, job: Job, step: str) -> Stop | None:
+        name, _, package = step.partition(":")
+        match name:
+            case "fetch":
+                return await self._packages.fetch(package, job.operation.tenant)
+            case "allocate":
+                await asyncio.sleep(self.settings.allocate_s)
+            case "work":
+                await asyncio.sleep(self.settings.work_s)
+            case "assign":
+                return await self._assign(job)
+            case "token":
+                return await self._token(job)
+            case "unassign":
+                return await self._unassign(job)
+            case _:
+                raise ValueError(f"unknown step {step!r}")
+        return None
+
+    def _owner(self, job: Job) -> Resource | None:
+        """Whose identity the job uses: the resource's own, or an extension's machine's."""
+        return self._compute.identity_owner(job.operation.resource)
+
+    async def _assign(self, job: Job) -> Stop | None:
+        owner = self._owner(job)
+        if owner is None:
+            return None
+        job.operation_touched = True
+        result = await self._identity.put_identity(
+            job.operation.tenant, self._region, owner.identity, backlog=job.tries > 0
+        )
+        if not result.ok:
+            return _identity_stop(result)
+        ids = result.json()["properties"]
+        owner.client_id, owner.principal_id, owner.tenant_id = ids["clientId"], ids["principalId"], ids["tenantId"]
+        return None
+
+    async def _token(self, job: Job) -> Stop | None:
+        owner = self._owner(job)
+        resources = self.settings.token_resources
+        result = await self._identity.token(
+            job.operation.tenant,
+            self._region,
+            owner.client_id if owner else "",
+            resources[job.index % len(resources)],
+            backlog=job.tries > 0,
+        )
+        if result.ok:
+            return None
+        if result.status in IDENTITY_GONE and ASSIGN in job.operation.steps:
+            job.index = job.operation.steps.index(ASSIGN)
+        return _identity_stop(result)
+
+    async def _unassign(self, job: Job) -> Stop | None:
+        owner = self._owner(job)
+        if owner is None or not owner.identity_owned:
+            return None
+        result = await self._identity.delete_identity(
+            job.operation.tenant, self._region, owner.identity, backlog=job.tries > 0
+        )
+        return None if result.ok else _identity_stop(result)
+
+
+def _identity_stop(result: CallResult) -> Stop:
+    return Stop("identity", result.status, result.body, result.failure)
+
+
+STEPS = frozenset({ALLOCATE, WORK, FETCH, ASSIGN, TOKEN, UNASSIGN})

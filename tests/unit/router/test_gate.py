@@ -1,0 +1,43 @@
+"""What an operator's rule lets into a region, at exact times."""
+
+from services.router.state import OPEN, Gate, Traffic
+
+
+def _admitted(gate: Gate, start: float, end: float, step: float) -> int:
+    count = round((end - start) / step)
+    return sum(gate.admit(start + index * step) for index in range(count))
+
+
+def test_an_open_gate_admits_everything() -> None:
+    gate = Gate(OPEN)
+    assert gate.limit_per_s(0.0) == float("inf")
+    assert _admitted(gate, 0.0, 1.0, 0.001) == 1000
+
+
+def test_a_drained_region_admits_nothing() -> None:
+    gate = Gate(Traffic(mode="drain"))
+    assert gate.limit_per_s(5.0) == 0.0
+    assert _admitted(gate, 0.0, 100.0, 0.1) == 0
+
+
+RAMP = Traffic(mode="ramp", since_epoch_s=1000.0, capacity_per_s=90.0)
+
+
+def test_a_ramp_rises_from_ten_to_eighty_five_percent_and_then_opens() -> None:
+    gate = Gate(RAMP)
+    assert gate.limit_per_s(1000.0) == 9.0
+    assert gate.limit_per_s(1040.0) == 90.0 * 0.475
+    assert gate.limit_per_s(1080.0) == 76.5
+    assert gate.limit_per_s(1099.9) == 76.5
+    assert not gate.is_open(1099.9)
+    assert gate.is_open(1100.0)
+
+
+def test_a_ramp_limits_the_rate_whatever_is_offered() -> None:
+    gate = Gate(RAMP)
+    assert _admitted(gate, 1000.0, 1001.0, 0.002) == 9
+    assert _admitted(Gate(RAMP), 1085.0, 1086.0, 0.001) == 76  # the bucket starts empty: no spike after a drain
+
+
+def test_traffic_survives_its_way_through_the_store() -> None:
+    assert Traffic.from_json(RAMP.to_json()) == RAMP
