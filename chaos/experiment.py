@@ -13,7 +13,7 @@ from chaos.actions import Performer
 from chaos.alerts import AlertEvaluator, default_alerts
 from chaos.operations import Operations
 from chaos.plan import Plan
-from chaos.remediation.workflow import RemediationEnv
+from chaos.remediation.rollout import RemediationEnv
 from chaos.signals import RecordedSignals
 from compose.runtime import Runtime
 from loadgen.recorder import Recorder
@@ -161,7 +161,7 @@ class Experiment:
 
     async def _sample(self, recorder: Recorder, env: RemediationEnv, zero_epoch_s: float) -> None:
         """One sample a bench second, on whole seconds of τ; alerts and observers see each at once."""
-        alerts = AlertEvaluator(default_alerts(), recorder, env.events)
+        alerts = AlertEvaluator(default_alerts(), recorder, env.events, pace=self.plan.scenario.detection_pace)
         second = -int(self.plan.warmup_s)
         while True:
             await self._until(recorder, second)
@@ -176,24 +176,25 @@ class Experiment:
         """Performs the entries in order of time; entries of one instant in the scenario's order."""
         await self._until(recorder, -0.5)
         self._require_baseline(recorder, events)
-        for entry in self.plan.timeline:
-            await self._until(recorder, entry.t)
-            events.emit("action", id=entry.id, action=entry.do, parameters=entry.parameters())
-            self._spawn(performer.perform(entry), f"action {entry.id}")
+        async with asyncio.TaskGroup() as actions:
+            for entry in self.plan.timeline:
+                await self._until(recorder, entry.t)
+                action = entry.action
+                events.emit("action", id=entry.id, action=action.do, parameters=action.parameters())
+                actions.create_task(performer.perform(entry), name=f"action {entry.id}")
 
     def _require_baseline(self, recorder: Recorder, events: Events) -> None:
         now = recorder.t()
-        counts = recorder.increase(
-            "identity_client_operations_total", {}, now - BASELINE_WINDOW_S, now, by=("result",)
-        )
+        counts = recorder.increase("identity_client_operations_total", {}, now - BASELINE_WINDOW_S, now, by=("result",))
         total = sum(counts.values())
         ratio = counts.get(("success",), 0.0) / total if total else 0.0
         healthy = total >= BASELINE_SAMPLES_MIN and ratio >= BASELINE_SUCCESS_MIN
         events.emit("baseline", ok=healthy, success_ratio=ratio, operations=int(total))
         if not healthy:
             raise UnhealthyBaseline(
-                f"environment too slow: {ratio:.1%} of {int(total)} operations succeeded in the {BASELINE_WINDOW_S:.0f} s "
-                f"before the scenario began; at least {BASELINE_SUCCESS_MIN:.0%} of {BASELINE_SAMPLES_MIN} are needed"
+                f"environment too slow: {ratio:.1%} of {int(total)} operations succeeded in the "
+                f"{BASELINE_WINDOW_S:.0f} s before the scenario began; at least {BASELINE_SUCCESS_MIN:.0%} of "
+                f"{BASELINE_SAMPLES_MIN} are needed"
             )
 
 

@@ -70,7 +70,7 @@ def phase(experiment: Experiment, t: float) -> str:
     if t < 0:
         return "warm-up"
     past = [entry for entry in experiment.plan.timeline if entry.t <= t]
-    return f"{past[-1].id} {past[-1].title}" if past else "calm"
+    return f"{past[-1].id} {past[-1].action.do.replace('_', ' ')}" if past else "calm"
 
 
 class Progress:

@@ -70,9 +70,11 @@ class Topology:
         return specs
 
     def settings(self, tree: Tree) -> Tree:
-        """`tree` with what the regions themselves imply, e.g. each router's pair."""
+        """`tree` with what the topology implies: each router's pair, and that the first nodes have served for long."""
         pairs: Tree = {region.name: {"router": {"pair": region.pair}} for region in self.regions if region.pair}
-        return merge({"regions": pairs}, tree)
+        first = [spec.name for spec in self.instances() if spec.service == SCALABLE]
+        warm: Tree = {name: {SCALABLE: {"warm_at_start": True}} for name in first}
+        return merge({"regions": pairs, "instances": warm}, tree)
 
 
 def regional(service: str, region: str) -> InstanceSpec:

@@ -102,15 +102,11 @@ class ArmCaller:
             return reply
 
         async def sdk_layer() -> ArmReply:
-            reply = await call(
-                tools.sdk, attempt, clock_now=tools.env.clock.now, sleep=asyncio.sleep, rng=self._rng
-            )
+            reply = await call(tools.sdk, attempt, clock_now=tools.env.clock.now, sleep=asyncio.sleep, rng=self._rng)
             meter.attempt("workflow", reply.failure or OK)
             return reply
 
-        return await call(
-            tools.workflow, sdk_layer, clock_now=tools.env.clock.now, sleep=asyncio.sleep, rng=self._rng
-        )
+        return await call(tools.workflow, sdk_layer, clock_now=tools.env.clock.now, sleep=asyncio.sleep, rng=self._rng)
 
     async def _once(self, method: str, url: URL, body: Any) -> ArmReply:
         timeout_s = self._tools.settings.arm_timeout_s

@@ -58,6 +58,10 @@ class Arrivals:
         self._timer: asyncio.TimerHandle | None = None
         self._running = False
 
+    @property
+    def rate_per_s(self) -> float:
+        return self._schedule.rate_per_s
+
     def start(self) -> None:
         self._running = True
         self._arm()

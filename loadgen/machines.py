@@ -1,31 +1,40 @@
-"""Virtual machines, scale sets and extensions as a user manages them: PUT, PATCH, DELETE, and wait for the end.
+"""Virtual machines, scale sets and extensions as a user manages them: ask, then wait for the end of the operation.
 
 Whoever runs out of patience deletes what was asked for: that is the only way to take an accepted request back.
 """
 
 from collections import deque
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field
 
 from loadgen.arm import WAITING, Ended
 from loadgen.site import ABANDONED, FAILED, SUCCESS, Outcome, Site
 
 MachineKind = Literal["vm", "vmss"]
+Extension = Annotated[str, Field(pattern=r"^[A-Za-z][\w.]*/[A-Za-z]\w*$")]
+"""`publisher/type`, as the provisioner knows its packages."""
+
 COLLECTIONS = {"vm": "virtualMachines", "vmss": "virtualMachineScaleSets"}
 TENANT_TAG, EXTENSION_TAG = "aftershock-tenant", "aftershock-extension"
 GAVE_UP = "PatienceExhausted"
-EXTENSION_PATTERN = r"^[A-Za-z][\w.]*/[A-Za-z]\w*$"
 SIZES = ("Standard_D2s_v5", "Standard_D4s_v5")
 
 
 class Machine(NamedTuple):
-    """A machine or scale set that exists; `changes` counts what was done to it since."""
+    """A machine or scale set; `changes` counts what was done to it, `extras` its extensions beyond the tenant's own."""
 
     path: str
     changes: int = 0
+    extras: tuple[str, ...] = ()
 
 
 class Machines:
-    """The compute resources of one site. `ready` are those that a later operation may use, oldest first."""
+    """The compute resources of one site. `ready` are those that a later operation may use, oldest first.
+
+    With an empty `extension` the machines are bare: no package, no identity (a server that existed before).
+    """
 
     def __init__(self, site: Site, kind: MachineKind, extension: str) -> None:
         self._site = site
@@ -34,75 +43,88 @@ class Machines:
         self.ready: deque[Machine] = deque()
 
     def keep(self, machine: Machine) -> None:
-        """Remembers a machine for later operations; beyond `machines_max` its owner simply leaves it alone."""
+        """Remembers a machine for later operations; beyond `machines_max` its owner leaves it alone."""
         if len(self.ready) < self._site.tools.settings.machines_max:
             self.ready.append(machine)
 
-    async def create(self, deadline: float, machine: Machine | None = None) -> tuple[Machine, Ended]:
-        """A new machine with the tenant's extension, or what became of the attempt."""
-        made = machine or self.new()
-        return made, await self._operate("PUT", made.path, self._body(), deadline)
+    def take(self, suits: Callable[[Machine], bool] = lambda _machine: True) -> Machine | None:
+        """The oldest ready machine that suits; it is the caller's until kept again."""
+        for machine in self.ready:
+            if suits(machine):
+                self.ready.remove(machine)
+                return machine
+        return None
 
     def new(self) -> Machine:
         """A machine that does not exist yet."""
         name = self._site.new_name(self._kind)
         return Machine(f"{self._site.arm.group}/{COLLECTIONS[self._kind]}/{name}")
 
+    async def create(self, machine: Machine, deadline: float) -> Ended:
+        """Provisions `machine`."""
+        return await self._operate("PUT", machine.path, self._body(), deadline, machine.path)
+
+    async def act(self, machine: Machine, action: str, deadline: float) -> Ended:
+        """A lifecycle action by its ARM name, e.g. `restart`."""
+        return await self._operate("POST", f"{machine.path}/{action}", None, deadline, machine.path)
+
     async def resize(self, machine: Machine, deadline: float) -> Ended:
-        size = SIZES[(machine.changes + 1) % len(SIZES)]
-        return await self._operate("PATCH", machine.path, {"properties": {"hardwareProfile": {"vmSize": size}}}, deadline)
+        size = {"hardwareProfile": {"vmSize": SIZES[(machine.changes + 1) % len(SIZES)]}}
+        return await self._operate("PATCH", machine.path, {"properties": size}, deadline, machine.path)
 
     async def scale_out(self, machine: Machine, deadline: float) -> Ended:
-        return await self._operate("PATCH", machine.path, {"sku": {"capacity": machine.changes + 2}}, deadline)
+        """One more instance; the capacity follows from what was done to the set before."""
+        body = {"sku": {"capacity": machine.changes + 2}}
+        return await self._operate("PATCH", machine.path, body, deadline, machine.path)
 
-    async def configure(self, machine: Machine, deadline: float) -> Ended:
-        profile = {"hardwareProfile": {"vmSize": SIZES[(machine.changes + 1) % len(SIZES)]}}
-        return await self._operate("PATCH", machine.path, {"properties": {"virtualMachineProfile": profile}}, deadline)
+    async def configure(self, machine: Machine, extension: str, deadline: float) -> Ended:
+        """A configuration change of a scale set: one more extension in its profile."""
+        extensions = [_profile(name) for name in (*machine.extras, extension)]
+        profile = {"virtualMachineProfile": {"extensionProfile": {"extensions": extensions}}}
+        return await self._operate("PATCH", machine.path, {"properties": profile}, deadline, machine.path)
 
-    async def install(self, machine: Machine, deadline: float, extension: str = "") -> Ended:
-        """One more extension on a machine that exists; giving up removes only the extension."""
-        publisher, type_ = (extension or self._extension).split("/")
-        body = {
-            "location": self._site.region,
-            "tags": {TENANT_TAG: self._site.tenant},
-            "properties": {
-                "publisher": publisher,
-                "type": type_,
-                "typeHandlerVersion": "1.0",
-                "autoUpgradeMinorVersion": True,
-            },
-        }
-        path = f"{machine.path}/extensions/{self._site.new_name(type_)}"
-        return await self._operate("PUT", path, body, deadline)
+    async def install(self, machine: Machine, extension: str, deadline: float) -> Ended:
+        """One more extension on a machine; giving up removes only the extension."""
+        path = f"{machine.path}/extensions/{self._site.new_name(extension.partition('/')[2])}"
+        body = {"location": self._site.region, "tags": {TENANT_TAG: self._site.tenant}, **_extension(extension)}
+        return await self._operate("PUT", path, body, deadline, path)
 
     async def delete(self, machine: Machine, deadline: float) -> Ended:
-        return await self._site.arm.follow(await self._site.arm.send("DELETE", machine.path), deadline)
+        return await self._operate("DELETE", machine.path, None, deadline, "")
 
     async def discard(self, machine: Machine) -> None:
-        """Deletes without waiting for the end, as the owner of a used-up machine does."""
+        """Deletes without waiting for the end."""
         await self._site.arm.send("DELETE", machine.path)
 
-    async def _operate(self, method: str, path: str, body: dict[str, Any], deadline: float) -> Ended:
+    async def _operate(self, method: str, path: str, body: Any, deadline: float, undo: str) -> Ended:
         arm = self._site.arm
         ended = await arm.follow(await arm.send(method, path, body), deadline)
-        if ended.status == WAITING:
-            await arm.send("DELETE", path)
-            return Ended(WAITING, GAVE_UP)
-        return ended
+        if ended.status != WAITING:
+            return ended
+        if undo:
+            await arm.send("DELETE", undo)
+        return Ended(WAITING, GAVE_UP)
 
     def _body(self) -> dict[str, Any]:
-        tags = {TENANT_TAG: self._site.tenant, EXTENSION_TAG: self._extension}
-        body: dict[str, Any] = {
-            "location": self._site.region,
-            "tags": tags,
-            "identity": {"type": "SystemAssigned"},
-            "properties": {},
-        }
+        tags = {TENANT_TAG: self._site.tenant}
+        body: dict[str, Any] = {"location": self._site.region, "tags": tags}
+        if self._extension:
+            tags[EXTENSION_TAG] = self._extension
+            body["identity"] = {"type": "SystemAssigned"}
         if self._kind == "vmss":
             body["sku"] = {"name": SIZES[0], "tier": "Standard", "capacity": 1}
         else:
             body["properties"] = {"hardwareProfile": {"vmSize": SIZES[0]}}
         return body
+
+
+def _extension(extension: str) -> dict[str, Any]:
+    publisher, _, type_ = extension.partition("/")
+    return {"properties": {"publisher": publisher, "type": type_, "typeHandlerVersion": "1.0"}}
+
+
+def _profile(extension: str) -> dict[str, Any]:
+    return {"name": extension.partition("/")[2], **_extension(extension)}
 
 
 def outcome(ended: Ended, operation: str) -> Outcome:

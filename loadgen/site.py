@@ -1,6 +1,5 @@
 """What a journey is given: one tenant in one region, and the tools that all tenants share."""
 
-import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from random import Random
 from types import MappingProxyType
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 SUCCESS, FAILED, ABANDONED = "success", "failed", "abandoned"
 NO_DETAIL: Mapping[str, Any] = MappingProxyType({})
 
-Spawn = Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]
+Spawn = Callable[[Coroutine[Any, Any, Any]], None]
 
 
 class Outcome(NamedTuple):
@@ -31,7 +30,7 @@ class Outcome(NamedTuple):
     detail: Mapping[str, Any] = NO_DETAIL
 
 
-Steps = list[Coroutine[Any, Any, Any]]
+Steps = list[Callable[[], Coroutine[Any, Any, Any]]]
 
 
 class Tools:
@@ -45,6 +44,7 @@ class Tools:
         metrics: LoadMetrics,
         spawn: Spawn,
     ) -> None:
+        """`spawn` runs a coroutine in the background until the load stops."""
         self.env = env
         self.identity = identity
         self.metrics = metrics
@@ -65,12 +65,13 @@ class Tools:
 class Site:
     """One tenant in one region: its random streams, its meter, its way to the region's provisioner."""
 
-    def __init__(self, tools: Tools, tenant: str, region: str, *, run: str) -> None:
+    def __init__(self, tools: Tools, tenant: str, region: str, *, run: str, stream: str = "journey") -> None:
+        """`run` marks the names of resources; `stream` separates this site's draws from another's."""
         self.tools = tools
         self.tenant = tenant
         self.region = region
         self.meter = Meter(tools.metrics, tenant, region)
-        self.rng: Random = tools.env.streams[f"journey/{tenant}/{region}"]
+        self.rng: Random = tools.env.streams[f"{stream}/{tenant}/{region}"]
         self.arm = ArmCaller(tools, self.meter, tenant, region)
         self._run = run
         self._resources = 0
@@ -86,12 +87,7 @@ class Site:
 
     def choose(self, weights: Mapping[str, float]) -> str:
         """One key, with odds in proportion to its weight; one draw."""
-        left = self.rng.random() * sum(weights.values())
-        for key, weight in weights.items():
-            left -= weight
-            if left < 0:
-                return key
-        return next(reversed(weights))  # the sum's rounding error
+        return self.rng.choices(list(weights), list(weights.values()))[0]
 
     def __repr__(self) -> str:
         return f"<Site {self.tenant} in {self.region}, {self._resources} resources>"

@@ -103,7 +103,8 @@ def load_tenants(path: Path = TENANTS_FILE) -> TenantTable:
     try:
         return TenantTable.model_validate(raw)
     except ValidationError as error:
-        raise TenantError(f"{path.name}: {_named(explain(error), raw)}") from error
+        findings = _named(explain(error), raw).removeprefix(": ")  # a finding about the whole table has no path
+        raise TenantError(f"{path.name}: {findings}") from error
 
 
 def _named(text: str, raw: Any) -> str:

@@ -17,6 +17,8 @@ from chaos.remediation.settings import RemediationSettings
 from services.chassis.clock import iso
 from services.chassis.settings import SettingsError
 
+__all__ = ["RemediationEnv", "RemediationWorkflow", "RolloutRegion", "wave_order"]
+
 State = Literal["Accepted", "Evaluating", "Cancelling", "Canceled", "Failed", "Complete"]
 
 

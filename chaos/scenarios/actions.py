@@ -40,8 +40,8 @@ class Action(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def parameters(self) -> dict[str, Any]:
-        """The parameters as given, for plan and event log."""
-        return self.model_dump(mode="json", exclude={"do"}, exclude_none=True, exclude_unset=True)
+        """The parameters, for plan and event log."""
+        return self.model_dump(mode="json", exclude={"do"}, exclude_none=True, by_alias=True)
 
     def named_regions(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """Where this action names a region, and which."""
@@ -69,6 +69,9 @@ class StartRemediation(Action):
     parallel: Annotated[int, Field(ge=1, le=30)] | None = None
     gate: GateSettings | None = None
     inventory: InventorySettings | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude={"do"}, exclude_unset=True)
 
 
 class CancelRemediation(Action):
@@ -156,12 +159,9 @@ class InjectFault(Action):
     do: Literal["inject_fault"]
     kind: FaultKind
     target: FaultTarget = FaultTarget()
-    parameters_: dict[str, str | int | float | bool] = Field(default={}, alias="parameters")
+    fault_parameters: dict[str, str | int | float | bool] = Field(default={}, alias="parameters")
     probability: Annotated[float, Field(gt=0, le=1)] = 1.0
     lease_s: Seconds
-
-    def parameters(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude={"do"}, exclude_unset=True, by_alias=True)
 
     def named_regions(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         if self.target.region:
@@ -169,7 +169,7 @@ class InjectFault(Action):
 
 
 class EndFault(Action):
-    """Ends the fault that an earlier entry began; `id` is that entry's."""
+    """Ends the fault that an earlier entry began; `fault` is that entry's id."""
 
     do: Literal["end_fault"]
     fault: str

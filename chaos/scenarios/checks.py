@@ -90,7 +90,8 @@ def _timeline(scenario: Scenario) -> Iterator[Finding]:
         first.setdefault(entry.id, number)
         if not 0 <= entry.t <= scenario.duration_s:
             when = "at_s" if entry.at is None else "at"
-            yield Finding((*loc, when), f"is bench second {entry.t:g}, outside 0 … {scenario.duration_s:g}")
+            hint = f"; on the next day it is '+1d {entry.at}'" if entry.at and entry.t < 0 else ""
+            yield Finding((*loc, when), f"is bench second {entry.t:g}, outside 0 … {scenario.duration_s:g}{hint}")
         for place, name in entry.action.named_regions():
             if name not in known:
                 yield Finding((*loc, *place), _unknown(name, scenario))

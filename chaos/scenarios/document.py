@@ -137,11 +137,11 @@ class _Reader:
                 return node.value == "true"
             case "null":
                 return None
-            case "int":
+            case "int" if len(node.value) < 20:
                 return int(node.value)
             case "float":
                 return float(node.value)
-        raise self._error(node, f"unsupported tag {node.tag}")
+        raise self._error(node, f"cannot be read as {node.tag.removeprefix(_TAG)}")
 
     def _error(self, node: Any, text: str) -> DocumentError:
         return DocumentError(f"{self.name}:{node.start_mark.line + 1}: {text}")

@@ -71,12 +71,17 @@ def build(document: Document, *, models: Models | None = None) -> Scenario:
     try:
         scenario = Scenario.model_validate(document.values)
     except ValidationError as error:
-        raise ScenarioError("\n".join(_explain(document, error))) from error
+        raise ScenarioError(_joined(_explain(document, error))) from error
     found = [document.message(finding.loc, finding.text) for finding in findings(scenario)]
     found += _settings_findings(document, scenario, models or {})
     if found:
-        raise ScenarioError("\n".join(found))
+        raise ScenarioError(_joined(found))
     return scenario
+
+
+def _joined(messages: Iterable[str]) -> str:
+    """In the order of the file's lines."""
+    return "\n".join(sorted(messages, key=lambda message: int(message.split(":")[1])))
 
 
 def _settings_findings(document: Document, scenario: Scenario, models: Models) -> list[str]:
@@ -99,13 +104,14 @@ def _explain(document: Document, error: ValidationError, *prefixes: Loc) -> Iter
         text = _text(finding)
         if finding["type"].startswith("union_tag"):
             loc, missing = (*loc, "do"), finding["type"] == "union_tag_not_found"
-        best = max(((*prefix, *loc) for prefix in prefixes or ((),)), key=lambda full: _depth(document, full))
-        yield document.message(best, text, missing=missing)
+        prefix = max(prefixes or ((),), key=lambda prefix: _depth(document, prefix, loc))
+        yield document.message((*prefix, *loc), text, missing=missing)
 
 
-def _depth(document: Document, loc: Loc) -> int:
-    """How much of `loc` stands in the file."""
-    return sum(loc[:length] in document.lines for length in range(1, len(loc) + 1))
+def _depth(document: Document, prefix: Loc, loc: Loc) -> tuple[int, int]:
+    """How much of `loc` stands in the file below `prefix`, and how much of the prefix itself."""
+    below = sum((*prefix, *loc[:length]) in document.lines for length in range(1, len(loc) + 1))
+    return below, sum(prefix[:length] in document.lines for length in range(1, len(prefix) + 1))
 
 
 def _text(finding: Mapping[str, Any]) -> str:
@@ -116,7 +122,7 @@ def _text(finding: Mapping[str, Any]) -> str:
         case "missing":
             return "is required"
         case "union_tag_invalid":
-            return f"unknown action {finding['ctx']['tag']}; known: {known}"
+            return f"unknown action {finding['ctx']['tag']!r}; known: {known}"
         case "union_tag_not_found":
             return f"is required; one of {known}"
         case "value_error":

@@ -132,7 +132,11 @@ class Scenario(_Part):
 
     def tree(self) -> Tree:
         """The settings tree of the run, the policy job's included; mitigations and `--set` go on top."""
-        return merge(self.settings, {SECTION: self.remediation.model_dump(mode="json", exclude_unset=True)})
+        job: Tree = self.remediation.model_dump(mode="json", exclude_unset=True)
+        for entry in self.actions:
+            if isinstance(entry.action, StartRemediation):
+                job = merge(job, entry.action.parameters())
+        return merge(self.settings, {SECTION: job})
 
     def rollout_regions(self) -> tuple[RolloutRegion, ...]:
         """The regions as the policy job sees them."""
@@ -140,5 +144,5 @@ class Scenario(_Part):
 
 
 def remediation_tree(action: StartRemediation) -> Tree:
-    """What a `start_remediation` entry itself says, to be merged *under* mitigations and `--set`."""
-    return action.model_dump(mode="json", exclude={"do"}, exclude_none=True, exclude_unset=True)
+    """What a `start_remediation` entry itself says; `Scenario.tree` has it already."""
+    return action.parameters()

@@ -16,6 +16,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, tzinfo
+from importlib.util import find_spec
 from typing import Any, cast
 
 from compose.virtual.boundary_table import FENCED, SIMULATED, Row
@@ -38,6 +40,11 @@ class _Module:
         return getattr(self._real, name)
 
 
+def installed_rows() -> list[Row]:
+    """The rows to patch; a library that is not installed reads no clock."""
+    return [row for row in (*SIMULATED, *FENCED) if find_spec(row.module.partition(".")[0]) is not None]
+
+
 class Boundary:
     """The stand-ins of one world, made once, so that streams go on when the loop stops and starts again."""
 
@@ -55,7 +62,7 @@ class Boundary:
     def installed(self) -> Iterator[Boundary]:
         """Put all patches in force, and take exactly them back."""
         if not self._replacements:
-            self._replacements = [self._replacement(row) for row in (*SIMULATED, *FENCED)]
+            self._replacements = [self._replacement(row) for row in installed_rows()]
         undo = [(owner, name, getattr(owner, name)) for owner, name, _ in self._replacements]
         state = random.getstate()
         for owner, name, replacement in self._replacements:
@@ -106,6 +113,8 @@ class Boundary:
             return _Module(uuid, uuid4=identify, uuid1=identify)
         if row.stand_in == "os":
             return _Module(os, urandom=stream.randbytes)
+        if row.stand_in == "datetime":
+            return _datetime_class(self.wall_s)
         if row.stand_in == "exact":
             return float
         raise LookupError(f"{row.path}: no stand-in called {row.stand_in!r}")
@@ -140,6 +149,21 @@ class Boundary:
 
 def _identifiers(stream: random.Random) -> Callable[..., uuid.UUID]:
     return lambda *_: uuid.UUID(int=stream.getrandbits(128), version=4)
+
+
+def _datetime_class(wall_s: Callable[[], float]) -> type[datetime]:
+    """A `datetime` whose `now` is virtual, and whose instances are all datetimes."""
+
+    class Kind(type):
+        def __instancecheck__(cls, instance: object) -> bool:
+            return isinstance(instance, datetime)
+
+    class VirtualDatetime(datetime, metaclass=Kind):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.fromtimestamp(wall_s(), tz or UTC)
+
+    return VirtualDatetime
 
 
 def _forget_cached_date() -> None:

@@ -14,26 +14,21 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import sys
 from contextvars import Context
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 from aiohttp import web
 from aiohttp.client_exceptions import ClientConnectionResetError
-from aiohttp.http import HttpVersion11
 from aiohttp.log import server_logger
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import RequestHandler
 
 from compose.virtual.links import Link
 from compose.virtual.loop import Handle, VirtualLoop
 
 if TYPE_CHECKING:
     from compose.virtual.direct import DirectServer
-
-BODY_TASK_TURNS = 0 if sys.version_info >= (3, 12) else 1
-"""aiohttp sends a body from a task of its own; from Python 3.12 on that task starts at once."""
 
 UNLIMITED = 2**40
 """Read-buffer limit of streams whose bytes are in memory anyway."""
@@ -73,7 +68,9 @@ class Exchange:
     )
 
     ssl_context = None
+    debug = False
     _reading_paused = False
+    _request_count = 0
 
     def __init__(
         self, loop: VirtualLoop, client: Receiver, client_context: Context, server: DirectServer, link: tuple[Link, Link]
@@ -102,9 +99,9 @@ class Exchange:
         """Send the request; its handler starts as many turns later as it would over HTTP."""
         self._message, self._body = message, body
         self._server.exchanges[self] = None
-        self._turns = 2
+        self._turns = 1
         self._handle = handle = Handle((self._travel, (), self._server.context()))
-        if body is not None and BODY_TASK_TURNS:
+        if body is not None:  # aiohttp sends a body from a task of its own, which starts a turn later
             self.loop.call_soon(self._depart, context=self._client_context)
         elif self.there.clean:
             self.loop._ready.append(handle)
@@ -151,9 +148,9 @@ class Exchange:
             except web.HTTPException as error:
                 response = error
             except asyncio.TimeoutError:
-                response = self._failure(504)
+                response = RequestHandler.handle_error(cast(Any, self), request, 504)
             except Exception as error:
-                response = self._failure(500, error)
+                response = RequestHandler.handle_error(cast(Any, self), request, 500, error)
             request._finish()
             await self._finish(request, response)
         except asyncio.CancelledError:
@@ -171,23 +168,11 @@ class Exchange:
             await response.prepare(request)
             await response.write_eof()
         except ConnectionError:
-            return
-        if not response.keep_alive and self.output_size and self.length is None and not self.chunked:
-            self._to_client(self._client.end)
+            return  # the client has left; the work is done all the same
 
-    def _failure(self, status: int, error: BaseException | None = None) -> web.Response:
-        """The answer of aiohttp's server to an exception, word for word."""
-        if error is not None:
-            server_logger.error("Error handling request from %s", self.peername[0], exc_info=error)
-        if self.output_size:
-            raise ConnectionError("Response is sent already, cannot send another response with the error message")
-        if status == 500:
-            text = f"500 {HTTPStatus(500).phrase}\n\n{HTTPStatus(500).description}"
-        else:
-            text = ""
-        response = web.Response(status=status, text=text, content_type="text/plain")
-        response.force_close()
-        return response
+    def log_exception(self, message: str, *arguments: Any, **options: Any) -> None:
+        """Where aiohttp's server reports handlers that failed."""
+        server_logger.exception(message, *arguments, **options)
 
     # --- the response: aiohttp's stream writer -----------------------------------------------------------
 
@@ -280,6 +265,14 @@ class Exchange:
         self.loop.call_soon(self._client.fail, error, context=self._client_context)
         self.loop.call_soon(self._lose, context=self._handle[2])
 
+    def abort_client(self) -> None:
+        """The client's end of the connection ends now: its process died, or a link fault cut it."""
+        if not self._client_gone:
+            self.loop.call_soon(
+                self._client.fail, aiohttp.ServerDisconnectedError(), context=self._client_context
+            )
+            self.hang_up()
+
     def abort(self) -> None:
         """The server's end of the connection ends now; to the client that is `ServerDisconnectedError`."""
         if self._closing:
@@ -322,14 +315,8 @@ class Receiver:
     def piece(self, chunk: bytes, last: bool) -> None:
         """Another piece of the body."""
 
-    def end(self) -> None:
-        """The server closed after a complete response."""
-
     def disconnected(self) -> None:
         """The server closed the connection."""
 
     def fail(self, error: Exception) -> None:
         """The connection broke."""
-
-
-__all__ = ["BODY_TASK_TURNS", "Exchange", "HttpVersion11", "Receiver"]

@@ -13,12 +13,15 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, copy_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compose.virtual.links import Link, LinkFault, Links
 from compose.virtual.loop import OWNER, VirtualLoop
 from compose.virtual.process import Process
 from compose.virtual.transport import MemoryTransport
+
+if TYPE_CHECKING:
+    from compose.virtual.direct import DirectServer
 
 ANY_HOST = ("", "0.0.0.0", "::", "*")
 CLIENT_PORT = 49152
@@ -36,6 +39,7 @@ class Listener(asyncio.AbstractServer):
         self.host, self.port = host, port
         self.factory = factory
         self.owner = owner
+        self.direct: DirectServer | None = None
         self._network = network
         self._context = owner.context() if owner is not None else copy_context()
         if owner is not None:

@@ -19,6 +19,7 @@ from aiohttp import web
 
 from compose.virtual.boundary import Boundary
 from compose.virtual.connector import MemoryConnector
+from compose.virtual.direct import DirectServer, DirectSession
 from compose.virtual.loop import VirtualLoop
 from compose.virtual.network import Listener, Network
 from compose.virtual.process import Process
@@ -134,6 +135,8 @@ class VirtualWorld:
 
     def session(self, source: str, **options: Any) -> aiohttp.ClientSession:
         """The HTTP client of host `source`; `options` as for `aiohttp.ClientSession`."""
+        if self.transport == "direct":
+            return cast(aiohttp.ClientSession, DirectSession(self.network, source, **options))
         options.setdefault("cookie_jar", aiohttp.DummyCookieJar())
         session = aiohttp.ClientSession(connector=MemoryConnector(self.network, source), **options)
         # aiohttp repeats idempotent requests once by itself when the server hangs up. Here retries are a
@@ -153,4 +156,7 @@ class VirtualWorld:
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=float("inf"))
         await runner.setup()
         await web.TCPSite(runner, host, port).start()
+        if self.transport == "direct":
+            listener = cast(Listener, self.network.listener(host, port))
+            listener.direct = DirectServer(app, listener)
         return Served(runner, process, host, port)

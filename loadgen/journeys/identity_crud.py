@@ -10,6 +10,7 @@ from typing import Any, Literal
 from loadgen.journeys.base import Parameters, Weights
 from loadgen.journeys.token import failed
 from loadgen.site import SUCCESS, Outcome, Site, Steps
+from services.chassis.managed_identity import CallResult
 
 Operation = Literal["identity_create", "identity_update", "identity_delete"]
 
@@ -34,19 +35,30 @@ class IdentityCrudJourney:
     def start(self, planned: float) -> Coroutine[Any, Any, Outcome] | None:
         operation = self._site.choose(self._weights)
         if operation == "identity_create" or not self._identities:
-            return self._put(self._site.new_name("identity"), "identity_create")
+            return self._create(self._site.new_name("identity"))
         name = self._identities.popleft()
-        return self._delete(name) if operation == "identity_delete" else self._put(name, operation)
+        return self._delete(name) if operation == "identity_delete" else self._update(name)
 
-    async def _put(self, name: str, operation: str) -> Outcome:
-        site = self._site
-        result = await site.tools.identity.put_identity(site.tenant, site.region, name)
+    async def _create(self, name: str) -> Outcome:
+        result = await self._put(name)
         if not result.ok:
-            return failed(operation, result)
+            return failed("identity_create", result)
         self._identities.append(name)
-        return Outcome(SUCCESS, operation)
+        return Outcome(SUCCESS, "identity_create")
+
+    async def _update(self, name: str) -> Outcome:
+        result = await self._put(name)
+        self._identities.append(name)
+        return Outcome(SUCCESS, "identity_update") if result.ok else failed("identity_update", result)
 
     async def _delete(self, name: str) -> Outcome:
         site = self._site
         result = await site.tools.identity.delete_identity(site.tenant, site.region, name)
-        return Outcome(SUCCESS, "identity_delete") if result.ok else failed("identity_delete", result)
+        if not result.ok:
+            self._identities.append(name)
+            return failed("identity_delete", result)
+        return Outcome(SUCCESS, "identity_delete")
+
+    async def _put(self, name: str) -> CallResult:
+        site = self._site
+        return await site.tools.identity.put_identity(site.tenant, site.region, name)

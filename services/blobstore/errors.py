@@ -33,13 +33,13 @@ CONDITION_NOT_MET = ErrorSpec("ConditionNotMet", 412, _CONDITION)
 UNSATISFIABLE_CONDITION = ErrorSpec(
     "UnsatisfiableCondition", 400, "The request includes an unsatisfiable condition for this operation."
 )
-INVALID_RANGE = ErrorSpec(
-    "InvalidRange", 416, "The range specified is invalid for the current size of the resource."
-)
+INVALID_RANGE = ErrorSpec("InvalidRange", 416, "The range specified is invalid for the current size of the resource.")
 INVALID_HEADER = ErrorSpec(
     "InvalidHeaderValue", 400, "The value for one of the HTTP headers is not in the correct format."
 )
-MISSING_HEADER = ErrorSpec("MissingRequiredHeader", 400, "An HTTP header that's mandatory for this request is not specified.")
+MISSING_HEADER = ErrorSpec(
+    "MissingRequiredHeader", 400, "An HTTP header that's mandatory for this request is not specified."
+)
 MISSING_LENGTH = ErrorSpec("MissingContentLengthHeader", 411, "You must provide the Content-Length HTTP header.")
 MD5_MISMATCH = ErrorSpec(
     "Md5Mismatch",
@@ -134,12 +134,8 @@ ARM_NAME_INVALID = ErrorSpec(
     "{name} is not a valid storage account name. Storage account name must be between 3 and 24 characters in length "
     "and use numbers and lower-case letters only.",
 )
-ARM_NAME_TAKEN = ErrorSpec(
-    "StorageAccountAlreadyTaken", 409, "The storage account named {name} is already taken."
-)
-ARM_CONTAINER_NAME_INVALID = ErrorSpec(
-    "InvalidResourceName", 400, "The container name '{name}' is not valid: {detail}"
-)
+ARM_NAME_TAKEN = ErrorSpec("StorageAccountAlreadyTaken", 409, "The storage account named {name} is already taken.")
+ARM_CONTAINER_NAME_INVALID = ErrorSpec("InvalidResourceName", 400, "The container name '{name}' is not valid: {detail}")
 ARM_INVALID_PROPERTY = ErrorSpec("InvalidRequestPropertyValue", 400, "{detail}")
 ARM_UNKNOWN_MEMBER = ErrorSpec(
     "InvalidRequestContent",

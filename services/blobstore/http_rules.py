@@ -74,12 +74,12 @@ def check_read(headers: Mapping[str, str], etag: str | None, modified_at: float)
         BlobError: `ConditionNotMet` (304 or 412), `UnsatisfiableCondition` or `InvalidHeaderValue` (400).
     """
     if_match, if_none_match = headers.get(IF_MATCH), headers.get(IF_NONE_MATCH)
+    unmodified, modified = _date(headers, IF_UNMODIFIED_SINCE), _date(headers, IF_MODIFIED_SINCE)
+    if etag is None and if_match is not None:
+        raise BlobError(errors.CONDITION_NOT_MET)
     if if_none_match is not None and if_none_match.strip() == "*":
         raise BlobError(errors.UNSATISFIABLE_CONDITION)
-    unmodified, modified = _date(headers, IF_UNMODIFIED_SINCE), _date(headers, IF_MODIFIED_SINCE)
     if etag is None:
-        if if_match is not None:
-            raise BlobError(errors.CONDITION_NOT_MET)
         return
     if if_match is not None and not _matches(if_match, etag):
         raise BlobError(errors.CONDITION_NOT_MET)

@@ -148,8 +148,8 @@ class Repository:
 
     async def read_chunk(self, body_id: str, index: int) -> bytes | None:
         """One chunk, or None when the blob was replaced or deleted meanwhile."""
-        data: bytes | None = await self._store.hget(self._body(body_id), str(index))
-        return data
+        data = await self._store.hget(self._body(body_id), str(index))
+        return data if isinstance(data, bytes) else None
 
     async def read_bodies(self, body_ids: list[str]) -> list[bytes]:
         """The bytes of small blobs, each in one chunk at most."""

@@ -70,6 +70,10 @@ class Blob:
     metadata: dict[str, str] = field(default_factory=dict)
 
     @property
+    def created(self) -> str:
+        return http_date(self.created_at)
+
+    @property
     def last_modified(self) -> str:
         return http_date(self.modified_at)
 
@@ -85,6 +89,10 @@ class Container:
     metadata: dict[str, str] = field(default_factory=dict)
     blobs: dict[str, Blob] = field(default_factory=dict)
     _names: list[str] | None = None
+
+    @property
+    def last_modified(self) -> str:
+        return http_date(self.modified_at)
 
     def put(self, blob: Blob) -> None:
         if blob.name not in self.blobs:
@@ -179,8 +187,7 @@ def list_page(container: Container, *, prefix: str, delimiter: str, marker: str,
             last, index = name, index + 1
             continue
         folded = name[: cut + len(delimiter)]
-        if not marker.startswith(folded):  # the page before ended inside this prefix: it was given there
-            prefixes.append(folded)
+        prefixes.append(folded)
         while index < len(names) and names[index].startswith(folded):
             last, index = names[index], index + 1
     return Page(tuple(blobs), tuple(prefixes), "")

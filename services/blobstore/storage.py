@@ -18,10 +18,10 @@ from services.blobstore.errors import BlobError
 from services.blobstore.repository import CHUNK_BYTES, Repository
 from services.blobstore.settings import EXEMPT_TAG, AccountSeed, BlobstoreSettings
 from services.blobstore.state import Account, Blob, Container, Etags, Level, Switch
-from services.chassis.clock import http_date
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
 
+SERVER = "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0"
 PACKAGE_HEADERS = {"Content-Type": "application/zip"}
 Check = Callable[[Blob | None], None]
 
@@ -220,8 +220,12 @@ class Storage:
             await receiver.receive(chunks)
             if upload.md5 is not None and upload.md5 != receiver.md5():
                 raise BlobError(errors.MD5_MISMATCH)
-            return await self._commit(account_name, container_name, name, receiver, upload)
         except BaseException:
+            await receiver.abandon()
+            raise
+        try:
+            return await self._commit(account_name, container_name, name, receiver, upload)
+        except BlobError:  # refused; after any other failure the commit may have happened, and the next start will know
             await receiver.abandon()
             raise
 
@@ -236,7 +240,15 @@ class Storage:
             created_at = replaced.created_at if replaced else now
             etag = self._etags.next(now)
             blob = Blob(
-                name, receiver.body_id, receiver.size, receiver.md5(), etag, created_at, now, upload.content, upload.metadata
+                name,
+                receiver.body_id,
+                receiver.size,
+                receiver.md5(),
+                etag,
+                created_at,
+                now,
+                upload.content,
+                upload.metadata,
             )
             await self._repository.commit_blob(f"{account_name}/{container_name}", blob, replaced, receiver.unwritten)
             small = receiver.size <= self.settings.memory_blob_size_max_bytes
@@ -323,8 +335,8 @@ def read_headers(blob: Blob) -> CIMultiDict[str]:
             "ETag": blob.etag,
             "Last-Modified": blob.last_modified,
             "Accept-Ranges": "bytes",
-            "Server": "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0",
-            "x-ms-creation-time": http_date(blob.created_at),
+            "Server": SERVER,
+            "x-ms-creation-time": blob.created,
             "x-ms-blob-type": "BlockBlob",
             "x-ms-lease-status": "unlocked",
             "x-ms-lease-state": "available",

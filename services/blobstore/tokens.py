@@ -5,24 +5,26 @@ which is how the real thing behaves. A verified token is remembered, because a s
 """
 
 import asyncio
-import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from joserfc import jwt
-from joserfc.errors import InvalidKeyIdError, JoseError, SecurityWarning
-from joserfc.jwk import KeySet
+import jwt
+from jwt.exceptions import PyJWTError
 
 from services.chassis.client import Reply
 from services.chassis.clock import Clock
 
-ALGORITHMS = ("EdDSA", "Ed25519", "RS256")
+ALGORITHMS = ("EdDSA", "RS256")
 STORAGE_AUDIENCE = "https://storage.azure.com"
 MANAGEMENT_AUDIENCES = ("https://management.azure.com", "https://management.core.windows.net")
 CLOCK_SKEW_S = 300.0
+_SIGNATURE_ONLY: Any = {f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
+"""PyJWT would judge times by the machine's clock; `_check` does it by the service's."""
+
 _REMEMBERED = 1024
 
 Claims = dict[str, Any]
+Keys = dict[str | None, jwt.PyJWK]
 Fetch = Callable[[], Awaitable[Reply]]
 
 
@@ -55,7 +57,7 @@ class JwksVerifier:
         self._clock = clock
         self._lifetime_s = lifetime_s
         self._pause_s = pause_s
-        self._keys: KeySet | None = None
+        self._keys: Keys | None = None
         self._fetched_at = float("-inf")
         self._tried_at = float("-inf")
         self._lock = asyncio.Lock()
@@ -72,32 +74,26 @@ class JwksVerifier:
         return claims
 
     async def _decode(self, token: str) -> Claims:
-        await self._refresh(unknown_key=False)
         try:
-            return self._open(token)
-        except InvalidKeyIdError:  # the identity service may have a new key
-            await self._refresh(unknown_key=True)
+            key_id = jwt.get_unverified_header(token).get("kid")
+        except (PyJWTError, ValueError) as error:
+            raise TokenRefused("The token is malformed.") from error
+        key = await self._key(key_id)
         try:
-            return self._open(token)
-        except InvalidKeyIdError as error:
-            raise TokenRefused("Signature validation failed. The token's key is unknown.") from error
-
-    def _open(self, token: str) -> Claims:
-        assert self._keys is not None
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", SecurityWarning)  # RFC 9864 renames EdDSA; both names are in use
-                claims = jwt.decode(token, self._keys, algorithms=list(ALGORITHMS)).claims
-        except InvalidKeyIdError:
-            raise
-        except (JoseError, ValueError) as error:
+            return jwt.decode(token, key, algorithms=[key.algorithm_name], options=_SIGNATURE_ONLY)
+        except (PyJWTError, ValueError) as error:
             raise TokenRefused("Signature validation failed.") from error
-        if not isinstance(claims, dict):
-            raise TokenRefused("The token carries no claims.")
-        return claims
 
-    async def _refresh(self, *, unknown_key: bool) -> None:
-        """Fetches the keys when they are missing, old or not enough; old keys outlive a failed fetch."""
+    async def _key(self, key_id: str | None) -> jwt.PyJWK:
+        keys = await self._refresh(unknown_key=False)
+        if key_id not in keys:  # the identity service may have a new one
+            keys = await self._refresh(unknown_key=True)
+        if key_id not in keys:
+            raise TokenRefused("Signature validation failed. The token's key is unknown.")
+        return keys[key_id]
+
+    async def _refresh(self, *, unknown_key: bool) -> Keys:
+        """The keys, fetched when they are missing, old or not enough; old keys outlive a failed fetch."""
         async with self._lock:
             now = self._clock.now()
             wanted = self._keys is None or unknown_key or now >= self._fetched_at + self._lifetime_s
@@ -108,6 +104,7 @@ class JwksVerifier:
                     self._keys, self._fetched_at = keys, self._clock.now()
         if self._keys is None:
             raise KeysUnavailable("the key set could not be read")
+        return self._keys
 
     def _check(self, claims: Claims, audiences: tuple[str, ...]) -> None:
         now = self._clock.epoch()
@@ -124,10 +121,12 @@ class JwksVerifier:
             raise TokenRefused("Audience validation failed. Audience did not match.")
 
 
-def _parse(reply: Reply) -> KeySet | None:
+def _parse(reply: Reply) -> Keys | None:
+    """The usable keys of the set by their id, or None when there is no such thing in the reply."""
     if not reply.ok:
         return None
     try:
-        return KeySet.import_key_set(reply.json())
-    except (JoseError, ValueError, KeyError, TypeError):
+        keys = jwt.PyJWKSet.from_dict(reply.json()).keys
+    except (PyJWTError, ValueError, AttributeError, TypeError):
         return None
+    return {key.key_id: key for key in keys if key.algorithm_name in ALGORITHMS}

@@ -14,7 +14,7 @@ from services.chassis.settings import M, Tree, resolve
 from services.chassis.store import Store
 from services.chassis.streams import Streams
 
-DEFAULT_PEER_URL = "http://{service}-{region}:8080"
+DEFAULT_PEER_URL = "http://{name}:8080"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,9 @@ class Peers:
     pattern: str = DEFAULT_PEER_URL
 
     def url(self, service: str, region: str) -> str:
-        return self.urls.get(f"{service}/{region}") or self.pattern.format(service=service, region=region)
+        """Its base URL, without a trailing slash; a service that belongs to no region has an empty one."""
+        name = f"{service}-{region}" if region else service
+        return self.urls.get(f"{service}/{region}") or self.pattern.format(name=name)
 
 
 @dataclass
@@ -49,7 +51,8 @@ class Env:
 
     def settings(self, model: type[M]) -> M:
         """The settings of this instance as they stand now: defaults, tree, overlay."""
-        return resolve(model, self.live.tree, self.instance.service, self.instance.region)
+        me = self.instance
+        return resolve(model, self.live.tree, me.service, me.region, me.name)
 
 
 def make_env(

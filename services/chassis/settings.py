@@ -1,10 +1,10 @@
 """Typed settings, resolved from one tree for the whole testbed.
 
-Precedence, later wins: the model's defaults ← `tree[service]` ← `tree["regions"][region][service]`. The same tree is
-what `--set identity.queue_length=30` writes, what a mitigation overlays, and what `plan.json` records.
+Precedence, later wins: the model's defaults ← `tree[service]` ← `tree["regions"][region][service]` ←
+`tree["instances"][name][service]`. The same tree is what `--set identity.queue_length=30` writes, what a mitigation overlays, and what `plan.json` records.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -34,19 +34,26 @@ def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> Tree:
     return merged
 
 
-def section(tree: Mapping[str, Any], service: str, region: str) -> Tree:
-    """The raw values that apply to `service` in `region`."""
+def section(tree: Mapping[str, Any], service: str, region: str, instance: str = "") -> Tree:
+    """The raw values that apply to `service` in `region`, and to one instance of it when that is named."""
     regional = tree.get("regions", {}).get(region, {}).get(service, {})
-    return merge(tree.get(service, {}), regional)
+    own = tree.get("instances", {}).get(instance, {}).get(service, {})
+    return merge(merge(tree.get(service, {}), regional), own)
 
 
-def resolve(model: type[M], tree: Mapping[str, Any], service: str, region: str) -> M:
+def resolve(model: type[M], tree: Mapping[str, Any], service: str, region: str, instance: str = "") -> M:
     """The validated settings of one instance.
 
     Raises:
         SettingsError: naming the field (`identity.workers`), the rule and the value given.
     """
-    return validate(model, section(tree, service, region), service)
+    return validate(model, section(tree, service, region, instance), service)
+
+
+def check_regions(model: type[M], tree: Mapping[str, Any], service: str, regions: Iterable[str]) -> None:
+    """Raises what any instance of `service` in `regions` would refuse at its start."""
+    for region in ("", *regions):
+        resolve(model, tree, service, region)
 
 
 def validate(model: type[M], values: Mapping[str, Any], prefix: str) -> M:

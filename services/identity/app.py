@@ -13,6 +13,7 @@ from services.identity.metrics import IdentityMetrics
 from services.identity.node import Node
 from services.identity.settings import IdentitySettings
 
+STARTED_KEY = "identity-nodes-started"
 NODE = web.AppKey("node", Node)
 
 
@@ -45,6 +46,9 @@ class Rotation:
 
     async def start(self) -> None:
         self._node.reconfigure()
+        first_start = await self._env.store.hsetnx(STARTED_KEY, self._env.instance.name, "1")
+        if first_start and self._node.settings.warm_at_start:
+            self._node.physics.warmth = 1.0
         self._env.live.on_change(lambda _topic: self._node.reconfigure())
         await self._env.registry.register(self._env.instance)
 

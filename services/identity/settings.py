@@ -16,6 +16,7 @@ class IdentitySettings(Settings):
     overload_slowdown: float = Field(default=2.0, ge=0, description="service time × (1 + this · queue/queue_length)")
     cold_slowdown: float = Field(default=1.0, ge=0, description="service time × (1 + this · (1 − warmth))")
     warm_requests: int = Field(default=60, ge=1, description="completions from cold to warm")
+    warm_at_start: bool = Field(default=False, description="begin warm; only the first start of an instance does")
     crash_queue_ratio: float = Field(default=0.95, gt=0, description="queue share that counts as overload")
     crash_after_s: float = Field(default=25.0, gt=0, description="sustained overload until the node crashes")
     crash_enabled: bool = True

@@ -10,7 +10,8 @@
 
 Sources: Netflix/concurrency-limits, AIMDLimit, VegasLimit, Gradient2Limit, WindowedLimit; Envoy adaptive_concurrency,
 gradient_controller.cc (https://www.envoyproxy.io/docs, adaptive_concurrency_filter). `Windowed` gives a limit one
-averaged sample per second of at least 10 requests, as Netflix does in production. Last in each line: start, range.
+averaged sample per second of at least 10 requests, as Netflix does in production. Defaults: off; start
+and range are the last numbers of each line.
 
 What surprises:
 * Gradient2 never looks at drops, and its least limit of 20 is 10 times what a bench node with 2 workers needs: pass

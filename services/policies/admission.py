@@ -155,10 +155,7 @@ class RampGate:
         self._bucket = TokenBucket(ramp.rate_at(ramp.start), burst, level=0.0, now=ramp.start)
 
     def admit(self, now: float) -> bool:
-        rate_per_s = self.ramp.rate_at(now)
-        if rate_per_s == 0.0 or rate_per_s == inf:
-            return rate_per_s == inf
-        self._bucket.set_rate(rate_per_s, now)
+        self._bucket.set_rate(self.ramp.rate_at(now), now)
         return self._bucket.take(now)
 
     def __repr__(self) -> str:

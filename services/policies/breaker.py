@@ -7,6 +7,7 @@
 
 Source: Polly v8 circuit breaker, and the .NET standard resilience handler for the numbers
 (https://www.pollydocs.org/strategies/circuit-breaker): ratio 10 %, 100 calls, window 30 s, break 5 s.
+Default mode: off.
 Mode `retries_only` (X3) lets every first attempt pass and breaks only retries.
 
 What surprises:

@@ -87,15 +87,15 @@ class OutlierDetector:
         if outcome is Outcome.SUCCESS:
             host.failures = 0
             return
-        host.failures += 1
         self.available(now)
+        host.failures += 1
         if host.failures >= self.settings.consecutive_failures and not host.ejected:
             host.failures = 0
             self._eject(host, now)
 
     def in_panic(self) -> bool:
         count = len(self._hosts)
-        return count > 0 and (count - self._ejected) < self.settings.panic_share * count
+        return (count - self._ejected) < self.settings.panic_share * count
 
     def _eject(self, host: _Host, now: float) -> None:
         settings = self.settings
@@ -105,7 +105,7 @@ class OutlierDetector:
             return
         if host.times:
             host.times = max(0, host.times - int((now - host.back_at) / settings.forgive_s))
-        if host.times * settings.base_s < settings.max_s:
+        if host.times * settings.base_s < settings.max_s + settings.base_s:
             host.times += 1
         host.ejected = True
         host.back_at = now + min(settings.base_s * host.times, settings.max_s)

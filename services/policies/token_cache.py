@@ -6,8 +6,8 @@
 
 Source: MSAL for Python, application.py and token_cache.py
 (https://github.com/AzureAD/microsoft-authentication-library-for-python): treated as expired 5 min early, `refresh_in`
-at half life when the lifetime is at least 2 h. Retry of a failed early refresh: 30 s, azure-core. On the bench 1 s
-stands for 1 incident minute, so scale: margin 5, early from 120, retry 0.5.
+at half life when the lifetime is at least 2 h. Retry of a failed early refresh: 30 s, azure-core. Default: off, in
+real seconds. On the bench 1 s stands for 1 incident minute, so scale: margin 5, early from 120, retry 0.5.
 
 What surprises:
 * With 24 h tokens a cache makes the steady load tiny; a surge comes from new identities and cold caches, which it

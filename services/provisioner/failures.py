@@ -6,12 +6,7 @@ are tried again. Sentences: domain.md §3.2; the 409 text is what users saw in O
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-from services.provisioner.state import EXTENSION, FETCH, VMSS, Error, Operation, Resource
-
-Cause = Literal["denied", "repository", "identity", "internal"]
+from services.provisioner.state import EXTENSION, FETCH, VMSS, Cause, Error, Operation, Resource, Stop
 
 EXTENSION_ERROR = "VMExtensionProvisioningError"
 EXTENSION_TIMEOUT = "VMExtensionProvisioningTimeout"
@@ -28,22 +23,9 @@ CODES: dict[Cause, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """What a step met. `status` is 0 when no answer came; `detail` says why then."""
-
-    cause: Cause
-    status: int = 0
-    body: bytes = b""
-    detail: str = ""
-
-    @property
-    def code(self) -> str:
-        return CODES[self.cause]
-
-    def sentence(self) -> str:
-        """What the other side said, on one line."""
-        return storage_message(self.body) or self.detail or f"HTTP status {self.status}"
+def sentence(stop: Stop) -> str:
+    """What the other side said, on one line."""
+    return storage_message(stop.body) or stop.detail or f"HTTP status {stop.status}"
 
 
 def storage_message(body: bytes) -> str:
@@ -73,7 +55,7 @@ def _machine_error(stop: Stop, operation: Operation, resource: Resource, index: 
         return {
             "code": REPOSITORY_ERROR,
             "message": "An error occurred while communicating with the artifact repository to retrieve VM artifact "
-            f"details: {stop.sentence()}",
+            f"details: {sentence(stop)}",
         }
     if stop.cause == "identity":
         return {
@@ -96,5 +78,5 @@ def _denied_message(stop: Stop, operation: Operation, resource: Resource, packag
     name = resource.name if operation.kind == EXTENSION else resource.packages.get(package, type_)
     return (
         f"VM has reported a failure when processing extension '{name}' (publisher '{publisher}' and type '{type_}'). "
-        f"Error message: 'The Extension failed to execute: HTTP Error {stop.status}: {stop.sentence()}'."
+        f"Error message: 'The Extension failed to execute: HTTP Error {stop.status}: {sentence(stop)}'."
     )

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 
 from services.chassis.metrics import Metrics
-from services.provisioner.failures import CODES, Cause
-from services.provisioner.state import BLOCKED, QUEUED, RUNNING, Job, Operation, Outcome
+from services.provisioner.failures import CODES
+from services.provisioner.state import BLOCKED, QUEUED, RUNNING, Cause, Job, Operation, Outcome
 
 TRY_DONE, TRY_BLOCKED, TRY_IDENTITY = "done", "blocked", "identity_failed"
 JOB_DURATION_BUCKETS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 400.0, 800.0)
@@ -18,8 +18,7 @@ class _Tenant:
     def __init__(self, metrics: "ProvisionerMetrics", region: str, tenant: str) -> None:
         self.jobs = {QUEUED: 0, BLOCKED: 0, RUNNING: 0}
         self.tries = {
-            result: metrics.tries.labels(region, tenant, result).inc
-            for result in (TRY_DONE, TRY_BLOCKED, TRY_IDENTITY)
+            result: metrics.tries.labels(region, tenant, result).inc for result in (TRY_DONE, TRY_BLOCKED, TRY_IDENTITY)
         }
         causes: tuple[Cause, ...] = ("denied", "repository")
         self.errors = {cause: metrics.extension_errors.labels(region, tenant, CODES[cause]).inc for cause in causes}

@@ -13,8 +13,8 @@ from yarl import URL
 from services.chassis.client import Reply
 from services.chassis.env import Env
 from services.chassis.managed_identity import ManagedIdentityClient
-from services.provisioner.failures import Stop
 from services.provisioner.settings import ProvisionerSettings
+from services.provisioner.state import Stop
 
 CONTAINER = "packages"
 STORAGE_RESOURCE = "https://storage.azure.com/"

@@ -12,7 +12,7 @@ class Package(Settings):
     """Where an extension's package lies. `account` is a prefix: the region's name is appended."""
 
     account: str = Field(pattern=r"^[a-z0-9]{3,24}$")
-    version: str = Field(default="1.0.0", pattern=r"^\d+(\.\d+){0,3}$")
+    version: str = Field(default="1.0", pattern=r"^\d+(\.\d+){0,3}$")
 
 
 def _packages() -> dict[str, Package]:

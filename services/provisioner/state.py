@@ -7,8 +7,9 @@ through its steps: a try that stops leaves `index` at the step that failed, and 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 VM, VMSS, EXTENSION = "vm", "vmss", "extension"
 CREATE, UPDATE, DELETE = "create", "update", "delete"
@@ -22,7 +23,9 @@ IN_PROGRESS, SUCCEEDED, FAILED, CANCELED = "InProgress", "Succeeded", "Failed", 
 CREATING, UPDATING, DELETING = "Creating", "Updating", "Deleting"
 QUEUED, BLOCKED, RUNNING, DONE = "queued", "blocked", "running", "done"
 
+Cause = Literal["denied", "repository", "identity", "internal"]
 Error = dict[str, Any]
+VersionOf = Callable[[str], str]
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +45,8 @@ class Resource:
     """Name of the identity that provisioning assigns; empty when there is none."""
     identity_owned: bool = True
     """Deleted with the resource; a user-assigned one is not."""
+    assigned: bool = False
+    """Assigning was at least tried, so there may be something to delete."""
     client_id: str = ""
     principal_id: str = ""
     tenant_id: str = ""
@@ -121,14 +126,22 @@ class Job:
     """Epoch seconds of the next try; 0 while it is not waiting for one."""
     state: str = QUEUED
     order: int = 0
+    stop: Stop | None = None
+    """What ended the last try."""
     outcome: Outcome | None = None
     """Decided, perhaps not yet durable."""
+    canceling: bool = False
+    """A delete that will cancel it is on its way to Redis: it begins no further step."""
     waits_for: set[Job] = field(default_factory=set)
     followers: list[Job] = field(default_factory=list)
 
     @property
     def id(self) -> str:
         return self.operation.id
+
+    @property
+    def leaving(self) -> bool:
+        return self.canceling or self.outcome is not None
 
     def progress(self) -> str:
         return f"{self.index}|{self.tries}"
@@ -141,6 +154,16 @@ class Job:
         steps = self.operation.steps
         at = steps[self.index] if self.index < len(steps) else "end"
         return f"<Job {self.operation.label} {self.state} at {at}, {self.tries} tries>"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """What a step met. `status` is 0 when no answer came; `detail` says why then."""
+
+    cause: Cause
+    status: int = 0
+    body: bytes = b""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +210,7 @@ def plan(
     return (WORK, TOKEN) if identity_calls else (WORK,)
 
 
-def after(resource: Resource, job: Job, outcome: Outcome, versions: dict[str, str]) -> Resource | None:
+def after(resource: Resource, job: Job, outcome: Outcome, version_of: VersionOf) -> Resource | None:
     """The resource once `outcome` is durable; None when it is gone. The resource given is not changed."""
     operation = job.operation
     if resource.operation != operation.id:
@@ -195,7 +218,7 @@ def after(resource: Resource, job: Job, outcome: Outcome, versions: dict[str, st
     if operation.verb == DELETE and outcome.status == SUCCEEDED:
         return None
     changed = replace(resource, state=outcome.status, installed=dict(resource.installed))
-    _record_packages(changed, job, outcome, versions)
+    _record_packages(changed, job, outcome, version_of)
     if outcome.status == SUCCEEDED:
         if operation.kind != EXTENSION:
             changed.power = POWER_AFTER.get(operation.verb, "running") or changed.power
@@ -204,7 +227,7 @@ def after(resource: Resource, job: Job, outcome: Outcome, versions: dict[str, st
     return changed
 
 
-def _record_packages(resource: Resource, job: Job, outcome: Outcome, versions: dict[str, str]) -> None:
+def _record_packages(resource: Resource, job: Job, outcome: Outcome, version_of: VersionOf) -> None:
     for number, step in enumerate(job.operation.steps):
         name, _, package = step.partition(":")
         if name != FETCH or number > job.index:
@@ -212,7 +235,7 @@ def _record_packages(resource: Resource, job: Job, outcome: Outcome, versions: d
         failed = number == job.index and outcome.status == FAILED
         if number < job.index or failed:
             resource.installed[package] = {
-                "version": versions.get(package, ""),
+                "version": version_of(package),
                 "status": FAILED if failed else SUCCEEDED,
                 "message": innermost(outcome.error)["message"] if failed and outcome.error else "",
                 "time": outcome.at,

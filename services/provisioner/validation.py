@@ -1,4 +1,4 @@
-"""What a client may ask for. A body that breaks a rule is refused with the field and the rule; the rest is kept as given.
+"""What a client may ask for. A body that breaks a rule is refused with the field and the rule, else kept as given.
 
 Fields without meaning here (disks, networks, images) are stored and given back unchecked; secrets are dropped unread.
 """
@@ -7,13 +7,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from services.chassis.errors import ServiceError
 from services.provisioner.errors import (
     ARTIFACT_NOT_FOUND,
     INVALID_API_VERSION,
     LOCATION_NOT_AVAILABLE,
     LOCATION_REQUIRED,
     MISSING_API_VERSION,
-    ServiceError,
     invalid,
 )
 from services.provisioner.ids import Ref
@@ -233,5 +233,3 @@ def _merge(before: Body, patch: Body) -> Body:
         else:
             result[name] = _merge({}, value) if isinstance(value, dict) else value
     return result
-
-

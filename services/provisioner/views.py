@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from services.chassis.streams import stable_uuid
 from services.provisioner.ids import PROVIDER, TYPES, operation_path, subscription_of
 from services.provisioner.state import (
     CREATING,
@@ -17,7 +18,6 @@ from services.provisioner.state import (
     Operation,
     Resource,
 )
-from services.chassis.streams import stable_uuid
 
 View = dict[str, Any]
 BUSY = {CREATING: "creating", UPDATING: "updating", DELETING: "deleting"}

@@ -5,11 +5,10 @@ import asyncio
 from services.chassis.env import Env
 from services.chassis.managed_identity import CallResult, ManagedIdentityClient
 from services.provisioner.compute import Compute
-from services.provisioner.failures import Stop
 from services.provisioner.metrics import TRY_BLOCKED, TRY_DONE, TRY_IDENTITY, ProvisionerMetrics
 from services.provisioner.packages import PackageSource
 from services.provisioner.settings import ProvisionerSettings
-from services.provisioner.state import ALLOCATE, ASSIGN, FETCH, TOKEN, UNASSIGN, WORK, Job, Resource
+from services.provisioner.state import ALLOCATE, ASSIGN, FETCH, TOKEN, UNASSIGN, WORK, Job, Resource, Stop
 
 IDENTITY_GONE = (400, 404)
 
@@ -39,13 +38,14 @@ class Worker:
         A cancelled job ends at the next step boundary: what is already under way is not called back.
         """
         steps = job.operation.steps
-        while job.index < len(steps) and job.outcome is None:
+        while job.index < len(steps) and not job.leaving:
             stop = await self._step(job, steps[job.index])
             if stop is not None:
                 self._count(job, stop)
                 return stop
             job.index += 1
-        self._metrics.tenant(job.operation.tenant).tries[TRY_DONE]()
+        if not job.leaving:
+            self._metrics.tenant(job.operation.tenant).tries[TRY_DONE]()
         return None
 
     def _count(self, job: Job, stop: Stop) -> None:
@@ -56,21 +56,20 @@ class Worker:
 
     async def _step(self, job: Job, step: str) -> Stop | None:
         name, _, package = step.partition(":")
-        match name:
-            case "fetch":
-                return await self._packages.fetch(package, job.operation.tenant)
-            case "allocate":
-                await asyncio.sleep(self.settings.allocate_s)
-            case "work":
-                await asyncio.sleep(self.settings.work_s)
-            case "assign":
-                return await self._assign(job)
-            case "token":
-                return await self._token(job)
-            case "unassign":
-                return await self._unassign(job)
-            case _:
-                raise ValueError(f"unknown step {step!r}")
+        if name == FETCH:
+            return await self._packages.fetch(package, job.operation.tenant)
+        if name == ALLOCATE:
+            await asyncio.sleep(self.settings.allocate_s)
+        elif name == WORK:
+            await asyncio.sleep(self.settings.work_s)
+        elif name == ASSIGN:
+            return await self._assign(job)
+        elif name == TOKEN:
+            return await self._token(job)
+        elif name == UNASSIGN:
+            return await self._unassign(job)
+        else:
+            raise ValueError(f"unknown step {step!r}")
         return None
 
     def _owner(self, job: Job) -> Resource | None:
@@ -81,13 +80,14 @@ class Worker:
         owner = self._owner(job)
         if owner is None:
             return None
-        job.operation_touched = True
+        owner.assigned = True
         result = await self._identity.put_identity(
             job.operation.tenant, self._region, owner.identity, backlog=job.tries > 0
         )
         if not result.ok:
             return _identity_stop(result)
         ids = result.json()["properties"]
+        owner = self._owner(job) or owner  # an update may have replaced the record meanwhile
         owner.client_id, owner.principal_id, owner.tenant_id = ids["clientId"], ids["principalId"], ids["tenantId"]
         return None
 
@@ -109,7 +109,7 @@ class Worker:
 
     async def _unassign(self, job: Job) -> Stop | None:
         owner = self._owner(job)
-        if owner is None or not owner.identity_owned:
+        if owner is None or not (owner.identity_owned and owner.assigned):
             return None
         result = await self._identity.delete_identity(
             job.operation.tenant, self._region, owner.identity, backlog=job.tries > 0
@@ -119,6 +119,3 @@ class Worker:
 
 def _identity_stop(result: CallResult) -> Stop:
     return Stop("identity", result.status, result.body, result.failure)
-
-
-STEPS = frozenset({ALLOCATE, WORK, FETCH, ASSIGN, TOKEN, UNASSIGN})

@@ -54,6 +54,9 @@ def vegas(start: int = 20) -> VegasLimit:
         (0.100, 26),  # no queue: + 6 log10 = + 6
         (0.105, 26),  # queue ceil(20 * (1 - 1/1.05)) = 1, not above log10 = 1
         (0.110, 21),  # queue 2 is below 3: + 1
+        (0.115, 20),  # queue 3 is not below 3
+        (0.141, 20),  # queue 6 is not above 6
+        (0.150, 19),  # queue 7 is
         (0.120, 20),  # queue ceil(3.33) = 4: within 3..6
         (0.160, 19),  # queue ceil(7.5) = 8 is above 6: - 1
     ],
@@ -68,6 +71,12 @@ def test_vegas_steps_grow_with_the_logarithm() -> None:
     limit = vegas(start=100)
     limit.on_sample(0.200, 100, False, 0.0)  # queue 50 is above 6 * 2
     assert limit.limit == 98
+
+
+def test_vegas_bounds_grow_with_the_logarithm_too() -> None:
+    limit = vegas(start=100)
+    limit.on_sample(0.108, 100, False, 0.0)  # queue 8 lies within 3 * 2 and 6 * 2
+    assert limit.limit == 100
 
 
 def test_vegas_falls_on_a_drop_and_ignores_an_unused_limit() -> None:
@@ -178,10 +187,14 @@ def test_envoy_measures_again_after_a_minute_and_keeps_its_limit_meanwhile() -> 
     limit = envoy()
     limit.on_sample(0.1, 3, False, 1.0)
     assert limit.limit == 5
-    limit.on_sample(0.2, 3, False, 69.1)  # 60 s + 15 % at most
+    due = 60.0 * (1.0 + 0.15 * Random(1).random())
+    limit.on_sample(0.2, 3, False, due - 0.001)
+    assert limit.measuring is False
+    limit.limit = 5
+    limit.on_sample(0.2, 3, False, due)
     assert (limit.limit, limit.measuring) == (3, True)
     for _ in range(49):
-        limit.on_sample(0.2, 3, False, 69.2)
+        limit.on_sample(0.2, 3, False, due)
     assert (limit.limit, limit.min_rtt_s) == (5, 0.2)
 
 
@@ -211,7 +224,7 @@ def test_a_window_gives_one_averaged_sample_per_second() -> None:
     for number in range(11):
         limit.on_sample(0.25 + 0.5 * (number % 2), number, number == 4, 1.0 + number * 0.05)
     limit.on_sample(0.25, 3, False, 1.51)
-    assert inner.samples == [(0.458333333333333333, 10, True, 1.51)]
+    assert inner.samples == [(5.5 / 12, 10, True, 1.51)]
     assert limit.limit == 7
 
 

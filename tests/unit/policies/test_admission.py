@@ -235,6 +235,12 @@ def test_envoy_rejects_by_its_formula() -> None:
     assert admission.probability(1.0) == pytest.approx((138 - 95 / 0.95) / 139)
 
 
+def test_envoy_has_no_floor_of_traffic_by_default() -> None:
+    admission = EnvoyAdmission()
+    feed(admission, 0, 1, 1.0)
+    assert admission.probability(1.0) == 0.5
+
+
 def test_envoy_rejects_nothing_at_its_threshold() -> None:
     admission = EnvoyAdmission()
     feed(admission, 95, 5, 1.0)

@@ -174,7 +174,9 @@ def test_every_accepted_item_leaves_exactly_once(discipline: str) -> None:
         queue = FairQueue(lambda item: str(item % 3), capacity=12)
     else:
         queue = build_queue(QueueSettings.model_validate(settings), workers=2, service_s=0.01)
-    rng, accepted, left, now = Random(3), [], [], 0.0
+    rng, now = Random(3), 0.0
+    accepted: list[int] = []
+    left: list[int] = []
     for item in range(2000):
         now += rng.expovariate(100.0)
         if queue.offer(item, now):

@@ -1,6 +1,5 @@
 """The plain loop takes tenacity's decisions; the formulas give the published waits."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
 from types import SimpleNamespace
@@ -16,6 +15,8 @@ from services.policies.retry import (
     NO_RETRY,
     SDK_NAIVE,
     WORKFLOW_NAIVE,
+    CallState,
+    RetryPolicy,
     RetrySettings,
     call,
 )
@@ -60,9 +61,9 @@ class Bench:
             raise outcome
         return outcome
 
-    async def run(self, retry: RetrySettings, seed: int = 1, **options: Any) -> Answer:
+    async def run(self, retry: RetrySettings, rng: Random | None = None, **options: Any) -> Answer:
         return await call(
-            retry.build(), self.attempt, clock_now=self.clock, sleep=self.sleep, rng=Random(seed), **options
+            retry.build(), self.attempt, clock_now=self.clock, sleep=self.sleep, rng=rng or Random(1), **options
         )
 
 
@@ -136,7 +137,12 @@ async def test_the_budget_has_the_last_word_and_is_asked_once_per_retry_with_the
 async def test_the_budget_is_not_asked_after_the_last_attempt() -> None:
     bench = Bench([FAIL])
     asked: list[float] = []
-    await bench.run(SDK_NAIVE, may_retry=lambda now: not asked.append(now))
+
+    def may_retry(now: float) -> bool:
+        asked.append(now)
+        return True
+
+    await bench.run(SDK_NAIVE, may_retry=may_retry)
     assert len(asked) == 3
 
 
@@ -163,8 +169,26 @@ async def test_any_other_exception_passes_through_at_once() -> None:
 
 async def test_stop_after_delay_follows_our_clock() -> None:
     bench = Bench([FAIL], attempt_s=1.0)
+    bench.now = 100.0
     await bench.run(RetrySettings(attempts=10, wait="fixed", base_s=1.0, stop_after_delay_s=5.0))
-    assert (bench.attempts, bench.now) == (3, 5.0)
+    assert (bench.attempts, bench.now) == (3, 105.0)
+
+
+async def test_a_strategy_of_ones_own_reads_what_tenacity_offers() -> None:
+    bench, seen = Bench([FAIL]), []
+
+    def stop(state: CallState) -> bool:
+        seen.append((state.attempt_number, state.idle_for, state.upcoming_sleep, repr(state)))
+        return state.idle_for >= 0.75
+
+    plain = SDK_NAIVE.build()
+    policy = RetryPolicy(SDK_NAIVE, stop=stop, wait=plain.wait, retry=plain.retry)
+    await call(policy, bench.attempt, clock_now=bench.clock, sleep=bench.sleep, rng=Random(1))
+    assert seen == [
+        (1, 0.0, 0.25, "<CallState attempt 1, slept 0.00s>"),
+        (2, 0.25, 0.5, "<CallState attempt 2, slept 0.25s>"),
+        (3, 0.75, 1.0, "<CallState attempt 3, slept 0.75s>"),
+    ]
 
 
 def waits_of(retry: RetrySettings, seed: int, failures: int) -> list[float]:
@@ -206,9 +230,9 @@ def test_jitter_comes_from_the_given_stream_alone() -> None:
     assert waits_of(retry, 5, 4) != waits_of(retry, 6, 4)
 
 
-async def stock(retry: RetrySettings, attempt: Callable[[], Awaitable[Answer]], bench: Bench, seed: int) -> Answer:
+async def stock(retry: RetrySettings, bench: Bench, rng: Random) -> Answer:
     """The same strategies, driven by tenacity itself, on the bench's clock."""
-    policy, rng = retry.build(), Random(seed)
+    policy = retry.build()
 
     def lend_stream(state: tenacity.RetryCallState) -> None:
         state.rng = rng  # type: ignore[attr-defined]
@@ -221,7 +245,7 @@ async def stock(retry: RetrySettings, attempt: Callable[[], Awaitable[Answer]], 
         before=lend_stream,
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )
-    answer: Answer = await driver(attempt)
+    answer: Answer = await driver(bench.attempt)
     return answer
 
 
@@ -251,19 +275,20 @@ async def test_the_plain_loop_decides_as_async_retrying_does(
     sequence: list[Answer | Fault], retry: RetrySettings, attempt_s: float, seed: int
 ) -> None:
     ours, theirs = Bench(sequence, attempt_s), Bench(sequence, attempt_s)
+    our_rng, their_rng = Random(seed), Random(seed)
+    endings: list[object] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tenacity, "time", SimpleNamespace(monotonic=theirs.clock))
-        endings: list[object] = []
-        for bench, run in ((ours, ours.run(retry, seed)), (theirs, stock(retry, theirs.attempt, theirs, seed))):
+        for run in (ours.run(retry, our_rng), stock(retry, theirs, their_rng)):
             try:
                 endings.append(await run)
             except Fault as fault:
                 endings.append(fault)
-            assert bench.attempts >= 1
-    assert ours.waits == theirs.waits
     assert ours.attempts == theirs.attempts
+    assert ours.waits == theirs.waits
     assert ours.now == theirs.now
     assert endings[0] is endings[1]
+    assert our_rng.getstate() == their_rng.getstate()
 
 
 def test_reprs_are_one_readable_line() -> None:
@@ -276,4 +301,4 @@ def test_settings_are_frozen_and_refuse_unknown_names() -> None:
     with pytest.raises(ValueError):
         RetrySettings.model_validate({"attempt": 3})
     with pytest.raises(ValueError):
-        SDK_NAIVE.attempts = 5  # type: ignore[misc]
+        SDK_NAIVE.attempts = 5

@@ -71,10 +71,14 @@ def test_aws_spends_its_quota_at_five_a_retry_and_ten_a_timeout() -> None:
     assert spend(AwsQuota(), 0.0) == 100
     budget = AwsQuota()
     assert sum(budget.may_retry(0.0, "timeout") for _ in range(99)) == 50
+    budget = AwsQuota()
+    assert sum(budget.may_retry(0.0, "throttled") for _ in range(199)) == 100
 
 
 def test_aws_spends_it_at_fourteen_with_the_new_costs() -> None:
     assert spend(AwsQuota(new_costs=True), 0.0) == 35
+    budget = AwsQuota(new_costs=True)
+    assert sum(budget.may_retry(0.0, "timeout") for _ in range(99)) == 35
     budget = AwsQuota(new_costs=True)
     assert sum(budget.may_retry(0.0, "throttled") for _ in range(200)) == 100
 
@@ -134,13 +138,14 @@ def test_envoy_allows_twenty_percent_of_what_is_in_flight_the_retries_included()
     budget = EnvoyBudget()
     for _ in range(100):
         budget.on_request(0.0)
-    assert spend(budget, 0.0) == 25  # 25 of 125
+    assert spend(budget, 0.0) == 24  # 124 in flight, 20 % of which is 24.8
     budget.on_outcome(Outcome.DROPPED, 0.0, is_retry=True)
-    assert (budget.retries, budget.active) == (24, 124)
-    assert budget.may_retry(0.0) is False  # int(0.2 * 124) = 24
+    assert (budget.retries, budget.active) == (23, 123)
+    assert spend(budget, 0.0) == 1
     for _ in range(100):
         budget.on_outcome(Outcome.SUCCESS, 0.0)
     assert (budget.retries, budget.active) == (24, 24)
+    assert budget.may_retry(0.0) is False
 
 
 def test_brooker_earns_a_tenth_and_spends_one() -> None:
@@ -189,9 +194,12 @@ def test_settings_build_every_kind(kind: str) -> None:
     assert repr(BudgetSettings.model_validate({"kind": kind}).build()) == KINDS[kind]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "off"])
-def test_every_real_budget_ends_a_retry_storm(kind: str) -> None:
-    """1000 requests, each failing and wanting three retries: plain clients make 4000 attempts."""
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("off", "envoy")])
+def test_every_budget_that_remembers_ends_a_retry_storm(kind: str) -> None:
+    """1000 requests in 10 s, one at a time, each failing and wanting three retries: plain clients make 4000 attempts.
+
+    Envoy's limits only what is in flight at one time, and says nothing here.
+    """
     budget = BudgetSettings.model_validate({"kind": kind}).build()
     attempts = 0
     for number in range(1000):
@@ -207,4 +215,4 @@ def test_every_real_budget_ends_a_retry_storm(kind: str) -> None:
             attempts += 1
         else:
             budget.on_outcome(Outcome.DROPPED, now, is_retry=True)
-    assert attempts <= (4000 if kind == "envoy" else 1200)
+    assert 1000 <= attempts <= 1110

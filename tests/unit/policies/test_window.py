@@ -43,6 +43,12 @@ def test_it_agrees_with_a_list_of_all_events(steps: list[tuple[int, bool]]) -> N
         assert counts.good(now) == sum(good for _, good in inside)
 
 
+def test_a_window_of_one_slice_forgets_all_at_once() -> None:
+    counts = SlidingCounts(10.0, buckets=1)
+    counts.add(9.0)
+    assert (counts.total(9.9), counts.total(10.0)) == (1, 0)
+
+
 def test_it_refuses_an_empty_window() -> None:
     with pytest.raises(ValueError, match="window_s"):
         SlidingCounts(0.0)

@@ -1,0 +1,121 @@
+"""Performs one timeline entry: each kind of action has one method, and none of them knows what will come of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from chaos.operations import OperationFailed, Operations
+from chaos.plan import Plan
+from chaos.remediation.gate import Signals
+from chaos.remediation.rollout import RemediationEnv
+from chaos.remediation.settings import SECTION, RemediationSettings
+from chaos.remediation.workflow import RemediationWorkflow
+from chaos.scenarios.actions import (
+    Action,
+    AuditAccounts,
+    CancelRemediation,
+    Drain,
+    Note,
+    Open,
+    Ramp,
+    RestoreAccounts,
+    ScaleIdentity,
+    SetLoad,
+    StartRemediation,
+)
+from chaos.scenarios.model import Entry
+from services.chassis.settings import resolve
+
+
+class Performer:
+    """Does what timeline entries say, through `Operations` and the policy job."""
+
+    def __init__(
+        self, env: RemediationEnv, operations: Operations, plan: Plan, signals: Signals, zero_epoch_s: float
+    ) -> None:
+        self._env = env
+        self._operations = operations
+        self._plan = plan
+        self._signals = signals
+        self._zero_epoch_s = zero_epoch_s
+        self.remediation: RemediationWorkflow | None = None
+        self._methods: dict[type[Action], Callable[[str, Any], Awaitable[None]]] = {
+            StartRemediation: self._start_remediation,
+            CancelRemediation: self._cancel_remediation,
+            RestoreAccounts: self._restore_accounts,
+            AuditAccounts: self._audit_accounts,
+            ScaleIdentity: self._scale_identity,
+            Drain: self._drain,
+            Ramp: self._ramp,
+            Open: self._open,
+            SetLoad: self._set_load,
+            Note: self._note,
+        }
+
+    async def perform(self, entry: Entry) -> None:
+        """An operation that the testbed refuses is recorded, and the run goes on, as an incident would."""
+        try:
+            await self._methods[type(entry.action)](entry.id, entry.action)
+        except OperationFailed as error:
+            self._env.events.emit("action_failed", id=entry.id, error=str(error))
+
+    async def close(self) -> None:
+        if self.remediation is not None:
+            await self.remediation.close()
+
+    async def _start_remediation(self, _id: str, _action: StartRemediation) -> None:
+        await self.close()
+        self.remediation = RemediationWorkflow(
+            self._env,
+            resolve(RemediationSettings, self._plan.settings, SECTION, ""),
+            regions=self._plan.scenario.rollout_regions(),
+            signals=self._signals,
+            origin_epoch_s=self._zero_epoch_s,
+        )
+        self.remediation.start()
+
+    async def _cancel_remediation(self, _id: str, _action: CancelRemediation) -> None:
+        if self.remediation is None:
+            raise OperationFailed("there is no remediation to cancel")
+        await self.remediation.cancel()
+
+    async def _restore_accounts(self, id_: str, action: RestoreAccounts) -> None:
+        await self._operations.restore_accounts(action.regions, action.accounts, spacing_s=action.spacing_s, actor=id_)
+
+    async def _audit_accounts(self, id_: str, _action: AuditAccounts) -> None:
+        audit = await self._operations.audit_accounts()
+        self._env.events.emit(
+            "audit",
+            id=id_,
+            accounts=audit.accounts,
+            public_exempt=audit.public_exempt,
+            private_exempt=audit.private_exempt,
+        )
+
+    async def _scale_identity(self, id_: str, action: ScaleIdentity) -> None:
+        for region, count in action.nodes.items():
+            added = await self._operations.scale_identity(region, count)
+            names = [spec.name for spec in added]
+            self._env.events.emit("identity_scaled", id=id_, region=region, count=count, nodes=names)
+
+    async def _drain(self, _id: str, action: Drain) -> None:
+        for region in action.regions:
+            await self._operations.set_traffic(region, {"mode": "drain"})
+
+    async def _ramp(self, _id: str, action: Ramp) -> None:
+        rule = action.model_dump(include={"from_fraction", "to_fraction", "over_s", "hold_s"})
+        for region in action.regions:
+            await self._operations.set_traffic(region, {"mode": "ramp", **rule})
+
+    async def _open(self, _id: str, action: Open) -> None:
+        for region in action.regions:
+            await self._operations.set_traffic(region, {"mode": "open"})
+
+    async def _set_load(self, _id: str, action: SetLoad) -> None:
+        await self._operations.set_load(action.region, action.factor)
+        if action.for_s is not None:
+            await asyncio.sleep(action.for_s)
+            await self._operations.set_load(action.region, 1.0)
+
+    async def _note(self, _id: str, _action: Note) -> None:
+        """People talk; the testbed does not hear it."""

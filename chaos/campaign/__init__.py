@@ -1,0 +1,1 @@
+"""Many runs at once: seeds, perturbed parameters, negative controls."""

@@ -1,0 +1,232 @@
+"""Who suffered, from what, and when: the consumers S01–S22 and the mechanisms about them (M10–M13, M40–M42).
+
+Window A is the storage outage until the restore in East, window B everything after it; the report's own windows
+overlap by the 22 minutes between the two restores.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+
+from chaos.claims.facts import NO_ACTION
+from chaos.claims.model import Conditions, Finding, Window, check, not_judged
+from chaos.claims.view import PAIR, View
+from chaos.record import Event, Of
+from loadgen.settings import LoadgenSettings
+from loadgen.tenants import Tenant, default_table
+from services.chassis.settings import section
+
+ENDED = "loadgen_operations_total"
+OPERATION = "operation"
+RUNNER_TIMEOUT = "RunnerWaitTimeout"
+STORAGE_CODES = ("PublicAccessNotPermitted", "VMExtension", "VMArtifact", "ResourceOperationFailure")
+UNTOUCHED = 0.01
+MIN_OPERATIONS = 5
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Before anything, the storage outage, the identity outage."""
+
+    base: Window
+    a: Window
+    b: Window
+
+
+def windows(view: View) -> Windows | None:
+    east = view.at.restore_east
+    if east is None:
+        return None
+    return Windows((view.at.start, view.at.trigger), (view.at.trigger, east), (east, view.at.end))
+
+
+def slugs(*ids: str) -> tuple[str, ...]:
+    """The tenants of these rows of the conformance table."""
+    return tuple(tenant.slug for tenant in default_table().tenants if tenant.id in ids)
+
+
+def impact(view: View, tenants: tuple[str, ...], window: Window) -> float | None:
+    """Share of the tenants' journeys that ended badly in a window; None with too few to tell."""
+    ended = view.record.delta(ENDED, *window, tenant=tenants)
+    if ended is None or ended < MIN_OPERATIONS:
+        return None
+    good = Of(ENDED, tenant=tenants, result="success")
+    share = view.record.ratio(good, Of(ENDED, tenant=tenants), *window)
+    return None if share is None else 1 - share
+
+
+def failures(view: View, window: Window, tenants: tuple[str, ...]) -> list[Event]:
+    """Journeys that failed or were given up in a window."""
+    return view.record.events_of(OPERATION, *window, tenant=tenants, result=("failed", "abandoned"))
+
+
+def _suffers(view: View, row: str, hit: str) -> Finding:
+    found = windows(view)
+    if found is None:
+        return not_judged(NO_ACTION)
+    tenants = [tenant for tenant in default_table().tenants if tenant.id == row]
+    conditions = Conditions((found.a[0], found.b[1]))
+    if "A" in hit:
+        jobs = tuple(tenant.slug for tenant in tenants if tenant.load == "jobs")
+        conditions.above("failed_share_in_A", impact(view, jobs, found.a), 2 * UNTOUCHED)
+    if "B" in hit:
+        tokens = tuple(tenant.slug for tenant in tenants if tenant.load == "tokens")
+        conditions.above("failed_share_in_B", impact(view, tokens, found.b), 2 * UNTOUCHED)
+        conditions.at_most("failed_share_of_token_users_in_A", impact(view, tokens, found.a), UNTOUCHED)
+    return conditions.finding()
+
+
+def _texts(hit: str) -> str:
+    return {
+        "A": "more than 2 % of its journeys fail during the storage outage",
+        "B": "more than 2 % of its journeys fail after the restore in East, at most 1 % during the storage outage",
+        "A+B": "its provisioning fails during the storage outage (> 2 %), its token users only after the restore in East",
+    }[hit]
+
+
+def _register() -> None:
+    windows_of: dict[str, str] = {}
+    tenant: Tenant
+    for tenant in default_table().tenants:
+        windows_of.setdefault(tenant.id, tenant.window)
+    for row, hit in windows_of.items():
+        judge: Callable[[View], Finding] = partial(_suffers, row=row, hit=hit)
+        check(row, _texts(hit))(judge)
+
+
+_register()
+
+
+@check(
+    "M10", "in the storage outage journeys fail for virtual machines, scale sets, Kubernetes and pipelines: each class"
+)
+def each_class_fails(view: View) -> Finding:
+    found = windows(view)
+    if found is None:
+        return not_judged(NO_ACTION)
+    conditions = Conditions(found.a)
+    operations: set[str] = set()
+    for row in ("S01", "S02", "S03", "S04"):
+        failed = failures(view, found.a, slugs(row))
+        operations |= {f"{row} {event.get('operation', '')}" for event in failed}
+        known = view.record.delta(ENDED, *found.a, tenant=slugs(row))
+        conditions.above(f"failed_{row}", len(failed) if known else None, 0)
+    return conditions.show("operations", operations).finding()
+
+
+@check(
+    "M11",
+    "Actions jobs that fail in the storage outage waited the whole time that a job may wait for a runner (median over "
+    "the limit ≥ 0.95), for every runner type and in every region that lost its accounts and has such jobs",
+)
+def actions_jobs_time_out(view: View) -> Finding:
+    found = windows(view)
+    if found is None:
+        return not_judged(NO_ACTION)
+    tenants = slugs("S05")
+    ended = view.record.events_of(OPERATION, *found.a, tenant=tenants)
+    failed = [event for event in ended if event["result"] != "success"]
+    wait_s = _runner_wait_s(view)
+    timed_out = [event["duration_s"] / wait_s for event in failed if event["code"] == RUNNER_TIMEOUT]
+    expected = {region for region in view.affected if any(e["region"] == region for e in ended)}
+    return (
+        Conditions(found.a)
+        .above("failed_jobs", len(failed) if ended else None, 0)
+        .at_least("share_timed_out", len(timed_out) / len(failed) if failed else None, 0.95)
+        .at_least("waited_per_limit", median(timed_out) if timed_out else None, 0.95)
+        .true("every_region", {event["region"] for event in failed} >= expected if ended else None)
+        .true("every_runner_type", _types(failed) == _types(ended) if ended else None)
+        .finding()
+    )
+
+
+def _types(events: list[Event]) -> set[str]:
+    return {event["runner"] for event in events if "runner" in event}
+
+
+def _runner_wait_s(view: View) -> float:
+    tree = section(view.record.plan.get("settings") or {}, "loadgen", "")
+    return float(tree.get("runner_wait_s", LoadgenSettings().runner_wait_s))
+
+
+@check(
+    "M12",
+    "features that run on hosted runners fail in the storage outage, each of the six, though none of their failures "
+    "names storage or an extension",
+)
+def dependents_fail(view: View) -> Finding:
+    found = windows(view)
+    if found is None:
+        return not_judged(NO_ACTION)
+    conditions = Conditions(found.a)
+    direct = 0
+    for row in ("S06", "S07", "S08", "S09", "S10", "S11"):
+        conditions.above(f"failed_share_{row}", impact(view, slugs(row), found.a), 2 * UNTOUCHED)
+        direct += sum(_names_storage(event["code"]) for event in failures(view, found.a, slugs(row)))
+    return conditions.at_most("failures_that_name_storage", direct, 0).finding()
+
+
+def _names_storage(code: str) -> bool:
+    return code.startswith(STORAGE_CODES)
+
+
+@check("M13", "Arc servers and PostgreSQL, which download packages themselves, fail in the storage outage (each > 2 %)")
+def other_downloaders_fail(view: View) -> Finding:
+    found = windows(view)
+    if found is None:
+        return not_judged(NO_ACTION)
+    conditions = Conditions(found.a)
+    for row in ("S12", "S13"):
+        conditions.above(f"failed_share_{row}", impact(view, slugs(row), found.a), 2 * UNTOUCHED)
+    return conditions.finding()
+
+
+@check("M40", "over the whole incident the worst and the best tenant differ; in the storage outage some are untouched")
+def impact_varies(view: View) -> Finding:
+    found = windows(view)
+    if found is None:
+        return not_judged(NO_ACTION)
+    whole = (view.at.trigger, view.at.end)
+    over_all, in_a = _by_tenant(view, whole), _by_tenant(view, found.a)
+    untouched = sorted(name for name, share in in_a.items() if share <= UNTOUCHED)
+    spread = max(over_all.values()) - min(over_all.values()) if over_all else None
+    return (
+        Conditions(whole)
+        .above("spread_of_failed_share", spread, 0.05)
+        .above("untouched_tenants_in_A", len(untouched) if in_a else None, 0)
+        .show("untouched", untouched)
+        .finding()
+    )
+
+
+def _by_tenant(view: View, window: Window) -> dict[str, float]:
+    names = view.record.label_values(ENDED, "tenant")
+    shares = {name: impact(view, (name,), window) for name in names}
+    return {name: share for name, share in shares.items() if share is not None}
+
+
+@check(
+    "M42",
+    "what succeeds becomes slower too: the median duration of successful identity journeys in the pair under overload "
+    "is more than 1.5 times that at base",
+)
+def performance_degrades(view: View) -> Finding:
+    storm = view.overload
+    if storm is None:
+        return not_judged(NO_ACTION)
+    base = _median_s(view, (view.at.start + 5, view.at.trigger))
+    worn = _median_s(view, storm)
+    return (
+        Conditions(storm)
+        .above("duration_per_base", worn / base if base and worn is not None else None, 1.5)
+        .show("median_s_at_base", base)
+        .show("median_s_under_overload", worn)
+        .finding()
+    )
+
+
+def _median_s(view: View, window: Window) -> float | None:
+    tokens = tuple(tenant.slug for tenant in default_table().tenants if tenant.load == "tokens")
+    good = view.record.events_of(OPERATION, *window, tenant=tokens, region=PAIR, result="success")
+    return median(event["duration_s"] for event in good) if len(good) >= MIN_OPERATIONS else None

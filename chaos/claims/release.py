@@ -1,0 +1,272 @@
+"""What the restore did: queues cleared, and everything that had waited went on at once (M19–M27, M37–M39)."""
+
+from chaos.claims.facts import NO_ACTION
+from chaos.claims.model import Conditions, Finding, check, not_judged
+from chaos.claims.view import EAST, JOBS, PAIR, ROUTED, STARTED, WEST, View, first_time
+
+REQUEUE_S = 12.0
+CLEARED_S = 40.0
+SURGE_S = 10.0
+DETECTION_S = 10.0
+ALERT_ERROR_RATIO = 0.0144
+HIGH_VOLUME = "vmextmi"
+CACHED = "loadgen_cached_token_uses_total"
+OPERATION = "operation"
+WRITES = ("identity_create", "identity_update", "identity_delete")
+NEW_IDENTITY = "token_new_identity"
+TOKEN = "token"
+
+
+@check(
+    "M19",
+    "in every restored region outside the pair: from before the restore to after it, more tries succeed and the "
+    "backlog halves",
+)
+def queues_clear_where_restored(view: View) -> Finding:
+    east = view.at.restore_east
+    if east is None:
+        return not_judged(NO_ACTION)
+    gains: list[float] = []
+    clearings: list[float] = []
+    for region in sorted(set(view.last_on) - set(PAIR) - set(view.role("canary"))):
+        begun, done = view.first_on[region], _restored_by(view, region, east)
+        before = view.tries_success(begun - 20, begun, region)
+        after = view.tries_success(done + REQUEUE_S, done + CLEARED_S, region)
+        if before is not None and after is not None:
+            gains.append(after - before)
+        waiting, left = view.backlog(begun - 5, begun, region), view.backlog(done + 20, done + CLEARED_S, region)
+        if waiting and left is not None:
+            clearings.append(left / waiting)
+    return (
+        Conditions((min(view.first_on.values(), default=0.0), east))
+        .above("least_gain_in_success", min(gains, default=None), 0.3)
+        .below("most_backlog_left", max(clearings, default=None), 0.5)
+        .finding()
+    )
+
+
+def _restored_by(view: View, region: str, before: float) -> float:
+    times = [event["t"] for event in view.flips(True, region=region, exempt=True) if event["t"] < before]
+    return max(times, default=view.first_on[region])
+
+
+@check("M20", "after the restore in East the most jobs in progress there are at least 3 times the mean at base")
+def resumed_concurrently(view: View) -> Finding:
+    east = view.at.restore_east
+    if east is None:
+        return not_judged(NO_ACTION)
+    window = (east, east + SURGE_S)
+    base = view.record.gauge(JOBS, view.at.start + 10, view.at.trigger, region=EAST, state="running")
+    peak = view.record.gauge(JOBS, *window, "max", region=EAST, state="running")
+    return (
+        Conditions(window)
+        .at_least("running_peak_per_base", peak / base if peak is not None and base else None, 3.0)
+        .show("running_peak", peak)
+        .finding()
+    )
+
+
+@check("M21", "in the 10 s after the restore in East the identity service gets at least 3 times the requests of before")
+def requests_surge(view: View) -> Finding:
+    east, before = view.at.restore_east, view.before
+    if east is None or before is None:
+        return not_judged(NO_ACTION)
+    window = (east, east + SURGE_S)
+    base, surge = view.attempt_rate(*before, EAST), view.attempt_rate(*window, EAST)
+    return (
+        Conditions(window)
+        .at_least("surge_per_base", surge / base if surge is not None and base else None, 3.0)
+        .show("attempts_per_s_before", base)
+        .show("attempts_per_s_after", surge)
+        .finding()
+    )
+
+
+@check(
+    "M22",
+    "restored at that moment in East: high-volume managed-identity accounts only; new identity operations at least "
+    "double at once, four fifths of the rise from provisioning; attempts fail visibly within 10 s",
+)
+def high_volume_extensions_trigger(view: View) -> Finding:
+    east, before = view.at.restore_east, view.before
+    if east is None or before is None:
+        return not_judged(NO_ACTION)
+    accounts = {e["account"] for e in view.flips(True, region=EAST) if east - 1 <= e["t"] <= east + 3}
+    window = (east, east + 4.0)
+    base, step = view.started_rate(*before, EAST), view.started_rate(*window, EAST)
+    jobs_base = view.started_rate(*before, EAST, service="provisioner")
+    jobs_step = view.started_rate(*window, EAST, service="provisioner")
+    known = None not in (base, step, jobs_base, jobs_step)
+    rise = (step or 0.0) - (base or 0.0)
+    share = ((jobs_step or 0.0) - (jobs_base or 0.0)) / rise if known and rise > 0 else None
+    times, success = view.success_curve(EAST, 5.0)
+    failing = first_time(times, (times > east) & (1 - success > ALERT_ERROR_RATIO))
+    return (
+        Conditions(window)
+        .true("only_high_volume_accounts", all(a.startswith(HIGH_VOLUME) for a in accounts) if accounts else None)
+        .at_least("operations_per_base", (step or 0.0) / base if known and base else None, 2.0)
+        .at_least("rise_from_provisioning", share if rise > 0 or not known else 0.0, 0.8)
+        .at_most("visible_after_s", failing - east if view.record.covers(*window) else None, DETECTION_S)
+        .finding()
+    )
+
+
+@check(
+    "M23",
+    "in the pair, from the collapse to the drain: tokens fail and create, update and delete fail; tokens for new "
+    "identities mostly fail, while tokens acquired before are still used",
+)
+def all_identity_operations_fail(view: View) -> Finding:
+    window = view.overload
+    if window is None:
+        return not_judged(NO_ACTION)
+    shares = {name: _failed_share(view, window, name) for name in (TOKEN, NEW_IDENTITY, *WRITES)}
+    conditions = Conditions(window)
+    for name in (TOKEN, *WRITES):
+        conditions.above(f"failed_{name}", shares[name], 0.0)
+    return (
+        conditions.above(f"failed_{NEW_IDENTITY}", shares[NEW_IDENTITY], 0.5)
+        .above("cached_token_uses", view.record.delta(CACHED, *window, region=PAIR), 0)
+        .finding()
+    )
+
+
+def _failed_share(view: View, window: tuple[float, float], operation: str) -> float | None:
+    ended = view.record.events_of(OPERATION, *window, region=PAIR, operation=operation)
+    return sum(event["result"] != "success" for event in ended) / len(ended) if ended else None
+
+
+@check("M24", "attempts per operation: at least 2 while the pair fails, at most 1.2 before")
+def retries_amplify(view: View) -> Finding:
+    storm, before = view.storm, view.before
+    if storm is None or before is None:
+        return not_judged(NO_ACTION)
+    return (
+        Conditions(storm)
+        .at_least("amplification", view.amplification(*storm), 2.0)
+        .at_most("amplification_before", view.amplification(*before), 1.2)
+        .finding()
+    )
+
+
+@check(
+    "M25",
+    "requests from East, retries included, exceed what its nodes could finish at their best; first tries alone do not",
+)
+def beyond_the_limits_of_east(view: View) -> Finding:
+    storm, later = view.storm, view.after_scale_1
+    if storm is None or later is None:
+        return not_judged(NO_ACTION)
+    offered, first_tries = view.attempt_rate(*storm, EAST), view.started_rate(*later, EAST)
+    storm_limit, later_limit = view.nominal_rate(*storm, EAST), view.nominal_rate(*later, EAST)
+    return (
+        Conditions((storm[0], later[1]))
+        .above("offered_per_limit", _per(offered, storm_limit), 1.0)
+        .at_most("first_tries_per_limit", _per(first_tries, later_limit), 1.0)
+        .finding()
+    )
+
+
+def _per(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
+@check(
+    "M26",
+    "after the restore in East its router sends requests to West, which it did not before; most of East's requests "
+    "are retries by then; West collapses after East, and before its own accounts are restored",
+    control="failover-off",
+)
+def retries_are_routed_west(view: View) -> Finding:
+    east, before = view.at.restore_east, view.before
+    if east is None or before is None:
+        return not_judged(NO_ACTION)
+    window = (east + 2.0, east + 23.0)
+    attempts = view.record.delta("identity_client_attempts_total", *window, layer="sdk", region=EAST)
+    started = view.record.delta(STARTED, *window, region=EAST)
+    west = view.collapse_t(WEST, east)
+    return (
+        Conditions(window)
+        .above("east_to_west_per_s", view.record.rate(ROUTED, *window, home=EAST, region=WEST), 1.0)
+        .below("east_to_west_per_s_before", view.record.rate(ROUTED, *before, home=EAST, region=WEST), 0.1)
+        .above("retry_share", 1 - started / attempts if attempts and started is not None else None, 0.5)
+        .order("east_west", view.collapse_t(EAST, east), west)
+        .show("west_restored_t", view.at.restore_west)
+        .finding()
+    )
+
+
+@check("M27", "from the restore in East to the end, attempts in every other region succeed (worst region > 0.99)")
+def confined_to_the_pair(view: View) -> Finding:
+    east = view.at.restore_east
+    if east is None:
+        return not_judged(NO_ACTION)
+    window = (east, view.at.end)
+    shares = {region: view.attempt_success(*window, region) for region in view.others}
+    known = [share for share in shares.values() if share is not None]
+    return (
+        Conditions(window)
+        .at_least("regions_watched", len(known), 1)
+        .above("worst_region", min(known, default=None), 0.99)
+        .finding()
+    )
+
+
+@check(
+    "M37",
+    "after the last restore (T12): no exempt account is off, provisioning works in all regions outside the pair, and "
+    "identity operations in the pair fail",
+)
+def storage_impact_ends_elsewhere(view: View) -> Finding:
+    west = view.at.restore_west
+    if west is None:
+        return not_judged(NO_ACTION)
+    window = (west + REQUEUE_S, west + 2.5 * REQUEUE_S)
+    elsewhere = [region for region in view.affected if region not in PAIR]
+    shares = [view.tries_success(*window, region) for region in elsewhere]
+    off = view.record.gauge("blobstore_accounts", west + 3.0, window[1], "max", exempt="true", public="false")
+    return (
+        Conditions(window)
+        .at_most("exempt_accounts_off", off, 0)
+        .above("worst_region_elsewhere", min((s for s in shares if s is not None), default=None), 0.9)
+        .below("op_success_pair", view.op_success(*window), 0.5)
+        .finding()
+    )
+
+
+@check("M38", "while the rollback goes on, and before it is complete, more provisionings succeed than before it began")
+def improves_as_work_progresses(view: View) -> Finding:
+    begun, east = view.at.rollback, view.at.restore_east
+    if begun is None or east is None:
+        return not_judged(NO_ACTION)
+    length = (east - begun) / 4
+    before = view.tries_success(begun - length, begun)
+    late = view.tries_success(east - length, east)
+    gain = None if before is None or late is None else late - before
+    return (
+        Conditions((begun, east))
+        .above("gain_in_success", gain, 0.0)
+        .show("tries_done_before", before)
+        .show("tries_done_late", late)
+        .finding()
+    )
+
+
+@check(
+    "M39",
+    "identity attempts in the pair succeed throughout the storage outage (> 0.995) and collapse in East within 10 s of "
+    "the restore there",
+    control="no-restore",
+)
+def caused_by_recovery(view: View) -> Finding:
+    east = view.at.restore_east
+    if east is None:
+        return not_judged(NO_ACTION)
+    window = (view.at.trigger, east)
+    collapse = view.collapse_t(EAST, east)
+    return (
+        Conditions(window)
+        .above("attempt_success_during_outage", view.attempt_success(*window), 0.995)
+        .at_most("collapse_after_restore_s", None if collapse is None else collapse - east, DETECTION_S)
+        .finding()
+    )

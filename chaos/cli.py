@@ -1,0 +1,169 @@
+"""The `aftershock` command. Its names are a contract: users and CI call them.
+
+Exit codes: 0 as expected, 1 contradicted, 2 bad input or could not judge, 130 interrupted.
+"""
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from chaos.plan import Plan, make_plan, parse_assignment
+from chaos.scenarios.loader import ScenarioError, load, names
+from chaos.scenarios.model import Scenario
+from services.chassis.settings import SettingsError
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def _bad_input(function: Any) -> Any:
+    """Turns what a user can get wrong into one line on stderr and exit code 2."""
+
+    @wraps(function)
+    def guarded(*arguments: Any, **options: Any) -> Any:
+        from chaos.record import RecordError
+        from chaos.runs import RunFolderError
+        from compose.runtime import RuntimeUnavailable
+
+        try:
+            return function(*arguments, **options)
+        except (ScenarioError, SettingsError, RunFolderError, RecordError, RuntimeUnavailable) as error:
+            click.echo(f"aftershock: {error}", err=True)
+            sys.exit(EXIT_BAD_INPUT)
+
+    return guarded
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="aftershock")
+def main() -> None:
+    """Replays a cloud incident with real small services and asks: what would have happened?"""
+
+
+@main.command()
+@click.argument("scenario")
+@click.option("--runtime", type=click.Choice(["virtual", "local", "compose"]), default="virtual", show_default=True)
+@click.option(
+    "--transport",
+    type=click.Choice(["http", "direct"]),
+    default="http",
+    show_default=True,
+    help="virtual runtime: real HTTP bytes in memory, or requests handed over (faster, same events)",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--with", "mitigations", default="", metavar="R1,X5", help="mitigations that are on from the start")
+@click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="override a setting")
+@click.option("--perturb", type=click.FloatRange(0, 0.9), default=0.0, help="shake 17 parameters jointly by ±this")
+@click.option("--shift", "shifts", multiple=True, metavar="T07=-60m", help="move an entry of the timeline")
+@click.option("--drop", "drops", multiple=True, metavar="T13", help="leave an entry of the timeline out")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the record; default runs/…")
+@click.option("--json", "as_json", is_flag=True, help="print the verdict as JSON and nothing else")
+@_bad_input
+def run(**options: Any) -> None:
+    """Run SCENARIO (a name or a YAML file), record it, judge the record."""
+    from chaos.running import run_command
+
+    plan = _plan(options)
+    sys.exit(run_command(plan, options, Console(stderr=options["as_json"])))
+
+
+def _plan(options: dict[str, Any]) -> Plan:
+    from chaos.campaign.perturb import perturbation
+    from chaos.whatif import rearrange
+
+    scenario = rearrange(load(options["scenario"]), options["shifts"], options["drops"])
+    overlays: list[Any] = []
+    if options["perturb"]:
+        overlays.append(perturbation(scenario, options["perturb"], options["seed"]))
+    overlays += [parse_assignment(text) for text in options["assignments"]]
+    return make_plan(
+        scenario,
+        options["seed"],
+        overlays=overlays,
+        mitigations=_names(options["mitigations"]),
+        command=_repeat_command(options),
+    )
+
+
+def _names(text: str) -> Sequence[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _repeat_command(options: dict[str, Any]) -> str:
+    """The exact command that repeats this run."""
+    words = ["aftershock", "run", options["scenario"], "--runtime", options["runtime"], "--seed", str(options["seed"])]
+    if options["runtime"] == "virtual":
+        words += ["--transport", options["transport"]]
+    if options["mitigations"]:
+        words += ["--with", options["mitigations"]]
+    if options["perturb"]:
+        words += ["--perturb", f"{options['perturb']:g}"]
+    for flag, values in (("--set", "assignments"), ("--shift", "shifts"), ("--drop", "drops")):
+        for value in options[values]:
+            words += [flag, value]
+    return shlex.join(words)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True)
+@_bad_input
+def scenarios(as_json: bool) -> None:
+    """List the scenarios that come with Aftershock."""
+    known = [load(name) for name in names()]
+    if as_json:
+        click.echo(json.dumps([_summary(scenario) for scenario in known], indent=1))
+        return
+    for scenario in known:
+        summary = _summary(scenario)
+        click.echo(f"{summary['name']:24} {summary['duration_s']:5.0f} bench s  {summary['title']}")
+
+
+def _summary(scenario: Scenario) -> dict[str, Any]:
+    return {
+        "name": scenario.name,
+        "title": scenario.title,
+        "duration_s": scenario.duration_s + scenario.warmup_s,
+        "regions": [region.name for region in scenario.regions],
+        "source": scenario.source,
+    }
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="RUN")
+@_bad_input
+def report(folder: Path) -> None:
+    """Judge the record in RUN again and write its verdict.json and report.html."""
+    from chaos.running import report_command
+
+    sys.exit(report_command(folder, Console()))
+
+
+@main.command()
+@click.argument("left", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="RUN")
+@click.argument("right", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="RUN")
+@_bad_input
+def diff(left: Path, right: Path) -> None:
+    """Compare two runs: figures side by side, claims whose verdict changed."""
+    from chaos.running import diff_command
+
+    sys.exit(diff_command(left, right, Console()))
+
+
+@main.command()
+@click.option("--jobs", type=click.IntRange(min=1), help="processes; default one a core")
+@click.option("--seeds", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option("--perturbed", type=click.IntRange(min=0), default=20, show_default=True, help="runs with ±20 %")
+@click.option("--scenario", "name", default="azure-fnj8-vqz", show_default=True)
+@_bad_input
+def campaign(jobs: int | None, seeds: int, perturbed: int, name: str) -> None:
+    """The five facts over many seeds, perturbed parameters, and every negative control: one table."""
+    from chaos.campaign.command import campaign_command
+
+    sys.exit(campaign_command(name, seeds, perturbed, jobs, Console()))

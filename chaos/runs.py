@@ -1,0 +1,202 @@
+"""Where records live and how a run is carried out: one folder a run, `runs/latest` points at the newest."""
+
+import asyncio
+import json
+import logging
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from chaos.experiment import Experiment, Observer, UnhealthyBaseline
+from chaos.plan import Plan
+from compose.runtime import Runtime, RuntimeUnavailable
+from loadgen.recorder import Recorder
+from services.chassis.clock import Clock, system_clock
+
+RuntimeName = Literal["virtual", "local", "compose"]
+TransportName = Literal["http", "direct"]
+RUNS = Path("runs")
+PLAN_FILE = "plan.json"
+
+
+class RunFolderError(OSError):
+    """The folder for the record cannot be made or written; the text names it."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a run ended. `problem` is set when its baseline was not healthy; `interrupted` after Ctrl-C."""
+
+    folder: Path | None
+    recorder: Recorder | None
+    plan: dict[str, Any]
+    problem: str = ""
+    interrupted: bool = False
+
+
+def new_folder(name: str, root: Path | None = None) -> Path:
+    """A fresh folder `root/name-<UTC time>`; a second one within a second gets a number.
+
+    Raises:
+        RunFolderError: when it cannot be made.
+    """
+    root = root or RUNS
+    stamp = f"{name}-{system_clock().utc():%Y%m%dT%H%M%S}"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for number in range(1, 1000):
+            folder = root / (stamp if number == 1 else f"{stamp}-{number}")
+            with suppress(FileExistsError):
+                folder.mkdir()
+                return folder
+    except OSError as error:
+        raise RunFolderError(f"{root}: cannot write a record there: {error.strerror}") from error
+    raise RunFolderError(f"{root}: too many runs named {stamp}")
+
+
+def given_folder(folder: Path) -> Path:
+    """The folder a user asked for; it must be new or empty, so that no two runs mix.
+
+    Raises:
+        RunFolderError: when it holds something or cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise RunFolderError(f"{folder}: is not empty; a record needs a folder of its own")
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except RunFolderError:
+        raise
+    except OSError as error:
+        raise RunFolderError(f"{folder}: cannot write a record there: {error.strerror}") from error
+    return folder
+
+
+def point_latest(folder: Path) -> None:
+    """Makes `latest` beside the folder point at it; a file system without links is no reason to fail."""
+    link = folder.parent / "latest"
+    with suppress(OSError):
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder.name, target_is_directory=True)
+
+
+def commit() -> str:
+    """The checkout's commit, with `+` when the tree differs from it; empty outside a checkout."""
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _git(*arguments: str) -> str:
+    folder = Path(__file__).parent
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10
+    ).stdout.strip()
+
+
+def carry_out(
+    plan: Plan,
+    *,
+    runtime: RuntimeName = "virtual",
+    transport: TransportName = "http",
+    folder: Path | None = None,
+    observers: Sequence[Observer] = (),
+) -> Finished:
+    """Runs the plan to its end and returns its record; without a folder the record stays in memory.
+
+    Raises:
+        RuntimeUnavailable: when the runtime cannot start here.
+    """
+    document = plan.document(runtime, transport if runtime == "virtual" else "http", commit() if folder else "")
+    if folder is not None:
+        (folder / PLAN_FILE).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    run = _in_virtual_time if runtime == "virtual" else _in_real_time
+    return run(plan, document, runtime, transport, folder, observers)
+
+
+def _in_virtual_time(
+    plan: Plan,
+    document: dict[str, Any],
+    _runtime: RuntimeName,
+    transport: TransportName,
+    folder: Path | None,
+    observers: Sequence[Observer],
+) -> Finished:
+    from compose.virtual.runtime import VirtualRuntime
+    from compose.virtual.world import VirtualWorld
+
+    epoch_s = plan.starts_at.timestamp() - plan.warmup_s
+    world = VirtualWorld(seed=plan.seed, transport=transport, epoch_s=epoch_s)
+    experiments: list[Experiment] = []
+
+    async def main() -> None:
+        # Built on the loop: the sessions of the runtime belong to it.
+        experiments.append(Experiment(plan, VirtualRuntime(world), _recorder(folder), observers=observers))
+        await experiments[0].run()
+
+    return _settle(lambda: world.run(main()), experiments, document, folder)
+
+
+def _in_real_time(
+    plan: Plan,
+    document: dict[str, Any],
+    runtime: RuntimeName,
+    _transport: TransportName,
+    folder: Path | None,
+    observers: Sequence[Observer],
+) -> Finished:
+    import uvloop
+
+    experiments: list[Experiment] = []
+
+    async def main() -> None:
+        testbed = await make_runtime(runtime, folder)
+        experiments.append(Experiment(plan, testbed, _recorder(folder, testbed), observers=observers))
+        await experiments[0].run()
+
+    return _settle(lambda: uvloop.run(main()), experiments, document, folder)
+
+
+async def make_runtime(name: RuntimeName, folder: Path | None) -> Runtime:
+    """The runtime of that name, not yet started; must be called on the loop it will run on."""
+    if name == "local":
+        from compose.local import LocalRuntime
+
+        return LocalRuntime(logs=folder / "logs" if folder else None)
+    raise RuntimeUnavailable(f"runtime {name!r} is not available")
+
+
+def _recorder(folder: Path | None, runtime: Runtime | None = None) -> Callable[[Clock, float], Recorder]:
+    http = runtime.http if runtime else None
+    return lambda clock, zero_epoch_s: Recorder(clock, zero_epoch_s, folder=folder, http=http)
+
+
+def _settle(
+    run: Callable[[], None], experiments: list[Experiment], document: dict[str, Any], folder: Path | None
+) -> Finished:
+    problem, interrupted = "", False
+    try:
+        run()
+    except UnhealthyBaseline as error:
+        problem = str(error)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        interrupted = True
+    recorder = experiments[0].recorder if experiments else None
+    if recorder is not None:
+        recorder.close()
+    if folder is not None:
+        point_latest(folder)
+    return Finished(folder, recorder, document, problem, interrupted)
+
+
+def quiet_libraries() -> None:
+    """aiohttp logs every connection that a crash resets; the record tells it better."""
+    logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)

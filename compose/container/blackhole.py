@@ -1,0 +1,98 @@
+"""Cuts this network namespace off from given IPv4 addresses, until told to stop or until a lease is over.
+
+`python -m compose.container.blackhole LEASE_S IP...` runs in a helper container that shares the victim's network and
+alone holds NET_ADMIN. It pins each address to a MAC that nobody has: packets leave and vanish, on new and on open
+connections, as behind a dead switch. A blackhole route would not do: it fails connects at once with EINVAL.
+"""
+
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Iterator, Sequence
+
+NOBODY = bytes.fromhex("020000000001")
+RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETROUTE = 28, 29, 26
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_CREATE = 0x1, 0x4, 0x100, 0x400
+NLMSG_ERROR = 2
+NUD_PERMANENT = 0x80
+NDA_DST, NDA_LLADDR = 1, 2
+RTA_DST, RTA_OIF = 1, 4
+HEADER = struct.Struct("=IHHII")
+ATTRIBUTE = struct.Struct("=HH")
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    padding = -len(value) % 4
+    return ATTRIBUTE.pack(ATTRIBUTE.size + len(value), kind) + value + b"\0" * padding
+
+
+def attributes(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    while len(raw) >= ATTRIBUTE.size:
+        length, kind = ATTRIBUTE.unpack_from(raw)
+        yield kind, raw[ATTRIBUTE.size : length]
+        raw = raw[(length + 3) & ~3 :]
+
+
+def request(kind: int, flags: int, body: bytes) -> bytes:
+    return HEADER.pack(HEADER.size + len(body), kind, NLM_F_REQUEST | flags, 1, 0) + body
+
+
+def neighbour(address: bytes, interface: int, *, cut: bool) -> bytes:
+    """The request that pins `address` to nobody, or lets it be found again."""
+    body = struct.pack("=BBHiHBB", socket.AF_INET, 0, 0, interface, NUD_PERMANENT, 0, 0) + attribute(NDA_DST, address)
+    if cut:
+        return request(RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, body + attribute(NDA_LLADDR, NOBODY))
+    return request(RTM_DELNEIGH, NLM_F_ACK, body)
+
+
+def route(address: bytes) -> bytes:
+    """The request that asks which interface leads to `address`."""
+    return request(RTM_GETROUTE, 0, struct.pack("=BBBBBBBBI", socket.AF_INET, 32, *[0] * 7) + attribute(RTA_DST, address))
+
+
+class Kernel:
+    """One rtnetlink socket."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+
+    def ask(self, message: bytes) -> bytes:
+        """The body of the answer.
+
+        Raises:
+            OSError: with the kernel's errno.
+        """
+        self._socket.send(message)
+        answer = self._socket.recv(65536)
+        _, kind, *_ = HEADER.unpack_from(answer)
+        body = answer[HEADER.size :]
+        if kind == NLMSG_ERROR:
+            (code,) = struct.unpack_from("=i", body)
+            if code:
+                raise OSError(-code, f"rtnetlink refused: errno {-code}")
+        return body
+
+    def interface(self, address: bytes) -> int:
+        for kind, value in attributes(self.ask(route(address))[12:]):
+            if kind == RTA_OIF:
+                return int(struct.unpack("=i", value)[0])
+        raise OSError(f"no route to {socket.inet_ntoa(address)}")
+
+
+def main(arguments: Sequence[str]) -> None:
+    lease_s, addresses = float(arguments[0]), [socket.inet_aton(text) for text in arguments[1:]]
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    kernel = Kernel()
+    interfaces = {address: kernel.interface(address) for address in addresses}
+    for address, interface in interfaces.items():
+        kernel.ask(neighbour(address, interface, cut=True))
+    print("cut", *arguments[1:], flush=True)
+    signal.sigtimedwait({signal.SIGTERM, signal.SIGINT}, lease_s)
+    for address, interface in interfaces.items():
+        kernel.ask(neighbour(address, interface, cut=False))
+    print("restored", *arguments[1:], flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

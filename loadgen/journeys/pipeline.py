@@ -1,0 +1,81 @@
+"""An Azure DevOps pipeline run: it needs an agent, which is a new machine with the agent extension.
+
+The run has a time limit; the agent's machine is ordered with its own patience and stays on its way when the run fails.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from loadgen.arm import Ended
+from loadgen.journeys.base import Parameters
+from loadgen.machines import Extension, Machine, Machines, outcome
+from loadgen.site import FAILED, SUCCESS, Outcome, Site, Steps
+
+OPERATION = "run_pipeline"
+TIMED_OUT = "AgentWaitTimeout"
+
+Agent = asyncio.Future["Machine | Ended | None"]
+"""The machine, or how its provisioning ended, or None when the run's time was up."""
+
+
+class PipelineParameters(Parameters):
+    kind: Literal["pipeline"]
+    extension: Extension
+    timeout_s: Annotated[float, Field(gt=0)]
+    """A run without an agent fails after this long."""
+    run_s: Annotated[float, Field(ge=0)]
+    """How long the tasks run on the agent."""
+    patience_mean_s: Annotated[float, Field(gt=0)] | None = None
+    """Of the agent pool for one machine; default: the setting of the same name."""
+
+
+class PipelineJourney:
+    """Pipeline runs in one region."""
+
+    def __init__(self, site: Site, parameters: PipelineParameters) -> None:
+        self._site = site
+        self._parameters = parameters
+        self._machines = Machines(site, "vm", parameters.extension)
+
+    def setup(self) -> Steps:
+        return []
+
+    def start(self, planned: float) -> Coroutine[Any, Any, Outcome] | None:
+        agent: Agent = asyncio.get_running_loop().create_future()
+        patience_s = self._site.patience(self._parameters.patience_mean_s)
+        self._site.tools.spawn(self._order(agent, planned + patience_s))
+        return self._run(agent, planned + self._parameters.timeout_s)
+
+    async def _order(self, agent: Agent, deadline: float) -> None:
+        """Provisions an agent for one run; one that comes too late serves nobody else and is deleted."""
+        machine = self._machines.new()
+        ended = await self._machines.create(machine, deadline)
+        if not agent.done():
+            agent.set_result(machine if ended.ok else ended)
+        elif ended.ok:
+            await self._discard(machine)
+
+    async def _run(self, agent: Agent, deadline: float) -> Outcome:
+        left_s = max(0.0, deadline - self._site.tools.now)
+        timer = asyncio.get_running_loop().call_later(left_s, _time_out, agent)
+        machine = await agent
+        timer.cancel()
+        if machine is None:
+            return Outcome(FAILED, OPERATION, TIMED_OUT)
+        if isinstance(machine, Ended):
+            return outcome(machine, OPERATION)
+        await asyncio.sleep(self._parameters.run_s)
+        await self._discard(machine)
+        return Outcome(SUCCESS, OPERATION)
+
+    async def _discard(self, machine: Machine) -> None:
+        if self._site.tools.settings.discard_used:
+            await self._machines.discard(machine)
+
+
+def _time_out(agent: Agent) -> None:
+    if not agent.done():
+        agent.set_result(None)

@@ -1,0 +1,65 @@
+"""A GitHub Actions job: it waits for a hosted runner, at most so long, and runs on it.
+
+The failure it shows is a timeout in a queue, never a storage error: the job itself asks nobody but the runner pool.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from loadgen.journeys.base import Parameters, Weights
+from loadgen.machines import Extension
+from loadgen.site import FAILED, SUCCESS, Outcome, Site, Steps
+
+RUNNER_TYPES = ("standard", "larger")
+RunnerType = Literal["standard", "larger"]
+
+
+class JobParameters(Parameters):
+    """What every job that runs on hosted runners has."""
+
+    runner_types: dict[RunnerType, Annotated[float, Field(gt=0)]]
+    """Odds of each type of runner."""
+    run_s: Annotated[float, Field(ge=0)]
+    """How long the job runs once it has a runner."""
+    wait_s: Annotated[float, Field(gt=0)] | None = None
+    """Longest wait for a runner; default: the setting `runner_wait_s`."""
+
+
+class RunnerJobParameters(JobParameters):
+    kind: Literal["runner_job"]
+    extension: Extension
+    """The platform extension of the pool's machines."""
+
+
+class RunnerJobJourney:
+    """Jobs of one tenant in one region."""
+
+    operation = "run_job"
+    timeout_code = "RunnerWaitTimeout"
+
+    def __init__(self, site: Site, parameters: JobParameters) -> None:
+        self._site = site
+        self._parameters = parameters
+        self._types: Weights = {str(name): weight for name, weight in parameters.runner_types.items()}
+
+    def setup(self) -> Steps:
+        return []
+
+    def start(self, planned: float) -> Coroutine[Any, Any, Outcome] | None:
+        runner_type = self._site.choose(self._types)
+        self._site.tools.pools[self._site.region].order(runner_type)
+        wait_s = self._parameters.wait_s or self._site.tools.settings.runner_wait_s
+        return self._run(runner_type, planned + wait_s)
+
+    async def _run(self, runner_type: str, deadline: float) -> Outcome:
+        pool = self._site.tools.pools[self._site.region]
+        detail = {"runner": runner_type}
+        runner = await pool.acquire(runner_type, deadline)
+        if runner is None:
+            return Outcome(FAILED, self.operation, self.timeout_code, detail)
+        await asyncio.sleep(self._parameters.run_s)
+        pool.release(runner)
+        return Outcome(SUCCESS, self.operation, "", detail)

@@ -1,0 +1,298 @@
+"""The load of one load generator: every tenant in every region, from the first arrival to the last.
+
+Load is open: a user arrives when planned, whatever became of the users before. Times in records count from τ = 0
+(`zero_epoch`), durations from the intended start.
+"""
+
+import asyncio
+import math
+from collections.abc import Coroutine, Iterator
+from typing import Any, NamedTuple
+
+from loadgen.arrivals import Arrivals, PoissonSchedule
+from loadgen.journeys import JOURNEYS, Journey
+from loadgen.journeys.runner_job import RUNNER_TYPES, JobParameters, RunnerJobParameters
+from loadgen.metrics import LoadMetrics
+from loadgen.runner_pool import RunnerPool
+from loadgen.settings import LoadgenSettings, RegionRates
+from loadgen.site import FAILED, SUCCESS, Outcome, Site, Tools
+from loadgen.tenants import Tenant, TenantTable, default_table
+from services.chassis.env import Env
+from services.chassis.managed_identity import ManagedIdentityClient
+from services.chassis.settings import SettingsError
+
+CRASHED = "LoadGeneratorError"
+
+
+class LoadError(ValueError):
+    """The load cannot do what was asked; the text says why."""
+
+
+class Arrival(NamedTuple):
+    """One row of `arrivals.csv`; times are τ."""
+
+    tenant: str
+    region: str
+    planned_t: float
+    actual_t: float
+    dropped: bool
+
+
+class Users:
+    """The users of one tenant in one region: sends each arrival into its journey and records how it ended."""
+
+    def __init__(self, load: "Load", tenant: Tenant, site: Site, journey: Journey) -> None:
+        self._load = load
+        self._tools = load.tools
+        self.tenant = tenant
+        self.site = site
+        self.journey = journey
+        self.in_flight = 0
+        self.arrivals: Arrivals | None = None
+
+    def rate_per_s(self, rates: RegionRates, factor: float) -> float:
+        """Arrivals a second: the tenant's share, corrected for arrivals that make more or less than one unit."""
+        total = rates.job_rate_per_s if self.tenant.load == "jobs" else rates.token_rate_per_s
+        return factor * total * self.tenant.share / self.tenant.journey.load_per_arrival
+
+    @property
+    def needs_runners(self) -> bool:
+        return isinstance(self.tenant.journey, JobParameters)
+
+    def set_rate(self, rate_per_s: float) -> None:
+        if self.arrivals is not None and rate_per_s != self.arrivals.rate_per_s:
+            self.arrivals.set_rate(rate_per_s)
+
+    def begin(self, rate_per_s: float, start_at: float) -> None:
+        rng = self._tools.env.streams[f"arrivals/{self.site.tenant}/{self.site.region}"]
+        self.arrivals = Arrivals(self._tools.env.clock, PoissonSchedule(rng, rate_per_s, start_at), self._arrive)
+        self.arrivals.start()
+
+    def _arrive(self, planned: float, actual: float) -> None:
+        settings, meter = self._tools.settings, self.site.meter
+        if actual - planned > settings.late_after_s:
+            meter.late()
+        dropped = self.in_flight >= settings.in_flight_max
+        self._load.record_arrival(self.site, planned, actual, dropped)
+        if dropped:
+            meter.dropped()
+            return
+        journey = self.journey.start(planned)
+        if journey is not None:
+            meter.started()
+            self.in_flight += 1
+            self._tools.spawn(self._travel(journey, planned))
+
+    async def _travel(self, journey: Coroutine[Any, Any, Outcome], planned: float) -> None:
+        try:
+            outcome = await journey
+        except Exception as error:
+            # A defect of ours, not of the cloud: recorded as such, because a silent hole in the load is worse.
+            self._tools.env.events.emit("journey_crashed", tenant=self.site.tenant, error=repr(error))
+            outcome = Outcome(FAILED, self.tenant.journey.kind, CRASHED)
+        finally:
+            self.in_flight -= 1
+        self._end(outcome, planned)
+
+    def _end(self, outcome: Outcome, planned: float) -> None:
+        meter = self.site.meter
+        duration_s = self._tools.now - planned
+        meter.ended[outcome.result]()
+        meter.observe(duration_s)
+        explained = {} if outcome.result == SUCCESS else {"message": self.tenant.symptom}
+        self._tools.env.events.emit(
+            "operation",
+            tenant=self.site.tenant,
+            region=self.site.region,
+            journey=self.tenant.journey.kind,
+            operation=outcome.operation,
+            result=outcome.result,
+            code=outcome.code,
+            intended_t=round(self._load.tau(planned), 6),
+            duration_s=round(duration_s, 6),
+            **outcome.detail,
+            **explained,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Users {self.site.tenant} in {self.site.region}, {self.in_flight} in flight>"
+
+
+class Load:
+    """Starts, changes and stops the load. One per `Env`: its metrics are registered once."""
+
+    def __init__(
+        self,
+        env: Env,
+        settings: LoadgenSettings | None = None,
+        *,
+        table: TenantTable | None = None,
+        identity: ManagedIdentityClient | None = None,
+    ) -> None:
+        self._env = env
+        self._table = table or default_table()
+        metrics = LoadMetrics(env.metrics)
+        self.tools = Tools(
+            env,
+            settings or env.settings(LoadgenSettings),
+            identity or ManagedIdentityClient(env),
+            metrics,
+            self._spawn,
+        )
+        env.metrics.computed_gauge(
+            "loadgen_runners", "Hosted runners by state.", self._runner_rows, ("region", "runner", "state")
+        )
+        env.live.on_change(self._on_change)
+        self.arrivals: list[Arrival] = []
+        self._users: list[Users] = []
+        self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._factors: dict[str, float] = {}
+        self._zero = self._epoch_at_zero = 0.0
+        self._running = False
+        self._tree = env.live.tree
+
+    @property
+    def settings(self) -> LoadgenSettings:
+        return self.tools.settings
+
+    @property
+    def running(self) -> bool:
+        return self._running
+
+    def factor(self, region: str) -> float:
+        """What the region's configured rates are multiplied with."""
+        return self._factors.get(region, 1.0)
+
+    def tau(self, moment: float) -> float:
+        """Clock seconds as τ."""
+        return moment - self._zero
+
+    async def start(self, *, at_epoch: float | None = None, zero_epoch: float | None = None) -> None:
+        """Arrivals from `at_epoch` on (Unix time; default now), recorded relative to `zero_epoch` (default the same).
+
+        Raises:
+            LoadError: when it runs already, or no region is configured.
+        """
+        if self._running:
+            raise LoadError("the load runs already: stop it first")
+        if not self.settings.regions:
+            raise LoadError("loadgen.regions: names no region, so there is nothing to load")
+        epoch = self._env.clock.epoch()
+        at_epoch = epoch if at_epoch is None else at_epoch
+        zero_epoch = at_epoch if zero_epoch is None else zero_epoch
+        offset = self._env.clock.now() - epoch
+        self._zero, self._epoch_at_zero = zero_epoch + offset, zero_epoch
+        self._running = True
+        self._users = self._make_users(run=f"{int(at_epoch) & 0xFFFFFF:x}")
+        for users in self._users:
+            users.begin(self._rate_of(users), at_epoch + offset)
+        for region in self.settings.regions:
+            self._spawn(self._set_up(region))
+
+    async def stop(self) -> None:
+        """No more arrivals; journeys under way end without a result. Safe to call twice."""
+        self._running = False
+        for users in self._users:
+            if users.arrivals is not None:
+                users.arrivals.stop()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def set_load(self, region: str, factor: float) -> None:
+        """Multiplies the region's configured rates, from now on; 1 is normal, 0 is silence.
+
+        Raises:
+            LoadError: naming the region or the factor.
+        """
+        if region not in self.settings.regions:
+            raise LoadError(f"region: unknown region {region!r}; known: {', '.join(self.settings.regions)}")
+        if not (math.isfinite(factor) and factor >= 0):
+            raise LoadError(f"factor: must be a number of at least 0 (got {factor!r})")
+        self._factors[region] = factor
+        self._set_rates()
+        self._env.events.emit("load_changed", region=region, factor=factor)
+
+    def record_arrival(self, site: Site, planned: float, actual: float, dropped: bool) -> None:
+        tenant, region = site.tenant, site.region
+        row = Arrival(tenant, region, round(self.tau(planned), 6), round(self.tau(actual), 6), dropped)
+        self.arrivals.append(row)
+        planned_at, actual_at = row.planned_t + self._epoch_at_zero, row.actual_t + self._epoch_at_zero
+        self._env.events.emit(
+            "arrival", tenant=tenant, region=region, planned_at=planned_at, actual_at=actual_at, dropped=dropped
+        )
+
+    def _make_users(self, run: str) -> list[Users]:
+        selected = self._table.select(self.settings.tenants)
+        self.tools.pools = {region: self._make_pool(region, run) for region in self.settings.regions}
+        users = []
+        for region in self.settings.regions:
+            for tenant in selected:
+                site = Site(self.tools, tenant.slug, region, run=run)
+                users.append(Users(self, tenant, site, JOURNEYS[tenant.journey.kind](site, tenant.journey)))
+        return users
+
+    def _make_pool(self, region: str, run: str) -> RunnerPool:
+        """The pool is the Actions tenant's, whether that is selected or not; so are its machines."""
+        owner, parameters = next(
+            (tenant.slug, tenant.journey)
+            for tenant in default_table().tenants
+            if isinstance(tenant.journey, RunnerJobParameters)
+        )
+        site = Site(self.tools, owner, region, run=run, stream="runner_pool")
+        return RunnerPool(site, parameters.extension, RUNNER_TYPES)
+
+    async def _set_up(self, region: str) -> None:
+        """What exists before the load: one provisioning after the other, so that it is no trigger itself."""
+        if self.settings.regions[region].job_rate_per_s == 0:
+            return
+        here = [users for users in self._users if users.site.region == region]
+        steps = self.tools.pools[region].setup() if any(users.needs_runners for users in here) else []
+        for users in here:
+            steps += users.journey.setup()
+        for step in steps:
+            self._spawn(step())
+            await asyncio.sleep(self.settings.setup_interval_s)
+
+    def _rate_of(self, users: Users) -> float:
+        rates = self.settings.regions.get(users.site.region)
+        return 0.0 if rates is None else users.rate_per_s(rates, self.factor(users.site.region))
+
+    def _set_rates(self) -> None:
+        for users in self._users:
+            users.set_rate(self._rate_of(users))
+
+    def _on_change(self, _topic: str) -> None:
+        """New settings apply at once; ones that break a rule are refused and the old ones stay."""
+        if self._env.live.tree is self._tree:
+            return
+        self._tree = self._env.live.tree
+        try:
+            self.tools.apply(self._env.settings(LoadgenSettings))
+        except SettingsError as error:
+            self._env.events.emit("settings_refused", error=str(error))
+            return
+        self._set_rates()
+
+    def _runner_rows(self) -> Iterator[tuple[tuple[str, ...], float]]:
+        for pool in self.tools.pools.values():
+            yield from pool.counts()
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        if not self._running:
+            coroutine.close()
+            return
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks[task] = None
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        del self._tasks[task]
+        if not task.cancelled() and task.exception() is not None:
+            self._env.events.emit("journey_crashed", tenant="", error=repr(task.exception()))
+
+    def __repr__(self) -> str:
+        state = "running" if self._running else "stopped"
+        in_flight = sum(users.in_flight for users in self._users)
+        return f"<Load {state}, {len(self._users)} sites, {in_flight} operations in flight>"

@@ -1,0 +1,271 @@
+"""The data plane's reads: blobs, their properties, containers, listings.
+
+A read first spends its modelled service time and then looks, decides and answers in one go, without an await between:
+what it answers is true at the instant it answers. The package download is the testbed's hottest path.
+"""
+
+import asyncio
+import base64
+import hashlib
+from typing import NoReturn
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from services.blobstore import errors, http_rules
+from services.blobstore.answers import RESERVED, Answers, authentication
+from services.blobstore.errors import BlobError
+from services.blobstore.listing import LISTING_HEADERS, list_container
+from services.blobstore.metrics import ANONYMOUS, BEARER, BlobstoreMetrics
+from services.blobstore.state import Account, Blob, Container, Scope, anonymous_denial
+from services.blobstore.storage import Ready, Storage
+from services.blobstore.tokens import STORAGE_AUDIENCE, KeysUnavailable, TokenRefused, Verifier
+from services.chassis.env import Env
+
+ACCOUNT_PATH = "/{account:(?!(?i:" + "|".join(RESERVED) + r")(?:\.json)?(?:/|$))[^/]+}"
+CONTAINER_PATH = ACCOUNT_PATH + "/{container:[^/]+}"
+BLOB_PATH = CONTAINER_PATH + "/{blob:.+}"
+ROOT = "$root"
+
+
+class Gate:
+    """Who is asking, and may they?"""
+
+    def __init__(self, env: Env, verifier: Verifier) -> None:
+        self._clock = env.clock
+        self._verifier = verifier
+
+    async def authenticate(self, request: web.Request, account_name: str) -> None:
+        """Passes a valid bearer token.
+
+        Raises:
+            BlobError: 401 for a token that is not good, 403 for a kind of credential no account here has,
+                503 when the keys cannot be read.
+        """
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise BlobError(errors.AUTHENTICATION_FAILED)
+        audiences = (STORAGE_AUDIENCE, f"https://{account_name}.blob.core.windows.net")
+        try:
+            await self._verifier.verify(token.strip(), audiences)
+        except TokenRefused as error:
+            raise BlobError(errors.INVALID_TOKEN, details={"AuthenticationErrorDetail": str(error)}) from error
+        except KeysUnavailable as error:
+            raise BlobError(errors.SERVER_BUSY, headers={"Retry-After": "1"}) from error
+
+    async def require_bearer(self, request: web.Request, account: Account) -> None:
+        """For what nobody may do anonymously."""
+        if authentication(request) == ANONYMOUS:
+            if "sig" in request.query:
+                raise BlobError(errors.AUTHENTICATION_FAILED)
+            if not account.switch.effective(self._clock.epoch()):
+                raise BlobError(errors.PUBLIC_ACCESS_NOT_PERMITTED)
+            raise BlobError(errors.NO_AUTHENTICATION)
+        await self.authenticate(request, account.name)
+
+    def admit_anonymous(self, account: Account, name: str, container: Container | None, scope: Scope) -> None:
+        denial = anonymous_denial(account, name, container, scope, self._clock.epoch())
+        if denial is not None:
+            raise BlobError(denial)
+
+
+class Readers:
+    """GET and HEAD below `/{account}`."""
+
+    def __init__(self, env: Env, storage: Storage, gate: Gate, answers: Answers, metrics: BlobstoreMetrics) -> None:
+        self._storage = storage
+        self._gate = gate
+        self._answers = answers
+        self._count = metrics.answered
+        self._rng = env.streams["service-time"]
+        self._half_service_s = 0.0
+
+    def reconfigure(self) -> None:
+        self._half_service_s = self._storage.settings.service_time_s / 2
+
+    def routes(self) -> list[web.AbstractRouteDef]:
+        return [
+            web.get(BLOB_PATH, self.read_blob),
+            web.get(CONTAINER_PATH, self.read_container),
+            web.get(CONTAINER_PATH + "/", self.read_container),
+            web.get(ACCOUNT_PATH, self.read_account),
+            web.get(ACCOUNT_PATH + "/", self.read_account),
+        ]
+
+    async def _serve(self) -> None:
+        half = self._half_service_s
+        if half:
+            await asyncio.sleep(half + self._rng.expovariate(1.0) * half)
+
+    # --- blobs ---------------------------------------------------------------------------------------
+
+    async def read_blob(self, request: web.Request) -> web.StreamResponse:
+        match = request.match_info
+        return await self._read_blob(request, match["account"], match["container"], match["blob"])
+
+    async def _read_blob(
+        self, request: web.Request, account_name: str, container_name: str, name: str
+    ) -> web.StreamResponse:
+        await self._serve()
+        asked = request.headers
+        auth = ANONYMOUS
+        if "Authorization" in asked:
+            auth = BEARER
+            await self._gate.authenticate(request, account_name)
+        account = self._storage.accounts.get(account_name)
+        if account is None:
+            raise BlobError(errors.ACCOUNT_NOT_FOUND)
+        if request.query_string:
+            _check_blob_query(request)
+        container = account.containers.get(container_name)
+        if auth is ANONYMOUS:
+            self._gate.admit_anonymous(account, container_name, container, "blob")
+        if container is None:
+            raise BlobError(errors.CONTAINER_NOT_FOUND)
+        blob = container.blobs.get(name)
+        if http_rules.has_conditions(asked):
+            http_rules.check_read(asked, blob.etag if blob else None, blob.modified_at if blob else 0.0)
+        if blob is None:
+            raise BlobError(errors.BLOB_NOT_FOUND)
+        return await self._answer_blob(request, blob, auth)
+
+    async def _answer_blob(self, request: web.Request, blob: Blob, auth: str) -> web.StreamResponse:
+        ready = self._storage.ready[blob.body_id]
+        headers = self._answers.stamp(ready.headers.copy(), request)
+        if request.method == "HEAD":
+            return self._answer_head(headers, blob, auth)
+        asked = request.headers
+        span = http_rules.byte_range(asked, blob.size)
+        if span is None and http_rules.RANGE_MD5 not in asked:
+            headers["Content-MD5"] = blob.md5
+            if ready.body is not None:
+                self._count(auth, 200)
+                return web.Response(body=ready.body, headers=headers)
+        return await self._answer_span(request, blob, ready, span, headers, auth)
+
+    def _answer_head(self, headers: CIMultiDict[str], blob: Blob, auth: str) -> web.Response:
+        headers["Content-Length"] = str(blob.size)
+        headers["Content-MD5"] = blob.md5
+        headers["x-ms-access-tier"] = "Hot"
+        headers["x-ms-access-tier-inferred"] = "true"
+        self._count(auth, 200)
+        return web.Response(headers=headers)
+
+    async def _answer_span(
+        self,
+        request: web.Request,
+        blob: Blob,
+        ready: Ready,
+        span: tuple[int, int] | None,
+        headers: CIMultiDict[str],
+        auth: str,
+    ) -> web.StreamResponse:
+        wants_md5 = http_rules.wants_range_md5(request.headers, span)
+        first, end = span or (0, blob.size)
+        status = 206 if span else 200
+        if span:
+            headers["x-ms-blob-content-md5"] = blob.md5
+            headers["Content-Range"] = f"bytes {first}-{end - 1}/{blob.size}"
+        if ready.body is None and not wants_md5:
+            return await self._stream(request, blob, (first, end), headers, auth)
+        if ready.body is not None:
+            body = ready.body[first:end]
+        else:
+            body = b"".join([chunk async for chunk in self._storage.read_large(blob, first, end)])
+        if wants_md5:
+            headers["Content-MD5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        self._count(auth, status)
+        return web.Response(status=status, body=body, headers=headers)
+
+    async def _stream(
+        self, request: web.Request, blob: Blob, span: tuple[int, int], headers: CIMultiDict[str], auth: str
+    ) -> web.StreamResponse:
+        """A large blob, a chunk at a time. If it is replaced meanwhile, the connection ends short of its length."""
+        first, end = span
+        status = 206 if "Content-Range" in headers else 200
+        response = web.StreamResponse(status=status, headers=headers)
+        response.content_length = end - first
+        self._count(auth, status)
+        await response.prepare(request)
+        try:
+            async for chunk in self._storage.read_large(blob, first, end):
+                await response.write(chunk)
+        except ConnectionResetError:
+            if request.transport is not None:
+                request.transport.abort()
+            raise
+        await response.write_eof()
+        return response
+
+    # --- containers and accounts ---------------------------------------------------------------------
+
+    async def read_container(self, request: web.Request) -> web.StreamResponse:
+        """Properties or a listing; without `restype`, Azure means a blob of the root container."""
+        match, query = request.match_info, request.query
+        account_name, name = match["account"], match["container"]
+        if "restype" not in query and "comp" not in query:
+            return await self._read_blob(request, account_name, ROOT, name)
+        await self._serve()
+        auth = authentication(request)
+        if auth == BEARER:
+            await self._gate.authenticate(request, account_name)
+        account = self._storage.account(account_name)
+        if auth == ANONYMOUS and "sig" in query:
+            raise BlobError(errors.AUTHENTICATION_FAILED)
+        container = account.containers.get(name)
+        if auth == ANONYMOUS:
+            self._gate.admit_anonymous(account, name, container, "container")
+        if container is None:
+            raise BlobError(errors.CONTAINER_NOT_FOUND)
+        return self._answer_container(request, account_name, container, auth)
+
+    def _answer_container(
+        self, request: web.Request, account_name: str, container: Container, auth: str
+    ) -> web.Response:
+        query = request.query
+        if query.get("restype") != "container":
+            raise errors.bad_query("restype", query.get("restype", ""), "It must be 'container'.")
+        comp = query.get("comp")
+        if comp == "list" and request.method == "GET":
+            endpoint = f"{request.scheme}://{request.host}/{account_name}"
+            body = list_container(endpoint, container, query)
+            headers = self._answers.headers(request, LISTING_HEADERS)
+        elif comp in (None, "metadata"):
+            body, headers = b"", self._answers.headers(request, _container_headers(container))
+        else:
+            raise BlobError(errors.UNSUPPORTED_QUERY, details={"QueryParameterName": "comp"})
+        self._count(auth, 200)
+        return web.Response(body=body, headers=headers)
+
+    async def read_account(self, request: web.Request) -> NoReturn:
+        """Nothing of an account as such is readable here; the answer tells who may not and what is not."""
+        await self._serve()
+        account = self._storage.account(request.match_info["account"])
+        await self._gate.require_bearer(request, account)
+        raise BlobError(errors.UNSUPPORTED_QUERY)
+
+
+def _check_blob_query(request: web.Request) -> None:
+    """Snapshots and versions do not exist here; `comp` asks for parts of a blob that are not served."""
+    query = request.query
+    if "sig" in query and "Authorization" not in request.headers:
+        raise BlobError(errors.AUTHENTICATION_FAILED)
+    if "comp" in query:
+        raise BlobError(errors.UNSUPPORTED_QUERY, details={"QueryParameterName": "comp"})
+    if query.get("snapshot") or query.get("versionid"):
+        raise BlobError(errors.BLOB_NOT_FOUND)
+
+
+def _container_headers(container: Container) -> dict[str, str]:
+    headers = {
+        "ETag": container.etag,
+        "Last-Modified": container.last_modified,
+        "x-ms-lease-status": "unlocked",
+        "x-ms-lease-state": "available",
+        "x-ms-has-immutability-policy": "false",
+        "x-ms-has-legal-hold": "false",
+    }
+    if container.level != "None":
+        headers["x-ms-blob-public-access"] = container.level.lower()
+    headers.update({f"x-ms-meta-{key}": value for key, value in container.metadata.items()})
+    return headers

@@ -1,0 +1,216 @@
+"""The front door: Azure Resource Manager's paths, verbs, headers and status codes for compute.
+
+Paths are matched without regard to case, as ARM does. Every answer carries ARM's ids; every accepted operation carries
+the URL to poll, absolute, on the host that the client used.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from services.chassis.app import read_json
+from services.chassis.env import Env
+from services.chassis.errors import ServiceError
+from services.provisioner import errors, validation, views
+from services.provisioner.compute import Compute
+from services.provisioner.control import Accepted, Control
+from services.provisioner.ids import KIND_OF_TYPE, Ref, operation_path, subscription_of
+from services.provisioner.openapi import document
+from services.provisioner.settings import ProvisionerSettings
+from services.provisioner.state import ACTIONS, EXTENSION, FAILED, IN_PROGRESS, VM, Operation, Resource
+from services.provisioner.throttle import Throttle
+
+ACTION_OF = {name.lower(): name for name in ACTIONS}
+JSON_TYPE = "application/json; charset=utf-8"
+Headers = dict[str, str]
+Answer = tuple[int, Any, Headers]
+"""Status, body or None, headers of its own."""
+Handler = Callable[[web.Request], Awaitable[Answer]]
+
+_SUBSCRIPTION = "/{_s:(?i:subscriptions)}/{subscription}"
+_GROUP = _SUBSCRIPTION + "/{_g:(?i:resourceGroups)}/{group}"
+_PROVIDER = "/{_p:(?i:providers)}/{_c:(?i:Microsoft\\.Compute)}"
+_TYPE = "/{type:(?i:virtualMachines|virtualMachineScaleSets)}"
+_NAMED = _GROUP + _PROVIDER + _TYPE + "/{name}"
+_EXTENSIONS = _GROUP + _PROVIDER + "/{_t:(?i:virtualMachines)}/{parent}/{_e:(?i:extensions)}"
+_OPERATION = _SUBSCRIPTION + _PROVIDER + "/{_l:(?i:locations)}/{location}/{_o:(?i:operations)}/{operation}"
+
+
+class Handlers:
+    """Routes and what they answer."""
+
+    def __init__(
+        self, env: Env, compute: Compute, control: Control, throttle: Throttle, settings: ProvisionerSettings
+    ) -> None:
+        self._env = env
+        self._compute = compute
+        self._control = control
+        self._throttle = throttle
+        self.settings = settings
+
+    def routes(self) -> list[web.RouteDef]:
+        arm = self._arm
+        routes: list[web.RouteDef] = [web.get("/openapi.json", _openapi)]
+        for path in (_NAMED, _EXTENSIONS + "/{extension}"):
+            routes += [
+                web.put(path, arm(self.put)),
+                web.patch(path, arm(self.patch)),
+                web.delete(path, arm(self.delete)),
+                web.get(path, arm(self.get)),
+            ]
+        return [
+            *routes,
+            web.get(_NAMED + "/{_v:(?i:instanceView)}", arm(self.instance_view)),
+            web.post(_NAMED + "/{action:(?i:" + "|".join(ACTIONS) + ")}", arm(self.act)),
+            web.get(_EXTENSIONS, arm(self.list_extensions)),
+            web.get(_GROUP + _PROVIDER + _TYPE, arm(self.list)),
+            web.get(_SUBSCRIPTION + _PROVIDER + _TYPE, arm(self.list)),
+            web.get(_OPERATION, arm(self.operation)),
+        ]
+
+    # --- resources ---------------------------------------------------------------------------------------
+
+    async def put(self, request: web.Request) -> Answer:
+        accepted = await self._control.put(_ref(request), await read_json(request))
+        return self._resource_answer(request, accepted)
+
+    async def patch(self, request: web.Request) -> Answer:
+        accepted = await self._control.patch(_ref(request), await read_json(request))
+        return self._resource_answer(request, accepted)
+
+    async def act(self, request: web.Request) -> Answer:
+        accepted = await self._control.act(_ref(request), ACTION_OF[request.match_info["action"].lower()])
+        return 202, None, self._poll_headers(request, accepted.operation, monitor=True)
+
+    async def delete(self, request: web.Request) -> Answer:
+        accepted = await self._control.delete(_ref(request))
+        if accepted is None:
+            return 204, None, {}
+        return 202, None, self._poll_headers(request, accepted.operation, monitor=True)
+
+    async def get(self, request: web.Request) -> Answer:
+        found = self._control.find(_ref(request))
+        view = views.resource(found)
+        if "instanceview" in request.query.get("$expand", "").lower():
+            view["properties"]["instanceView"] = self._instance_view(found)
+        return 200, view, {}
+
+    async def instance_view(self, request: web.Request) -> Answer:
+        return 200, self._instance_view(self._control.find(_ref(request))), {}
+
+    def _instance_view(self, found: Resource) -> views.View:
+        if found.kind == EXTENSION:
+            return views.extension_instance_view(found)
+        last = self._compute.operations.get(found.operation)
+        at = found.created if last is None else last.ended or last.accepted
+        if found.kind == VM:
+            return views.machine_instance_view(found, self._compute.children(found.key), at)
+        return views.scale_set_instance_view(found, at)
+
+    async def list_extensions(self, request: web.Request) -> Answer:
+        match = request.match_info
+        machine = self._control.find(Ref(match["subscription"], match["group"], VM, match["parent"]))
+        return 200, {"value": [views.resource(item) for item in self._compute.children(machine.key)]}, {}
+
+    async def list(self, request: web.Request) -> Answer:
+        """A page of resources; `nextLink` leads to the next."""
+        match = request.match_info
+        prefix = f"/subscriptions/{match['subscription']}/".lower()
+        if "group" in match:
+            prefix += f"resourcegroups/{match['group']}/".lower()
+        found = self._compute.select(prefix, KIND_OF_TYPE[match["type"].lower()])
+        skip = request.query.get("$skiptoken", "0")
+        if not (skip.isascii() and skip.isdigit()):
+            raise ServiceError(errors.INVALID_SKIP_TOKEN, target="$skiptoken", value=skip)
+        start, size = int(skip), self.settings.list_page_size
+        page: dict[str, Any] = {"value": [views.resource(item) for item in found[start : start + size]]}
+        if start + size < len(found):
+            page["nextLink"] = str(request.url.update_query({"$skiptoken": str(start + size)}))
+        return 200, page, {}
+
+    # --- operations --------------------------------------------------------------------------------------
+
+    async def operation(self, request: web.Request) -> Answer:
+        """The state of an operation; with `monitor=true` the older protocol, where the status code tells."""
+        match = request.match_info
+        found = self._compute.operations.get(match["operation"].lower())
+        here = match["location"].lower() == self._env.region
+        if found is None or not here or subscription_of(found.resource) != match["subscription"].lower():
+            raise ServiceError(errors.OPERATION_NOT_FOUND, operation=match["operation"], location=match["location"])
+        waiting = {"Retry-After": str(self.settings.retry_after_s)} if found.status == IN_PROGRESS else {}
+        if request.query.get("monitor") == "true":
+            return self._monitor(request, found, waiting)
+        return 200, views.operation(found, self._compute.jobs.get(found.id), self._env.region), waiting
+
+    def _monitor(self, request: web.Request, found: Operation, waiting: Headers) -> Answer:
+        if found.status == IN_PROGRESS:
+            return 202, None, {**waiting, "Location": str(request.url)}
+        if found.status == FAILED:
+            return 409, {"error": found.error}, {}
+        resource = self._compute.resources.get(found.resource)
+        return (200, views.resource(resource), {}) if resource is not None else (204, None, {})
+
+    def _resource_answer(self, request: web.Request, accepted: Accepted) -> Answer:
+        headers = self._poll_headers(request, accepted.operation)
+        return 201 if accepted.created else 200, views.resource(accepted.resource), headers
+
+    def _poll_headers(self, request: web.Request, operation: Operation, *, monitor: bool = False) -> Headers:
+        path = operation_path(request.match_info["subscription"], self._env.region, operation.id)
+        url = f"{request.scheme}://{request.host}{path}?api-version={request.query['api-version']}"
+        headers = {"Azure-AsyncOperation": url, "Retry-After": str(self.settings.retry_after_s)}
+        if monitor:
+            headers["Location"] = f"{url}&monitor=true"
+        return headers
+
+    # --- the common edge ---------------------------------------------------------------------------------
+
+    def _arm(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """What all ARM requests share: version check, throttle, ids, JSON."""
+
+        async def serve(request: web.Request) -> web.Response:
+            validation.check_api_version(request.query.get("api-version"))
+            subscription = request.match_info["subscription"]
+            remaining = self._throttle.take(request.method, subscription, self._env.clock.now())
+            status, body, headers = await handler(request)
+            return self._respond(request, status, body, {**remaining, **headers})
+
+        return serve
+
+    def _respond(self, request: web.Request, status: int, body: Any, headers: Headers) -> web.Response:
+        own = {**self._ids(request), **headers}
+        if body is None:
+            return web.Response(status=status, headers=own)
+        own["Content-Type"] = JSON_TYPE
+        return web.Response(body=json.dumps(body).encode(), status=status, headers=own)
+
+    def render_error(self, request: web.Request, error: ServiceError) -> web.Response:
+        return self._respond(request, error.spec.status, errors.body_of(error), error.headers)
+
+    def _ids(self, request: web.Request) -> Headers:
+        env = self._env
+        request_id = env.streams.uuid("requests")
+        correlation = request.headers.get("x-ms-correlation-request-id", request_id)
+        moment = env.clock.utc()
+        headers = {
+            "x-ms-request-id": request_id,
+            "x-ms-correlation-request-id": correlation,
+            "x-ms-routing-request-id": f"{env.region.upper()}:{moment:%Y%m%dT%H%M%SZ}:{request_id}",
+            "Cache-Control": "no-cache",
+        }
+        client_id = request.headers.get("x-ms-client-request-id")
+        if client_id and request.headers.get("x-ms-return-client-request-id", "").lower() == "true":
+            headers["x-ms-client-request-id"] = client_id
+        return headers
+
+
+def _ref(request: web.Request) -> Ref:
+    match = request.match_info
+    if "extension" in match:
+        return Ref(match["subscription"], match["group"], EXTENSION, match["extension"], match["parent"])
+    return Ref(match["subscription"], match["group"], KIND_OF_TYPE[match["type"].lower()], match["name"])
+
+
+async def _openapi(_request: web.Request) -> web.Response:
+    return web.json_response(document())

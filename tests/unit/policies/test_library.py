@@ -1,0 +1,71 @@
+"""Rules that hold for the library as a whole: pure, documented, switched off by default."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import services.policies
+from services.policies.adaptive_limit import LimitSettings
+from services.policies.breaker import BreakerSettings
+from services.policies.capacity import ScaleOutSettings
+from services.policies.outcome import Outcome
+from services.policies.outlier import OutlierSettings
+from services.policies.retry_budget import BudgetSettings
+from services.policies.token_cache import TokenCacheSettings
+
+FOLDER = Path(services.policies.__file__).parent
+MODULES = sorted(path for path in FOLDER.glob("*.py") if path.name != "__init__.py")
+MECHANISMS = [path for path in MODULES if path.stem not in ("outcome", "settings", "window")]
+BANNED_IMPORTS = {"asyncio", "time", "datetime", "uuid", "os", "threading", "logging", "secrets", "aiohttp", "redis"}
+
+
+def imports(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_a_policy_reads_no_clock_starts_no_task_and_writes_no_log(path: Path) -> None:
+    assert not imports(ast.parse(path.read_text())) & BANNED_IMPORTS
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_chance_is_passed_in_and_never_made(path: Path) -> None:
+    """`Random` may be imported as a type; `import random` and `Random(...)` may not."""
+    tree = ast.parse(path.read_text())
+    plain = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    called = [node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    assert "random" not in plain
+    assert "Random" not in called
+
+
+@pytest.mark.parametrize("path", MECHANISMS, ids=lambda path: path.stem)
+def test_each_docstring_has_a_source_defaults_and_what_surprises(path: Path) -> None:
+    doc = ast.get_docstring(ast.parse(path.read_text())) or ""
+    missing = [word for word in ("Source", "efault", "What surprises") if word not in doc]
+    assert missing == []
+    assert "\n    " in doc, "no formula"
+
+
+def test_the_package_docstring_lists_every_module() -> None:
+    doc = services.policies.__doc__ or ""
+    assert [path.stem for path in MODULES if path.stem not in doc.split()] == ["settings"]
+
+
+def test_there_are_three_outcomes() -> None:
+    assert [repr(outcome) for outcome in Outcome] == ["<Outcome success>", "<Outcome ignored>", "<Outcome dropped>"]
+
+
+def test_what_the_incident_did_not_have_is_off_by_default() -> None:
+    assert BudgetSettings().kind == "off"
+    assert LimitSettings().kind == "off"
+    assert BreakerSettings().mode == "off"
+    assert OutlierSettings().enabled is False
+    assert TokenCacheSettings().enabled is False
+    assert ScaleOutSettings().guarded is False
