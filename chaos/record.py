@@ -51,6 +51,7 @@ class Record:
     series: SeriesTable
     folder: Path | None = None
     _totals: dict[Any, Array | None] = field(default_factory=dict, repr=False)
+    _by_kind: dict[str, list[Event]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Record":
@@ -176,7 +177,10 @@ class Record:
         self, kind: str, /, start: float = float("-inf"), end: float = float("inf"), **match: Any
     ) -> list[Event]:
         """Events of a kind whose fields have these values (or one of a set of values), in order."""
-        return [e for e in self.events if e["kind"] == kind and start <= e["t"] <= end and _matches(e, match)]
+        if not self._by_kind:
+            for event in self.events:
+                self._by_kind.setdefault(event["kind"], []).append(event)
+        return [e for e in self._by_kind.get(kind, ()) if start <= e["t"] <= end and _matches(e, match)]
 
     def first_event(
         self, kind: str, /, start: float = float("-inf"), end: float = float("inf"), **match: Any

@@ -33,6 +33,7 @@ class LoadgenSettings(Settings):
     poll_s: float = Field(default=15.0, gt=0, description="between looks when the server sends no Retry-After")
 
     patience_mean_s: float = Field(default=240.0, gt=0, description="exponential; then the user deletes and leaves")
+    patience_min_s: float = Field(default=20.0, ge=0, description="nobody leaves before a second look at the operation")
     runner_wait_s: float = Field(default=60.0, gt=0, description="an Actions job waits at most so long for a runner")
     warm_runners: int = Field(default=2, ge=0, description="idle hosted runners kept per region and runner type")
     ready_machines: int = Field(default=2, ge=0, description="machines a tenant owns per region when load starts")

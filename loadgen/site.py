@@ -82,8 +82,9 @@ class Site:
         return f"{prefix}-{self._run}-{self._resources}"
 
     def patience(self, mean_s: float | None = None) -> float:
-        """How long this user waits, drawn now; exponential."""
-        return self.rng.expovariate(1.0 / (mean_s or self.tools.settings.patience_mean_s))
+        """How long this user waits, drawn now: exponential, and no less than `patience_min_s`."""
+        settings = self.tools.settings
+        return max(settings.patience_min_s, self.rng.expovariate(1.0 / (mean_s or settings.patience_mean_s)))
 
     def choose(self, weights: Mapping[str, float]) -> str:
         """One key, with odds in proportion to its weight; one draw."""

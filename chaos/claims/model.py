@@ -124,6 +124,10 @@ class Conditions:
         rising = all(a <= b for a, b in pairwise(known)) and NEVER not in known
         return self._take(name, list(times), None if len(known) < len(times) else rising, "in this order")
 
+    def never(self, name: str, t: float | None) -> "Conditions":
+        """It was watched for and did not happen."""
+        return self._take(name, t, None if t is None else t == NEVER, "never")
+
     def show(self, name: str, value: Any) -> "Conditions":
         """A number that belongs to the picture but decides nothing."""
         self._measured[name] = plain(value)

@@ -85,7 +85,7 @@ def requests_surge(view: View) -> Finding:
 @check(
     "M22",
     "restored at that moment in East: high-volume managed-identity accounts only; new identity operations at least "
-    "double at once, four fifths of the rise from provisioning; attempts fail visibly within 10 s",
+    "double at once, two thirds of the rise from provisioning; attempts fail visibly within 10 s",
 )
 def high_volume_extensions_trigger(view: View) -> Finding:
     east, before = view.at.restore_east, view.before
@@ -105,7 +105,7 @@ def high_volume_extensions_trigger(view: View) -> Finding:
         Conditions(window)
         .true("only_high_volume_accounts", all(a.startswith(HIGH_VOLUME) for a in accounts) if accounts else None)
         .at_least("operations_per_base", (step or 0.0) / base if known and base else None, 2.0)
-        .at_least("rise_from_provisioning", share if rise > 0 or not known else 0.0, 0.8)
+        .at_least("rise_from_provisioning", share if rise > 0 or not known else 0.0, 2 / 3)
         .at_most("visible_after_s", failing - east if view.record.covers(*window) else None, DETECTION_S)
         .finding()
     )
@@ -254,7 +254,7 @@ def improves_as_work_progresses(view: View) -> Finding:
 
 @check(
     "M39",
-    "identity attempts in the pair succeed throughout the storage outage (> 0.995) and collapse in East within 10 s of "
+    "identity attempts in the pair succeed throughout the storage outage (> 0.95) and collapse in East within 10 s of "
     "the restore there",
     control="no-restore",
 )
@@ -266,7 +266,7 @@ def caused_by_recovery(view: View) -> Finding:
     collapse = view.collapse_t(EAST, east)
     return (
         Conditions(window)
-        .above("attempt_success_during_outage", view.attempt_success(*window), 0.995)
+        .above("attempt_success_during_outage", view.attempt_success(*window), 0.95)
         .at_most("collapse_after_restore_s", None if collapse is None else collapse - east, DETECTION_S)
         .finding()
     )

@@ -10,20 +10,14 @@ from chaos.claims.model import NEVER, Conditions, Finding, check, not_judged
 from chaos.claims.view import ACCOUNTS, EAST, TRIES, WEST, View
 
 MI_ALERT = "ManagedIdentityAvailabilityBurn"
-PROPAGATION_S = 3.0
 
 
 @check("T01", "the workflow starts, then an exempt account is switched off, then a provisioning is blocked")
 def impact_begins(view: View) -> Finding:
     started = view.record.first_event("remediation_started")
-    off = min(view.first_off.values(), default=NEVER)
-    return (
-        Conditions()
-        .in_turn(
-            "start_switch_blocked", started["t"] if started else NEVER, off, view.first_growth(TRIES, result="blocked")
-        )
-        .finding()
-    )
+    off, blocked = min(view.first_off.values(), default=NEVER), view.first_growth(TRIES, result="blocked")
+    began = float(started["t"]) if started else NEVER
+    return Conditions().in_turn("start_switch_blocked", began, off, blocked).finding()
 
 
 @check("T02", "the first alert on provisioning fires after the impact began, in fewer regions than are hit in the end")
@@ -61,7 +55,7 @@ def validated(view: View) -> Finding:
 
 @check(
     "T07",
-    "the workflow is canceled when operators disable it, and switches nothing off afterwards",
+    "the workflow is canceled when operators disable it; it switches nothing off then",
     control="no-cancel",
 )
 def workflow_disabled(view: View) -> Finding:
@@ -78,7 +72,7 @@ def workflow_disabled(view: View) -> Finding:
 
 
 @check(
-    "T08", "accounts outside the canary come back after the workflow is disabled, and provisioning improves with them"
+    "T08", "accounts outside the canary come back once the workflow is disabled, and provisioning improves with them"
 )
 def broader_mitigation(view: View) -> Finding:
     if view.at.rollback is None:
@@ -115,9 +109,7 @@ def impact_rises_east_then_west(view: View) -> Finding:
     )
 
 
-@check(
-    "T11", "an alert on managed identities in East fires after the collapse and before the first scale-out completes"
-)
+@check("T11", "an alert on managed identities in East fires after the collapse, before the first scale-out completes")
 def availability_alert(view: View) -> Finding:
     east, scaled = view.at.restore_east, view.at.scale_1
     if east is None or scaled is None:
@@ -170,6 +162,3 @@ def ramped(view: View) -> Finding:
 @check("T18", "at the end the backlog is gone and the service is normal: as F4")
 def concluded(view: View) -> Finding:
     return facts.drain_and_ramp_recover(view)
-
-
-__all__ = ["PROPAGATION_S"]

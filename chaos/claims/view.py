@@ -207,9 +207,12 @@ class View:
     def nominal_rate(self, start: float, end: float, region: str) -> float | None:
         """What the nodes that exist could finish a second if nothing slowed them: workers over mean service time."""
         workers = self.record.gauge("identity_workers", start, end, region=region)
+        return None if workers is None else workers / self.service_s(region)
+
+    def service_s(self, region: str) -> float:
+        """The mean service time that the plan gives a node of the region."""
         tree = section(self.record.plan.get("settings") or {}, "identity", region)
-        service_s = float(tree.get("service_time_s", IdentitySettings().service_time_s))
-        return None if workers is None else workers / service_s
+        return float(tree.get("service_time_s", IdentitySettings().service_time_s))
 
     # Provisioning
 
@@ -252,6 +255,14 @@ class View:
     def canceled_t(self) -> float | None:
         event = self.record.first_event("remediation_canceled")
         return None if event is None else float(event["t"])
+
+    @cached_property
+    def journeys(self) -> dict[str, list[tuple[float, Event]]]:
+        """Users' journeys that ended, by tenant, each with the time it was meant to begin."""
+        found: dict[str, list[tuple[float, Event]]] = {}
+        for event in self.record.events_of("operation"):
+            found.setdefault(event["tenant"], []).append((event["t"] - event["duration_s"], event))
+        return found
 
     def gate(self) -> GateSettings:
         raw = (self.record.plan.get("settings") or {}).get("remediation", {}).get("gate", {})

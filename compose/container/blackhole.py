@@ -48,7 +48,9 @@ def neighbour(address: bytes, interface: int, *, cut: bool) -> bytes:
 
 def route(address: bytes) -> bytes:
     """The request that asks which interface leads to `address`."""
-    return request(RTM_GETROUTE, 0, struct.pack("=BBBBBBBBI", socket.AF_INET, 32, *[0] * 7) + attribute(RTA_DST, address))
+    return request(
+        RTM_GETROUTE, 0, struct.pack("=BBBBBBBBI", socket.AF_INET, 32, *[0] * 7) + attribute(RTA_DST, address)
+    )
 
 
 class Kernel:

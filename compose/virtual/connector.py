@@ -12,8 +12,11 @@ from typing import Any, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
 
 from compose.virtual.network import Network
+from compose.virtual.transport import MemoryTransport
 
 
 class MemoryConnector(aiohttp.BaseConnector):
@@ -23,6 +26,24 @@ class MemoryConnector(aiohttp.BaseConnector):
         super().__init__(limit=0, keepalive_timeout=None, loop=network.loop)
         self._network = network
         self._source = source
+
+    async def _get(self, key: ConnectionKey, traces: list[Any]) -> Connection | None:
+        """An idle connection, but only where a new one would succeed too.
+
+        Otherwise requests right after a death, a stop or a partition would fail in one way or another depending
+        on what the pool happens to hold; and the direct transport has no pool.
+        """
+        idle = self._conns.get(key)
+        if idle is None:
+            return None
+        if not self._network.is_open(self._source, key.host, cast(int, key.port)):
+            for protocol, _since in self._conns.pop(key):
+                protocol.close()
+            return None
+        connection = await super()._get(key, traces)
+        if connection is not None:
+            cast(MemoryTransport, connection.transport).touch()
+        return connection
 
     async def _create_connection(
         self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout

@@ -18,17 +18,18 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
-from aiohttp import web
+from aiohttp import hdrs, helpers, web
 from aiohttp.client_exceptions import ClientConnectionResetError
+from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.log import server_logger
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
-from compose.virtual.links import Link
+from compose.virtual.links import Link, LinkFault
 from compose.virtual.loop import Handle, VirtualLoop
 
 if TYPE_CHECKING:
-    from compose.virtual.direct import DirectServer
+    from compose.virtual.direct import DirectCall, DirectServer
 
 UNLIMITED = 2**40
 """Read-buffer limit of streams whose bytes are in memory anyway."""
@@ -37,57 +38,36 @@ Chunk = bytes | bytearray | memoryview
 
 
 class Exchange:
-    """One request on its way to the handler and the response on its way back."""
+    """One request on its way to the handler, and the response on its way back."""
 
-    __slots__ = (
-        "__weakref__",
-        "_body",
-        "_client",
-        "_client_context",
-        "_client_gone",
-        "_closing",
-        "_handle",
-        "_headers_sent",
-        "_last_back_s",
-        "_message",
-        "_payload",
-        "_request",
-        "_server",
-        "_server_gone",
-        "_task",
-        "_turns",
-        "back",
-        "buffer_size",
-        "chunked",
-        "length",
-        "loop",
-        "output_size",
-        "peername",
-        "sockname",
-        "there",
-    )
-
+    # What most exchanges never change lives in the class: making one is on the hot path.
     ssl_context = None
     debug = False
+    length: int | None = None
+    chunked = False
+    output_size = buffer_size = 0
     _reading_paused = False
     _request_count = 0
+    _closing = False
+    _client_gone = False
+    _server_gone = False
+    _head_sent = False
+    _last_back_s = 0.0
+    _turns = 1
+    _request: web.Request | None = None
+    _task: asyncio.Task[None] | None = None
 
     def __init__(
-        self, loop: VirtualLoop, client: Receiver, client_context: Context, server: DirectServer, link: tuple[Link, Link]
+        self, loop: VirtualLoop, client: DirectCall, server: DirectServer, there: Link, back: Link
     ) -> None:
         self.loop = loop
-        self.there, self.back = link
+        self.there = there
+        self.back = back
         self._client = client
-        self._client_context = client_context
+        self._client_context: Context = client.context
         self._server = server
-        self._closing = self._server_gone = self._client_gone = self._headers_sent = False
-        self._request: web.Request | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._last_back_s = 0.0
-        self.output_size = self.buffer_size = 0
-        self.length: int | None = None
-        self.chunked = False
-        self.peername, self.sockname = (link[0].source, 49152), server.address
+        self.peername = (there.source, 49152)
+        self.sockname = server.address
 
     def __repr__(self) -> str:
         state = "closing" if self._closing else "running" if self._task else "sent"
@@ -98,9 +78,8 @@ class Exchange:
     def send(self, message: Any, body: bytes | None) -> None:
         """Send the request; its handler starts as many turns later as it would over HTTP."""
         self._message, self._body = message, body
-        self._server.exchanges[self] = None
-        self._turns = 1
         self._handle = handle = Handle((self._travel, (), self._server.context()))
+        self._enter()
         if body is not None:  # aiohttp sends a body from a task of its own, which starts a turn later
             self.loop.call_soon(self._depart, context=self._client_context)
         elif self.there.clean:
@@ -110,7 +89,12 @@ class Exchange:
 
     def _depart(self) -> None:
         link = self.there
-        if self._client_gone or link.blackhole:
+        if self._client_gone or self._closing:
+            return
+        self._leave()
+        self._client.leave()
+        self._enter()
+        if link.blackhole:
             return
         if link.reset:
             self.cut(aiohttp.ClientOSError(errno.ECONNRESET, "Connection reset by peer"))
@@ -119,60 +103,103 @@ class Exchange:
         else:
             self.loop._ready.append(self._handle)
 
+    def _enter(self) -> None:
+        """From now on a dying process or a starting fault finds this connection, after those used before."""
+        client = self._client
+        if client.owner is not None:
+            client.owner.open[client] = None
+        self._server.connections[client] = None
+        self._server.open[self] = None
+
+    def _leave(self) -> None:
+        self._server.open.pop(self, None)
+
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """The handler's task, once it has begun."""
+        return self._task
+
     def _travel(self) -> None:
-        """The turns that parsing and waking the connection's task take."""
+        """The turns that parsing, and waking the connection's task, take."""
         if self._turns:
-            self._turns -= 1
-            self.loop._ready.append(self._handle)
-        elif not self._closing:
+            if not self._closing:
+                self._turns = 0
+                self.loop._ready.append(self._handle)
+        else:  # even if the client has hung up meanwhile: aiohttp handles what it has read
             self._task = self.loop.create_task(self._serve(), context=self._handle[2])
 
     # --- the handler -----------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
-        """What `RequestHandler._handle_request` does: run the handler, turn exceptions into responses, reply."""
-        server = self._server
-        payload: Any = EMPTY_PAYLOAD
-        if self._body is not None:
-            payload = StreamReader(self, UNLIMITED, loop=self.loop)  # type: ignore[arg-type]
-            if self._body:
-                payload.feed_data(self._body)
-            payload.feed_eof()
-        self._request = request = server.app._make_request(
-            self._message, payload, self, self, self._task  # type: ignore[arg-type]
-        )
-        response: Any
+        """What aiohttp's `RequestHandler` does: run the handler, turn exceptions into responses, reply."""
+        app = self._server.app
+        payload = EMPTY_PAYLOAD if self._body is None else self._payload(self._body)
+        protocol: Any = self
+        request = app._make_request(self._message, payload, protocol, protocol, protocol._task)
+        self._request = request
         try:
             try:
-                response = await server.app._handle(request)
+                response: Any = await app._handle(request)
             except web.HTTPException as error:
                 response = error
             except asyncio.TimeoutError:
-                response = RequestHandler.handle_error(cast(Any, self), request, 504)
+                response = RequestHandler.handle_error(protocol, request, 504)
             except Exception as error:
-                response = RequestHandler.handle_error(cast(Any, self), request, 500, error)
-            request._finish()
-            await self._finish(request, response)
+                response = RequestHandler.handle_error(protocol, request, 500, error)
+            if type(response) is web.Response and _is_plain(response, request):
+                self._reply(request, response)
+            else:
+                await self._reply_slowly(request, response)
         except asyncio.CancelledError:
             # Over HTTP the connection's task notices in the next turn, and hangs up.
             self.loop.call_soon(self.abort)
             raise
+        except ConnectionError:
+            pass  # the client has left; the work is done all the same
         finally:
-            self._server.exchanges.pop(self, None)
+            self._leave()
 
-    async def _finish(self, request: web.Request, response: Any) -> None:
+    def _payload(self, body: bytes) -> StreamReader:
+        payload = StreamReader(cast(Any, self), UNLIMITED, loop=self.loop)
+        if body:
+            payload.feed_data(body)
+        payload.feed_eof()
+        return payload
+
+    def _reply(self, request: web.Request, response: web.Response) -> None:
+        """Send a whole response at once: what `prepare` and `write_eof` come to for a plain one."""
+        body = cast(bytes | None, response._body) or b""
+        headers, status = response._headers, response._status
+        if status not in (204, 304):
+            headers.setdefault(hdrs.CONTENT_LENGTH, str(len(body)))
+            if body:
+                headers.setdefault(hdrs.CONTENT_TYPE, "application/octet-stream")
+        headers.setdefault(hdrs.DATE, helpers.rfc822_formatted_time())
+        headers.setdefault(hdrs.SERVER, SERVER_SOFTWARE)
+        response._eof_sent = True
+        if not self._closing:
+            self._to_client(self._client.head, status, response._reason, headers, body, True)
+
+    async def _reply_slowly(self, request: web.Request, response: Any) -> None:
+        """Streams, cookies, signals, wrong return values: leave it to aiohttp, with this object as writer."""
+        request._finish()
         if not isinstance(response, web.StreamResponse):
             server_logger.error("Web-handler should return a response instance, got %r", response)
             response = web.HTTPInternalServerError()
-        try:
-            await response.prepare(request)
-            await response.write_eof()
-        except ConnectionError:
-            return  # the client has left; the work is done all the same
+        await response.prepare(request)
+        await response.write_eof()
+
+    def pause_reading(self) -> None:
+        """Stream readers ask for it; memory needs no flow control."""
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """See `pause_reading`."""
 
     def log_exception(self, message: str, *arguments: Any, **options: Any) -> None:
         """Where aiohttp's server reports handlers that failed."""
         server_logger.exception(message, *arguments, **options)
+
+    log_debug = log_exception
 
     # --- the response: aiohttp's stream writer -----------------------------------------------------------
 
@@ -182,12 +209,12 @@ class Exchange:
 
     def send_headers(self) -> None:
         """Send the head now; the body will come in pieces."""
-        if not self._headers_sent:
+        if not self._head_sent:
             self._send(b"", last=False)
 
     async def write(self, chunk: Chunk, *, drain: bool = True, LIMIT: int = 0) -> None:
         """Send a piece of the body."""
-        if chunk or not self._headers_sent:
+        if chunk or not self._head_sent:
             self._send(bytes(chunk), last=False)
 
     async def write_eof(self, chunk: Chunk = b"") -> None:
@@ -214,10 +241,10 @@ class Exchange:
             raise ClientConnectionResetError("Cannot write to closing transport")
         self.output_size += len(chunk) + 1
         client = self._client
-        if self._headers_sent:
+        if self._head_sent:
             self._to_client(client.piece, chunk, last)
         else:
-            self._headers_sent = True
+            self._head_sent = True
             status, reason, headers = self._message
             self._to_client(client.head, status, reason, headers, chunk, last)
 
@@ -240,14 +267,10 @@ class Exchange:
 
         The handler keeps running: nobody tells it, it has to look at `request.transport`.
         """
-        if self._client_gone:
-            return
+        if not self._client_gone and not self.there.blackhole:
+            when = self.loop.time() + self.there.latency_s
+            self.loop.call_at(when, self._notice, context=self._handle[2])
         self._client_gone = True
-        link = self.there
-        if link.blackhole:
-            return
-        when = self.loop.time() + link.latency_s
-        self.loop.call_at(when, self._notice, context=self._handle[2])
 
     def _notice(self) -> None:
         if not self._closing:
@@ -268,17 +291,28 @@ class Exchange:
     def abort_client(self) -> None:
         """The client's end of the connection ends now: its process died, or a link fault cut it."""
         if not self._client_gone:
-            self.loop.call_soon(
-                self._client.fail, aiohttp.ServerDisconnectedError(), context=self._client_context
-            )
+            error = aiohttp.ServerDisconnectedError()
+            self.loop.call_soon(self._client.fail, error, context=self._client_context)
             self.hang_up()
+
+    def suffer(self, fault: LinkFault) -> None:
+        """End if a fault that has just started says so; as for in-memory transports."""
+        there, back = self.there, self.back
+        onward = fault.matches(there.source, there.destination)
+        if onward or fault.matches(back.source, back.destination):
+            if fault.reset:
+                self.cut(aiohttp.ClientOSError(errno.ECONNRESET, "Connection reset by peer"))
+            elif onward:
+                self.abort_client()
+            else:
+                self.abort()
 
     def abort(self) -> None:
         """The server's end of the connection ends now; to the client that is `ServerDisconnectedError`."""
         if self._closing:
             return
         self._closing = True
-        self._server.exchanges.pop(self, None)
+        self._leave()
         self._to_client(self._client.disconnected)
         self.loop.call_soon(self._lose, context=self._handle[2])
 
@@ -301,22 +335,22 @@ class Exchange:
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Names of both ends."""
-        return getattr(self, name, default) if name in ("peername", "sockname") else default
+        return getattr(self, name) if name in ("peername", "sockname") else default
 
 
-class Receiver:
-    """What an exchange tells its client; `direct.DirectCall` implements it."""
-
-    __slots__ = ()
-
-    def head(self, status: int, reason: str, headers: Any, chunk: bytes, last: bool) -> None:
-        """Status, headers and the first piece of the body."""
-
-    def piece(self, chunk: bytes, last: bool) -> None:
-        """Another piece of the body."""
-
-    def disconnected(self) -> None:
-        """The server closed the connection."""
-
-    def fail(self, error: Exception) -> None:
-        """The connection broke."""
+def _is_plain(response: web.Response, request: web.Request) -> bool:
+    """Whether the response is a body of bytes and headers, with nothing that would change it on the way."""
+    body = response._body
+    return (
+        (body is None or type(body) is bytes)
+        and response._payload_writer is None
+        and not response._eof_sent
+        and not response._compression
+        and not response._chunked
+        and not response._cookies
+        and response._keep_alive is None
+        and request._method != "HEAD"
+        and request._post is None
+        and request._match_info is not None
+        and not any(app._on_response_prepare for app in request._match_info._apps)
+    )

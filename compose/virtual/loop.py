@@ -18,7 +18,7 @@ import heapq
 import itertools
 import socket
 import threading
-from asyncio import base_events
+from asyncio import base_events, futures
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import AbstractContextManager, nullcontext
@@ -116,7 +116,8 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):
         self._heap_compact_at = 1024
         self._timer_numbers = itertools.count()
         self._task_numbers = itertools.count(1)
-        self._halted: dict[Any, list[Handle] | None] = {}
+        self._at_end_of_instant: deque[Handle] = deque()
+        self._halted: dict[Any, list[Handle]] = {}
         self._clock_resolution = 0.0
 
     def __repr__(self) -> str:
@@ -159,6 +160,16 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):
     ) -> Handle:
         """Run `callback` after `delay` virtual seconds."""
         return self.call_at(self._now_s + delay, callback, *args, context=context)
+
+    async def end_of_instant(self) -> None:
+        """Wait until everything else has run that can run at this instant.
+
+        For operators' actions that take more turns over one transport than over the other: whoever waits here
+        goes on in the same place of the order in both.
+        """
+        reached = self.create_future()
+        self._at_end_of_instant.append(Handle((futures._set_result_unless_cancelled, (reached, None), copy_context())))
+        await reached
 
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -221,8 +232,10 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):
             if self._stopping:
                 return
             if not ready:
+                before = self._now_s
                 self._advance()
-                turns = 0
+                if self._now_s != before:
+                    turns = 0
 
     def _report(self, error: BaseException, handle: Handle) -> None:
         message = f"Exception in callback {handle[0]!r}"
@@ -230,6 +243,9 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):
 
     def _advance(self) -> None:
         """Move the clock to the next timer and make everything due at that instant ready."""
+        if self._at_end_of_instant:
+            self._ready.append(self._at_end_of_instant.popleft())
+            return
         heap = self._heap
         while heap and heap[0][2][0] is None:
             _heappop(heap)
@@ -240,6 +256,12 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):
         while heap and heap[0][0] == now:
             append(_heappop(heap)[2])
 
+    def close(self) -> None:
+        """Forget all timers; a closed loop runs nothing."""
+        super().close()
+        self._heap.clear()
+        self._halted.clear()
+
     def _drop_cancelled_timers(self) -> None:
         """Every request makes a timeout and cancels it: without this the heap would grow for hours."""
         self._heap[:] = [entry for entry in self._heap if entry[2][0] is not None]
@@ -248,21 +270,26 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):
 
     # --- owners: freezing and killing simulated processes ----------------------------------------------
 
-    def halt(self, owner: object, *, forever: bool) -> None:
-        """Give `owner` no more CPU: its callbacks are kept for `resume`, or dropped when `forever`."""
-        self._halted[owner] = None if forever else self._halted.get(owner) or []
+    def halt(self, owner: object) -> None:
+        """Give `owner` no more CPU; its callbacks are kept, in order."""
+        self._halted.setdefault(owner, [])
 
-    def resume(self, owner: object) -> None:
-        """Let `owner` run again; what fell due meanwhile runs now, in order."""
-        self._ready.extend(self._halted.pop(owner, None) or ())
+    def resume(self, owner: object, *, only_tasks: bool = False) -> None:
+        """Let `owner` run again; what fell due meanwhile runs now, in order.
+
+        `only_tasks` is for cleaning up after a killed process: its cancelled tasks still have to end, but its
+        connections must not start to serve what arrived after its death.
+        """
+        held = self._halted.pop(owner, ())
+        if only_tasks:
+            held = [handle for handle in held if isinstance(getattr(handle[0], "__self__", None), asyncio.Task)]
+        self._ready.extend(held)
 
     def _is_halted(self, handle: Handle) -> bool:
-        owner = handle[2].get(OWNER)
-        if owner not in self._halted:
+        held = self._halted.get(handle[2].get(OWNER))
+        if held is None:
             return False
-        held = self._halted[owner]
-        if held is not None:
-            held.append(handle)
+        held.append(handle)
         return True
 
     def tasks_of(self, owner: object) -> list[SequencedTask]:
@@ -291,8 +318,8 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):
             lines.append(f"  {task.get_name()}{f' of {owner}' if owner else ''}: {what}{where}")
         if len(tasks) > limit:
             lines.append(f"  … and {len(tasks) - limit} more")
-        if frozen := [str(owner) for owner, held in self._halted.items() if held is not None]:
-            lines.append(f"  frozen: {', '.join(frozen)}")
+        if self._halted:
+            lines.append(f"  frozen or killed: {', '.join(map(str, self._halted))}")
         return "\n".join(lines)
 
     # --- the in-memory network -------------------------------------------------------------------------

@@ -92,11 +92,11 @@ class Network:
         self.links = Links()
         self._listeners: dict[tuple[str, int], Listener] = {}
         self._hosts: dict[str, None] = {}
-        self._connections: dict[Any, None] = {}
+        self.connections: dict[Any, None] = {}
         self._watchers: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
-        return f"<Network {len(self._listeners)} listeners, {len(self._connections)} connections>"
+        return f"<Network {len(self._listeners)} listeners, {len(self.connections)} connections>"
 
     # --- names ---------------------------------------------------------------------------------------
 
@@ -150,6 +150,13 @@ class Network:
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"Connect call failed ('{host}', {port})")
         return listener
 
+    def is_open(self, source: str, host: str, port: int) -> bool:
+        """Whether a connect would succeed now."""
+        if (host, port) not in self._listeners:
+            return False
+        there, back = self.links.between(source, host), self.links.between(host, source)
+        return (there.clean and back.clean) or not (there.blackhole or back.blackhole or there.refuse)
+
     def hangs(self, source: str, host: str) -> bool:
         """Whether a connect would get no answer: the way there or back is a black hole."""
         there, back = self.links.between(source, host), self.links.between(host, source)
@@ -159,9 +166,13 @@ class Network:
         self, source: str, host: str, port: int, factory: ProtocolFactory
     ) -> tuple[MemoryTransport, Any]:
         """Connect from `source`; waits while the link is a black hole, raises OSError when refused."""
+        await self.reach(source, host)
+        return self.open(source, host, port, factory)
+
+    async def reach(self, source: str, host: str) -> None:
+        """Wait while the link to a known host is a black hole."""
         while self.knows(host) and self.hangs(source, host):
             await self._next_change()
-        return self.open(source, host, port, factory)
 
     def open(
         self, source: str, host: str, port: int, factory: ProtocolFactory
@@ -171,8 +182,8 @@ class Network:
         there, back = self.links.between(source, host), self.links.between(host, source)
         owner = OWNER.get()
         names = ((source, CLIENT_PORT), (host, port))
-        client_end = self._end(copy_context(), owner, there, *names)
-        server_end = self._end(listener.context(), listener.owner, back, *reversed(names))
+        client_end = self._end(copy_context(), owner, there, *names, initiator=True)
+        server_end = self._end(listener.context(), listener.owner, back, *reversed(names), initiator=False)
         client_end.pair_with(server_end)
         server_end._context.run(self._accept, listener, server_end)
         protocol = factory()
@@ -181,11 +192,18 @@ class Network:
         return client_end, protocol
 
     def _end(
-        self, context: Context, owner: Any, link: Link, here: tuple[str, int], there: tuple[str, int]
+        self,
+        context: Context,
+        owner: Any,
+        link: Link,
+        here: tuple[str, int],
+        there: tuple[str, int],
+        *,
+        initiator: bool,
     ) -> MemoryTransport:
         extra = {"peername": there, "sockname": here, "socket": None, "sslcontext": None}
-        registries = [self._connections, owner.open] if isinstance(owner, Process) else [self._connections]
-        return MemoryTransport(self.loop, context, link, extra, registries)
+        registries = [self.connections, owner.open] if isinstance(owner, Process) else [self.connections]
+        return MemoryTransport(self.loop, context, link, extra, registries, initiator=initiator)
 
     @staticmethod
     def _accept(listener: Listener, transport: MemoryTransport) -> None:
@@ -199,9 +217,8 @@ class Network:
         """Put a link fault in force; `refuse` and `reset` also end the connections that are open."""
         self.links.add(fault)
         if fault.refuse or fault.reset:
-            for transport in list(self._connections):
-                if fault.matches(transport.link.source, transport.link.destination):
-                    transport.reset() if fault.reset else transport.abort()
+            for end in list(self.connections):
+                end.suffer(fault)
         self._changed()
 
     def stop_fault(self, fault: LinkFault) -> None:

@@ -36,7 +36,7 @@ class Process:
         self.state: Literal["running", "frozen", "dead"] = "running"
         self.open: dict[Abortable, None] = {}
         self.remains: list[SequencedTask] = []
-        self._loop = loop
+        self.loop = loop
         self._network = network
         self._context = copy_context()
         self._context.run(OWNER.set, self)
@@ -56,7 +56,7 @@ class Process:
         if self.state == "dead":
             coro.close()
             raise RuntimeError(f"{self!r} cannot start a task")
-        return self._loop.create_task(coro, name=name, context=self.context())
+        return self.loop.create_task(coro, name=name, context=self.context())
 
     def kill(self) -> None:
         """SIGKILL: no code of this process runs any more, and every connection it had ends now.
@@ -67,8 +67,8 @@ class Process:
         if self.state == "dead":
             return
         self.state = "dead"
-        self.remains = self._loop.tasks_of(self)
-        self._loop.halt(self, forever=True)
+        self.remains = self.loop.tasks_of(self)
+        self.loop.halt(self)
         for connection in list(self.open):
             connection.abort()
         self.open.clear()
@@ -77,17 +77,20 @@ class Process:
         """SIGSTOP: nothing of it runs, nothing is lost; requests to it hang."""
         if self.state == "running":
             self.state = "frozen"
-            self._loop.halt(self, forever=False)
+            self.loop.halt(self)
 
     def thaw(self) -> None:
         """SIGCONT."""
         if self.state == "frozen":
             self.state = "running"
-            self._loop.resume(self)
+            self.loop.resume(self)
 
-    def bury(self) -> list[SequencedTask]:
-        """Hand the tasks of a killed process over for clean-up, once nobody watches any more."""
-        self.thaw()
-        self._loop.resume(self)
-        remains, self.remains = self.remains, []
-        return remains
+    def bury(self) -> None:
+        """Let the tasks of a killed process end, once nobody watches any more; thaw a frozen one."""
+        if self.state == "dead":
+            for task in self.remains:
+                task.cancel()
+            self.remains = []
+            self.loop.resume(self, only_tasks=True)
+        else:
+            self.thaw()

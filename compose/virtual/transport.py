@@ -12,7 +12,7 @@ import errno
 from contextvars import Context
 from typing import Any
 
-from compose.virtual.links import Link
+from compose.virtual.links import Link, LinkFault
 from compose.virtual.loop import VirtualLoop
 
 WRITE_HIGH_BYTES = 64 * 1024
@@ -28,6 +28,7 @@ class MemoryTransport(asyncio.Transport):
         "_context",
         "_eof_sent",
         "_high",
+        "_initiator",
         "_last_arrival_s",
         "_loop",
         "_lost_bytes",
@@ -50,12 +51,18 @@ class MemoryTransport(asyncio.Transport):
         link: Link,
         extra: dict[str, Any],
         registries: list[dict[Any, None]],
+        *,
+        initiator: bool,
     ) -> None:
-        """`registries` list the open connections (of the network, of a process); this one signs in and out."""
+        """`registries` list the open connections (of the network, of a process); this one signs in and out.
+
+        `initiator` is the end that connected.
+        """
         super().__init__(extra)
         self._loop = loop
         self._context = context
         self._registries = registries
+        self._initiator = initiator
         self.link = link
         self._protocol: Any = None
         self._peer: MemoryTransport | None = None
@@ -91,6 +98,8 @@ class MemoryTransport(asyncio.Transport):
             raise RuntimeError("Cannot call write() after write_eof()")
         if type(data) is not bytes:
             data = bytes(data)
+        if self._initiator:
+            self.touch()
         if self.link.clean and self._last_arrival_s == 0.0:
             self._loop.call_soon(peer._arrive, data, context=peer._context)
         elif not self._send_impaired(peer._arrive, data):
@@ -99,6 +108,18 @@ class MemoryTransport(asyncio.Transport):
         if self._waiting_bytes > self._high and not self._write_paused:
             self._write_paused = True
             self._protocol.pause_writing()
+
+    def touch(self) -> None:
+        """The client uses this connection now.
+
+        Connections that are cut together (a process dies, a fault starts) go in the order in which they were
+        last used: the direct transport, which has no idle connections, has no other order.
+        """
+        for end in (self, self._peer):
+            for registry in end._registries if end is not None else ():
+                if end in registry:
+                    del registry[end]
+                    registry[end] = None
 
     def _send_impaired(self, arrive: Any, *arguments: Any) -> bool:
         """Send over a link that is or was slow, lossy or hostile; False when nothing will arrive."""
@@ -227,6 +248,14 @@ class MemoryTransport(asyncio.Transport):
     def abort(self) -> None:
         """End at once; to the peer it looks like `close`, as with real sockets."""
         self.close()
+
+    def suffer(self, fault: LinkFault) -> None:
+        """End if a fault that has just started says so; it counts against the end that sends over the link."""
+        if fault.matches(self.link.source, self.link.destination):
+            if fault.reset:
+                self.reset()
+            else:
+                self.abort()
 
     def reset(self) -> None:
         """End at once, and the peer gets ConnectionResetError instead of EOF."""

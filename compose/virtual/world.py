@@ -32,13 +32,22 @@ EPOCH_S = 1770055380.0
 """2026-02-02T18:03:00Z, when the incident began: virtual second 0."""
 
 
+TURNS_TO_HANDLER = 4
+"""Turns of the loop from sending a request to its handler (a body takes one more than none)."""
+
+CLEANUP_ROUNDS_MAX, CLEANUP_ROUND_S = 3, 60.0
+"""How often leftover tasks are cancelled, and how long (virtual) each time: some catch the first one."""
+
+
 class Served:
     """An application that runs on a simulated host."""
 
-    def __init__(self, runner: web.AppRunner, process: Process, host: str, port: int) -> None:
+    def __init__(self, runner: web.AppRunner, process: Process, listener: Listener) -> None:
         self.process = process
-        self.host, self.port = host, port
+        self.host, self.port = listener.host, listener.port
         self._runner = runner
+        self._listener = listener
+        self._loop = process.loop
 
     def __repr__(self) -> str:
         return f"<Served {self.url} {self.process.state}>"
@@ -51,7 +60,17 @@ class Served:
     async def stop(self) -> None:
         """SIGTERM: refuse new connections, finish what is running, run the clean-up hooks."""
         if self.process.state != "dead":
-            await self.process.spawn(self._runner.cleanup())
+            await self.process.spawn(self._shut_down())
+            await self._loop.end_of_instant()
+
+    async def _shut_down(self) -> None:
+        self._listener.close()
+        for _ in range(TURNS_TO_HANDLER):
+            await asyncio.sleep(0)  # what was sent before still reaches its handler
+        if self._listener.direct is not None:
+            await self._runner.app.shutdown()
+            await self._listener.direct.drain(self._runner._shutdown_timeout)
+        await self._runner.cleanup()
 
     def kill(self) -> None:
         """SIGKILL: see `Process.kill`."""
@@ -117,10 +136,16 @@ class VirtualWorld:
         this = asyncio.current_task()
         for process in self._processes:
             process.bury()
-        leftovers = sorted((task for task in asyncio.all_tasks() if task is not this), key=hash)
-        for task in leftovers:
-            task.cancel()
-        await asyncio.gather(*leftovers, return_exceptions=True)
+        for _ in range(CLEANUP_ROUNDS_MAX):
+            leftovers = sorted((task for task in asyncio.all_tasks() if task is not this), key=hash)
+            if not leftovers:
+                break
+            for task in leftovers:
+                task.cancel()
+            done, _ = await asyncio.wait(leftovers, timeout=CLEANUP_ROUND_S)
+            for task in done:
+                if not task.cancelled():
+                    task.exception()  # asked for, so that asyncio does not report it as forgotten
         for session in self._sessions:
             await session.close()
 
@@ -156,7 +181,7 @@ class VirtualWorld:
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=float("inf"))
         await runner.setup()
         await web.TCPSite(runner, host, port).start()
+        listener = cast(Listener, self.network.listener(host, port))
         if self.transport == "direct":
-            listener = cast(Listener, self.network.listener(host, port))
-            listener.direct = DirectServer(app, listener)
-        return Served(runner, process, host, port)
+            listener.direct = DirectServer(app, listener, self.network.connections)
+        return Served(runner, process, listener)

@@ -119,7 +119,7 @@ class Answers:
 
     def arm_headers(self, request: web.Request) -> CIMultiDict[str]:
         request_id = self.new_id()
-        moment = iso(self._clock.epoch())
+        moment = iso(self._clock.epoch())[:19].replace("-", "").replace(":", "")
         kind = arm_kind(request)
         headers = CIMultiDict(
             {
@@ -127,7 +127,7 @@ class Answers:
                 "Date": self.date(),
                 "x-ms-request-id": request_id,
                 "x-ms-correlation-request-id": correlation(request) or request_id,
-                "x-ms-routing-request-id": f"{self._region.upper()}:{moment[:19].replace('-', '').replace(':', '')}Z:{request_id}",
+                "x-ms-routing-request-id": f"{self._region.upper()}:{moment}Z:{request_id}",
                 f"x-ms-ratelimit-remaining-subscription-{kind}": str(self._limits.remaining(kind)),
             }
         )

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from services.blobstore.packages import SIZE_MIN_BYTES
 from services.chassis.managed_identity import SUBSCRIPTION
-from services.chassis.settings import Settings
+from services.chassis.settings import Settings, validate
 
 MIB = 2**20
 ACCOUNT_NAME = r"^[a-z0-9]{3,24}$"
@@ -88,10 +88,14 @@ class BlobstoreSettings(Settings):
 
 
 def default_accounts(region: str) -> list[AccountSeed]:
-    """The incident's accounts: extension hosts that are public on purpose, platform accounts that merely are."""
+    """The incident's accounts: extension hosts that are public on purpose, platform accounts that merely are.
+
+    Raises:
+        SettingsError: the region's name makes an account's name longer than Azure's 24 characters.
+    """
     hosts = [
-        AccountSeed(
-            name=f"{family}{region}",
+        _account(
+            f"{family}{region}",
             exempt=True,
             tags={PURPOSE_TAG: "extension-packages"},
             packages=[PackageSeed(publisher=publisher, type=type_) for publisher, type_ in packages],
@@ -99,7 +103,10 @@ def default_accounts(region: str) -> list[AccountSeed]:
         for family, packages in PACKAGES.items()
     ]
     platform = [
-        AccountSeed(name=f"{family}{region}", container="data", tags={PURPOSE_TAG: "platform"})
-        for family in PLATFORM_FAMILIES
+        _account(f"{family}{region}", container="data", tags={PURPOSE_TAG: "platform"}) for family in PLATFORM_FAMILIES
     ]
     return [*hosts, *platform]
+
+
+def _account(name: str, **values: object) -> AccountSeed:
+    return validate(AccountSeed, {"name": name, **values}, f"blobstore account {name}")

@@ -65,7 +65,7 @@ def make_env(
     sink: Sink,
     tree: Tree,
     peers: Peers,
-    lease_s: float = 6.0,
+    lease_s: float = 9.0,
 ) -> Env:
     """Wires an `Env`; the same call in every runtime."""
     return Env(

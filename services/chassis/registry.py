@@ -31,7 +31,7 @@ class Instance:
 class Registry:
     """Register, renew, read. `lease_s` bounds how long a killed instance is still believed alive."""
 
-    def __init__(self, store: Store, clock: Clock, *, lease_s: float = 6.0) -> None:
+    def __init__(self, store: Store, clock: Clock, *, lease_s: float = 9.0) -> None:
         self._store = store
         self._clock = clock
         self.lease_s = lease_s

@@ -1,7 +1,8 @@
 """Typed settings, resolved from one tree for the whole testbed.
 
 Precedence, later wins: the model's defaults ← `tree[service]` ← `tree["regions"][region][service]` ←
-`tree["instances"][name][service]`. The same tree is what `--set identity.queue_length=30` writes, what a mitigation overlays, and what `plan.json` records.
+`tree["instances"][name][service]`. The same tree is what `--set identity.queue_length=30` writes, what a mitigation
+overlays, and what `plan.json` records.
 """
 
 from collections.abc import Iterable, Mapping

@@ -10,6 +10,7 @@ from services.chassis.store import Store, text
 from services.chassis.streams import stable_uuid
 
 TENANT_ID = stable_uuid("tenant")
+KEY = "identities"
 _CACHE_MAX = 20_000
 
 
@@ -31,64 +32,61 @@ def system_assigned(caller: str) -> dict[str, str]:
 
 
 class Directory:
-    """User-assigned identities by resource id, client id and object id."""
+    """User-assigned identities in one hash, under resource id, client id and object id alike.
+
+    Client and object ids follow from the resource id, so each change is a single command and atomic by itself.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._cache: dict[str, dict[str, str]] = {}
+        self._cache: dict[str, dict[str, Any]] = {}
 
-    async def get(self, rid: str) -> dict[str, Any] | None:
-        raw = await self._store.hget("identities", rid.lower())
+    async def get(self, key: str) -> dict[str, Any] | None:
+        """By resource id, client id or object id."""
+        raw = await self._store.hget(KEY, key.lower())
         return json.loads(raw) if raw else None
 
     async def put(self, rid: str, location: str, tags: dict[str, str]) -> tuple[dict[str, Any], bool]:
         """Creates or updates; returns the identity and whether it is new. Durable when it returns."""
-        before = await self.get(rid)
+        rid_key, client, principal = _keys(rid)
         identity = {
             "id": rid,
             "location": location,
             "tags": tags,
-            "clientId": stable_uuid(f"client:{rid.lower()}"),
-            "principalId": stable_uuid(f"principal:{rid.lower()}"),
+            "clientId": client,
+            "principalId": principal,
             "tenantId": TENANT_ID,
         }
-        async with self._store.pipeline(transaction=True) as pipe:
-            pipe.hset("identities", rid.lower(), json.dumps(identity, sort_keys=True))
-            for key in (identity["clientId"], identity["principalId"]):
-                pipe.hset("identity-names", str(key), rid.lower())
-            await pipe.execute()
-        return identity, before is None
+        raw = json.dumps(identity, sort_keys=True)
+        added = await self._store.hset(KEY, mapping={rid_key: raw, client: raw, principal: raw})
+        return identity, bool(added)
 
     async def delete(self, rid: str) -> bool:
         """Whether it was there."""
-        before = await self.get(rid)
-        if before is None:
-            return False
-        async with self._store.pipeline(transaction=True) as pipe:
-            pipe.hdel("identities", rid.lower())
-            pipe.hdel("identity-names", before["clientId"], before["principalId"])
-            await pipe.execute()
-        for key in (before["clientId"], before["principalId"], rid.lower()):
+        keys = _keys(rid)
+        for key in keys:
             self._cache.pop(key, None)
-        return True
+        return bool(await self._store.hdel(KEY, *keys))
 
     async def list(self, prefix: str) -> list[dict[str, Any]]:
         """All identities whose resource id begins with `prefix`, sorted by id."""
-        rows = await self._store.hgetall("identities")
-        found = [json.loads(raw) for rid, raw in rows.items() if text(rid).startswith(prefix.lower())]
+        rows = await self._store.hgetall(KEY)
+        found = [json.loads(raw) for key, raw in rows.items() if text(key).startswith(prefix.lower())]
         return sorted(found, key=lambda identity: str(identity["id"]))
 
-    async def lookup(self, key: str) -> dict[str, str] | None:
-        """By client id, object id or resource id. Finds are cached in this node, as the real service does."""
+    async def lookup(self, key: str) -> dict[str, Any] | None:
+        """As `get`, but finds are cached in this node, as the real service does."""
         key = key.lower()
         found = self._cache.get(key)
-        if found is not None:
-            return found
-        rid = text(await self._store.hget("identity-names", key) or "") or key
-        identity = await self.get(rid)
-        if identity is None:
-            return None
-        if len(self._cache) >= _CACHE_MAX:
-            self._cache.clear()
-        self._cache[key] = identity
-        return identity
+        if found is None:
+            found = await self.get(key)
+            if found is not None:
+                if len(self._cache) >= _CACHE_MAX:
+                    self._cache.clear()
+                self._cache[key] = found
+        return found
+
+
+def _keys(rid: str) -> tuple[str, str, str]:
+    rid = rid.lower()
+    return rid, stable_uuid(f"client:{rid}"), stable_uuid(f"principal:{rid}")

@@ -121,11 +121,13 @@ class Handlers:
         rid = self._resource_id(request)
         body = _identity_body(await read_json(request), partial=request.method == "PATCH")
         await self._work(request, "create" if request.method == "PUT" else "update")
-        before = await self._directory.get(rid)
-        if request.method == "PATCH" and before is None:
-            raise self._not_found(request)
-        location = body.get("location") or (before or {}).get("location", self._env.region)
-        identity, new = await self._directory.put(rid, location, body.get("tags") or (before or {}).get("tags", {}))
+        before: dict[str, Any] = {}
+        if request.method == "PATCH":
+            before = await self._directory.get(rid) or {}
+            if not before:
+                raise self._not_found(request)
+        location = body.get("location") or before.get("location", self._env.region)
+        identity, new = await self._directory.put(rid, location, body.get("tags") or before.get("tags", {}))
         return self._answer("create" if new else "update", _arm_view(identity), 201 if new else 200)
 
     async def get_identity(self, request: web.Request) -> web.Response:

@@ -5,12 +5,14 @@ Fields without meaning here (disks, networks, images) are stored and given back 
 
 import re
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from services.chassis.errors import ServiceError
 from services.provisioner.errors import (
     ARTIFACT_NOT_FOUND,
     INVALID_API_VERSION,
+    INVALID_SUBSCRIPTION,
     LOCATION_NOT_AVAILABLE,
     LOCATION_REQUIRED,
     MISSING_API_VERSION,
@@ -23,12 +25,15 @@ TENANT_TAG = "aftershock-tenant"
 PACKAGE_TAG = "aftershock-extension"
 TAGS_MAX, TAG_NAME_LENGTH_MAX, TAG_VALUE_LENGTH_MAX = 50, 512, 256
 CAPACITY_MAX = 1000
+DEPTH_MAX = 32
 READ_ONLY = ("id", "name", "type", "etag", "systemData")
 READ_ONLY_PROPERTIES = ("provisioningState", "vmId", "timeCreated", "instanceView", "uniqueId")
 IDENTITY_TYPES = ("None", "SystemAssigned", "UserAssigned", "SystemAssigned, UserAssigned")
 
 _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_])?")
+_SUBSCRIPTION = re.compile(r"[A-Za-z0-9-]{1,64}")
+_GROUP = re.compile(r"[A-Za-z0-9._()-]{1,90}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HANDLER_VERSION = re.compile(r"\d+(\.\d+){0,3}")
 _PLAIN = re.compile(r"[\s()-]")
@@ -45,6 +50,11 @@ def check_api_version(value: str | None) -> None:
 
 
 def check_name(ref: Ref) -> None:
+    """The names in the path of something that is to be created."""
+    if not _SUBSCRIPTION.fullmatch(ref.subscription):
+        raise ServiceError(INVALID_SUBSCRIPTION, value=ref.subscription)
+    if not _GROUP.fullmatch(ref.group):
+        raise invalid("resourceGroupName", "1 to 90 letters, digits, '-', '_', '.', '(' or ')'")
     target = {EXTENSION: "vmExtensionName", VMSS: "vmScaleSetName"}.get(ref.kind, "vmName")
     if not _NAME.fullmatch(ref.name):
         raise invalid(target, "1 to 64 letters, digits, '-', '_' or '.', beginning and ending with a letter or digit")
@@ -58,6 +68,7 @@ def clean(ref: Ref, body: object, region: str, packages: Mapping[str, object], *
     """
     if not isinstance(body, dict):
         raise invalid("body", "it must be a JSON object")
+    _check_values(body, 0)
     kept = {name: value for name, value in body.items() if name not in READ_ONLY}
     if not partial:
         kept = _merge({}, kept)  # null means absent
@@ -99,6 +110,17 @@ def packages_of(ref: Ref, body: Body) -> dict[str, str]:
         details = item["properties"]
         found[f"{details['publisher']}/{details['type']}"] = item["name"]
     return found
+
+
+def _check_values(value: object, depth: int) -> None:
+    """JSON as Python reads it allows numbers that JSON cannot write, and depths that nobody needs."""
+    if depth > DEPTH_MAX:
+        raise invalid("body", f"nested deeper than {DEPTH_MAX} levels")
+    if isinstance(value, float) and not isfinite(value):
+        raise invalid("body", "numbers must be finite")
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_values(item, depth + 1)
 
 
 def _typed(holder: Mapping[str, Any], name: str, type_: type, path: str = "") -> None:

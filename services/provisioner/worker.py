@@ -94,11 +94,12 @@ class Worker:
     async def _token(self, job: Job) -> Stop | None:
         owner = self._owner(job)
         resources = self.settings.token_resources
+        earlier = job.operation.steps[: job.index].count(TOKEN)
         result = await self._identity.token(
             job.operation.tenant,
             self._region,
             owner.client_id if owner else "",
-            resources[job.index % len(resources)],
+            resources[earlier % len(resources)],
             backlog=job.tries > 0,
         )
         if result.ok:

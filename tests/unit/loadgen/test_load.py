@@ -56,7 +56,7 @@ async def test_above_in_flight_max_arrivals_are_dropped_and_counted(cloud: Cloud
 
 async def test_what_is_sent_after_its_plan_is_late(cloud: Cloud) -> None:
     process = cloud.world.process("generator")
-    load = cloud.load(table=only(WINDOWS, share=1.0), jobs=2.0)
+    load = cloud.load(table=only("azure-devops", share=1.0), jobs=2.0)
     await process.spawn(load.start())
     await asyncio.sleep(5.0)
     process.freeze()
@@ -67,10 +67,11 @@ async def test_what_is_sent_after_its_plan_is_late(cloud: Cloud) -> None:
     assert len(held_up) > 3
     assert {row.actual_t for row in held_up} == {9.0}
     late = [row for row in held_up if row.planned_t < 8.9]
-    assert metric(load.tools.env.metrics, "loadgen_arrivals_late_total", tenant=WINDOWS) == len(late)
+    assert metric(load.tools.env.metrics, "loadgen_arrivals_late_total", tenant="azure-devops") == len(late)
     for row in held_up:
         (ended,) = cloud.operations(intended_t=row.planned_t)
-        assert round(ended["duration_s"], 5) == round(9.0 - row.planned_t + 3.0, 5)
+        # Sent at 9, agent seen ready 3 s later, tasks run for 5 s.
+        assert round(ended["intended_t"] + ended["duration_s"], 5) == 17.0
     await load.stop()
 
 
@@ -91,14 +92,14 @@ async def test_a_new_tenant_moves_nobody_elses_arrivals(two_regions: Cloud) -> N
 
 
 async def test_every_tenant_gets_its_share(cloud: Cloud) -> None:
-    rows = await run(cloud.load(jobs=20.0, tokens=40.0), 200)
+    rows = await run(cloud.load(jobs=20.0, tokens=40.0), 100)
     counts = {
         slug: sum(row.tenant == slug for row in rows) for slug in ("azure-devops", "github-actions", "databricks")
     }
-    assert counts["azure-devops"] == pytest.approx(20 * 200 * 0.20, rel=0.1)
-    assert counts["github-actions"] == pytest.approx(20 * 200 * 0.175, rel=0.1)
+    assert counts["azure-devops"] == pytest.approx(20 * 100 * 0.20, rel=0.1)
+    assert counts["github-actions"] == pytest.approx(20 * 100 * 0.175, rel=0.1)
     calls = len(cloud.router.calls)
-    assert calls == pytest.approx(40 * 200, rel=0.05)  # the token rate is that of requests, cached uses come on top
+    assert calls == pytest.approx(40 * 100, rel=0.05)  # the token rate is that of requests, cached uses come on top
 
 
 async def test_the_load_of_one_region_changes_while_it_runs(two_regions: Cloud) -> None:

@@ -1,6 +1,7 @@
 """Limits move as their sources' code does, step by step, computed by hand."""
 
 import sys
+from math import ceil
 from random import Random
 
 import pytest
@@ -87,12 +88,23 @@ def test_vegas_falls_on_a_drop_and_ignores_an_unused_limit() -> None:
     assert limit.limit == 19
 
 
-def test_vegas_probes_for_a_new_unloaded_time() -> None:
-    """At the latest after 30 * limit samples the latest time counts as unloaded."""
-    limit = vegas()
-    for _ in range(30 * 20):
-        limit.on_sample(0.125, 20, False, 0.0)
-    assert limit.rtt_noload_s == 0.125
+def test_vegas_never_falls_below_one() -> None:
+    limit = vegas(start=2)
+    for _ in range(5):
+        limit.on_sample(0.100, 1, True, 0.0)
+    assert limit.limit == 1
+
+
+def test_vegas_probes_for_a_new_unloaded_time_after_half_to_all_of_thirty_limits() -> None:
+    rng, limit = Random(1), VegasLimit(Random(1))
+    for _ in range(2):
+        samples = ceil(rng.uniform(0.5, 1.0) * 30 * 20)
+        limit.rtt_noload_s = 0.100
+        for _ in range(samples - 1):
+            limit.on_sample(0.120, 20, False, 0.0)  # queue 4: the limit stays 20
+        assert limit.rtt_noload_s == 0.100
+        limit.on_sample(0.120, 20, False, 0.0)
+        assert limit.rtt_noload_s == 0.120
 
 
 def test_gradient2_grows_by_its_smoothed_queue() -> None:
@@ -207,6 +219,14 @@ def test_envoy_measures_again_when_it_sits_at_its_least() -> None:
     assert limit.measuring is True
 
 
+def test_envoy_counts_only_unbroken_rows_at_its_least() -> None:
+    limit, now = envoy(), 0.0
+    for rtt_s in (9.0, 9.0, 9.0, 9.0, 0.1, 9.0, 9.0, 9.0, 9.0, 9.0):
+        now += 0.11
+        limit.on_sample(rtt_s, 3, False, now)
+        assert limit.measuring is False
+
+
 class Recorder:
     limit = 7
 
@@ -226,6 +246,10 @@ def test_a_window_gives_one_averaged_sample_per_second() -> None:
     limit.on_sample(0.25, 3, False, 1.51)
     assert inner.samples == [(5.5 / 12, 10, True, 1.51)]
     assert limit.limit == 7
+    for _ in range(9):
+        limit.on_sample(0.5, 2, False, 2.0)
+    limit.on_sample(0.5, 2, False, 2.75)
+    assert inner.samples[1:] == [(0.5, 2, False, 2.75)]
 
 
 def test_a_window_of_nine_requests_is_thrown_away() -> None:

@@ -85,6 +85,7 @@ def test_a_healthy_region_draws_nothing_from_the_stream() -> None:
     failover, rng = Failover("east", "west"), Random(7)
     before = rng.getstate()
     observe(failover, "east", 75, 25, 1.0)
+    assert failover.share_home(1.0) == 1.0
     assert failover.route(1.0, rng) == "east"
     assert rng.getstate() == before
 
@@ -118,6 +119,7 @@ def test_off_keeps_everything_home() -> None:
     failover, rng = Failover("east", "west", FailoverSettings(enabled=False)), Random(7)
     observe(failover, "east", 0, 10, 1.0)
     assert {failover.route(1.0, rng) for _ in range(100)} == {"east"}
+    assert failover.share_home(1.0) == 1.0
 
 
 def test_reprs() -> None:

@@ -4,9 +4,11 @@ import subprocess
 import sys
 from collections import Counter
 from math import comb
+from pathlib import Path
 
 import pytest
 
+import services
 from services.policies.fairness import FairQueue, TenantBuckets, overlap, shuffle_shard
 
 
@@ -119,7 +121,12 @@ def test_a_shard_is_the_same_in_every_process() -> None:
     code = "from services.policies.fairness import shuffle_shard as s; print([s(f't{n}', 8, 2, 7) for n in range(50)])"
     outputs = {
         subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            cwd=Path(services.__file__).parents[1],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
         for seed in ("0", "1")
     }

@@ -73,6 +73,7 @@ def test_the_collapse_needs_twenty_nine_to_forty_one_nodes() -> None:
 def test_a_cold_node_in_the_collapse_is_useful_for_half_a_second() -> None:
     assert useful_for_s(dead_zone=8.0, arrivals_per_s=22.0, node_rate_per_s=5.0) == 8 / 17
     assert useful_for_s(8.0, 5.0, 5.0) == inf
+    assert useful_for_s(8.0, 5.5, 5.0) == 16.0
 
 
 def test_guarded_nodes_join_only_when_they_are_enough() -> None:
@@ -102,6 +103,8 @@ def test_slow_start_follows_envoys_formula() -> None:
     assert [slow.weight(100.0, now) for now in (100.0, 103.0, 115.0, 130.0, 160.0)] == [0.1, 0.1, 0.25, 0.5, 1.0]
     fast = ScaleOut(ScaleOutSettings(slow_start_s=60.0, aggression=2.0))
     assert fast.weight(100.0, 115.0) == 0.5
+    tiny = ScaleOut(ScaleOutSettings(slow_start_s=0.5))
+    assert tiny.weight(100.0, 100.2) == 1.0  # Envoy's age is never below one second
     assert repr(slow) == "<ScaleOut unguarded, slow start 60s>"
 
 
@@ -125,6 +128,7 @@ def test_the_other_orders() -> None:
 def test_staging_off_restores_everything_at_once() -> None:
     assert {at for at, _ in names("as_listed", 0.0)} == {364.0}
     assert len(names("as_listed", 0.0)) == 4
+    assert {step.at for step in plan_restores(ACCOUNTS, 364.0)} == {364.0}
 
 
 def test_a_negative_spacing_is_refused() -> None:

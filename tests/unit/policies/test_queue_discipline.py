@@ -75,6 +75,17 @@ def test_adaptive_lifo_turns_round_once_the_queue_has_stood_for_an_interval() ->
     assert queue.take(0.11) == 3
 
 
+def test_adaptive_lifo_refuses_newcomers_when_full_unless_told_to_evict() -> None:
+    assert fill(AdaptiveLifo[int](2), range(4), 0.0) == [0, 1]
+    assert fill(AdaptiveLifo[int](2, evict_oldest=True), range(4), 0.0) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("target_s", "interval_s"), [(0.1, 0.1), (0.0, 0.1), (0.2, 0.1)])
+def test_codel_needs_a_target_shorter_than_its_interval(target_s: float, interval_s: float) -> None:
+    with pytest.raises(ValueError, match="target_s"):
+        Codel(target_s, interval_s)
+
+
 def test_adaptive_lifo_is_fifo_again_after_the_queue_was_empty() -> None:
     queue = AdaptiveLifo[int](interval_s=0.1)
     fill(queue, range(2), 0.0)

@@ -167,6 +167,18 @@ async def test_any_other_exception_passes_through_at_once() -> None:
     assert (bench.attempts, bench.waits) == (1, [])
 
 
+async def test_an_exception_that_says_nothing_is_not_retried() -> None:
+    bench = Bench([FAIL])
+
+    async def attempt() -> Answer:
+        await bench.attempt()
+        raise ValueError("no opinion")
+
+    with pytest.raises(ValueError, match="no opinion"):
+        await call(SDK_NAIVE.build(), attempt, clock_now=bench.clock, sleep=bench.sleep, rng=Random(1))
+    assert bench.attempts == 1
+
+
 async def test_stop_after_delay_follows_our_clock() -> None:
     bench = Bench([FAIL], attempt_s=1.0)
     bench.now = 100.0

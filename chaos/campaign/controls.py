@@ -1,0 +1,90 @@
+"""The negative controls as runs: each is the incident with one thing different."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chaos.scenarios.actions import CancelRemediation, Drain, Ramp, RestoreAccounts, ScaleIdentity
+from chaos.scenarios.actions import Open as OpenTraffic
+from chaos.scenarios.loader import load
+from chaos.scenarios.model import Entry, Scenario
+from services.chassis.settings import Tree
+
+NO_OPERATOR_UNTIL_S = 1500.0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A scenario and settings to lay over it."""
+
+    scenario: Scenario
+    overlay: Tree
+
+
+Change = Callable[[Scenario], Variant]
+
+
+def _without(scenario: Scenario, *kinds: type) -> Scenario:
+    kept = tuple(entry for entry in scenario.timeline if not isinstance(entry.action, kinds))
+    return scenario.model_copy(update={"timeline": kept})
+
+
+def _no_operator(scenario: Scenario) -> Variant:
+    """The accounts are restored; then nobody scales, drains or ramps, twice as long as it took."""
+    alone = _without(scenario, ScaleIdentity, Drain, Ramp, OpenTraffic)
+    longer = min(NO_OPERATOR_UNTIL_S, 2 * scenario.duration_s)
+    return Variant(alone.model_copy(update={"duration_s": longer}), {})
+
+
+def _no_restore(scenario: Scenario) -> Variant:
+    return Variant(_without(scenario, RestoreAccounts), {})
+
+
+def _failover_off(scenario: Scenario) -> Variant:
+    return Variant(scenario, {"router": {"failover": {"enabled": False}}})
+
+
+def _abrupt_reopen(scenario: Scenario) -> Variant:
+    """Everything is let in at once at the moment the ramp would have begun."""
+
+    def reopened(entry: Entry) -> Entry:
+        if not isinstance(entry.action, Ramp):
+            return entry
+        copy = entry.model_copy(update={"action": OpenTraffic(do="open", regions=entry.action.regions)})
+        copy._t = entry.t
+        return copy
+
+    timeline = tuple(reopened(entry) for entry in scenario.timeline)
+    return Variant(scenario.model_copy(update={"timeline": timeline}), {})
+
+
+def _no_cancel(scenario: Scenario) -> Variant:
+    return Variant(_without(scenario, CancelRemediation), {})
+
+
+def _repaired_inventory(scenario: Scenario) -> Variant:
+    return Variant(scenario, {"remediation": {"inventory": {"defect": "none", "validate_targets": True}}})
+
+
+def _repaired_gate(scenario: Scenario) -> Variant:
+    return Variant(scenario, {"remediation": {"gate": {"variant": "repaired"}}})
+
+
+def _calm_day(_scenario: Scenario) -> Variant:
+    return Variant(load("calm-day"), {})
+
+
+VARIANTS: dict[str, Change] = {
+    "no-operator": _no_operator,
+    "no-restore": _no_restore,
+    "failover-off": _failover_off,
+    "abrupt-reopen": _abrupt_reopen,
+    "no-cancel": _no_cancel,
+    "repaired-inventory": _repaired_inventory,
+    "repaired-gate": _repaired_gate,
+    "calm-day": _calm_day,
+}
+
+
+def variant(name: str, scenario: Scenario) -> Variant:
+    """The control `name` of `scenario`."""
+    return VARIANTS[name](scenario)

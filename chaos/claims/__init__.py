@@ -1,0 +1,29 @@
+"""The conformance table and its checks: what the report claims, and one small predicate each over a run's record.
+
+Importing this package registers every predicate. `judge` turns a record into a verdict.
+"""
+
+from chaos.claims import consumers, facts, overload, release, systems, timeline, trigger
+from chaos.claims.controls import CONTROLS, judge_control
+from chaos.claims.model import CHECKS, STATUSES, Claim, Finding, claims
+from chaos.claims.verdict import EXIT_CODES, Verdict, judge
+
+__all__ = [
+    "CHECKS",
+    "CONTROLS",
+    "EXIT_CODES",
+    "STATUSES",
+    "Claim",
+    "Finding",
+    "Verdict",
+    "claims",
+    "consumers",
+    "facts",
+    "judge",
+    "judge_control",
+    "overload",
+    "release",
+    "systems",
+    "timeline",
+    "trigger",
+]

@@ -1,0 +1,144 @@
+"""A record judged: every claim, the key figures, and one word for the whole run.
+
+The word rests on what the scenario is for: an incident replay on its five facts, a calm day on staying calm. Other
+claims that are contradicted are shown and counted, but a claim is evidence about the report, not a gate.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from chaos.claims.controls import calm
+from chaos.claims.facts import NO_ACTION
+from chaos.claims.figures import figures
+from chaos.claims.model import CHECKS, Claim, Finding, claims
+from chaos.claims.view import ATTEMPTS, View
+from chaos.record import Record
+
+Outcome = Literal["as_expected", "contradicted", "could_not_judge"]
+EXIT_CODES: dict[Outcome, int] = {"as_expected": 0, "contradicted": 1, "could_not_judge": 2}
+FACTS = ("F0", "F1", "F2", "F3", "F4")
+CALM = "calm-day"
+TOO_SLOW = "environment too slow"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with what this run says about it; the entry of `verdict.json`."""
+
+    id: str
+    status: str
+    statement: str
+    predicate: str
+    measured: dict[str, Any]
+    window: tuple[float, float] | None
+    kind: str
+    source: str
+    rests_on: str
+    control: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a run showed. `why` is a sentence when the status is not `as_expected`."""
+
+    scenario: str
+    seed: int
+    runtime: str
+    status: Outcome
+    why: str
+    figures: dict[str, Any]
+    claims: tuple[Judged, ...]
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.status]
+
+    def claim(self, claim_id: str) -> Judged:
+        return next(claim for claim in self.claims if claim.id == claim_id)
+
+    def counts(self) -> dict[str, int]:
+        """How many claims have each status; facts are not counted, they restate claims."""
+        rows = [claim.status for claim in self.claims if claim.id not in FACTS]
+        return {status: rows.count(status) for status in sorted(set(rows))}
+
+    def document(self) -> dict[str, Any]:
+        """As `verdict.json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> "Verdict":
+        """What `document` gave."""
+        rows = tuple(Judged(**{**row, "window": _pair(row["window"])}) for row in document["claims"])
+        return cls(**{**document, "claims": rows})
+
+
+def judge(record: Record) -> Verdict:
+    """Judges every claim on the record. Never raises for what a run may lack: that is `not_judged`."""
+    view = View(record)
+    judged = tuple(_judge(claim, view) for claim in claims())
+    status, why = _status(view, {claim.id: claim for claim in judged})
+    plan = record.plan
+    return Verdict(
+        scenario=str(plan["scenario"]),
+        seed=int(plan.get("seed", 0)),
+        runtime=str(plan.get("runtime", "")),
+        status=status,
+        why=why,
+        figures=figures(view),
+        claims=judged,
+    )
+
+
+def _judge(claim: Claim, view: View) -> Judged:
+    check = CHECKS.get(claim.id)
+    if check is None:
+        finding = Finding("narrative" if claim.testable == "no" else "not_judged", note=claim.note)
+    else:
+        finding = check.judge(view)
+        if claim.testable == "partly" and finding.status == "reproduced":
+            finding = Finding("underspecified", finding.measured, finding.window, "holds with thresholds of our own")
+    return Judged(
+        id=claim.id,
+        status=finding.status,
+        statement=claim.statement,
+        predicate=check.text if check else "",
+        measured=finding.measured,
+        window=finding.window,
+        kind=claim.kind,
+        source=claim.source,
+        rests_on=claim.rests_on,
+        control=check.control if check else "",
+        note=finding.note,
+    )
+
+
+def _status(view: View, judged: dict[str, Judged]) -> tuple[Outcome, str]:
+    """Whether the record can carry a judgement at all, then whether it says what the scenario is for."""
+    record = view.record
+    if not len(record.series.times) or not record.series.knows(ATTEMPTS):
+        return "could_not_judge", "no samples"
+    baseline = record.first_event("baseline")
+    if baseline is not None and not baseline["ok"]:
+        return "could_not_judge", f"{TOO_SLOW}: {baseline['success_ratio']:.1%} of operations succeeded at base"
+    if not record.covers(view.at.start, view.at.end):
+        return "could_not_judge", f"the record ends at τ = {record.end:.0f}, the scenario at {view.at.end:.0f}"
+    if record.plan["scenario"] == CALM:
+        finding = calm(view)
+        return _outcome([finding.note] if finding.status == "contradicted" else [], finding.status == "not_judged")
+    rows = [judged[fact] for fact in FACTS]
+    broken = [f"{row.id}: {row.note}" for row in rows if row.status == "contradicted"]
+    blind = any(row.status == "not_judged" and row.note != NO_ACTION for row in rows)
+    return _outcome(broken, blind)
+
+
+def _outcome(broken: list[str], blind: bool) -> tuple[Outcome, str]:
+    if broken:
+        return "contradicted", "; ".join(broken)
+    if blind:
+        return "could_not_judge", "a fact could not be measured"
+    return "as_expected", ""
+
+
+def _pair(window: Any) -> tuple[float, float] | None:
+    return None if window is None else (float(window[0]), float(window[1]))

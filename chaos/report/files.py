@@ -1,0 +1,43 @@
+"""Verdict and page as files of the run's folder. Each is replaced in one step, so a reader never sees half of one."""
+
+import json
+from pathlib import Path
+
+from chaos.claims import Verdict
+from chaos.record import Record, RecordError
+
+VERDICT_FILE, REPORT_FILE = "verdict.json", "report.html"
+
+
+def write_verdict(folder: Path, verdict: Verdict) -> Path:
+    """`verdict.json`: scenario, seed, runtime, status, figures, claims."""
+    return _replace(folder / VERDICT_FILE, json.dumps(verdict.document(), indent=1, ensure_ascii=False) + "\n")
+
+
+def read_verdict(folder: Path) -> Verdict:
+    """The verdict that a run's folder holds.
+
+    Raises:
+        RecordError: naming the file, when it is missing or is not a verdict.
+    """
+    path = folder / VERDICT_FILE
+    try:
+        return Verdict.from_document(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise RecordError(f"{path}: not judged yet; `aftershock report {folder}` does it") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise RecordError(f"{path}: not a verdict: {error}") from error
+
+
+def write_report(folder: Path, record: Record, verdict: Verdict) -> Path:
+    """`report.html`."""
+    from chaos.report.page import render  # matplotlib takes half a second to import
+
+    return _replace(folder / REPORT_FILE, render(record, verdict))
+
+
+def _replace(path: Path, text: str) -> Path:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+    return path

@@ -1,0 +1,113 @@
+"""One run as one page: no network, no script, light, dark and on paper."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from chaos.claims import STATUSES, Verdict
+from chaos.claims.verdict import FACTS, Judged
+from chaos.claims.view import View
+from chaos.record import Record
+from chaos.report import words
+from chaos.report.charts import Charts
+
+TEMPLATES = Path(__file__).parent / "templates"
+STATUS_WORDS = {
+    "reproduced": "reproduced",
+    "contradicted": "contradicted",
+    "underspecified": "underspecified",
+    "narrative": "narrative",
+    "not_judged": "not judged",
+}
+OUTCOME_WORDS = {
+    "as_expected": "as expected",
+    "contradicted": "contradicted",
+    "could_not_judge": "could not judge",
+}
+GROUPS = (
+    ("F", "The five facts"),
+    ("T", "The timeline, row by row"),
+    ("M", "The mechanisms"),
+    ("S", "The systems and services"),
+    ("C", "What customers could have done"),
+)
+TILES = (
+    "peak_amplification",
+    "peak_attempts_per_s",
+    "time_east_collapse_t",
+    "time_west_collapse_t",
+    "recovered_t",
+    "identity_impact_s",
+    "storage_impact_s",
+    "failed_operations",
+    "wasted_ratio",
+    "backlog_peak",
+    "crashes",
+    "collapse_depth",
+)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Claims of one kind, in the order of the conformance table."""
+
+    key: str
+    title: str
+    claims: list[Judged]
+
+    @property
+    def counts(self) -> list[tuple[str, int]]:
+        rows = [claim.status for claim in self.claims]
+        return [(status, rows.count(status)) for status in STATUSES if status in rows]
+
+
+def render(record: Record, verdict: Verdict) -> str:
+    """The page as one HTML document."""
+    clock = words.Clock(record.plan)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(measured=words.measured)
+    return environment.get_template("report.html.j2").render(
+        plan=_plan(record.plan),
+        verdict=verdict,
+        outcome=OUTCOME_WORDS[verdict.status],
+        headline=words.headline(verdict),
+        tiles=_tiles(verdict, clock),
+        facts=[claim for claim in verdict.claims if claim.id in FACTS],
+        charts=Charts(View(record), clock).all(),
+        groups=_groups(verdict),
+        statuses=[(status, STATUS_WORDS[status]) for status in STATUSES],
+        status_words=STATUS_WORDS,
+        counts=verdict.counts(),
+        clock=clock,
+        css=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
+        samples=len(record.series.times),
+        series=len(record.series),
+        events=len(record.events),
+    )
+
+
+def _plan(plan: dict[str, Any]) -> dict[str, Any]:
+    """The plan, with what older records may lack."""
+    blank = {"title": plan["scenario"], "source": "", "command": "", "commit": "", "transport": "", "mitigations": []}
+    return {**blank, **plan}
+
+
+def _tiles(verdict: Verdict, clock: words.Clock) -> list[tuple[str, str]]:
+    return [(words.LABELS[name], words.figure(name, verdict.figures.get(name), clock)) for name in TILES]
+
+
+def _groups(verdict: Verdict) -> list[Group]:
+    found = []
+    for key, title in GROUPS:
+        claims = [claim for claim in verdict.claims if claim.id.startswith(key)]
+        if claims:
+            found.append(Group(key, title, claims))
+    return found

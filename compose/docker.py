@@ -1,0 +1,290 @@
+"""The compose runtime: instances are containers of one compose project, acted on through the Docker engine.
+
+Works inside the project (the controller: names resolve) and on its host (published ports). The testbed outlives runs:
+`start` takes it back to calm by killing every instance, emptying Redis and starting them again, which no state in any
+process survives; `stop` takes back what the run changed in containers and leaves the testbed up.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from compose import docker_stack
+from compose.docker_engine import HOST, PAUSED, Container, Engine
+from compose.run_lease import RunLease
+from compose.runtime import RuntimeUnavailable, Target, UnknownInstance
+from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, next_nodes
+from services.chassis.client import HttpClient
+from services.chassis.clock import system_clock
+from services.chassis.env import Peers
+from services.chassis.events import Sink
+from services.chassis.live import announce
+from services.chassis.process import real_session
+from services.chassis.settings import Tree
+from services.chassis.store import Keys, Store, connect
+
+REDIS, REDIS_PORT = "redis", 6379
+SEED_KEY = "seed"
+READY_TIMEOUT_S = 90.0
+READY_POLL_S = 0.25
+LAST_LINES_S = 0.5
+PARTITION_LEASE_S = 600.0
+
+
+class DockerRuntime:
+    """Implements `compose.runtime.Runtime`, and what only containers can do: CPU limits and a stalled store."""
+
+    name = "compose"
+    events_in_store = True
+
+    def __init__(self, project: str | None = None, *, engine: Engine | None = None) -> None:
+        located, self._inside = docker_stack.locate()
+        self.engine = engine or Engine(project or located)
+        self.clock = system_clock()
+        self.http = HttpClient(real_session())
+        self.peers = Peers()
+        self.store: Store = connect(f"redis://{REDIS}:{REDIS_PORT}/0")
+        self._lease: RunLease | None = None
+        self._active: dict[str, Container] = {}
+
+    # The life of a run
+
+    async def start(self, topology: Topology, tree: Tree, seed: int, sink: Sink) -> None:
+        """`sink` is not called: the event lines of processes go to the store's stream."""
+        await self.attach(topology)
+        self._lease = RunLease(self.store)
+        await self._lease.acquire()
+        await self.reset(topology, tree, seed)
+
+    async def attach(self, topology: Topology) -> None:
+        """Finds the testbed, brings it up when this process may, and connects to its Redis.
+
+        Raises:
+            RuntimeUnavailable: naming what is missing.
+        """
+        specs = topology.instances()
+        needed = {REDIS, *(spec.name for spec in specs if not _beyond_base(spec, topology))}
+        if self._inside:
+            await self._require(needed, "docker compose up")
+        elif missing := needed - {container.name for container in await self.engine.containers()}:
+            await docker_stack.bring_up(self.engine.project, sorted(missing))
+            await self._require(needed, "make up")
+        redis = await self.engine.find(REDIS)
+        await self.engine.unpause(redis)
+        if not redis.alive:
+            await self.engine.start(redis)
+            redis = await self.engine.find(REDIS)
+        if not self._inside:
+            await self.store.aclose()
+            self.store = connect(f"redis://{HOST}:{(redis.host_ports or {})[REDIS_PORT]}/0")
+        await self._until(lambda: _pings(self.store), "Redis")
+
+    async def _require(self, needed: Iterable[str], command: str) -> None:
+        missing = sorted(set(needed) - {container.name for container in await self.engine.containers()})
+        if missing:
+            raise RuntimeUnavailable(
+                f"the testbed {self.engine.project!r} has no {', '.join(missing)}; start it with: {command}"
+            )
+
+    async def reset(self, topology: Topology, tree: Tree, seed: int = 1) -> None:
+        """Back to calm from any state: no fault, no added node, empty store, fresh processes, these settings."""
+        await self.restore()
+        wanted = {spec.name: spec for spec in topology.instances()}
+        present = {c.name: c for c in await self.engine.containers() if c.spec}
+        await self._all(self.engine.kill(container) for container in present.values())
+        await self._fill_store(topology.settings(tree), seed)
+        await self._all(self.engine.start(present[name]) for name in wanted if name in present)
+        await self._all(self._add(spec) for name, spec in wanted.items() if name not in present)
+        await self._refresh(wanted)
+        await self._all(self._ready(name) for name in wanted)
+
+    async def _fill_store(self, tree: Tree, seed: int) -> None:
+        async with self.store.pipeline(transaction=True) as pipe:
+            pipe.flushdb()
+            pipe.set(Keys.OVERLAY, json.dumps(tree, sort_keys=True))
+            pipe.set(SEED_KEY, seed)
+            if self._lease is not None:
+                self._lease.write(pipe)
+            await pipe.execute()
+
+    async def restore(self) -> None:
+        """Takes back what was done to containers: pauses, CPU limits, partitions, added nodes."""
+        for container in await self.engine.containers():
+            if container.added:
+                await self.engine.remove(container)
+            elif container.partition:
+                await self._end_partition(container)
+            elif container.state == PAUSED:
+                await self.engine.unpause(container)
+        instances = [container for container in await self.engine.containers() if container.spec]
+        await self._all(self.engine.limit_cpu(container, None) for container in instances)
+
+    async def stop_instances(self) -> None:
+        """Leaves the containers running, and waits for the lines they have not yet handed over."""
+        await asyncio.sleep(LAST_LINES_S)
+
+    async def stop(self) -> None:
+        if self._lease is not None:
+            lease, self._lease = self._lease, None
+            await self.restore()
+            await self._all(self.engine.start(c) for c in await self.engine.containers() if c.spec and not c.alive)
+            with suppress(RedisError, OSError):
+                await self.store.delete(Keys.OVERLAY)
+                await announce(self.store, "settings")
+            await lease.release()
+        await self.store.aclose()
+        await self.http.close()
+        await self.engine.close()
+
+    # What runs
+
+    def instances(self) -> Sequence[InstanceSpec]:
+        return [container.spec for container in self._active.values() if container.spec]
+
+    def targets(self) -> Sequence[Target]:
+        return [Target(c.spec, url=self._url(c)) for c in self._active.values() if c.spec]
+
+    def _url(self, container: Container) -> str:
+        if self._inside:
+            return f"http://{container.name}:{PORT}"
+        return f"http://{HOST}:{(container.host_ports or {}).get(PORT, 0)}"
+
+    async def _refresh(self, names: Iterable[str]) -> None:
+        """Reads addresses and ports anew: a published port of an added node changes with every start."""
+        present = {container.name: container for container in await self.engine.containers() if container.spec}
+        self._active = {name: present[name] for name in names if name in present}
+        specs = [container.spec for container in self._active.values() if container.spec]
+        urls = {f"{s.service}/{s.region}": self._url(self._active[s.name]) for s in specs if s.service != SCALABLE}
+        self.peers = Peers(urls)
+
+    async def _ready(self, name: str) -> None:
+        url = self._url(self._active[name])
+
+        async def probe() -> bool:
+            return (await self.http.call("GET", f"{url}/readyz", timeout_s=2.0)).ok
+
+        try:
+            await self._until(probe, name)
+        except RuntimeUnavailable as error:
+            raise RuntimeUnavailable(
+                f"{error}; its log ends: {await self.engine.log_tail(self._active[name])}"
+            ) from None
+
+    async def _until(self, probe: Callable[[], Awaitable[bool]], what: str) -> None:
+        deadline = self.clock.now() + READY_TIMEOUT_S
+        while self.clock.now() < deadline:
+            if await probe():
+                return
+            await asyncio.sleep(READY_POLL_S)
+        raise RuntimeUnavailable(f"{what} was not ready within {READY_TIMEOUT_S:.0f} s")
+
+    @staticmethod
+    async def _all(work: Iterable[Awaitable[Any]]) -> None:
+        await asyncio.gather(*work)
+
+    # Acting on instances
+
+    async def add_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
+        specs = next_nodes([c.spec for c in await self.engine.containers() if c.spec], region, count)
+        await self._all(self._add(spec) for spec in specs)
+        await self._refresh([*self._active, *(spec.name for spec in specs)])
+        await self._all(self._ready(spec.name) for spec in specs)
+        return specs
+
+    async def _add(self, spec: InstanceSpec) -> None:
+        known = [container for container in await self.engine.containers() if container.spec and not container.added]
+        siblings = [c for c in known if c.spec and (c.spec.service, c.spec.region) == (spec.service, spec.region)]
+        if not siblings:
+            regions = sorted({container.spec.region for container in known if container.spec and container.spec.region})
+            raise RuntimeUnavailable(
+                f"the testbed has no {spec.service} in {spec.region}; regions: {', '.join(regions)}"
+            )
+        await self.engine.add_like(siblings[0], spec)
+
+    async def remove_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
+        """Nodes of the compose file are only stopped; the next reset starts them again."""
+        nodes = [spec for spec in self.instances() if spec.service == SCALABLE and spec.region == region]
+        newest = nodes[len(nodes) - count :] if count else []
+        await self._all(self._retire(self._active.pop(spec.name)) for spec in newest)
+        return newest
+
+    async def _retire(self, container: Container) -> None:
+        await self.engine.stop(container)
+        if container.added:
+            await self.engine.remove(container)
+
+    async def kill(self, name: str) -> None:
+        await self.engine.kill(await self._find(name))
+
+    async def revive(self, name: str) -> None:
+        await self.engine.start(await self._find(name))
+        await self._refresh(self._active)
+        await self._ready(name)
+
+    async def pause(self, name: str) -> None:
+        await self.engine.pause(await self._find(name))
+
+    async def resume(self, name: str) -> None:
+        await self.engine.unpause(await self._find(name))
+
+    async def cpu_limit(self, name: str, cpus: float | None) -> None:
+        """At most so many CPUs for the instance; None takes the limit away."""
+        await self.engine.limit_cpu(await self._find(name), cpus)
+
+    async def stall_store(self, *, active: bool) -> None:
+        """Freezes Redis: connections stay open and nobody answers."""
+        redis = await self.engine.find(REDIS)
+        await (self.engine.pause if active else self.engine.unpause)(redis)
+
+    async def partition(
+        self, source: str, destination: str, *, active: bool, lease_s: float = PARTITION_LEASE_S
+    ) -> None:
+        """Packets from `source` to `destination` vanish, which ends all TCP between the two, either way.
+
+        It ends when told to, or after `lease_s` whether or not this process lives. Patterns also match `redis`.
+        """
+        name = f"{source}>{destination}"
+        containers = await self.engine.containers()
+        await self._all(self._end_partition(c) for c in containers if c.partition == name)
+        if not active:
+            return
+        sources = _matching(containers, source)
+        targets = _matching(containers, destination)
+        for victim in sources:
+            addresses = [target.address for target in targets if target.name != victim.name]
+            if addresses:
+                await self.engine.cut(victim, name, addresses, lease_s)
+
+    async def _end_partition(self, helper: Container) -> None:
+        """The helper gives the addresses back when it is told to stop, and removes itself."""
+        with suppress(RuntimeUnavailable):
+            await self.engine.stop(helper)
+
+    async def _find(self, name: str) -> Container:
+        if name not in self._active:
+            raise UnknownInstance(f"unknown instance {name!r}; known: {', '.join(sorted(self._active))}")
+        return await self.engine.find(name)
+
+
+def _beyond_base(spec: InstanceSpec, topology: Topology) -> bool:
+    """Identity nodes after the first of a region can be made from it; everything else must be in the compose file."""
+    return spec.service == SCALABLE and not spec.name.endswith("-1")
+
+
+def _matching(containers: Iterable[Container], pattern: str) -> list[Container]:
+    known = [c for c in containers if not c.partition and c.address and c.alive]
+    found = [container for container in known if fnmatchcase(container.name, pattern)]
+    if not found:
+        raise UnknownInstance(f"no instance matches {pattern!r}; known: {', '.join(c.name for c in known)}")
+    return found
+
+
+async def _pings(store: Store) -> bool:
+    with suppress(RedisError, OSError):
+        return bool(await store.ping())
+    return False

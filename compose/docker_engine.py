@@ -1,0 +1,227 @@
+"""The Docker engine as the testbed may use it: only containers of one compose project, found by label.
+
+The SDK blocks, so every call runs in a thread. Containers are named by the instance they are (`identity-eastus-1`) or,
+when they are not ours, by their compose service (`redis`).
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import docker
+import requests
+from docker.errors import DockerException, NotFound
+
+from compose.runtime import RuntimeUnavailable, UnknownInstance
+from compose.topology import MODULES, InstanceSpec
+
+PROJECT = "com.docker.compose.project"
+COMPOSE_SERVICE = "com.docker.compose.service"
+COMPOSE_NUMBER = "com.docker.compose.container-number"
+COMPOSE_ONE_OFF = "com.docker.compose.oneoff"
+SERVICE, REGION, INSTANCE = "aftershock.service", "aftershock.region", "aftershock.instance"
+ADDED = "aftershock.added"
+PARTITION = "aftershock.partition"
+
+HOST = "127.0.0.1"
+CPU_PERIOD_US = 100_000
+STOP_TIMEOUT_S = 8
+RUNNING, PAUSED = "running", "paused"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of the project as it was when listed. `spec` is None when it is not an instance of ours."""
+
+    id: str
+    compose_service: str
+    state: str
+    spec: InstanceSpec | None = None
+    added: bool = False
+    partition: str = ""
+    address: str = ""
+    host_ports: Mapping[int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.spec.name if self.spec else self.partition or self.compose_service
+
+    @property
+    def alive(self) -> bool:
+        return self.state in (RUNNING, PAUSED)
+
+
+def read_container(raw: Mapping[str, Any]) -> Container:
+    """A line of the engine's container list."""
+    labels = raw["Labels"]
+    service, partition = labels.get(SERVICE, ""), labels.get(PARTITION, "")
+    ours = service in MODULES and not partition
+    networks = (raw.get("NetworkSettings") or {}).get("Networks") or {}
+    return Container(
+        id=raw["Id"],
+        compose_service=labels.get(COMPOSE_SERVICE, ""),
+        state=raw["State"],
+        spec=InstanceSpec(service, labels.get(REGION, ""), labels[INSTANCE]) if ours else None,
+        added=ADDED in labels,
+        partition=partition,
+        address=next((network["IPAddress"] for network in networks.values() if network["IPAddress"]), ""),
+        host_ports={port["PrivatePort"]: port["PublicPort"] for port in raw["Ports"] or () if port.get("PublicPort")},
+    )
+
+
+def copy_of(template: Mapping[str, Any], spec: InstanceSpec) -> dict[str, Any]:
+    """What to create so that `spec` is another instance like the inspected `template`.
+
+    Compose takes it for one more replica of the template's service, so that `docker compose down` removes it too.
+    """
+    config = {key: value for key, value in template["Config"].items() if key not in ("Hostname", "Domainname")}
+    own = {"AFTERSHOCK_INSTANCE": spec.name, "AFTERSHOCK_REGION": spec.region}
+    config["Env"] = [
+        *(line for line in config["Env"] if line.partition("=")[0] not in own),
+        *(f"{key}={value}" for key, value in own.items()),
+    ]
+    number = spec.name.rsplit("-", 1)[1]
+    config["Labels"] = {**config["Labels"], INSTANCE: spec.name, COMPOSE_NUMBER: number, ADDED: "true"}
+    any_port = {port: [{"HostIp": HOST, "HostPort": ""}] for port in template["HostConfig"]["PortBindings"]}
+    config["HostConfig"] = {**template["HostConfig"], "PortBindings": any_port}
+    networks = template["NetworkSettings"]["Networks"]
+    config["NetworkingConfig"] = {"EndpointsConfig": {network: {"Aliases": [spec.name]} for network in networks}}
+    return config
+
+
+def cutter(victim: Container, image: str, project: str, name: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """What to create to cut `victim` off: a helper in its network that alone holds NET_ADMIN, and goes by itself."""
+    return {
+        "Image": image,
+        "Entrypoint": ["python", "-I", "-S", "/app/compose/container/blackhole.py"],
+        "Cmd": list(arguments),
+        "User": "0:0",
+        "Healthcheck": {"Test": ["NONE"]},
+        "Labels": {
+            PROJECT: project,
+            COMPOSE_SERVICE: victim.compose_service,
+            COMPOSE_ONE_OFF: "True",
+            PARTITION: name,
+        },
+        "HostConfig": {
+            "NetworkMode": f"container:{victim.id}",
+            "CapDrop": ["ALL"],
+            "CapAdd": ["NET_ADMIN"],
+            "SecurityOpt": ["no-new-privileges:true"],
+            "ReadonlyRootfs": True,
+            "AutoRemove": True,
+            "Memory": 64 * 2**20,
+        },
+    }
+
+
+class Engine:
+    """Asynchronous calls to the engine, confined to one compose project."""
+
+    def __init__(self, project: str, client: docker.DockerClient | None = None) -> None:
+        self.project = project
+        self._client = client
+
+    async def _call(self, work: Callable[[Any], T]) -> T:
+        def run() -> T:
+            if self._client is None:
+                self._client = docker.from_env()
+            return work(self._client.api)
+
+        try:
+            return await asyncio.to_thread(run)
+        except (DockerException, requests.RequestException) as error:
+            raise RuntimeUnavailable(f"Docker: {error}") from error
+
+    async def containers(self) -> list[Container]:
+        """All containers of the project, stopped ones too, by name."""
+        label = f"{PROJECT}={self.project}"
+        raw = await self._call(lambda api: api.containers(all=True, filters={"label": [label]}))
+        return sorted((read_container(line) for line in raw), key=lambda container: container.name)
+
+    async def find(self, name: str) -> Container:
+        """
+        Raises:
+            UnknownInstance: listing the known names.
+        """
+        known = await self.containers()
+        for container in known:
+            if container.name == name:
+                return container
+        raise UnknownInstance(f"unknown instance {name!r}; known: {', '.join(container.name for container in known)}")
+
+    async def start(self, container: Container) -> None:
+        await self._call(lambda api: api.start(container.id))
+
+    async def kill(self, container: Container) -> None:
+        """SIGKILL. The engine counts this as a wish, so the restart policy does not bring it back; `start` does."""
+        if container.state == PAUSED:
+            await self.unpause(container)
+        if container.alive:
+            await self._call(lambda api: api.kill(container.id))
+
+    async def stop(self, container: Container) -> None:
+        await self._call(lambda api: api.stop(container.id, timeout=STOP_TIMEOUT_S))
+
+    async def remove(self, container: Container) -> None:
+        await self._call(lambda api: _unless_gone(lambda: api.remove_container(container.id, force=True, v=True)))
+
+    async def pause(self, container: Container) -> None:
+        if container.state == RUNNING:
+            await self._call(lambda api: api.pause(container.id))
+
+    async def unpause(self, container: Container) -> None:
+        if container.state == PAUSED:
+            await self._call(lambda api: api.unpause(container.id))
+
+    async def limit_cpu(self, container: Container, cpus: float | None) -> None:
+        """`docker update --cpus`; None takes the limit away."""
+        quota = -1 if cpus is None else max(1000, round(cpus * CPU_PERIOD_US))
+        await self._call(lambda api: api.update_container(container.id, cpu_period=CPU_PERIOD_US, cpu_quota=quota))
+
+    async def add_like(self, template: Container, spec: InstanceSpec) -> None:
+        """Creates and starts another instance like `template`."""
+
+        def work(api: Any) -> None:
+            config = copy_of(api.inspect_container(template.id), spec)
+            created = api.create_container_from_config(config, name=f"{self.project}-{spec.name}-1")
+            api.start(created["Id"])
+
+        await self._call(work)
+
+    async def cut(self, victim: Container, name: str, addresses: Sequence[str], lease_s: float) -> None:
+        """Cuts `victim` off from the addresses, for at most `lease_s`, whoever survives; returns when it is so."""
+
+        def work(api: Any) -> str:
+            image = api.inspect_container(victim.id)["Config"]["Image"]
+            config = cutter(victim, image, self.project, name, [f"{lease_s:g}", *addresses])
+            created: str = api.create_container_from_config(config)["Id"]
+            api.start(created)
+            return created
+
+        created = await self._call(work)
+        for _ in range(100):
+            said = await self._call(lambda api: api.logs(created))
+            if b"cut" in said:
+                return
+            await asyncio.sleep(0.1)
+        raise RuntimeUnavailable(f"the helper that should cut {victim.name} off did not start")
+
+    async def log_tail(self, container: Container, lines: int = 5) -> str:
+        raw: bytes = await self._call(lambda api: api.logs(container.id, tail=lines))
+        return " | ".join(raw.decode(errors="replace").splitlines())
+
+    async def close(self) -> None:
+        if self._client is not None:
+            client, self._client = self._client, None
+            await asyncio.to_thread(client.close)
+
+
+def _unless_gone(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except NotFound:
+        return

@@ -1,0 +1,46 @@
+"""Finding the compose project this process may act on, and bringing it up when it is not there."""
+
+import asyncio
+import os
+import shutil
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from compose.runtime import RuntimeUnavailable
+
+COMPOSE_FILE = Path(__file__).parent / "docker-compose.yaml"
+DEFAULT_PROJECT = "aftershock"
+INSIDE = "AFTERSHOCK_PROJECT"
+"""Set by the compose file for the controller: its project's name, and that it lives inside of it."""
+OUTSIDE = "COMPOSE_PROJECT_NAME"
+
+
+def locate(environment: Mapping[str, str] | None = None) -> tuple[str, bool]:
+    """The project's name, and whether this process runs inside it (then names resolve, else published ports count)."""
+    values = os.environ if environment is None else environment
+    inside = values.get(INSIDE, "")
+    return inside or values.get(OUTSIDE) or DEFAULT_PROJECT, bool(inside)
+
+
+async def bring_up(project: str, services: Sequence[str]) -> None:
+    """`docker compose up --detach` of the given services and what they depend on.
+
+    Raises:
+        RuntimeUnavailable: with Compose's last lines, when it fails or is not installed.
+    """
+    program = shutil.which("docker")
+    if program is None:
+        raise RuntimeUnavailable("the compose runtime needs Docker with Compose v2: no `docker` on the PATH")
+    command = [program, "compose", "--file", str(COMPOSE_FILE), "--project-name", project]
+    process = await asyncio.create_subprocess_exec(
+        *command, "up", "--detach", *services, stdout=PIPE, stderr=STDOUT, env=dict(os.environ)
+    )
+    try:
+        said, _ = await process.communicate()
+    except asyncio.CancelledError:
+        process.terminate()
+        raise
+    if process.returncode:
+        last = " | ".join(said.decode(errors="replace").strip().splitlines()[-5:])
+        raise RuntimeUnavailable(f"docker compose up failed: {last}")

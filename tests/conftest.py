@@ -1,0 +1,75 @@
+"""Which clock a test runs on.
+
+Every `async def test_…` runs on a `VirtualLoop` inside the boundary: time jumps, order is fixed, and a real
+socket, thread or clock is an error that names the call. Tests marked `real_time`, and everything under
+`tests/system` and `tests/clients`, get an ordinary loop. Plain tests may not use sockets either.
+
+    async def test_it(world):                                       # a VirtualWorld on the running loop
+    @pytest.mark.parametrize("world", ["http", "direct"], indirect=True)  # both transports
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from compose.virtual.boundary import Boundary
+from compose.virtual.loop import VirtualLoop
+from compose.virtual.world import EPOCH_S, TransportKind, VirtualWorld
+
+REAL_TIME_FOLDERS = tuple(Path(__file__).parent / name for name in ("system", "clients"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Markers that this file gives a meaning to."""
+    config.addinivalue_line("markers", "real_time: runs on an ordinary event loop, may use sockets")
+
+
+def is_real_time(item: pytest.Item) -> bool:
+    """Whether a test runs on the real clock."""
+    return item.get_closest_marker("real_time") is not None or any(
+        folder in item.path.parents for folder in REAL_TIME_FOLDERS
+    )
+
+
+def new_virtual_loop() -> VirtualLoop:
+    """A virtual loop with the boundary in force while it runs."""
+    loop = VirtualLoop(around=lambda: boundary.installed())
+    boundary = Boundary(loop, seed=0, epoch_s=EPOCH_S)
+    return loop
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that pytest-asyncio runs a test on."""
+    return {"real": asyncio.new_event_loop} if is_real_time(item) else {"virtual": new_virtual_loop}
+
+
+@pytest.fixture(autouse=True)
+def no_sockets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fast tests do not touch the network, not even by accident."""
+    if is_real_time(request.node):
+        return
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise RuntimeError("sockets are forbidden in fast tests; mark the test real_time, or use `world`")
+
+    for name in ("connect", "connect_ex", "bind"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+
+
+@pytest.fixture
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[VirtualWorld]:
+    """A world on the running loop; `indirect=True` parameters choose the transport."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop), "the world fixture needs the virtual loop; drop the real_time mark"
+    transport = cast(TransportKind, getattr(request, "param", "http"))
+    world = VirtualWorld(transport=transport, loop=loop)
+    yield world
+    await world.aclose()

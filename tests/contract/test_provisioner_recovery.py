@@ -1,0 +1,231 @@
+"""Every accepted operation reaches a terminal state, once, whatever is killed meanwhile."""
+
+import asyncio
+
+import pytest
+from provisioner_bench import API, HOST, RUNNER, Bench
+
+MOMENTS_S = (0.0, 0.2, 0.5, 0.55, 0.65, 0.75, 5.0, 10.55)
+
+
+@pytest.mark.parametrize("moment_s", MOMENTS_S)
+async def test_a_killed_provisioner_leaves_no_operation_behind(world, moment_s):
+    """Accepted, allocating, fetching, blocked, in the middle of identity calls: the next process finishes the job."""
+    bench = await Bench(world).open()
+    bench.storage.closed = {"vmextlinuxeastus"}
+    await bench.put_machine("vm1")
+    await bench.put_machine("vm2", package="Microsoft.Azure.Extensions/CustomScript")
+    await asyncio.sleep(moment_s)
+    bench.served.kill()
+    bench.storage.closed = set()
+    await asyncio.sleep(3.0)
+    await bench.start()
+    await asyncio.sleep(30.0)
+    for event in bench.of_kind("job_accepted"):
+        (finished,) = bench.finished(event["job"])
+        assert finished["result"] == "succeeded"
+    for name in ("vm1", "vm2"):
+        view = (await bench.call("GET", f"virtualMachines/{name}")).json()
+        assert view["properties"]["provisioningState"] == "Succeeded"
+    assert bench.identity.identities == {"vm-rg-vm1", "vm-rg-vm2"}
+    assert await bench.queue() == []
+    assert await bench.redis_names() == [
+        "compute:eastus:operations",
+        "compute:eastus:queue",
+        "compute:eastus:resources",
+    ]
+
+
+async def test_a_blocked_job_keeps_its_due_time_its_step_and_its_tries_over_a_restart(world):
+    bench = await Bench(world).open()
+    bench.identity.down = True
+    await bench.put_machine("vm1")
+    await asyncio.sleep(2.0)  # blocked at 0.6 until 10.6
+    bench.served.kill()
+    bench.identity.down = False
+    await asyncio.sleep(4.0)
+    await bench.start()
+    await asyncio.sleep(10.0)
+    assert [time for time, _, _ in bench.storage.reads] == [0.5], "allocation and fetch are not repeated"
+    (finished,) = bench.of_kind("job_finished")
+    assert (bench.at(finished), finished["tries"]) == (10.9, 2)
+    (resumed,) = bench.of_kind("jobs_resumed")
+    assert resumed["jobs"] == 1
+
+
+async def test_a_job_that_fell_due_while_nobody_worked_resumes_at_once(world):
+    bench = await Bench(world).open()
+    bench.storage.closed = {"vmextmieastus"}
+    await bench.put_machine("vm1")
+    await asyncio.sleep(2.0)
+    bench.served.kill()
+    await asyncio.sleep(60.0)
+    await bench.start()
+    await asyncio.sleep(1.0)
+    assert [time for time, _, _ in bench.storage.reads] == [0.5, 62.0]
+
+
+async def test_a_stop_with_grace_hands_the_jobs_over_too(world):
+    bench = await Bench(world).open()
+    await bench.put_machine("vm1")
+    await asyncio.sleep(0.55)
+    await bench.served.stop()
+    await asyncio.sleep(1.0)
+    assert bench.of_kind("job_finished") == []
+    await bench.start()
+    await asyncio.sleep(5.0)
+    (finished,) = bench.of_kind("job_finished")
+    assert finished["result"] == "succeeded"
+
+
+async def test_finished_operations_and_resources_are_still_there_after_a_restart(world):
+    bench = await Bench(world).open(max_tries=1)
+    done = await bench.put_machine("vm1")
+    await bench.end(done)
+    bench.storage.closed = {"vmextmieastus"}
+    failed = await bench.put_machine("vm2")
+    before = [await bench.end(done), await bench.end(failed)]
+    bench.served.kill()
+    await bench.start(max_tries=1)
+    assert [await bench.operation(done), await bench.operation(failed)] == before
+    assert before[1]["error"]["code"] == "VMExtensionProvisioningError"
+    states = [
+        item["properties"]["provisioningState"] for item in (await bench.call("GET", "virtualMachines")).json()["value"]
+    ]
+    assert states == ["Succeeded", "Failed"]
+
+
+async def test_a_cancelled_creation_stays_cancelled_when_the_process_dies_in_the_delete(world):
+    bench = await Bench(world).open()
+    bench.identity.delay_s = 2.0
+    creation = await bench.put_machine("vm1")
+    await asyncio.sleep(1.0)
+    deletion = await bench.call("DELETE", "virtualMachines/vm1")
+    bench.served.kill()
+    await bench.start()
+    assert (await bench.end(deletion))["status"] == "Succeeded"
+    assert (await bench.operation(creation))["status"] == "Canceled"
+    assert bench.identity.identities == set(), "the identity that was being assigned is deleted"
+    assert (await bench.call("GET", "virtualMachines/vm1")).status == 404
+
+
+async def test_no_acknowledgement_without_a_record(world):
+    bench = await Bench(world).open()
+    world.redis.stall(3.0)
+    reply = await bench.put_machine("vm1")
+    assert (reply.status, bench.now()) == (201, 3.0), "the answer waits for Redis"
+
+
+async def test_jobs_go_on_while_redis_is_silent_and_their_end_shows_when_it_is_back(world):
+    bench = await Bench(world).open()
+    reply = await bench.put_machine("vm1")
+    world.redis.stall(5.0)
+    await asyncio.sleep(2.0)
+    assert (await bench.operation(reply))["status"] == "InProgress"
+    await bench.end(reply)
+    (finished,) = bench.of_kind("job_finished")
+    assert (bench.now(), finished["age_s"]) == (5.0, 0.8)
+
+
+async def test_everything_is_written_again_when_redis_comes_back_without_its_last_writes(world):
+    bench = await Bench(world).open(poll_s=1.0)
+    bench.storage.closed = {"vmextmieastus"}
+    await bench.end(await bench.put_machine("old", package=""))
+    before = await bench.snapshot()
+    creation = await bench.put_machine("vm1")
+    await asyncio.sleep(2.0)
+    await bench.restore(before)  # an append-only file that lost its tail
+    await asyncio.sleep(3.0)
+    bench.served.kill()
+    bench.storage.closed = set()
+    await bench.start()
+    assert (await bench.end(creation))["status"] == "Succeeded"
+
+
+async def test_a_job_whose_end_redis_forgot_is_not_done_again(world):
+    bench = await Bench(world).open(poll_s=1.0)
+    bench.storage.closed = {"vmextmieastus"}
+    creation = await bench.put_machine("vm1")
+    await asyncio.sleep(2.0)
+    before = await bench.snapshot()
+    bench.storage.closed = set()
+    await bench.end(creation)
+    await bench.restore(before)
+    await asyncio.sleep(3.0)
+    calls = len(bench.identity.calls)
+    bench.served.kill()
+    await bench.start()
+    await asyncio.sleep(30.0)
+    assert (await bench.operation(creation))["status"] == "Succeeded"
+    assert len(bench.identity.calls) == calls
+    assert len(bench.of_kind("job_finished")) == 1
+
+
+@pytest.mark.parametrize("executed", [True, False])
+async def test_an_acceptance_whose_answer_was_lost_is_503_and_is_carried_out_only_if_redis_has_it(world, executed):
+    bench = await Bench(world).open(poll_s=1.0)
+    bench.lose_next_acceptance(executed=executed)
+    reply = await bench.put_machine("vm1")
+    assert (reply.status, reply.headers["Retry-After"]) == (503, "15")
+    await asyncio.sleep(5.0)
+    machine = await bench.call("GET", "virtualMachines/vm1")
+    assert machine.status == (200 if executed else 404)
+    assert [event["result"] for event in bench.of_kind("job_finished")] == (["succeeded"] if executed else [])
+    if executed:
+        assert machine.json()["properties"]["provisioningState"] == "Succeeded"
+    assert await bench.queue() == []
+
+
+async def test_a_queue_entry_read_by_a_worker_that_lost_the_reply_is_delivered_by_the_audit(world):
+    bench = await Bench(world).open(poll_s=2.0)
+    bench.lose_next_reading()
+    reply = await bench.put_machine("vm1")
+    await asyncio.sleep(1.0)
+    assert bench.storage.reads == []
+    assert (await bench.end(reply))["status"] == "Succeeded"
+
+
+async def test_entries_that_mean_nothing_are_taken_out_of_the_queue(world):
+    bench = await Bench(world).open()
+    assert bench.env is not None
+    await bench.env.store.xadd("compute:eastus:queue", {"job": "nobody"})
+    await bench.env.store.xadd("compute:eastus:queue", {"other": "field"})
+    await bench.end(await bench.put_machine("vm1"))
+    assert await bench.queue() == []
+
+
+async def test_a_hundred_operations_survive_kills_at_odd_moments(world):
+    """The whole promise at once: creations, deletes and a flickering storage, five kills, one terminal state each."""
+    bench = await Bench(world).open(slots=10)
+    replies = []
+    for number in range(100):
+        reply = await bench.put_machine(f"vm{number}")
+        replies.append(reply)
+        if number % 10 == 7:
+            replies.append(await bench.call("DELETE", f"virtualMachines/vm{number - 3}"))
+        if number % 20 == 13:
+            bench.storage.closed = {"vmextmieastus"} if number % 40 == 13 else set()
+            bench.served.kill()
+            await asyncio.sleep(0.3)
+            await bench.start(slots=10)
+        await asyncio.sleep(0.13)
+    bench.storage.closed = set()
+    await asyncio.sleep(60.0)
+    ends = [(await bench.operation(reply))["status"] for reply in replies]
+    assert len(replies) == 110
+    assert "InProgress" not in ends
+    for event in bench.of_kind("job_accepted"):
+        assert len(bench.finished(event["job"])) == 1
+    deleted = {f"vm{number - 3}" for number in range(100) if number % 10 == 7}
+    names = {item["name"] for item in (await bench.call("GET", "virtualMachines")).json()["value"]}
+    assert names == {f"vm{number}" for number in range(100)} - deleted
+    assert bench.identity.identities == {f"vm-rg-{name}" for name in names}
+    assert await bench.queue() == []
+
+
+async def test_settings_of_a_test_name_the_same_things_as_the_service(world):
+    bench = await Bench(world).open()
+    page = (await bench.call("GET", f"/admin/settings?{API}")).json()
+    assert RUNNER in page["packages"]
+    assert bench.env is not None
+    assert bench.env.instance.name == HOST

@@ -1,0 +1,180 @@
+"""Every default, once more: a change of a published number is a decision, not an accident."""
+
+from inspect import Parameter, signature
+from typing import Any
+
+import pytest
+
+from services.policies.adaptive_limit import (
+    AimdLimit,
+    EnvoyGradientLimit,
+    Gradient2Limit,
+    LimitSettings,
+    VegasLimit,
+    Windowed,
+)
+from services.policies.adaptive_throttle import AdaptiveThrottle
+from services.policies.admission import Dagor, EnvoyAdmission, PriorityShedding, Ramp, RampGate
+from services.policies.breaker import BreakerSettings
+from services.policies.capacity import ScaleOutSettings
+from services.policies.failover import FailoverSettings, RegionHealth
+from services.policies.outlier import OutlierSettings
+from services.policies.pacing import RequeueSettings
+from services.policies.queue_discipline import AdaptiveLifo, BoundedWait, Codel, QueueSettings
+from services.policies.retry import DEFENDED, NO_RETRY, SDK_NAIVE, WORKFLOW_NAIVE, RetrySettings
+from services.policies.retry_budget import (
+    AwsQuota,
+    BrookerBudget,
+    BudgetSettings,
+    EnvoyBudget,
+    FinagleBudget,
+    GrpcThrottle,
+)
+from services.policies.settings import PolicySettings
+from services.policies.token_cache import TokenCacheSettings
+
+SETTINGS: dict[type[PolicySettings], dict[str, Any]] = {
+    RetrySettings: {
+        "enabled": True,
+        "attempts": 4,
+        "wait": "exponential",
+        "base_s": 0.25,
+        "max_s": 2.0,
+        "multiplier": 2.0,
+        "honour_retry_after": False,
+        "stop_after_delay_s": None,
+    },
+    BudgetSettings: {"kind": "off", "share": 0.1, "retries_per_s_min": 0.3, "window_s": 10.0},
+    BreakerSettings: {
+        "mode": "off",
+        "failure_ratio": 0.1,
+        "samples_min": 100,
+        "window_s": 30.0,
+        "consecutive_failures": None,
+        "break_s": 5.0,
+        "trials": 1,
+    },
+    QueueSettings: {
+        "discipline": "fifo",
+        "capacity": 60,
+        "evict_oldest": False,
+        "interval_s": 0.1,
+        "target_s": 0.005,
+        "wait_budget_s": 0.5,
+    },
+    LimitSettings: {"kind": "off", "start": None, "least": None, "most": None, "window_s": 1.0},
+    FailoverSettings: {
+        "enabled": True,
+        "window_s": 10.0,
+        "samples_min": 5,
+        "overprovisioning": 1.4,
+        "alternate_share_max": 1.0,
+        "retries_stay_home": False,
+    },
+    OutlierSettings: {
+        "enabled": False,
+        "consecutive_failures": 5,
+        "base_s": 30.0,
+        "max_s": 300.0,
+        "ejected_share_max": 0.1,
+        "always_one": True,
+        "panic_share": 0.5,
+        "forgive_s": 10.0,
+    },
+    RequeueSettings: {"base_s": 10.0, "multiplier": 1.0, "max_s": 120.0, "jitter": 0.0},
+    TokenCacheSettings: {
+        "enabled": False,
+        "margin_s": 300.0,
+        "early_lifetime_s": 7200.0,
+        "early_retry_s": 30.0,
+        "negative_s": 5.0,
+        "flight_s": 30.0,
+    },
+    ScaleOutSettings: {
+        "guarded": False,
+        "warm_min": 0.9,
+        "slow_start_s": 0.0,
+        "aggression": 1.0,
+        "weight_min": 0.1,
+        "unit_s": 1.0,
+    },
+}
+
+ARGUMENTS: dict[type, dict[str, Any]] = {
+    FinagleBudget: {"share": 0.2, "retries_per_s_min": 10.0, "window_s": 10.0},
+    AwsQuota: {"capacity": 500, "new_costs": False},
+    GrpcThrottle: {"max_tokens": 10.0, "token_ratio": 0.1},
+    EnvoyBudget: {"share": 0.2, "retries_min": 3},
+    BrookerBudget: {"deposit": 0.1, "cost": 1.0, "capacity": 10.0},
+    AdaptiveThrottle: {"k": 2.0, "window_s": 120.0, "enabled": True},
+    RegionHealth: {"window_s": 10.0, "samples_min": 5, "buckets": 10},
+    Codel: {"target_s": 0.005, "interval_s": 0.1, "now": 0.0},
+    AdaptiveLifo: {"capacity": None, "interval_s": 0.1, "evict_oldest": False},
+    BoundedWait: {"workers": 2, "service_s": 0.2, "budget_s": 0.5, "capacity": None},
+    AimdLimit: {"start": 20, "least": 20, "most": 200, "backoff_ratio": 0.9, "timeout_s": 5.0},
+    VegasLimit: {"start": 20, "most": 1000, "probe_multiplier": 30},
+    Gradient2Limit: {
+        "start": 20,
+        "least": 20,
+        "most": 200,
+        "smoothing": 0.2,
+        "queue_size": 4,
+        "long_window": 600,
+        "tolerance": 1.5,
+    },
+    EnvoyGradientLimit: {
+        "least": 3,
+        "most": 1000,
+        "quantile": 0.5,
+        "buffer": 0.25,
+        "interval_s": 0.1,
+        "measure_s": 60.0,
+        "measure_requests": 50,
+        "jitter": 0.15,
+    },
+    Windowed: {"window_s": 1.0, "samples_min": 10},
+    Ramp: {"from_fraction": 0.1, "to_fraction": 0.85, "duration_s": 80.0, "hold_s": 20.0},
+    RampGate: {"burst": 2.0},
+    PriorityShedding: {"shed_from": 0.8, "shed_all": 1.0, "enabled": True},
+    Dagor: {
+        "levels": 128,
+        "threshold_s": 0.020,
+        "window_s": 1.0,
+        "requests_max": 2000,
+        "alpha": 0.05,
+        "beta": 0.01,
+        "now": 0.0,
+        "enabled": True,
+    },
+    EnvoyAdmission: {
+        "window_s": 30.0,
+        "success_min": 0.95,
+        "rps_min": 0.0,
+        "rejection_max": 0.8,
+        "aggression": 1.0,
+        "enabled": True,
+    },
+}
+
+
+@pytest.mark.parametrize("model", SETTINGS, ids=lambda model: model.__name__)
+def test_settings_have_these_defaults(model: type[PolicySettings]) -> None:
+    assert model().model_dump() == SETTINGS[model]
+
+
+@pytest.mark.parametrize("model", SETTINGS, ids=lambda model: model.__name__)
+def test_each_setting_says_what_it_means(model: type[PolicySettings]) -> None:
+    assert [name for name, field in model.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize("policy", ARGUMENTS, ids=lambda policy: policy.__name__)
+def test_policies_have_these_defaults(policy: type) -> None:
+    parameters = signature(policy).parameters.values()
+    assert {each.name: each.default for each in parameters if each.default is not Parameter.empty} == ARGUMENTS[policy]
+
+
+def test_the_named_retry_layers() -> None:
+    assert RetrySettings() == SDK_NAIVE
+    assert (WORKFLOW_NAIVE.attempts, WORKFLOW_NAIVE.wait, WORKFLOW_NAIVE.base_s) == (3, "fixed", 1.0)
+    assert (DEFENDED.attempts, DEFENDED.wait, DEFENDED.honour_retry_after) == (3, "full_jitter", True)
+    assert NO_RETRY.enabled is False
