@@ -67,13 +67,14 @@ class DockerRuntime:
         Raises:
             RuntimeUnavailable: naming what is missing.
         """
-        specs = topology.instances()
-        needed = {REDIS, *(spec.name for spec in specs if not _beyond_base(spec, topology))}
-        if self._inside:
-            await self._require(needed, "docker compose up")
-        elif missing := needed - {container.name for container in await self.engine.containers()}:
+        needed = {REDIS, *(spec.name for spec in topology.instances())} & set(docker_stack.services())
+        missing = needed - {container.name for container in await self.engine.containers()}
+        if missing and self._inside:
+            raise RuntimeUnavailable(
+                f"the testbed {self.engine.project!r} has no {', '.join(sorted(missing))}; start it: docker compose up"
+            )
+        if missing:
             await docker_stack.bring_up(self.engine.project, sorted(missing))
-            await self._require(needed, "make up")
         redis = await self.engine.find(REDIS)
         await self.engine.unpause(redis)
         if not redis.alive:
@@ -83,13 +84,6 @@ class DockerRuntime:
             await self.store.aclose()
             self.store = connect(f"redis://{HOST}:{(redis.host_ports or {})[REDIS_PORT]}/0")
         await self._until(lambda: _pings(self.store), "Redis")
-
-    async def _require(self, needed: Iterable[str], command: str) -> None:
-        missing = sorted(set(needed) - {container.name for container in await self.engine.containers()})
-        if missing:
-            raise RuntimeUnavailable(
-                f"the testbed {self.engine.project!r} has no {', '.join(missing)}; start it with: {command}"
-            )
 
     async def reset(self, topology: Topology, tree: Tree, seed: int = 1) -> None:
         """Back to calm from any state: no fault, no added node, empty store, fresh processes, these settings."""
@@ -269,11 +263,6 @@ class DockerRuntime:
         if name not in self._active:
             raise UnknownInstance(f"unknown instance {name!r}; known: {', '.join(sorted(self._active))}")
         return await self.engine.find(name)
-
-
-def _beyond_base(spec: InstanceSpec, topology: Topology) -> bool:
-    """Identity nodes after the first of a region can be made from it; everything else must be in the compose file."""
-    return spec.service == SCALABLE and not spec.name.endswith("-1")
 
 
 def _matching(containers: Iterable[Container], pattern: str) -> list[Container]:

@@ -7,6 +7,8 @@ from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import yaml
+
 from compose.runtime import RuntimeUnavailable
 
 COMPOSE_FILE = Path(__file__).parent / "docker-compose.yaml"
@@ -21,6 +23,12 @@ def locate(environment: Mapping[str, str] | None = None) -> tuple[str, bool]:
     values = os.environ if environment is None else environment
     inside = values.get(INSIDE, "")
     return inside or values.get(OUTSIDE) or DEFAULT_PROJECT, bool(inside)
+
+
+def services() -> list[str]:
+    """What the compose file declares."""
+    declared: dict[str, object] = yaml.safe_load(COMPOSE_FILE.read_text(encoding="utf-8"))["services"]
+    return list(declared)
 
 
 async def bring_up(project: str, services: Sequence[str]) -> None:

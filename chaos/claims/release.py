@@ -208,6 +208,7 @@ def confined_to_the_pair(view: View) -> Finding:
         Conditions(window)
         .at_least("regions_watched", len(known), 1)
         .above("worst_region", min(known, default=None), 0.99)
+        .show("by_region", shares)
         .finding()
     )
 

@@ -11,7 +11,7 @@ from chaos.claims.verdict import FACTS, Judged
 from chaos.claims.view import View
 from chaos.record import Record
 from chaos.report import words
-from chaos.report.charts import Charts
+from chaos.report.charts import charts
 
 TEMPLATES = Path(__file__).parent / "templates"
 STATUS_WORDS = {
@@ -81,7 +81,7 @@ def render(record: Record, verdict: Verdict) -> str:
         headline=words.headline(verdict),
         tiles=_tiles(verdict, clock),
         facts=[claim for claim in verdict.claims if claim.id in FACTS],
-        charts=Charts(View(record), clock).all(),
+        charts=charts(View(record), clock),
         groups=_groups(verdict),
         statuses=[(status, STATUS_WORDS[status]) for status in STATUSES],
         status_words=STATUS_WORDS,

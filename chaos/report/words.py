@@ -1,9 +1,10 @@
 """Numbers and times as people read them, and the one sentence that sums a run up."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from chaos.claims import Verdict
+from chaos.claims import STATUSES, Verdict
 from chaos.scenarios.times import INCIDENT_S_PER_BENCH_S
 
 NEVER = "never"
@@ -74,6 +75,12 @@ def measured(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(measured(inner) for inner in value) or "none"
     return "not measured" if value is None else str(value)
+
+
+def in_order(statuses: Iterable[str]) -> list[str]:
+    """Each status once, the good ones first."""
+    present = set(statuses)
+    return [status for status in STATUSES if status in present]
 
 
 def headline(verdict: Verdict) -> str:

@@ -7,6 +7,7 @@ that memory and Redis see them in one order; reads never wait for it.
 import asyncio
 import base64
 import hashlib
+import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,6 +43,7 @@ class Upload:
     metadata: dict[str, str]
     md5: str | None = None
     check: Check = lambda _blob: None
+    size_max_bytes: float = math.inf
 
 
 class Storage:
@@ -215,7 +217,7 @@ class Storage:
         """
         upload.check(self.container(account_name, container_name).blobs.get(name))
         body_id = self._env.streams.uuid("bodies")
-        receiver = _Receiver(self._repository, body_id, self.settings.blob_size_max_bytes)
+        receiver = _Receiver(self._repository, body_id, upload.size_max_bytes)
         try:
             await receiver.receive(chunks)
             if upload.md5 is not None and upload.md5 != receiver.md5():
@@ -287,9 +289,9 @@ class Storage:
 class _Receiver:
     """Cuts an upload into chunks. All but the last one go to Redis as they fill; the last comes with the commit."""
 
-    def __init__(self, repository: Repository, body_id: str, size_max: int) -> None:
+    def __init__(self, repository: Repository, body_id: str, size_max_bytes: float) -> None:
         self._repository = repository
-        self._size_max = size_max
+        self._size_max_bytes = size_max_bytes
         self._hash = hashlib.md5(usedforsecurity=False)
         self._written = 0
         self.body_id = body_id
@@ -301,7 +303,7 @@ class _Receiver:
         async for data in chunks:
             self._hash.update(data)
             self.size += len(data)
-            if self.size > self._size_max:
+            if self.size > self._size_max_bytes:
                 raise BlobError(errors.BODY_TOO_LARGE)
             buffer += data
             while len(buffer) > CHUNK_BYTES:

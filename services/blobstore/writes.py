@@ -112,9 +112,10 @@ async def store_blob(storage: Storage, request: web.Request, account: str, conta
     length = request.content_length
     if length is None and "chunked" not in headers.get("Transfer-Encoding", "").lower():
         raise BlobError(errors.MISSING_LENGTH)
-    if length is not None and length > storage.settings.blob_size_max_bytes:
+    size_max_bytes = storage.settings.blob_size_max_bytes
+    if length is not None and length > size_max_bytes:
         raise BlobError(errors.BODY_TOO_LARGE)
-    upload = Upload(_content(headers), metadata(headers), _md5(headers), write_check(headers))
+    upload = Upload(_content(headers), metadata(headers), _md5(headers), write_check(headers), size_max_bytes)
     return await storage.put_blob(account, container, name, _chunks(request), upload)
 
 

@@ -1,0 +1,16 @@
+"""The first N requests to each instance fail, later ones do not: what a retry test needs."""
+
+from pydantic import Field
+
+from chaos.faults.model import Parameters, ServiceFault
+
+
+class FailFirstParameters(Parameters):
+    count: int = Field(ge=1, le=1_000_000, description="requests of each instance that fail")
+    status: int = Field(default=503, ge=400, le=599)
+
+
+class FailFirst(ServiceFault):
+    kind = "fail_first"
+    summary = "Fails the first N requests of each instance, then lets everything pass."
+    parameters = FailFirstParameters

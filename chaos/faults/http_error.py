@@ -1,0 +1,16 @@
+"""Requests are answered with an error of the caller's choice, in the dialect of the service."""
+
+from pydantic import Field
+
+from chaos.faults.model import Parameters, ServiceFault
+
+
+class HttpErrorParameters(Parameters):
+    status: int = Field(ge=400, le=599)
+    code: str = Field(default="InjectedFault", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="the error code")
+
+
+class HttpError(ServiceFault):
+    kind = "http_error"
+    summary = "Answers with an HTTP error instead of handling the request."
+    parameters = HttpErrorParameters

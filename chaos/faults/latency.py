@@ -1,0 +1,15 @@
+"""Requests wait before they are handled."""
+
+from pydantic import Field
+
+from chaos.faults.model import Parameters, ServiceFault
+
+
+class LatencyParameters(Parameters):
+    delay_s: float = Field(gt=0, le=600, description="added before the handler runs")
+
+
+class Latency(ServiceFault):
+    kind = "latency"
+    summary = "Adds a delay before a request is handled."
+    parameters = LatencyParameters

@@ -1,0 +1,44 @@
+"""The catalogue: every kind by name, and the check of what a caller asks for."""
+
+from chaos.faults.blackhole import Blackhole
+from chaos.faults.connection_reset import ConnectionReset
+from chaos.faults.cpu_limit import CpuLimit
+from chaos.faults.crash import Crash
+from chaos.faults.fail_first import FailFirst
+from chaos.faults.freeze import Freeze
+from chaos.faults.http_error import HttpError
+from chaos.faults.latency import Latency
+from chaos.faults.model import Fault, FaultSpec, Parameters
+from chaos.faults.partition import Partition
+from chaos.faults.redis_stall import RedisStall
+from chaos.faults.throttle import Throttle
+from services.chassis.settings import SettingsError, validate
+
+CATALOGUE: dict[str, Fault] = {
+    fault.kind: fault
+    for fault in (
+        Latency(),
+        HttpError(),
+        FailFirst(),
+        Throttle(),
+        ConnectionReset(),
+        Blackhole(),
+        Crash(),
+        Freeze(),
+        CpuLimit(),
+        Partition(),
+        RedisStall(),
+    )
+}
+
+
+def check(spec: FaultSpec) -> tuple[Fault, Parameters]:
+    """The fault that `spec` names and its validated parameters.
+
+    Raises:
+        SettingsError: for an unknown kind, or a parameter that breaks its rule, naming the field.
+    """
+    fault = CATALOGUE.get(spec.kind)
+    if fault is None:
+        raise SettingsError(f"kind: unknown fault {spec.kind!r}; known: {', '.join(sorted(CATALOGUE))}")
+    return fault, validate(fault.parameters, spec.parameters, "parameters")

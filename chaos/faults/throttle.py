@@ -1,0 +1,15 @@
+"""An instance answers 429 with Retry-After beyond a rate."""
+
+from pydantic import Field
+
+from chaos.faults.model import Parameters, ServiceFault
+
+
+class ThrottleParameters(Parameters):
+    rate_per_s: float = Field(ge=0, description="requests per second and instance that still pass")
+
+
+class Throttle(ServiceFault):
+    kind = "throttle"
+    summary = "Answers 429 with Retry-After to what exceeds a rate."
+    parameters = ThrottleParameters

@@ -1,0 +1,98 @@
+"""The verdict on a terminal: one line for the run, the five facts, and the claims that need a look."""
+
+from rich import box
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from chaos.claims import Verdict
+from chaos.claims.verdict import FACTS, Judged
+from chaos.report import words
+
+STYLES = {
+    "reproduced": "green",
+    "contradicted": "bold red",
+    "underspecified": "yellow",
+    "narrative": "dim",
+    "not_judged": "dim",
+    "as_expected": "bold green",
+    "could_not_judge": "bold yellow",
+}
+MARKS = {"reproduced": "✔", "contradicted": "✘", "underspecified": "~", "narrative": "·", "not_judged": "·"}
+SHOWN_FIGURES = (
+    "peak_amplification",
+    "peak_attempts_per_s",
+    "time_east_collapse_t",
+    "time_west_collapse_t",
+    "recovered_t",
+    "failed_operations",
+    "wasted_ratio",
+    "backlog_peak",
+    "crashes",
+)
+COLUMNS_OF_FIGURES = 3
+ROW_GROUPS = (("T", "timeline"), ("M", "mechanisms"), ("S", "systems"), ("C", "customers"))
+
+
+def print_verdict(verdict: Verdict, console: Console, *, all_claims: bool = False) -> None:
+    """Facts with their numbers, then how the other claims went; those contradicted in full, or all of them."""
+    console.print(Panel(_head(verdict), border_style=STYLES[verdict.status], box=box.ROUNDED, expand=False))
+    console.print(_figures(verdict))
+    console.print(_claims_table([c for c in verdict.claims if c.id in FACTS], "The five facts"))
+    others = [claim for claim in verdict.claims if claim.id not in FACTS]
+    shown = others if all_claims else [claim for claim in others if claim.status == "contradicted"]
+    if shown:
+        console.print(_claims_table(shown, "Claims" if all_claims else "Contradicted claims"))
+    console.print(_tally(others))
+
+
+def _head(verdict: Verdict) -> Text:
+    text = Text(words.headline(verdict))
+    text.append(f"\n{verdict.status.replace('_', ' ')}", STYLES[verdict.status])
+    text.append(f"  {verdict.scenario} · seed {verdict.seed} · {verdict.runtime}", "dim")
+    return text
+
+
+def _figures(verdict: Verdict) -> Table:
+    grid = Table.grid(padding=(0, 4, 0, 1))
+    cells = []
+    for name in SHOWN_FIGURES:
+        value = words.figure(name, verdict.figures.get(name))
+        cells.append(Text.assemble((f"{words.LABELS[name]} ", "dim"), (value, "bold")))
+    for start in range(0, len(cells), COLUMNS_OF_FIGURES):
+        grid.add_row(*cells[start : start + COLUMNS_OF_FIGURES])
+    return grid
+
+
+def _claims_table(rows: list[Judged], title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style="bold")
+    table.add_column("", width=1)
+    table.add_column("id", no_wrap=True)
+    table.add_column("the report says", ratio=2)
+    table.add_column("measured", ratio=3)
+    for claim in rows:
+        style = STYLES[claim.status]
+        detail = claim.note if claim.status == "contradicted" else _numbers(claim)
+        table.add_row(Text(MARKS[claim.status], style), Text(claim.id, style), claim.statement, Text(detail, "dim"))
+    return table
+
+
+def _numbers(claim: Judged) -> str:
+    numbers = [f"{name.replace('_', ' ')} {words.measured(value)}" for name, value in claim.measured.items()]
+    return ", ".join(numbers) or claim.note
+
+
+def _tally(claims: list[Judged]) -> Text:
+    """`mechanisms 38 reproduced, 1 underspecified · timeline …`."""
+    text = Text()
+    for key, name in ROW_GROUPS:
+        statuses = [claim.status for claim in claims if claim.id.startswith(key)]
+        if not statuses:
+            continue
+        text.append(f"{name:11}", "bold")
+        for status in words.in_order(statuses):
+            text.append(f" {statuses.count(status)} {status.replace('_', ' ')}", STYLES[status])
+        text.append("\n")
+    text.rstrip()
+    return text
