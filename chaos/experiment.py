@@ -116,7 +116,7 @@ class Experiment:
         self._attach_new(recorder)
         if runtime.events_in_store:
             self._spawn(recorder.follow(runtime.store), "event reader")
-        await operations.start_load(runtime.clock.epoch())
+        await operations.start_load(runtime.clock.epoch(), zero_epoch_s)
         sampling = self._spawn(self._sample(recorder, env, zero_epoch_s), "recorder")
         timeline = self._spawn(self._timeline(recorder, performer, events), "timeline")
         ending = self._spawn(self._until(recorder, plan.duration_s), "end of the scenario")

@@ -65,8 +65,10 @@ class Operations:
         reply = await self._load("POST", "/admin/load", {"region": region, "factor": factor})
         _require(reply, "load generator")
 
-    async def start_load(self, at_epoch: float) -> None:
-        _require(await self._load("POST", "/admin/start", {"at_epoch": at_epoch}), "load generator")
+    async def start_load(self, at_epoch: float, zero_epoch: float) -> None:
+        """`zero_epoch` is the calendar at τ = 0; users' intended times are told relative to it."""
+        body = {"at_epoch": at_epoch, "zero_epoch": zero_epoch}
+        _require(await self._load("POST", "/admin/start", body), "load generator")
 
     async def stop_load(self) -> None:
         _require(await self._load("POST", "/admin/stop", {}), "load generator")

@@ -85,6 +85,11 @@ def point_latest(folder: Path) -> None:
         link.symlink_to(folder.name, target_is_directory=True)
 
 
+def write_plan(folder: Path, document: dict[str, Any]) -> None:
+    """plan.json: everything that decides the run."""
+    (folder / PLAN_FILE).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
 def commit() -> str:
     """The checkout's commit, with `+` when the tree differs from it; empty outside a checkout."""
     try:
@@ -116,7 +121,7 @@ def carry_out(
     """
     document = plan.document(runtime, transport if runtime == "virtual" else "http", commit() if folder else "")
     if folder is not None:
-        (folder / PLAN_FILE).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        write_plan(folder, document)
     run = _in_virtual_time if runtime == "virtual" else _in_real_time
     return run(plan, document, runtime, transport, folder, observers)
 

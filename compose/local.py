@@ -184,6 +184,13 @@ class LocalRuntime:
     async def partition(self, source: str, destination: str, *, active: bool) -> None:
         raise RuntimeUnavailable("processes that share a loopback cannot be partitioned; use virtual or compose")
 
+    async def cpu_limit(self, name: str, cpus: float | None) -> None:
+        raise RuntimeUnavailable("processes without a container have no CPU limit; use compose")
+
+    async def stall_store(self, *, active: bool) -> None:
+        if self._redis is not None:
+            self._redis.send_signal(signal.SIGSTOP if active else signal.SIGCONT)
+
     def _find(self, name: str) -> _Child:
         child = self._children.get(name)
         if child is None:

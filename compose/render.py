@@ -71,6 +71,7 @@ def render_instance(spec: InstanceSpec, topology: Topology) -> str:
     if spec.service == LOADGEN:
         lines += [
             "    build: {context: .., dockerfile: compose/Dockerfile, target: services}",
+            "    healthcheck: {interval: 5s}",
             "    depends_on:",
             "      redis: {condition: service_healthy}",
         ]
@@ -106,6 +107,11 @@ def load_scenario() -> Tree:
     raw: Any = yaml.safe_load(SCENARIO_FILE.read_text(encoding="utf-8"))
     scenario: Tree = raw
     return scenario
+
+
+def stack() -> Topology:
+    """The topology of the committed compose file."""
+    return stack_topology(load_scenario())
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -82,7 +82,7 @@ class Runtime(Protocol):
     async def partition(self, source: str, destination: str, *, active: bool) -> None:
         """Cuts or restores the network between two instances (glob patterns of names)."""
 
-    async def limit_cpu(self, name: str, cpus: float | None) -> None:
+    async def cpu_limit(self, name: str, cpus: float | None) -> None:
         """Gives an instance only so much processor; None lifts the limit."""
 
     async def stall_store(self, *, active: bool) -> None:

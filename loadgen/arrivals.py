@@ -3,7 +3,8 @@
     next = previous + Exp(1) / rate;  on a change of rate the time that is left is scaled by old rate / new rate
 
 The rescaling is exact (a Poisson process in transformed time) and draws nothing, so a change of rate moves no later
-draw. When the process was busy past several planned times, all of them are sent at once, each with its own plan.
+draw. When the process was busy past several planned times, all of them are sent at once, each with its own plan. In
+real time uvloop's timers count milliseconds, so an arrival may also be a millisecond early; its plan does not move.
 """
 
 import asyncio

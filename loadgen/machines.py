@@ -117,6 +117,9 @@ class Machines:
             body["properties"] = {"hardwareProfile": {"vmSize": SIZES[0]}}
         return body
 
+    def __repr__(self) -> str:
+        return f"<Machines {self._kind} of {self._site.tenant} in {self._site.region}, {len(self.ready)} ready>"
+
 
 def _extension(extension: str) -> dict[str, Any]:
     publisher, _, type_ = extension.partition("/")

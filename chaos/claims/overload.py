@@ -1,8 +1,10 @@
 """Why it stayed down, and what brought it back (M28–M36)."""
 
+import numpy as np
+
 from chaos.claims.facts import NO_ACTION, recovered
 from chaos.claims.model import Conditions, Finding, Window, check, not_judged
-from chaos.claims.view import EAST, PAIR, ROUTED, View, slope_ratio
+from chaos.claims.view import ATTEMPTS, EAST, PAIR, ROUTED, View, slope_ratio
 
 GOODPUT_LOST = 0.30
 LIMIT = "router_admission_limit"
@@ -126,7 +128,7 @@ def no_load_lets_nodes_recover(view: View) -> Finding:
     if drain is None or ramp is None:
         return not_judged(NO_ACTION)
     window = (drain + 2.0, ramp)
-    attempts = view.record.delta("identity_client_attempts_total", *window, layer="sdk", region=PAIR)
+    attempts = view.record.delta(ATTEMPTS, *window, layer="sdk", region=PAIR)
     admitted = view.record.delta(ROUTED, *window, region=PAIR)
     before = _share_up(view, drain - 60, drain)
     return (
@@ -190,7 +192,11 @@ def fresh_requests_succeed_meanwhile(view: View) -> Finding:
     falling = times[after & (backlog <= peak / 2)]
     empty = times[after & (backlog < 20)]
     if not len(falling) or not len(empty):
-        return Conditions((ramp, view.at.end)).true("backlog_drained", False if after.any() else None).finding()
+        return (
+            Conditions((ramp, view.at.end))
+            .true("backlog_drained", False if np.isfinite(backlog[after]).any() else None)
+            .finding()
+        )
     window = (float(falling[0]), max(float(empty[0]), float(falling[0]) + 10.0))
     fresh = view.op_success(*window, service="loadgen")
     return Conditions(window).above("fresh_op_success", fresh, 0.9).finding()

@@ -2,7 +2,7 @@
 
 from chaos.claims.facts import NO_ACTION
 from chaos.claims.model import Conditions, Finding, check, not_judged
-from chaos.claims.view import EAST, JOBS, PAIR, ROUTED, STARTED, WEST, View, first_time
+from chaos.claims.view import ATTEMPTS, EAST, JOBS, PAIR, ROUTED, STARTED, WEST, View, first_time
 
 REQUEUE_S = 12.0
 CLEARED_S = 40.0
@@ -106,7 +106,7 @@ def high_volume_extensions_trigger(view: View) -> Finding:
         .true("only_high_volume_accounts", all(a.startswith(HIGH_VOLUME) for a in accounts) if accounts else None)
         .at_least("operations_per_base", (step or 0.0) / base if known and base else None, 2.0)
         .at_least("rise_from_provisioning", share if rise > 0 or not known else 0.0, 2 / 3)
-        .at_most("visible_after_s", failing - east if view.record.covers(*window) else None, DETECTION_S)
+        .at_most("visible_after_s", failing - east if base is not None else None, DETECTION_S)
         .finding()
     )
 
@@ -182,7 +182,7 @@ def retries_are_routed_west(view: View) -> Finding:
     if east is None or before is None:
         return not_judged(NO_ACTION)
     window = (east + 2.0, east + 23.0)
-    attempts = view.record.delta("identity_client_attempts_total", *window, layer="sdk", region=EAST)
+    attempts = view.record.delta(ATTEMPTS, *window, layer="sdk", region=EAST)
     started = view.record.delta(STARTED, *window, region=EAST)
     west = view.collapse_t(WEST, east)
     return (
@@ -206,7 +206,7 @@ def confined_to_the_pair(view: View) -> Finding:
     known = [share for share in shares.values() if share is not None]
     return (
         Conditions(window)
-        .at_least("regions_watched", len(known), 1)
+        .at_least("regions_watched", len(known) if view.record.series.knows(ATTEMPTS) else None, 1)
         .above("worst_region", min(known, default=None), 0.99)
         .show("by_region", shares)
         .finding()

@@ -95,7 +95,7 @@ def _judge(claim: Claim, view: View) -> Judged:
     if check is None:
         finding = Finding("narrative" if claim.testable == "no" else "not_judged", note=claim.note)
     else:
-        finding = check.judge(view)
+        finding = _if_seen(check.judge(view), view)
         if claim.testable == "partly" and finding.status == "reproduced":
             finding = Finding("underspecified", finding.measured, finding.window, "holds with thresholds of our own")
     return Judged(
@@ -111,6 +111,16 @@ def _judge(claim: Claim, view: View) -> Judged:
         control=check.control if check else "",
         note=finding.note,
     )
+
+
+def _if_seen(finding: Finding, view: View) -> Finding:
+    """In a record that ends early, only what was over by then is judged: the rest may still have happened."""
+    record = view.record
+    if record.covers(view.at.start, view.at.end):
+        return finding
+    if finding.window is not None and record.covers(*finding.window):
+        return finding
+    return Finding("not_judged", finding.measured, finding.window, "the record ends before this could be seen")
 
 
 def _status(view: View, judged: dict[str, Judged]) -> tuple[Outcome, str]:

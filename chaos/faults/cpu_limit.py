@@ -20,9 +20,9 @@ class CpuLimit(InstanceFault):
 
     async def start(self, runtime: Runtime, targets: list[InstanceSpec], parameters: Any) -> int:
         for spec in targets:
-            await runtime.limit_cpu(spec.name, parameters.cpus)
+            await runtime.cpu_limit(spec.name, parameters.cpus)
         return len(targets)
 
     async def stop(self, runtime: Runtime, targets: list[InstanceSpec], parameters: Any) -> None:
         for spec in targets:
-            await runtime.limit_cpu(spec.name, None)
+            await runtime.cpu_limit(spec.name, None)

@@ -74,13 +74,14 @@ class ProvisionJourney:
     def start(self, planned: float) -> Coroutine[Any, Any, Outcome] | None:
         operation = self._site.choose(self._weights)
         deadline = self._deadline(planned)
-        machine = None if operation == "create" else self._machines.take(self._suits(operation))
+        machine = None if operation == "create" else self._take(operation)
         return self._run(machine, operation if machine else "create", deadline)
 
-    def _suits(self, operation: str) -> Any:
+    def _take(self, operation: str) -> Machine | None:
+        """A ready machine on which `operation` changes something: a configuration change does so once."""
         if operation == "configure":
-            return lambda machine: self._extra not in machine.extras
-        return lambda _machine: True
+            return self._machines.take(lambda machine: self._extra not in machine.extras)
+        return self._machines.take()
 
     async def _run(self, machine: Machine | None, operation: str, deadline: float) -> Outcome:
         machine = machine or self._machines.new()

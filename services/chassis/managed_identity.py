@@ -2,31 +2,48 @@
 
 It carries the incident's two retry layers, an SDK inside a workflow, so one operation that keeps failing becomes
 4 × 3 = 12 attempts. It never raises: under overload a failed call is the normal case, and a value is cheaper.
+
+Everything beyond those two layers is off by default and costs the naive path one test for each operation. A change of
+settings meets the operations that begin after it; those under way end by the rules they began with.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pydantic import Field
 from yarl import URL
 
-from services.chassis.client import TIMEOUT, Reply
+from services.chassis.call_guard import CallGuard, GuardSettings
 from services.chassis.env import Env
-from services.chassis.settings import Settings, resolve
-from services.policies import deadline
-from services.policies.retry import SDK_NAIVE, WORKFLOW_NAIVE, RetryPolicy, RetrySettings, call
+from services.chassis.identity_call import (
+    OK,
+    RETRYABLE_STATUS,
+    ByOutcome,
+    CallResult,
+    GuardedOperation,
+    Operation,
+    outcome_of,
+    retry,
+)
+from services.chassis.settings import Settings, SettingsError, resolve
+from services.chassis.token_sharing import CacheSettings, SharedTokens
+from services.policies.retry import SDK_NAIVE, WORKFLOW_NAIVE, RetryPolicy, RetrySettings
+
+__all__ = [
+    "OK",
+    "RETRYABLE_STATUS",
+    "SUBSCRIPTION",
+    "CallResult",
+    "IdentityClientSettings",
+    "ManagedIdentityClient",
+    "outcome_of",
+]
 
 TOKEN_PATH = "/metadata/identity/oauth2/token"
 TOKEN_API = "2018-02-01"
 IDENTITY_API = "2024-11-30"
 SUBSCRIPTION = "00000000-0000-4000-8000-00000af7e5c0"
-ATTEMPT_HEADER = "x-attempt"
 TENANT_HEADER = "x-tenant"
 BACKLOG_HEADER = "x-backlog"
-RETRYABLE_STATUS = frozenset({408, 410, 429, 500, 502, 503, 504})
-TIMEOUT_OUTCOME, OK = "timeout", "ok"
-OUTCOMES = (OK, TIMEOUT_OUTCOME, "throttled", "error", "shed")
 _LONG_URL_CACHE = 4096
 
 
@@ -36,71 +53,50 @@ class IdentityClientSettings(Settings):
     timeout_s: float = Field(default=1.0, gt=0, description="per attempt, at the client")
     sdk: RetrySettings = SDK_NAIVE
     workflow: RetrySettings = WORKFLOW_NAIVE
-    send_deadline: bool = False
-
-
-class CallResult:
-    """How one operation ended. `failure` is empty on success, else `timeout`, `throttled`, `shed` or `error`."""
-
-    __slots__ = ("attempts", "body", "failure", "retry_after_s", "retryable", "status")
-
-    def __init__(self, reply: Reply) -> None:
-        self.status = reply.status
-        self.body = reply.body
-        self.failure = outcome_of(reply)
-        self.attempts = 1
-        self.retryable = bool(reply.failure) or reply.status in RETRYABLE_STATUS
-        self.retry_after_s = reply.retry_after_s() if self.retryable and reply.status else None
-
-    @property
-    def ok(self) -> bool:
-        return not self.failure
-
-    def json(self) -> Any:
-        return Reply(self.status, {}, self.body).json()
-
-    def __repr__(self) -> str:
-        return f"<CallResult {self.failure or OK} {self.status}, {self.attempts} attempts>"
-
-
-def outcome_of(reply: Reply) -> str:
-    """The reply in the words of the attempts metric, empty when it is good."""
-    if reply.failure:
-        return TIMEOUT_OUTCOME if reply.failure == TIMEOUT else "error"
-    if reply.status < 400:
-        return ""
-    return {429: "throttled", 503: "shed", 504: TIMEOUT_OUTCOME}.get(reply.status, "error")
+    send_deadline: bool = Field(default=False, description="tell every hop when this attempt will be given up")
+    guard: GuardSettings = GuardSettings()
+    cache: CacheSettings = CacheSettings()
 
 
 class _Layers:
-    """What applies to calls from one region: both retry layers and where its router answers."""
+    """What applies to calls from one region: both retry layers, and what is switched on beside them."""
 
-    __slots__ = ("router", "sdk", "send_deadline", "timeout_s", "workflow")
+    __slots__ = ("cache", "guards", "sdk", "send_deadline", "settings", "timeout_s", "workflow")
 
-    def __init__(self, settings: IdentityClientSettings, router: str) -> None:
+    def __init__(self, settings: IdentityClientSettings, before: "_Layers | None") -> None:
+        """`before`: what applied until now; a policy whose settings stay the same keeps what it has learnt."""
+        self.settings = settings
         self.sdk: RetryPolicy = settings.sdk.build()
         self.workflow: RetryPolicy = settings.workflow.build()
         self.timeout_s = settings.timeout_s
         self.send_deadline = settings.send_deadline
-        self.router = router
+        self.guards: dict[str, CallGuard] | None = {} if settings.guard.active else None
+        self.cache: SharedTokens[CallResult] | None = None
+        if before is not None and before.settings.guard == settings.guard:
+            self.guards = before.guards
+        if before is not None and before.settings.cache == settings.cache:
+            self.cache = before.cache
 
 
 class _Counters:
     """Pre-bound metric children of one tenant in one region."""
 
-    __slots__ = ("attempt", "result", "started", "workflow")
+    __slots__ = ("_held_back", "_labels", "_uses", "attempt", "result", "started", "workflow")
 
     def __init__(self, client: "ManagedIdentityClient", tenant: str, region: str) -> None:
         self.started = client.started.labels(tenant, region).inc
         self.result = {name: client.results.labels(tenant, region, name).inc for name in ("success", "failed")}
-        self.attempt = self._by_outcome(client, tenant, region, "sdk")
-        self.workflow = self._by_outcome(client, tenant, region, "workflow")
+        self.attempt = ByOutcome(lambda name: client.attempts.labels(tenant, region, "sdk", name).inc)
+        self.workflow = ByOutcome(lambda name: client.attempts.labels(tenant, region, "workflow", name).inc)
+        self._held_back = client.held_back
+        self._uses = client.uses
+        self._labels = (tenant, region)
 
-    @staticmethod
-    def _by_outcome(
-        client: "ManagedIdentityClient", tenant: str, region: str, layer: str
-    ) -> dict[str, Callable[[], None]]:
-        return {name: client.attempts.labels(tenant, region, layer, name).inc for name in OUTCOMES}
+    def held_back(self, reason: str) -> None:
+        self._held_back.labels(*self._labels, reason).inc()
+
+    def cached(self, use: str) -> None:
+        self._uses.labels(*self._labels, use).inc()
 
 
 class ManagedIdentityClient:
@@ -124,29 +120,49 @@ class ManagedIdentityClient:
             "Attempts of identity operations, by the layer that made them.",
             ("tenant", "region", "layer", "outcome"),
         )
-        env.live.on_change(lambda _topic: self._layers.clear())
+        self.held_back = metrics.counter(
+            "identity_client_held_back_total",
+            "Attempts and retries that this side's own policies did not let out.",
+            ("tenant", "region", "reason"),
+        )
+        self.uses = metrics.counter(
+            "identity_client_cached_total",
+            "Tokens had without an operation: from the cache, from another's fetch, or not at all.",
+            ("tenant", "region", "result"),
+        )
+        env.live.on_change(lambda _topic: self.reconfigure())
 
     async def token(
         self, tenant: str, region: str, client_id: str, resource: str, *, backlog: bool = False
     ) -> CallResult:
         """A token for `resource`; an empty `client_id` means the caller's system-assigned identity."""
         url = self._token_url(region, client_id, resource)
-        return await self._operate(tenant, region, "GET", url, None, backlog)
+        layers = self._layers.get(region) or self._make_layers(region)
+        if layers.cache is None:
+            return await self._operate(layers, tenant, region, "GET", url, None, backlog)
+        return await self._shared(layers, layers.cache, tenant, region, (client_id, resource, url), backlog)
 
     async def put_identity(self, tenant: str, region: str, name: str, *, backlog: bool = False) -> CallResult:
         """Creates or updates the user-assigned identity `name`; the body carries its `clientId`."""
         body = {"location": region, "tags": {"tenant": tenant}}
-        return await self._operate(tenant, region, "PUT", self._identity_url(region, name), body, backlog)
+        layers = self._layers.get(region) or self._make_layers(region)
+        return await self._operate(layers, tenant, region, "PUT", self._identity_url(region, name), body, backlog)
 
     async def delete_identity(self, tenant: str, region: str, name: str, *, backlog: bool = False) -> CallResult:
-        return await self._operate(tenant, region, "DELETE", self._identity_url(region, name), None, backlog)
-
-    async def _operate(self, tenant: str, region: str, method: str, url: URL, body: Any, backlog: bool) -> CallResult:
         layers = self._layers.get(region) or self._make_layers(region)
+        return await self._operate(layers, tenant, region, "DELETE", self._identity_url(region, name), None, backlog)
+
+    async def _operate(
+        self, layers: _Layers, tenant: str, region: str, method: str, url: URL, body: Any, backlog: bool
+    ) -> CallResult:
         counters = self._counters.get((tenant, region)) or self._make_counters(tenant, region)
-        operation = _Operation(self._env, layers, counters, method, url, body, self._headers(tenant, backlog))
+        operation = Operation(self._env, layers, counters, method, url, body, self._headers(tenant, backlog))
         counters.started()
-        result = await _retry(self._env, self._rng, layers.workflow, operation.sdk_layer(self._rng))
+        if layers.guards is None:
+            result = await retry(self._env, self._rng, layers.workflow, operation.sdk_layer(self._rng))
+        else:
+            guard = layers.guards.get(self._scope(layers, tenant)) or self._make_guard(layers, tenant)
+            result = await GuardedOperation(operation, guard, self._rng).run()
         result.attempts = operation.attempts
         counters.result["failed" if result.failure else "success"]()
         return result
@@ -157,10 +173,65 @@ class ManagedIdentityClient:
             headers[BACKLOG_HEADER] = "1"
         return headers
 
+    async def _shared(
+        self,
+        layers: _Layers,
+        cache: SharedTokens[CallResult],
+        tenant: str,
+        region: str,
+        what: tuple[str, str, URL],
+        backlog: bool,
+    ) -> CallResult:
+        """A token that may be another's: only a fetch is an identity operation."""
+        client_id, resource, url = what
+        counters = self._counters.get((tenant, region)) or self._make_counters(tenant, region)
+        holder = client_id or f"{tenant}/{cache.machine()}"
+        return await cache.get(
+            f"{region} {holder} {resource}",
+            lambda: self._operate(layers, tenant, region, "GET", url, None, backlog),
+            counters.cached,
+        )
+
+    def reconfigure(self) -> None:
+        """Takes the settings as they stand now; bad ones are reported and change nothing."""
+        for region, layers in sorted(self._layers.items()):
+            try:
+                settings = self._settings(region)
+            except SettingsError as error:
+                self._env.events.emit("setting_rejected", region=region, error=str(error))
+                return
+            if settings != layers.settings:
+                self._layers[region] = self._build(settings, layers)
+
+    def _settings(self, region: str) -> IdentityClientSettings:
+        return resolve(IdentityClientSettings, self._env.live.tree, "identity_client", region)
+
     def _make_layers(self, region: str) -> _Layers:
-        settings = resolve(IdentityClientSettings, self._env.live.tree, "identity_client", region)
-        layers = self._layers[region] = _Layers(settings, self._env.peers.url("router", region))
+        layers = self._layers[region] = self._build(self._settings(region), None)
         return layers
+
+    def _build(self, settings: IdentityClientSettings, before: _Layers | None) -> _Layers:
+        layers = _Layers(settings, before)
+        if settings.cache.enabled and layers.cache is None:
+            clock = self._env.clock
+            layers.cache = SharedTokens(
+                settings.cache,
+                now=clock.now,
+                epoch=clock.epoch,
+                rng=self._env.streams["identity_client.machines"],
+                cached=CallResult.cached,
+            )
+        return layers
+
+    @staticmethod
+    def _scope(layers: _Layers, tenant: str) -> str:
+        return tenant if layers.settings.guard.scope == "tenant" else ""
+
+    def _make_guard(self, layers: _Layers, tenant: str) -> CallGuard:
+        guards = layers.guards if layers.guards is not None else {}
+        rng = self._env.streams["identity_client.throttle"]
+        guard = guards[self._scope(layers, tenant)] = CallGuard(layers.settings.guard, rng)
+        return guard
 
     def _make_counters(self, tenant: str, region: str) -> _Counters:
         counters = self._counters[tenant, region] = _Counters(self, tenant, region)
@@ -184,55 +255,3 @@ class ManagedIdentityClient:
             f"/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}?api-version={IDENTITY_API}"
         )
         return URL(self._env.peers.url("router", region) + path)
-
-
-class _Operation:
-    """One operation under way: counts its attempts over both layers."""
-
-    __slots__ = ("_body", "_counters", "_env", "_headers", "_layers", "_method", "_url", "attempts")
-
-    def __init__(
-        self,
-        env: Env,
-        layers: _Layers,
-        counters: _Counters,
-        method: str,
-        url: URL,
-        body: Any,
-        headers: dict[str, str],
-    ) -> None:
-        self._env = env
-        self._layers = layers
-        self._counters = counters
-        self._method = method
-        self._url = url
-        self._body = body
-        self._headers = headers
-        self.attempts = 0
-
-    def sdk_layer(self, rng: Any) -> Callable[[], Awaitable[CallResult]]:
-        async def layer() -> CallResult:
-            result = await _retry(self._env, rng, self._layers.sdk, self._attempt)
-            self._counters.workflow[result.failure or OK]()
-            return result
-
-        return layer
-
-    async def _attempt(self) -> CallResult:
-        self.attempts += 1
-        headers = self._headers
-        layers = self._layers
-        headers[ATTEMPT_HEADER] = str(self.attempts)
-        if layers.send_deadline:
-            expires = deadline.after(self._env.clock.epoch(), layers.timeout_s)
-            headers[deadline.HEADER] = deadline.encode(expires)
-        reply = await self._env.http.call(
-            self._method, self._url, timeout_s=layers.timeout_s, headers=headers, json=self._body
-        )
-        result = CallResult(reply)
-        self._counters.attempt[result.failure or OK]()
-        return result
-
-
-async def _retry(env: Env, rng: Any, policy: RetryPolicy, attempt: Callable[[], Awaitable[CallResult]]) -> CallResult:
-    return await call(policy, attempt, clock_now=env.clock.now, sleep=asyncio.sleep, rng=rng)

@@ -4,6 +4,7 @@ A stream's values depend on the seed and its own name alone, so a new draw in on
 """
 
 import random
+import secrets
 import uuid
 
 
@@ -38,3 +39,8 @@ class Streams:
 def stable_uuid(name: str) -> str:
     """The UUID that belongs to a name for ever, whatever the seed: ids of declared resources."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"aftershock:{name}"))
+
+
+def secret_token() -> str:
+    """An unguessable token for real credentials; never used in a run, so it need not be repeatable."""
+    return secrets.token_urlsafe(24)

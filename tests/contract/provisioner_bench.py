@@ -233,10 +233,12 @@ class Bench:
 
     async def restore(self, snapshot: dict[bytes, bytes]) -> None:
         assert self.env is not None
-        store = self.env.store
-        await store.delete(*await store.keys("compute:*"))
-        for name, value in snapshot.items():
-            await store.restore(name, 0, value)
+        names = await self.env.store.keys("compute:*")
+        async with self.env.store.pipeline(transaction=True) as pipe:
+            pipe.delete(*names)
+            for name, value in snapshot.items():
+                pipe.restore(name, 0, value)
+            await pipe.execute()
 
     async def queue(self) -> list[Any]:
         """Entries that are still in the stream."""

@@ -75,6 +75,7 @@ async def test_what_is_sent_after_its_plan_is_late(cloud: Cloud) -> None:
     await load.stop()
 
 
+@pytest.mark.parametrize("world", ["http", "direct"], indirect=True)
 async def test_the_same_seed_gives_the_same_arrivals_and_another_seed_others(cloud: Cloud) -> None:
     first = await run(cloud.load(jobs=1.0, tokens=5.0), 30)
     again = await run(cloud.load(jobs=1.0, tokens=5.0), 30)

@@ -1,9 +1,10 @@
-"""A made-up record of the incident, to prove predicates on: the curve of domain.md §2.3, laid on the scenario's own plan.
+"""A made-up record of the incident to prove predicates on: the curve of domain.md §2.3, on the scenario's own plan.
 
 Nothing here was measured. Tests doctor it (`rate`, `level`, `without`, `events`) until a predicate must object.
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ PUBLIC = ("mslogs", "msdiag")
 E, W, S1, S2, D, R = 364.0, 387.0, 407.0, 477.0, 592.0, 622.0
 END = 760.0
 
-# from, operations begun, attempts, attempts that succeed, operations that succeed, that fail (a second, East; West has less)
+# from; a second, in East (West has half): operations begun, attempts, good attempts, operations won, lost
 CURVE = (
     (-30, 12.0, 12.0, 12.0, 12.0, 0.0),
     (E, 50.0, 55.0, 38.0, 30.0, 0.0),
@@ -53,6 +54,14 @@ class IncidentRecord:
         self.rates: list[tuple[Row, Array]] = []
         self.levels: list[tuple[Row, Array]] = []
         self.events: list[dict[str, Any]] = []
+
+    def copy(self) -> "IncidentRecord":
+        other = object.__new__(IncidentRecord)
+        other.plan, other.times = self.plan, self.times
+        other.rates = [(row, values.copy()) for row, values in self.rates]
+        other.levels = [(row, values.copy()) for row, values in self.levels]
+        other.events = [dict(event) for event in self.events]
+        return other
 
     # Making
 
@@ -441,3 +450,13 @@ def _journeys(made: IncidentRecord, tenant: Any, region: str, bad: Array) -> Non
             duration_s=(60.0 if kind == "runner_job" else 19.0) if failed else (4.0 if slow else 0.3),
             **detail,
         )
+
+
+@lru_cache(maxsize=1)
+def _incident_once() -> IncidentRecord:
+    return incident()
+
+
+def fresh_incident() -> IncidentRecord:
+    """The incident, for one test to doctor; made once and copied."""
+    return _incident_once().copy()

@@ -1,0 +1,53 @@
+"""Two bearer tokens, two roles: `read` looks, `operate` also acts. Compared in constant time."""
+
+import hmac
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from chaos.controller import errors
+from services.chassis.errors import ServiceError
+from services.chassis.streams import secret_token
+
+Role = Literal["open", "read", "operate"]
+SCHEME = "Bearer "
+
+
+@dataclass(frozen=True, repr=False)
+class Tokens:
+    """The two tokens; not printed with the object, so that they stay out of logs."""
+
+    read: str
+    operate: str
+
+    def check(self, header: str | None, needed: Role, method: str, path: str) -> None:
+        """
+        Raises:
+            ServiceError: 401 without a valid token, 403 when the read token tries to act.
+        """
+        if needed == "open":
+            return
+        given = header[len(SCHEME) :] if header and header.startswith(SCHEME) else ""
+        may_operate = hmac.compare_digest(given.encode(), self.operate.encode())
+        may_read = hmac.compare_digest(given.encode(), self.read.encode())
+        if not (may_operate or may_read):
+            raise ServiceError(errors.UNAUTHENTICATED)
+        if needed == "operate" and not may_operate:
+            raise ServiceError(errors.FORBIDDEN, method=method, path=path)
+
+
+def load_tokens(file: Path, read: str, operate: str) -> tuple[Tokens, bool]:
+    """The configured tokens, or those generated at the first start; the flag says whether any was made now.
+
+    They are kept in a file that only this user can read, not in Redis, which a reset of the testbed empties.
+    """
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    given = {"read": read, "operate": operate}
+    tokens = {role: value or kept.get(role) or secret_token() for role, value in given.items()}
+    made = any(not value and role not in kept for role, value in given.items())
+    if made:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(tokens), encoding="utf-8")
+    return Tokens(tokens["read"], tokens["operate"]), made

@@ -1,0 +1,25 @@
+"""The controller's errors: one table, one shape, `{"error": {"code", "message", "target"?}}`."""
+
+from aiohttp import web
+
+from services.chassis.errors import ErrorSpec, ErrorTable, ServiceError
+
+UNAUTHENTICATED = ErrorSpec("unauthenticated", 401, "A bearer token is needed; this one is missing or wrong.")
+FORBIDDEN = ErrorSpec("forbidden", 403, "This token may read; {method} {path} needs the operate token.")
+NOT_FOUND = ErrorSpec("not_found", 404, "{detail}")
+CONFLICT = ErrorSpec("conflict", 409, "{detail}")
+INVALID = ErrorSpec("invalid_body", 422, "{detail}")
+UNAVAILABLE = ErrorSpec("unavailable", 503, "{detail}", retry_safe=True)
+REFUSED = ErrorSpec("refused", 502, "{detail}", definite=False)
+UNSUPPORTED = ErrorSpec("unsupported", 501, "{detail}")
+TABLE = ErrorTable((UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, CONFLICT, INVALID, UNAVAILABLE, REFUSED, UNSUPPORTED))
+
+
+def render(_request: web.Request, error: ServiceError) -> web.Response:
+    detail: dict[str, object] = {"code": error.spec.code, "message": error.message}
+    if error.target:
+        detail["target"] = error.target
+    headers = dict(error.headers)
+    if error.spec is UNAUTHENTICATED:
+        headers["WWW-Authenticate"] = 'Bearer realm="aftershock"'
+    return web.json_response({"error": detail}, status=error.spec.status, headers=headers)

@@ -1,0 +1,49 @@
+"""The event stream of the controller: the last lines for newcomers, every further line to each listener."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+from services.chassis.clock import Clock
+
+HISTORY = 500
+QUEUE_MAX = 1000
+KEEP_ALIVE_S = 15.0
+
+
+class Feed:
+    """Publishes event lines to any number of listeners. A listener that does not keep up loses its oldest lines."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.history: deque[dict[str, Any]] = deque(maxlen=HISTORY)
+        self._listeners: set[asyncio.Queue[dict[str, Any]]] = set()
+
+    def publish(self, event: dict[str, Any]) -> None:
+        self.history.append(event)
+        for queue in self._listeners:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(event)
+
+    async def listen(self, *, replay: bool = True) -> AsyncIterator[bytes]:
+        """Server-sent events: history first when asked for, then live; comments keep idle connections open."""
+        queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(QUEUE_MAX)
+        past = list(self.history) if replay else []
+        self._listeners.add(queue)
+        try:
+            for event in past:
+                yield _frame(event)
+            while True:
+                try:
+                    yield _frame(await asyncio.wait_for(queue.get(), KEEP_ALIVE_S))
+                except TimeoutError:
+                    yield b": still here\n\n"
+        finally:
+            self._listeners.discard(queue)
+
+
+def _frame(event: dict[str, Any]) -> bytes:
+    return f"event: {event['kind']}\ndata: {json.dumps(event, separators=(',', ':'))}\n\n".encode()

@@ -1,0 +1,75 @@
+"""Health signals without a recorder: the provisioners' tries of the last minutes, scraped while a policy job runs."""
+
+import asyncio
+from collections import deque
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from chaos.signals import DONE
+from compose.runtime import Runtime, Target
+
+FAMILY = "provisioner_job_tries"
+INTERVAL_S = 1.0
+KEPT_S = 900
+TIMEOUT_S = 2.0
+
+Tries = dict[tuple[str, str], float]
+
+
+class RollingSignals:
+    """Implements the gate's `Signals`; times are seconds since `start`."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._samples: deque[tuple[float, Tries]] = deque(maxlen=KEPT_S)
+        self._task: asyncio.Task[None] | None = None
+        self.origin_epoch_s = 0.0
+
+    def start(self) -> None:
+        """Begins to scrape; the origin of time is now."""
+        self.origin_epoch_s = self._runtime.clock.epoch()
+        self._samples.clear()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._follow(), name="health signals")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def failure_ratio(self, region: str, start_t: float, end_t: float) -> tuple[float, int] | None:
+        """Share of failed tries in a region and their number; None without any try."""
+        window = [tries for t, tries in self._samples if start_t - INTERVAL_S <= t <= end_t]
+        if len(window) < 2:
+            return None
+        grown = {key: value - window[0].get(key, 0.0) for key, value in window[-1].items() if key[0] == region}
+        total = sum(grown.values())
+        if total <= 0:
+            return None
+        return 1.0 - grown.get((region, DONE), 0.0) / total, int(total)
+
+    async def _follow(self) -> None:
+        while True:
+            await self._sample()
+            await asyncio.sleep(INTERVAL_S)
+
+    async def _sample(self) -> None:
+        targets = [target for target in self._runtime.targets() if target.spec.service == "provisioner"]
+        pages = await asyncio.gather(*(self._tries(target) for target in targets))
+        merged: Tries = {}
+        for page in pages:
+            merged.update(page)
+        self._samples.append((self._runtime.clock.epoch() - self.origin_epoch_s, merged))
+
+    async def _tries(self, target: Target) -> Tries:
+        url = f"{self._runtime.peers.url('provisioner', target.spec.region)}/metrics"
+        reply = await self._runtime.http.call("GET", url, timeout_s=TIMEOUT_S)
+        tries: Tries = {}
+        if reply.ok:
+            for family in text_string_to_metric_families(reply.body.decode()):
+                if family.name == FAMILY:
+                    for sample in family.samples:
+                        if sample.name.endswith("_total"):
+                            key = (sample.labels["region"], sample.labels["result"])
+                            tries[key] = tries.get(key, 0.0) + sample.value
+        return tries

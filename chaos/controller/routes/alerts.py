@@ -1,0 +1,69 @@
+"""Alerts come in from Alertmanager, go onto the event stream, and out in the shape of Azure Service Health."""
+
+import asyncio
+import json
+from typing import Any
+
+from aiohttp import web
+
+from chaos.controller.api import Answer, Call, Route
+from chaos.controller.service_health import message
+from chaos.controller.testbed import Testbed
+from services.chassis.settings import Settings
+
+TAG = "alerts"
+FORWARD_TIMEOUT_S = 5.0
+
+
+class AlertmanagerMessage(Settings):
+    """The fields of Alertmanager's webhook that are used; it sends more."""
+
+    model_config = Settings.model_config | {"extra": "ignore"}
+
+    status: str = ""
+    alerts: tuple[dict[str, Any], ...] = ()
+
+
+def routes(testbed: Testbed, webhook_url: str) -> list[Route]:
+    tasks: set[asyncio.Task[Any]] = set()
+
+    async def take(call: Call) -> Answer:
+        for alert in call.body.alerts:
+            labels = alert.get("labels", {})
+            testbed.events.emit(
+                "alert",
+                name=str(labels.get("alertname", "")),
+                region=str(labels.get("region", "")),
+                state=str(alert.get("status", call.body.status)),
+                severity=str(labels.get("severity", "")),
+            )
+            if webhook_url:
+                task = asyncio.create_task(forward(alert), name="service health")
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+        return 200, {"received": len(call.body.alerts)}
+
+    async def forward(alert: dict[str, Any]) -> None:
+        document = message(alert, testbed.scenario, testbed.runtime.clock.epoch())
+        reply = await testbed.runtime.http.call("POST", webhook_url, json=document, timeout_s=FORWARD_TIMEOUT_S)
+        testbed.events.emit("service_health_sent", status=reply.status, failure=reply.failure)
+
+    async def targets(_call: Call) -> web.Response:
+        groups = [
+            {
+                "targets": [target.url.removeprefix("http://")],
+                "labels": {
+                    "service": target.spec.service,
+                    "region": target.spec.region,
+                    "instance": target.spec.name,
+                },
+            }
+            for target in testbed.runtime.targets()
+            if target.url
+        ]
+        return web.Response(text=json.dumps(groups), content_type="application/json")
+
+    return [
+        Route("POST", "/alerts", "open", "Alertmanager's webhook", take, AlertmanagerMessage, tag=TAG),
+        Route("GET", "/prometheus/targets", "open", "Prometheus HTTP service discovery", targets, tag=TAG),
+    ]

@@ -1,0 +1,36 @@
+"""Mitigations on and off while the testbed runs."""
+
+from chaos.controller.api import Answer, Call, Route
+from chaos.controller.testbed import Testbed
+from chaos.mitigations import catalogue, run_time_overlay
+from chaos.operations import write_overlay
+from services.chassis.settings import Settings
+
+TAG = "mitigations"
+
+
+class Switch(Settings):
+    """Whether the mitigation is on."""
+
+    on: bool
+
+
+def routes(testbed: Testbed) -> list[Route]:
+    async def listing(_call: Call) -> Answer:
+        rows = [{**row, "on": row["id"] in testbed.mitigations} for row in catalogue()]
+        return 200, {"mitigations": rows}
+
+    async def switch(call: Call) -> Answer:
+        name = call.path("id")
+        wanted = testbed.mitigations | {name} if call.body.on else testbed.mitigations - {name}
+        run_time_overlay([name])  # refuses what is unknown or cannot be switched while services run
+        overlay = run_time_overlay(sorted(wanted))
+        await write_overlay(testbed.runtime, overlay, testbed.events)
+        testbed.mitigations = wanted
+        testbed.acted("mitigate", id=name, on=call.body.on)
+        return 200, {"id": name, "on": call.body.on, "all_on": sorted(wanted)}
+
+    return [
+        Route("GET", "/v1/mitigations", "read", "What can be switched, and what is on", listing, tag=TAG),
+        Route("PUT", "/v1/mitigations/{id}", "operate", "Switch a mitigation on or off", switch, Switch, tag=TAG),
+    ]

@@ -1,0 +1,112 @@
+"""What operators do: restore accounts, scale, drain, ramp, open, repair, change the load."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from chaos.controller import errors
+from chaos.controller.api import Answer, Call, Route
+from chaos.controller.routes.accounts import require_region
+from chaos.controller.testbed import Testbed
+from services.chassis.errors import ServiceError
+from services.chassis.settings import Settings
+
+TAG = "operations"
+
+
+class Restore(Settings):
+    """Empty `regions` means all."""
+
+    regions: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ("*",)
+    spacing_s: float = Field(default=0.0, ge=0, le=600)
+
+
+class Scale(Settings):
+    """Nodes to add to a region's identity service, or, negative, to remove."""
+
+    region: str
+    count: Annotated[int, Field(ge=-50, le=50)]
+
+
+class Traffic(Settings):
+    """What a region's router lets in. Fractions are of nominal capacity; they concern a ramp."""
+
+    mode: Literal["open", "drain", "ramp"]
+    from_fraction: float = Field(default=0.10, ge=0, le=2)
+    to_fraction: float = Field(default=0.85, gt=0, le=2)
+    over_s: float = Field(default=80.0, gt=0)
+    hold_s: float = Field(default=20.0, ge=0)
+
+
+class Repair(Settings):
+    """An instance to restart."""
+
+    instance: str
+
+
+class LoadFactor(Settings):
+    """Users of a region send `factor` times their usual load."""
+
+    region: str
+    factor: float = Field(ge=0, le=100)
+
+
+def routes(testbed: Testbed) -> list[Route]:
+    async def restore(call: Call) -> Answer:
+        regions = [require_region(testbed, region) for region in call.body.regions] or list(testbed.regions)
+        done = await testbed.operations.restore_accounts(
+            regions, call.body.accounts, spacing_s=call.body.spacing_s, actor="chaos-api"
+        )
+        testbed.acted("restore_accounts", regions=regions)
+        return 200, {"restored": [account.name for account in done.accounts]}
+
+    async def scale(call: Call) -> Answer:
+        region = require_region(testbed, call.body.region)
+        changed = await testbed.operations.scale_identity(region, call.body.count)
+        testbed.acted("scale_identity", region=region, count=call.body.count)
+        return 200, {"region": region, "nodes": [spec.name for spec in changed]}
+
+    async def traffic(call: Call) -> Answer:
+        region = require_region(testbed, call.path("region"))
+        await testbed.operations.set_traffic(region, call.body.model_dump(mode="json"))
+        testbed.acted(call.body.mode, region=region)
+        return 200, {"region": region, "mode": call.body.mode}
+
+    async def repair(call: Call) -> Answer:
+        name = call.body.instance
+        known = sorted(spec.name for spec in testbed.runtime.instances())
+        if name not in known:
+            raise ServiceError(errors.NOT_FOUND, detail=f"unknown instance {name!r}; known: {', '.join(known)}")
+        await testbed.runtime.kill(name)
+        await testbed.runtime.revive(name)
+        testbed.acted("repair", instance=name)
+        return 200, {"instance": name, "state": "restarted"}
+
+    async def load(call: Call) -> Answer:
+        region = require_region(testbed, call.body.region)
+        await testbed.operations.set_load(region, call.body.factor)
+        testbed.acted("set_load", region=region, factor=call.body.factor)
+        return 200, {"region": region, "factor": call.body.factor}
+
+    async def audit(_call: Call) -> Answer:
+        seen = await testbed.operations.audit_accounts()
+        return 200, {
+            "accounts": seen.accounts,
+            "public_exempt": seen.public_exempt,
+            "private_exempt": seen.private_exempt,
+        }
+
+    base = "/v1/operations"
+    return [
+        Route(
+            "POST", f"{base}/restore", "operate", "Make private exempt accounts public again", restore, Restore, tag=TAG
+        ),
+        Route("POST", f"{base}/scale", "operate", "Add or remove identity nodes", scale, Scale, tag=TAG),
+        Route(
+            "PUT", "/v1/regions/{region}/traffic", "operate", "Open, drain or ramp a region", traffic, Traffic, tag=TAG
+        ),
+        Route("POST", f"{base}/repair", "operate", "Restart an instance", repair, Repair, tag=TAG),
+        Route("POST", f"{base}/load", "operate", "Multiply the load of a region", load, LoadFactor, tag=TAG),
+        Route("GET", f"{base}/audit", "read", "Compare all accounts with what they should be", audit, tag=TAG),
+    ]

@@ -1,0 +1,53 @@
+"""The policy job: start, inspect, cancel."""
+
+from chaos.controller import errors
+from chaos.controller.api import Answer, Call, Route
+from chaos.controller.testbed import Testbed
+from chaos.remediation.settings import RemediationSettings
+from services.chassis.errors import ServiceError
+from services.chassis.settings import merge, validate
+
+TAG = "remediation"
+
+
+def routes(testbed: Testbed) -> list[Route]:
+    async def start(call: Call) -> Answer:
+        if testbed.remediation is not None and testbed.remediation.status()["provisioningState"] == "Evaluating":
+            raise ServiceError(errors.CONFLICT, detail="a remediation is running; cancel it first")
+        given = call.body.model_dump(mode="json", exclude_unset=True)
+        defects = testbed.scenario.remediation.model_dump(mode="json", exclude_unset=True)
+        settings = validate(RemediationSettings, merge(defects, given), "body")
+        job = await testbed.start_remediation(settings)
+        testbed.acted("start_remediation", settings=given)
+        return 202, job.status()
+
+    async def inspect(_call: Call) -> Answer:
+        return 200, _job(testbed).status()
+
+    async def cancel(_call: Call) -> Answer:
+        job = _job(testbed)
+        await job.cancel()
+        testbed.acted("cancel_remediation")
+        return 200, job.status()
+
+    path = "/v1/remediation"
+    return [
+        Route(
+            "POST",
+            path,
+            "operate",
+            "Start the policy job; what is not given is as it was in the incident",
+            start,
+            RemediationSettings,
+            202,
+            tag=TAG,
+        ),
+        Route("GET", path, "read", "State of the policy job", inspect, tag=TAG),
+        Route("DELETE", path, "operate", "Disable the policy job and stop its ongoing activity", cancel, tag=TAG),
+    ]
+
+
+def _job(testbed: Testbed):  # type: ignore[no-untyped-def]
+    if testbed.remediation is None:
+        raise ServiceError(errors.NOT_FOUND, detail="no remediation was started")
+    return testbed.remediation

@@ -1,0 +1,48 @@
+"""A scenario on a smaller world: regions that a testbed does not have are left out, with their load and actions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from chaos.scenarios.model import Entry, Scenario
+from services.chassis.settings import Tree
+
+
+def restrict(scenario: Scenario, regions: Sequence[str]) -> Scenario:
+    """The scenario in `regions` only. An action that concerned nothing else is left out; a pair outside is cut."""
+    kept = tuple(
+        region.model_copy(update={"pair": region.pair if region.pair in regions else None})
+        for region in scenario.regions
+        if region.name in regions
+    )
+    remediation = scenario.remediation
+    order = tuple(name for name in remediation.order if name in regions)
+    return scenario.model_copy(
+        update={
+            "regions": kept,
+            "load": {name: load for name, load in scenario.load.items() if name in regions},
+            "settings": _settings(scenario.settings, regions),
+            "remediation": remediation.model_copy(update={"order": order}),
+            "timeline": tuple(entry for entry in (_entry(entry, regions) for entry in scenario.timeline) if entry),
+        }
+    )
+
+
+def _settings(tree: dict[str, Any], regions: Sequence[str]) -> Tree:
+    regional = {name: value for name, value in tree.get("regions", {}).items() if name in regions}
+    return {**tree, "regions": regional} if "regions" in tree else dict(tree)
+
+
+def _entry(entry: Entry, regions: Sequence[str]) -> Entry | None:
+    action = entry.action
+    changes: dict[str, Any] = {}
+    if hasattr(action, "regions"):
+        changes["regions"] = tuple(name for name in action.regions if name in regions)
+    if hasattr(action, "nodes"):
+        changes["nodes"] = {name: count for name, count in action.nodes.items() if name in regions}
+    if getattr(action, "region", regions[0]) not in regions or any(not value for value in changes.values()):
+        return None
+    if not changes:
+        return entry
+    copy = entry.model_copy(update={"action": action.model_copy(update=changes)})
+    copy._t = entry.t
+    return copy

@@ -1,0 +1,110 @@
+"""What callers of the identity service may switch on between their retry layers and the wire.
+
+One guard counts for one scope: all calls of a process to a region, or each tenant's own. It holds the retry budget, the
+circuit breaker and the adaptive throttle, and puts them in the one order in which none of them leaks: the budget is
+asked when a layer wants to retry, breaker and throttle when an attempt is about to go out.
+"""
+
+from random import Random
+from typing import Literal
+
+from pydantic import Field
+
+from services.policies.adaptive_throttle import AdaptiveThrottle
+from services.policies.breaker import Breaker, BreakerSettings
+from services.policies.outcome import Outcome
+from services.policies.retry_budget import AwsQuota, BudgetSettings, Failure
+from services.policies.settings import PolicySettings
+
+Refusal = Literal["", "breaker", "throttle"]
+ALLOWED: Refusal = ""
+BROKEN: Refusal = "breaker"
+THROTTLED: Refusal = "throttle"
+BUDGET = "budget"
+REASONS = (BROKEN, THROTTLED, BUDGET)
+
+
+class ThrottleSettings(PolicySettings):
+    """Google's client-side throttle. Its two minutes are scaled to the router's health window."""
+
+    enabled: bool = False
+    """Off: nothing is held back."""
+    k: float = Field(default=2.0, ge=1)
+    """Requests per accept before the first is held back."""
+    window_s: float = Field(default=10.0, gt=0)
+    """How far back requests and accepts are counted."""
+
+
+class GuardSettings(PolicySettings):
+    """All off: the incident's callers had none of these."""
+
+    scope: Literal["region", "tenant"] = "region"
+    """Who shares a budget, breaker and throttle: all calls of one process to a region, or one tenant's."""
+    budget: BudgetSettings = BudgetSettings()
+    """How many retries, over both layers."""
+    breaker: BreakerSettings = BreakerSettings()
+    """When to stop calling, or only retrying, for a while."""
+    throttle: ThrottleSettings = ThrottleSettings()
+    """How many attempts to hold back while the service accepts too few."""
+
+    @property
+    def active(self) -> bool:
+        return self.budget.kind != "off" or self.breaker.mode != "off" or self.throttle.enabled
+
+
+class CallGuard:
+    """The policies of one scope, with their memory."""
+
+    __slots__ = ("_breaker", "_budget", "_quota", "_retries_only", "_rng", "_throttle")
+
+    def __init__(self, settings: GuardSettings, rng: Random) -> None:
+        throttle = settings.throttle
+        self._budget = settings.budget.build()
+        self._quota = self._budget if isinstance(self._budget, AwsQuota) else None
+        self._breaker = Breaker(settings.breaker)
+        self._retries_only = settings.breaker.mode == "retries_only"
+        self._throttle = AdaptiveThrottle(throttle.k, throttle.window_s, throttle.enabled)
+        self._rng = rng
+
+    def begin(self, now: float) -> None:
+        """An operation starts; the budget now owes the outcome of one attempt."""
+        self._budget.on_request(now)
+
+    def may_retry(self, failure: Failure, now: float) -> bool:
+        """Pays for one retry. True is a debt: it must end in `ended` or `abandoned`, with `is_retry`."""
+        if self._quota is not None:
+            return self._quota.may_retry(now, failure)
+        return self._budget.may_retry(now)
+
+    def refusal(self, now: float, *, is_retry: bool) -> Refusal:
+        """Why the attempt must not go out, or nothing. An allowed attempt must be reported to `ended`."""
+        if not self._breaker.allow(now, is_retry=is_retry):
+            return BROKEN
+        if self._throttle.should_reject(now, self._rng):
+            self._tell_breaker(Outcome.IGNORED, now, is_retry)
+            return THROTTLED
+        return ALLOWED
+
+    def ended(self, outcome: Outcome, now: float, *, is_retry: bool, failure: Failure = "error") -> None:
+        """An attempt that went out has ended. `failure`: what a retry that now succeeded had been made for."""
+        self._tell_breaker(outcome, now, is_retry)
+        self._throttle.on_outcome(outcome, now)
+        self._pay_back(outcome, now, is_retry, failure)
+
+    def abandoned(self, now: float, *, is_retry: bool) -> None:
+        """An attempt that was paid for never went out."""
+        self._pay_back(Outcome.IGNORED, now, is_retry, "error")
+
+    def _tell_breaker(self, outcome: Outcome, now: float, is_retry: bool) -> None:
+        """In half-open, a breaker of retries is tried with a retry: a first attempt was never its trial."""
+        if is_retry or not self._retries_only or self._breaker.state(now) == "closed":
+            self._breaker.on_outcome(outcome, now)
+
+    def _pay_back(self, outcome: Outcome, now: float, is_retry: bool, failure: Failure) -> None:
+        if self._quota is not None:
+            self._quota.on_outcome(outcome, now, is_retry=is_retry, failure=failure)
+        else:
+            self._budget.on_outcome(outcome, now, is_retry=is_retry)
+
+    def __repr__(self) -> str:
+        return f"<CallGuard {self._budget!r} {self._breaker!r} {self._throttle!r}>"

@@ -1,0 +1,164 @@
+"""One word for a run, its figures, and records that cannot carry a judgement."""
+
+import json
+from pathlib import Path
+
+import pytest
+from incident_record import E, IncidentRecord, R, calm_day, fresh_incident
+
+from chaos.claims import CHECKS, EXIT_CODES, STATUSES, Verdict, claims, judge
+from chaos.claims.facts import NO_ACTION
+from chaos.claims.model import Conditions, Finding, plain
+from chaos.claims.view import Anchors
+from chaos.record import Record
+from loadgen.series import SeriesTable
+
+ATTEMPTS = "identity_client_attempts_total"
+
+
+@pytest.fixture(scope="module")
+def verdict() -> Verdict:
+    return judge(fresh_incident().build())
+
+
+def test_every_row_of_the_conformance_table_is_there(verdict: Verdict) -> None:
+    expected = {"C1"} | {f"F{n}" for n in range(5)} | {f"S{n:02}" for n in range(1, 40)}
+    expected |= {f"M{n:02}" for n in range(1, 43)} | {f"T{n:02}" for n in range(1, 19)}
+    assert {claim.id for claim in verdict.claims} == expected
+    assert set(CHECKS) <= expected
+
+
+def test_the_reference_table_and_ours_have_the_same_rows() -> None:
+    reference = Path("/work/shared/reference/conformance.md")
+    if not reference.exists():
+        pytest.skip("the reference is not part of the checkout")
+    rows = {line.split("|")[1].strip() for line in reference.read_text().splitlines() if line.startswith("| ")}
+    wanted = {row for row in rows if row[:1] in "STM" and row[1:].isdigit()}
+    assert wanted <= {claim.id for claim in claims()}
+
+
+def test_the_incident_is_as_expected(verdict: Verdict) -> None:
+    assert (verdict.status, verdict.why, verdict.exit_code) == ("as_expected", "", 0)
+    assert verdict.counts() == {"narrative": 3, "not_judged": 2, "reproduced": 92, "underspecified": 3}
+
+
+def test_thresholds_of_our_own_make_a_row_underspecified(verdict: Verdict) -> None:
+    rows = {claim.id: claim for claim in verdict.claims if claim.status == "underspecified"}
+    assert set(rows) == {"M15", "T03", "T04"}
+    assert {claim.rests_on for claim in rows.values()} == {"A6"}
+
+
+def test_the_figures_of_the_incident(verdict: Verdict) -> None:
+    figures = verdict.figures
+    assert figures["time_east_collapse_t"] == E + 2
+    assert figures["time_west_collapse_t"] == E + 6
+    assert R + 40 < figures["recovered_t"] < R + 80
+    assert 10.5 < figures["peak_amplification"] < 12
+    assert figures["collapse_depth"] == 0
+    assert figures["peak_nodes"] == 24
+    assert figures["failed_operations"] > 7000
+
+
+def test_a_broken_fact_contradicts_and_says_which() -> None:
+    made = fresh_incident().level("provisioner_jobs", 50.0, 730, 760, state="blocked", region="eastus")
+    verdict = judge(made.build())
+    assert (verdict.status, verdict.exit_code) == ("contradicted", 1)
+    assert verdict.why == "F4: backlog is 70.8966, not < 20" or verdict.why.startswith("F4: backlog is ")
+
+
+def test_a_contradicted_claim_alone_does_not_change_the_word() -> None:
+    verdict = judge(fresh_incident().without_events("audit").build())
+    assert verdict.claim("T15").status == "contradicted"
+    assert verdict.status == "as_expected"
+
+
+def test_an_unhealthy_baseline_cannot_be_judged() -> None:
+    made = fresh_incident()
+    made.change_events("baseline", lambda e: e.update(ok=False, success_ratio=0.71))
+    verdict = judge(made.build())
+    assert (verdict.status, verdict.exit_code) == ("could_not_judge", 2)
+    assert verdict.why == "environment too slow: 71.0% of operations succeeded at base"
+
+
+def test_no_samples_cannot_be_judged() -> None:
+    verdict = judge(Record(fresh_incident().plan, [], SeriesTable(0, 0)))
+    assert (verdict.status, verdict.why) == ("could_not_judge", "no samples")
+    assert {claim.status for claim in verdict.claims} == {"not_judged", "narrative"}
+    assert set(verdict.figures.values()) == {None}
+
+
+def test_an_interrupted_run_judges_only_what_was_over() -> None:
+    verdict = judge(fresh_incident().cut(500).build())
+    assert verdict.status == "could_not_judge"
+    assert verdict.why == "the record ends at τ = 500, the scenario at 760"
+    assert verdict.claim("F1").status == "reproduced"
+    assert verdict.claim("M28").status == "reproduced"
+    assert {verdict.claim(name).status for name in ("F3", "F4", "M17", "M27", "T18")} == {"not_judged"}
+
+
+def test_an_attempts_metric_that_was_never_recorded_cannot_be_judged() -> None:
+    assert judge(fresh_incident().without(ATTEMPTS).build()).status == "could_not_judge"
+
+
+def test_a_fact_that_cannot_be_measured_is_not_passed_over() -> None:
+    verdict = judge(fresh_incident().without("identity_workers_busy").build())
+    assert verdict.claim("F1").status == "not_judged"
+    assert verdict.status == "could_not_judge"
+
+
+def test_facts_whose_actions_the_plan_lacks_are_not_judged() -> None:
+    verdict = judge(fresh_incident().without_entries("T13", "T14", "T16", "T17").build())
+    assert {verdict.claim(name).note for name in ("F3", "F4")} == {NO_ACTION}
+    assert verdict.status == "as_expected"
+
+
+def test_a_calm_day_is_judged_by_staying_calm() -> None:
+    assert judge(calm_day().build()).status == "as_expected"
+    disturbed = calm_day().rate(ATTEMPTS, 3.0, 100, 140, region="eastus", layer="sdk", outcome="timeout")
+    assert judge(disturbed.build()).status == "contradicted"
+
+
+def test_windows_follow_the_plan_of_the_short_scenario() -> None:
+    made = IncidentRecord("azure-fnj8-vqz-short")
+    at = Anchors.of(made.build())
+    entries = {entry["id"]: entry["t"] for entry in made.plan["timeline"]}
+    assert at.restore_east == entries["T09"]
+    assert (at.scale_1, at.scale_2, at.drain, at.ramp) == tuple(entries[row] for row in ("T13", "T14", "T16", "T17"))
+    assert (at.start, at.end) == (-made.plan["warmup_s"], made.plan["duration_s"])
+
+
+def test_notes_are_no_actions() -> None:
+    made = fresh_incident()
+    made.plan = {**made.plan, "timeline": [{"id": "T09", "t": 364, "action": "note", "parameters": {}}]}
+    assert Anchors.of(made.build()).restore_east is None
+
+
+def test_the_document_is_json_and_comes_back(verdict: Verdict) -> None:
+    text = json.dumps(verdict.document(), allow_nan=False)
+    assert Verdict.from_document(json.loads(text)) == verdict
+    entry = json.loads(text)["claims"][1]
+    assert {"id", "status", "statement", "predicate", "measured", "window"} <= set(entry)
+
+
+def test_exit_codes_cover_every_outcome() -> None:
+    assert EXIT_CODES == {"as_expected": 0, "contradicted": 1, "could_not_judge": 2}
+    assert set(STATUSES) == {"reproduced", "contradicted", "underspecified", "narrative", "not_judged"}
+
+
+def test_conditions_say_what_failed_before_what_is_missing() -> None:
+    both = Conditions((0, 1)).below("a", 2.0, 1.0).above("b", None, 1.0)
+    assert both.finding() == Finding("contradicted", {"a": 2.0, "b": None}, (0, 1), "a is 2.0, not < 1")
+    assert Conditions().above("b", None, 1.0).finding().note == "not measured: b"
+    assert Conditions().order("t", 1.0, 1.0).finding().status == "contradicted"
+    assert Conditions().in_turn("t", 1.0, 1.0).finding().status == "reproduced"
+    assert Conditions().order("t", 1.0, float("inf")).finding().status == "contradicted"
+    assert Conditions().order("t", None, 1.0).finding().status == "not_judged"
+
+
+def test_measured_numbers_are_short_and_finite() -> None:
+    assert plain({"a": float("inf"), "b": float("nan"), "c": {2, 1}, "d": (1.23456, True)}) == {
+        "a": "never",
+        "b": None,
+        "c": [1, 2],
+        "d": [1.2346, True],
+    }

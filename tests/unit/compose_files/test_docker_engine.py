@@ -1,0 +1,204 @@
+"""How the runtime reads and writes the Docker engine's documents."""
+
+import socket
+import struct
+from typing import Any
+
+import pytest
+
+from compose.container import blackhole, healthcheck
+from compose.docker_engine import Container, copy_of, cutter, read_container
+from compose.docker_stack import locate, services
+from compose.topology import InstanceSpec, node
+
+
+def listed(**changes: Any) -> dict[str, Any]:
+    """A line of the engine's container list, as Docker 20 and 28 give it."""
+    return {
+        "Id": "abc",
+        "State": "running",
+        "Labels": {
+            "com.docker.compose.project": "aftershock",
+            "com.docker.compose.service": "identity-eastus-1",
+            "aftershock.service": "identity",
+            "aftershock.region": "eastus",
+            "aftershock.instance": "identity-eastus-1",
+        },
+        "Ports": [
+            {"IP": "127.0.0.1", "PrivatePort": 8080, "PublicPort": 8211, "Type": "tcp"},
+            {"PrivatePort": 9999, "Type": "tcp"},
+        ],
+        "NetworkSettings": {"Networks": {"aftershock_default": {"IPAddress": "172.18.0.7"}}},
+        **changes,
+    }
+
+
+def inspected() -> dict[str, Any]:
+    return {
+        "Config": {
+            "Hostname": "0123456789ab",
+            "Domainname": "",
+            "Image": "aftershock-services",
+            "Cmd": ["services.identity"],
+            "Env": ["AFTERSHOCK_INSTANCE=identity-eastus-1", "AFTERSHOCK_REGION=eastus", "AFTERSHOCK_SEED=1"],
+            "Labels": {
+                "com.docker.compose.project": "aftershock",
+                "com.docker.compose.service": "identity-eastus-1",
+                "com.docker.compose.container-number": "1",
+                "aftershock.service": "identity",
+                "aftershock.region": "eastus",
+                "aftershock.instance": "identity-eastus-1",
+            },
+        },
+        "HostConfig": {
+            "Memory": 134217728,
+            "NetworkMode": "aftershock_default",
+            "RestartPolicy": {"Name": "unless-stopped", "MaximumRetryCount": 0},
+            "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8211"}]},
+        },
+        "NetworkSettings": {"Networks": {"aftershock_default": {"Aliases": ["identity-eastus-1", "0123456789ab"]}}},
+    }
+
+
+def test_an_instance_is_read_from_its_labels() -> None:
+    container = read_container(listed())
+    assert container.spec == node("eastus", 1)
+    assert container.name == "identity-eastus-1"
+    assert container.alive
+    assert container.address == "172.18.0.7"
+    assert container.host_ports == {8080: 8211}
+
+
+@pytest.mark.parametrize("service", ["controller", ""])
+def test_what_is_no_instance_goes_by_its_compose_service(service: str) -> None:
+    labels = {"com.docker.compose.service": "redis", **({"aftershock.service": service} if service else {})}
+    container = read_container(listed(Labels=labels))
+    assert container.spec is None
+    assert container.name == "redis"
+
+
+def test_a_container_without_network_or_ports_is_read_too() -> None:
+    container = read_container(listed(State="exited", Ports=None, NetworkSettings=None))
+    assert (container.address, container.host_ports, container.alive) == ("", {}, False)
+
+
+def test_a_paused_container_is_alive() -> None:
+    assert read_container(listed(State="paused")).alive
+
+
+def test_a_new_node_is_like_its_sibling_under_its_own_name() -> None:
+    template = inspected()
+    created = copy_of(template, node("eastus", 6))
+    assert created["Env"] == ["AFTERSHOCK_SEED=1", "AFTERSHOCK_INSTANCE=identity-eastus-6", "AFTERSHOCK_REGION=eastus"]
+    assert created["Image"] == "aftershock-services"
+    assert created["Cmd"] == ["services.identity"]
+    assert created["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+    assert created["HostConfig"]["Memory"] == 134217728
+    assert "Hostname" not in created
+    aliases = created["NetworkingConfig"]["EndpointsConfig"]["aftershock_default"]["Aliases"]
+    assert aliases == ["identity-eastus-6"]
+    assert read_container(listed(Labels=created["Labels"])).spec == node("eastus", 6)
+    assert template == inspected(), "the template must stay as it was"
+
+
+def test_a_new_node_takes_any_free_port_on_loopback() -> None:
+    bindings = copy_of(inspected(), node("eastus", 6))["HostConfig"]["PortBindings"]
+    assert bindings == {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}
+
+
+def test_compose_takes_a_new_node_down_with_its_sibling() -> None:
+    labels = copy_of(inspected(), node("eastus", 6))["Labels"]
+    assert labels["com.docker.compose.project"] == "aftershock"
+    assert labels["com.docker.compose.service"] == "identity-eastus-1"
+    assert labels["com.docker.compose.container-number"] == "6"
+
+
+def test_the_helper_that_cuts_may_change_one_network_and_nothing_else() -> None:
+    victim = Container("abc", "router-eastus", "running", InstanceSpec("router", "eastus", "router-eastus"))
+    created = cutter(victim, "aftershock-services", "aftershock", "router-eastus>redis", ["5", "172.18.0.2"])
+    host = created["HostConfig"]
+    assert host["NetworkMode"] == "container:abc"
+    assert (host["CapDrop"], host["CapAdd"], host["AutoRemove"]) == (["ALL"], ["NET_ADMIN"], True)
+    helper = read_container(listed(Labels=created["Labels"]))
+    assert (helper.spec, helper.partition) == (None, "router-eastus>redis")
+
+
+def test_the_project_is_the_one_of_the_controller_or_of_the_shell() -> None:
+    assert locate({}) == ("aftershock", False)
+    assert locate({"COMPOSE_PROJECT_NAME": "second"}) == ("second", False)
+    assert locate({"AFTERSHOCK_PROJECT": "third", "COMPOSE_PROJECT_NAME": "second"}) == ("third", True)
+
+
+def test_the_compose_file_says_what_can_be_brought_up() -> None:
+    assert {"redis", "loadgen", "router-eastus", "identity-westus-4"} <= set(services())
+
+
+# Netlink, whose bytes are fixed by the kernel (rtnetlink(7)).
+
+
+def test_cutting_pins_the_address_to_nobody_for_good() -> None:
+    message = blackhole.neighbour(socket.inet_aton("172.18.0.2"), 7, cut=True)
+    length, kind, flags, _, _ = struct.unpack_from("=IHHII", message)
+    family, _, _, interface, state, _, _ = struct.unpack_from("=BBHiHBB", message, 16)
+    assert (length, kind, flags) == (len(message), 28, 0x1 | 0x4 | 0x400 | 0x100)
+    assert (family, interface, state) == (socket.AF_INET, 7, 0x80)
+    assert dict(blackhole.attributes(message[28:])) == {1: socket.inet_aton("172.18.0.2"), 2: blackhole.NOBODY}
+
+
+def test_restoring_forgets_the_address() -> None:
+    message = blackhole.neighbour(socket.inet_aton("172.18.0.2"), 7, cut=False)
+    assert struct.unpack_from("=IHH", message)[1:] == (29, 0x1 | 0x4)
+    assert dict(blackhole.attributes(message[28:])) == {1: socket.inet_aton("172.18.0.2")}
+
+
+def test_nobody_is_a_unicast_address_that_no_vendor_owns() -> None:
+    assert blackhole.NOBODY[0] & 0b11 == 0b10
+
+
+def test_attributes_are_padded_to_four_bytes() -> None:
+    both = blackhole.attribute(2, b"\1\2\3\4\5\6") + blackhole.attribute(1, b"\7\7\7\7")
+    assert len(both) % 4 == 0
+    assert list(blackhole.attributes(both)) == [(2, b"\1\2\3\4\5\6"), (1, b"\7\7\7\7")]
+
+
+# The health check of the images.
+
+
+class FakeConnection:
+    def __init__(self, answer: bytes) -> None:
+        self.answer, self.sent = answer, b""
+
+    def __enter__(self) -> "FakeConnection":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        pass
+
+    def sendall(self, data: bytes) -> None:
+        self.sent += data
+
+    def makefile(self, _mode: str) -> Any:
+        import io
+
+        return io.BytesIO(self.answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [(b"HTTP/1.1 200 OK\r\n\r\n", 0), (b"HTTP/1.1 503 Service Unavailable\r\n", 1), (b"", 1), (b"200", 1)],
+)
+def test_only_200_is_healthy(answer: bytes, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = FakeConnection(answer)
+    asked: list[Any] = []
+    monkeypatch.setattr(socket, "create_connection", lambda address, _timeout: asked.append(address) or connection)
+    assert healthcheck.main("/healthz", "8090") == code
+    assert asked == [("127.0.0.1", 8090)]
+    assert connection.sent.startswith(b"GET /healthz HTTP/1.0\r\n")
+
+
+def test_no_answer_is_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise ConnectionRefusedError("refused")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    assert healthcheck.main() == 1

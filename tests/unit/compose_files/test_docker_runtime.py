@@ -1,0 +1,287 @@
+"""The compose runtime against an engine that only remembers: which containers it touches, and in what order."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from compose.docker import SEED_KEY, DockerRuntime
+from compose.docker_engine import Container
+from compose.run_lease import KEY, RunLease
+from compose.runtime import RuntimeUnavailable, UnknownInstance
+from compose.topology import InstanceSpec, Region, Topology, node
+from services.chassis.client import Reply
+from services.chassis.clock import Clock
+from services.chassis.store import Keys
+
+TOPOLOGY = Topology((Region("eastus", "East US", identity_nodes=2),), loadgen=False)
+
+
+class FakeEngine:
+    """Containers in a dict, and a diary of what was done to them."""
+
+    project = "test"
+
+    def __init__(self, specs: Sequence[InstanceSpec]) -> None:
+        self.known = {spec.name: _container(spec, number) for number, spec in enumerate(specs)}
+        self.known["redis"] = Container("redis", "redis", "running", address="10.0.0.2", host_ports={6379: 8079})
+        self.diary: list[tuple[str, ...]] = []
+
+    async def containers(self) -> list[Container]:
+        return [self.known[name] for name in sorted(self.known)]
+
+    async def find(self, name: str) -> Container:
+        return self.known[name]
+
+    async def add_like(self, template: Container, spec: InstanceSpec) -> None:
+        self.diary.append(("add", spec.name, template.name))
+        self.known[spec.name] = replace(_container(spec, 90), added=True)
+
+    async def cut(self, victim: Container, name: str, addresses: Sequence[str], lease_s: float) -> None:
+        self.diary.append(("cut", victim.name, *addresses, f"{lease_s:g}"))
+        self.known[name] = Container(f"cut {name}", victim.compose_service, "running", partition=name)
+
+    async def remove(self, container: Container) -> None:
+        self.diary.append(("remove", container.name))
+        del self.known[container.name]
+
+    async def limit_cpu(self, container: Container, cpus: float | None) -> None:
+        self.diary.append(("limit", container.name, str(cpus)))
+
+    async def kill(self, container: Container) -> None:
+        self._change("kill", container, "exited")
+
+    async def start(self, container: Container) -> None:
+        self._change("start", container, "running")
+
+    async def pause(self, container: Container) -> None:
+        self._change("pause", container, "paused")
+
+    async def unpause(self, container: Container) -> None:
+        if container.state == "paused":
+            self._change("unpause", container, "running")
+
+    async def stop(self, container: Container) -> None:
+        if container.partition:
+            self.diary.append(("end", container.partition))
+            del self.known[container.name]
+        else:
+            self._change("stop", container, "exited")
+
+    async def log_tail(self, _container: Container, lines: int = 5) -> str:
+        return "its last words"
+
+    async def close(self) -> None:
+        self.diary.append(("close",))
+
+    def _change(self, what: str, container: Container, state: str) -> None:
+        self.diary.append((what, container.name))
+        self.known[container.name] = replace(container, state=state)
+
+    def did(self, what: str) -> list[str]:
+        return [entry[1] for entry in self.diary if entry[0] == what]
+
+
+def _container(spec: InstanceSpec, number: int) -> Container:
+    ports = {8080: 8200 + number}
+    return Container(f"id-{spec.name}", spec.name, "running", spec, address=f"10.0.1.{number}", host_ports=ports)
+
+
+class ReadyHttp:
+    """Answers 200 to everything but the instances that should not come up."""
+
+    def __init__(self) -> None:
+        self.dead: set[str] = set()
+
+    async def call(self, _method: str, url: str, *, timeout_s: float) -> Reply:
+        return Reply(503 if any(mark in url for mark in self.dead) else 200, {}, b"")
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine(TOPOLOGY.instances())
+
+
+@pytest.fixture
+async def runtime(engine: FakeEngine, world: Any, monkeypatch: pytest.MonkeyPatch) -> DockerRuntime:
+    """A runtime over the fake engine, on the virtual clock and store, that believes itself inside the project."""
+    monkeypatch.setenv("AFTERSHOCK_PROJECT", "test")
+    monkeypatch.setattr("compose.docker.real_session", lambda: None)
+    monkeypatch.setattr("compose.docker.system_clock", lambda: Clock(world.loop.time, world.epoch_s))
+    made = DockerRuntime(engine=engine)  # type: ignore[arg-type]
+    made.http = ReadyHttp()  # type: ignore[assignment]
+    made.store = world.redis.client()
+    await made._refresh(spec.name for spec in TOPOLOGY.instances())
+    return made
+
+
+async def test_a_reset_leaves_nothing_of_an_earlier_run(runtime: DockerRuntime, engine: FakeEngine) -> None:
+    await runtime.store.set("left-over", "1")
+    await runtime.add_nodes("eastus", 1)
+    await runtime.pause("router-eastus")
+    await runtime.partition("router-eastus", "redis", active=True)
+    engine.diary.clear()
+    await runtime.reset(TOPOLOGY, {"identity": {"workers": 3}}, seed=7)
+    assert engine.did("remove") == ["identity-eastus-3"]
+    assert engine.did("end") == ["router-eastus>redis"]
+    assert engine.did("unpause") == ["router-eastus"]
+    everyone = {spec.name for spec in TOPOLOGY.instances()}
+    assert set(engine.did("limit")) == set(engine.did("kill")) == set(engine.did("start")) == everyone
+    assert sorted(await runtime.store.keys()) == [Keys.OVERLAY.encode(), SEED_KEY.encode()]
+    overlay = json.loads(await runtime.store.get(Keys.OVERLAY))
+    assert overlay["identity"] == {"workers": 3}
+    assert await runtime.store.get(SEED_KEY) == b"7"
+
+
+async def test_all_processes_end_before_the_store_is_emptied(runtime: DockerRuntime, engine: FakeEngine) -> None:
+    """A process that lived through it would write its old state into the new run."""
+    alive_at_flush: list[str] = []
+
+    async def fill(tree: Any, seed: int) -> None:
+        alive_at_flush.extend(name for name, c in engine.known.items() if c.spec and c.alive)
+
+    runtime._fill_store = fill  # type: ignore[method-assign]
+    await runtime.reset(TOPOLOGY, {})
+    assert alive_at_flush == []
+
+
+async def test_a_topology_with_more_nodes_than_the_testbed_gets_them(
+    runtime: DockerRuntime, engine: FakeEngine
+) -> None:
+    larger = Topology((Region("eastus", "East US", identity_nodes=4),), loadgen=False)
+    await runtime.reset(larger, {})
+    assert set(engine.did("add")) == {"identity-eastus-3", "identity-eastus-4"}
+    assert {spec.name for spec in runtime.instances()} == {spec.name for spec in larger.instances()}
+
+
+async def test_a_topology_with_fewer_nodes_leaves_the_others_down(runtime: DockerRuntime, engine: FakeEngine) -> None:
+    smaller = Topology((Region("eastus", "East US", identity_nodes=1),), loadgen=False)
+    await runtime.reset(smaller, {})
+    assert engine.known["identity-eastus-2"].state == "exited"
+    assert node("eastus", 2) not in runtime.instances()
+
+
+async def test_a_region_the_testbed_does_not_have_is_refused_by_name(runtime: DockerRuntime) -> None:
+    foreign = Topology((Region("australiaeast", "Australia East"),), loadgen=False)
+    with pytest.raises(RuntimeUnavailable, match=r"no \w+ in australiaeast; regions: eastus"):
+        await runtime.reset(foreign, {})
+
+
+async def test_inside_the_project_instances_are_reached_by_name(runtime: DockerRuntime) -> None:
+    assert runtime.peers.url("router", "eastus") == "http://router-eastus:8080"
+    urls = {target.spec.name: target.url for target in runtime.targets()}
+    assert urls["identity-eastus-2"] == "http://identity-eastus-2:8080"
+
+
+async def test_outside_it_they_are_reached_by_published_ports(runtime: DockerRuntime) -> None:
+    runtime._inside = False
+    await runtime._refresh(spec.name for spec in TOPOLOGY.instances())
+    assert runtime.peers.url("blobstore", "eastus") == "http://127.0.0.1:8200"
+    assert {target.url for target in runtime.targets()} == {f"http://127.0.0.1:{8200 + n}" for n in range(5)}
+
+
+async def test_added_nodes_are_numbered_on_and_removed_again(runtime: DockerRuntime, engine: FakeEngine) -> None:
+    assert await runtime.add_nodes("eastus", 2) == [node("eastus", 3), node("eastus", 4)]
+    assert ("add", "identity-eastus-3", "identity-eastus-1") in engine.diary
+    assert list(await runtime.remove_nodes("eastus", 1)) == [node("eastus", 4)]
+    assert engine.did("remove") == ["identity-eastus-4"]
+    assert runtime.instances()[-1] == node("eastus", 3)
+
+
+async def test_a_node_of_the_compose_file_is_stopped_but_kept(runtime: DockerRuntime, engine: FakeEngine) -> None:
+    assert list(await runtime.remove_nodes("eastus", 1)) == [node("eastus", 2)]
+    assert engine.did("remove") == []
+    assert engine.known["identity-eastus-2"].state == "exited"
+
+
+async def test_removing_no_nodes_removes_none(runtime: DockerRuntime, engine: FakeEngine) -> None:
+    assert list(await runtime.remove_nodes("eastus", 0)) == []
+    assert engine.diary == []
+
+
+@pytest.mark.parametrize("act", ["kill", "revive", "pause", "resume"])
+async def test_an_unknown_name_is_refused_with_the_known_ones(runtime: DockerRuntime, act: str) -> None:
+    with pytest.raises(UnknownInstance, match=r"'router-mars'; known: blobstore-eastus, identity-eastus-1"):
+        await getattr(runtime, act)("router-mars")
+
+
+async def test_an_instance_that_does_not_come_up_is_named_with_its_last_words(runtime: DockerRuntime) -> None:
+    runtime.http.dead.add("identity-eastus-3")  # type: ignore[attr-defined]
+    with pytest.raises(RuntimeUnavailable, match=r"identity-eastus-3 was not ready within 90 s; .*its last words"):
+        await runtime.add_nodes("eastus", 1)
+
+
+async def test_a_partition_meets_every_pair_that_the_patterns_match(runtime: DockerRuntime, engine: FakeEngine) -> None:
+    await runtime.partition("identity-*", "r*", active=True, lease_s=30)
+    addresses = ["10.0.0.2", engine.known["router-eastus"].address]
+    assert [entry for entry in engine.diary if entry[0] == "cut"] == [
+        ("cut", "identity-eastus-1", *addresses, "30"),
+        ("cut", "identity-eastus-2", *addresses, "30"),
+    ]
+
+
+async def test_nobody_is_cut_off_from_himself(runtime: DockerRuntime, engine: FakeEngine) -> None:
+    await runtime.partition("identity-*", "identity-eastus-1", active=True)
+    assert engine.did("cut") == ["identity-eastus-2"]
+
+
+async def test_a_partition_of_nothing_is_refused(runtime: DockerRuntime) -> None:
+    with pytest.raises(UnknownInstance, match="no instance matches 'mars-\\*'"):
+        await runtime.partition("mars-*", "redis", active=True)
+
+
+async def test_stop_puts_back_what_the_run_changed_and_leaves_the_rest(
+    runtime: DockerRuntime, engine: FakeEngine
+) -> None:
+    runtime._lease = RunLease(runtime.store)
+    await runtime._lease.acquire()
+    await runtime.add_nodes("eastus", 1)
+    await runtime.kill("identity-eastus-1")
+    await runtime.store.set(Keys.OVERLAY, "{}")
+    engine.diary.clear()
+    await runtime.stop()
+    assert engine.did("remove") == ["identity-eastus-3"]
+    assert engine.did("start") == ["identity-eastus-1"]
+    assert engine.did("kill") == engine.did("stop") == []
+    before = len(engine.diary)
+    await runtime.stop()
+    assert engine.diary[before:] == [("close",)], "a second stop does nothing"
+
+
+async def test_a_second_run_on_one_testbed_is_refused(world: Any) -> None:
+    store = world.redis.client()
+    first = RunLease(store)
+    await first.acquire()
+    with pytest.raises(RuntimeUnavailable, match="another run is in progress"):
+        await RunLease(store).acquire()
+    await first.release()
+    second = RunLease(store)
+    await second.acquire()
+    await second.release()
+
+
+async def test_the_lease_of_a_dead_run_runs_out(world: Any) -> None:
+    store = world.redis.client()
+    await store.set(KEY, "somebody/1", ex=15)
+    with pytest.raises(RuntimeUnavailable, match="somebody/1"):
+        await RunLease(store).acquire()
+    await asyncio.sleep(16)
+    lease = RunLease(store)
+    await lease.acquire()
+    await lease.release()
+
+
+async def test_a_living_run_keeps_its_lease(world: Any) -> None:
+    store = world.redis.client()
+    lease = RunLease(store)
+    await lease.acquire()
+    await asyncio.sleep(60)
+    with pytest.raises(RuntimeUnavailable):
+        await RunLease(store).acquire()
+    await lease.release()

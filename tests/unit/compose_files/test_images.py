@@ -1,0 +1,71 @@
+"""The images hold what the code in them imports, and nothing for its own sake."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterable
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+OURS = {"services", "loadgen", "compose", "chaos"}
+# Only the recorder reads numbers in bulk, and it runs where experiments run.
+RECORDING = {ROOT / "loadgen" / "recorder.py", ROOT / "loadgen" / "series.py"}
+
+
+def listed(name: str) -> set[str]:
+    lines = (ROOT / "compose" / f"requirements-{name}.txt").read_text().splitlines()
+    return {_normal(line) for line in lines if line and not line.startswith("#")}
+
+
+def _normal(name: str) -> str:
+    return re.split(r"[\[<>=~! ;]", name)[0].lower().replace("_", "-")
+
+
+def imported(paths: Iterable[Path]) -> set[str]:
+    """Distributions whose modules the files import."""
+    distributions = packages_distributions()
+    modules: set[str] = set()
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                modules.add(node.module.partition(".")[0])
+    foreign = modules - OURS - sys.stdlib_module_names
+    return {_normal(name) for module in foreign for name in distributions.get(module, [module])}
+
+
+def test_the_services_image_has_what_services_and_load_generator_import() -> None:
+    sources = [path for folder in ("services", "loadgen") for path in (ROOT / folder).rglob("*.py")]
+    needed = imported(path for path in sources if path not in RECORDING)
+    # hiredis is found by redis, not imported by us.
+    assert needed | {"hiredis"} == listed("services")
+
+
+@pytest.mark.parametrize("name", ["services", "controller"])
+def test_every_listed_package_is_locked(name: str) -> None:
+    locked = {_normal(line) for line in (ROOT / "requirements.lock").read_text().splitlines()}
+    assert listed(name) <= locked
+
+
+def test_programs_for_containers_need_only_the_standard_library() -> None:
+    assert imported((ROOT / "compose" / "container").glob("*.py")) == set()
+
+
+def test_the_build_context_is_an_allow_list() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" in lines
+    allowed = {line[1:] for line in lines if line.startswith("!")}
+    copied = set(re.findall(r"^COPY (\S+) \S+$", (ROOT / "compose" / "Dockerfile").read_text(), re.MULTILINE))
+    assert allowed == OURS | {"requirements.lock"}
+    assert copied == OURS
+
+
+def test_the_images_run_as_nobody_in_particular() -> None:
+    text = (ROOT / "compose" / "Dockerfile").read_text()
+    services = text[text.index("AS services") :]
+    assert re.search(r"^USER 10001:10001$", services, re.MULTILINE)
+    assert "--platform" not in text, "the same file builds on amd64 and arm64"
