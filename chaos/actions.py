@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from chaos.mitigations import left_out
+from chaos.mitigations.switching import Switchboard
 from chaos.operations import OperationFailed, Operations
 from chaos.plan import Plan
 from chaos.remediation.gate import Signals
@@ -15,6 +17,7 @@ from chaos.scenarios.actions import (
     AuditAccounts,
     CancelRemediation,
     Drain,
+    Mitigate,
     Note,
     Open,
     Ramp,
@@ -24,7 +27,7 @@ from chaos.scenarios.actions import (
     StartRemediation,
 )
 from chaos.scenarios.model import Entry
-from services.chassis.settings import resolve
+from services.chassis.settings import SettingsError, resolve
 
 
 class Performer:
@@ -38,6 +41,7 @@ class Performer:
         self._plan = plan
         self._signals = signals
         self._zero_epoch_s = zero_epoch_s
+        self._switchboard = Switchboard(plan)
         self.remediation: RemediationWorkflow | None = None
         self._methods: dict[type[Action], Callable[[str, Any], Awaitable[None]]] = {
             StartRemediation: self._start_remediation,
@@ -49,6 +53,7 @@ class Performer:
             Ramp: self._ramp,
             Open: self._open,
             SetLoad: self._set_load,
+            Mitigate: self._mitigate,
             Note: self._note,
         }
 
@@ -67,12 +72,15 @@ class Performer:
         await self.close()
         self.remediation = RemediationWorkflow(
             self._env,
-            resolve(RemediationSettings, self._plan.settings, SECTION, ""),
+            self._remediation_settings(),
             regions=self._plan.scenario.rollout_regions(),
             signals=self._signals,
             origin_epoch_s=self._zero_epoch_s,
         )
         self.remediation.start()
+
+    def _remediation_settings(self) -> RemediationSettings:
+        return resolve(RemediationSettings, self._switchboard.tree(), SECTION, "")
 
     async def _cancel_remediation(self, _id: str, _action: CancelRemediation) -> None:
         if self.remediation is None:
@@ -116,6 +124,17 @@ class Performer:
         if action.for_s is not None:
             await asyncio.sleep(action.for_s)
             await self._operations.set_load(action.region, 1.0)
+
+    async def _mitigate(self, id_: str, action: Mitigate) -> None:
+        """Services follow at once, the policy job at its next run."""
+        try:
+            overlay = self._switchboard.switch(action.on, action.off)
+        except SettingsError as error:
+            raise OperationFailed(str(error)) from error
+        await self._operations.overlay(overlay)
+        if self.remediation is not None:
+            self.remediation.settings = self._remediation_settings()
+        self._env.events.emit("mitigated", id=id_, on=list(self._switchboard.on), left_out=left_out(action.on))
 
     async def _note(self, _id: str, _action: Note) -> None:
         """People talk; the testbed does not hear it."""

@@ -121,7 +121,10 @@ def _figures(
 
 
 class Rule(_Part):
-    """An alert. It fires for a group once every line has held for it during `for_s`."""
+    """An alert. It fires for a group once every line has held for it during `for_s`.
+
+    It is resolved once they have not all held for `keep_for_s`, Prometheus' `keep_firing_for`.
+    """
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]+$")]
     severity: Literal["page", "ticket"]
@@ -131,6 +134,7 @@ class Rule(_Part):
     groups_at_least: Annotated[int, Field(ge=1)] | None = None
     paced: bool = False
     for_s: Annotated[float, Field(ge=0)]
+    keep_for_s: Annotated[float, Field(ge=0)] = 0.0
     all: Annotated[tuple[Line, ...], Field(min_length=1)]
 
     def at_pace(self, pace: float) -> "Rule":
@@ -141,7 +145,7 @@ class Rule(_Part):
             line.model_copy(update={"windows_s": tuple(max(WINDOW_MIN_S, w * pace) for w in line.windows_s)})
             for line in self.all
         )
-        return self.model_copy(update={"for_s": self.for_s * pace, "all": lines})
+        return self.model_copy(update={"for_s": self.for_s * pace, "keep_for_s": self.keep_for_s * pace, "all": lines})
 
     def holding(self, reader: SeriesReader, t: float) -> dict[Group, float]:
         """The groups for which every line holds now, with the figure of the first line."""
@@ -161,6 +165,7 @@ class _Condition:
     """How one rule stands for one group."""
 
     since_t: float
+    held_t: float
     value: float
     firing: bool = False
 
@@ -199,12 +204,15 @@ class AlertEvaluator:
     def _step(self, rule: Rule, holding: Mapping[Group, float], regions: Sequence[str], t: float) -> None:
         conditions = self._conditions[rule.name]
         for group in sorted(conditions.keys() - holding.keys()):
-            over = conditions.pop(group)
+            over = conditions[group]
+            if over.firing and t - over.held_t < rule.keep_for_s:
+                continue
+            del conditions[group]
             if over.firing:
                 self._record(rule, "resolved", group, over.value, [])
         for group, value in sorted(holding.items()):
-            condition = conditions.setdefault(group, _Condition(t, value))
-            condition.value = value
+            condition = conditions.setdefault(group, _Condition(t, t, value))
+            condition.held_t, condition.value = t, value
             if not condition.firing and t - condition.since_t >= rule.for_s:
                 condition.firing = True
                 self._record(rule, "firing", group, value, regions)
@@ -293,6 +301,7 @@ def _prometheus_alert(rule: Rule) -> dict[str, Any]:
         "alert": rule.name,
         "expr": expression,
         "for": duration(rule.for_s),
+        **({"keep_firing_for": duration(rule.keep_for_s)} if rule.keep_for_s else {}),
         "labels": labels,
         "annotations": {"summary": rule.summary.replace("{region}", "{{ $labels.region }}")},
     }

@@ -1,12 +1,13 @@
 """A run decided in full before anything starts: scenario, seed and every setting, expanded and written to plan.json."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import yaml
 
+from chaos.mitigations import expand, mitigation_overlay, transform
 from chaos.scenarios.actions import StartRemediation
 from chaos.scenarios.model import Entry, Scenario, remediation_tree
 from chaos.scenarios.times import INCIDENT_S_PER_BENCH_S
@@ -27,6 +28,10 @@ class Plan:
     mitigations: tuple[str, ...] = ()
     shifted: tuple[str, ...] = ()
     command: str = ""
+    base: Tree = field(default_factory=dict)
+    """The settings without mitigations and without what was overridden ..."""
+    overrides: Tree = field(default_factory=dict)
+    """... and what was; a mitigation that is switched during the run goes between the two."""
 
     @property
     def timeline(self) -> Sequence[Entry]:
@@ -80,20 +85,24 @@ def make_plan(
     mitigations: Sequence[str] = (),
     command: str = "",
 ) -> Plan:
-    """The plan of a run. `overlays` go on top of the scenario's settings, later ones win.
+    """The plan of a run. Later wins: the scenario's settings, `mitigations` (the scenario's own too), `overlays`.
 
     Raises:
-        SettingsError: naming a field that no service has, or whose value breaks its rule.
+        SettingsError: naming an unknown mitigation, a field that no service has, or one whose value breaks its rule.
     """
-    tree = merge(scenario.tree(), _load(scenario))
+    on = expand((*scenario.mitigations, *mitigations))
+    scenario = transform(scenario, on)
+    base = merge(scenario.tree(), _load(scenario))
     for entry in scenario.timeline:
         if isinstance(entry.action, StartRemediation):
-            tree = merge(tree, {"remediation": remediation_tree(entry.action)})
+            base = merge(base, {"remediation": remediation_tree(entry.action)})
+    overrides: Tree = {}
     for overlay in overlays:
-        tree = merge(tree, overlay)
+        overrides = merge(overrides, overlay)
     topology = Topology(tuple(_region(region) for region in scenario.regions))
+    tree = merge(merge(base, mitigation_overlay(on, topology.names)), overrides)
     check_settings(tree, topology.names)
-    return Plan(scenario, seed, tree, topology, tuple(mitigations), command=command)
+    return Plan(scenario, seed, tree, topology, on, command=command, base=base, overrides=overrides)
 
 
 def _load(scenario: Scenario) -> Tree:

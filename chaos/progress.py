@@ -93,7 +93,7 @@ class Progress:
         if self._live is not None:
             self._live.update(_panel(experiment, glance(experiment, t)))
         elif int(t) % PLAIN_EVERY_S == 0:
-            self._console.print(_line(glance(experiment, t)), highlight=False)
+            self._console.print(_line(glance(experiment, t)), highlight=False, soft_wrap=True)
 
 
 def _line(now: Glance) -> str:

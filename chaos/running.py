@@ -33,7 +33,7 @@ def run_command(plan: Plan, options: dict[str, Any], console: Console) -> int:
             folder=folder,
             observers=[progress],
         )
-    return _conclude(finished, folder, plan, options["json"], console)
+    return _conclude(finished, folder, plan, options["as_json"], console)
 
 
 def _folder_name(plan: Plan, options: dict[str, Any]) -> str:

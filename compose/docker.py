@@ -84,6 +84,7 @@ class DockerRuntime:
             await self.store.aclose()
             self.store = connect(f"redis://{HOST}:{(redis.host_ports or {})[REDIS_PORT]}/0")
         await self._until(lambda: _pings(self.store), "Redis")
+        await self.refresh()
 
     async def reset(self, topology: Topology, tree: Tree, seed: int = 1) -> None:
         """Back to calm from any state: no fault, no added node, empty store, fresh processes, these settings."""
@@ -147,6 +148,11 @@ class DockerRuntime:
         if self._inside:
             return f"http://{container.name}:{PORT}"
         return f"http://{HOST}:{(container.host_ports or {}).get(PORT, 0)}"
+
+    async def refresh(self) -> None:
+        """Takes up what runs now, whoever started it: a run and the controller act on one testbed."""
+        running = {container.name for container in await self.engine.containers() if container.spec and container.alive}
+        await self._refresh([*(name for name in self._active if name not in running), *sorted(running)])
 
     async def _refresh(self, names: Iterable[str]) -> None:
         """Reads addresses and ports anew: a published port of an added node changes with every start."""
@@ -260,9 +266,10 @@ class DockerRuntime:
             await self.engine.stop(helper)
 
     async def _find(self, name: str) -> Container:
-        if name not in self._active:
-            raise UnknownInstance(f"unknown instance {name!r}; known: {', '.join(sorted(self._active))}")
-        return await self.engine.find(name)
+        known = {container.name: container for container in await self.engine.containers() if container.spec}
+        if name not in known:
+            raise UnknownInstance(f"unknown instance {name!r}; known: {', '.join(known)}")
+        return known[name]
 
 
 def _matching(containers: Iterable[Container], pattern: str) -> list[Container]:

@@ -116,7 +116,7 @@ class SeriesTable:
         """A new column for this series; the caller keeps the number."""
         column = self._register(name, labels)
         if column >= self._values.shape[1]:
-            wider = np.full((self._values.shape[0], max(64, 2 * self._values.shape[1])), np.nan)
+            wider = np.full((self._values.shape[0], self._values.shape[1] * 5 // 4 + 64), np.nan)
             wider[:, : self._values.shape[1]] = self._values
             self._values = wider
             self._latest = np.concatenate([self._latest, np.zeros(wider.shape[1] - len(self._latest))])

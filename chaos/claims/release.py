@@ -235,22 +235,38 @@ def storage_impact_ends_elsewhere(view: View) -> Finding:
     )
 
 
-@check("M38", "while the rollback goes on, and before it is complete, more provisionings succeed than before it began")
+@check(
+    "M38", "before the last restores more regions provision again (over half of tries finish) than before the rollback"
+)
 def improves_as_work_progresses(view: View) -> Finding:
     begun, east = view.at.rollback, view.at.restore_east
     if begun is None or east is None:
         return not_judged(NO_ACTION)
     length = (east - begun) / 4
-    before = view.tries_success(begun - length, begun)
-    late = view.tries_success(east - length, east)
-    gain = None if before is None or late is None else late - before
     return (
         Conditions((begun, east))
-        .above("gain_in_success", gain, 0.0)
-        .show("tries_done_before", before)
-        .show("tries_done_late", late)
+        .above("regions_gained", regions_gained(view), 0)
+        .show("working_before", _working(view, begun - length, begun))
+        .show("working_late", _working(view, east - length, east))
         .finding()
     )
+
+
+def regions_gained(view: View) -> int | None:
+    """How many more regions provision in the last quarter of the rollback in the outage than before it began."""
+    begun, east = view.at.rollback, view.at.restore_east
+    if begun is None or east is None:
+        return None
+    length = (east - begun) / 4
+    before, late = _working(view, begun - length, begun), _working(view, east - length, east)
+    return None if before is None or late is None else len(late) - len(before)
+
+
+def _working(view: View, start: float, end: float) -> list[str] | None:
+    """Regions in which over half of the provisioning tries finish."""
+    shares = {region: view.tries_success(start, end, region) for region in view.regions}
+    known = {region: share for region, share in shares.items() if share is not None}
+    return sorted(region for region, share in known.items() if share > 0.5) if known else None
 
 
 @check(

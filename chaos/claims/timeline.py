@@ -71,19 +71,16 @@ def workflow_disabled(view: View) -> Finding:
     )
 
 
-@check(
-    "T08", "accounts outside the canary come back once the workflow is disabled, and provisioning improves with them"
-)
+@check("T08", "accounts outside the canary come back once the workflow is disabled, and more regions provision again")
 def broader_mitigation(view: View) -> Finding:
     if view.at.rollback is None:
         return not_judged(NO_ACTION)
     canaries = view.role("canary")
     restored = min((t for region, t in view.first_on.items() if region not in canaries), default=NEVER)
-    improving = release.improves_as_work_progresses(view)
     return (
         Conditions((view.at.rollback, view.at.restore_east or view.at.end))
         .in_turn("disabled_rollback_restored", view.canceled_t, view.at.rollback, restored)
-        .above("gain_in_success", improving.measured.get("gain_in_success"), 0.0)
+        .above("regions_gained", release.regions_gained(view), 0)
         .finding()
     )
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from chaos.claims.controls import calm
 from chaos.claims.facts import NO_ACTION
 from chaos.claims.figures import figures
-from chaos.claims.model import CHECKS, Claim, Finding, claims
+from chaos.claims.model import CHECKS, STATUSES, Claim, Finding, claims
 from chaos.claims.view import ATTEMPTS, View
 from chaos.record import Record
 
@@ -60,7 +60,7 @@ class Verdict:
     def counts(self) -> dict[str, int]:
         """How many claims have each status; facts are not counted, they restate claims."""
         rows = [claim.status for claim in self.claims if claim.id not in FACTS]
-        return {status: rows.count(status) for status in sorted(set(rows))}
+        return {status: rows.count(status) for status in STATUSES if status in rows}
 
     def document(self) -> dict[str, Any]:
         """As `verdict.json`."""

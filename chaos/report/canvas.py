@@ -114,7 +114,7 @@ class Canvas:
         taken: list[float] = []
         found = []
         for t, text in labels:
-            width = (len(text) + 1.5) * LABEL_SIZE * CHARACTER * scale
+            width = (len(text) + 1.0) * LABEL_SIZE * CHARACTER * scale
             left = t - width / 2 if centred else t
             level = next((n for n, right in enumerate(taken) if right <= left), len(taken))
             if level == len(taken):
@@ -135,8 +135,8 @@ class Canvas:
     def _ticks(self) -> list[float]:
         """Round times of the incident's clock, at most fourteen."""
         step = next((s for s in STEPS_S if (self.end - self.start) / s <= TICKS_MAX), 960)
-        minutes = self._clock.moment(0.0).hour * 60 + self._clock.moment(0.0).minute
-        first = np.ceil((self.start + minutes) / step) * step - minutes
+        before = self._clock.midnight_s()
+        first = np.ceil((self.start + before) / step) * step - before
         return [float(t) for t in np.arange(first, self.end + 0.1, step)]
 
     def _mark(self, axes: Axes, t: float, text: str, level: int) -> None:
@@ -172,7 +172,10 @@ def shares(axes: Axes) -> None:
 
 
 def inline(svg: str, title: str) -> str:
-    """The drawing without its XML head, its placeholders turned into CSS variables, with a name for screen readers."""
+    """The drawing without its XML head, its placeholders turned into CSS variables, with a name for screen readers.
+
+    Ids that nothing refers to go: several drawings share the page, and matplotlib names their parts alike.
+    """
     svg = svg[svg.index("<svg") :]
     for name, placeholder in COLOURS.items():
         svg = svg.replace(placeholder, f"var(--{name})")
@@ -180,4 +183,6 @@ def inline(svg: str, title: str) -> str:
     head = re.sub(r' (?:width|height)="[^"]*"', "", head)
     rest = re.sub(r"<metadata>.*?</metadata>", "", rest, flags=re.DOTALL)
     rest = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font: \1px var(--sans)", rest)
+    used = set(re.findall(r"#([\w.-]+)", rest))
+    rest = re.sub(r' id="([^"]*)"', lambda found: found.group(0) if found.group(1) in used else "", rest)
     return head.replace("<svg", f'<svg role="img" aria-label="{title}"', 1) + ">" + rest

@@ -8,7 +8,7 @@ from matplotlib.colors import LinearSegmentedColormap
 
 from chaos.claims.view import ATTEMPTS, EAST, PAIR, STARTED, TRIES, WEST, WORK, View
 from chaos.record import Of, trailing
-from chaos.report.canvas import COLOURS, LABEL_SIZE, PLOT_IN, Canvas, Chart, Curve, Mark, area, line, shares
+from chaos.report.canvas import COLOURS, LABEL_SIZE, Canvas, Chart, Curve, Mark, area, line, shares
 from chaos.report.words import Clock
 from loadgen.series import Array
 
@@ -88,11 +88,11 @@ class Charts:
         def paint(axes: Axes) -> None:
             axes.set_ylim(bottom, top)
             axes.axhline(0, color=COLOURS["line"], linewidth=0.8)
-            for (row, t, done), (_, text), level in zip(rows, labels, levels, strict=True):
+            for (_, t, done), (_, text), level in zip(rows, labels, levels, strict=True):
                 colour = COLOURS["accent"] if done else COLOURS["faint"]
                 axes.plot([t, t], [0, level + 0.5], color=COLOURS["line"], linewidth=0.8)
                 axes.plot([t], [0], marker="o" if done else "D", markersize=4.4, color=colour, zorder=3)
-                axes.annotate(text, (t, level + 0.5), fontsize=LABEL_SIZE, color=colour, gid=row)
+                axes.annotate(text, (t, level + 0.5), fontsize=LABEL_SIZE, color=colour)
             for name, region, start, end in bars:
                 y = -LANE * (names.index(name) + 1) - LANES[_hue(region)]
                 axes.plot([start, end], [y, y], color=COLOURS[_hue(region)], linewidth=2.0, solid_capstyle="butt")
@@ -298,6 +298,3 @@ def _smooth(curve: Curve, window_s: float = 5.0) -> Curve:
     times, values = curve
     step_s = float(np.median(np.diff(times)))
     return times, trailing(times, np.nancumsum(values) * step_s, window_s)
-
-
-__all__ = ["PLOT_IN", "Charts", "alert_bars", "charts", "told"]

@@ -28,17 +28,26 @@ RATIOS = {"collapse_depth", "wasted_ratio"}
 
 
 class Clock:
-    """τ as the incident's calendar."""
+    """τ as people read it: the incident's calendar, or bench seconds in a scenario that does not keep its pace."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self._start = datetime.fromisoformat(plan["starts_at"])
+        self.incident = float(plan.get("detection_pace", 1.0)) == 1.0
 
     def moment(self, t: float) -> datetime:
         return self._start + timedelta(seconds=t * INCIDENT_S_PER_BENCH_S)
 
     def hour(self, t: float) -> str:
-        """`00:07`."""
-        return f"{self.moment(t):%H:%M}"
+        """`00:07`, or `75 s`."""
+        return f"{self.moment(t):%H:%M}" if self.incident else f"{t:.0f} s"
+
+    def when(self, t: float) -> str:
+        """`00:07 UTC`, or `75 s`."""
+        return f"{self.hour(t)} UTC" if self.incident else self.hour(t)
+
+    def midnight_s(self) -> float:
+        """Bench seconds from midnight to τ = 0, so that ticks fall on whole hours."""
+        return 60.0 * self._start.hour + self._start.minute if self.incident else 0.0
 
 
 def figure(name: str, value: Any, clock: Clock | None = None) -> str:
@@ -52,9 +61,9 @@ def figure(name: str, value: Any, clock: Clock | None = None) -> str:
     if name == "peak_amplification":
         return f"×{value:.1f}"
     if name.endswith("_t"):
-        return f"{clock.hour(value)} UTC" if clock else f"τ {value:.0f}"
+        return clock.when(value) if clock else f"τ {value:.0f}"
     if name.endswith("_s") and not name.endswith("_per_s"):
-        return span(value)
+        return span(value) if clock and clock.incident else f"{value:.0f} s"
     return f"{value:,.0f}".replace(",", " ")
 
 
@@ -105,13 +114,13 @@ def _story(verdict: Verdict) -> str:
     status = {claim.id: claim.status for claim in verdict.claims}
     parts = []
     if status.get("F1") == "reproduced":
-        parts.append("East US drowned in the load its own recovery released")
+        parts.append("East US drowned in the load its recovery released")
     if status.get("F2") == "reproduced":
-        parts.append("West US followed by failover")
+        parts.append("West US followed")
     if status.get("F3") == "reproduced":
         parts.append("two scale-outs changed nothing")
     if status.get("F4") == "reproduced":
-        parts.append("removing all traffic and ramping it up again brought the service back")
+        parts.append("only removing all traffic and ramping it up again brought the service back")
     return f"It happened again: {_listed(parts)}." if parts else "The service worked throughout."
 
 

@@ -12,7 +12,7 @@ import random
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 from aiohttp import web
@@ -101,8 +101,8 @@ def bench_redis() -> dict[str, float]:
 
         async def read() -> None:
             for _ in range(OPERATIONS):
-                ((_, ((identity, _),)),) = await redis.xreadgroup("group", "me", {"stream": ">"}, count=1)
-                await redis.xack("stream", "group", identity)
+                reply: Any = await redis.xreadgroup("group", "me", {"stream": ">"}, count=1)
+                await redis.xack("stream", "group", reply[0][1][0][0])
 
         async def pipeline() -> None:
             for _ in range(OPERATIONS // 20):

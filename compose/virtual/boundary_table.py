@@ -33,8 +33,13 @@ class Row:
         return f"{self.module}.{self.name}"
 
 
+def _split(path: str) -> tuple[str, str]:
+    module, _, name = path.partition(":")
+    return module, name
+
+
 def _simulated(stand_in: str, why: str, *paths: str) -> tuple[Row, ...]:
-    return tuple(Row(*path.rsplit(":", 1), "simulated", stand_in, why) for path in paths)  # type: ignore[arg-type]
+    return tuple(Row(*_split(path), "simulated", stand_in, why) for path in paths)
 
 
 def _fenced(instead: str, module: str, *names: str, why: str = "") -> tuple[Row, ...]:
@@ -42,7 +47,7 @@ def _fenced(instead: str, module: str, *names: str, why: str = "") -> tuple[Row,
 
 
 def _left(why: str, *paths: str) -> tuple[Row, ...]:
-    return tuple(Row(*path.rsplit(":", 1), "not modelled", "", why) for path in paths)  # type: ignore[arg-type]
+    return tuple(Row(*_split(path), "not modelled", "", why) for path in paths)
 
 
 SIMULATED = (

@@ -60,7 +60,7 @@ class MemoryConnector(aiohttp.BaseConnector):
                 _, protocol = network.open(source, host, port, self._factory)
         except socket.gaierror as error:
             raise aiohttp.ClientConnectorDNSError(key, error) from error
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise
         except OSError as error:
             raise aiohttp.ClientConnectorError(key, error) from error

@@ -7,340 +7,33 @@ back-pressure, compression, redirects or WebSockets can be studied with it; use 
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import json as json_module
 import socket
 from collections.abc import Coroutine, Generator
-from contextvars import copy_context
-from http.cookies import SimpleCookie
-from types import TracebackType
 from typing import Any, cast
 
 import aiohttp
-from aiohttp import hdrs, payload, web
-from aiohttp.client_reqrep import ClientRequest, ConnectionKey, RequestInfo
-from aiohttp.helpers import BaseTimerContext
+from aiohttp import hdrs, payload
+from aiohttp.client_reqrep import ClientRequest, ConnectionKey
 from aiohttp.http import SERVER_SOFTWARE, HttpVersion11, RawRequestMessage
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from compose.virtual.exchange import UNLIMITED, Exchange
-from compose.virtual.links import Link, LinkFault
-from compose.virtual.loop import OWNER, Handle, VirtualLoop
+from compose.virtual.direct_call import DirectCall, DirectResponse, DirectServer
+from compose.virtual.exchange import Exchange
+from compose.virtual.links import Link
 from compose.virtual.network import Listener, Network
-from compose.virtual.process import Process
 
 DEFAULT_HEADERS = (
     (hdrs.ACCEPT, "*/*"),
     (hdrs.ACCEPT_ENCODING, ClientRequest.DEFAULT_HEADERS[hdrs.ACCEPT_ENCODING]),
     (hdrs.USER_AGENT, SERVER_SOFTWARE),
 )
-JSON_TYPES = frozenset({"application/json", "application/json; charset=utf-8"})
 ROUTES_MAX = 4096
 BODYLESS_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 DEFAULT_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=30)
-
-
-class DirectServer:
-    """An application that takes exchanges."""
-
-    def __init__(self, app: web.Application, listener: Listener, connections: dict[Any, None]) -> None:
-        self.app = app
-        self.address = (listener.host, listener.port)
-        self.context = listener.context
-        self.open: dict[Any, None] = listener.owner.open if listener.owner is not None else {}
-        self.connections = connections
-
-    async def drain(self, timeout_s: float) -> None:
-        """Let the running handlers end; after twice the timeout they are cancelled, as aiohttp does."""
-        running = [end.task for end in self.open if isinstance(end, Exchange) and end.task is not None]
-        if running:
-            _, late = await asyncio.wait(running, timeout=2 * timeout_s)
-            for task in sorted(late, key=hash):
-                task.cancel()
-
-
-class DirectResponse(aiohttp.ClientResponse):
-    """A client response whose body is in memory, or arrives in a stream."""
-
-    version = HttpVersion11
-    _closed = False
-    _call: DirectCall | None
-
-    def __init__(self, call: DirectCall, status: int, reason: str, headers: CIMultiDict[str]) -> None:
-        self._call = call
-        self.method, self._url, self._real_url = call.method, call.url, call.url
-        self.status, self.reason = status, reason
-        self._headers = CIMultiDictProxy(headers)
-        self._cache = {}
-        self._loop = call.loop
-
-    def __del__(self, _warnings: Any = None) -> None:
-        if not self._closed:
-            self.release()
-
-    @property
-    def request_info(self) -> RequestInfo:  # type: ignore[override]
-        """What was asked for; made only when an error needs it."""
-        return RequestInfo(self._url, self.method, CIMultiDictProxy(CIMultiDict()), self._real_url)
-
-    @property
-    def content(self) -> StreamReader:  # type: ignore[override]
-        """The body as a stream."""
-        call = self._call
-        if call is None:
-            return EMPTY_PAYLOAD
-        if call.stream is None:
-            call.stream = _stream_of(call.loop, call.body)
-        return call.stream
-
-    async def read(self) -> bytes:
-        """The whole body."""
-        if self._body is None:
-            call = self._call
-            if call is None:
-                raise aiohttp.ClientConnectionError("Connection closed")
-            if call.stream is None:
-                self._body = call.body
-            else:
-                try:
-                    self._body = await call.stream.read()
-                except BaseException:
-                    self.close()
-                    raise
-            self.release()
-        return self._body
-
-    async def json(self, **options: Any) -> Any:
-        """The body as JSON; the usual case without aiohttp's general machinery."""
-        if options or self._headers.get(hdrs.CONTENT_TYPE) not in JSON_TYPES:
-            return await super().json(**options)
-        body = self._body or await self.read()
-        return json_module.loads(body) if body.strip() else None
-
-    def release(self) -> Any:
-        """Done with it; a body that was not read to its end closes the connection."""
-        call = self._call
-        if call is not None:
-            self._closed = self._released = True
-            self._call = None
-            call.finish()
-
-    close = release  # type: ignore[assignment]
-
-    async def wait_for_close(self) -> None:
-        """Nothing to wait for."""
-        self.release()
-
-    @property
-    def cookies(self) -> SimpleCookie:  # type: ignore[override]
-        """The cookies of the response."""
-        return SimpleCookie("; ".join(self._headers.getall(hdrs.SET_COOKIE, ())))
-
-
-class DirectCall:
-    """The client's side of one exchange: what it waits for, and how long."""
-
-    body = b""
-    complete = False
-    timed_out = False
-    stream: StreamReader | None = None
-    total_timer: Handle | None = None
-    sock_timer: Handle | None = None
-    sock_read_s: float | None = None
-    owner: Process | None = None
-    exchange: Exchange
-
-    def __init__(self, loop: VirtualLoop, method: str, url: URL) -> None:
-        self.loop, self.method, self.url = loop, method, url
-        self.context = copy_context()
-        self.answer: asyncio.Future[DirectResponse] = loop.create_future()
-        self.task: asyncio.Task[Any] | None = None
-
-    def limit(self, timeout: aiohttp.ClientTimeout) -> None:
-        """Start the total timeout; `sock_read` starts with the request."""
-        total, loop = timeout.total, self.loop
-        if total is not None and total > 0:
-            self.total_timer = loop.call_at(loop._now_s + total, self._time_out, context=self.context)
-        self.sock_read_s = timeout.sock_read
-
-    async def connect(self, reach: Coroutine[Any, Any, None], limits: aiohttp.ClientTimeout) -> None:
-        """Wait for a way to the host; timeouts as aiohttp raises them."""
-        with _Timer(self):
-            try:
-                async with asyncio.timeout(limits.connect), asyncio.timeout(limits.sock_connect):
-                    await reach
-            except TimeoutError as error:
-                self.stop_clocks()
-                raise aiohttp.ConnectionTimeoutError(f"Connection timeout to host {self.url}") from error
-
-    async def run(self, exchange: Exchange, message: Any, body: bytes | None) -> DirectResponse:
-        """Send the request and wait for the head of the response."""
-        self.exchange = exchange
-        self.owner = OWNER.get()
-        exchange.send(message, body)
-        if self.sock_read_s:
-            self._rearm()
-        self.task = task = cast("asyncio.Task[Any]", asyncio.current_task(self.loop))
-        cancelling = task.cancelling()
-        try:
-            return await self.answer
-        except asyncio.CancelledError as error:
-            self.finish()
-            # Cancelled by somebody else as well: then the cancellation wins.
-            if not self.timed_out or task.uncancel() > cancelling:
-                raise
-            raise asyncio.TimeoutError from error
-        except BaseException:
-            self.finish()
-            raise
-        finally:
-            self.task = None
-
-    def abort(self) -> None:
-        """The client's process died."""
-        self.exchange.abort_client()
-
-    def suffer(self, fault: LinkFault) -> None:
-        """A link fault starts."""
-        self.exchange.suffer(fault)
-
-    def finish(self) -> None:
-        """No more is wanted: stop the clocks, and hang up unless the response is complete."""
-        if not self.complete:
-            self.stop_clocks()
-            self.leave()
-            self.exchange.hang_up()
-
-    def leave(self) -> None:
-        """A dying process or a starting fault finds this connection no more."""
-        self.exchange._server.connections.pop(self, None)
-        if self.owner is not None:
-            self.owner.open.pop(self, None)
-
-    # --- what the exchange tells -------------------------------------------------------------------------
-
-    def head(self, status: int, reason: str, headers: Any, chunk: bytes, last: bool) -> None:
-        """The response begins, and mostly is complete already."""
-        answer = self.answer
-        if answer.done():
-            return
-        if last or self.method == "HEAD" or status in (204, 304):
-            self.body, self.complete = b"" if self.method == "HEAD" else chunk, True
-            self.stop_clocks()
-            self.leave()
-        else:
-            self.stream = _stream_of(self.loop, chunk, _Timer(self), complete=False)
-            self._rearm()
-        answer.set_result(DirectResponse(self, status, reason, headers))
-
-    def piece(self, chunk: bytes, last: bool) -> None:
-        """The body goes on."""
-        if self.complete or self.stream is None:
-            return
-        self._rearm()
-        if chunk:
-            self.stream.feed_data(chunk)
-        if last:
-            self.complete = True
-            self.stop_clocks()
-            self.leave()
-            self.stream.feed_eof()
-
-    def disconnected(self) -> None:
-        """The server closed; as over HTTP, the transport closes first and tells its protocol a turn later."""
-        self.loop.call_soon(self.fail, aiohttp.ServerDisconnectedError(), context=self.context)
-
-    def fail(self, error: Exception) -> None:
-        """The connection is gone: the call fails, or the body stays incomplete."""
-        if not self.answer.done():
-            self.answer.set_exception(error)
-        elif self.stream is not None and not self.complete:
-            self.complete = True
-            self.stream.set_exception(aiohttp.ClientPayloadError("Response payload is not completed"))
-        self.stop_clocks()
-        self.leave()
-
-    # --- clocks ----------------------------------------------------------------------------------------
-
-    def _time_out(self) -> None:
-        self.timed_out = True
-        if self.task is not None:
-            self.task.cancel()
-
-    def _rearm(self) -> None:
-        if self.sock_read_s:
-            if self.sock_timer is not None:
-                self.sock_timer.cancel()
-            self.sock_timer = self.loop.call_later(self.sock_read_s, self._silent, context=self.context)
-
-    def _silent(self) -> None:
-        error = aiohttp.SocketTimeoutError("Timeout on reading data from socket")
-        if not self.answer.done():
-            self.answer.set_exception(error)
-        elif self.stream is not None:
-            self.stream.set_exception(error)
-
-    def stop_clocks(self) -> None:
-        """No timeout applies any more."""
-        if self.total_timer is not None:
-            self.total_timer.cancel()
-        if self.sock_timer is not None:
-            self.sock_timer.cancel()
-
-
-class _Timer(BaseTimerContext):
-    """The call's total timeout, for the time in which a task connects or reads the body."""
-
-    __slots__ = ("_call", "_cancelling")
-
-    def __init__(self, call: DirectCall) -> None:
-        self._call = call
-
-    def assert_timeout(self) -> None:
-        """Raise when the time is up."""
-        if self._call.timed_out:
-            raise asyncio.TimeoutError from None
-
-    def __enter__(self) -> _Timer:
-        self.assert_timeout()
-        self._call.task = task = cast("asyncio.Task[Any]", asyncio.current_task())
-        self._cancelling = task.cancelling()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        task, self._call.task = self._call.task, None
-        if kind is asyncio.CancelledError and self._call.timed_out and task is not None:
-            if task.uncancel() <= self._cancelling:
-                raise asyncio.TimeoutError from error
-
-
-class _Reading:
-    """The protocol that aiohttp's stream readers expect; memory needs no flow control."""
-
-    _reading_paused = False
-
-    def pause_reading(self) -> None:
-        """Ignored."""
-
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        """Ignored."""
-
-
-def _stream_of(
-    loop: VirtualLoop, data: bytes, timer: BaseTimerContext | None = None, *, complete: bool = True
-) -> StreamReader:
-    stream = StreamReader(_Reading(), UNLIMITED, timer=timer, loop=loop)  # type: ignore[arg-type]
-    if data:
-        stream.feed_data(data)
-    if complete:
-        stream.feed_eof()
-    return stream
 
 
 class _Request:
@@ -348,17 +41,18 @@ class _Request:
 
     __slots__ = ("_coro", "_response")
 
-    def __init__(self, coro: Any) -> None:
+    _response: DirectResponse
+
+    def __init__(self, coro: Coroutine[Any, Any, DirectResponse]) -> None:
         self._coro = coro
 
     def __await__(self) -> Generator[Any, None, DirectResponse]:
-        result: Generator[Any, None, DirectResponse] = self._coro.__await__()
-        return result
+        return self._coro.__await__()
 
     async def __aenter__(self) -> DirectResponse:
-        self._response: DirectResponse = await self._coro
-        self._response._in_context = True
-        return self._response
+        response = self._response = await self._coro
+        response._in_context = True
+        return response
 
     async def __aexit__(self, *_error: object) -> None:
         self._response.release()
@@ -574,7 +268,7 @@ async def _encode_data(headers: CIMultiDict[str], json: Any, data: Any) -> bytes
     try:
         content = payload.PAYLOAD_REGISTRY.get(form, disposition=None)
     except payload.LookupError:
-        content = aiohttp.FormData(form)()
+        content = aiohttp.FormData(cast(Any, form))()
     body = await content.as_bytes()
     headers.setdefault(hdrs.CONTENT_LENGTH, str(len(body)))
     headers.setdefault(hdrs.CONTENT_TYPE, content.content_type)

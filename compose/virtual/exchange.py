@@ -29,7 +29,7 @@ from compose.virtual.links import Link, LinkFault
 from compose.virtual.loop import Handle, VirtualLoop
 
 if TYPE_CHECKING:
-    from compose.virtual.direct import DirectCall, DirectServer
+    from compose.virtual.direct_call import DirectCall, DirectServer
 
 UNLIMITED = 2**40
 """Read-buffer limit of streams whose bytes are in memory anyway."""
@@ -46,6 +46,7 @@ class Exchange:
     length: int | None = None
     chunked = False
     output_size = buffer_size = 0
+    connected = True
     _reading_paused = False
     _request_count = 0
     _closing = False
@@ -57,9 +58,7 @@ class Exchange:
     _request: web.Request | None = None
     _task: asyncio.Task[None] | None = None
 
-    def __init__(
-        self, loop: VirtualLoop, client: DirectCall, server: DirectServer, there: Link, back: Link
-    ) -> None:
+    def __init__(self, loop: VirtualLoop, client: DirectCall, server: DirectServer, there: Link, back: Link) -> None:
         self.loop = loop
         self.there = there
         self.back = back
@@ -142,7 +141,7 @@ class Exchange:
                 response: Any = await app._handle(request)
             except web.HTTPException as error:
                 response = error
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 response = RequestHandler.handle_error(protocol, request, 504)
             except Exception as error:
                 response = RequestHandler.handle_error(protocol, request, 500, error)

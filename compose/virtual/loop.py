@@ -18,7 +18,7 @@ import heapq
 import itertools
 import socket
 import threading
-from asyncio import base_events, futures
+from asyncio import base_events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import AbstractContextManager, nullcontext
@@ -42,8 +42,12 @@ FOREVER_S = 1e9
 OWNER: contextvars.ContextVar[Any] = contextvars.ContextVar("aftershock_owner", default=None)
 """The simulated process whose code is running; inherited by everything it schedules."""
 
-_sequence = itertools.count(1)
 _heappush, _heappop = heapq.heappush, heapq.heappop
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class Handle(list[Any]):
@@ -70,16 +74,19 @@ class _Sequenced:
     """Gives a hash that is a sequence number, taken at the first use (most futures are never hashed).
 
     asyncio keeps tasks and futures in sets and iterates them (`asyncio.wait`, `TaskGroup`, `all_tasks`): with
-    hashes made from addresses that order would change from run to run.
+    hashes made from addresses that order would change from run to run. Numbers count per loop, because the
+    order of a set follows the numbers themselves and not only which is the smaller.
     """
 
     _number = 0
+    _kind = "numbers"
 
     def __hash__(self) -> int:
         return self._number or self._take_number()
 
     def _take_number(self) -> int:
-        self._number = next(_sequence)
+        loop: Any = cast(Any, self).get_loop()
+        self._number = next(getattr(loop, self._kind))
         return self._number
 
 
@@ -96,7 +103,21 @@ class SequencedTask(_Sequenced, asyncio.Task[Any]):
     owner: Any = None
 
 
-class VirtualLoop(FencedLoop, base_events.BaseEventLoop):
+class InternalTask(SequencedTask):
+    """A task of aiohttp's own, numbered apart: over the direct transport there are none of these, and yet the
+    tasks of services must have the same numbers."""
+
+    __hash__ = _Sequenced.__hash__
+    _kind = "internal_numbers"
+
+
+INTERNAL_COROUTINES = frozenset(
+    {"RequestHandler.start", "RequestHandler.shutdown", "ClientRequest.write_bytes", "_wait_for_close"}
+)
+"""What aiohttp starts besides handlers."""
+
+
+class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc]  # run_in_executor
     """The event loop of the virtual runtime; see the module's docstring.
 
     `around` is entered whenever the loop starts running and left when it stops: the boundary's patches live
@@ -105,6 +126,7 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):
 
     network: Network | None = None
     _clock_resolution: float
+    _stopping: bool  # asyncio's own: set by `stop`
 
     def __init__(self, around: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:
         super().__init__()
@@ -115,7 +137,8 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):
         self._heap: list[tuple[float, int, Handle]] = []
         self._heap_compact_at = 1024
         self._timer_numbers = itertools.count()
-        self._task_numbers = itertools.count(1)
+        self.numbers = itertools.count(1)
+        self.internal_numbers = itertools.count(1)
         self._at_end_of_instant: deque[Handle] = deque()
         self._halted: dict[Any, list[Handle]] = {}
         self._clock_resolution = 0.0
@@ -168,7 +191,7 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):
         goes on in the same place of the order in both.
         """
         reached = self.create_future()
-        self._at_end_of_instant.append(Handle((futures._set_result_unless_cancelled, (reached, None), copy_context())))
+        self._at_end_of_instant.append(Handle((_settle, (reached,), copy_context())))
         await reached
 
     def call_soon_threadsafe(  # type: ignore[override]
@@ -191,12 +214,12 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):
         context: Context | None = None,
     ) -> asyncio.Task[T]:
         """A task of this loop. Names count per loop, so that two runs in one process agree on them."""
-        task = SequencedTask(
-            cast(Coroutine[Any, Any, T], coro),
-            loop=self,
-            name=f"Task-{next(self._task_numbers)}" if name is None else str(name),
-            context=context,
+        internal = getattr(coro, "__qualname__", None) in INTERNAL_COROUTINES
+        task = (InternalTask if internal else SequencedTask)(
+            cast(Coroutine[Any, Any, T], coro), loop=self, name=name or "Task", context=context
         )
+        if name is None:
+            task.set_name(f"Task-{task._number}")
         task.owner = OWNER.get() if context is None else context.get(OWNER)
         return task
 

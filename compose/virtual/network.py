@@ -21,7 +21,7 @@ from compose.virtual.process import Process
 from compose.virtual.transport import MemoryTransport
 
 if TYPE_CHECKING:
-    from compose.virtual.direct import DirectServer
+    from compose.virtual.direct_call import DirectServer
 
 ANY_HOST = ("", "0.0.0.0", "::", "*")
 CLIENT_PORT = 49152
@@ -33,9 +33,7 @@ ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 class Listener(asyncio.AbstractServer):
     """A listening address; looks like `asyncio.Server` to aiohttp."""
 
-    def __init__(
-        self, network: Network, host: str, port: int, factory: ProtocolFactory, owner: Process | None
-    ) -> None:
+    def __init__(self, network: Network, host: str, port: int, factory: ProtocolFactory, owner: Process | None) -> None:
         self.host, self.port = host, port
         self.factory = factory
         self.owner = owner
@@ -70,6 +68,14 @@ class Listener(asyncio.AbstractServer):
     async def start_serving(self) -> None:
         """Listening starts with the object."""
 
+    async def serve_forever(self) -> None:
+        """Nobody needs it: the loop serves."""
+        await self._network.loop.create_future()
+
+    def get_loop(self) -> VirtualLoop:
+        """The loop it serves on."""
+        return self._network.loop
+
     async def wait_closed(self) -> None:
         """Nothing to wait for."""
 
@@ -93,7 +99,7 @@ class Network:
         self._listeners: dict[tuple[str, int], Listener] = {}
         self._hosts: dict[str, None] = {}
         self.connections: dict[Any, None] = {}
-        self._watchers: list[Callable[[], None]] = []
+        self._watchers: list[asyncio.Future[None]] = []
 
     def __repr__(self) -> str:
         return f"<Network {len(self._listeners)} listeners, {len(self.connections)} connections>"
@@ -162,9 +168,7 @@ class Network:
         there, back = self.links.between(source, host), self.links.between(host, source)
         return there.blackhole or back.blackhole
 
-    async def connect(
-        self, source: str, host: str, port: int, factory: ProtocolFactory
-    ) -> tuple[MemoryTransport, Any]:
+    async def connect(self, source: str, host: str, port: int, factory: ProtocolFactory) -> tuple[MemoryTransport, Any]:
         """Connect from `source`; waits while the link is a black hole, raises OSError when refused."""
         await self.reach(source, host)
         return self.open(source, host, port, factory)
@@ -174,9 +178,7 @@ class Network:
         while self.knows(host) and self.hangs(source, host):
             await self._next_change()
 
-    def open(
-        self, source: str, host: str, port: int, factory: ProtocolFactory
-    ) -> tuple[MemoryTransport, Any]:
+    def open(self, source: str, host: str, port: int, factory: ProtocolFactory) -> tuple[MemoryTransport, Any]:
         """Connect at once; the caller has made sure that the link is no black hole."""
         listener = self.check_route(source, host, port)
         there, back = self.links.between(source, host), self.links.between(host, source)
@@ -250,10 +252,11 @@ class Network:
 
     async def _next_change(self) -> None:
         changed = self.loop.create_future()
-        self._watchers.append(lambda: changed.done() or changed.set_result(None))
+        self._watchers.append(changed)
         await changed
 
     def _changed(self) -> None:
         watchers, self._watchers = self._watchers, []
-        for wake in watchers:
-            wake()
+        for changed in watchers:
+            if not changed.done():
+                changed.set_result(None)

@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextvars import Context
-from typing import Any
+from typing import Any, cast
 
 import redis.asyncio
 from fakeredis._core import FakeServer
+from redis._defaults import DEFAULT_RETRY_BASE, DEFAULT_RETRY_CAP, DEFAULT_RETRY_COUNT
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.maint_notifications import MaintNotificationsConfig
-from redis._defaults import DEFAULT_RETRY_BASE, DEFAULT_RETRY_CAP, DEFAULT_RETRY_COUNT
 
 from compose.virtual.loop import OWNER, Handle, VirtualLoop
 from compose.virtual.process import Process
@@ -34,6 +34,10 @@ class SortedSet(set[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         return iter(sorted(super().__iter__()))
+
+
+def _as_sorted_set(reply: Any, **_options: Any) -> Any:
+    return SortedSet(reply) if isinstance(reply, list | set | frozenset) else reply
 
 
 class VirtualRedis:
@@ -68,7 +72,7 @@ class VirtualRedis:
         )
         client = redis.asyncio.Redis.from_pool(pool)
         for command in SET_REPLIES:
-            client.set_response_callback(command, lambda reply, **_: reply and SortedSet(reply) or set())
+            client.set_response_callback(command, cast(Any, _as_sorted_set))
         return client
 
     # --- faults --------------------------------------------------------------------------------------
@@ -79,6 +83,11 @@ class VirtualRedis:
         if until > self._stalled_until_s:
             self._stalled_until_s = until
             self.loop.call_at(until, self._go_on, context=self._context)
+
+    def release(self) -> None:
+        """End a stall now."""
+        self._stalled_until_s = self.loop.time()
+        self.loop.call_soon(self._go_on, context=self._context)
 
     @property
     def stalled_for_s(self) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import redis.asyncio
 from redis.asyncio.connection import AbstractConnection
@@ -32,8 +32,9 @@ class MemoryConnection(AbstractConnection):
         self._engine = engine
         self._session: Session | None = None
         self._decodes = bool(self.encoder.decode_responses)
+        self._encoding, self._encoding_errors = self.encoder.encoding, self.encoder.encoding_errors
 
-    def __del__(self) -> None:
+    def __del__(self, _warnings: Any = None) -> None:
         """Nothing to warn about: there is no socket."""
 
     def repr_pieces(self) -> list[tuple[str, Any]]:
@@ -62,18 +63,24 @@ class MemoryConnection(AbstractConnection):
         """No HELLO, AUTH or CLIENT SETINFO: the session knows its protocol and database already."""
         self._reset_himport_state()
 
-    async def disconnect(self, nowait: bool = False, **_why: Any) -> None:
+    async def disconnect(
+        self,
+        nowait: bool = False,
+        error: Exception | None = None,
+        failure_count: int | None = None,
+        health_check_failed: bool = False,
+    ) -> None:
         """Close the session."""
-        self.reset_should_reconnect()
+        self._should_reconnect = False
         session, self._session = self._session, None
         if session is not None:
             session.hang_up()
 
     # --- sending -------------------------------------------------------------------------------------
 
-    def pack_command(self, *args: Any) -> list[Command]:
+    def pack_command(self, *args: Any) -> list[Any]:
         """Encode the arguments; what redis-py does before it writes RESP."""
-        encode = self.encoder.encode
+        encode: Any = self.encoder.encode
         name = args[0]
         if isinstance(name, str):
             name = name.encode()
@@ -81,7 +88,7 @@ class MemoryConnection(AbstractConnection):
         command.extend([arg if type(arg) is bytes else encode(arg) for arg in args[1:]])
         return [command]
 
-    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[Command]:
+    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[Any]:
         """Encode a pipeline."""
         return [self.pack_command(*command)[0] for command in commands]
 
@@ -122,7 +129,7 @@ class MemoryConnection(AbstractConnection):
                 reply = session.replies.popleft()
             else:
                 reply = await self._wait(session, timeout)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             if timeout is not None:
                 return None
             if disconnect_on_error:
@@ -152,7 +159,7 @@ class MemoryConnection(AbstractConnection):
         """A copy of the reply, as if it had come over the wire: the engine shares its own lists."""
         kind = type(reply)
         if kind is bytes:
-            return self.encoder.decode(reply) if decode else reply
+            return reply.decode(self._encoding, self._encoding_errors) if decode else reply
         if kind is list or kind is tuple:
             return [self._decode(item, decode) for item in reply]
         if kind is dict:
@@ -165,7 +172,7 @@ class MemoryPool(redis.asyncio.ConnectionPool):
 
     async def get_connection(self, command_name: str | None = None, *keys: Any, **options: Any) -> Any:
         """An open connection, the one used last first."""
-        connection = self.get_available_connection()
+        connection: MemoryConnection = self.get_available_connection()  # type: ignore[no-untyped-call]
         if not connection.is_connected:
             try:
                 await connection.connect()
@@ -177,6 +184,6 @@ class MemoryPool(redis.asyncio.ConnectionPool):
     async def release(self, connection: AbstractConnection) -> None:
         """Take a connection back."""
         self._in_use_connections.remove(connection)
-        if connection.should_reconnect():
+        if cast(MemoryConnection, connection)._should_reconnect:
             await connection.disconnect()
         self._available_connections.append(connection)

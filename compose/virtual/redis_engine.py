@@ -165,9 +165,7 @@ class Session(_Sequenced, FakeSocket):  # type: ignore[misc]
         result = super()._run_command(func, sig, args, from_script)
         return sorted(result) if sig.name in UNORDERED_REPLIES and isinstance(result, list) else result
 
-    def _xreadgroup(
-        self, consumer: bytes, groups: Any, count: Any, noack: Any, min_idle: Any, first_pass: bool
-    ) -> Any:
+    def _xreadgroup(self, consumer: bytes, groups: Any, count: Any, noack: Any, min_idle: Any, first_pass: bool) -> Any:
         # Never the "first pass" of fakeredis, which reads entries and throws them away; and an empty result
         # is None, so that a blocking read waits.
         return super()._xreadgroup(consumer, groups, count, noack, min_idle, False) or None
@@ -235,7 +233,7 @@ class Session(_Sequenced, FakeSocket):  # type: ignore[misc]
     @staticmethod
     def _time_out(reader: asyncio.Future[None]) -> None:
         if not reader.done():
-            reader.set_exception(asyncio.TimeoutError())
+            reader.set_exception(TimeoutError())
 
     # --- ending --------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from compose.runtime import Target, UnknownInstance
+from compose.runtime import RuntimeUnavailable, Target, UnknownInstance
 from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, app_factory, next_nodes
 from compose.virtual.links import LinkFault
 from compose.virtual.world import Served, VirtualWorld
@@ -16,6 +16,7 @@ from services.chassis.registry import Instance
 from services.chassis.settings import Tree
 
 OPERATOR_HOST = "operator"
+STALL_S = 86_400.0
 
 
 @dataclass
@@ -110,6 +111,15 @@ class VirtualRuntime:
             network.stop_fault(fault)
         if active:
             self._partitions[source, destination] = network.partition(source, destination)
+
+    async def cpu_limit(self, name: str, cpus: float | None) -> None:
+        raise RuntimeUnavailable("work costs no processor in virtual time; use compose, or slow a node by its settings")
+
+    async def stall_store(self, *, active: bool) -> None:
+        if active:
+            self._world.redis.stall(STALL_S)
+        else:
+            self._world.redis.release()
 
     def _find(self, name: str) -> _Running:
         running = self._running.get(name)

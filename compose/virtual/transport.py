@@ -130,9 +130,7 @@ class MemoryTransport(asyncio.Transport):
             self._lost_bytes = True
             return False
         if link.reset:
-            error = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
-            peer._end(error)
-            self._end(error)
+            self.break_off()
             return False
         # A later byte never overtakes an earlier one, even when the latency has just gone down.
         arrival = self._last_arrival_s = max(self._last_arrival_s, loop.time() + link.latency_s)
@@ -253,9 +251,16 @@ class MemoryTransport(asyncio.Transport):
         """End if a fault that has just started says so; it counts against the end that sends over the link."""
         if fault.matches(self.link.source, self.link.destination):
             if fault.reset:
-                self.reset()
+                self.break_off()
             else:
                 self.abort()
+
+    def break_off(self) -> None:
+        """The link resets the connection: both ends get ConnectionResetError."""
+        error = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+        if self._peer is not None:
+            self._peer._end(error)
+        self._end(error)
 
     def reset(self) -> None:
         """End at once, and the peer gets ConnectionResetError instead of EOF."""

@@ -1,4 +1,7 @@
-"""Puts an identity node together. The node itself decides when it is in rotation, so it keeps its own lease."""
+"""Puts an identity node together. The node itself decides when it is in rotation, so it keeps its own lease.
+
+A cold node under guarded scale-out is up, but joins the rotation only when it has warmed itself up.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -42,6 +45,7 @@ class Rotation:
     def __init__(self, env: Env, node: Node) -> None:
         self._env = env
         self._node = node
+        self._joined = False
         node.on_rotation = self.change
 
     async def start(self) -> None:
@@ -50,16 +54,30 @@ class Rotation:
         if first_start and self._node.settings.warm_at_start:
             self._node.physics.warmth = 1.0
         self._env.live.on_change(lambda _topic: self._node.reconfigure())
-        await self._env.registry.register(self._env.instance)
+        if self._node.fit:
+            await self._join()
 
     async def change(self, in_rotation: bool) -> None:
-        registry = self._env.registry
-        await (registry.register if in_rotation else registry.deregister)(self._env.instance)
+        """The node is back from a crash, or has just crashed."""
+        if in_rotation:
+            await self._node.warm_up()
+            await self._join()
+        else:
+            self._joined = False
+            await self._env.registry.deregister(self._env.instance)
+
+    async def _join(self) -> None:
+        if self._node.up:
+            self._joined = True
+            await self._env.registry.register(self._env.instance)
 
     async def keep(self) -> None:
+        if not self._joined:
+            await self._node.warm_up()
+            await self._join()
         while True:
             await asyncio.sleep(self._env.registry.lease_s / 3)
-            if self._node.up:
+            if self._node.up and self._joined:
                 await self._env.registry.register(self._env.instance)
 
 

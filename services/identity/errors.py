@@ -16,6 +16,7 @@ IDENTITY_AMBIGUOUS = ErrorSpec(
 )
 SECRET_MISMATCH = ErrorSpec("unauthorized", 401, "The X-IDENTITY-HEADER value is missing or wrong")
 NODE_OVERLOADED = ErrorSpec("service_unavailable", 503, "The service is overloaded", retry_safe=True)
+TENANT_THROTTLED = ErrorSpec("too_many_requests", 429, "Tenant '{tenant}' is over its rate", retry_safe=True)
 DEADLINE_EXCEEDED = ErrorSpec("deadline_exceeded", 504, "The caller's deadline passed in the queue", retry_safe=True)
 ARM_API_VERSION_MISSING = ErrorSpec(
     "MissingApiVersionParameter", 400, "The api-version query parameter (?api-version=) is required for all requests."
@@ -36,6 +37,7 @@ TABLE = ErrorTable(
         IDENTITY_AMBIGUOUS,
         SECRET_MISMATCH,
         NODE_OVERLOADED,
+        TENANT_THROTTLED,
         DEADLINE_EXCEEDED,
         ARM_API_VERSION_MISSING,
         ARM_NOT_FOUND,

@@ -18,7 +18,8 @@ class IdentityMetrics:
         self.wasted = work.labels(region, "wasted").inc
         rejected = metrics.counter("identity_rejected_total", "Requests refused, by reason.", ("reason",))
         self.rejected: dict[str, Callable[[], None]] = {
-            reason: rejected.labels(reason).inc for reason in ("queue_full", "deadline", "throttle", "crash")
+            reason: rejected.labels(reason).inc
+            for reason in ("queue_full", "deadline", "throttle", "priority", "limit", "crash")
         }
         self.restarts = metrics.counter("identity_node_restarts_total", "Times the node came back.", ("reason",))
         self.queue_wait = metrics.histogram("identity_queue_wait_seconds", "Time from arrival to a worker.").observe

@@ -11,24 +11,32 @@ from aiohttp import web
 
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
-from services.identity.errors import DEADLINE_EXCEEDED, NODE_OVERLOADED
+from services.chassis.settings import SettingsError
+from services.identity.admission import Admission, Reason
+from services.identity.errors import DEADLINE_EXCEEDED, NODE_OVERLOADED, TENANT_THROTTLED
+from services.identity.line import LIFO_KINDS, Line, ServiceTime, bound, build_line, is_bounded
 from services.identity.metrics import IdentityMetrics
 from services.identity.settings import IdentitySettings
 from services.identity.state import NodePhysics
 from services.policies import deadline
-from services.policies.queue_discipline import Fifo, QueueSettings, build_queue
+from services.policies.capacity import ScaleOut
+
+TENANT_HEADER = "x-tenant"
+BACKLOG_HEADER = "x-backlog"
 
 
 class Work:
     """One request in the node: who waits for it, since when, until when."""
 
-    __slots__ = ("arrived", "done", "expires", "request")
+    __slots__ = ("arrived", "done", "expires", "inflight", "request", "started")
 
     def __init__(self, request: web.Request, arrived: float, done: "asyncio.Future[None]") -> None:
         self.request = request
         self.arrived = arrived
         self.done = done
         self.expires = deadline.parse(request.headers.get(deadline.HEADER))
+        self.started = arrived
+        self.inflight = 0
 
     def caller_left(self) -> bool:
         transport = self.request.transport
@@ -45,7 +53,10 @@ class Node:
         self._now = env.clock.now
         self.settings = env.settings(IdentitySettings)
         self.physics = NodePhysics(self.settings)
-        self.queue: Fifo[Work] = self._make_queue()
+        self._service = ServiceTime(self.settings.service_time_s)
+        self._admission: Admission | None = None
+        self._take_policies()
+        self.queue: Line[Work] = self._make_queue()
         self.serving: dict[Work, asyncio.TimerHandle] = {}
         self.up = True
         self._crash_timer: asyncio.TimerHandle | None = None
@@ -53,34 +64,53 @@ class Node:
         self.on_rotation: Callable[[bool], Awaitable[None]] | None = None
         self._rotation: asyncio.Task[None] | None = None
 
-    def _make_queue(self) -> Fifo[Work]:
+    def _make_queue(self) -> Line[Work]:
+        line: Line[Work] = build_line(self.settings, _tenant, self._now())
+        if self._bounded:
+            bound(line, self.settings, self._service.mean_s)
+        return line
+
+    def _take_policies(self) -> None:
+        """What the present settings switch on; a naive node has none of it and asks no further."""
         settings = self.settings
-        rules = QueueSettings(
-            discipline=settings.discipline, capacity=settings.queue_length, wait_budget_s=settings.wait_budget_s
-        )
-        return build_queue(rules, workers=settings.workers, service_s=settings.service_time_s, now=self._now())
+        self._bounded = is_bounded(settings)
+        self._learns = self._bounded or settings.shedding.kind == "priority"
+        self._deadline = deadline.DeadlineCheck(settings.drop_expired, settings.deadline_needed_s)
+        self._purges = settings.drop_expired and settings.discipline in LIFO_KINDS and not settings.fair
+        if self._admission is None or not self._admission.fits(settings):
+            rng = self._env.streams["identity.limit"]
+            self._admission = Admission(settings, rng, self._now()) if Admission.wanted(settings) else None
 
     def reconfigure(self) -> None:
         """Takes the settings as they stand now; waiting work moves into the new queue in its old order."""
-        fresh = self._env.settings(IdentitySettings)
+        try:
+            fresh = self._env.settings(IdentitySettings)
+        except SettingsError as error:
+            self._env.events.emit("setting_rejected", region=self._env.region, error=str(error))
+            return
         if fresh == self.settings:
             return
         self.settings = self.physics.settings = fresh
+        self._take_policies()
         waiting, self.queue = self.queue.drain(), self._make_queue()
         for work in waiting:
-            if not self.queue.offer(work, self._now()):
+            if not self.queue.offer(work, work.arrived):
                 self._refuse(work, "queue_full")
+        self._drop_refused()
         self._fill_workers()
+        self._watch_overload()
 
     async def serve(self, request: web.Request) -> None:
         """Returns when a worker has finished this request.
 
         Raises:
-            ServiceError: 503 when the queue refuses it, 504 when its deadline passed before a worker took it.
+            ServiceError: 503 or 429 when it is not let in, 504 when its deadline passed before a worker took it.
         """
         if not self.up:
             self._reset(request)
         work = Work(request, self._now(), asyncio.get_running_loop().create_future())
+        if self._admission is not None:
+            self._admit(self._admission, work)
         if len(self.serving) < self.settings.workers and not len(self.queue):
             self._start(work, work.arrived)
         elif not self.queue.offer(work, work.arrived):
@@ -91,8 +121,23 @@ class Node:
         self._watch_overload()
         await work.done
 
+    def _admit(self, admission: Admission, work: Work) -> None:
+        tenant, now = _tenant(work), work.arrived
+        serving, waiting = len(self.serving), len(self.queue)
+        backlog = work.request.headers.get(BACKLOG_HEADER) == "1"
+        reason = admission.refusal(
+            tenant, backlog, serving=serving, waiting=waiting, service_s=self._service.mean_s, now=now
+        )
+        if reason is not None:
+            self._metrics.rejected[reason]()
+            raise self._refusal(admission, reason, tenant, now)
+        work.inflight = serving + waiting + 1
+
     def _start(self, work: Work, now: float) -> None:
+        work.started = now
         self._metrics.queue_wait(now - work.arrived)
+        if self._admission is not None:
+            self._admission.started(now - work.arrived)
         service_s = self.physics.service_time_s(len(self.queue), self._rng)
         self.serving[work] = asyncio.get_running_loop().call_later(service_s, self._finish, work)
 
@@ -101,23 +146,46 @@ class Node:
         now = self._now()
         self.physics.on_completed()
         self._metrics.duration(now - work.arrived)
-        (self._metrics.wasted if work.caller_left() else self._metrics.useful)()
+        left = work.caller_left()
+        (self._metrics.wasted if left else self._metrics.useful)()
+        if self._learns:
+            self._learn(now - work.started)
+        if self._admission is not None:
+            self._admission.ended(now - work.arrived, work.inflight, now, dropped=left)
         if not work.done.done():
             work.done.set_result(None)
         self._fill_workers()
         self._watch_overload()
 
+    def _learn(self, service_s: float) -> None:
+        self._service.learn(service_s)
+        if self._bounded:
+            bound(self.queue, self.settings, self._service.mean_s)
+
     def _fill_workers(self) -> None:
         now = self._now()
+        if self._purges:
+            self._purge()
         while len(self.serving) < self.settings.workers:
             work = self.queue.take(now)
             self._drop_refused()
             if work is None:
                 return
-            if self.settings.drop_expired and work.expires is not None and self._env.clock.epoch() > work.expires:
+            if self.settings.drop_expired and self._expired(work):
                 self._refuse(work, "deadline")
             else:
                 self._start(work, now)
+
+    def _expired(self, work: Work) -> bool:
+        return self._deadline.expired(work.expires, self._env.clock.epoch())
+
+    def _purge(self) -> None:
+        """Newest first leaves the expired at the far end, where nobody would ever come by to drop them."""
+        for work in self.queue.drain():
+            if self._expired(work):
+                self._refuse(work, "deadline")
+            else:
+                self.queue.offer(work, work.arrived)
 
     def _drop_refused(self) -> None:
         for dropped in self.queue.pop_dropped():
@@ -125,9 +193,18 @@ class Node:
 
     def _refuse(self, work: Work, reason: str) -> None:
         self._metrics.rejected[reason]()
+        if reason == "deadline" and self._admission is not None:
+            now = self._now()
+            self._admission.ended(now - work.arrived, work.inflight, now, dropped=True)
         if not work.done.done():
             error = ServiceError(DEADLINE_EXCEEDED) if reason == "deadline" else self._overloaded()
             work.done.set_exception(error)
+
+    def _refusal(self, admission: Admission, reason: Reason, tenant: str, now: float) -> ServiceError:
+        if reason != "throttle":
+            return self._overloaded()
+        after_s = admission.retry_after_s(tenant, now)
+        return ServiceError(TENANT_THROTTLED, headers={"Retry-After": f"{after_s:g}"}, tenant=tenant)
 
     def _overloaded(self) -> ServiceError:
         after_s = self.settings.retry_after_s
@@ -172,6 +249,18 @@ class Node:
         self._env.events.emit("node_restarted", region=self._env.region)
         self._announce(True)
 
+    async def warm_up(self) -> None:
+        """Fills the cache with work of its own making until the node is fit to join, or is no longer held back."""
+        rng = self._env.streams["identity.warm_up"]
+        while self.up and not self.fit:
+            await asyncio.sleep(self.physics.service_time_s(0, rng) / self.settings.workers)
+            self.physics.on_completed()
+
+    @property
+    def fit(self) -> bool:
+        """Whether it may join the rotation: warm enough, or not held back at all."""
+        return ScaleOut(self.settings.scale_out).is_ready(self.physics.warmth)
+
     def _announce(self, in_rotation: bool) -> None:
         if self.on_rotation is not None:
             self._rotation = asyncio.get_running_loop().create_task(
@@ -192,6 +281,10 @@ class Node:
     def __repr__(self) -> str:
         state = "up" if self.up else "down"
         return f"<Node {state}, {len(self.serving)} busy, {len(self.queue)} queued, {self.physics!r}>"
+
+
+def _tenant(work: Work) -> str:
+    return work.request.headers.get(TENANT_HEADER, "")
 
 
 async def _call(function: Callable[[bool], Awaitable[None]], argument: bool) -> None:

@@ -1,10 +1,44 @@
-"""Settings of an identity node. The first group is physics, not faults: what the hardware and the code can do."""
+"""Settings of an identity node. The first group is physics, not faults: what the hardware and the code can do.
+
+Everything after it is behaviour under stress, and off: that is the incident's node.
+"""
 
 from typing import Literal
 
 from pydantic import Field
 
 from services.chassis.settings import Settings
+from services.policies.adaptive_limit import LimitSettings
+from services.policies.capacity import ScaleOutSettings
+from services.policies.settings import PolicySettings
+
+
+class TenantRateSettings(PolicySettings):
+    """A token bucket for each tenant, at each node."""
+
+    rate_per_s: float | None = Field(default=None, gt=0)
+    """What one tenant may send to one node; None: no limit."""
+    burst: float = Field(default=5.0, ge=1)
+    """Requests a tenant may send at once."""
+
+
+class SheddingSettings(PolicySettings):
+    """Whom a node refuses first. Fresh requests matter most; a request of a job that was blocked before is backlog."""
+
+    kind: Literal["off", "priority", "dagor"] = "off"
+    """priority: Netflix's cubic over the predicted wait; dagor: a cut-off that moves with the mean queueing time."""
+    fresh_priority: int = Field(default=20, ge=1, le=100)
+    """priority: of fresh requests; 1 is refused last."""
+    backlog_priority: int = Field(default=80, ge=1, le=100)
+    """priority: of backlog."""
+    shed_from: float = Field(default=0.2, ge=0)
+    """priority: nothing is refused below this share of `wait_budget_s` ..."""
+    shed_all: float = Field(default=1.0, gt=0)
+    """... and everything above this one."""
+    queue_time_s: float = Field(default=0.1, gt=0)
+    """dagor: mean queueing time that means overload. WeChat's 20 ms are what a bench node needs on a quiet day."""
+    users: int = Field(default=16, ge=1)
+    """dagor: classes of tenants within fresh and within backlog."""
 
 
 class IdentitySettings(Settings):
@@ -22,10 +56,24 @@ class IdentitySettings(Settings):
     crash_enabled: bool = True
     restart_s: float = Field(default=8.0, ge=0, description="from crash to back in rotation, cold")
 
-    discipline: Literal["fifo", "lifo", "adaptive_lifo", "codel", "codel_lifo", "bounded_wait"] = "fifo"
-    wait_budget_s: float = Field(default=0.5, gt=0, description="bounded_wait: longest predicted wait accepted")
-    drop_expired: bool = Field(default=False, description="drop work at dequeue whose deadline has passed")
+    discipline: Literal["fifo", "lifo", "adaptive_lifo", "codel", "codel_lifo", "bounded_wait"] = Field(
+        default="fifo", description="who is served next; bounded_wait is fifo with `bounded`"
+    )
+    evict_oldest: bool = Field(default=False, description="lifo kinds, full: drop the oldest, accept the newcomer")
+    codel_target_s: float = Field(default=0.005, gt=0, description="codel: least delay that means overload")
+    codel_interval_s: float = Field(default=0.1, gt=0, description="codel's interval; a longer queue turns lifo")
+    bounded: bool = Field(default=False, description="refuse whoever would wait longer than wait_budget_s")
+    wait_budget_s: float = Field(default=0.5, gt=0, description="longest predicted wait that is still accepted")
+    fair: bool = Field(default=False, description="serve tenants in turn; the order of `discipline` then has no say")
+    drop_expired: bool = Field(default=False, description="drop waiting work whose deadline has passed")
+    deadline_needed_s: float = Field(default=0.0, ge=0, description="drop_expired: least time that work still needs")
     retry_after_s: float | None = Field(default=None, gt=0, description="Retry-After on refusals; None sends none")
+    tenant_rate: TenantRateSettings = TenantRateSettings()
+    shedding: SheddingSettings = SheddingSettings()
+    limit: LimitSettings = LimitSettings()
+    scale_out: ScaleOutSettings = Field(
+        default=ScaleOutSettings(), description="guarded: warm up before joining; the rest of it is the router's"
+    )
 
     token_lifetime_s: float = Field(default=86400.0, gt=0)
     issuer: str = "https://sts.aftershock.invalid/"

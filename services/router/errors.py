@@ -5,6 +5,7 @@ from aiohttp import web
 from services.chassis.errors import ErrorSpec, ErrorTable, ServiceError
 
 SHED = ErrorSpec("traffic_removed", 503, "Traffic to {region} is limited by an operator ({mode}).", retry_safe=True)
+NOT_ADMITTED = ErrorSpec("not_admitted", 503, "Too few requests to {region} succeed to let all in.", retry_safe=True)
 NO_NODE = ErrorSpec("no_node", 503, "No node of {region} is in rotation.", retry_safe=True)
 NODE_TIMEOUT = ErrorSpec(
     "node_timeout", 504, "A node of {region} did not answer in time.", definite=False, retry_safe=True
@@ -14,7 +15,7 @@ NODE_LOST = ErrorSpec(
 )
 UNKNOWN_REGION = ErrorSpec("unknown_region", 404, "Unknown region '{region}'; known: {known}.")
 INVALID_TRAFFIC = ErrorSpec("invalid_traffic", 422, "{detail}")
-TABLE = ErrorTable((SHED, NO_NODE, NODE_TIMEOUT, NODE_LOST, UNKNOWN_REGION, INVALID_TRAFFIC))
+TABLE = ErrorTable((SHED, NOT_ADMITTED, NO_NODE, NODE_TIMEOUT, NODE_LOST, UNKNOWN_REGION, INVALID_TRAFFIC))
 
 
 def render(request: web.Request, error: ServiceError) -> web.Response:

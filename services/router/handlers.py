@@ -17,7 +17,9 @@ from services.chassis.live import announce
 from services.chassis.registry import Instance
 from services.chassis.settings import Settings, SettingsError, validate
 from services.chassis.store import Keys
-from services.policies.failover import Failover
+from services.policies import deadline
+from services.policies.admission import EnvoyAdmission
+from services.policies.failover import Failover, RegionHealth
 from services.policies.outcome import Outcome
 from services.router import errors
 from services.router.metrics import RouterMetrics
@@ -27,6 +29,7 @@ from services.router.state import OPEN, Gate, Mode, Traffic
 
 FORWARDED = ("Metadata", "X-IDENTITY-HEADER", "Content-Type", "x-tenant", "x-deadline", "x-attempt", "x-backlog")
 RETURNED = ("Content-Type", "Retry-After")
+LEAST_TIMEOUT_S = 0.001
 
 
 class TrafficChange(Settings):
@@ -50,9 +53,10 @@ class Router:
         self.home = env.region
         self.settings = env.settings(RouterSettings)
         self.regions = (self.home, self.settings.pair) if self.settings.pair else (self.home,)
-        self.rotation = Rotation(env, self.regions, self.settings.discovery_s)
+        self.rotation = Rotation(env, self.regions, self.settings)
         self.failover = Failover(self.home, self.settings.pair or self.home, self.settings.failover)
         self.gates = {region: Gate(OPEN) for region in self.regions}
+        self.admission = self._make_admission()
 
     async def start(self) -> None:
         await self.rotation.refresh()
@@ -63,26 +67,48 @@ class Router:
         """Settings or traffic rules have changed."""
         if topic == "traffic":
             await self._reload_traffic()
-        fresh = self._env.settings(RouterSettings)
+        try:
+            fresh = self._env.settings(RouterSettings)
+        except SettingsError as error:
+            self._env.events.emit("setting_rejected", region=self.home, error=str(error))
+            return
         if fresh != self.settings:
-            self.settings = fresh
-            self.failover.settings = fresh.failover
+            before, self.settings = self.settings, fresh
+            self._take_failover(before)
+            self.rotation.reconfigure(fresh)
+            if fresh.admission != before.admission:
+                self.admission = self._make_admission()
+            for gate in self.gates.values():
+                gate.reserve = fresh.ramp_reserve
+
+    def _take_failover(self, before: RouterSettings) -> None:
+        """What was learnt of both regions is kept, unless it is now counted over another window."""
+        fresh, old = self.settings.failover, before.failover
+        self.failover.settings = fresh
+        if (fresh.window_s, fresh.samples_min) != (old.window_s, old.samples_min):
+            self.failover.health_home = RegionHealth(fresh.window_s, fresh.samples_min)
+            self.failover.health_alternate = RegionHealth(fresh.window_s, fresh.samples_min)
+
+    def _make_admission(self) -> dict[str, EnvoyAdmission] | None:
+        settings = self.settings.admission
+        if not settings.enabled:
+            return None
+        rules = settings.model_dump(exclude={"enabled"})
+        return {region: EnvoyAdmission(**rules) for region in self.regions}
 
     async def _reload_traffic(self) -> None:
         for region in self.regions:
             raw = await self._env.store.get(Keys.traffic(region))
             traffic = Traffic.from_json(raw) if raw else OPEN
             if traffic != self.gates[region].traffic:
-                self.gates[region] = Gate(traffic)
+                self.gates[region] = Gate(traffic, self.settings.ramp_reserve)
 
     async def forward(self, request: web.Request) -> web.Response:
         await self._own_work()
-        region = self._choose_region(request.headers)
-        gate = self.gates[region]
-        if not gate.admit(self._epoch()):
-            self._metrics.shed(region, gate.traffic.mode)
-            raise self._refusal(errors.SHED, region=region, mode=gate.traffic.mode)
-        node = self.rotation.pick(region, self._rng)
+        headers = request.headers
+        region = self._choose_region(headers)
+        self._let_in(region, headers)
+        node = self.rotation.pick(region, self._rng, headers.get("x-tenant", ""))
         if node is None:
             self._metrics.shed(region, "no_node")
             self._learn(region, 503)
@@ -91,11 +117,27 @@ class Router:
         reply = await self._env.http.call(
             request.method,
             URL(node.url + request.raw_path, encoded=True),
-            timeout_s=self.settings.hop_timeout_s,
-            headers=_subset(request.headers, FORWARDED),
+            timeout_s=self._timeout_s(headers),
+            headers=_subset(headers, FORWARDED),
             data=body,
         )
         return self._pass_on(reply, node)
+
+    def _let_in(self, region: str, headers: Mapping[str, str]) -> None:
+        """Raises the refusal of whoever holds this request back: an operator's rule, or admission control."""
+        gate, now = self.gates[region], self._epoch()
+        if not gate.is_open(now) and not gate.admit(now, is_backlog=headers.get("x-backlog") == "1"):
+            self._metrics.shed(region, gate.traffic.mode)
+            raise self._refusal(errors.SHED, region=region, mode=gate.traffic.mode)
+        if self.admission is not None and self.admission[region].should_reject(now, self._rng):
+            self._metrics.shed(region, "admission")
+            raise self._refusal(errors.NOT_ADMITTED, region=region)
+
+    def _timeout_s(self, headers: Mapping[str, str]) -> float:
+        """How long to wait for a node: never longer than the caller waits for us."""
+        own_s = self.settings.hop_timeout_s
+        left_s = deadline.remaining_s(deadline.parse(headers.get(deadline.HEADER)), self._epoch())
+        return own_s if left_s is None else min(own_s, max(left_s, LEAST_TIMEOUT_S))
 
     async def _own_work(self) -> None:
         mean = self.settings.service_time_s
@@ -115,15 +157,18 @@ class Router:
             if reply.failure != TIMEOUT:
                 self.rotation.drop(node)
             spec = errors.NODE_TIMEOUT if reply.failure == TIMEOUT else errors.NODE_LOST
-            self._learn(region, spec.status)
+            self.rotation.on_outcome(node, self._learn(region, spec.status))
             raise self._refusal(spec, region=region)
-        self._learn(region, reply.status)
+        self.rotation.on_outcome(node, self._learn(region, reply.status))
         return web.Response(status=reply.status, body=reply.body, headers=_subset(reply.headers, RETURNED))
 
-    def _learn(self, region: str, status: int) -> None:
+    def _learn(self, region: str, status: int) -> Outcome:
         outcome = Outcome.DROPPED if status >= 500 or status == 429 else Outcome.SUCCESS
         self.failover.on_outcome(region, outcome, self._epoch())
+        if self.admission is not None:
+            self.admission[region].on_outcome(outcome, self._epoch())
         self._metrics.routed(region, status)
+        return outcome
 
     def _refusal(self, spec: ErrorSpec, region: str, mode: str = "") -> ServiceError:
         after_s = self.settings.retry_after_s

@@ -1,4 +1,4 @@
-"""Which nodes a router may send to: the registry's live ones, less those that just refused a connection."""
+"""Which nodes a router may send to: the registry's live ones, region by region, kept up to date in the background."""
 
 import asyncio
 import contextlib
@@ -8,20 +8,29 @@ from redis.exceptions import RedisError
 
 from services.chassis.env import Env
 from services.chassis.registry import Instance
+from services.policies.outcome import Outcome
+from services.router.pool import Pool
+from services.router.settings import RouterSettings
 
 
 class Rotation:
     """Live identity nodes per region, refreshed from the registry."""
 
-    def __init__(self, env: Env, regions: tuple[str, ...], discovery_s: float) -> None:
+    def __init__(self, env: Env, regions: tuple[str, ...], settings: RouterSettings) -> None:
         self._env = env
-        self._regions = regions
-        self._discovery_s = discovery_s
-        self._nodes: dict[str, list[Instance]] = {region: [] for region in regions}
+        self._now = env.clock.now
+        self._discovery_s = settings.discovery_s
+        self.pools = {region: Pool(settings) for region in regions}
+
+    def reconfigure(self, settings: RouterSettings) -> None:
+        self._discovery_s = settings.discovery_s
+        for pool in self.pools.values():
+            pool.reconfigure(settings)
+            pool.refresh(self._now())
 
     async def refresh(self) -> None:
-        for region in self._regions:
-            self._nodes[region] = await self._env.registry.live("identity", region)
+        for region, pool in self.pools.items():
+            pool.update(await self._env.registry.live("identity", region), self._now())
 
     async def follow(self) -> None:
         while True:
@@ -29,16 +38,21 @@ class Rotation:
             with contextlib.suppress(RedisError, OSError):  # the last known nodes are better than none
                 await self.refresh()
 
-    def pick(self, region: str, rng: Random) -> Instance | None:
-        """A node at random, or None when none is known to be up."""
-        nodes = self._nodes.get(region)
+    def pick(self, region: str, rng: Random, tenant: str) -> Instance | None:
+        """A node for one request, or None when none is known to be up."""
+        pool = self.pools[region]
+        if not pool.plain:
+            return pool.pick(rng, tenant, self._now())
+        nodes = pool.nodes
         return nodes[int(rng.random() * len(nodes))] if nodes else None
 
+    def on_outcome(self, node: Instance, outcome: Outcome) -> None:
+        pool = self.pools[node.region]
+        if not pool.plain:
+            pool.on_outcome(node, outcome, self._now())
+
     def drop(self, node: Instance) -> None:
-        """Leave a node out until the registry says otherwise."""
-        nodes = self._nodes[node.region]
-        if node in nodes:
-            nodes.remove(node)
+        self.pools[node.region].drop(node)
 
     def count(self, region: str) -> int:
-        return len(self._nodes.get(region, ()))
+        return len(self.pools[region].nodes)

@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from services.policies.admission import Ramp, TokenBucket
+from services.policies.admission import FreshBeforeBacklog, Ramp, TokenBucket
 
 Mode = Literal["open", "drain", "ramp"]
 BURST_S = 1.0  # a ramp's bucket holds one second of its present rate, so a drain's end is not a spike
@@ -45,10 +45,14 @@ class Traffic:
 
 
 class Gate:
-    """Admission into one region under the operator's present rule."""
+    """Admission into one region under the operator's present rule.
 
-    def __init__(self, traffic: Traffic) -> None:
+    `reserve`: tokens that backlog must leave in a ramp's bucket for fresh requests.
+    """
+
+    def __init__(self, traffic: Traffic, reserve: float = 0.0) -> None:
         self.traffic = traffic
+        self.reserve = reserve
         self._ramp = traffic.ramp()
         self._bucket = TokenBucket(0.0, 0.0, now=traffic.since_epoch_s)
 
@@ -63,14 +67,14 @@ class Gate:
             return 0.0
         return float("inf") if self.is_open(now_epoch_s) else self._ramp.rate_at(now_epoch_s)
 
-    def admit(self, now_epoch_s: float) -> bool:
+    def admit(self, now_epoch_s: float, *, is_backlog: bool = False) -> bool:
         if self.is_open(now_epoch_s):
             return True
         if self.traffic.mode == "drain":
             return False
         rate = self._ramp.rate_at(now_epoch_s)
         self._bucket.set_rate(rate, now_epoch_s, burst=max(1.0, rate * BURST_S))
-        return self._bucket.take(now_epoch_s)
+        return FreshBeforeBacklog(self._bucket, self.reserve).take(now_epoch_s, is_backlog=is_backlog)
 
     def __repr__(self) -> str:
         return f"<Gate {self.traffic.mode}, {self._bucket!r}>"

@@ -134,6 +134,15 @@ class Bench:
         self.base = f"http://{host}:8080"
         self.served = await self.world.serve(app, host, 8080)
 
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self.env is not None
+        self.served.kill()
+        # A dead host's connections never report their end, and closing the session would wait for just that.
+        connector: Any = self.env.http.session.connector
+        connector._conns.clear()
+        connector._acquired.clear()
+
     def now(self) -> float:
         return float(self.world.loop.time())
 

@@ -16,7 +16,7 @@ async def test_a_killed_provisioner_leaves_no_operation_behind(world, moment_s):
     await bench.put_machine("vm1")
     await bench.put_machine("vm2", package="Microsoft.Azure.Extensions/CustomScript")
     await asyncio.sleep(moment_s)
-    bench.served.kill()
+    bench.kill()
     bench.storage.closed = set()
     await asyncio.sleep(3.0)
     await bench.start()
@@ -41,7 +41,7 @@ async def test_a_blocked_job_keeps_its_due_time_its_step_and_its_tries_over_a_re
     bench.identity.down = True
     await bench.put_machine("vm1")
     await asyncio.sleep(2.0)  # blocked at 0.6 until 10.6
-    bench.served.kill()
+    bench.kill()
     bench.identity.down = False
     await asyncio.sleep(4.0)
     await bench.start()
@@ -58,7 +58,7 @@ async def test_a_job_that_fell_due_while_nobody_worked_resumes_at_once(world):
     bench.storage.closed = {"vmextmieastus"}
     await bench.put_machine("vm1")
     await asyncio.sleep(2.0)
-    bench.served.kill()
+    bench.kill()
     await asyncio.sleep(60.0)
     await bench.start()
     await asyncio.sleep(1.0)
@@ -85,7 +85,7 @@ async def test_finished_operations_and_resources_are_still_there_after_a_restart
     bench.storage.closed = {"vmextmieastus"}
     failed = await bench.put_machine("vm2")
     before = [await bench.end(done), await bench.end(failed)]
-    bench.served.kill()
+    bench.kill()
     await bench.start(max_tries=1)
     assert [await bench.operation(done), await bench.operation(failed)] == before
     assert before[1]["error"]["code"] == "VMExtensionProvisioningError"
@@ -101,7 +101,7 @@ async def test_a_cancelled_creation_stays_cancelled_when_the_process_dies_in_the
     creation = await bench.put_machine("vm1")
     await asyncio.sleep(1.0)
     deletion = await bench.call("DELETE", "virtualMachines/vm1")
-    bench.served.kill()
+    bench.kill()
     await bench.start()
     assert (await bench.end(deletion))["status"] == "Succeeded"
     assert (await bench.operation(creation))["status"] == "Canceled"
@@ -136,7 +136,7 @@ async def test_everything_is_written_again_when_redis_comes_back_without_its_las
     await asyncio.sleep(2.0)
     await bench.restore(before)  # an append-only file that lost its tail
     await asyncio.sleep(3.0)
-    bench.served.kill()
+    bench.kill()
     bench.storage.closed = set()
     await bench.start()
     assert (await bench.end(creation))["status"] == "Succeeded"
@@ -153,7 +153,7 @@ async def test_a_job_whose_end_redis_forgot_is_not_done_again(world):
     await bench.restore(before)
     await asyncio.sleep(3.0)
     calls = len(bench.identity.calls)
-    bench.served.kill()
+    bench.kill()
     await bench.start()
     await asyncio.sleep(30.0)
     assert (await bench.operation(creation))["status"] == "Succeeded"
@@ -205,7 +205,7 @@ async def test_a_hundred_operations_survive_kills_at_odd_moments(world):
             replies.append(await bench.call("DELETE", f"virtualMachines/vm{number - 3}"))
         if number % 20 == 13:
             bench.storage.closed = {"vmextmieastus"} if number % 40 == 13 else set()
-            bench.served.kill()
+            bench.kill()
             await asyncio.sleep(0.3)
             await bench.start(slots=10)
         await asyncio.sleep(0.13)

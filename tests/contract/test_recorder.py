@@ -3,10 +3,13 @@
 import json
 
 import pytest
+from aiohttp import web
 
+from compose.virtual.world import VirtualWorld
 from loadgen.recorder import Recorder
+from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
-from services.chassis.metrics import Metrics
+from services.chassis.metrics import CONTENT_TYPE, Metrics
 from services.chassis.registry import Instance
 
 NODE = Instance("identity", "eastus", "identity-eastus-1", "http://identity-eastus-1:8080")
@@ -115,3 +118,24 @@ async def test_an_instance_that_does_not_answer_leaves_a_hole_not_a_zero() -> No
 def test_scraping_without_a_client_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="identity-eastus-1: scraping needs an http client"):
         Recorder(Clock(lambda: 0.0, 0.0), 0.0).attach_page(NODE)
+
+
+@pytest.mark.parametrize("world", ["http", "direct"], indirect=True)
+async def test_a_served_page_scraped_over_http_equals_the_registry(world: VirtualWorld) -> None:
+    metrics = rich_metrics()
+
+    async def page(_request: web.Request) -> web.Response:
+        return web.Response(body=metrics.page(), headers={"Content-Type": CONTENT_TYPE})
+
+    app = web.Application()
+    app.router.add_get("/metrics", page)
+    await world.serve(app, "identity-eastus-1", 8080)
+    clock = Clock(world.loop.time, world.epoch_s)
+    over_sockets = Recorder(clock, clock.epoch(), http=HttpClient(world.session("recorder")))
+    over_sockets.attach_page(NODE)
+    over_sockets.attach_page(Instance("identity", "eastus", "gone", "http://gone:8080"))
+    in_process = Recorder(clock, clock.epoch())
+    in_process.attach(NODE, metrics)
+    for recorder in (in_process, over_sockets):
+        await recorder.sample()
+    assert contents(in_process) == contents(over_sockets)

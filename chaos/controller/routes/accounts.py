@@ -44,9 +44,7 @@ def routes(testbed: Testbed) -> list[Route]:
     flip = "Flip anonymous access"
     return [
         Route("GET", "/v1/accounts", "read", "Storage accounts and their switches", listing, tag=TAG),
-        Route(
-            "PUT", "/v1/anonymous-access", "operate", f"{flip} of every extension account", flip_all, Access, tag=TAG
-        ),
+        Route("PUT", "/v1/anonymous-access", "operate", f"{flip} everywhere", flip_all, Access, tag=TAG),
         Route(
             "PUT",
             "/v1/regions/{region}/anonymous-access",

@@ -56,7 +56,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "POST",
             "/v1/faults",
             "operate",
-            "Start a fault; ?dry_run=1 only names its targets",
+            "Start a fault; ?dry_run=1: name its targets",
             create,
             FaultSpec,
             201,

@@ -99,13 +99,9 @@ def routes(testbed: Testbed) -> list[Route]:
 
     base = "/v1/operations"
     return [
-        Route(
-            "POST", f"{base}/restore", "operate", "Make private exempt accounts public again", restore, Restore, tag=TAG
-        ),
+        Route("POST", f"{base}/restore", "operate", "Make exempt accounts public again", restore, Restore, tag=TAG),
         Route("POST", f"{base}/scale", "operate", "Add or remove identity nodes", scale, Scale, tag=TAG),
-        Route(
-            "PUT", "/v1/regions/{region}/traffic", "operate", "Open, drain or ramp a region", traffic, Traffic, tag=TAG
-        ),
+        Route("PUT", "/v1/regions/{region}/traffic", "operate", "Open, drain, ramp", traffic, Traffic, tag=TAG),
         Route("POST", f"{base}/repair", "operate", "Restart an instance", repair, Repair, tag=TAG),
         Route("POST", f"{base}/load", "operate", "Multiply the load of a region", load, LoadFactor, tag=TAG),
         Route("GET", f"{base}/audit", "read", "Compare all accounts with what they should be", audit, tag=TAG),

@@ -1,6 +1,7 @@
 """One region's blob service in a virtual world, and a caller of it."""
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,7 +116,7 @@ class Region:
     async def blob(self, path: str, data: bytes, **headers: str) -> Answer:
         """Stores a blob at `account/container/name` through the operator's door."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = await self.call("PUT", f"/admin/accounts/{path}", data=data, headers=named)
+        answer = await self.call("PUT", f"/admin/accounts/{path}", data=body_of(data), headers=named)
         assert answer.status == 201, answer
         return answer
 
@@ -144,6 +145,16 @@ class Region:
             for sample, pairs, value in self.env.metrics.samples()
             if sample == name and labels.items() <= dict(pairs).items()
         )
+
+
+def body_of(data: bytes) -> bytes | AsyncIterator[bytes]:
+    """`data` as aiohttp wants it: a large body in pieces."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(data), 2**18):
+            yield data[start : start + 2**18]
+
+    return pieces() if len(data) > 2**18 else data
 
 
 def _lower(headers: Any) -> dict[str, str]:

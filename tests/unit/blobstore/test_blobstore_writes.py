@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from random import Random
 
 import pytest
-from blobstore_region import PACKAGE, Region
+from blobstore_region import PACKAGE, Region, body_of
 
 from compose.virtual.world import VirtualWorld
 
@@ -22,7 +22,7 @@ def md5(data: bytes) -> str:
 
 async def put(region: Region, data: bytes, path: str = BLOB, **headers: str) -> tuple[int, str]:
     named = {**BLOCK, **{name.replace("_", "-"): value for name, value in headers.items()}}
-    answer = await region.call("PUT", path, bearer=region.token(), data=data, headers=named)
+    answer = await region.call("PUT", path, bearer=region.token(), data=body_of(data), headers=named)
     return answer.status, answer.code
 
 
@@ -160,11 +160,11 @@ async def test_a_large_blob_is_read_whole_and_in_ranges_across_its_chunks(region
     whole = await region.get(path)
     assert (whole.status, whole.headers["content-length"]) == (200, str(len(data)))
     assert whole.headers["content-md5"] == md5(data)
-    assert whole.body == data
+    assert md5(whole.body) == md5(data)
     for first, last in ((0, 0), (MIB - 1, MIB), (3 * MIB, 5 * MIB - 1), (65 * MIB, 70 * MIB)):
         part = await region.get(path, x_ms_range=f"bytes={first}-{last}")
         assert part.status == 206
-        assert part.body == data[first : last + 1]
+        assert md5(part.body) == md5(data[first : last + 1])
         assert part.headers["content-length"] == str(len(part.body))
     checked = await region.get(path, x_ms_range=f"bytes=10-{MIB + 9}", x_ms_range_get_content_md5="true")
     assert checked.headers["content-md5"] == md5(data[10 : MIB + 10])
@@ -175,7 +175,7 @@ async def test_a_large_blob_survives_a_restart(region: Region) -> None:
     data = Random(2).randbytes(2 * MIB + 1)
     await region.blob("vmextmieastus/packages/large", data)
     await region.restart()
-    assert (await region.get("/vmextmieastus/packages/large")).body == data
+    assert md5((await region.get("/vmextmieastus/packages/large")).body) == md5(data)
 
 
 async def test_a_blob_replaced_while_it_is_read_ends_the_connection_short(region: Region) -> None:
@@ -183,7 +183,7 @@ async def test_a_blob_replaced_while_it_is_read_ends_the_connection_short(region
     await region.blob("vmextmieastus/packages/large", data)
     async with region.session.get(f"{region.served.url}/vmextmieastus/packages/large") as response:
         first = await response.content.readexactly(MIB)
-        assert first == data[:MIB]
+        assert md5(first) == md5(data[:MIB])
         await region.blob("vmextmieastus/packages/large", b"small")
         with pytest.raises(OSError, match=r"(?i)payload|closed|reset"):
             await _drain(response.content)

@@ -1,5 +1,6 @@
 """The recorder: sampling on the grid, instances that come and go, events and files."""
 
+import asyncio
 import csv
 import hashlib
 import json
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from compose.virtual.world import VirtualWorld
 from loadgen.recorder import Recorder, read_metrics
 from loadgen.series import SeriesTable
 from services.chassis.clock import Clock
@@ -202,3 +204,26 @@ async def test_run_samples_on_the_grid_and_skips_what_came_too_late(monkeypatch:
         await recorder.run()
     assert recorder.series.times.tolist() == [-2.0, -1.0, 0.0, 1.0, 3.5, 4.0, 5.0, 6.0, 7.0]
     assert recorder.late_samples == 1
+
+
+async def test_lines_of_real_processes_are_taken_from_the_stream_in_order_and_once(world: VirtualWorld) -> None:
+    store = world.redis.client()
+    recorder = Recorder(Time().clock(), ZERO_S)
+    following = asyncio.create_task(recorder.follow(store))
+    for number in range(3):
+        await store.xadd("events", {"line": json.dumps(event(number, "audit", id=f"A{number}"))})
+    await asyncio.sleep(2.0)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    await store.xadd("events", {"line": json.dumps(event(9, "audit", id="A9"))})
+    await recorder.drain(store)
+    await recorder.drain(store)
+    assert [line["id"] for line in recorder.events] == ["A0", "A1", "A2", "A9"]
+    await store.aclose()
+
+
+def test_a_recorder_says_what_it_holds() -> None:
+    recorder = Recorder(Time().clock(), ZERO_S)
+    recorder.attach(node(1), counting()[0])
+    assert repr(recorder) == "<Recorder 1 instances, 0 events, <SeriesTable 1 series, 0 samples>>"
+    assert recorder.instances == ["identity-eastus-1"]

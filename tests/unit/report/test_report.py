@@ -116,16 +116,7 @@ def test_the_page_holds_the_curves_of_the_run_in_the_pages_colours(page: str) ->
 
 def test_no_two_elements_share_an_id(page: str) -> None:
     ids = read(page).ids
-    shapes = [
-        name
-        for name in ids
-        if ids.count(name) > 1
-        and not re.fullmatch(
-            r"(figure|axes|patch|text|line2d|matplotlib\.axis|xtick|ytick|legend|PolyCollection|FillBetweenPolyCollection)_\d+|T\d\d",
-            name,
-        )
-    ]
-    assert shapes == []
+    assert len(ids) == len(set(ids))
 
 
 def test_operator_actions_are_named_on_the_curves(page: str) -> None:
@@ -153,7 +144,7 @@ def test_a_record_without_samples_still_gives_a_page() -> None:
     read(page)
 
 
-@pytest.mark.parametrize("t", [-20, 5, 370, 610])
+@pytest.mark.parametrize("t", [-20, 370])
 def test_an_interrupted_record_still_gives_a_page(t: float) -> None:
     cut = fresh_incident().cut(t).build()
     read(render(cut, judge(cut)))
@@ -189,13 +180,20 @@ def test_figures_in_their_units() -> None:
     assert words.figure("peak_amplification", 11.92) == "×11.9"
     assert words.figure("wasted_ratio", 0.348) == "34.8%"
     assert words.figure("failed_operations", 7321.0) == "7 321"
-    assert words.figure("identity_impact_s", 356.0) == "5 h 56 min"
-    assert words.figure("identity_impact_s", 9.0) == "9 min"
+    assert words.figure("identity_impact_s", 356.0, clock) == "5 h 56 min"
+    assert words.figure("identity_impact_s", 9.0, clock) == "9 min"
+    assert words.figure("identity_impact_s", 9.0) == "9 s"
     assert words.figure("crashes", None) == "–"
 
 
 def test_every_figure_has_a_label(verdict: Verdict) -> None:
     assert set(verdict.figures) == set(words.LABELS)
+
+
+def test_a_shortened_incident_is_told_in_bench_seconds() -> None:
+    clock = words.Clock({"starts_at": "2026-02-02T18:03:00+00:00", "detection_pace": 0.25})
+    assert words.figure("recovered_t", 180.0, clock) == "180 s"
+    assert words.figure("identity_impact_s", 90.0, clock) == "90 s"
 
 
 # Table
@@ -256,7 +254,8 @@ def test_the_report_file_is_the_page(tmp_path: Path, record: Record, verdict: Ve
 
 
 def test_matplotlib_is_imported_only_to_draw() -> None:
-    code = "import sys, chaos.claims, chaos.report.files, chaos.report.table, chaos.report.compare; print('matplotlib' in sys.modules)"
+    modules = "chaos.claims, chaos.report.files, chaos.report.table, chaos.report.compare"
+    code = f"import sys, {modules}; print('matplotlib' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"
 

@@ -59,8 +59,18 @@ class Scenario:
             await redis.xadd("done", {"node": name, "query": request.query_string})
             return web.json_response({"node": name, "number": number})
 
+        async def stream(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            for number in range(3):
+                await asyncio.sleep(delays.choice((0, 0.25)))
+                self.say(name, "streams", number, request.query_string)
+                await response.write(f"{number};".encode())
+            return response
+
         app = web.Application()
         app.router.add_route("*", "/work/{kind}", work)
+        app.router.add_get("/stream", stream)
         return app
 
     def front_app(self) -> web.Application:
@@ -81,7 +91,7 @@ class Scenario:
                         if answer.status < 500:
                             return web.Response(text=text, content_type="application/json")
                         self.say("front", node, answer.status, text.strip()[:20])
-                except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+                except (TimeoutError, aiohttp.ClientError) as error:
                     self.say("front", node, type(error).__name__)
                 await asyncio.sleep(0.25)
             raise web.HTTPBadGateway(text="no node")
@@ -103,9 +113,57 @@ class Scenario:
                 async with session.request(method, f"http://front/x?c={number}&r={round_}", timeout=limit) as answer:
                     data = await answer.json() if answer.status == 200 else await answer.text()
                     self.say("client", number, answer.status, data)
-            except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+            except (TimeoutError, aiohttp.ClientError) as error:
                 self.say("client", number, type(error).__name__)
             await asyncio.sleep(0.5)
+
+    async def reader(self) -> None:
+        """Reads streams, and gives up on every other one half-way."""
+        session = self.world.session("reader", timeout=aiohttp.ClientTimeout(sock_read=1, ceil_threshold=INFINITE))
+        for round_ in range(20):
+            try:
+                async with session.get(f"http://node-{round_ % 3}/stream?{round_}") as answer:
+                    if round_ % 2:
+                        self.say("reader", await answer.content.read(2))
+                    else:
+                        self.say("reader", await answer.read())
+            except (TimeoutError, aiohttp.ClientError) as error:
+                self.say("reader", type(error).__name__)
+            await asyncio.sleep(0.25)
+
+    async def hedger(self) -> None:
+        """Asks two nodes and takes the first answer; the other request is cancelled."""
+        session = self.world.session("hedger", timeout=aiohttp.ClientTimeout(total=2, ceil_threshold=INFINITE))
+
+        async def ask(node: int) -> str:
+            async with session.get(f"http://node-{node}/work/hedge?{node}") as answer:
+                return await answer.text()
+
+        for round_ in range(15):
+            asked = [asyncio.create_task(ask(node)) for node in (round_ % 3, (round_ + 1) % 3)]
+            done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            for task in asked:
+                task.cancel()
+            self.say("hedger", len(done), *(type(task.exception()).__name__ for task in done))
+            await asyncio.gather(*asked, return_exceptions=True)
+            await asyncio.sleep(0.5)
+
+    async def weather(self) -> None:
+        """Link faults, one after another, on round seconds."""
+        network = self.world.network
+        for source, destination, what in (
+            ("client-1*", "front", {"latency_s": 0.25}),
+            ("front", "node-2", {"blackhole": True}),
+            ("node-0", "front", {"blackhole": True}),
+            ("front", "node-*", {"refuse": True}),
+            ("client-?", "*", {"reset": True}),
+            ("node-1", "*", {"refuse": True}),
+            ("*", "*", {"latency_s": 0.125}),
+        ):
+            await asyncio.sleep(1)
+            with network.fault(source, destination, **what):
+                self.say("weather", source, destination, what)
+                await asyncio.sleep(0.5)
 
     async def worker(self) -> None:
         """A consumer of the queue, killed and followed by another in the middle of its work."""
@@ -141,11 +199,12 @@ class Scenario:
         await self.world.serve(self.front_app(), "front")
         worker = self.world.process("worker").spawn(self.worker())
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.operator())
+            for work in (self.operator, self.weather, self.reader, self.hedger):
+                group.create_task(work())
             for number in range(16):
                 group.create_task(self.client(number))
         worker.cancel()
-        self.say("redis", sorted((await redis.keys("*"))), await redis.xlen("done"))
+        self.say("redis", sorted(await redis.keys("*")), await redis.xlen("done"))
 
     def run(self) -> str:
         """Run to the end; the hash of the log."""

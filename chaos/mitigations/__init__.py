@@ -1,0 +1,24 @@
+"""Counterfactuals: the repair items R1–R7 and the defences X1–X6, each a named change that a run may have or not.
+
+`switching` stands apart: it needs plans, and plans need this package.
+"""
+
+from chaos.mitigations.catalogue import (
+    catalogue,
+    default_catalogue,
+    expand,
+    left_out,
+    mitigation_overlay,
+    run_time_overlay,
+)
+from chaos.mitigations.transform import transform
+
+__all__ = [
+    "catalogue",
+    "default_catalogue",
+    "expand",
+    "left_out",
+    "mitigation_overlay",
+    "run_time_overlay",
+    "transform",
+]

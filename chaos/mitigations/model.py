@@ -1,0 +1,126 @@
+"""What an entry of mitigations.yaml may say. Whatever breaks a rule here is found when the file is loaded."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from chaos.scenarios.actions import Mitigation as MitigationId
+from services.chassis.settings import Tree
+from services.policies.staging import Order
+
+Kind = Literal["settings", "timeline", "topology"]
+Path = tuple[str, ...]
+IDS: tuple[str, ...] = get_args(MitigationId)
+Rows = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Compress(_Part):
+    """Entries of these rows happen at `a + factor · (t − a)`, a being the first entry of `after`."""
+
+    rows: Rows
+    after: str
+    factor: Annotated[float, Field(gt=0, le=1)]
+
+
+class Follow(_Part):
+    """Entries of these rows move by as much as the first entry of `with` has moved."""
+
+    rows: Rows
+    with_: str = Field(alias="with")
+
+
+class Stage(_Part):
+    """Restores of these rows are split by account family, `spacing_s` apart; `volumes` says which is high-volume."""
+
+    rows: Rows
+    spacing_s: Annotated[float, Field(gt=0)]
+    order: Order
+    volumes: Annotated[dict[str, float], Field(min_length=1)]
+
+
+class TimelineRules(_Part):
+    """Applied in this order."""
+
+    compress: Compress | None = None
+    follow: Follow | None = None
+    stage: Stage | None = None
+
+
+class Topology(_Part):
+    """What exists when the run begins."""
+
+    headroom: Annotated[float, Field(gt=0, le=10)]
+    """Identity nodes more than the scenario has, as a share, in every region."""
+
+
+class Mitigation(_Part):
+    """One switch."""
+
+    id: MitigationId
+    title: Annotated[str, Field(min_length=1, max_length=60)]
+    source: Annotated[str, Field(min_length=1)]
+    attacks: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Rows of the conformance table."""
+    changes: Annotated[str, Field(min_length=1)]
+    overlay: dict[str, Any] = {}
+    timeline: TimelineRules | None = None
+    topology: Topology | None = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "Mitigation":
+        if not self.kinds:
+            raise ValueError("needs an overlay, a timeline or a topology")
+        return self
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        parts: Mapping[Kind, Any] = {
+            "settings": self.overlay,
+            "timeline": self.timeline,
+            "topology": self.topology,
+        }
+        return tuple(kind for kind, part in parts.items() if part)
+
+
+class Bundle(_Part):
+    """A name for several mitigations at once."""
+
+    title: Annotated[str, Field(min_length=1)]
+    of: Annotated[tuple[MitigationId, ...], Field(min_length=1)]
+
+
+class Catalogue(_Part):
+    """The whole file."""
+
+    mitigations: tuple[Mitigation, ...]
+    bundles: dict[str, Bundle]
+
+    @model_validator(mode="after")
+    def _complete_and_consistent(self) -> "Catalogue":
+        given = tuple(mitigation.id for mitigation in self.mitigations)
+        if given != IDS:
+            raise ValueError(f"mitigations: should be {', '.join(IDS)}, in this order (got {', '.join(given)})")
+        owners: dict[Path, tuple[str, Any]] = {}
+        for mitigation in self.mitigations:
+            for path, value in leaves(mitigation.overlay):
+                owner, before = owners.setdefault(path, (mitigation.id, value))
+                if before != value:
+                    raise ValueError(f"{'.'.join(path)}: {owner} says {before!r}, {mitigation.id} says {value!r}")
+        return self
+
+    def get(self, id_: str) -> Mitigation:
+        return self.mitigations[IDS.index(id_)]
+
+
+def leaves(tree: Tree, above: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every field of a settings tree and its value."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(dict(value), (*above, key))
+        else:
+            yield (*above, key), value

@@ -1,0 +1,110 @@
+"""Mitigations that are not settings: what operators do when, and what exists when the run begins.
+
+Every rule is data (mitigations.yaml) and pure; a scenario that has no entry of the rows it names is left as it is.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from chaos.mitigations.catalogue import chosen
+from chaos.mitigations.model import Compress, Follow, Stage, TimelineRules, Topology
+from chaos.scenarios.actions import RestoreAccounts
+from chaos.scenarios.model import Entry, Scenario
+from services.policies.capacity import with_headroom
+from services.policies.staging import Account, plan_restores
+
+
+def transform(scenario: Scenario, names: Iterable[str]) -> Scenario:
+    """The scenario with its timeline and topology as these mitigations have them. Not to be applied twice.
+
+    Raises:
+        SettingsError: naming what is unknown.
+    """
+    for mitigation in chosen(names):
+        if mitigation.timeline is not None:
+            scenario = _timeline(scenario, mitigation.timeline)
+        if mitigation.topology is not None:
+            scenario = _topology(scenario, mitigation.topology)
+    return scenario
+
+
+def _topology(scenario: Scenario, rule: Topology) -> Scenario:
+    regions = tuple(
+        region.model_copy(update={"identity_nodes": with_headroom(region.identity_nodes, rule.headroom)})
+        for region in scenario.regions
+    )
+    return scenario.model_copy(update={"regions": regions})
+
+
+def _timeline(scenario: Scenario, rules: TimelineRules) -> Scenario:
+    entries, before = list(scenario.timeline), scenario.timeline
+    if rules.compress is not None:
+        entries = _compress(entries, rules.compress)
+    if rules.follow is not None:
+        entries = _follow(entries, before, rules.follow)
+    if rules.stage is not None:
+        entries = [part for entry in entries for part in _stage(entry, rules.stage)]
+    return scenario.model_copy(update={"timeline": tuple(entries)})
+
+
+def _first(entries: Iterable[Entry], row: str) -> float | None:
+    return min((entry.t for entry in entries if entry.row == row), default=None)
+
+
+def _compress(entries: list[Entry], rule: Compress) -> list[Entry]:
+    anchor = _first(entries, rule.after)
+    if anchor is None:
+        return entries
+    return [
+        moved(entry, anchor + rule.factor * (entry.t - anchor))
+        if entry.row in rule.rows and entry.t > anchor
+        else entry
+        for entry in entries
+    ]
+
+
+def _follow(entries: list[Entry], before: Iterable[Entry], rule: Follow) -> list[Entry]:
+    then, now = _first(before, rule.with_), _first(entries, rule.with_)
+    if then is None or now is None or then == now:
+        return entries
+    return [moved(entry, entry.t + now - then) if entry.row in rule.rows else entry for entry in entries]
+
+
+def moved(entry: Entry, t: float) -> Entry:
+    """The entry at another time."""
+    copy = entry.model_copy(update={"at": None, "at_s": t})
+    copy._t = t
+    return copy
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """The accounts of one family that an entry restores."""
+
+    glob: str
+    volume: float
+
+
+def _stage(entry: Entry, rule: Stage) -> list[Entry]:
+    """One entry for each family, in the rule's order; whatever belongs to none comes last, with the last of them."""
+    action = entry.action
+    if entry.row not in rule.rows or not isinstance(action, RestoreAccounts):
+        return [entry]
+    families = _families(action.accounts, rule)
+    if len(families) < 2:
+        return [entry]
+    accounts = [Account(family.glob, family.volume) for family in families]
+    steps = plan_restores(accounts, entry.t, order=rule.order, spacing_s=rule.spacing_s)
+    parts = []
+    for number, step in enumerate(steps, 1):
+        globs = (step.account.name, *action.accounts) if number == len(steps) else (step.account.name,)
+        part = moved(entry, step.at)
+        update = {"action": action.model_copy(update={"accounts": tuple(dict.fromkeys(globs))})}
+        parts.append(part.model_copy(update={**update, "id": f"{entry.row}.stage-{number}"}))
+    return parts
+
+
+def _families(globs: Iterable[str], rule: Stage) -> list[_Family]:
+    given = tuple(globs)
+    names = rule.volumes if "*" in given else [glob for glob in given if glob in rule.volumes]
+    return [_Family(name, rule.volumes[name]) for name in names]

@@ -1,0 +1,90 @@
+"""What a node refuses before it queues: a tenant over its rate, the less important, more in flight than it can carry.
+
+In flight is what is being served and what waits: the latency a limit learns from is the caller's, queue included.
+"""
+
+from hashlib import sha256
+from random import Random
+from typing import Literal
+
+from services.identity.settings import IdentitySettings
+from services.policies.adaptive_limit import NoLimit
+from services.policies.admission import Dagor, PriorityShedding
+from services.policies.fairness import TenantBuckets
+
+Reason = Literal["throttle", "priority", "limit"]
+BUSINESS_LEVELS = 2
+
+
+class Admission:
+    """The policies of one node, with their memory."""
+
+    def __init__(self, settings: IdentitySettings, rng: Random, now: float) -> None:
+        shedding, tenants = settings.shedding, settings.tenant_rate
+        self._made_of = _relevant(settings)
+        self._shedding = shedding
+        self._wait_budget_s = settings.wait_budget_s
+        self._workers = settings.workers
+        self.buckets = TenantBuckets(tenants.rate_per_s or 0.0, tenants.burst, enabled=tenants.rate_per_s is not None)
+        self.priority = PriorityShedding(shedding.shed_from, shedding.shed_all, enabled=shedding.kind == "priority")
+        self.dagor = Dagor(
+            BUSINESS_LEVELS * shedding.users,
+            threshold_s=shedding.queue_time_s,
+            now=now,
+            enabled=shedding.kind == "dagor",
+        )
+        self.limit = settings.limit.build(rng)
+        self._ranks: dict[str, int] = {}
+
+    @staticmethod
+    def wanted(settings: IdentitySettings) -> bool:
+        """Whether anything here is switched on."""
+        tenants, shedding, limit = settings.tenant_rate, settings.shedding, settings.limit
+        return tenants.rate_per_s is not None or shedding.kind != "off" or limit.kind != "off"
+
+    def fits(self, settings: IdentitySettings) -> bool:
+        """Whether it would come out the same; what it has learnt is then worth keeping."""
+        return self._made_of == _relevant(settings)
+
+    def refusal(
+        self, tenant: str, backlog: bool, *, serving: int, waiting: int, service_s: float, now: float
+    ) -> Reason | None:
+        """Why this request is refused; None lets it in. A tenant's token is spent in either case."""
+        if not self.buckets.take(tenant, now):
+            return "throttle"
+        if not self.dagor.admit(self._level(tenant, backlog), now):
+            return "priority"
+        if self.priority.enabled and serving >= self._workers:
+            load = (waiting + 1) * service_s / self._workers / self._wait_budget_s
+            shedding = self._shedding
+            if not self.priority.admit(shedding.backlog_priority if backlog else shedding.fresh_priority, load):
+                return "priority"
+        return "limit" if serving + waiting >= self.limit.limit else None
+
+    def retry_after_s(self, tenant: str, now: float) -> float:
+        """When a throttled tenant has its next token."""
+        return self.buckets.bucket(tenant, now).wait_s(now)
+
+    def started(self, waited_s: float) -> None:
+        """A worker takes a request that has waited so long."""
+        self.dagor.on_queue_time(waited_s)
+
+    def ended(self, took_s: float, inflight: int, now: float, *, dropped: bool) -> None:
+        """A request left the node; dropped when nobody had any use for that."""
+        self.limit.on_sample(took_s, inflight, dropped, now)
+
+    def _level(self, tenant: str, backlog: bool) -> int:
+        """DAGOR's level: business first, then the tenant's class, which is arbitrary and the same at every node."""
+        rank = self._ranks.get(tenant)
+        if rank is None:
+            digest = sha256(tenant.encode()).digest()
+            rank = self._ranks[tenant] = int.from_bytes(digest[:4], "big") % self._shedding.users
+        return rank + (self._shedding.users if backlog else 0)
+
+    def __repr__(self) -> str:
+        limit = "no limit" if isinstance(self.limit, NoLimit) else repr(self.limit)
+        return f"<Admission {self.buckets!r} {self.priority!r} {self.dagor!r} {limit}>"
+
+
+def _relevant(settings: IdentitySettings) -> tuple[object, ...]:
+    return settings.tenant_rate, settings.shedding, settings.limit, settings.wait_budget_s, settings.workers

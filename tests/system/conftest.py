@@ -1,0 +1,56 @@
+"""The compose testbed for tests: a project of its own, on ports of its own, up once for all tests.
+
+AFTERSHOCK_TEST_WITHOUT names the services that stay out; by default `grafana`, whose image nothing here needs. After a
+failure the report carries the last log lines of the containers that are not well. AFTERSHOCK_TEST_KEEP=1 leaves the
+testbed up for a look.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from system_testbed import PROJECT, UP_TIMEOUT_S, Stack
+
+from compose.docker import DockerRuntime
+from compose.render import stack
+
+
+@pytest.fixture(scope="session")
+def testbed() -> Iterator[Stack]:
+    """The testbed, healthy."""
+    if shutil.which("docker") is None or subprocess.run(["docker", "info"], capture_output=True).returncode:
+        pytest.fail("the system tests need a Docker engine with Compose v2")
+    made = Stack()
+    made.compose("down", "--volumes", "--remove-orphans", "--timeout", "1")
+    try:
+        made.compose("up", "--build", "--detach", "--wait", "--wait-timeout", str(UP_TIMEOUT_S), *made.services())
+        yield made
+    finally:
+        if os.environ.get("AFTERSHOCK_TEST_KEEP") != "1":
+            made.compose("down", "--volumes", "--remove-orphans", "--timeout", "1", check=False)
+
+
+@pytest.fixture
+async def runtime(testbed: Stack) -> AsyncIterator[DockerRuntime]:
+    """A runtime attached to the testbed; whatever a test did to containers is taken back."""
+    made = DockerRuntime(PROJECT)
+    await made.attach(stack())
+    yield made
+    await made.restore()
+    for container in await made.engine.containers():
+        if container.spec and not container.alive:
+            await made.engine.start(container)
+    await made.stop()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Adds the complaints of the containers to the report of a failed test."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    made = getattr(item, "funcargs", {}).get("testbed")
+    if report.failed and made is not None:
+        report.sections.append(("containers that are not well", made.complaints() or "all are running"))

@@ -1,0 +1,204 @@
+"""The testbed as people start it, and what the compose runtime does to its containers."""
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from system_testbed import PORTS, ROOT, Stack
+
+from compose.docker import DockerRuntime
+from compose.render import load_scenario, stack, stack_settings
+from compose.topology import node
+from services.chassis.client import Reply
+from services.chassis.registry import Registry
+from services.chassis.store import Keys
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+PROMETHEUS = f"http://127.0.0.1:{PORTS['PROMETHEUS_PORT']}"
+TREE = stack_settings(load_scenario(), stack())
+
+
+async def eventually(probe: Callable[[], Awaitable[bool]], within_s: float) -> float:
+    """Waits until `probe` holds; returns how long it took."""
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    while not await probe():
+        assert loop.time() - start < within_s, f"not within {within_s} s"
+        await asyncio.sleep(0.1)
+    return loop.time() - start
+
+
+def url_of(runtime: DockerRuntime, name: str) -> str:
+    return next(target.url for target in runtime.targets() if target.spec.name == name)
+
+
+async def ask(runtime: DockerRuntime, name: str, path: str = "/readyz", timeout_s: float = 2.0) -> Reply:
+    return await runtime.http.call("GET", url_of(runtime, name) + path, timeout_s=timeout_s)
+
+
+async def is_ready(runtime: DockerRuntime, name: str) -> bool:
+    return (await ask(runtime, name)).ok
+
+
+# The testbed
+
+
+def test_every_container_is_healthy(testbed: Stack) -> None:
+    states = {line["Service"]: (line["State"], line["Health"]) for line in testbed.containers()}
+    assert set(states) == set(testbed.services())
+    assert {name: state for name, state in states.items() if state != ("running", "healthy")} == {}
+
+
+def test_nothing_is_published_beyond_loopback(testbed: Stack) -> None:
+    published = {p["URL"] for line in testbed.containers() for p in line["Publishers"] if p["PublishedPort"]}
+    assert published == {"127.0.0.1"}
+
+
+def test_our_processes_are_nobody_and_cannot_write(testbed: Stack) -> None:
+    script = "import os, sys; print(os.getuid()); open('/app/x', 'w')"
+    done = subprocess.run(
+        ["docker", "compose", "exec", "-T", "router-eastus", "python", "-c", script],
+        cwd=ROOT,
+        env=testbed.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "10001"
+    assert "Read-only file system" in done.stderr
+
+
+def test_prometheus_and_alertmanager_accept_their_configuration(testbed: Stack) -> None:
+    checks = {
+        "prometheus": ["/bin/promtool", "check", "config", "/etc/prometheus/prometheus.yml"],
+        "alertmanager": ["/bin/amtool", "check-config", "/etc/alertmanager/alertmanager.yml"],
+    }
+    for service, command in checks.items():
+        assert "SUCCESS" in testbed.compose("exec", "-T", service, *command)
+
+
+def _queries() -> list[tuple[str, str]]:
+    found = []
+    for path in sorted((Path(ROOT) / "grafana" / "dashboards").glob("*.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        for panel in document["panels"]:
+            found += [(f"{path.stem}: {panel['title']}", target["expr"]) for target in panel["targets"]]
+        found += [(f"{path.stem}: mark {mark['name']}", mark["expr"]) for mark in document["annotations"]["list"]]
+    return [(name, expression.replace("$region", "eastus")) for name, expression in found]
+
+
+async def test_prometheus_understands_every_query_of_the_dashboards(runtime: DockerRuntime) -> None:
+    for name, expression in _queries():
+        url = f"{PROMETHEUS}/api/v1/query?query={quote(expression)}"
+        reply = await runtime.http.call("GET", url, timeout_s=5.0)
+        assert reply.ok, f"{name}: {reply.body.decode()}"
+
+
+async def test_a_killed_process_comes_back_by_itself(testbed: Stack, runtime: DockerRuntime) -> None:
+    testbed.kill_process("router-northeurope")
+    await eventually(lambda: is_ready(runtime, "router-northeurope"), within_s=30)
+    assert testbed.inspect("router-northeurope", "{{.RestartCount}}") == "1"
+
+
+# What the runtime does
+
+
+async def test_added_nodes_serve_and_are_found_and_go_again(runtime: DockerRuntime) -> None:
+    registry = Registry(runtime.store, runtime.clock)
+
+    async def nodes() -> list[str]:
+        return [instance.name for instance in await registry.live("identity", "northeurope")]
+
+    before = await nodes()
+    added = list(await runtime.add_nodes("northeurope", 2))
+    assert added == [node("northeurope", 3), node("northeurope", 4)]
+    assert b"identity_workers" in (await ask(runtime, "identity-northeurope-4", "/metrics")).body
+
+    async def all_live() -> bool:
+        return set(await nodes()) == {*before, *(spec.name for spec in added)}
+
+    await eventually(all_live, within_s=10)
+    assert list(await runtime.remove_nodes("northeurope", 2)) == added
+    await eventually(_equals(nodes, before), within_s=10)
+    assert all(c.name not in {spec.name for spec in added} for c in await runtime.engine.containers())
+
+
+def _equals(read: Callable[[], Awaitable[object]], wanted: object) -> Callable[[], Awaitable[bool]]:
+    async def probe() -> bool:
+        return await read() == wanted
+
+    return probe
+
+
+async def test_a_killed_instance_stays_down_until_it_is_revived(runtime: DockerRuntime) -> None:
+    await runtime.kill("router-westus")
+    assert (await ask(runtime, "router-westus")).status == 0
+    await asyncio.sleep(2.0)
+    assert (await ask(runtime, "router-westus")).status == 0, "the restart policy must not undo a kill"
+    await runtime.revive("router-westus")
+    assert await is_ready(runtime, "router-westus")
+
+
+async def test_a_paused_instance_hangs_and_goes_on(runtime: DockerRuntime) -> None:
+    await runtime.pause("router-westus")
+    assert (await ask(runtime, "router-westus", timeout_s=1.0)).failure == "timeout"
+    await runtime.resume("router-westus")
+    assert await is_ready(runtime, "router-westus")
+
+
+async def test_a_stalled_store_hangs_those_who_need_it_and_goes_on(runtime: DockerRuntime) -> None:
+    await runtime.stall_store(active=True)
+    assert (await ask(runtime, "router-westus", timeout_s=1.0)).failure == "timeout"
+    assert (await ask(runtime, "router-westus", "/healthz", timeout_s=1.0)).ok, "alive, but not ready"
+    await runtime.stall_store(active=False)
+    await eventually(lambda: is_ready(runtime, "router-westus"), within_s=10)
+
+
+async def test_a_cpu_limit_is_on_the_container_and_off_again(testbed: Stack, runtime: DockerRuntime) -> None:
+    await runtime.cpu_limit("identity-eastus-1", 0.25)
+    assert testbed.inspect("identity-eastus-1", "{{.HostConfig.CpuQuota}}") == "25000"
+    await runtime.cpu_limit("identity-eastus-1", None)
+    assert int(testbed.inspect("identity-eastus-1", "{{.HostConfig.CpuQuota}}")) <= 0
+
+
+async def test_a_partition_cuts_one_pair_and_no_other(runtime: DockerRuntime) -> None:
+    assert await is_ready(runtime, "router-eastus")
+    await runtime.partition("router-eastus", "redis", active=True, lease_s=60)
+    assert (await ask(runtime, "router-eastus", timeout_s=1.5)).failure == "timeout", "its open connection is cut too"
+    assert (await ask(runtime, "router-eastus", "/healthz")).ok
+    assert await is_ready(runtime, "router-westus")
+    await runtime.partition("router-eastus", "redis", active=False)
+    await eventually(lambda: is_ready(runtime, "router-eastus"), within_s=10)
+
+
+async def test_a_partition_ends_with_its_lease_when_nobody_ends_it(runtime: DockerRuntime) -> None:
+    await runtime.partition("router-eastus", "redis", active=True, lease_s=4)
+    assert (await ask(runtime, "router-eastus", timeout_s=1.5)).failure == "timeout"
+    await eventually(lambda: is_ready(runtime, "router-eastus"), within_s=15)
+
+    async def helper_is_gone() -> bool:
+        return not any(container.partition for container in await runtime.engine.containers())
+
+    await eventually(helper_is_gone, within_s=5)
+
+
+async def test_a_reset_returns_to_calm_from_any_state(runtime: DockerRuntime) -> None:
+    await runtime.add_nodes("eastus", 1)
+    await runtime.kill("provisioner-eastus")
+    await runtime.pause("identity-westus-1")
+    await runtime.partition("router-eastus", "redis", active=True)
+    await runtime.store.set("left-over", 1)
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    await runtime.reset(stack(), {**TREE, "identity": {"workers": 7}})
+    took = loop.time() - start
+    assert {spec.name for spec in runtime.instances()} == {spec.name for spec in stack().instances()}
+    assert all([await is_ready(runtime, spec.name) for spec in stack().instances()])
+    assert not await runtime.store.exists("left-over")
+    assert json.loads(await runtime.store.get(Keys.OVERLAY))["identity"] == {"workers": 7}
+    assert (await ask(runtime, "identity-eastus-1", "/admin/settings")).json()["workers"] == 7
+    print(f"reset took {took:.1f} s")
+    await runtime.reset(stack(), TREE)

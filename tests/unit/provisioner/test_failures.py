@@ -1,0 +1,95 @@
+"""The words in which a failure is told."""
+
+import pytest
+
+from services.chassis.client import Reply
+from services.provisioner.failures import error_of, storage_message
+from services.provisioner.packages import judge
+from services.provisioner.state import EXTENSION, VM, VMSS, Operation, Resource, Stop
+
+RUNNER = "GitHub.Actions/HostedRunner"
+BODY = b"<Error><Message>Public access is not permitted on this storage account.\nRequestId:1</Message></Error>"
+DENIED = Stop("denied", 409, BODY)
+STEPS = ("allocate", f"fetch:{RUNNER}", "assign")
+
+
+def told(stop: Stop, kind: str = VM, index: int = 1, **options: bool) -> dict:
+    resource = Resource(kind, "/s/rg/runner", "eastus", "t", {}, 0.0, packages={RUNNER: "HostedRunner"})
+    return error_of(stop, Operation("op", kind, "create", "/s/rg/runner", "t", 0.0, STEPS), resource, index, **options)
+
+
+def test_a_refused_package_is_told_as_users_saw_it():
+    assert told(DENIED) == {
+        "code": "VMExtensionProvisioningError",
+        "message": "VM has reported a failure when processing extension 'HostedRunner' (publisher 'GitHub.Actions' and "
+        "type 'HostedRunner'). Error message: 'The Extension failed to execute: HTTP Error 409: Public access is not "
+        "permitted on this storage account.'.",
+    }
+
+
+def test_an_extension_is_called_by_its_own_name():
+    assert "processing extension 'runner' (publisher" in told(DENIED, EXTENSION)["message"]
+
+
+def test_a_scale_set_wraps_the_machines_error():
+    wrapped = told(DENIED, VMSS)
+    assert wrapped["code"] == "ResourceOperationFailure"
+    assert wrapped["message"] == "The resource operation completed with terminal provisioning state 'Failed'."
+    assert wrapped["details"] == [told(DENIED)]
+
+
+@pytest.mark.parametrize(
+    ("stop", "index", "timed_out", "code"),
+    [
+        (DENIED, 1, True, "VMExtensionProvisioningTimeout"),
+        (Stop("repository", detail="timeout"), 1, True, "VMExtensionProvisioningTimeout"),
+        (Stop("repository", detail="timeout"), 1, False, "VMArtifactRepositoryInternalError"),
+        (Stop("identity", 503), 2, False, "FailedIdentityOperation"),
+        (Stop("identity", 503), 2, True, "FailedIdentityOperation"),
+        (Stop("internal", detail="ValueError"), 0, False, "InternalExecutionError"),
+    ],
+)
+def test_codes(stop, index, timed_out, code):
+    assert told(stop, index=index, timed_out=timed_out)["code"] == code
+
+
+def test_the_internal_error_keeps_its_cause_to_itself():
+    assert "ValueError" not in told(Stop("internal", detail="ValueError"), index=0)["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (BODY, "Public access is not permitted on this storage account."),
+        (b"<Message>short</Message>", "short"),
+        (b"<Message>cut off", "cut off"),
+        (b"not xml", ""),
+        (b"", ""),
+        (b"<Message>\xff</Message>", "\ufffd"),
+    ],
+)
+def test_the_first_line_of_a_storage_error(body, message):
+    assert storage_message(body) == message
+
+
+GOOD_MD5 = "kAFQmDzST7DWlj99KOF/cg=="  # of b"abc"
+
+
+@pytest.mark.parametrize(
+    ("reply", "cause"),
+    [
+        (Reply(200, {"Content-MD5": GOOD_MD5}, b"abc"), None),
+        (Reply(200, {}, b"abc"), None),
+        (Reply(200, {"Content-MD5": GOOD_MD5}, b"abd"), "repository"),
+        (Reply(409, {}, BODY), "denied"),
+        (Reply(404, {}, b""), "denied"),
+        (Reply(429, {}, b""), "repository"),
+        (Reply(500, {}, b""), "repository"),
+        (Reply(503, {}, b""), "repository"),
+        (Reply(206, {}, b"a"), "repository"),
+        (Reply(0, {}, b"", "timeout"), "repository"),
+    ],
+)
+def test_what_counts_as_a_whole_package(reply, cause):
+    stop = judge(reply)
+    assert (stop.cause if stop else None) == cause
