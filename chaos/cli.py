@@ -76,20 +76,34 @@ def run(**options: Any) -> None:
 
 def _plan(options: dict[str, Any]) -> Plan:
     from chaos.campaign.perturb import perturbation
+    from chaos.mitigations import mitigation_overlay, transform
     from chaos.whatif import rearrange
 
+    mitigations = _names(options["mitigations"])
     scenario = rearrange(load(options["scenario"]), options["shifts"], options["drops"])
+    scenario = transform(_in_this_world(scenario, options["runtime"]), mitigations)
     overlays: list[Any] = []
     if options["perturb"]:
         overlays.append(perturbation(scenario, options["perturb"], options["seed"]))
+    overlays.append(mitigation_overlay(mitigations))
     overlays += [parse_assignment(text) for text in options["assignments"]]
     return make_plan(
         scenario,
         options["seed"],
         overlays=overlays,
-        mitigations=_names(options["mitigations"]),
+        mitigations=mitigations,
         command=_repeat_command(options),
     )
+
+
+def _in_this_world(scenario: Scenario, runtime: str) -> Scenario:
+    """The compose testbed has four regions; other runtimes have all that a scenario names."""
+    if runtime != "compose":
+        return scenario
+    from chaos.scenarios.restrict import restrict
+    from compose.render import REGIONS
+
+    return restrict(scenario, REGIONS)
 
 
 def _names(text: str) -> Sequence[str]:
@@ -167,3 +181,18 @@ def campaign(jobs: int | None, seeds: int, perturbed: int, name: str) -> None:
     from chaos.campaign.command import campaign_command
 
     sys.exit(campaign_command(name, seeds, perturbed, jobs, Console()))
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8090, show_default=True)
+@click.option("--scenario", "name", default="azure-fnj8-vqz-short", show_default=True, help="whose world to start")
+@_bad_input
+def serve(host: str, port: int, name: str) -> None:
+    """Start a local testbed and the chaos controller on it, until Ctrl-C."""
+    import uvloop
+
+    from chaos.controller.serve import serve_local, settings_from
+
+    settings = settings_from({"AFTERSHOCK_HOST": host, "AFTERSHOCK_PORT": str(port)})
+    uvloop.run(serve_local(settings, load(name)))

@@ -18,6 +18,7 @@ from services.chassis.settings import Tree, merge
 from services.chassis.store import Keys, text
 
 OPERATOR_TIMEOUT_S = 10.0
+ALREADY_RUNNING = 409
 
 
 class OperationFailed(RuntimeError):
@@ -69,6 +70,12 @@ class Operations:
         """`zero_epoch` is the calendar at τ = 0; users' intended times are told relative to it."""
         body = {"at_epoch": at_epoch, "zero_epoch": zero_epoch}
         _require(await self._load("POST", "/admin/start", body), "load generator")
+
+    async def ensure_load(self) -> None:
+        """Starts the load unless it runs already."""
+        reply = await self._load("POST", "/admin/start", {})
+        if reply.status != ALREADY_RUNNING:
+            _require(reply, "load generator")
 
     async def stop_load(self) -> None:
         _require(await self._load("POST", "/admin/stop", {}), "load generator")

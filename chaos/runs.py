@@ -175,6 +175,10 @@ async def make_runtime(name: RuntimeName, folder: Path | None) -> Runtime:
         from compose.local import LocalRuntime
 
         return LocalRuntime(logs=folder / "logs" if folder else None)
+    if name == "compose":
+        from compose.docker import DockerRuntime
+
+        return DockerRuntime()
     raise RuntimeUnavailable(f"runtime {name!r} is not available")
 
 

@@ -39,7 +39,7 @@ class Clock:
 
     def hour(self, t: float) -> str:
         """`00:07`, or `75 s`."""
-        return f"{self.moment(t):%H:%M}" if self.incident else f"{t:.0f} s"
+        return f"{self.moment(t):%H:%M}" if self.incident else f"{t + 0.0:.0f} s"
 
     def when(self, t: float) -> str:
         """`00:07 UTC`, or `75 s`."""

@@ -31,15 +31,15 @@ class MemoryConnector(aiohttp.BaseConnector):
         """An idle connection, but only where a new one would succeed too.
 
         Otherwise requests right after a death, a stop or a partition would fail in one way or another depending
-        on what the pool happens to hold; and the direct transport has no pool.
+        on what the pool happens to hold; and the direct transport has no pool. For the same reason a connection
+        that its server has just closed is not used, although the news has not arrived yet.
         """
         idle = self._conns.get(key)
         if idle is None:
             return None
-        if not self._network.is_open(self._source, key.host, cast(int, key.port)):
-            for protocol, _since in self._conns.pop(key):
-                protocol.close()
-            return None
+        reachable = self._network.is_open(self._source, key.host, cast(int, key.port))
+        while idle and not (reachable and _is_whole(idle[0][0])):
+            idle.popleft()[0].close()
         connection = await super()._get(key, traces)
         if connection is not None:
             cast(MemoryTransport, connection.transport).touch()
@@ -65,3 +65,8 @@ class MemoryConnector(aiohttp.BaseConnector):
         except OSError as error:
             raise aiohttp.ClientConnectorError(key, error) from error
         return cast(ResponseHandler, protocol)
+
+
+def _is_whole(protocol: ResponseHandler) -> bool:
+    transport = cast("MemoryTransport | None", protocol.transport)
+    return transport is not None and not transport.peer_is_closing()

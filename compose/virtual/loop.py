@@ -219,7 +219,7 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
             cast(Coroutine[Any, Any, T], coro), loop=self, name=name or "Task", context=context
         )
         if name is None:
-            task.set_name(f"Task-{task._number}")
+            task.set_name(f"{'aiohttp' if internal else 'Task'}-{task._number}")
         task.owner = OWNER.get() if context is None else context.get(OWNER)
         return task
 

@@ -237,6 +237,10 @@ class MemoryTransport(asyncio.Transport):
         """Whether this end is closed or about to be."""
         return self._closing
 
+    def peer_is_closing(self) -> bool:
+        """Whether the other end is closed, which this end may not have heard yet."""
+        return self._peer is None or self._peer._closing
+
     def close(self) -> None:
         """End in order: what was written still arrives, then the peer reads EOF."""
         if not self._closing:

@@ -1,0 +1,79 @@
+"""Puts the controller together: the API table, its OpenAPI document, the console."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from aiohttp import web
+
+from chaos.controller.api import TRANSLATE, Answer, Call, Route, install, openapi
+from chaos.controller.auth import Tokens
+from chaos.controller.routes import accounts, alerts, faults, mitigations, operations, remediation, runs, scenarios
+from chaos.controller.status import status
+from chaos.controller.testbed import Testbed
+from services.chassis.metrics import CONTENT_TYPE
+
+TITLE = "Aftershock chaos controller"
+CONSOLE = Path(__file__).with_name("console.html")
+TESTBED = web.AppKey("testbed", Testbed)
+SUBJECTS = (accounts, remediation, faults, operations, mitigations, scenarios, runs)
+
+
+def create_controller(testbed: Testbed, tokens: Tokens, *, webhook_url: str = "") -> web.Application:
+    """The application over a testbed that is already up."""
+    app = web.Application(middlewares=[TRANSLATE])
+    app[TESTBED] = testbed
+    routes = [route for subject in SUBJECTS for route in subject.routes(testbed)]
+    routes += [*alerts.routes(testbed, webhook_url), *_own_routes(testbed)]
+    document = openapi(routes, TITLE, version("aftershock"))
+
+    async def describe(_call: Call) -> Answer:
+        return 200, document
+
+    routes.append(Route("GET", "/openapi.json", "open", "This document", describe, tag="about"))
+    install(app, routes, lambda: tokens)
+    app.cleanup_ctx.append(_lifespan(testbed))
+    return app
+
+
+def _own_routes(testbed: Testbed) -> list[Route]:
+    async def healthz(_call: Call) -> Answer:
+        return 200, {"status": "alive"}
+
+    async def metrics(_call: Call) -> web.Response:
+        return web.Response(body=testbed.env.metrics.page(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def console(_call: Call) -> web.StreamResponse:
+        return web.FileResponse(CONSOLE)
+
+    async def state(_call: Call) -> Answer:
+        return 200, await status(testbed)
+
+    return [
+        Route("GET", "/healthz", "open", "Whether the controller is alive", healthz, tag="about"),
+        Route("GET", "/metrics", "open", "The controller's own metrics", metrics, tag="about"),
+        Route("GET", "/", "open", "The console; it asks for a token", console, tag="about"),
+        Route("GET", "/v1/status", "read", "The testbed at a glance", state, tag="about"),
+    ]
+
+
+def _lifespan(testbed: Testbed) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def lifespan(_app: web.Application) -> AsyncIterator[None]:
+        await testbed.open()
+        yield
+        await testbed.close()
+
+    return lifespan
+
+
+async def run_until_cancelled(app: web.Application, host: str, port: int, ready: Callable[[], Awaitable[None]]) -> None:
+    """Serves until cancelled; `ready` is called once it listens."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        await ready()
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,91 @@
+"""Starts the controller on a testbed: a compose project's, or a local one that it brings up itself."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Mapping
+
+from chaos.controller.app import create_controller, run_until_cancelled
+from chaos.controller.auth import Tokens, load_tokens
+from chaos.controller.settings import ControllerSettings
+from chaos.controller.testbed import Testbed
+from chaos.plan import make_plan
+from chaos.scenarios.loader import load
+from chaos.scenarios.model import Scenario
+from chaos.scenarios.restrict import restrict
+from compose.runtime import Runtime
+from services.chassis.process import PREFIX
+from services.chassis.settings import validate
+
+TOKEN_FILE = ".controller-tokens.json"
+
+
+class ControllerFailed(RuntimeError):
+    """The controller cannot start; the text says why."""
+
+
+def settings_from(environment: Mapping[str, str]) -> ControllerSettings:
+    """`AFTERSHOCK_PORT` and the like; unset ones keep their defaults.
+
+    Raises:
+        SettingsError: naming the variable's field and the rule it breaks.
+    """
+    names = ControllerSettings.model_fields
+    given = {name: environment[PREFIX + name.upper()] for name in names if PREFIX + name.upper() in environment}
+    return validate(ControllerSettings, given, "controller")
+
+
+async def serve_compose(settings: ControllerSettings) -> None:
+    """The controller beside a compose testbed; it touches containers of its own project only."""
+    from compose.docker import DockerRuntime
+    from compose.render import REGIONS
+
+    scenario = restrict(load(settings.scenario), REGIONS)
+    plan = make_plan(scenario, 1)
+    runtime = DockerRuntime(settings.project)
+    await runtime.attach(plan.topology)
+    await runtime.observe()
+
+    def make_runtime() -> Runtime:
+        return DockerRuntime(settings.project)
+
+    testbed = Testbed(runtime, scenario, settings.runs, make_runtime)
+    await testbed.operations.ensure_load()
+    await _serve(testbed, settings)
+
+
+async def serve_local(settings: ControllerSettings, scenario: Scenario) -> None:
+    """The controller on a local testbed that it starts and stops itself."""
+    from compose.local import LocalRuntime
+
+    plan = make_plan(scenario, 1)
+    runtime = LocalRuntime()
+    try:
+        print(f"starting {len(plan.topology.instances())} processes …", flush=True)
+        await runtime.start(plan.topology, plan.settings, plan.seed, lambda _event: None)
+        testbed = Testbed(runtime, scenario, settings.runs)
+        await testbed.operations.ensure_load()
+        await _serve(testbed, settings)
+    finally:
+        await runtime.stop()
+
+
+async def _serve(testbed: Testbed, settings: ControllerSettings) -> None:
+    tokens, made = load_tokens(settings.runs / TOKEN_FILE, settings.read_token, settings.operate_token)
+    app = create_controller(testbed, tokens, webhook_url=settings.webhook_url)
+
+    async def ready() -> None:
+        print(_greeting(settings, tokens, made), flush=True)
+
+    stopping = asyncio.create_task(run_until_cancelled(app, settings.host, settings.port, ready), name="controller")
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await stopping
+
+
+def _greeting(settings: ControllerSettings, tokens: Tokens, made: bool) -> str:
+    url = f"http://{settings.host}:{settings.port}"
+    shown = f"\n  operate token  {tokens.operate}\n  read token     {tokens.read}" if made else ""
+    return f"chaos controller on {url} (OpenAPI: {url}/openapi.json){shown}"

@@ -1,0 +1,47 @@
+"""The testbed at a glance, for the console: one document, read from the services' own metrics and APIs."""
+
+import asyncio
+from typing import Any
+
+from chaos.controller.testbed import Testbed
+
+TIMEOUT_S = 2.0
+
+
+async def status(testbed: Testbed) -> dict[str, Any]:
+    """Regions with accounts, traffic and nodes; the run, the policy job, faults and mitigations."""
+    regions, faults = await asyncio.gather(_regions(testbed), testbed.faults.active())
+    job = testbed.remediation
+    return {
+        "regions": regions,
+        "run": testbed.run.document() if testbed.run else None,
+        "remediation": job.status() if job else None,
+        "faults": [fault.document() for fault in faults],
+        "mitigations": sorted(testbed.mitigations),
+    }
+
+
+async def _regions(testbed: Testbed) -> list[dict[str, Any]]:
+    return list(
+        await asyncio.gather(*(_region(testbed, region.name, region.display) for region in testbed.scenario.regions))
+    )
+
+
+async def _region(testbed: Testbed, name: str, display: str) -> dict[str, Any]:
+    accounts, reply = await asyncio.gather(
+        testbed.operations.accounts.list(name),
+        testbed.runtime.http.call(
+            "GET", f"{testbed.runtime.peers.url('router', name)}/admin/traffic", timeout_s=TIMEOUT_S
+        ),
+    )
+    exempt = [account for account in accounts or () if account.exempt]
+    traffic = reply.json()["regions"].get(name, {}) if reply.ok else {}
+    return {
+        "name": name,
+        "display": display,
+        "reachable": accounts is not None and reply.ok,
+        "exempt_public": sum(account.public for account in exempt),
+        "exempt_private": sum(not account.public for account in exempt),
+        "traffic": traffic.get("mode", "unknown"),
+        "nodes": traffic.get("nodes", 0),
+    }
