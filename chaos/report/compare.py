@@ -31,6 +31,12 @@ class Comparison:
         """Whether both runs say the same: equal figures, equal verdicts."""
         return not self.claims and all(left == right for left, right in self.figures.values())
 
+    def document(self) -> dict[str, Any]:
+        """As JSON; pairs are [left, right]."""
+        changed = {"plan": self.plan, "figures": self.figures, "claims": self.claims}
+        pairs = {part: {name: list(pair) for name, pair in rows.items()} for part, rows in changed.items()}
+        return {"same": self.same, "left": self.left.status, "right": self.right.status, **pairs}
+
 
 def compare(left: Record, right: Record) -> Comparison:
     """Judges both records with today's predicates and lays them side by side."""

@@ -70,7 +70,7 @@ class Handle(list[Any]):
         return self._when_s
 
 
-class _Sequenced:
+class Sequenced:
     """Gives a hash that is a sequence number, taken at the first use (most futures are never hashed).
 
     asyncio keeps tasks and futures in sets and iterates them (`asyncio.wait`, `TaskGroup`, `all_tasks`): with
@@ -90,16 +90,16 @@ class _Sequenced:
         return self._number
 
 
-class SequencedFuture(_Sequenced, asyncio.Future[Any]):
+class SequencedFuture(Sequenced, asyncio.Future[Any]):
     """A future whose place in a set does not depend on its address."""
 
-    __hash__ = _Sequenced.__hash__
+    __hash__ = Sequenced.__hash__
 
 
-class SequencedTask(_Sequenced, asyncio.Task[Any]):
+class SequencedTask(Sequenced, asyncio.Task[Any]):
     """A task whose place in a set does not depend on its address, and that knows its owner."""
 
-    __hash__ = _Sequenced.__hash__
+    __hash__ = Sequenced.__hash__
     owner: Any = None
 
 
@@ -107,7 +107,7 @@ class InternalTask(SequencedTask):
     """A task of aiohttp's own, numbered apart: over the direct transport there are none of these, and yet the
     tasks of services must have the same numbers."""
 
-    __hash__ = _Sequenced.__hash__
+    __hash__ = Sequenced.__hash__
     _kind = "internal_numbers"
 
 

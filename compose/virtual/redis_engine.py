@@ -24,7 +24,7 @@ from fakeredis._core._database import Database
 from fakeredis._helpers import NoResponse, SimpleError
 from fakeredis._socket._fakesocket import FakeSocket
 
-from compose.virtual.loop import Handle, _Sequenced
+from compose.virtual.loop import Handle, Sequenced, VirtualLoop
 
 if TYPE_CHECKING:
     from compose.virtual.redis import VirtualRedis
@@ -110,14 +110,15 @@ class BlockedReader:
         return True
 
 
-class Session(_Sequenced, FakeSocket):  # type: ignore[misc]
+class Session(Sequenced, FakeSocket):  # type: ignore[misc]
     """One client connection, as the server sees it; replies go to `replies`, in order."""
 
-    __hash__ = _Sequenced.__hash__
+    __hash__ = Sequenced.__hash__
+    _kind = "internal_numbers"
 
     def __init__(self, engine: VirtualRedis, server: FakeServer, database: int, protocol: int) -> None:
-        super().__init__(server, database, client_class=redis.asyncio.Redis, client_info={"resp": protocol})
         self.engine = engine
+        super().__init__(server, database, client_class=redis.asyncio.Redis, client_info={"resp": protocol})
         self.replies: deque[Any] = deque()
         self.blocked: BlockedReader | None = None
         self.gone = False
@@ -126,6 +127,10 @@ class Session(_Sequenced, FakeSocket):  # type: ignore[misc]
         self._reader: asyncio.Future[None] | None = None
         self._read_timer: Handle | None = None
         self._fields: list[bytes] = []
+
+    def get_loop(self) -> VirtualLoop:
+        """The loop that numbers it: sets of subscribers are iterated in the order in which they connected."""
+        return self.engine.loop
 
     def __repr__(self) -> str:
         state = "gone" if self.gone else "blocked" if self.blocked else "idle"

@@ -15,6 +15,7 @@ from services.blobstore import errors
 from services.blobstore.errors import BlobError
 from services.blobstore.limits import READS, WRITES, ArmLimits
 from services.blobstore.metrics import ANONYMOUS, BEARER, BlobstoreMetrics
+from services.blobstore.settings import RESERVED
 from services.blobstore.storage import SERVER
 from services.chassis.clock import http_date, iso
 from services.chassis.env import Env
@@ -22,9 +23,6 @@ from services.chassis.errors import METHOD_NOT_ALLOWED, NOT_FOUND, ServiceError
 
 ANONYMOUS_VERSION = "2009-09-19"
 """What Azure answers to a reader who names no version."""
-
-RESERVED = ("admin", "healthz", "metrics", "readyz", "subscriptions", "openapi")
-"""First path segments that are not storage accounts; no account may have such a name."""
 
 _VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -12,9 +12,9 @@ from aiohttp import web
 
 from services.blobstore import arm_bodies as bodies
 from services.blobstore import errors
-from services.blobstore.answers import RESERVED, Answers, arm_kind, correlation
+from services.blobstore.answers import Answers, arm_kind, correlation
 from services.blobstore.limits import ArmLimits
-from services.blobstore.settings import ACCOUNT_NAME, CONTAINER_NAME
+from services.blobstore.settings import ACCOUNT_NAME, CONTAINER_NAME, RESERVED
 from services.blobstore.state import Account, Container
 from services.blobstore.storage import Storage
 from services.blobstore.tokens import MANAGEMENT_AUDIENCES, KeysUnavailable, TokenRefused, Verifier

@@ -13,10 +13,11 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from services.blobstore import errors, http_rules
-from services.blobstore.answers import RESERVED, Answers, authentication
+from services.blobstore.answers import Answers, authentication
 from services.blobstore.errors import BlobError
 from services.blobstore.listing import LISTING_HEADERS, list_container
 from services.blobstore.metrics import ANONYMOUS, BEARER, BlobstoreMetrics
+from services.blobstore.settings import RESERVED
 from services.blobstore.state import Account, Blob, Container, Scope, anonymous_denial
 from services.blobstore.storage import Ready, Storage
 from services.blobstore.tokens import STORAGE_AUDIENCE, KeysUnavailable, TokenRefused, Verifier

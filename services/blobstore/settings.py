@@ -5,7 +5,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from services.blobstore.packages import SIZE_MIN_BYTES
 from services.chassis.managed_identity import SUBSCRIPTION
@@ -14,6 +14,9 @@ from services.chassis.settings import Settings, validate
 MIB = 2**20
 ACCOUNT_NAME = r"^[a-z0-9]{3,24}$"
 CONTAINER_NAME = r"^(?:\$root|\$web|[a-z0-9](?:-?[a-z0-9])+)$"
+RESERVED = ("admin", "healthz", "metrics", "openapi", "readyz", "subscriptions")
+"""First path segments that are not storage accounts; no account may have such a name."""
+
 EXEMPT_TAG = "aftershock-exempt"
 PURPOSE_TAG = "aftershock-purpose"
 
@@ -57,6 +60,13 @@ class AccountSeed(Settings):
     access: Literal["None", "Blob", "Container"] = "Blob"
     tags: dict[str, str] = {}
     packages: list[PackageSeed] = []
+
+    @field_validator("name")
+    @classmethod
+    def _not_reserved(cls, name: str) -> str:
+        if name in RESERVED:
+            raise ValueError(f"must not be one of {', '.join(RESERVED)}")
+        return name
 
 
 class BlobstoreSettings(Settings):

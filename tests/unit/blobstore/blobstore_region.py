@@ -97,7 +97,13 @@ class Region:
         return self.issuer.issue(IDENTITY, audience, self.clock.epoch(), lifetime_s, "id")
 
     async def call(
-        self, method: str, path: str, *, bearer: str | None = None, headers: dict[str, str] | None = None, **options: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        bearer: str | None = None,
+        headers: dict[str, str] | None = None,
+        **options: Any,
     ) -> Answer:
         headers = dict(headers or {})
         if bearer is not None:

@@ -63,7 +63,7 @@ def test_a_patch_merges_objects_replaces_tags_and_removes_by_null():
         "properties": {"x": {"y": 1, "z": 2}},
         "zones": [],
     }
-    patch = {"tags": {"b": "2"}, "sku": {"capacity": 5}, "properties": {"x": {"y": None}, "zones": None}}
+    patch = {"tags": {"b": "2"}, "sku": {"capacity": 5}, "properties": {"x": {"y": None}}, "zones": None}
     assert merged(before, patch) == {
         "tags": {"b": "2"},
         "sku": {"name": "D2", "capacity": 5},

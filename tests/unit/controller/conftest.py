@@ -1,0 +1,30 @@
+"""A whole small testbed in virtual time with a controller in front of it: two paired regions, one node each."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from controller_desk import TOKENS, Desk
+
+from chaos.controller.app import create_controller
+from chaos.controller.testbed import Testbed
+from chaos.plan import make_plan
+from chaos.scenarios.loader import load
+from chaos.scenarios.restrict import restrict
+from compose.virtual.runtime import VirtualRuntime
+from compose.virtual.world import VirtualWorld
+from services.chassis.client import HttpClient
+
+
+@pytest.fixture
+async def desk(world: VirtualWorld, tmp_path: Path) -> AsyncIterator[Desk]:
+    scenario = restrict(load("azure-fnj8-vqz-short"), ["eastus", "westus"])
+    nodes = tuple(region.model_copy(update={"identity_nodes": 1}) for region in scenario.regions)
+    scenario = scenario.model_copy(update={"regions": nodes})
+    plan = make_plan(scenario, 1)
+    runtime = VirtualRuntime(world)
+    await runtime.start(plan.topology, plan.settings, 1, lambda _event: None)
+    testbed = Testbed(runtime, scenario, tmp_path)
+    await world.serve(create_controller(testbed, TOKENS), "controller", 80)
+    yield Desk(world, testbed, plan, HttpClient(world.session("desk")))
+    await runtime.stop()

@@ -1,0 +1,33 @@
+"""What the controller's tests work at."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from chaos.controller.auth import Tokens
+from chaos.controller.testbed import Testbed
+from chaos.plan import Plan
+from compose.virtual.world import VirtualWorld
+from services.chassis.client import HttpClient, Reply
+
+TOKENS = Tokens(read="read-token", operate="operate-token")
+CONTROLLER = "http://controller"
+
+
+@dataclass
+class Desk:
+    """An operator's desk: calls to the controller, and eyes on the testbed."""
+
+    world: VirtualWorld
+    testbed: Testbed
+    plan: Plan
+    http: HttpClient
+
+    async def call(self, method: str, path: str, body: Any = None, token: str = "operate-token") -> Reply:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return await self.http.call(method, CONTROLLER + path, json=body, headers=headers, timeout_s=60.0)
+
+    async def get(self, url: str, timeout_s: float = 30.0) -> Reply:
+        return await self.http.call("GET", url, timeout_s=timeout_s)
+
+    def now(self) -> float:
+        return self.world.loop.time()
