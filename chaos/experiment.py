@@ -15,7 +15,7 @@ from chaos.operations import Operations
 from chaos.plan import Plan
 from chaos.remediation.rollout import RemediationEnv
 from chaos.signals import RecordedSignals
-from compose.runtime import Runtime
+from compose.runtime import Runtime, Target
 from loadgen.recorder import Recorder
 from services.chassis.clock import Clock
 from services.chassis.env import Peers
@@ -79,6 +79,7 @@ class Experiment:
         self._observers = observers
         self.recorder: Recorder | None = None
         self._background: list[asyncio.Task[None]] = []
+        self._attached: dict[str, Target] = {}
 
     async def run(self) -> None:
         """Runs the scenario to its end, or raises what stopped it; the record is closed in either case.
@@ -144,19 +145,20 @@ class Experiment:
         await asyncio.sleep(max(0.0, t - recorder.t()))
 
     def _attach_new(self, recorder: Recorder) -> None:
-        known = set(recorder.instances)
         alive = set()
         for target in self.runtime.targets():
             spec = target.spec
             alive.add(spec.name)
-            if spec.name in known:
-                continue
+            if self._attached.get(spec.name) == target:
+                continue  # a revived instance under an old name has other metrics, or another address
+            self._attached[spec.name] = target
             instance = Instance(spec.service, spec.region, spec.name, target.url)
             if target.metrics is not None:
                 recorder.attach(instance, target.metrics)
             else:
                 recorder.attach_page(instance)
-        for name in known - alive - {CONTROLLER}:
+        for name in [name for name in self._attached if name not in alive]:
+            del self._attached[name]
             recorder.detach(name)
 
     async def _sample(self, recorder: Recorder, env: RemediationEnv, zero_epoch_s: float) -> None:

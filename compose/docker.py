@@ -33,6 +33,7 @@ SEED_KEY = "seed"
 READY_TIMEOUT_S = 90.0
 READY_POLL_S = 0.25
 LAST_LINES_S = 0.5
+OBSERVE_S = 1.0
 PARTITION_LEASE_S = 600.0
 
 
@@ -50,6 +51,7 @@ class DockerRuntime:
         self.peers = Peers()
         self.store: Store = connect(f"redis://{REDIS}:{REDIS_PORT}/0")
         self._lease: RunLease | None = None
+        self._observer: asyncio.Task[None] | None = None
         self._active: dict[str, Container] = {}
 
     # The life of a run
@@ -132,6 +134,9 @@ class DockerRuntime:
                 await self.store.delete(Keys.OVERLAY)
                 await announce(self.store, "settings")
             await lease.release()
+        if self._observer is not None:
+            self._observer.cancel()
+            self._observer = None
         await self.store.aclose()
         await self.http.close()
         await self.engine.close()
@@ -153,6 +158,17 @@ class DockerRuntime:
         """Takes up what runs now, whoever started it: a run and the controller act on one testbed."""
         running = {container.name for container in await self.engine.containers() if container.spec and container.alive}
         await self._refresh([*(name for name in self._active if name not in running), *sorted(running)])
+
+    async def observe(self) -> None:
+        """Keeps `instances`, `targets` and `peers` current from now on, until `stop`."""
+        await self.refresh()
+        self._observer = asyncio.create_task(self._observe(), name="observer of containers")
+
+    async def _observe(self) -> None:
+        while True:
+            await asyncio.sleep(OBSERVE_S)
+            with suppress(RuntimeUnavailable):
+                await self.refresh()
 
     async def _refresh(self, names: Iterable[str]) -> None:
         """Reads addresses and ports anew: a published port of an added node changes with every start."""

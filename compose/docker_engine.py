@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import docker
-import requests
 from docker.errors import DockerException, NotFound
 
 from compose.runtime import RuntimeUnavailable, UnknownInstance
@@ -133,7 +132,7 @@ class Engine:
 
         try:
             return await asyncio.to_thread(run)
-        except (DockerException, requests.RequestException) as error:
+        except (DockerException, OSError) as error:  # requests' errors are OSErrors
             raise RuntimeUnavailable(f"Docker: {error}") from error
 
     async def containers(self) -> list[Container]:

@@ -13,6 +13,7 @@ from loadgen.series import Array
 THROUGHOUT_S = 30.0
 LATE_S = 100.0
 WEST_HEALTHY = 0.95
+NO_WAVE = 0.9
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,17 @@ def _no_operator(view: View) -> Finding:
 
 
 def _no_restore(view: View) -> Finding:
-    window = (view.at.trigger, view.at.end)
-    off = view.record.gauge("blobstore_accounts", *_late(view), "min", region=EAST, exempt="true", public="false")
+    """Judged until the drain: operators who follow the plan drain a service that never needed it."""
+    window = (view.at.trigger, view.at.drain if view.at.drain is not None else view.at.end)
+    late = (max(window[1] - LATE_S, window[0]), window[1])
+    off = view.record.gauge("blobstore_accounts", *late, "last", region=EAST, exempt="true", public="false")
     return (
         Conditions(window)
         .above("exempt_accounts_off_in_east", off, 0)
         .above("attempt_success", view.attempt_success(*window), 0.99)
+        .above("worst_success_east", _worst(view, view.success_curve(EAST), window), NO_WAVE)
+        .above("worst_success_west", _worst(view, view.success_curve(WEST), window), NO_WAVE)
         .at_most("amplification", _worst(view, view.amplification_curve(THROUGHOUT_S), window, highest=True), 1.2)
-        .never("east_collapse_t", view.collapse_t(EAST, view.at.trigger))
         .finding()
     )
 
@@ -157,7 +161,7 @@ CONTROLS: dict[str, Control] = {
         Control(
             "no-restore",
             "accounts stay switched off",
-            "no second wave: attempts in the pair succeed (> 0.99), amplification ≤ 1.2 throughout",
+            "no second wave: attempts in the pair succeed (> 0.99, worst 10 s > 0.9), amplification ≤ 1.2",
             ("F1", "F2", "M39"),
             _no_restore,
         ),

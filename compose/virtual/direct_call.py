@@ -101,8 +101,8 @@ class DirectResponse(aiohttp.ClientResponse):
         """The body as JSON; the usual case without aiohttp's general machinery."""
         if options or self._headers.get(hdrs.CONTENT_TYPE) not in JSON_TYPES:
             return await super().json(**options)
-        body = self._body or await self.read()
-        return json_module.loads(body) if body.strip() else None
+        text = (self._body or await self.read()).decode("utf-8")
+        return json_module.loads(text) if text and not text.isspace() else None
 
     def release(self) -> Any:
         """Done with it; a body that was not read to its end closes the connection."""
@@ -135,7 +135,7 @@ class DirectCall:
     sock_timer: Handle | None = None
     sock_read_s: float | None = None
     owner: Process | None = None
-    exchange: Exchange
+    exchange: Exchange | None = None
 
     def __init__(self, loop: VirtualLoop, method: str, url: URL) -> None:
         self.loop, self.method, self.url = loop, method, url
@@ -185,24 +185,32 @@ class DirectCall:
 
     def abort(self) -> None:
         """The client's process died."""
-        self.exchange.abort_client()
+        if self.exchange is not None:
+            self.exchange.abort_client()
 
     def suffer(self, fault: LinkFault) -> None:
         """A link fault starts."""
-        self.exchange.suffer(fault)
+        if self.exchange is not None:
+            self.exchange.suffer(fault)
 
     def finish(self) -> None:
         """No more is wanted: stop the clocks, and hang up unless the response is complete."""
-        if not self.complete:
-            self.stop_clocks()
-            self.leave()
-            self.exchange.hang_up()
+        exchange = self.exchange
+        if exchange is not None:
+            self.conclude()
+            exchange.hang_up()
 
-    def leave(self) -> None:
-        """A dying process or a starting fault finds this connection no more."""
-        self.exchange._server.connections.pop(self, None)
-        if self.owner is not None:
-            self.owner.open.pop(self, None)
+    def conclude(self) -> None:
+        """Over: no timeout applies, no dying process or starting fault finds this connection any more.
+
+        Letting go of the exchange also avoids a cycle that the collector would have to find.
+        """
+        self.stop_clocks()
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.server.connections.pop(self, None)
+            if self.owner is not None:
+                self.owner.open.pop(self, None)
 
     # --- what the exchange tells -------------------------------------------------------------------------
 
@@ -213,8 +221,7 @@ class DirectCall:
             return
         if last or self.method == "HEAD" or status in (204, 304):
             self.body, self.complete = b"" if self.method == "HEAD" else chunk, True
-            self.stop_clocks()
-            self.leave()
+            self.conclude()
         else:
             self.stream = _stream_of(self.loop, chunk, _Timer(self), complete=False)
             self._rearm()
@@ -229,8 +236,7 @@ class DirectCall:
             self.stream.feed_data(chunk)
         if last:
             self.complete = True
-            self.stop_clocks()
-            self.leave()
+            self.conclude()
             self.stream.feed_eof()
 
     def disconnected(self) -> None:
@@ -244,8 +250,7 @@ class DirectCall:
         elif self.stream is not None and not self.complete:
             self.complete = True
             self.stream.set_exception(aiohttp.ClientPayloadError("Response payload is not completed"))
-        self.stop_clocks()
-        self.leave()
+        self.conclude()
 
     # --- clocks ----------------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ class Exchange:
     _turns = 1
     _request: web.Request | None = None
     _task: asyncio.Task[None] | None = None
+    _handle: Handle | None = None
 
     def __init__(self, loop: VirtualLoop, client: DirectCall, server: DirectServer, there: Link, back: Link) -> None:
         self.loop = loop
@@ -64,7 +65,7 @@ class Exchange:
         self.back = back
         self._client = client
         self._client_context: Context = client.context
-        self._server = server
+        self.server = server
         self.peername = (there.source, 49152)
         self.sockname = server.address
 
@@ -77,8 +78,12 @@ class Exchange:
     def send(self, message: Any, body: bytes | None) -> None:
         """Send the request; its handler starts as many turns later as it would over HTTP."""
         self._message, self._body = message, body
-        self._handle = handle = Handle((self._travel, (), self._server.context()))
-        self._enter()
+        self._context = context = self.server.context()
+        self._handle = handle = Handle((self._travel, (), context))
+        client = self._client
+        if client.owner is not None:
+            client.owner.open[client] = None
+        self.server.connections[client] = self.server.open[self] = None
         if body is not None:  # aiohttp sends a body from a task of its own, which starts a turn later
             self.loop.call_soon(self._depart, context=self._client_context)
         elif self.there.clean:
@@ -90,28 +95,26 @@ class Exchange:
         link = self.there
         if self._client_gone or self._closing:
             return
-        self._leave()
-        self._client.leave()
-        self._enter()
+        for place, end in self._places():
+            place.pop(end, None)
+            place[end] = None
         if link.blackhole:
             return
         if link.reset:
             self.cut(aiohttp.ClientOSError(errno.ECONNRESET, "Connection reset by peer"))
         elif link.latency_s:
-            self.loop.call_at(self.loop.time() + link.latency_s, self._travel, context=self._handle[2])
+            self.loop.call_at(self.loop.time() + link.latency_s, self._travel, context=self._context)
         else:
-            self.loop._ready.append(self._handle)
+            self.loop._ready.append(cast(Handle, self._handle))
 
-    def _enter(self) -> None:
-        """From now on a dying process or a starting fault finds this connection, after those used before."""
-        client = self._client
-        if client.owner is not None:
-            client.owner.open[client] = None
-        self._server.connections[client] = None
-        self._server.open[self] = None
+    def _places(self) -> list[tuple[dict[Any, None], Any]]:
+        """Where a dying process or a starting fault looks for connections, in the order of their last use."""
+        client, server = self._client, self.server
+        places: list[tuple[dict[Any, None], Any]] = [(server.connections, client), (server.open, self)]
+        return [(client.owner.open, client), *places] if client.owner is not None else places
 
     def _leave(self) -> None:
-        self._server.open.pop(self, None)
+        self.server.open.pop(self, None)
 
     @property
     def task(self) -> asyncio.Task[None] | None:
@@ -123,16 +126,17 @@ class Exchange:
         if self._turns:
             if not self._closing:
                 self._turns = 0
-                self.loop._ready.append(self._handle)
+                self.loop._ready.append(cast(Handle, self._handle))
         else:  # even if the client has hung up meanwhile: aiohttp handles what it has read
-            self._task = self.loop.create_task(self._serve(), context=self._handle[2])
+            self._handle = None
+            self._task = self.loop.create_task(self._serve(), context=self._context)
 
     # --- the handler -----------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
         """What aiohttp's `RequestHandler` does: run the handler, turn exceptions into responses, reply."""
-        app = self._server.app
-        payload = EMPTY_PAYLOAD if self._body is None else self._payload(self._body)
+        app = self.server.app
+        payload = self._payload(self._body) if self._body else EMPTY_PAYLOAD
         protocol: Any = self
         request = app._make_request(self._message, payload, protocol, protocol, protocol._task)
         self._request = request
@@ -156,12 +160,12 @@ class Exchange:
         except ConnectionError:
             pass  # the client has left; the work is done all the same
         finally:
+            self._request = None
             self._leave()
 
     def _payload(self, body: bytes) -> StreamReader:
         payload = StreamReader(cast(Any, self), UNLIMITED, loop=self.loop)
-        if body:
-            payload.feed_data(body)
+        payload.feed_data(body)
         payload.feed_eof()
         return payload
 
@@ -268,24 +272,24 @@ class Exchange:
         """
         if not self._client_gone and not self.there.blackhole:
             when = self.loop.time() + self.there.latency_s
-            self.loop.call_at(when, self._notice, context=self._handle[2])
+            self.loop.call_at(when, self._notice, context=self._context)
         self._client_gone = True
 
     def _notice(self) -> None:
         if not self._closing:
             self._closing = True
-            self.loop.call_soon(self._lose, context=self._handle[2])
+            self.loop.call_soon(self._lose, context=self._context)
 
     def _lose(self) -> None:
         self._server_gone = True
-        if self._request is not None and self._task is not None and not self._task.done():
+        if self._request is not None:
             self._request._cancel(ConnectionResetError("Connection lost"))
 
     def cut(self, error: Exception) -> None:
         """End the connection for both sides at once: the client gets `error`, the server sees it closed."""
         self._closing = True
         self.loop.call_soon(self._client.fail, error, context=self._client_context)
-        self.loop.call_soon(self._lose, context=self._handle[2])
+        self.loop.call_soon(self._lose, context=self._context)
 
     def abort_client(self) -> None:
         """The client's end of the connection ends now: its process died, or a link fault cut it."""
@@ -313,7 +317,7 @@ class Exchange:
         self._closing = True
         self._leave()
         self._to_client(self._client.disconnected)
-        self.loop.call_soon(self._lose, context=self._handle[2])
+        self.loop.call_soon(self._lose, context=self._context)
 
     # --- the protocol and transport that handlers see ------------------------------------------------------
 

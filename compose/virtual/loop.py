@@ -216,7 +216,7 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
         """A task of this loop. Names count per loop, so that two runs in one process agree on them."""
         internal = getattr(coro, "__qualname__", None) in INTERNAL_COROUTINES
         task = (InternalTask if internal else SequencedTask)(
-            cast(Coroutine[Any, Any, T], coro), loop=self, name=name or "Task", context=context
+            cast(Coroutine[Any, Any, T], coro), loop=self, name=str(name or "Task"), context=context
         )
         if name is None:
             task.set_name(f"{'aiohttp' if internal else 'Task'}-{task._number}")

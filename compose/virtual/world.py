@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal, TypeVar, cast
 
 import aiohttp
@@ -121,7 +121,8 @@ class VirtualWorld:
         self.loop = loop or VirtualLoop(around=lambda: self.boundary.installed())
         self.boundary = Boundary(self.loop, seed, epoch_s)
         self.network = self.loop.network = Network(self.loop)
-        self.redis = VirtualRedis(self.loop)
+        with self.boundary.installed() if self._owns_loop else nullcontext():
+            self.redis = VirtualRedis(self.loop)  # fakeredis asks for the time when its server is made
         self._sessions: list[aiohttp.ClientSession] = []
         self._processes: list[Process] = []
 

@@ -10,6 +10,7 @@ from services.blobstore.arm import Arm
 from services.blobstore.handlers import Gate, Readers
 from services.blobstore.limits import ArmLimits
 from services.blobstore.metrics import BlobstoreMetrics, export_accounts
+from services.blobstore.openapi import document
 from services.blobstore.settings import BlobstoreSettings
 from services.blobstore.storage import Storage
 from services.blobstore.tokens import JwksVerifier, Verifier
@@ -48,6 +49,9 @@ def create_app(env: Env, verifier: Verifier | None = None) -> web.Application:
         limits.reconfigure(storage.settings)
         readers.reconfigure()
 
+    async def openapi(_request: web.Request) -> web.Response:
+        return web.json_response(document(storage.settings.subscription_id, env.region))
+
     async def start() -> None:
         reconfigure("settings")
         env.live.on_change(reconfigure)
@@ -56,7 +60,7 @@ def create_app(env: Env, verifier: Verifier | None = None) -> web.Application:
     return build_app(
         env,
         settings_model=BlobstoreSettings,
-        routes=[route for part in parts for route in part.routes()],
+        routes=[web.get("/openapi.json", openapi), *(route for part in parts for route in part.routes())],
         render_error=answers.render_error,
         on_start=start,
     )

@@ -23,6 +23,7 @@ from services.chassis.env import Env
 from services.chassis.errors import ServiceError
 
 _API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?", re.ASCII)
+_GROUP_NAME = re.compile(r"[A-Za-z0-9._()-]{1,90}", re.ASCII)
 ANONYMOUS_ACTOR = "unknown"
 ACCOUNT = "/storageaccounts/(?P<account>[^/]+)"
 CONTAINERS = ACCOUNT + "/blobservices/default/containers"
@@ -79,18 +80,21 @@ class Arm:
         return [web.route("*", "/{root:(?i:subscriptions)}/{path:.+}", self.dispatch)]
 
     async def dispatch(self, request: web.Request) -> web.Response:
-        """Finds the resource and the operation, after what ARM itself checks: version, token, limit, subscription."""
+        """Finds the resource and the operation, and what ARM itself checks: version, token, limit, subscription."""
         operations, target = self._find(request.path)
+        answer = operations.get(request.method)
+        if answer is None:
+            raise ServiceError(errors.ARM_VERB, headers={"Allow": ", ".join(operations)}, method=request.method)
         self._check_api_version(request)
         await self._check_token(request)
         self._limits.take(arm_kind(request))
         expected = self._storage.settings.subscription_id
         if target.subscription.lower() != expected.lower():
             raise ServiceError(errors.ARM_SUBSCRIPTION_NOT_FOUND, subscription=target.subscription)
-        answer = operations.get(request.method)
-        if answer is None:
-            allow = {"Allow": ", ".join(operations)}
-            raise ServiceError(errors.ARM_VERB, headers=allow, method=request.method)
+        if target.group and not _GROUP_NAME.fullmatch(target.group):
+            raise ServiceError(errors.ARM_GROUP_INVALID, target="resourceGroup", group=target.group)
+        if target.account and not re.fullmatch(ACCOUNT_NAME, target.account.lower()):
+            raise ServiceError(errors.ARM_NAME_INVALID, target="name", name=target.account)
         return await answer(request, target)
 
     def _find(self, path: str) -> tuple[dict[str, Answer], Target]:
@@ -147,9 +151,7 @@ class Arm:
 
     async def put_account(self, request: web.Request, target: Target) -> web.Response:
         """Create, or update what is there. A new account is locked unless the body says otherwise, as since 2023."""
-        name = target.account
-        if not re.fullmatch(ACCOUNT_NAME, name):
-            raise ServiceError(errors.ARM_NAME_INVALID, target="name", name=name)
+        name = target.account.lower()
         body = bodies.parse(bodies.AccountCreate, await read_json(request))
         if _location(body.location) != _location(self._env.region):
             region = self._env.region
@@ -189,7 +191,7 @@ class Arm:
         return self._answers.arm(request, self._view(account))
 
     async def delete_account(self, request: web.Request, target: Target) -> web.Response:
-        account = self._storage.accounts.get(target.account)
+        account = self._storage.accounts.get(target.account.lower())
         if account is None or account.resource_group.lower() != target.group.lower():
             return self._answers.arm(request, None, status=204)
         await self._storage.delete_account(account.name)

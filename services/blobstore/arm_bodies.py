@@ -17,12 +17,26 @@ ACCOUNT_TYPE = "Microsoft.Storage/storageAccounts"
 CONTAINER_TYPE = f"{ACCOUNT_TYPE}/blobServices/containers"
 
 
+_NOT_KEPT = {
+    "allowBlobPublicAccess",
+    "creationTime",
+    "primaryEndpoints",
+    "primaryLocation",
+    "provisioningState",
+    "statusOfPrimary",
+}
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class AccountProperties(_Body):
-    """Properties of create and update requests (api-version 2026-09-01); all but the first are kept without effect."""
+    """Properties of create and update requests (api-version 2026-09-01).
+
+    All but the first are kept without effect; the last five are read-only and ignored, so that what was read can be
+    written back.
+    """
 
     allowBlobPublicAccess: bool | None = None
     accessTier: Any = None
@@ -54,6 +68,11 @@ class AccountProperties(_Body):
     sasPolicy: Any = None
     supportsHttpsTrafficOnly: Any = None
     turboTier: Any = None
+    creationTime: Any = None
+    primaryEndpoints: Any = None
+    primaryLocation: Any = None
+    provisioningState: Any = None
+    statusOfPrimary: Any = None
 
 
 Tags = Annotated[
@@ -88,6 +107,9 @@ class AccountUpdate(_Body):
     identity: Any = None
     zones: Any = None
     placement: Any = None
+    id: Any = None
+    name: Any = None
+    type: Any = None
 
 
 class AccountCreate(AccountUpdate):
@@ -146,7 +168,7 @@ def switch_of(body: AccountUpdate) -> bool | None:
 
 def kept_of(body: AccountUpdate) -> dict[str, Any]:
     """The properties that are kept without effect."""
-    return body.properties.model_dump(exclude_none=True, exclude={"allowBlobPublicAccess"}) if body.properties else {}
+    return body.properties.model_dump(exclude_none=True, exclude=_NOT_KEPT) if body.properties else {}
 
 
 def account_id(subscription: str, account: Account) -> str:

@@ -120,6 +120,12 @@ ARM_SUBSCRIPTION_NOT_FOUND = ErrorSpec(
 ARM_INVALID_TYPE = ErrorSpec(
     "InvalidResourceType", 404, "The resource type could not be found in the namespace 'Microsoft.Storage': {path}."
 )
+ARM_GROUP_INVALID = ErrorSpec(
+    "InvalidResourceGroup",
+    400,
+    "The provided resource group name '{group}' has invalid characters. The name can only be a letter, digit, '-', "
+    "'.', '(', ')' or '_', at most 90 of them.",
+)
 ARM_NOT_FOUND = ErrorSpec(
     "ResourceNotFound",
     404,
@@ -165,6 +171,7 @@ ARM = ErrorTable(
         ARM_KEYS_UNAVAILABLE,
         ARM_SUBSCRIPTION_NOT_FOUND,
         ARM_INVALID_TYPE,
+        ARM_GROUP_INVALID,
         ARM_NOT_FOUND,
         ARM_CONTAINER_NOT_FOUND,
         ARM_VERB,

@@ -12,6 +12,7 @@ import zipfile
 MANIFEST = "HandlerManifest.json"
 PAYLOAD = "bin/payload"
 SIZE_MIN_BYTES = 1024
+SIZE_MAX_BYTES = 16 * 2**20  # made in memory; larger blobs are uploaded
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 

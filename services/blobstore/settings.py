@@ -5,9 +5,9 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, StrictBool, field_validator
 
-from services.blobstore.packages import SIZE_MIN_BYTES
+from services.blobstore.packages import SIZE_MAX_BYTES, SIZE_MIN_BYTES
 from services.chassis.managed_identity import SUBSCRIPTION
 from services.chassis.settings import Settings, validate
 
@@ -33,6 +33,9 @@ PACKAGES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """Account family → (publisher, type) of the packages it hosts; the account's name is the family plus the region."""
 
+MIRROR_FAMILY = "vmextwin"
+"""Also keeps a copy of every other package, for the mitigation that reads from a mirror (X6)."""
+
 PLATFORM_FAMILIES = ("mslogs", "msdiag")
 """Not extension hosts: public without need, so switching these off is what the policy is for."""
 
@@ -42,8 +45,10 @@ class PackageSeed(Settings):
 
     publisher: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9.\-]+$")
     type: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9.\-]+$")
-    version: str = Field(default="1.0", pattern=r"^[0-9]+(\.[0-9]+){0,3}$")
-    size_bytes: int | None = Field(default=None, ge=SIZE_MIN_BYTES, description="None: `package_size_bytes`")
+    version: str = Field(default="1.0", max_length=64, pattern=r"^[0-9]+(\.[0-9]+){0,3}$")
+    size_bytes: int | None = Field(
+        default=None, ge=SIZE_MIN_BYTES, le=SIZE_MAX_BYTES, description="None: `package_size_bytes`"
+    )
 
     @property
     def blob_name(self) -> str:
@@ -54,12 +59,12 @@ class AccountSeed(Settings):
     """An account that exists from the first start on."""
 
     name: str = Field(pattern=ACCOUNT_NAME)
-    exempt: bool = Field(default=False, description="ground truth: anonymous read is intended here")
-    public: bool = Field(default=True, description="allowBlobPublicAccess")
+    exempt: StrictBool = Field(default=False, description="ground truth: anonymous read is intended here")
+    public: StrictBool = Field(default=True, description="allowBlobPublicAccess")
     container: str = Field(default="packages", min_length=3, max_length=63, pattern=CONTAINER_NAME)
     access: Literal["None", "Blob", "Container"] = "Blob"
     tags: dict[str, str] = {}
-    packages: list[PackageSeed] = []
+    packages: list[PackageSeed] = Field(default=[], max_length=100)
 
     @field_validator("name")
     @classmethod
@@ -73,7 +78,9 @@ class BlobstoreSettings(Settings):
     """Rates and times are bench seconds."""
 
     accounts: list[AccountSeed] | None = Field(default=None, description="None: the incident's accounts of the region")
-    package_size_bytes: int = Field(default=16 * 1024, ge=SIZE_MIN_BYTES, description="of a package without a size")
+    package_size_bytes: int = Field(
+        default=16 * 1024, ge=SIZE_MIN_BYTES, le=SIZE_MAX_BYTES, description="of packages that state none"
+    )
     service_time_s: float = Field(default=0.002, ge=0, description="mean per read; half fixed, half exponential")
     propagation_delay_s: float = Field(default=0.5, ge=0, description="from accepted account switch to effect on reads")
 
@@ -108,14 +115,19 @@ def default_accounts(region: str) -> list[AccountSeed]:
             f"{family}{region}",
             exempt=True,
             tags={PURPOSE_TAG: "extension-packages"},
-            packages=[PackageSeed(publisher=publisher, type=type_) for publisher, type_ in packages],
+            packages=[PackageSeed(publisher=publisher, type=type_) for publisher, type_ in _hosted(family)],
         )
-        for family, packages in PACKAGES.items()
+        for family in PACKAGES
     ]
     platform = [
         _account(f"{family}{region}", container="data", tags={PURPOSE_TAG: "platform"}) for family in PLATFORM_FAMILIES
     ]
     return [*hosts, *platform]
+
+
+def _hosted(family: str) -> list[tuple[str, str]]:
+    mirrored = PACKAGES.values() if family == MIRROR_FAMILY else (PACKAGES[family],)
+    return [package for packages in mirrored for package in packages]
 
 
 def _account(name: str, **values: object) -> AccountSeed:

@@ -26,7 +26,7 @@ from services.chassis.identity_call import (
 )
 from services.chassis.settings import Settings, SettingsError, resolve
 from services.chassis.token_sharing import CacheSettings, SharedTokens
-from services.policies.retry import SDK_NAIVE, WORKFLOW_NAIVE, RetryPolicy, RetrySettings
+from services.policies.retry import SDK_NAIVE, WORKFLOW_NAIVE, RetryPolicy, RetrySettings, WaitKind
 
 __all__ = [
     "OK",
@@ -47,12 +47,23 @@ BACKLOG_HEADER = "x-backlog"
 _LONG_URL_CACHE = 4096
 
 
+class WorkflowRetrySettings(RetrySettings):
+    """The naive workflow layer. A class of its own, so that a field that is set leaves the others as they are."""
+
+    attempts: int = Field(default=WORKFLOW_NAIVE.attempts, ge=1)
+    """Tries in all; each is a whole SDK call."""
+    wait: WaitKind = WORKFLOW_NAIVE.wait
+    """Which formula gives the wait before the next try."""
+    base_s: float = Field(default=WORKFLOW_NAIVE.base_s, ge=0)
+    """The wait of the fixed kind."""
+
+
 class IdentityClientSettings(Settings):
     """How callers of the identity service behave. The defaults are the incident's."""
 
     timeout_s: float = Field(default=1.0, gt=0, description="per attempt, at the client")
     sdk: RetrySettings = SDK_NAIVE
-    workflow: RetrySettings = WORKFLOW_NAIVE
+    workflow: WorkflowRetrySettings = WorkflowRetrySettings()
     send_deadline: bool = Field(default=False, description="tell every hop when this attempt will be given up")
     guard: GuardSettings = GuardSettings()
     cache: CacheSettings = CacheSettings()

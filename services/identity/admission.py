@@ -22,6 +22,7 @@ class Admission:
     def __init__(self, settings: IdentitySettings, rng: Random, now: float) -> None:
         shedding, tenants = settings.shedding, settings.tenant_rate
         self._made_of = _relevant(settings)
+        self._drops_count = settings.limit.kind != "envoy"
         self._shedding = shedding
         self._wait_budget_s = settings.wait_budget_s
         self._workers = settings.workers
@@ -69,9 +70,16 @@ class Admission:
         """A worker takes a request that has waited so long."""
         self.dagor.on_queue_time(waited_s)
 
-    def ended(self, took_s: float, inflight: int, now: float, *, dropped: bool) -> None:
-        """A request left the node; dropped when nobody had any use for that."""
-        self.limit.on_sample(took_s, inflight, dropped, now)
+    def finished(self, took_s: float, inflight: int, now: float, *, left: bool) -> None:
+        """A request was answered; `left`: its caller had gone, which is what Netflix's limits call a drop.
+
+        Envoy's limit is told nothing of that: it learns from the latency, and in a storm all callers have gone.
+        """
+        self.limit.on_sample(took_s, inflight, left and self._drops_count, now)
+
+    def dropped(self, took_s: float, inflight: int, now: float) -> None:
+        """A request was thrown away after it had waited."""
+        self.limit.on_sample(took_s, inflight, True, now)
 
     def _level(self, tenant: str, backlog: bool) -> int:
         """DAGOR's level: business first, then the tenant's class, which is arbitrary and the same at every node."""

@@ -36,7 +36,7 @@ class Work:
         self.done = done
         self.expires = deadline.parse(request.headers.get(deadline.HEADER))
         self.started = arrived
-        self.inflight = 0
+        self.inflight = 0  # stays so for work that was let in before there was a limit: it teaches that limit nothing
 
     def caller_left(self) -> bool:
         transport = self.request.transport
@@ -150,8 +150,8 @@ class Node:
         (self._metrics.wasted if left else self._metrics.useful)()
         if self._learns:
             self._learn(now - work.started)
-        if self._admission is not None:
-            self._admission.ended(now - work.arrived, work.inflight, now, dropped=left)
+        if self._admission is not None and work.inflight:
+            self._admission.finished(now - work.arrived, work.inflight, now, left=left)
         if not work.done.done():
             work.done.set_result(None)
         self._fill_workers()
@@ -193,9 +193,9 @@ class Node:
 
     def _refuse(self, work: Work, reason: str) -> None:
         self._metrics.rejected[reason]()
-        if reason == "deadline" and self._admission is not None:
+        if reason == "deadline" and self._admission is not None and work.inflight:
             now = self._now()
-            self._admission.ended(now - work.arrived, work.inflight, now, dropped=True)
+            self._admission.dropped(now - work.arrived, work.inflight, now)
         if not work.done.done():
             error = ServiceError(DEADLINE_EXCEEDED) if reason == "deadline" else self._overloaded()
             work.done.set_exception(error)

@@ -88,8 +88,6 @@ class Scheduler:
     def refuse(self, job: Job) -> None:
         """The acceptance failed, as far as is known. Should it be in Redis after all, it is adopted from there."""
         del self._expected[job.id]
-        if job.delivered:
-            self._strays.append((job.entry, job.id))
         self._unread.set()
 
     def admit(self, job: Job) -> None:
@@ -149,6 +147,7 @@ class Scheduler:
                 expected.entry, expected.delivered = entry, True
             else:
                 self._strays.append((entry, job_id))
+                self._unread.set()
         self._fill_slots()
 
     async def _adopt(self, entry: str, job_id: str) -> None:

@@ -57,12 +57,13 @@ class Storage:
 
 
 class Identity:
-    """Answers every call after `delay_s`, with 503 while `down`."""
+    """Answers every call after `delay_s`, with 503 while `down`; knows the identities that exist."""
 
     def __init__(self, world: Any) -> None:
         self._world = world
         self.delay_s = 0.1
         self.down = False
+        self.tokens_down = False
         self.calls: list[tuple[float, str, str]] = []
         """(time, method, identity name or resource of the token)"""
         self.backlog: list[bool] = []
@@ -75,6 +76,12 @@ class Identity:
         self.backlog.append(request.headers.get("x-backlog") == "1")
         await asyncio.sleep(self.delay_s)
         if self.down:
+            return web.Response(status=503)
+        if token and request.query.get("client_id", "client-").partition("-")[2] not in {"", *self.identities}:
+            return web.json_response(
+                {"error": "invalid_request", "error_description": "Identity not found"}, status=400
+            )
+        if token and self.tokens_down:
             return web.Response(status=503)
         if token:
             return web.json_response({"access_token": "secret", "expires_on": "9999999999"})
@@ -206,20 +213,29 @@ class Bench:
         await announce(self.env.store, "settings")
         await asyncio.sleep(0.001)
 
-    def lose_next_acceptance(self, *, executed: bool) -> None:
-        """The next acceptance ends in a broken connection, before or after Redis executed it."""
-        assert self.provisioner is not None
-        journal = self.provisioner.journal
-        accept = journal.accept
+    def lose_next_transaction(self, *, executed: bool, after_s: float = 0.0) -> None:
+        """The next MULTI of the provisioner ends in a broken connection, with or without having been executed."""
+        assert self.env is not None
+        store: Any = self.env.store
+        original = store.pipeline
 
-        async def broken(*args: Any) -> None:
-            journal.accept = accept  # type: ignore[method-assign]
-            if executed:
-                await accept(*args)
-            journal.suspect()
-            raise RedisConnectionError("connection lost")
+        def pipeline(transaction: bool = True) -> Any:
+            pipe = original(transaction=transaction)
+            if transaction:
+                store.pipeline = original
+                pipe.execute = broken(pipe.execute)
+            return pipe
 
-        journal.accept = broken  # type: ignore[method-assign]
+        def broken(execute: Any) -> Any:
+            async def execute_and_lose() -> None:
+                if executed:
+                    await execute()
+                await asyncio.sleep(after_s)
+                raise RedisConnectionError("connection lost")
+
+            return execute_and_lose
+
+        store.pipeline = pipeline
 
     def lose_next_reading(self) -> None:
         """The next entries that the worker reads never arrive."""

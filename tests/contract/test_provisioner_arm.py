@@ -104,6 +104,16 @@ async def test_two_requests_at_once_make_one_operation(world):
     assert len(bench.of_kind("job_accepted")) == 1
 
 
+async def test_a_machine_is_not_deleted_under_an_extension_that_is_just_being_accepted(world):
+    bench = await Bench(world).open()
+    await bench.end(await bench.put_machine("vm1"))
+    world.redis.delay_s = 0.3
+    requests = (bench.put_extension("vm1", "script"), bench.call("DELETE", MACHINE))
+    replies = await asyncio.gather(*(asyncio.create_task(request) for request in requests))
+    assert [reply.status for reply in replies] == [201, 409]
+    assert (await bench.call("DELETE", MACHINE)).status == 202
+
+
 async def test_deleting_twice_is_one_operation_and_deleting_nothing_is_204(world):
     bench = await Bench(world).open()
     assert (await bench.call("DELETE", MACHINE)).status == 204
@@ -165,6 +175,17 @@ async def test_an_extension_shows_in_the_machines_instance_view(world):
         ("script", "Succeeded"),
         ("windows", "Failed"),
     ]
+
+
+async def test_an_extension_under_update_says_so_in_the_instance_view(world):
+    bench = await Bench(world).open()
+    await bench.end(await bench.put_machine("vm1"))
+    await bench.end(await bench.put_extension("vm1", "script"))
+    bench.storage.closed = {"vmextlinuxeastus"}
+    await bench.put_extension("vm1", "script", settings={"commandToExecute": "true"})
+    await asyncio.sleep(1.0)
+    view = (await bench.call("GET", f"{MACHINE}/instanceView")).json()
+    assert view["extensions"][1]["statuses"][0]["code"] == "ProvisioningState/updating"
 
 
 async def test_an_extension_inherits_its_machines_tenant(world):

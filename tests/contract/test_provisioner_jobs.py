@@ -309,6 +309,17 @@ async def test_a_user_assigned_identity_outlives_the_machine(world):
     assert bench.identity.identities == {"shared"}
 
 
+async def test_an_identity_that_vanished_while_it_was_being_used_is_assigned_again(world):
+    bench = await Bench(world).open()
+    await bench.put_machine("vm1")
+    await asyncio.sleep(0.65)
+    bench.identity.identities.clear()  # somebody deletes it during the first token
+    await asyncio.sleep(15.0)
+    assert [method for _, method, _ in bench.identity.calls] == ["PUT", "GET", "PUT", "GET", "GET"]
+    (finished,) = bench.of_kind("job_finished")
+    assert (finished["result"], finished["tries"]) == ("succeeded", 2)
+
+
 async def test_settings_that_change_while_jobs_are_blocked_apply_to_the_next_try(world):
     bench = await Bench(world).open()
     bench.storage.closed = {"vmextmieastus"}

@@ -65,6 +65,92 @@ async def test_a_job_that_fell_due_while_nobody_worked_resumes_at_once(world):
     assert [time for time, _, _ in bench.storage.reads] == [0.5, 62.0]
 
 
+async def test_an_identity_whose_ids_were_not_recorded_is_asked_for_again(world):
+    bench = await Bench(world).open()
+    bench.identity.tokens_down = True
+    await bench.put_machine("vm1", identity={"type": "SystemAssigned"})
+    await asyncio.sleep(2.0)
+    bench.kill()
+    bench.identity.tokens_down = False
+    await bench.start()
+    await asyncio.sleep(15.0)
+    assert [method for _, method, _ in bench.identity.calls] == ["PUT", "GET", "PUT", "GET", "GET"]
+    view = (await bench.call("GET", "virtualMachines/vm1")).json()
+    assert view["identity"] == {
+        "type": "SystemAssigned",
+        "principalId": "principal-vm-rg-vm1",
+        "tenantId": "directory",
+    }
+
+
+async def test_an_identity_that_may_have_been_assigned_before_the_crash_is_deleted_with_the_machine(world):
+    bench = await Bench(world).open()
+    bench.identity.down = True
+    await bench.put_machine("vm1")
+    await asyncio.sleep(2.0)  # blocked in the assignment, until 10.6
+    bench.kill()
+    bench.identity.down = False
+    await bench.start()
+    await bench.end(await bench.call("DELETE", "virtualMachines/vm1"))
+    assert [method for _, method, _ in bench.identity.calls] == ["PUT", "DELETE"]
+
+
+async def test_a_stopped_provisioner_touches_no_job_again(world):
+    bench = await Bench(world).open()
+    bench.storage.closed = {"vmextmieastus"}
+    await bench.put_machine("vm1")
+    await asyncio.sleep(2.0)
+    await bench.served.stop()
+    await asyncio.sleep(30.0)
+    assert len(bench.storage.reads) == 1
+
+
+async def test_a_delete_wins_over_a_creation_that_ends_while_the_delete_is_being_recorded(world):
+    bench = await Bench(world).open()
+    creation = await bench.put_machine("vm1")
+    await asyncio.sleep(0.75)  # the last token arrives at 0.8
+    world.redis.delay_s = 0.3
+    deletion = await bench.call("DELETE", "virtualMachines/vm1")
+    await bench.end(deletion)
+    world.redis.delay_s = 0.0
+    assert (await bench.operation(creation))["status"] == "Canceled"
+    assert [event["result"] for event in bench.of_kind("job_finished")] == ["canceled", "succeeded"]
+    assert bench.identity.identities == set()
+    bench.kill()
+    await bench.start()
+    assert (await bench.operation(creation))["status"] == "Canceled"
+    assert (await bench.call("GET", "virtualMachines/vm1")).status == 404
+
+
+@pytest.mark.parametrize("moment_s", [0.75, 0.2])
+async def test_a_creation_goes_on_when_the_delete_could_not_be_recorded(world, moment_s):
+    bench = await Bench(world).open()
+    creation = await bench.put_machine("vm1")
+    await asyncio.sleep(moment_s)
+    bench.lose_next_transaction(executed=False, after_s=0.4)
+    assert (await bench.call("DELETE", "virtualMachines/vm1")).status == 503
+    assert (await bench.end(creation))["status"] == "Succeeded"
+    assert await bench.queue() == []
+
+
+async def test_an_extension_stays_cancelled_when_the_delete_of_its_machine_fails(world):
+    bench = await Bench(world).open()
+    await bench.end(await bench.put_machine("vm1"))
+    bench.storage.closed = {"vmextlinuxeastus"}
+    await bench.put_extension("vm1", "script")
+    await asyncio.sleep(1.0)
+    bench.identity.down = True
+    await bench.overlay({"provisioner": {"max_tries": 1}})
+    failed = await bench.end(await bench.call("DELETE", "virtualMachines/vm1"))
+    assert failed["error"]["code"] == "FailedIdentityOperation"
+    bench.kill()
+    await bench.start()
+    extension = (await bench.call("GET", "virtualMachines/vm1/extensions/script")).json()
+    assert extension["properties"]["provisioningState"] == "Canceled"
+    bench.identity.down = False
+    assert (await bench.end(await bench.call("DELETE", "virtualMachines/vm1")))["status"] == "Succeeded"
+
+
 async def test_a_stop_with_grace_hands_the_jobs_over_too(world):
     bench = await Bench(world).open()
     await bench.put_machine("vm1")
@@ -136,6 +222,7 @@ async def test_everything_is_written_again_when_redis_comes_back_without_its_las
     await asyncio.sleep(2.0)
     await bench.restore(before)  # an append-only file that lost its tail
     await asyncio.sleep(3.0)
+    assert len(await bench.queue()) == 1
     bench.kill()
     bench.storage.closed = set()
     await bench.start()
@@ -152,6 +239,7 @@ async def test_a_job_whose_end_redis_forgot_is_not_done_again(world):
     await bench.end(creation)
     await bench.restore(before)
     await asyncio.sleep(3.0)
+    assert await bench.queue() == []
     calls = len(bench.identity.calls)
     bench.kill()
     await bench.start()
@@ -162,9 +250,33 @@ async def test_a_job_whose_end_redis_forgot_is_not_done_again(world):
 
 
 @pytest.mark.parametrize("executed", [True, False])
+async def test_an_end_that_redis_did_not_confirm_is_written_again_and_told_once(world, executed):
+    bench = await Bench(world).open()
+    creation = await bench.put_machine("vm1")
+    bench.lose_next_transaction(executed=executed)
+    assert (await bench.end(creation))["status"] == "Succeeded"
+    (finished,) = bench.of_kind("job_finished")
+    assert (bench.at(finished), finished["age_s"]) == (1.3, 0.8)  # done at 0.8, Redis back after 0.5
+    assert await bench.queue() == []
+
+
+async def test_a_machine_whose_deletion_redis_forgot_does_not_come_back(world):
+    bench = await Bench(world).open(poll_s=1.0)
+    await bench.end(await bench.put_machine("vm1"))
+    before = await bench.snapshot()
+    await bench.end(await bench.call("DELETE", "virtualMachines/vm1"))
+    await bench.put_machine("vm2")
+    await bench.restore(before)
+    await asyncio.sleep(5.0)
+    bench.kill()
+    await bench.start()
+    assert [item["name"] for item in (await bench.call("GET", "virtualMachines")).json()["value"]] == ["vm2"]
+
+
+@pytest.mark.parametrize("executed", [True, False])
 async def test_an_acceptance_whose_answer_was_lost_is_503_and_is_carried_out_only_if_redis_has_it(world, executed):
     bench = await Bench(world).open(poll_s=1.0)
-    bench.lose_next_acceptance(executed=executed)
+    bench.lose_next_transaction(executed=executed)
     reply = await bench.put_machine("vm1")
     assert (reply.status, reply.headers["Retry-After"]) == (503, "15")
     await asyncio.sleep(5.0)

@@ -15,6 +15,7 @@ PORTS = {
     "PROMETHEUS_PORT": "29090",
     "ALERTMANAGER_PORT": "29093",
 }
+TOKENS = {"AFTERSHOCK_OPERATE_TOKEN": "operate-in-tests", "AFTERSHOCK_READ_TOKEN": "read-in-tests"}
 UP_TIMEOUT_S = 300
 COMMAND_TIMEOUT_S = 600
 
@@ -23,7 +24,7 @@ class Stack:
     """`docker compose` on the test project."""
 
     def __init__(self) -> None:
-        self.environment = {**os.environ, **PORTS, "COMPOSE_PROJECT_NAME": PROJECT}
+        self.environment = {**os.environ, **PORTS, **TOKENS, "COMPOSE_PROJECT_NAME": PROJECT}
 
     def compose(self, *arguments: str, check: bool = True) -> str:
         done = subprocess.run(
@@ -55,7 +56,7 @@ class Stack:
     def kill_process(self, service: str) -> None:
         """SIGKILL to the container's first process from outside, as the kernel's out-of-memory killer sends it."""
         script = f"import os; os.kill({self.inspect(service, '{{.State.Pid}}')}, 9)"
-        _docker("run", "--rm", "--pid=host", "--user=0", "--entrypoint=python", "aftershock-services", "-c", script)
+        _docker("run", "--rm", "--pid=host", "--user=0", "--entrypoint=python", f"{PROJECT}-services", "-c", script)
 
     def complaints(self) -> str:
         """What containers that do not run, or run unhealthily, said last."""

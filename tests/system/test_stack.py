@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from system_testbed import PORTS, ROOT, Stack
+from system_testbed import PORTS, ROOT, TOKENS, Stack
 
 from compose.docker import DockerRuntime
 from compose.render import load_scenario, stack, stack_settings
@@ -19,6 +19,8 @@ from services.chassis.store import Keys
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 PROMETHEUS = f"http://127.0.0.1:{PORTS['PROMETHEUS_PORT']}"
+ALERTMANAGER = f"http://127.0.0.1:{PORTS['ALERTMANAGER_PORT']}"
+CONTROLLER = f"http://127.0.0.1:{PORTS['CONTROLLER_PORT']}"
 TREE = stack_settings(load_scenario(), stack())
 
 
@@ -42,6 +44,11 @@ async def ask(runtime: DockerRuntime, name: str, path: str = "/readyz", timeout_
 
 async def is_ready(runtime: DockerRuntime, name: str) -> bool:
     return (await ask(runtime, name)).ok
+
+
+async def query(runtime: DockerRuntime, expression: str) -> Reply:
+    url = f"{PROMETHEUS}/api/v1/query?query={quote(expression)}"
+    return await runtime.http.call("GET", url, timeout_s=5.0)
 
 
 # The testbed
@@ -92,9 +99,28 @@ def _queries() -> list[tuple[str, str]]:
 
 async def test_prometheus_understands_every_query_of_the_dashboards(runtime: DockerRuntime) -> None:
     for name, expression in _queries():
-        url = f"{PROMETHEUS}/api/v1/query?query={quote(expression)}"
-        reply = await runtime.http.call("GET", url, timeout_s=5.0)
+        reply = await query(runtime, expression)
         assert reply.ok, f"{name}: {reply.body.decode()}"
+
+
+async def test_prometheus_scrapes_every_instance_once_a_second(runtime: DockerRuntime) -> None:
+    await asyncio.sleep(10)
+    reply = await query(runtime, 'sum by (instance) (count_over_time(up{job="aftershock"}[8s]))')
+    samples = {line["metric"]["instance"]: float(line["value"][1]) for line in reply.json()["data"]["result"]}
+    assert set(samples) == {spec.name for spec in stack().instances()}
+    assert min(samples.values()) >= 7
+
+
+async def test_an_alert_goes_by_alertmanager_to_the_controller(runtime: DockerRuntime) -> None:
+    headers = {"Authorization": f"Bearer {TOKENS['AFTERSHOCK_READ_TOKEN']}"}
+    alert = {"labels": {"alertname": "RaisedByTest", "region": "eastus", "severity": "ticket"}}
+    async with runtime.http.session.get(f"{CONTROLLER}/v1/events", headers=headers) as events:
+        reply = await runtime.http.call("POST", f"{ALERTMANAGER}/api/v2/alerts", json=[alert], timeout_s=5.0)
+        assert reply.ok
+        async with asyncio.timeout(10):
+            async for line in events.content:
+                if b"RaisedByTest" in line:
+                    return
 
 
 async def test_a_killed_process_comes_back_by_itself(testbed: Stack, runtime: DockerRuntime) -> None:
@@ -124,6 +150,16 @@ async def test_added_nodes_serve_and_are_found_and_go_again(runtime: DockerRunti
     assert list(await runtime.remove_nodes("northeurope", 2)) == added
     await eventually(_equals(nodes, before), within_s=10)
     assert all(c.name not in {spec.name for spec in added} for c in await runtime.engine.containers())
+
+
+async def test_prometheus_finds_an_added_node_at_once(runtime: DockerRuntime) -> None:
+    await runtime.add_nodes("northeurope", 1)
+
+    async def scraped() -> bool:
+        reply = await query(runtime, 'up{instance="identity-northeurope-3"} == 1')
+        return bool(reply.json()["data"]["result"])
+
+    print(f"found after {await eventually(scraped, within_s=5):.1f} s")
 
 
 def _equals(read: Callable[[], Awaitable[object]], wanted: object) -> Callable[[], Awaitable[bool]]:

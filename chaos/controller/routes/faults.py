@@ -14,60 +14,77 @@ TAG = "faults"
 TRUE = ("1", "true", "yes")
 
 
-def routes(testbed: Testbed) -> list[Route]:
-    async def catalogue(_call: Call) -> Answer:
+class Faults:
+    """Handlers of the fault calls."""
+
+    def __init__(self, testbed: Testbed) -> None:
+        self._testbed = testbed
+
+    async def catalogue(self, _call: Call) -> Answer:
         return 200, {"faults": [CATALOGUE[kind].describe() for kind in sorted(CATALOGUE)]}
 
-    async def create(call: Call) -> Answer:
+    async def create(self, call: Call) -> Answer:
         spec: FaultSpec = call.body
         check(spec)
         if call.query("dry_run").lower() in TRUE:
-            return 200, {"dry_run": True, "instances": [spec.name for spec in testbed.faults.targets(spec)]}
-        started = await testbed.faults.start(spec)
-        testbed.acted("inject_fault", id=started.id, kind=spec.kind)
-        return 201, _view(testbed, started)
+            return 200, {"dry_run": True, "instances": [spec.name for spec in self._testbed.faults.targets(spec)]}
+        started = await self._testbed.faults.start(spec)
+        self._testbed.acted("inject_fault", id=started.id, kind=spec.kind)
+        return 201, _view(self._testbed, started)
 
-    async def listing(_call: Call) -> Answer:
-        return 200, {"faults": [_view(testbed, fault) for fault in await testbed.faults.active()]}
+    async def listing(self, _call: Call) -> Answer:
+        return 200, {"faults": [_view(self._testbed, fault) for fault in await self._testbed.faults.active()]}
 
-    async def show(call: Call) -> Answer:
-        for fault in await testbed.faults.active():
+    async def show(self, call: Call) -> Answer:
+        for fault in await self._testbed.faults.active():
             if fault.id == call.path("id"):
-                return 200, _view(testbed, fault)
+                return 200, _view(self._testbed, fault)
         raise ServiceError(errors.NOT_FOUND, detail=f"no active fault {call.path('id')!r}")
 
-    async def end(call: Call) -> Answer:
-        await testbed.faults.stop(call.path("id"))
-        testbed.acted("end_fault", id=call.path("id"))
+    async def end(self, call: Call) -> Answer:
+        await self._testbed.faults.stop(call.path("id"))
+        self._testbed.acted("end_fault", id=call.path("id"))
         return 200, {"id": call.path("id"), "state": "ended"}
 
-    async def end_all(_call: Call) -> Answer:
-        return 200, {"ended": await testbed.faults.reset()}
+    async def end_all(self, _call: Call) -> Answer:
+        return 200, {"ended": await self._testbed.faults.reset()}
 
-    async def reset(_call: Call) -> Answer:
-        done = await testbed.reset()
-        testbed.acted("reset")
+    async def reset(self, _call: Call) -> Answer:
+        done = await self._testbed.reset()
+        self._testbed.acted("reset")
         return 200, done
 
-    one = "/v1/faults/{id}"
-    return [
-        Route("GET", "/v1/faults/catalogue", "read", "What faults there are and their parameters", catalogue, tag=TAG),
-        Route(
-            "POST",
-            "/v1/faults",
-            "operate",
-            "Start a fault; ?dry_run=1: name its targets",
-            create,
-            FaultSpec,
-            201,
-            TAG,
-        ),
-        Route("GET", "/v1/faults", "read", "Faults under way, with their effects so far", listing, tag=TAG),
-        Route("GET", one, "read", "One fault under way", show, tag=TAG),
-        Route("DELETE", one, "operate", "End a fault now", end, tag=TAG),
-        Route("DELETE", "/v1/faults", "operate", "End every fault now", end_all, tag=TAG),
-        Route("POST", "/v1/reset", "operate", "Back to calm from any state", reset, tag=TAG),
-    ]
+    def routes(self) -> list[Route]:
+        one = "/v1/faults/{id}"
+        return [
+            Route(
+                "GET",
+                "/v1/faults/catalogue",
+                "read",
+                "What faults there are and their parameters",
+                self.catalogue,
+                tag=TAG,
+            ),
+            Route(
+                "POST",
+                "/v1/faults",
+                "operate",
+                "Start a fault; ?dry_run=1: name its targets",
+                self.create,
+                FaultSpec,
+                201,
+                TAG,
+            ),
+            Route("GET", "/v1/faults", "read", "Faults under way, with their effects so far", self.listing, tag=TAG),
+            Route("GET", one, "read", "One fault under way", self.show, tag=TAG),
+            Route("DELETE", one, "operate", "End a fault now", self.end, tag=TAG),
+            Route("DELETE", "/v1/faults", "operate", "End every fault now", self.end_all, tag=TAG),
+            Route("POST", "/v1/reset", "operate", "Back to calm from any state", self.reset, tag=TAG),
+        ]
+
+
+def routes(testbed: Testbed) -> list[Route]:
+    return Faults(testbed).routes()
 
 
 def _view(testbed: Testbed, fault: ActiveFault) -> dict[str, Any]:

@@ -52,57 +52,77 @@ class LoadFactor(Settings):
     factor: float = Field(ge=0, le=100)
 
 
-def routes(testbed: Testbed) -> list[Route]:
-    async def restore(call: Call) -> Answer:
-        regions = [require_region(testbed, region) for region in call.body.regions] or list(testbed.regions)
-        done = await testbed.operations.restore_accounts(
+class OperatorCalls:
+    """Handlers of what operators do."""
+
+    def __init__(self, testbed: Testbed) -> None:
+        self._testbed = testbed
+
+    async def restore(self, call: Call) -> Answer:
+        regions = [require_region(self._testbed, region) for region in call.body.regions] or list(self._testbed.regions)
+        done = await self._testbed.operations.restore_accounts(
             regions, call.body.accounts, spacing_s=call.body.spacing_s, actor="chaos-api"
         )
-        testbed.acted("restore_accounts", regions=regions)
+        self._testbed.acted("restore_accounts", regions=regions)
         return 200, {"restored": [account.name for account in done.accounts]}
 
-    async def scale(call: Call) -> Answer:
-        region = require_region(testbed, call.body.region)
-        changed = await testbed.operations.scale_identity(region, call.body.count)
-        testbed.acted("scale_identity", region=region, count=call.body.count)
+    async def scale(self, call: Call) -> Answer:
+        region = require_region(self._testbed, call.body.region)
+        changed = await self._testbed.operations.scale_identity(region, call.body.count)
+        self._testbed.acted("scale_identity", region=region, count=call.body.count)
         return 200, {"region": region, "nodes": [spec.name for spec in changed]}
 
-    async def traffic(call: Call) -> Answer:
-        region = require_region(testbed, call.path("region"))
-        await testbed.operations.set_traffic(region, call.body.model_dump(mode="json"))
-        testbed.acted(call.body.mode, region=region)
+    async def traffic(self, call: Call) -> Answer:
+        region = require_region(self._testbed, call.path("region"))
+        await self._testbed.operations.set_traffic(region, call.body.model_dump(mode="json"))
+        self._testbed.acted(call.body.mode, region=region)
         return 200, {"region": region, "mode": call.body.mode}
 
-    async def repair(call: Call) -> Answer:
+    async def repair(self, call: Call) -> Answer:
         name = call.body.instance
-        known = sorted(spec.name for spec in testbed.runtime.instances())
+        known = sorted(spec.name for spec in self._testbed.runtime.instances())
         if name not in known:
             raise ServiceError(errors.NOT_FOUND, detail=f"unknown instance {name!r}; known: {', '.join(known)}")
-        await testbed.runtime.kill(name)
-        await testbed.runtime.revive(name)
-        testbed.acted("repair", instance=name)
+        await self._testbed.runtime.kill(name)
+        await self._testbed.runtime.revive(name)
+        self._testbed.acted("repair", instance=name)
         return 200, {"instance": name, "state": "restarted"}
 
-    async def load(call: Call) -> Answer:
-        region = require_region(testbed, call.body.region)
-        await testbed.operations.set_load(region, call.body.factor)
-        testbed.acted("set_load", region=region, factor=call.body.factor)
+    async def load(self, call: Call) -> Answer:
+        region = require_region(self._testbed, call.body.region)
+        await self._testbed.operations.set_load(region, call.body.factor)
+        self._testbed.acted("set_load", region=region, factor=call.body.factor)
         return 200, {"region": region, "factor": call.body.factor}
 
-    async def audit(_call: Call) -> Answer:
-        seen = await testbed.operations.audit_accounts()
+    async def audit(self, _call: Call) -> Answer:
+        seen = await self._testbed.operations.audit_accounts()
         return 200, {
             "accounts": seen.accounts,
             "public_exempt": seen.public_exempt,
             "private_exempt": seen.private_exempt,
         }
 
-    base = "/v1/operations"
-    return [
-        Route("POST", f"{base}/restore", "operate", "Make exempt accounts public again", restore, Restore, tag=TAG),
-        Route("POST", f"{base}/scale", "operate", "Add or remove identity nodes", scale, Scale, tag=TAG),
-        Route("PUT", "/v1/regions/{region}/traffic", "operate", "Open, drain, ramp", traffic, Traffic, tag=TAG),
-        Route("POST", f"{base}/repair", "operate", "Restart an instance", repair, Repair, tag=TAG),
-        Route("POST", f"{base}/load", "operate", "Multiply the load of a region", load, LoadFactor, tag=TAG),
-        Route("GET", f"{base}/audit", "read", "Compare all accounts with what they should be", audit, tag=TAG),
-    ]
+    def routes(self) -> list[Route]:
+        base = "/v1/operations"
+        return [
+            Route(
+                "POST",
+                f"{base}/restore",
+                "operate",
+                "Make exempt accounts public again",
+                self.restore,
+                Restore,
+                tag=TAG,
+            ),
+            Route("POST", f"{base}/scale", "operate", "Add or remove identity nodes", self.scale, Scale, tag=TAG),
+            Route(
+                "PUT", "/v1/regions/{region}/traffic", "operate", "Open, drain, ramp", self.traffic, Traffic, tag=TAG
+            ),
+            Route("POST", f"{base}/repair", "operate", "Restart an instance", self.repair, Repair, tag=TAG),
+            Route("POST", f"{base}/load", "operate", "Multiply the load of a region", self.load, LoadFactor, tag=TAG),
+            Route("GET", f"{base}/audit", "read", "Compare all accounts with what they should be", self.audit, tag=TAG),
+        ]
+
+
+def routes(testbed: Testbed) -> list[Route]:
+    return OperatorCalls(testbed).routes()

@@ -52,6 +52,7 @@ class Region:
     events: list[dict[str, Any]] = field(default_factory=list)
     starts: int = 0
     env: Env = field(init=False)
+    app: web.Application = field(init=False)
     served: Served = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,7 +75,8 @@ class Region:
             tree={"blobstore": {"service_time_s": 0.0, **self.settings}},
             peers=Peers(),
         )
-        self.served = await self.world.serve(create_app(self.env), host, 8080)
+        self.app = create_app(self.env)
+        self.served = await self.world.serve(self.app, host, 8080)
         return self
 
     async def serve_keys(self) -> None:
@@ -90,6 +92,7 @@ class Region:
 
     async def restart(self) -> None:
         """SIGKILL, then a new process over the same Redis."""
+        await self.env.http.close()
         self.served.kill()
         await self.start()
 

@@ -53,7 +53,8 @@ async def test_a_listing_names_every_blob_with_its_properties(lists: Region) -> 
         "AccessTierChangeTime": "Mon, 02 Feb 2026 18:03:00 GMT",
     }
     assert root.find("Blobs/Blob/Metadata") is None
-    assert root.find("NextMarker") is not None and not root.findtext("NextMarker")
+    assert root.find("NextMarker") is not None
+    assert not root.findtext("NextMarker")
 
 
 async def test_metadata_is_listed_when_asked_for(lists: Region) -> None:

@@ -28,7 +28,8 @@ async def test_a_package_is_read_with_azures_headers(region: Region) -> None:
     assert answer.body == packages.build("GitHub.Actions", "HostedRunner", "1.0", 16384)
     request_id, etag = answer.headers.pop("x-ms-request-id"), answer.headers.pop("etag")
     assert len(request_id) == 36
-    assert etag.startswith('"0x8D') and etag.endswith('"')
+    assert etag.startswith('"0x8D')
+    assert etag.endswith('"')
     assert answer.headers == {
         "content-type": "application/zip",
         "content-length": "16384",

@@ -156,3 +156,10 @@ def test_no_operator_needs_the_collapse_in_the_first_place() -> None:
     made = never_collapses(no_operator(), ("eastus", "westus"))
     made.rate(ATTEMPTS, 6.0, E - 20, END, region="eastus", layer="sdk", outcome="ok")
     assert judge_control("no-operator", made.build()).status == "contradicted"
+
+
+def test_a_drain_that_was_not_needed_is_no_second_wave() -> None:
+    made = no_restore()
+    made.rate(ATTEMPTS, 0.0, D + 1, R, region=("eastus", "westus"), layer="sdk", outcome="ok")
+    made.rate(ATTEMPTS, 30.0, D + 1, R, region=("eastus", "westus"), layer="sdk", outcome="timeout")
+    assert judge_control("no-restore", made.build()).status == "reproduced"

@@ -15,6 +15,10 @@ OURS = {"services", "loadgen", "compose", "chaos"}
 RECORDING = {ROOT / "loadgen" / "recorder.py", ROOT / "loadgen" / "series.py"}
 
 
+# The report's page is imported when the first report is written.
+CONTROLLER = ["chaos.controller.__main__", "chaos.controller.api", "chaos.report.page", "compose.docker"]
+
+
 def listed(name: str) -> set[str]:
     lines = (ROOT / "compose" / f"requirements-{name}.txt").read_text().splitlines()
     return {_normal(line) for line in lines if line and not line.startswith("#")}
@@ -60,8 +64,8 @@ def test_the_build_context_is_an_allow_list() -> None:
     assert "*" in lines
     allowed = {line[1:] for line in lines if line.startswith("!")}
     copied = set(re.findall(r"^COPY (\S+) \S+$", (ROOT / "compose" / "Dockerfile").read_text(), re.MULTILINE))
-    assert allowed == OURS | {"requirements.lock"}
-    assert copied == OURS
+    assert allowed == OURS | {"pyproject.toml", "requirements.lock"}
+    assert copied == OURS | {"pyproject.toml"}
 
 
 def test_the_images_run_as_nobody_in_particular() -> None:
@@ -69,3 +73,34 @@ def test_the_images_run_as_nobody_in_particular() -> None:
     services = text[text.index("AS services") :]
     assert re.search(r"^USER 10001:10001$", services, re.MULTILINE)
     assert "--platform" not in text, "the same file builds on amd64 and arm64"
+
+
+def reached(start: Iterable[str]) -> list[Path]:
+    """The files that importing the modules loads, as far as our own packages go."""
+    found: dict[Path, None] = {}
+    queue = list(start)
+    while queue:
+        module = queue.pop()
+        base = ROOT.joinpath(*module.split("."))
+        for path in (base.with_suffix(".py"), base / "__init__.py"):
+            if path.exists() and path not in found:
+                found[path] = None
+                queue += sorted(_own_imports(path))
+    return sorted(found)
+
+
+def _own_imports(path: Path) -> set[str]:
+    modules: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {module for module in modules if module.partition(".")[0] in OURS}
+
+
+def test_the_controller_image_has_what_the_controller_imports() -> None:
+    needed = imported(reached(CONTROLLER))
+    assert needed <= listed("services") | listed("controller")
+    unused = listed("controller") - needed
+    assert not unused, f"listed for the controller, but not imported by it: {sorted(unused)}"

@@ -41,3 +41,12 @@ def test_a_ramp_limits_the_rate_whatever_is_offered() -> None:
 
 def test_traffic_survives_its_way_through_the_store() -> None:
     assert Traffic.from_json(RAMP.to_json()) == RAMP
+
+
+def test_backlog_leaves_a_reserve_of_a_ramp_to_fresh_requests() -> None:
+    gate, naive = Gate(RAMP, reserve=3.0), Gate(RAMP)
+    for one in (gate, naive):
+        one.admit(1000.0)
+    backlog = [sum(one.admit(1001.0, is_backlog=True) for _ in range(20)) for one in (gate, naive)]
+    assert backlog == [6, 9]
+    assert sum(gate.admit(1001.0) for _ in range(20)) == 3

@@ -150,13 +150,19 @@ def test_traffic_is_removed_ramped_and_opened_in_that_order(name: str) -> None:
     assert opened == ramped + ramp.over_s + ramp.hold_s
 
 
-def test_the_waves_of_the_full_incident_start_at_the_canary_and_never_pair_neighbours() -> None:
-    scenario = load(FULL)
+@pytest.mark.parametrize("name", names())
+def test_the_waves_start_at_the_canary_and_never_take_a_pair_one_after_the_other(name: str) -> None:
+    scenario = load(name)
     order = scenario.remediation.order
 
     assert sorted((*order, "centraluseuap")) == sorted(region.name for region in scenario.regions)
     assert abs(order.index("eastus") - order.index("westus")) > 1
-    assert scenario.remediation.gate.settle_s * 5 == 70
+
+
+def test_the_defective_rollout_reaches_every_region_in_seventy_minutes_instead_of_five_hours() -> None:
+    gate = load(FULL).remediation.gate
+
+    assert (gate.settle_s * 5, gate.bake_s * 5) == (70, 300)
 
 
 @pytest.mark.parametrize("name", [FULL, SHORT])

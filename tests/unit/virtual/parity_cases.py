@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -55,7 +56,7 @@ async def echo(request: web.Request) -> web.Response:
             "body": (await request.read()).decode(),
             "type": request.content_type,
             "headers": {name: value for name, value in request.headers.items() if name != "Host"},
-            "order": [name for name in request.headers],
+            "order": list(request.headers),
             "exists": request.body_exists,
         },
         headers={"X-Reply": "yes"},
@@ -242,7 +243,7 @@ async def large_bodies(stage: Stage) -> Transcript:
         return response
 
     url = await stage.serve(upload, download)
-    async with stage.session.post(f"{url}/upload", data=b"8" * (8 << 20)) as response:
+    async with stage.session.post(f"{url}/upload", data=io.BytesIO(b"8" * (8 << 20))) as response:
         seen: Transcript = [await response.json()]
     async with stage.session.get(f"{url}/download") as response:
         body = await response.read()
@@ -253,7 +254,7 @@ async def large_bodies(stage: Stage) -> Transcript:
 async def too_large(stage: Stage) -> Transcript:
     """The server's own limit on bodies."""
     url = await stage.serve(echo)
-    async with stage.session.post(f"{url}/echo", data=b"x" * (3 << 20)) as response:
+    async with stage.session.post(f"{url}/echo", data=io.BytesIO(b"x" * (3 << 20))) as response:
         return [response.status]
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from compose.virtual.world import VirtualWorld
 
 sys.path.insert(0, str(Path(__file__).parent))
-import parity_cases  # noqa: E402
+import parity_cases
 
 Case = Callable[[parity_cases.Stage], Coroutine[Any, Any, list[Any]]]
 

@@ -1,0 +1,21 @@
+"""Runs are made once per session and process and shared by the tests that look at them."""
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+from chaos.campaign.jobs import Job, Result, perform
+
+SHORT = "azure-fnj8-vqz-short"
+
+
+@cache
+def performed(job: Job) -> Result:
+    return perform(job)
+
+
+@pytest.fixture
+def run() -> Callable[..., Result]:
+    """`run(seed=1, control="no-restore", …)` on the short scenario; equal calls share one run."""
+    return lambda **options: performed(Job(SHORT, options.pop("seed", 1), **options))

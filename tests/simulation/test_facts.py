@@ -1,0 +1,27 @@
+"""The five facts emerge from the services, and go away when their causes do."""
+
+from collections.abc import Callable
+
+import pytest
+
+from chaos.campaign.jobs import Result
+from chaos.claims.controls import CONTROLS
+
+Run = Callable[..., Result]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_all_five_facts_hold(run: Run, seed: int) -> None:
+    result = run(seed=seed)
+    assert result.holds, (result.failed, result.note)
+
+
+def test_the_facts_do_not_hang_on_one_set_of_numbers(run: Run) -> None:
+    result = run(seed=1, perturb=0.2)
+    assert result.holds, (result.failed, result.note)
+
+
+@pytest.mark.parametrize("control", sorted(CONTROLS))
+def test_a_control_shows_what_is_missing(run: Run, control: str) -> None:
+    result = run(control=control)
+    assert result.holds, result.note
