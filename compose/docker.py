@@ -59,8 +59,9 @@ class DockerRuntime:
     async def start(self, topology: Topology, tree: Tree, seed: int, sink: Sink) -> None:
         """`sink` is not called: the event lines of processes go to the store's stream."""
         await self.attach(topology)
-        self._lease = RunLease(self.store)
-        await self._lease.acquire()
+        lease = RunLease(self.store)
+        await lease.acquire()
+        self._lease = lease  # only now: `stop` takes back what a run did, and a refused run did nothing
         await self.reset(topology, tree, seed)
 
     async def attach(self, topology: Topology) -> None:

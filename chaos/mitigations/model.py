@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from chaos.scenarios.actions import Mitigation as MitigationId
 from services.chassis.settings import Tree
@@ -12,7 +12,8 @@ from services.policies.staging import Order
 Kind = Literal["settings", "timeline", "topology"]
 Path = tuple[str, ...]
 IDS: tuple[str, ...] = get_args(MitigationId)
-Rows = Annotated[tuple[str, ...], Field(min_length=1)]
+Row = Annotated[str, StringConstraints(pattern=r"^[MT]\d\d$")]
+Rows = Annotated[tuple[Row, ...], Field(min_length=1)]
 
 
 class _Part(BaseModel):
@@ -23,7 +24,7 @@ class Compress(_Part):
     """Entries of these rows happen at `a + factor · (t − a)`, a being the first entry of `after`."""
 
     rows: Rows
-    after: str
+    after: Row
     factor: Annotated[float, Field(gt=0, le=1)]
 
 
@@ -31,7 +32,7 @@ class Follow(_Part):
     """Entries of these rows move by as much as the first entry of `with` has moved."""
 
     rows: Rows
-    with_: str = Field(alias="with")
+    with_: Row = Field(alias="with")
 
 
 class Stage(_Part):
@@ -64,7 +65,7 @@ class Mitigation(_Part):
     id: MitigationId
     title: Annotated[str, Field(min_length=1, max_length=60)]
     source: Annotated[str, Field(min_length=1)]
-    attacks: Annotated[tuple[str, ...], Field(min_length=1)]
+    attacks: Rows
     """Rows of the conformance table."""
     changes: Annotated[str, Field(min_length=1)]
     overlay: dict[str, Any] = {}

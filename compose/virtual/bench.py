@@ -1,8 +1,8 @@
 """What one hop, and one Redis operation, costs: `python -m compose.virtual.bench`.
 
-CPU microseconds, the best of many short windows, because a shared machine is never quiet for long. The
-calibration line tells how fast the machine was meanwhile: a fixed piece of pure Python, which takes 10.0 us on
-the machine that the figures in the documentation come from when it is idle.
+CPU microseconds, the best of many short windows, because a shared machine is never quiet for long; even so,
+neighbours that empty the caches add a third. The last line is the same fixed piece of pure Python on every
+machine, to compare figures from two of them.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def main() -> None:
             print(f"{transport:7} c={CLIENTS}, {kind:18} {bench_hops(transport, sleeps=sleeps):7.1f} us/hop")
     for name, cost in bench_redis().items():
         print(f"redis   {name:25} {cost:7.1f} us/op")
-    print(f"calibration {before:.1f} … {calibrate():.1f} us (10.0 on the idle reference machine)")
+    print(f"calibration {before:.1f} … {calibrate():.1f} us")
 
 
 if __name__ == "__main__":

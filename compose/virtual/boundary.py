@@ -12,6 +12,7 @@ import importlib
 import os
 import random
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -123,16 +124,11 @@ class Boundary:
 
     def _fence(self, row: Row, real: Callable[..., Any]) -> Callable[..., Any]:
         loop, path, instead = self.loop, row.path, row.stand_in
-        if not row.why.startswith("refused only"):
-
-            def refuse(*_args: Any, **_options: Any) -> Any:
-                loop.fence(path, instead)
-
-            return refuse
+        for_all = not row.why.startswith("refused only")
 
         def guard(*args: Any, **options: Any) -> Any:
             caller = sys._getframe(1).f_globals.get("__name__", "")
-            if caller.partition(".")[0] in OUR_PACKAGES:
+            if _is_this_thread(loop) and (for_all or caller.partition(".")[0] in OUR_PACKAGES):
                 loop.fence(f"{path} (called by {caller})", instead)
             return real(*args, **options)
 
@@ -145,6 +141,12 @@ class Boundary:
             owner = getattr(owner, step)
         real = getattr(owner, name)  # an AttributeError here means that the library has changed: mend the table
         return owner, name, self._fence(row, real) if row.verdict == "fenced" else self._stand_in(row)
+
+
+def _is_this_thread(loop: VirtualLoop) -> bool:
+    """Whether the caller is inside: another thread of the process (a debugger, a server) is nobody's business."""
+    running_in: int | None = loop._thread_id  # type: ignore[attr-defined]
+    return running_in is None or running_in == threading.get_ident()
 
 
 def _identifiers(stream: random.Random) -> Callable[..., uuid.UUID]:

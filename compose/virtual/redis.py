@@ -95,11 +95,10 @@ class VirtualRedis:
         return max(0.0, self._stalled_until_s - self.loop.time())
 
     def _go_on(self) -> None:
-        if self.stalled_for_s > 0:
-            return
-        while self._held:
+        while self._held and self.stalled_for_s <= 0:
             session, commands = self._held.popleft()
-            self._execute(session, commands)
+            for command in commands:
+                session.execute(command)
 
     # --- what connections use --------------------------------------------------------------------------
 
@@ -128,7 +127,7 @@ class VirtualRedis:
         return self.loop.call_soon(callback, *args, context=self._context)
 
     def _execute(self, session: Session, commands: list[list[bytes]]) -> None:
-        if self.loop.time() < self._stalled_until_s:
+        if self._held or self.loop.time() < self._stalled_until_s:
             self._held.append((session, commands))
             session.held()
             return

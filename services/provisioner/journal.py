@@ -45,6 +45,11 @@ class Journal:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._suspect = False
+        self._accepting = 0
+        self._none_accepting = asyncio.Event()
+        self._none_accepting.set()
+        self._may_accept = asyncio.Event()
+        self._may_accept.set()
 
     # --- accepting ---------------------------------------------------------------------------------------
 
@@ -54,6 +59,22 @@ class Journal:
         Raises:
             RedisError, OSError: it is not known whether Redis has it.
         """
+        await self._may_accept.wait()
+        self._accepting += 1
+        self._none_accepting.clear()
+        try:
+            job.entry = await self._write_acceptance(job, resources, canceled, outcome)
+        except STORE_ERRORS:
+            self.suspect()
+            raise
+        finally:
+            self._accepting -= 1
+            if not self._accepting:
+                self._none_accepting.set()
+
+    async def _write_acceptance(
+        self, job: Job, resources: Iterable[Resource], canceled: Iterable[Job], outcome: Outcome
+    ) -> str:
         pipe = self.store.pipeline(transaction=True)
         pipe.xadd(self.queue, {"job": job.id})
         pipe.hset(self.operations, job.id, job.operation.to_json())
@@ -61,12 +82,8 @@ class Journal:
             pipe.hset(self.resources, resource.key, resource.to_json())
         for other in canceled:
             self._write_end(pipe, other, outcome)
-        try:
-            replies = await pipe.execute()
-        except STORE_ERRORS:
-            self.suspect()
-            raise
-        job.entry = text(replies[0])
+        replies = await pipe.execute()
+        return text(replies[0])
 
     # --- write-behind ------------------------------------------------------------------------------------
 
@@ -75,6 +92,10 @@ class Journal:
         self._changed[job] = None
         self._quiet.clear()
         self._wake.set()
+
+    @property
+    def is_quiet(self) -> bool:
+        return self._quiet.is_set()
 
     async def quiet(self, timeout_s: float) -> None:
         """Returns when nothing waits to be written.
@@ -97,12 +118,21 @@ class Journal:
             self._wake.clear()
             try:
                 if self._suspect:
-                    await self.reconcile()
-                    self._suspect = False
+                    await self._reconcile_alone()
                 await self._flush()
             except STORE_ERRORS:
                 self.suspect()
                 await asyncio.sleep(self.reconnect_s)
+
+    async def _reconcile_alone(self) -> None:
+        """Not beside an acceptance: it would write over it what was true before."""
+        self._may_accept.clear()
+        try:
+            await self._none_accepting.wait()
+            self._suspect = False
+            await self.reconcile()
+        finally:
+            self._may_accept.set()
 
     async def _flush(self) -> None:
         batch, self._changed = self._changed, {}
@@ -165,9 +195,14 @@ class Journal:
         pipe.xdel(self.queue, entry)
         await pipe.execute()
 
-    async def backlog(self) -> int:
-        """Entries in the queue, seen or not: as many as there are jobs in progress."""
-        return int(await self.store.xlen(self.queue))
+    async def counts(self) -> tuple[int, int, int]:
+        """Entries in the queue, operations, resources: as many as `Compute` has, or Redis has lost some."""
+        pipe = self.store.pipeline(transaction=True)
+        pipe.xlen(self.queue)
+        pipe.hlen(self.operations)
+        pipe.hlen(self.resources)
+        entries, operations, resources = await pipe.execute()
+        return int(entries), int(operations), int(resources)
 
     async def expire(self, operation_ids: list[str]) -> None:
         if operation_ids:

@@ -11,8 +11,19 @@ from redis.exceptions import ResponseError
 
 from services.chassis.store import text
 from services.provisioner.compute import Compute
-from services.provisioner.journal import CHUNK, GROUP, Journal, entry_pairs
-from services.provisioner.state import ASSIGN, BLOCKED, DELETE, IN_PROGRESS, SUCCEEDED, Job, Operation, Resource
+from services.provisioner.journal import CHUNK, GROUP, Journal, ended, entry_pairs
+from services.provisioner.state import (
+    ASSIGN,
+    BLOCKED,
+    CANCELED,
+    DELETE,
+    IN_PROGRESS,
+    SUCCEEDED,
+    Job,
+    Operation,
+    Outcome,
+    Resource,
+)
 
 
 class Recovery:
@@ -123,19 +134,23 @@ class Recovery:
     # --- of Redis --------------------------------------------------------------------------------------------
 
     async def adopt(self, job_id: str) -> Job | None:
-        """A job that is in Redis but not here: its acceptance was recorded and the answer was lost on the way."""
+        """A job that is in Redis but not here: its acceptance was recorded and the answer was lost on the way.
+
+        Its client was told 503. When something else has happened to the resource since, the operation is cancelled.
+        """
         journal, compute = self._journal, self._compute
         raw = await self._store.hget(journal.operations, job_id)
         operation = Operation.from_json(raw) if raw else None
         if operation is None or operation.status != IN_PROGRESS:
             return None
         row = await self._store.hget(journal.resources, operation.resource)
-        if row is None:
-            return None
-        resource = Resource.from_json(row)
-        if resource.operation != job_id or compute.in_flight(operation.resource) is not None:
-            return None
+        resource = Resource.from_json(row) if row else None
         job = Job(operation)
+        if resource is None or resource.operation != job_id or compute.in_flight(operation.resource) is not None:
+            canceled = ended(job, Outcome(CANCELED, operation.accepted))
+            await self._store.hset(journal.operations, job_id, canceled.to_json())
+            compute.restore(canceled)
+            return None
         compute.put(resource)
         compute.begin(job)
         return job

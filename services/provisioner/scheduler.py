@@ -164,16 +164,17 @@ class Scheduler:
         self._fill_slots()
 
     async def _audit(self) -> None:
-        """A reply can get lost without an error, because redis-py repeats commands by itself."""
-        oldest_unread = min(
-            (job.operation.accepted for job in self._compute.jobs.values() if not job.delivered), default=None
-        )
-        overdue = oldest_unread is not None and self._epoch() - oldest_unread > self.settings.poll_s
+        """Finds what was lost without an error: redis-py repeats commands by itself, and Redis may lose its tail."""
+        compute = self._compute
         try:
-            if overdue or (not self._expected and await self._journal.backlog() != len(self._compute.jobs)):
+            await self._journal.expire(compute.expire(self._epoch() - self.settings.operation_retention_s))
+            if self._expected or not self._journal.is_quiet:
+                return
+            unread = [job.operation.accepted for job in compute.jobs.values() if not job.delivered]
+            overdue = bool(unread) and self._epoch() - min(unread) > self.settings.poll_s
+            expected = len(compute.jobs), len(compute.operations), len(compute.resources)
+            if overdue or await self._journal.counts() != expected:
                 self._journal.suspect()
-            retained = self._compute.expire(self._epoch() - self.settings.operation_retention_s)
-            await self._journal.expire(retained)
         except STORE_ERRORS:
             self._journal.suspect()
 

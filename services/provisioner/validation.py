@@ -89,6 +89,8 @@ def clean(ref: Ref, body: object, region: str, packages: Mapping[str, object], *
         _drop_password(properties, "properties.")
     if properties or not partial:
         kept["properties"] = properties
+    else:
+        kept.pop("properties", None)
     return kept
 
 
@@ -106,7 +108,7 @@ def packages_of(ref: Ref, body: Body) -> dict[str, str]:
     platform = (body.get("tags") or {}).get(PACKAGE_TAG)
     if platform:
         found[platform] = platform.partition("/")[2]
-    for item in _profile_extensions(properties):
+    for item in _profile_extensions(properties) if ref.kind == VMSS else ():
         details = item["properties"]
         found[f"{details['publisher']}/{details['type']}"] = item["name"]
     return found

@@ -108,9 +108,10 @@ async def test_a_machine_is_not_deleted_under_an_extension_that_is_just_being_ac
     bench = await Bench(world).open()
     await bench.end(await bench.put_machine("vm1"))
     world.redis.delay_s = 0.3
-    requests = (bench.put_extension("vm1", "script"), bench.call("DELETE", MACHINE))
-    replies = await asyncio.gather(*(asyncio.create_task(request) for request in requests))
-    assert [reply.status for reply in replies] == [201, 409]
+    accepting = asyncio.create_task(bench.put_extension("vm1", "script"))
+    await asyncio.sleep(0.1)
+    assert (await bench.call("DELETE", MACHINE)).status == 409
+    assert (await accepting).status == 201
     assert (await bench.call("DELETE", MACHINE)).status == 202
 
 
@@ -375,6 +376,27 @@ async def test_bad_bodies_name_the_field_and_the_rule(world):
         assert len(error["message"]) > 20
     assert [item["name"] for item in (await bench.call("GET", "virtualMachines")).json()["value"]] == ["there"]
     assert len(bench.of_kind("job_accepted")) == 1
+
+
+async def test_odd_patches_are_refused_or_harmless(world):
+    bench = await Bench(world).open()
+    await bench.end(await bench.put_machine("vm1"))
+    await bench.end(await bench.put_extension("vm1", "script"))
+    for path, patch, status in (
+        (EXTENSION, {"properties": None}, 200),
+        (EXTENSION, {"properties": {"publisher": None}}, 409),
+        (EXTENSION, {"location": None, "tags": None, "identity": None}, 200),
+        (MACHINE, {"properties": None, "location": None, "tags": None, "identity": None, "sku": None}, 200),
+        (MACHINE, {"location": "westus"}, 400),
+        (MACHINE, {"properties": {"provisioningState": "Failed"}}, 200),
+        (MACHINE, {"id": "other", "name": "other"}, 200),
+    ):
+        reply = await bench.call("PATCH", path, patch)
+        assert reply.status == status, (patch, reply.body)
+        if status == 200:
+            assert (await bench.end(reply))["status"] == "Succeeded"
+    assert (await bench.call("GET", EXTENSION)).json()["properties"]["type"] == "CustomScript"
+    assert (await bench.call("GET", MACHINE)).json()["properties"]["provisioningState"] == "Succeeded"
 
 
 @pytest.mark.parametrize(

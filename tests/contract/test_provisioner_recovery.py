@@ -122,15 +122,22 @@ async def test_a_delete_wins_over_a_creation_that_ends_while_the_delete_is_being
     assert (await bench.call("GET", "virtualMachines/vm1")).status == 404
 
 
+@pytest.mark.parametrize("executed", [True, False])
 @pytest.mark.parametrize("moment_s", [0.75, 0.2])
-async def test_a_creation_goes_on_when_the_delete_could_not_be_recorded(world, moment_s):
+async def test_a_creation_goes_on_when_its_delete_was_answered_with_503(world, moment_s, executed):
     bench = await Bench(world).open()
     creation = await bench.put_machine("vm1")
     await asyncio.sleep(moment_s)
-    bench.lose_next_transaction(executed=False, after_s=0.4)
+    bench.lose_next_transaction(executed=executed, after_s=0.4)
     assert (await bench.call("DELETE", "virtualMachines/vm1")).status == 503
     assert (await bench.end(creation))["status"] == "Succeeded"
     assert await bench.queue() == []
+    bench.kill()
+    await bench.start()
+    await asyncio.sleep(15.0)
+    view = (await bench.call("GET", "virtualMachines/vm1")).json()
+    assert view["properties"]["provisioningState"] == "Succeeded"
+    assert len(bench.of_kind("job_finished")) == 1
 
 
 async def test_an_extension_stays_cancelled_when_the_delete_of_its_machine_fails(world):

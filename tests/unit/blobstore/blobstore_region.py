@@ -92,7 +92,7 @@ class Region:
 
     async def restart(self) -> None:
         """SIGKILL, then a new process over the same Redis."""
-        await self.env.http.close()
+        await self.env.http.close()  # the world cannot close a dead process's pooled connections at its end
         self.served.kill()
         await self.start()
 

@@ -79,6 +79,12 @@ async def test_create_read_update_delete(region: Region) -> None:
     assert region.changes() == []
 
 
+async def test_an_account_can_be_written_back_as_it_was_read(region: Region) -> None:
+    view = (await region.arm("GET", "eastus!storageAccounts/vmextmieastus")).json()
+    assert (await region.arm("PUT", "eastus!storageAccounts/vmextmieastus", json=view)).json() == view
+    assert region.changes() == []
+
+
 async def test_an_account_is_locked_unless_the_body_says_otherwise(region: Region) -> None:
     created = await region.arm("PUT", NEW, json={"location": "eastus"})
     assert created.json()["properties"]["allowBlobPublicAccess"] is False
@@ -213,6 +219,8 @@ async def test_the_api_version_is_required_but_any_date_will_do(region: Region, 
         ("POST", "eastus!storageAccounts/vmextmieastus", 405, "MethodNotAllowed"),
         ("PUT", "eastus!storageAccounts", 405, "MethodNotAllowed"),
         ("PUT", "eastus!storageAccounts/Bad_Name", 400, "AccountNameInvalid"),
+        ("DELETE", "eastus!storageAccounts/Bad_Name", 400, "AccountNameInvalid"),
+        ("GET", "east%20us!storageAccounts", 400, "InvalidResourceGroup"),
         ("PUT", "eastus!storageAccounts/subscriptions", 409, "StorageAccountAlreadyTaken"),
         ("PUT", "eastus!storageAccounts/vmextmieastus/blobServices/default/containers/A", 400, "InvalidResourceName"),
     ],

@@ -47,6 +47,9 @@ def test_defaults() -> None:
             {"accounts": [{"name": "good", "packages": [{"publisher": "a/b", "type": "c"}]}]},
             "blobstore.accounts.0.packages.0.publisher: String should match",
         ),
+        ({"accounts": [{"name": "good", "public": 1}]}, "blobstore.accounts.0.public: Input should be a valid boolean"),
+        ({"accounts": [{"name": "admin"}]}, "blobstore.accounts.0.name: Value error, must not be one of admin"),
+        ({"package_size_bytes": 2**30}, "blobstore.package_size_bytes: Input should be less than or equal to 16777216"),
         ({"memory_blob_size_max_bytes": 2**21}, "blobstore.memory_blob_size_max_bytes: Input should be less than"),
     ],
 )

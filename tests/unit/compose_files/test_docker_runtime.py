@@ -254,6 +254,21 @@ async def test_stop_puts_back_what_the_run_changed_and_leaves_the_rest(
     assert engine.diary[before:] == [("close",)], "a second stop does nothing"
 
 
+async def test_a_refused_run_leaves_the_other_run_alone(
+    runtime: DockerRuntime, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = RunLease(runtime.store)
+    await other.acquire()
+    await runtime.add_nodes("eastus", 1)
+    engine.diary.clear()
+    monkeypatch.setattr(runtime, "attach", lambda _topology: asyncio.sleep(0))
+    with pytest.raises(RuntimeUnavailable, match="another run is in progress"):
+        await runtime.start(TOPOLOGY, {}, 1, lambda _event: None)
+    await runtime.stop()
+    assert engine.diary == [("close",)]
+    await other.release()
+
+
 async def test_a_second_run_on_one_testbed_is_refused(world: Any) -> None:
     store = world.redis.client()
     first = RunLease(store)

@@ -1,4 +1,4 @@
-"""What a client and a server see, case by case; `test_parity` runs each over three transports.
+"""What a client and a server see, case by case; `test_virtual_parity` runs each over three transports.
 
 A case gets a `Stage` and returns a transcript: plain values that must be the same over in-memory HTTP, over the
 direct transport, and over real sockets on an ordinary event loop.

@@ -289,6 +289,16 @@ async def test_a_stall_holds_commands_and_runs_them_in_order(client: Any, world:
     assert world.loop.time() == 3.0
 
 
+async def test_a_stall_can_be_ended_early_and_keeps_the_order(client: Any, world: VirtualWorld) -> None:
+    world.redis.stall(30.0)
+    first = asyncio.create_task(client.rpush("list", "held"))
+    await asyncio.sleep(1.0)
+    world.redis.release()
+    assert await client.rpush("list", "after") == 2
+    assert await first == 1
+    assert world.loop.time() == 1.0
+
+
 async def test_a_stall_outlasts_socket_timeouts_and_redis_py_retries(world: VirtualWorld) -> None:
     client = world.redis.client(socket_timeout=1.0, retry=Retry(NoBackoff(), 1))
     await client.ping()

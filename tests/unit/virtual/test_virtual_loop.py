@@ -212,7 +212,7 @@ def test_a_deadlock_names_who_waits_where() -> None:
     text = str(report.value)
     assert "t=2.0: nothing is scheduled and 2 tasks wait" in text
     assert "the forgotten one: test_a_deadlock_names_who_waits_where.<locals>.wait_for_nobody" in text
-    assert "test_loop.py:" in text
+    assert "test_virtual_loop.py:" in text
 
 
 def test_an_exception_in_a_callback_is_reported_and_the_loop_goes_on() -> None:

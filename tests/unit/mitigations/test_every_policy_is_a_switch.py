@@ -1,0 +1,70 @@
+"""Each policy can be switched in the running testbed, and is off, or the incident's, unless somebody does."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import services.policies
+from chaos.mitigations import default_catalogue
+from chaos.plan import settings_models
+
+NO_MECHANISM = {"__init__", "outcome", "settings", "window"}
+MODULES = sorted(p.stem for p in Path(services.policies.__file__).parent.glob("*.py") if p.stem not in NO_MECHANISM)
+SWITCHES: dict[str, dict[str, Any]] = {
+    "retry": {"identity_client.sdk.attempts": 4, "identity_client.workflow.attempts": 3},
+    "retry_budget": {"identity_client.guard.budget.kind": "off"},
+    "adaptive_throttle": {"identity_client.guard.throttle.enabled": False},
+    "breaker": {"identity_client.guard.breaker.mode": "off"},
+    "deadline": {"identity_client.send_deadline": False, "identity.drop_expired": False},
+    "token_cache": {"identity_client.cache.enabled": False},
+    "queue_discipline": {"identity.discipline": "fifo", "identity.bounded": False},
+    "adaptive_limit": {"identity.limit.kind": "off"},
+    "admission": {"identity.shedding.kind": "off", "router.admission.enabled": False, "router.ramp_reserve": 0.0},
+    "fairness": {"identity.fair": False, "identity.tenant_rate.rate_per_s": None, "router.tenant_nodes": None},
+    "failover": {
+        "router.failover.enabled": True,
+        "router.failover.alternate_share_max": 1.0,
+        "router.failover.retries_stay_home": False,
+    },
+    "outlier": {"router.outlier.enabled": False},
+    "pacing": {"provisioner.resume_rate_per_s": None, "provisioner.requeue_jitter": 0.0},
+    "capacity": {
+        "identity.scale_out.guarded": False,
+        "router.scale_out.guarded": False,
+        "router.scale_out.slow_start_s": 0.0,
+    },
+}
+BY_TIMELINE = {"staging"}
+
+
+def test_the_table_is_the_list_of_policies() -> None:
+    assert sorted({*SWITCHES, *BY_TIMELINE}) == MODULES
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [item for switches in SWITCHES.values() for item in switches.items()], ids=lambda x: str(x)
+)
+def test_the_default_is_the_incident(path: str, value: object) -> None:
+    section, *fields = path.split(".")
+    found: Any = settings_models()[section]()
+    for field in fields:
+        found = getattr(found, field)
+    assert found == value
+
+
+@pytest.mark.parametrize("policy", MODULES)
+def test_something_that_runs_uses_it(policy: str) -> None:
+    root = Path(services.policies.__file__).parents[2]
+    users = [
+        path
+        for folder in ("services/chassis", "services/identity", "services/router", "services/provisioner", "chaos")
+        for path in (root / folder).rglob("*.py")
+        if f"policies.{policy} " in (text := path.read_text(encoding="utf-8"))
+        or (policy == "deadline" and "from services.policies import deadline" in text)
+    ]
+    assert users
+
+
+def test_staged_restores_are_part_of_a_mitigation() -> None:
+    assert [m.id for m in default_catalogue().mitigations if m.timeline is not None and m.timeline.stage] == ["X1"]
