@@ -76,16 +76,14 @@ def run(**options: Any) -> None:
 
 def _plan(options: dict[str, Any]) -> Plan:
     from chaos.campaign.perturb import perturbation
-    from chaos.mitigations import mitigation_overlay, transform
     from chaos.whatif import rearrange
 
     mitigations = _names(options["mitigations"])
     scenario = rearrange(load(options["scenario"]), options["shifts"], options["drops"])
-    scenario = transform(_in_this_world(scenario, options["runtime"]), mitigations)
+    scenario = _in_this_world(scenario, options["runtime"])
     overlays: list[Any] = []
     if options["perturb"]:
         overlays.append(perturbation(scenario, options["perturb"], options["seed"]))
-    overlays.append(mitigation_overlay(mitigations))
     overlays += [parse_assignment(text) for text in options["assignments"]]
     return make_plan(
         scenario,

@@ -38,7 +38,7 @@ class LoadgenSettings(Settings):
     warm_runners: int = Field(default=2, ge=0, description="idle hosted runners kept per region and runner type")
     ready_machines: int = Field(default=2, ge=0, description="machines a tenant owns per region when load starts")
     machines_max: int = Field(default=8, ge=0, description="machines a tenant keeps per region; one more is deleted")
-    discard_used: bool = Field(default=True, description="used runners and agents are deleted, as ephemeral ones are")
+    discard_used: bool = Field(default=False, description="used runners and agents are deleted, as ephemeral ones are")
     setup_interval_s: float = Field(default=1.5, gt=0, description="between the provisionings that come before load")
     token_refresh_margin_s: float = Field(default=5.0, ge=0, description="a token this close to its end is not used")
 

@@ -9,7 +9,17 @@ from aiohttp import web
 
 from chaos.controller.api import TRANSLATE, Answer, Call, Route, install, openapi
 from chaos.controller.auth import Tokens
-from chaos.controller.routes import accounts, alerts, faults, mitigations, operations, remediation, runs, scenarios
+from chaos.controller.routes import (
+    accounts,
+    alerts,
+    faults,
+    mitigations,
+    operations,
+    policy_insights,
+    remediation,
+    runs,
+    scenarios,
+)
 from chaos.controller.status import status
 from chaos.controller.testbed import Testbed
 from services.chassis.metrics import CONTENT_TYPE
@@ -17,7 +27,7 @@ from services.chassis.metrics import CONTENT_TYPE
 TITLE = "Aftershock chaos controller"
 CONSOLE = Path(__file__).with_name("console.html")
 TESTBED = web.AppKey("testbed", Testbed)
-SUBJECTS = (accounts, remediation, faults, operations, mitigations, scenarios, runs)
+SUBJECTS = (accounts, remediation, policy_insights, faults, operations, mitigations, scenarios, runs)
 
 
 def create_controller(testbed: Testbed, tokens: Tokens, *, webhook_url: str = "") -> web.Application:

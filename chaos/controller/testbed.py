@@ -66,15 +66,17 @@ class Testbed:
         await self.signals.close()
         await self.faults.close()
 
-    async def start_remediation(self, settings: RemediationSettings) -> RemediationWorkflow:
-        """Starts the policy job on the testbed as it stands."""
+    async def start_remediation(
+        self, settings: RemediationSettings, regions: Sequence[str] | None = None
+    ) -> RemediationWorkflow:
+        """Starts the policy job on the testbed as it stands, in all regions unless `regions` names some."""
         if self.remediation is not None:
             await self.remediation.close()
         self.signals.start()
         self.remediation = RemediationWorkflow(
             self.env,
             settings,
-            regions=self.scenario.rollout_regions(),
+            regions=[one for one in self.scenario.rollout_regions() if regions is None or one.name in regions],
             signals=self.signals,
             origin_epoch_s=self.signals.origin_epoch_s,
         )

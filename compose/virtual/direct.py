@@ -36,8 +36,8 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 DEFAULT_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=30)
 
 
-class _Request:
-    """`await session.get(...)` and `async with session.get(...)` both work on it."""
+class _Request(Coroutine[Any, Any, DirectResponse]):
+    """`await session.get(...)` and `async with session.get(...)` both work on it, and it makes a task."""
 
     __slots__ = ("_coro", "_response")
 
@@ -45,6 +45,18 @@ class _Request:
 
     def __init__(self, coro: Coroutine[Any, Any, DirectResponse]) -> None:
         self._coro = coro
+
+    def send(self, value: Any) -> Any:
+        """Run on, as a coroutine."""
+        return self._coro.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Run on with an error."""
+        return self._coro.throw(*error)
+
+    def close(self) -> None:
+        """Never run."""
+        self._coro.close()
 
     def __await__(self) -> Generator[Any, None, DirectResponse]:
         return self._coro.__await__()

@@ -48,7 +48,6 @@ CLEANUP_ROUNDS_MAX, CLEANUP_ROUND_S = 3, 60.0
 def _calm_collector() -> Iterator[None]:
     """Python's cycle collector looks at everything a run keeps, again and again: a tenth of a direct run."""
     thresholds = gc.get_threshold()
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
     try:

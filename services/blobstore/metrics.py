@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from services.chassis.metrics import Metrics
+from services.chassis.metrics import Metrics, incrementer
 
 ANONYMOUS = "anonymous"
 BEARER = "bearer"
@@ -23,7 +23,7 @@ class BlobstoreMetrics:
     def answered(self, auth: str, status: int) -> None:
         child = self._children.get((auth, status))
         if child is None:
-            child = self._children[auth, status] = self._requests.labels(self._region, auth, str(status)).inc
+            child = self._children[auth, status] = incrementer(self._requests.labels(self._region, auth, str(status)))
         child()
 
 

@@ -24,6 +24,7 @@ from services.chassis.identity_call import (
     outcome_of,
     retry,
 )
+from services.chassis.metrics import incrementer
 from services.chassis.settings import Settings, SettingsError, resolve
 from services.chassis.token_sharing import CacheSettings, SharedTokens
 from services.policies.retry import SDK_NAIVE, WORKFLOW_NAIVE, RetryPolicy, RetrySettings, WaitKind
@@ -95,10 +96,10 @@ class _Counters:
     __slots__ = ("_held_back", "_labels", "_uses", "attempt", "result", "started", "workflow")
 
     def __init__(self, client: "ManagedIdentityClient", tenant: str, region: str) -> None:
-        self.started = client.started.labels(tenant, region).inc
-        self.result = {name: client.results.labels(tenant, region, name).inc for name in ("success", "failed")}
-        self.attempt = ByOutcome(lambda name: client.attempts.labels(tenant, region, "sdk", name).inc)
-        self.workflow = ByOutcome(lambda name: client.attempts.labels(tenant, region, "workflow", name).inc)
+        self.started = incrementer(client.started.labels(tenant, region))
+        self.result = {name: incrementer(client.results.labels(tenant, region, name)) for name in ("success", "failed")}
+        self.attempt = ByOutcome(lambda name: incrementer(client.attempts.labels(tenant, region, "sdk", name)))
+        self.workflow = ByOutcome(lambda name: incrementer(client.attempts.labels(tenant, region, "workflow", name)))
         self._held_back = client.held_back
         self._uses = client.uses
         self._labels = (tenant, region)

@@ -4,6 +4,7 @@ Every caller without a user-assigned identity has a system-assigned one, derived
 """
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from services.chassis.store import Store, text
@@ -21,6 +22,7 @@ def resource_id(subscription: str, group: str, name: str) -> str:
     )
 
 
+@lru_cache(maxsize=4096)
 def system_assigned(caller: str) -> dict[str, str]:
     """The identity of a resource that has no user-assigned one. `caller` is any stable name of it."""
     return {
@@ -87,6 +89,7 @@ class Directory:
         return found
 
 
+@lru_cache(maxsize=4096)
 def _keys(rid: str) -> tuple[str, str, str]:
     rid = rid.lower()
     return rid, stable_uuid(f"client:{rid}"), stable_uuid(f"principal:{rid}")

@@ -3,9 +3,14 @@
 Codes and sentences: domain.md §3.3 (IMDS) and §3.2 (ARM).
 """
 
+import json
+from functools import lru_cache
+
 from aiohttp import web
 
 from services.chassis.errors import ErrorSpec, ErrorTable, ServiceError
+
+JSON_CONTENT = {"Content-Type": "application/json; charset=utf-8"}
 
 METADATA_MISSING = ErrorSpec("bad_request_102", 400, "Required metadata header not specified")
 API_VERSION_MISSING = ErrorSpec("bad_request_100", 400, "Required api-version parameter not specified")
@@ -48,16 +53,21 @@ TABLE = ErrorTable(
 
 def render(request: web.Request, error: ServiceError) -> web.Response:
     """The error in the dialect of the path it happened on."""
-    if request.path.startswith("/subscriptions"):
-        detail = {"code": error.spec.code, "message": error.message}
-        if error.target:
-            detail["target"] = error.target
-        body: dict[str, object] = {"error": detail}
-    elif request.path.startswith("/msi/"):
-        body = {"statusCode": error.spec.status, "message": error.message, "correlationId": ""}
-    else:
-        body = {"error": _imds_error(error.spec), "error_description": error.message}
-    return web.json_response(body, status=error.spec.status, headers=error.headers)
+    path = request.path
+    dialect = "arm" if path.startswith("/subscriptions") else "msi" if path.startswith("/msi/") else "imds"
+    body = _body(dialect, error.spec, error.message, error.target or "")
+    return web.Response(body=body, status=error.spec.status, headers={**JSON_CONTENT, **error.headers})
+
+
+@lru_cache(maxsize=1024)
+def _body(dialect: str, spec: ErrorSpec, message: str, target: str) -> bytes:
+    """Kept, because an overloaded node refuses with the same few sentences a hundred thousand times."""
+    if dialect == "arm":
+        detail = {"code": spec.code, "message": message} | ({"target": target} if target else {})
+        return json.dumps({"error": detail}).encode()
+    if dialect == "msi":
+        return json.dumps({"statusCode": spec.status, "message": message, "correlationId": ""}).encode()
+    return json.dumps({"error": _imds_error(spec), "error_description": message}).encode()
 
 
 def _imds_error(spec: ErrorSpec) -> str:

@@ -5,9 +5,11 @@ Everything that costs the real service work goes through the node's queue; readi
 
 import hmac
 import json
+from functools import lru_cache
 from typing import Any
 
 from aiohttp import web
+from yarl import URL
 
 from services.chassis.app import read_json
 from services.chassis.env import Env
@@ -16,6 +18,7 @@ from services.identity import errors
 from services.identity.directory import Directory, resource_id, system_assigned
 from services.identity.metrics import IdentityMetrics
 from services.identity.node import Node
+from services.identity.openapi import document
 from services.identity.tokens import Issuer
 
 SELECTORS = ("client_id", "object_id", "principal_id", "msi_res_id", "mi_res_id")
@@ -42,6 +45,7 @@ class Handlers:
             web.get("/metadata/identity/oauth2/token/", self.imds_token),  # the JavaScript client's spelling
             web.get("/msi/token", self.app_service_token),
             web.get("/.well-known/jwks.json", self.jwks),
+            web.get("/openapi.json", _openapi),
             web.put(identity, self.put_identity),
             web.patch(identity, self.put_identity),
             web.get(identity, self.get_identity),
@@ -69,15 +73,7 @@ class Handlers:
         return self._answer("token", {**{name: token[name] for name in fields}, "token_type": "Bearer"})
 
     async def _token(self, request: web.Request) -> dict[str, str]:
-        query = request.query
-        if not query.get("api-version"):
-            raise ServiceError(errors.API_VERSION_MISSING)
-        resource = query.get("resource", "")
-        if not resource:
-            raise ServiceError(errors.RESOURCE_MISSING)
-        selected = [query[name] for name in SELECTORS if query.get(name)]
-        if len(selected) > 1:
-            raise ServiceError(errors.IDENTITY_AMBIGUOUS)
+        resource, selected = _token_query(request.rel_url.raw_query_string)
         await self._work(request, "token")
         identity = await self._find(request, selected)
         return self._issue(identity, resource, request)
@@ -89,10 +85,10 @@ class Handlers:
             self._metrics.answered(operation, error.spec.status)
             raise
 
-    async def _find(self, request: web.Request, selected: list[str]) -> dict[str, str]:
+    async def _find(self, request: web.Request, selected: str) -> dict[str, str]:
         if not selected:
             return system_assigned(request.headers.get("x-tenant", "default"))
-        identity = await self._directory.lookup(selected[0])
+        identity = await self._directory.lookup(selected)
         if identity is None:
             raise ServiceError(errors.IDENTITY_NOT_FOUND)
         return identity
@@ -166,6 +162,25 @@ class Handlers:
     def _answer(self, operation: str, body: dict[str, Any], status: int = 200) -> web.Response:
         self._metrics.answered(operation, status)
         return web.Response(body=json.dumps(body).encode(), status=status, headers=JSON_HEADERS)
+
+
+async def _openapi(_request: web.Request) -> web.Response:
+    return web.json_response(document())
+
+
+@lru_cache(maxsize=4096)
+def _token_query(raw: str) -> tuple[str, str]:
+    """The resource asked for, and the client id, object id or resource id of the identity; empty for the system's."""
+    query = URL.build(path="/", query_string=raw, encoded=True).query
+    if not query.get("api-version"):
+        raise ServiceError(errors.API_VERSION_MISSING)
+    resource = query.get("resource", "")
+    if not resource:
+        raise ServiceError(errors.RESOURCE_MISSING)
+    selected = [query[name] for name in SELECTORS if query.get(name)]
+    if len(selected) > 1:
+        raise ServiceError(errors.IDENTITY_AMBIGUOUS)
+    return resource, selected[0] if selected else ""
 
 
 def _require_api_version(request: web.Request) -> None:

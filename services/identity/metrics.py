@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from services.chassis.metrics import Metrics
+from services.chassis.metrics import Metrics, incrementer
 
 
 class IdentityMetrics:
@@ -14,11 +14,11 @@ class IdentityMetrics:
             "Work finished: useful, or wasted because the caller had left.",
             ("region", "outcome"),
         )
-        self.useful = work.labels(region, "useful").inc
-        self.wasted = work.labels(region, "wasted").inc
+        self.useful = incrementer(work.labels(region, "useful"))
+        self.wasted = incrementer(work.labels(region, "wasted"))
         rejected = metrics.counter("identity_rejected_total", "Requests refused, by reason.", ("reason",))
         self.rejected: dict[str, Callable[[], None]] = {
-            reason: rejected.labels(reason).inc
+            reason: incrementer(rejected.labels(reason))
             for reason in ("queue_full", "deadline", "throttle", "priority", "limit", "crash")
         }
         self.restarts = metrics.counter("identity_node_restarts_total", "Times the node came back.", ("reason",))
@@ -35,5 +35,5 @@ class IdentityMetrics:
     def answered(self, operation: str, status: int) -> None:
         child = self._children.get((operation, status))
         if child is None:
-            child = self._children[operation, status] = self._requests.labels(operation, str(status)).inc
+            child = self._children[operation, status] = incrementer(self._requests.labels(operation, str(status)))
         child()

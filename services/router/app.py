@@ -7,6 +7,7 @@ from services.chassis.env import Env
 from services.router.errors import render
 from services.router.handlers import Router
 from services.router.metrics import RouterMetrics
+from services.router.openapi import document
 from services.router.settings import RouterSettings
 
 ROUTER = web.AppKey("router", Router)
@@ -21,10 +22,15 @@ FORWARDED_PATHS = (
 
 def create_app(env: Env) -> web.Application:
     router = Router(env, RouterMetrics(env.metrics, env.region))
+
+    async def openapi(_request: web.Request) -> web.Response:
+        return web.json_response(document(env.region))
+
     app = build_app(
         env,
         settings_model=RouterSettings,
         routes=[
+            web.get("/openapi.json", openapi),
             *(web.route("*", path, router.forward) for path in FORWARDED_PATHS),
             web.get("/admin/traffic", router.show_traffic),
             web.put("/admin/traffic/{region}", router.change_traffic),

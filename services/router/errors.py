@@ -1,8 +1,13 @@
 """The router's own errors; everything else it answers with is a node's answer, passed on."""
 
+import json
+from functools import lru_cache
+
 from aiohttp import web
 
 from services.chassis.errors import ErrorSpec, ErrorTable, ServiceError
+
+JSON_CONTENT = {"Content-Type": "application/json; charset=utf-8"}
 
 SHED = ErrorSpec("traffic_removed", 503, "Traffic to {region} is limited by an operator ({mode}).", retry_safe=True)
 NOT_ADMITTED = ErrorSpec("not_admitted", 503, "Too few requests to {region} succeed to let all in.", retry_safe=True)
@@ -20,8 +25,12 @@ TABLE = ErrorTable((SHED, NOT_ADMITTED, NO_NODE, NODE_TIMEOUT, NODE_LOST, UNKNOW
 
 def render(request: web.Request, error: ServiceError) -> web.Response:
     """ARM's shape on ARM paths, the token endpoint's elsewhere."""
-    if request.path.startswith("/subscriptions"):
-        body: dict[str, object] = {"error": {"code": error.spec.code, "message": error.message}}
-    else:
-        body = {"error": error.spec.code, "error_description": error.message}
-    return web.json_response(body, status=error.spec.status, headers=error.headers)
+    body = _body(request.path.startswith("/subscriptions"), error.spec.code, error.message)
+    return web.Response(body=body, status=error.spec.status, headers={**JSON_CONTENT, **error.headers})
+
+
+@lru_cache(maxsize=256)
+def _body(arm: bool, code: str, message: str) -> bytes:
+    if arm:
+        return json.dumps({"error": {"code": code, "message": message}}).encode()
+    return json.dumps({"error": code, "error_description": message}).encode()

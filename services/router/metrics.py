@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from services.chassis.metrics import Metrics
+from services.chassis.metrics import Metrics, incrementer
 
 SERVICE = "identity"
 
@@ -22,12 +22,12 @@ class RouterMetrics:
     def routed(self, region: str, code: int) -> None:
         child = self._routed_children.get((region, code))
         if child is None:
-            child = self._requests.labels(SERVICE, region, self._home, str(code)).inc
+            child = incrementer(self._requests.labels(SERVICE, region, self._home, str(code)))
             self._routed_children[region, code] = child
         child()
 
     def shed(self, region: str, reason: str) -> None:
         child = self._shed_children.get((region, reason))
         if child is None:
-            child = self._shed_children[region, reason] = self._shed.labels(region, reason).inc
+            child = self._shed_children[region, reason] = incrementer(self._shed.labels(region, reason))
         child()

@@ -2,7 +2,7 @@
 
 from chaos.controller.api import Answer, Call, Route
 from chaos.controller.testbed import Testbed
-from chaos.mitigations import catalogue, run_time_overlay
+from chaos.mitigations import catalogue, expand, run_time_overlay
 from chaos.operations import write_overlay
 from services.chassis.settings import Settings
 
@@ -22,8 +22,9 @@ def routes(testbed: Testbed) -> list[Route]:
 
     async def switch(call: Call) -> Answer:
         name = call.path("id")
-        wanted = testbed.mitigations | {name} if call.body.on else testbed.mitigations - {name}
         run_time_overlay([name])  # refuses what is unknown or cannot be switched while services run
+        meant = set(expand([name]))
+        wanted = testbed.mitigations | meant if call.body.on else testbed.mitigations - meant
         overlay = run_time_overlay(sorted(wanted))
         await write_overlay(testbed.runtime, overlay, testbed.events)
         testbed.mitigations = wanted

@@ -7,7 +7,6 @@ from chaos.controller import errors
 from chaos.controller.api import Answer, Call, Route
 from chaos.controller.scenario_run import ScenarioRun
 from chaos.controller.testbed import Testbed
-from chaos.mitigations import mitigation_overlay, transform
 from chaos.plan import make_plan
 from chaos.runs import new_folder
 from chaos.scenarios.loader import ScenarioError, load, names
@@ -75,9 +74,8 @@ def _make_run(testbed: Testbed, body: StartRun) -> ScenarioRun:
         raise ServiceError(errors.INVALID, detail=str(error)) from error
     if scenario is None:
         raise ServiceError(errors.NOT_FOUND, detail=f"unknown scenario {body.scenario!r}; known: {', '.join(names())}")
-    scenario = restrict(transform(scenario, body.mitigations), testbed.regions)
-    overlay = mitigation_overlay(body.mitigations)
-    plan = make_plan(scenario, body.seed, overlays=[overlay], mitigations=body.mitigations, command=_command(body))
+    scenario = restrict(scenario, testbed.regions)
+    plan = make_plan(scenario, body.seed, mitigations=body.mitigations, command=_command(body))
     folder = new_folder(f"{scenario.name}-compose-s{body.seed}", testbed.runs)
     assert testbed.make_runtime is not None
     return ScenarioRun(plan, testbed.make_runtime(), folder, testbed.feed)

@@ -167,3 +167,35 @@ async def test_server_code_does_not_see_the_variables_of_its_caller(world: Virtu
     await world.serve(app, "node")
     variable.set("the caller's")
     assert await ask(world) == "own"
+
+
+async def test_stop_waits_a_minute_for_zombies_and_two_for_callers(world: VirtualWorld) -> None:
+    ended: list[tuple[float, str]] = []
+
+    async def hang(request: web.Request) -> web.Response:
+        try:
+            await asyncio.sleep(10_000)
+        finally:
+            ended.append((world.loop.time(), request.query_string))
+        return web.Response()
+
+    async def serve() -> Served:
+        app = web.Application()
+        app.router.add_get("/", hang)
+        return await world.serve(app, "node")
+
+    session = world.session("client")
+    served = await serve()
+    with pytest.raises(TimeoutError):
+        await session.get("http://node/?zombie", timeout=aiohttp.ClientTimeout(total=1.0))
+    await served.stop()
+    assert world.loop.time() == 61.0
+    assert ended == []
+    served = await serve()
+    call = asyncio.create_task(session.get("http://node/?caller"))
+    await asyncio.sleep(0)
+    await served.stop()
+    assert world.loop.time() == 181.0
+    assert ended == [(181.0, "caller")]
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await call

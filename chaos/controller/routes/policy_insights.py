@@ -1,0 +1,207 @@
+"""Azure Policy's door to the policy job: remediations as Microsoft.PolicyInsights names and numbers them.
+
+A remediation runs once, unlike the job of `/v1/remediation`, which comes back on its beat; and as there is one policy
+and one job, a second remediation under way is refused. A `failureThreshold` judges by the remediation's own failures.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chaos.controller import errors
+from chaos.controller.api import Answer, Call, Route
+from chaos.controller.testbed import Testbed
+from chaos.remediation.settings import POLICY, RemediationSettings
+from chaos.remediation.workflow import RemediationWorkflow
+from services.chassis.errors import ErrorSpec, ServiceError
+from services.chassis.settings import SettingsError, Tree, merge, validate
+
+TAG = "policy insights"
+TYPE = "Microsoft.PolicyInsights/remediations"
+SCOPES = (
+    "/subscriptions/{subscription}",
+    "/subscriptions/{subscription}/resourceGroups/{resource_group}",
+    "/providers/{namespace}/managementGroups/{management_group}",
+)
+MODES = ("ExistingNonCompliant", "ReEvaluateCompliance")
+ONCE_S = 1e9
+BUSY = "a remediation is running and cannot be changed or deleted; cancel it first"
+UNDER_WAY = ("Accepted", "Evaluating", "Cancelling")
+
+MISSING_API_VERSION = ErrorSpec(
+    "MissingApiVersionParameter", 400, "The api-version query parameter (?api-version=) is required for all requests."
+)
+INVALID = ErrorSpec("InvalidCreateRemediationRequest", 400, "{detail}")
+INVALID_CANCEL = ErrorSpec(
+    "InvalidCancelRemediationRequest", 400, "The remediation '{name}' cannot be canceled: it is in state '{state}'."
+)
+NOT_FOUND = ErrorSpec("RemediationNotFound", 404, "The remediation '{name}' was not found.")
+
+
+@dataclass(frozen=True)
+class _Remediation:
+    """What was asked for, and the job that does it."""
+
+    id: str
+    given: dict[str, Any]
+    job: RemediationWorkflow
+
+    @property
+    def state(self) -> str:
+        return str(self.job.status()["provisioningState"])
+
+    def view(self) -> dict[str, Any]:
+        properties = {**self.job.status(), **self.given}
+        return {"id": self.id, "name": self.id.rsplit("/", 1)[1], "type": TYPE, "properties": properties}
+
+
+class PolicyInsights:
+    """The remediations that were created through this door, in memory: they end with the controller."""
+
+    def __init__(self, testbed: Testbed) -> None:
+        self._testbed = testbed
+        self._remediations: dict[str, _Remediation] = {}
+
+    async def create(self, call: Call) -> Answer:
+        id_ = _id(call)
+        given = _properties(await _json(call))
+        before = self._remediations.get(id_.lower())
+        running = before is not None and before.state in UNDER_WAY
+        if before is not None and running and before.given == given:
+            return 200, before.view()
+        current = self._testbed.remediation
+        if current is not None and current.status()["provisioningState"] in UNDER_WAY:
+            raise ServiceError(errors.CONFLICT, detail=BUSY)
+        regions = _locations(given, self._testbed.regions)
+        settings = self._settings(given, regions)
+        job = await self._testbed.start_remediation(settings, regions)
+        self._testbed.acted("start_remediation", remediation=id_, properties=given)
+        made = _Remediation(id_, given, job)
+        self._remediations[id_.lower()] = made
+        return 201 if before is None else 200, made.view()
+
+    def _settings(self, given: Mapping[str, Any], regions: Sequence[str]) -> RemediationSettings:
+        """The incident's job with what this request changes."""
+        changes: Tree = {"period_s": ONCE_S}
+        if "resourceCount" in given:
+            changes["resource_count"] = given["resourceCount"]
+        if "parallelDeployments" in given:
+            changes["parallel"] = given["parallelDeployments"]
+        if "failureThreshold" in given:
+            ratio = given["failureThreshold"].get("percentage", 1.0)
+            changes["gate"] = {"variant": "own_success", "failure_threshold_ratio": ratio}
+        incident = self._testbed.scenario.remediation.model_dump(mode="json", exclude_unset=True)
+        try:
+            settings = validate(RemediationSettings, merge(incident, changes), "properties")
+        except SettingsError as error:
+            raise ServiceError(INVALID, detail=str(error)) from error
+        return settings.model_copy(update={"order": tuple(name for name in settings.order if name in regions)})
+
+    async def get(self, call: Call) -> Answer:
+        return 200, self._find(call).view()
+
+    async def list(self, call: Call) -> Answer:
+        prefix = _id(call).lower()
+        found = [item.view() for key, item in sorted(self._remediations.items()) if key.startswith(prefix)]
+        return 200, {"value": found}
+
+    async def cancel(self, call: Call) -> Answer:
+        found = self._find(call)
+        if found.state not in UNDER_WAY:
+            raise ServiceError(INVALID_CANCEL, name=call.path("name"), state=found.state)
+        await found.job.cancel()
+        self._testbed.acted("cancel_remediation", remediation=found.id)
+        return 200, found.view()
+
+    async def delete(self, call: Call) -> Answer:
+        found = self._find(call)
+        if found.state in UNDER_WAY:
+            raise ServiceError(errors.CONFLICT, detail=BUSY)
+        del self._remediations[found.id.lower()]
+        return 200, found.view()
+
+    def _find(self, call: Call) -> _Remediation:
+        found = self._remediations.get(_id(call).lower())
+        if found is None:
+            raise ServiceError(NOT_FOUND, name=call.path("name"))
+        return found
+
+
+def routes(testbed: Testbed) -> list[Route]:
+    door = PolicyInsights(testbed)
+    table: list[Route] = []
+    for scope in SCOPES:
+        every = f"{scope}/providers/{TYPE}"
+        one = f"{every}/{{name}}"
+        table += [
+            Route("PUT", one, "operate", "Create a remediation of the policy", door.create, success=201, tag=TAG),
+            Route("GET", one, "read", "A remediation and how far it got", door.get, tag=TAG),
+            Route("DELETE", one, "operate", "Forget a remediation that is over", door.delete, tag=TAG),
+            Route("POST", f"{one}/cancel", "operate", "Stop a remediation", door.cancel, tag=TAG),
+            Route("GET", every, "read", "The remediations of a scope and all below it", door.list, tag=TAG),
+        ]
+    return table
+
+
+def _id(call: Call) -> str:
+    """The resource id, as the path spells it; of a list, the scope.
+
+    A list is of the scope and what lies below, so its prefix ends where the provider's name begins.
+    """
+    if not call.query("api-version"):
+        raise ServiceError(MISSING_API_VERSION)
+    path = call.request.path.removesuffix("/cancel") if call.request.method == "POST" else call.request.path
+    if "name" in call.request.match_info:
+        return path
+    return path.removesuffix(f"providers/{TYPE}")
+
+
+async def _json(call: Call) -> dict[str, Any]:
+    try:
+        body = await call.request.json()
+    except ValueError as error:
+        raise ServiceError(INVALID, target="body", detail=f"The body is not JSON: {error}") from error
+    properties = body.get("properties") if isinstance(body, dict) else None
+    if not isinstance(properties, dict):
+        raise ServiceError(INVALID, target="properties", detail="'properties' must be an object.")
+    return properties
+
+
+_KEPT: dict[str, type | tuple[type, ...]] = {
+    "policyAssignmentId": str,
+    "policyDefinitionReferenceId": str,
+    "resourceDiscoveryMode": str,
+    "filters": dict,
+    "resourceCount": int,
+    "parallelDeployments": int,
+    "failureThreshold": dict,
+}
+
+
+def _properties(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What a caller may set; read-only and unknown properties are left out, as Azure does."""
+    given = {name: body[name] for name in _KEPT if body.get(name) is not None}
+    for name, value in given.items():
+        if not isinstance(value, _KEPT[name]) or isinstance(value, bool):
+            raise ServiceError(INVALID, target=f"properties.{name}", detail=f"'{name}' has the wrong type.")
+    assignment = given.get("policyAssignmentId", "")
+    if assignment.rsplit("/", 1)[-1].lower() != POLICY:
+        detail = f"'policyAssignmentId' must end in '/policyAssignments/{POLICY}', the one policy here."
+        raise ServiceError(INVALID, target="properties.policyAssignmentId", detail=detail)
+    if given.get("resourceDiscoveryMode", MODES[0]) not in MODES:
+        detail = f"'resourceDiscoveryMode' must be one of {', '.join(MODES)}."
+        raise ServiceError(INVALID, target="properties.resourceDiscoveryMode", detail=detail)
+    return given
+
+
+def _locations(given: Mapping[str, Any], known: Sequence[str]) -> Sequence[str]:
+    """The regions of `filters.locations`; all when it is not given."""
+    wanted = given.get("filters", {}).get("locations")
+    if wanted is None:
+        return known
+    names = [str(name).replace(" ", "").lower() for name in wanted] if isinstance(wanted, list) else []
+    unknown = [name for name in names if name not in known]
+    if not names or unknown:
+        detail = f"'filters.locations' must be a list of regions; known: {', '.join(known)}."
+        raise ServiceError(INVALID, target="properties.filters.locations", detail=detail)
+    return names

@@ -1,0 +1,23 @@
+"""One testbed of real processes for all client tests of a session, on one worker of pytest-xdist."""
+
+from collections.abc import Iterator
+
+import pytest
+from client_bench import Bench
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/clients/" in item.path.as_posix():
+            item.add_marker(pytest.mark.xdist_group("clients"))
+            # the packages leave connections to the garbage collector
+            item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
+            item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    made = Bench(tmp_path_factory.mktemp("testbed"))
+    made.start()
+    yield made
+    made.stop()
