@@ -10,6 +10,7 @@ from chaos.controller.scenario_run import ScenarioRun
 from chaos.experiment import ControllerEnv
 from chaos.faults.leases import FaultLeases
 from chaos.operations import Operations, write_overlay
+from chaos.remediation.metrics import JobMetrics
 from chaos.remediation.settings import RemediationSettings
 from chaos.remediation.workflow import RemediationWorkflow
 from chaos.scenarios.model import Scenario
@@ -42,6 +43,7 @@ class Testbed:
         self.remediation: RemediationWorkflow | None = None
         self.run: ScenarioRun | None = None
         self.mitigations: set[str] = set()
+        self._job_metrics = JobMetrics(self.env.metrics, self.regions, self._inventory_age_s)
         self._actions = self.env.metrics.counter(
             "controller_actions_total", "Operator actions performed, for annotations.", ("action",)
         )
@@ -79,9 +81,13 @@ class Testbed:
             regions=[one for one in self.scenario.rollout_regions() if regions is None or one.name in regions],
             signals=self.signals,
             origin_epoch_s=self.signals.origin_epoch_s,
+            metrics=self._job_metrics,
         )
         self.remediation.start()
         return self.remediation
+
+    def _inventory_age_s(self) -> float | None:
+        return self.remediation.inventory_age_s() if self.remediation is not None else None
 
     async def reset(self) -> dict[str, Any]:
         """Back to calm from any state: no run, policy job, fault or mitigation; accounts public, traffic open."""

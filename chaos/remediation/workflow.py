@@ -50,14 +50,16 @@ class RemediationWorkflow:
         regions: Sequence[RolloutRegion],
         signals: Signals,
         origin_epoch_s: float,
+        metrics: JobMetrics | None = None,
     ) -> None:
+        """`metrics` is for whoever starts several jobs in one process: a name can be registered only once."""
         self.settings = settings
         self._env = env
         self._regions = tuple(regions)
         self._signals = signals
         self._origin_epoch_s = origin_epoch_s
         names = [region.name for region in wave_order(regions, settings.order)]
-        self._metrics = JobMetrics(env.metrics, names, self._inventory_age_s)
+        self._metrics = metrics or JobMetrics(env.metrics, names, self.inventory_age_s)
         self._stopper = Stopper()
         self._task: asyncio.Task[None] | None = None
         self._run: Rollout | None = None
@@ -154,5 +156,6 @@ class RemediationWorkflow:
         self._state = state
         self._updated_epoch_s = self._env.clock.epoch()
 
-    def _inventory_age_s(self) -> float | None:
+    def inventory_age_s(self) -> float | None:
+        """Age of the oldest word in the latest run's snapshot; None before there is one."""
         return self._run.snapshot.age_s if self._run and self._run.snapshot else None

@@ -182,7 +182,8 @@ async def test_aio_token_and_cache(bench: Bench, style: str) -> None:
 
 @pytest.mark.parametrize("by", ["client_id", "resource_id"])
 async def test_aio_user_assigned(bench: Bench, style: str, identity: dict[str, str], by: str) -> None:
-    config = {"resource_id": identity["id"]}
+    # this client passes the name on as it is, and the two endpoints call it differently
+    config = {"msi_res_id" if style == "imds" else "mi_res_id": identity["id"]}
     options: dict[str, Any] = {"client_id": identity["clientId"]} if by == "client_id" else {"identity_config": config}
     async with AsyncManagedIdentityCredential(**options) as credential:
         claims = check(bench, await credential.get_token(SCOPE))
