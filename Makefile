@@ -24,7 +24,7 @@ demo: $(STAMP) ## replay the whole incident in virtual time and print which fact
 	$(BIN)/aftershock run $(SCENARIO) --transport direct --seed $(SEED)
 
 test: $(STAMP) ## the tests that need no Docker
-	$(BIN)/pytest -n $(JOBS) -q tests --ignore tests/system
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup -q tests --ignore tests/system
 
 check: $(STAMP) ## lint, format, types, import contracts
 	$(BIN)/ruff check .

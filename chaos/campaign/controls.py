@@ -10,6 +10,7 @@ from chaos.scenarios.model import Entry, Scenario
 from services.chassis.settings import Tree
 
 NO_OPERATOR_UNTIL_S = 1500.0
+SHORT_S, SHORT_FACTOR = 500.0, 1.4
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ def _without(scenario: Scenario, *kinds: type) -> Scenario:
 
 
 def _no_operator(scenario: Scenario) -> Variant:
-    """The accounts are restored; then nobody scales, drains or ramps, twice as long as it took."""
+    """The accounts are restored; then nobody scales, drains or ramps, long after they would have."""
     alone = _without(scenario, ScaleIdentity, Drain, Ramp, OpenTraffic)
-    longer = min(NO_OPERATOR_UNTIL_S, 2 * scenario.duration_s)
+    longer = NO_OPERATOR_UNTIL_S if scenario.duration_s > SHORT_S else SHORT_FACTOR * scenario.duration_s
     return Variant(alone.model_copy(update={"duration_s": longer}), {})
 
 

@@ -109,9 +109,10 @@ class Bench:
     def group_path(self, provider: str) -> str:
         return f"/subscriptions/{self.subscription}/resourceGroups/{GROUP}/providers/{provider}"
 
-    def admin(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        """A call of the blob service's operator's door."""
-        answer = requests.request(method, self.url("blobstore") + "/admin/accounts/" + path, timeout=60, **options)
+    def admin(self, method: str, path: str, region: str = "eastus", **options: Any) -> dict[str, Any]:
+        """A call of the blob service's operator's door, below `/admin/accounts`."""
+        url = f"{self.url('blobstore', region)}/admin/accounts/{path}".rstrip("/")
+        answer = requests.request(method, url, timeout=60, **options)
         assert answer.ok, answer.text
         return dict(answer.json()) if answer.content else {}
 
@@ -154,6 +155,20 @@ class Bench:
         time.sleep(SETTLE_S)
 
     @contextmanager
+    def drained(self, region: str = "eastus") -> Iterator[None]:
+        """The router of `region` sheds everything."""
+        self.traffic("drain", region)
+        try:
+            yield
+        finally:
+            self.traffic("open", region)
+
+    def traffic(self, mode: str, region: str) -> None:
+        url = self.url("router", region) + "/admin/traffic"
+        assert requests.put(f"{url}/{region}", json={"mode": mode}, timeout=5).ok
+        wait_until(lambda: requests.get(url, timeout=5).json()["regions"][region]["mode"] == mode, f"traffic: {mode}")
+
+    @contextmanager
     def outage(self, account: str) -> Iterator[None]:
         """Anonymous reads of `account` are off, as the policy job leaves them."""
         self.allow_anonymous(account, False)
@@ -162,7 +177,7 @@ class Bench:
         finally:
             self.allow_anonymous(account, True)
 
-    def allow_anonymous(self, account: str, enabled: bool) -> None:
+    def allow_anonymous(self, account: str, enabled: bool, region: str = "eastus") -> None:
         answer = requests.put(
             f"{self.controller}/v1/accounts/{account}/anonymous-access",
             json={"enabled": enabled},
@@ -170,7 +185,7 @@ class Bench:
             timeout=10,
         )
         assert answer.ok, answer.text
-        wait_until(lambda: self.admin("GET", account)["effective"] == enabled, "the switch took effect")
+        wait_until(lambda: self.admin("GET", account, region)["effective"] == enabled, "the switch took effect")
 
 
 def wait_until(reached: Any, what: str, timeout_s: float = 15.0) -> None:

@@ -10,7 +10,7 @@ from chaos.claims.controls import CONTROLS
 Run = Callable[..., Result]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_all_five_facts_hold(run: Run, seed: int) -> None:
     result = run(seed=seed)
     assert result.holds, (result.failed, result.note)

@@ -191,12 +191,18 @@ class Cloud:
     ) -> Load:
         """A load over all regions at these rates; nothing exists before it unless asked for."""
         rates = {"job_rate_per_s": jobs, "token_rate_per_s": tokens}
-        values = {"regions": dict.fromkeys(self.regions, rates), "warm_runners": 0, "ready_machines": 0, **settings}
+        values = {
+            "regions": dict.fromkeys(self.regions, rates),
+            "warm_runners": 0,
+            "ready_machines": 0,
+            "discard_used": True,
+            **settings,
+        }
         return Load(self.env({"loadgen": values}, seed=seed), table=table)
 
     def site(self, tenant: str = "virtual-machines", *, patience_s: float = 1000.0, **settings: Any) -> Site:
         """One tenant in the first region, by hand: its choices are fixed and its patience is `patience_s`."""
-        values = LoadgenSettings(**{"warm_runners": 0, "ready_machines": 0, **settings})
+        values = LoadgenSettings(**{"warm_runners": 0, "ready_machines": 0, "discard_used": True, **settings})
         env = self.env()
 
         def spawn(coroutine: Any) -> None:
