@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SCENARIO ?= azure-fnj8-vqz
 SEED ?= 1
+SERVICES ?=
 JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
@@ -40,6 +41,21 @@ campaign: $(STAMP) ## many seeds, perturbations, negative controls: one table
 
 matrix: $(STAMP) ## which mitigation would have prevented which part
 	$(BIN)/aftershock matrix $(SCENARIO) --jobs $(JOBS)
+
+up: $(STAMP) ## the testbed in Docker: build, start, wait until healthy, print every URL
+	docker compose up --build --detach --wait $(SERVICES)
+	@echo
+	@echo "  Grafana       http://127.0.0.1:$${GRAFANA_PORT:-3000}"
+	@echo "  console       http://127.0.0.1:$${CONTROLLER_PORT:-8090}   (OpenAPI: /openapi.json)"
+	@echo "  Prometheus    http://127.0.0.1:$${PROMETHEUS_PORT:-9090}"
+	@echo "  Alertmanager  http://127.0.0.1:$${ALERTMANAGER_PORT:-9093}"
+	@docker compose logs --no-log-prefix controller 2>/dev/null | grep -A2 'chaos controller on' | tail -n 3
+
+down: ## stop the testbed in Docker and remove what it kept
+	docker compose down --volumes --remove-orphans
+
+test-system: $(STAMP) ## tests against the testbed in Docker (they bring it up and take it down)
+	$(BIN)/pytest -q tests/system
 
 clean: ## remove runs and the virtual environment
 	rm -rf runs $(VENV)

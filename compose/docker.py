@@ -29,7 +29,6 @@ from services.chassis.settings import Tree
 from services.chassis.store import Keys, Store, connect
 
 REDIS, REDIS_PORT = "redis", 6379
-SEED_KEY = "seed"
 READY_TIMEOUT_S = 90.0
 READY_POLL_S = 0.25
 LAST_LINES_S = 0.5
@@ -105,7 +104,7 @@ class DockerRuntime:
         async with self.store.pipeline(transaction=True) as pipe:
             pipe.flushdb()
             pipe.set(Keys.OVERLAY, json.dumps(tree, sort_keys=True))
-            pipe.set(SEED_KEY, seed)
+            pipe.set(Keys.SEED, seed)
             if self._lease is not None:
                 self._lease.write(pipe)
             await pipe.execute()

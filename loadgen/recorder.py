@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -143,6 +143,7 @@ class Recorder:
         self.increase = self.series.increase
         self.last = self.series.last
         self.late_samples = 0
+        self.watchers: list[Callable[[Mapping[str, Any]], None]] = []
         self.stream_position = "0-0"
         self._clock = clock
         self._zero_epoch_s = zero_epoch_s
@@ -222,6 +223,8 @@ class Recorder:
 
     def event(self, event: Mapping[str, Any]) -> None:
         """An event line `{"at", "source", "kind", …}`; this is the sink that instances are given."""
+        for watcher in self.watchers:
+            watcher(event)
         fields = dict(event)
         t = round(fields.pop("at") - self._zero_epoch_s, 6)
         source, kind = fields.pop("source"), fields.pop("kind")

@@ -1,10 +1,13 @@
 """A scenario under way on the testbed: the same experiment as everywhere, watched over HTTP, aborted with roll-back."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from chaos.claims.verdict import judge
+from chaos.controller.annotations import Annotations
 from chaos.controller.feed import Feed
 from chaos.experiment import Experiment, UnhealthyBaseline
 from chaos.plan import Plan
@@ -16,19 +19,32 @@ from compose.runtime import Runtime
 from loadgen.recorder import Recorder
 from services.chassis.clock import Clock
 
-STATES = ("starting", "running", "judging", "done", "failed", "aborted")
+STATES = ("starting", "running", "settling", "judging", "done", "failed", "aborted")
 
 
 class ScenarioRun:
     """One run. `state` is one of `STATES`; `why` says what went wrong when it failed."""
 
-    def __init__(self, plan: Plan, runtime: Runtime, folder: Path, feed: Feed) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        runtime: Runtime,
+        folder: Path,
+        feed: Feed,
+        *,
+        annotations: Annotations | None = None,
+        settle: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`settle` takes the testbed back to calm once the run is over, however it ended."""
         self.plan = plan
         self.folder = folder
         self.state = "starting"
         self.why = ""
         self.now: dict[str, Any] = {}
+        self._t = -plan.warmup_s
         self._feed = feed
+        self._annotations = annotations
+        self._settle = settle
         self._runtime = runtime
         self._experiment = Experiment(plan, runtime, self._recorder, observers=[self._observe])
         self._task: asyncio.Task[None] | None = None
@@ -37,7 +53,18 @@ class ScenarioRun:
     def active(self) -> bool:
         return self._task is not None and not self._task.done()
 
+    @property
+    def moment(self) -> tuple[datetime, float, str]:
+        """Start of the incident, τ, and the phase, for the dashboards."""
+        return self.plan.starts_at, self._t, str(self.now.get("phase", self.state))
+
+    def page(self) -> bytes:
+        """The metrics of the experiment itself, such as those of its policy job."""
+        return self._experiment.metrics.page() if self.active else b""
+
     def start(self) -> None:
+        if self._annotations is not None:
+            self._annotations.clear()
         write_plan(self.folder, self.plan.document(self._runtime.name, "http", commit()))
         self._task = asyncio.create_task(self._run(), name=f"run {self.folder.name}")
 
@@ -62,7 +89,10 @@ class ScenarioRun:
 
     async def _run(self) -> None:
         try:
-            await self._experiment.run()
+            try:
+                await self._experiment.run()
+            finally:
+                await self._calm_down()
             self._become("judging")
             await asyncio.to_thread(self._judge)
             self._become("done")
@@ -73,6 +103,11 @@ class ScenarioRun:
             self._become("failed", str(error))
         except Exception as error:
             self._become("failed", f"{type(error).__name__}: {error}")
+
+    async def _calm_down(self) -> None:
+        if self._settle is not None:
+            self._become("settling")
+            await self._settle()
 
     def _become(self, state: str, why: str = "") -> None:
         self.state, self.why = state, why
@@ -87,10 +122,14 @@ class ScenarioRun:
 
     def _recorder(self, clock: Clock, zero_epoch_s: float) -> Recorder:
         self._become("running")
-        return Recorder(clock, zero_epoch_s, folder=self.folder, http=self._runtime.http)
+        recorder = Recorder(clock, zero_epoch_s, folder=self.folder, http=self._runtime.http)
+        if self._annotations is not None:
+            recorder.watchers.append(self._annotations.take)
+        return recorder
 
     def _observe(self, experiment: Experiment, t: float) -> None:
         seen = glance(experiment, t)
+        self._t = t
         self.now = {
             "t": t,
             "incident_clock": seen.incident_clock,

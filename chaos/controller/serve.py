@@ -50,6 +50,12 @@ async def serve_compose(settings: ControllerSettings) -> None:
         return DockerRuntime(settings.project)
 
     testbed = Testbed(runtime, scenario, settings.runs, make_runtime)
+
+    async def settle() -> None:
+        await runtime.reset(plan.topology, plan.settings)
+        await testbed.operations.ensure_load()
+
+    testbed.settle = settle
     await testbed.operations.ensure_load()
     await _serve(testbed, settings)
 

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from chaos.controller.testbed import Testbed
+from compose.topology import REGIONAL
 
 TIMEOUT_S = 2.0
 
@@ -44,4 +45,5 @@ async def _region(testbed: Testbed, name: str, display: str) -> dict[str, Any]:
         "exempt_private": sum(not account.public for account in exempt),
         "traffic": traffic.get("mode", "unknown"),
         "nodes": traffic.get("nodes", 0),
+        "urls": {service: testbed.runtime.peers.url(service, name) for service in REGIONAL},
     }

@@ -1,9 +1,10 @@
 """The testbed as the controller holds it: runtime, operations, faults, policy job, and the scenario under way."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from chaos.controller.annotations import Annotations, export_faults, export_run
 from chaos.controller.feed import Feed
 from chaos.controller.rolling import RollingSignals
 from chaos.controller.scenario_run import ScenarioRun
@@ -35,11 +36,13 @@ class Testbed:
         self.runs = runs
         self.make_runtime = make_runtime
         self.feed = Feed(runtime.clock)
-        self.events = Events(self.feed.publish, runtime.clock, SOURCE)
+        self.events = Events(self._publish, runtime.clock, SOURCE)
         self.env = ControllerEnv(runtime, self.events, Streams(1, SOURCE))
         self.operations = Operations(runtime, self.regions, self.events)
         self.faults = FaultLeases(runtime, self.events)
         self.signals = RollingSignals(runtime)
+        self.annotations = Annotations(self.env.metrics)
+        self.settle: Callable[[], Awaitable[None]] | None = None
         self.remediation: RemediationWorkflow | None = None
         self.run: ScenarioRun | None = None
         self.mitigations: set[str] = set()
@@ -47,6 +50,13 @@ class Testbed:
         self._actions = self.env.metrics.counter(
             "controller_actions_total", "Operator actions performed, for annotations.", ("action",)
         )
+
+        export_run(self.env.metrics, lambda: self.run.moment if self.run and self.run.active else None)
+        export_faults(self.env.metrics, lambda: self.faults.counts().items())
+
+    def _publish(self, event: dict[str, Any]) -> None:
+        self.annotations.take(event)
+        self.feed.publish(event)
 
     @property
     def regions(self) -> Sequence[str]:

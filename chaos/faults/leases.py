@@ -63,6 +63,7 @@ class FaultLeases:
         self._events = events
         self._watched: dict[str, ActiveFault] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
+        self._service_level: dict[str, tuple[str, float]] = {}
 
     def targets(self, spec: FaultSpec) -> list[InstanceSpec]:
         """The instances that a fault would meet; this is also the dry run.
@@ -105,6 +106,7 @@ class FaultLeases:
             self._watch(active)
         else:
             await store.set(Keys.fault(fault_id), json.dumps(active.document()), px=max(1, int(spec.lease_s * 1000)))
+            self._service_level[fault_id] = (spec.kind, expires_at)
             await announce(store, "faults")
         self._events.emit(
             "fault_started", id=fault_id, fault=spec.kind, target=spec.target.model_dump(), lease_s=spec.lease_s
@@ -122,6 +124,7 @@ class FaultLeases:
             self._watchers[fault_id].cancel()
             await self._revert(watched, "call")
         elif await self._runtime.store.delete(Keys.fault(fault_id)):
+            self._service_level.pop(fault_id, None)
             await announce(self._runtime.store, "faults")
             self._events.emit("fault_ended", id=fault_id, why="call")
         else:
@@ -134,6 +137,14 @@ class FaultLeases:
         raws = await store.mget(keys) if keys else []
         found = [_parse(raw) for raw in raws if raw]
         return sorted([await self._with_effects(fault) for fault in found], key=lambda fault: int(fault.id[1:]))
+
+    def counts(self) -> dict[str, int]:
+        """How many faults of each kind this controller has under way; without asking the store."""
+        now = self._runtime.clock.epoch()
+        self._service_level = {id_: row for id_, row in self._service_level.items() if row[1] > now}
+        kinds = [fault.spec.kind for fault in self._watched.values()]
+        kinds += [kind for kind, _ in self._service_level.values()]
+        return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
     async def _with_effects(self, fault: ActiveFault) -> ActiveFault:
         if fault.level == "instance":

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from services.chassis.env import DEFAULT_PEER_URL, Env, Peers, make_env
 from services.chassis.event_stream import StreamSink
 from services.chassis.registry import Instance
 from services.chassis.settings import Settings, SettingsError, validate
-from services.chassis.store import connect
+from services.chassis.store import Keys, connect
 
 BACKLOG = 4096  # aiohttp's 128 makes a burst of connects wait for the kernel's 1 s SYN retry
 PREFIX = "AFTERSHOCK_"
@@ -50,7 +51,10 @@ def from_environment(environment: dict[str, str]) -> ProcessSettings:
             values[name] = json.loads(raw) if wants_mapping else raw
         except ValueError as error:
             raise SettingsError(f"{PREFIX}{name.upper()}: not JSON: {error}") from error
-    return validate(ProcessSettings, values, PREFIX.rstrip("_"))
+    try:
+        return validate(ProcessSettings, values, PREFIX)
+    except SettingsError as error:
+        raise SettingsError(re.sub(rf"{PREFIX}\.(\w+)", lambda found: PREFIX + found[1].upper(), str(error))) from error
 
 
 def real_session() -> aiohttp.ClientSession:
@@ -83,7 +87,7 @@ def process_env(service: str, process: ProcessSettings) -> tuple[Env, StreamSink
 
 async def serve(service: str, create_app: Callable[[Env], web.Application], process: ProcessSettings) -> None:
     """Runs until SIGTERM or SIGINT, then lets requests in flight finish."""
-    env, sink = process_env(service, process)
+    env, sink = process_env(service, await _with_run_seed(process))
     flusher = asyncio.create_task(sink.run(), name="event sink")
     runner = web.AppRunner(create_app(env), access_log=None, shutdown_timeout=5.0)
     await runner.setup()
@@ -94,6 +98,16 @@ async def serve(service: str, create_app: Callable[[Env], web.Application], proc
     await sink.flush()
     await env.http.close()
     await env.store.aclose()
+
+
+async def _with_run_seed(process: ProcessSettings) -> ProcessSettings:
+    """A run on a standing testbed leaves its seed in the store; without one the process keeps its own."""
+    store = connect(process.redis_url)
+    try:
+        raw = await store.get(Keys.SEED)
+    finally:
+        await store.aclose()
+    return process if raw is None else process.model_copy(update={"seed": int(raw)})
 
 
 async def _until_stopped() -> None:

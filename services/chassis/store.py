@@ -28,6 +28,7 @@ class Keys:
     OVERLAY = "overlay"
     FAULT_PREFIX = "fault:"
     EVENTS = "events"
+    SEED = "seed"
 
     @staticmethod
     def instances(service: str, region: str) -> str:

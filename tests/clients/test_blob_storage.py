@@ -105,7 +105,7 @@ def test_listing_with_prefix_hierarchy_and_pages(account: str) -> None:
         assert [item.name for item in client.list_blobs(name_starts_with="logs/")] == NAMES[:25]
         pages = [[item.name for item in page] for page in client.list_blobs(results_per_page=10).by_page()]
         assert [len(page) for page in pages] == [10, 10, 7]
-        assert sorted(sum(pages, [])) == sorted([*NAMES, "data.bin"])
+        assert sorted(name for page in pages for name in page) == sorted([*NAMES, "data.bin"])
         assert sorted(item.name for item in client.walk_blobs()) == ["data.bin", "logs/", "other.txt"]
         assert client.get_container_properties().public_access == "container"
 

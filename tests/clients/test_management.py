@@ -142,7 +142,7 @@ def test_a_failing_extension_says_what_users_saw(bench: Bench) -> None:
         assert caught.value.error.code == "VMExtensionProvisioningError"
         assert "HTTP Error 409: Public access is not permitted on this storage account." in caught.value.error.message
         assert client.virtual_machine_extensions.get(GROUP, "vm-b", "script").provisioning_state == "Failed"
-        client.virtual_machines.begin_delete(GROUP, "vm-b").result()
+        client.virtual_machines.begin_delete(GROUP, "vm-b", polling=False)
 
 
 def test_retry_after_of_a_429_is_honoured(bench: Bench) -> None:
@@ -151,7 +151,7 @@ def test_retry_after_of_a_429_is_honoured(bench: Bench) -> None:
     with bench.settings("provisioner", **limits), compute(bench, transport=transport) as client:
         started = time.monotonic()
         for _ in range(2):
-            assert list(client.virtual_machines.list(GROUP)) == []
+            assert list(client.virtual_machines.list("empty")) == []
     assert len(transport.sent) == 3
     assert time.monotonic() - started >= 0.9
 
@@ -161,11 +161,11 @@ def test_an_unknown_extension_is_refused_at_once(bench: Bench) -> None:
         with pytest.raises(ResourceNotFoundError) as parent:
             client.virtual_machine_extensions.begin_create_or_update(GROUP, "nobody", "script", extension())
         assert parent.value.error.code == "ParentResourceNotFound"
-        client.virtual_machines.begin_create_or_update(GROUP, "vm-c", MACHINE).result()
+        client.virtual_machines.begin_create_or_update(GROUP, "vm-c", MACHINE, polling=False)
         with pytest.raises(ResourceNotFoundError) as caught:
             client.virtual_machine_extensions.begin_create_or_update(GROUP, "vm-c", "x", extension("Nobody", "Nothing"))
         assert caught.value.error.code == "ArtifactNotFound"
-        client.virtual_machines.begin_delete(GROUP, "vm-c").result()
+        client.virtual_machines.begin_delete(GROUP, "vm-c", polling=False)
 
 
 # --- managed identities ----------------------------------------------------------------------------------

@@ -34,20 +34,24 @@ def test_a_service_answers_as_its_document_says(bench: Bench, service: str) -> N
     schema.config.update(base_url=base)
     headers = _headers(bench, service)
     operations = [result.ok() for result in schema.get_all_operations()]
-    assert operations
+    statuses: set[int] = set()
     for operation in operations:
-        _exercise(operation, headers)
+        statuses |= _exercise(operation, headers)
         if service == "router":
             bench.traffic("open", REGION)
+    assert 200 in statuses, "requests that get past the door"
 
 
-def _exercise(operation: Any, headers: dict[str, str]) -> None:
+def _exercise(operation: Any, headers: dict[str, str]) -> set[int]:
+    statuses: set[int] = set()
+
     @BOUNDED
     @given(case=operation.as_strategy())
     def inner(case: Any) -> None:
-        case.call_and_validate(checks=CHECKS, headers=headers, timeout=10)
+        statuses.add(case.call_and_validate(checks=CHECKS, headers=headers, timeout=10).status_code)
 
     inner()
+    return statuses
 
 
 def _headers(bench: Bench, service: str) -> dict[str, str]:

@@ -78,7 +78,9 @@ def _make_run(testbed: Testbed, body: StartRun) -> ScenarioRun:
     plan = make_plan(scenario, body.seed, mitigations=body.mitigations, command=_command(body))
     folder = new_folder(f"{scenario.name}-compose-s{body.seed}", testbed.runs)
     assert testbed.make_runtime is not None
-    return ScenarioRun(plan, testbed.make_runtime(), folder, testbed.feed)
+    return ScenarioRun(
+        plan, testbed.make_runtime(), folder, testbed.feed, annotations=testbed.annotations, settle=testbed.settle
+    )
 
 
 def _command(body: StartRun) -> str:

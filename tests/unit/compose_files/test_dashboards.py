@@ -23,13 +23,6 @@ UNITS = {"percentunit", "none", "short", "s", "reqps", "ops"}
 METHODS = {"counter", "gauge", "histogram", "computed_gauge"}
 KEYWORDS = {"by", "without", "on", "ignoring", "group_left", "group_right", "or", "and", "unless", "bool", "offset"}
 
-# Exported by the chaos controller, beside what the services export.
-CONTROLLER = {
-    "controller_incident_timestamp_seconds",
-    "controller_run_phase",
-    "controller_event_timestamp_seconds",
-    "controller_faults_active",
-}
 PROMETHEUS = {"ALERTS"}
 
 
@@ -97,7 +90,7 @@ def test_every_panel_has_title_unit_and_datasource(name: str, panel: dict[str, A
 
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_every_metric_is_exported_by_somebody(name: str) -> None:
-    known = declared_metrics() | CONTROLLER | PROMETHEUS
+    known = declared_metrics() | PROMETHEUS
     used = {metric for expression in expressions(DASHBOARDS[name]) for metric in metrics_in(expression)}
     assert used
     assert used <= known, f"nobody exports {sorted(used - known)}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from compose.docker import SEED_KEY, DockerRuntime
+from compose.docker import DockerRuntime
 from compose.docker_engine import Container
 from compose.run_lease import KEY, RunLease
 from compose.runtime import RuntimeUnavailable, UnknownInstance
@@ -133,10 +133,10 @@ async def test_a_reset_leaves_nothing_of_an_earlier_run(runtime: DockerRuntime, 
     assert engine.did("unpause") == ["router-eastus"]
     everyone = {spec.name for spec in TOPOLOGY.instances()}
     assert set(engine.did("limit")) == set(engine.did("kill")) == set(engine.did("start")) == everyone
-    assert sorted(await runtime.store.keys()) == [Keys.OVERLAY.encode(), SEED_KEY.encode()]
+    assert sorted(await runtime.store.keys()) == [Keys.OVERLAY.encode(), Keys.SEED.encode()]
     overlay = json.loads(await runtime.store.get(Keys.OVERLAY))
     assert overlay["identity"] == {"workers": 3}
-    assert await runtime.store.get(SEED_KEY) == b"7"
+    assert await runtime.store.get(Keys.SEED) == b"7"
 
 
 async def test_all_processes_end_before_the_store_is_emptied(runtime: DockerRuntime, engine: FakeEngine) -> None:
