@@ -1,0 +1,5 @@
+"""`python -m chaos` is `aftershock`."""
+
+from chaos.cli import main
+
+main()
