@@ -22,6 +22,7 @@ from services.identity.openapi import document
 from services.identity.tokens import Issuer
 
 SELECTORS = ("client_id", "object_id", "principal_id", "msi_res_id", "mi_res_id")
+TOKENS_MAX = 4096
 APP_SERVICE_SECRET = "aftershock-app-service"
 JSON_HEADERS = {"Content-Type": "application/json; charset=utf-8"}
 ARM_BASE = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ManagedIdentity"
@@ -37,6 +38,8 @@ class Handlers:
         self._directory = Directory(env.store)
         self._issuer = Issuer(node.settings.key_seed, node.settings.issuer)
         self._ids = env.streams
+        self._tokens: dict[tuple[str, str], tuple[float, str]] = {}
+        self._crashes = 0
 
     def routes(self) -> list[web.AbstractRouteDef]:
         identity = ARM_BASE + "/userAssignedIdentities/{name}"
@@ -99,19 +102,30 @@ class Handlers:
         transport = request.transport
         gone = transport is None or transport.is_closing()
         # Nobody reads the token of a caller who left; the work was done (its time has passed), the bytes are not made.
-        token = "" if gone else self._sign(identity, resource, now, lifetime_s)
+        issued, token = (now, "") if gone else self._token_of(identity, resource, now, lifetime_s)
         return {
             "access_token": token,
             "client_id": identity["clientId"],
-            "expires_in": str(int(lifetime_s)),
-            "expires_on": str(int(now) + int(lifetime_s)),
-            "ext_expires_in": str(int(lifetime_s)),
-            "not_before": str(int(now)),
+            "expires_in": str(int(issued + lifetime_s) - int(now)),
+            "expires_on": str(int(issued) + int(lifetime_s)),
+            "ext_expires_in": str(int(issued + lifetime_s) - int(now)),
+            "not_before": str(int(issued)),
             "resource": resource,
         }
 
-    def _sign(self, identity: dict[str, str], resource: str, now: float, lifetime_s: float) -> str:
-        return self._issuer.issue(identity, resource, now, lifetime_s, self._ids.uuid("tokens"))
+    def _token_of(self, identity: dict[str, str], resource: str, now: float, lifetime_s: float) -> tuple[float, str]:
+        """The token this node already has for the pair, until half its life is over; a crash loses it."""
+        if self._crashes != self._node.crashes:
+            self._crashes = self._node.crashes
+            self._tokens.clear()
+        key = (identity["clientId"], resource)
+        kept = self._tokens.get(key)
+        if kept is None or now > kept[0] + lifetime_s / 2:
+            if len(self._tokens) >= TOKENS_MAX:
+                self._tokens.clear()
+            token = self._issuer.issue(identity, resource, now, lifetime_s, self._ids.uuid("tokens"))
+            kept = self._tokens[key] = (now, token)
+        return kept
 
     async def put_identity(self, request: web.Request) -> web.Response:
         rid = self._resource_id(request)

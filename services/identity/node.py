@@ -59,6 +59,7 @@ class Node:
         self.queue: Line[Work] = self._make_queue()
         self.serving: dict[Work, asyncio.TimerHandle] = {}
         self.up = True
+        self.crashes = 0
         self._crash_timer: asyncio.TimerHandle | None = None
         self._restart_timer: asyncio.TimerHandle | None = None
         self.on_rotation: Callable[[bool], Awaitable[None]] | None = None
@@ -226,6 +227,7 @@ class Node:
         if not self.up:
             return
         self.up = False
+        self.crashes += 1
         self._crash_timer = None
         lost = [*self.serving, *self.queue.drain()]
         self._env.events.emit("node_crashed", region=self._env.region, reason=reason, queue_length=len(lost))

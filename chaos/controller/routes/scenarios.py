@@ -1,5 +1,7 @@
 """Scenarios: list, start one, watch it, abort it with roll-back. One at a time."""
 
+import contextlib
+
 from aiohttp import web
 from pydantic import Field
 
@@ -53,8 +55,9 @@ def routes(testbed: Testbed) -> list[Route]:
     async def watch(call: Call) -> web.StreamResponse:
         response = web.StreamResponse(headers=SSE_HEADERS)
         await response.prepare(call.request)
-        async for frame in testbed.feed.listen():
-            await response.write(frame)
+        with contextlib.suppress(ConnectionResetError):  # the listener has left
+            async for frame in testbed.feed.listen():
+                await response.write(frame)
         return response
 
     path = "/v1/runs/current"

@@ -1,0 +1,55 @@
+"""The rows of the matrix, and the search for the smallest combinations that suffice. Pure: nothing runs here."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+from chaos.mitigations import expand
+
+Kind = Literal["none", "alone", "all-but", "all", "publisher", "set"]
+Names = tuple[str, ...]
+PUBLISHER = "publisher"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A choice of mitigations, and why it is in the matrix."""
+
+    kind: Kind
+    mitigations: Names
+    of: str = ""
+    """The mitigation that is alone or left out."""
+
+    @property
+    def name(self) -> str:
+        if self.kind == "alone":
+            return self.of
+        if self.kind == "all-but":
+            return f"all but {self.of}"
+        return "+".join(self.mitigations) if self.kind == "set" else self.kind
+
+
+def cells(mitigations: Names) -> list[Cell]:
+    """None, each alone, all but each, all, the publisher's seven. Some may be the same run under two names."""
+    alone = [Cell("alone", (name,), name) for name in mitigations]
+    but = [Cell("all-but", tuple(other for other in mitigations if other != name), name) for name in mitigations]
+    return [Cell("none", ()), *alone, *but, Cell("all", mitigations), Cell("publisher", expand([PUBLISHER]))]
+
+
+def candidates(mitigations: Names, sufficient: Collection[Names], size: int) -> list[Names]:
+    """The combinations of that size that contain no sufficient one: only they can be minimal.
+
+    `sufficient` must hold every sufficient combination of a smaller size.
+    """
+    known = [frozenset(names) for names in sufficient]
+    return [names for names in combinations(mitigations, size) if not any(one <= set(names) for one in known)]
+
+
+def minimal(sufficient: Iterable[Sequence[str]]) -> list[Names]:
+    """Those that contain no other, the smallest first."""
+    kept: list[Names] = []
+    for names in sorted({tuple(names) for names in sufficient}, key=lambda names: (len(names), names)):
+        if not any(set(one) <= set(names) for one in kept):
+            kept.append(names)
+    return kept

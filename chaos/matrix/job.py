@@ -1,0 +1,78 @@
+"""One run of the matrix, as a value that can be sent to another process or machine and back."""
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from chaos.claims.view import View
+from chaos.matrix.outcomes import Outcome, outcome
+from chaos.plan import Plan, make_plan, parse_assignment
+from chaos.record import Record
+from chaos.runs import TransportName, carry_out, quiet_libraries
+from chaos.scenarios.loader import load
+
+TRANSPORT: TransportName = "direct"
+NEVER_WORD = "never"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scenario with some mitigations, for one seed."""
+
+    scenario: str
+    seed: int
+    mitigations: tuple[str, ...] = ()
+    assignments: tuple[str, ...] = ()
+
+    def plan(self) -> Plan:
+        """The run, decided in full.
+
+        Raises:
+            ScenarioError, SettingsError: for what a user can get wrong.
+        """
+        overlays = [parse_assignment(text) for text in self.assignments]
+        return make_plan(load(self.scenario), self.seed, overlays=overlays, mitigations=self.mitigations)
+
+
+def perform(job: Job) -> Outcome:
+    """Carries the job out in this process, in virtual time, and measures its record."""
+    quiet_libraries()
+    finished = carry_out(job.plan(), transport=TRANSPORT)
+    if finished.recorder is None or finished.problem or finished.interrupted:
+        return Outcome(problem=finished.problem or "no record")
+    return outcome(View(Record.from_memory(finished.plan, finished.recorder)))
+
+
+def perform_apart(job: Job) -> Outcome:
+    """`perform` in a fresh interpreter: a cluster's worker has threads and sockets that virtual time would disturb."""
+    command = [sys.executable, "-m", "chaos.matrix.job"]
+    done = subprocess.run(command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"exit code {done.returncode}: {done.stderr.strip()[-500:]}")
+    return from_document(json.loads(done.stdout))
+
+
+def to_document(one: Outcome) -> dict[str, Any]:
+    """As JSON can say it."""
+    values = {name: NEVER_WORD if value == math.inf else value for name, value in one.values.items()}
+    return {**asdict(one), "values": values}
+
+
+def from_document(document: dict[str, Any]) -> Outcome:
+    """What `to_document` gave."""
+    values = {name: math.inf if value == NEVER_WORD else value for name, value in document["values"].items()}
+    return Outcome(**{**document, "values": values})
+
+
+def main() -> None:
+    """A job on stdin, its outcome on stdout."""
+    raw = json.load(sys.stdin)
+    job = Job(raw["scenario"], raw["seed"], tuple(raw["mitigations"]), tuple(raw["assignments"]))
+    json.dump(to_document(perform(job)), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
