@@ -194,3 +194,29 @@ def serve(host: str, port: int, name: str) -> None:
 
     settings = settings_from({"AFTERSHOCK_HOST": host, "AFTERSHOCK_PORT": str(port)})
     uvloop.run(serve_local(settings, load(name)))
+
+
+@main.command()
+@click.argument("scenario")
+@click.option("--mitigations", default="", metavar="R1,X5", help="which to ask about; default all")
+@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--jobs", type=click.IntRange(min=1), help="processes; default one a core")
+@click.option("--scheduler", metavar="ADDRESS", help="run on a Dask cluster instead (tcp://host:8786)")
+@click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="override a setting")
+@click.option(
+    "--sets-max-size",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="search sufficient sets up to this size; 1: no runs beyond the cells",
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the files; default runs/…")
+@_bad_input
+def matrix(**options: Any) -> None:
+    """What would have helped? Each mitigation alone, all but each, all, none: SCENARIO over many seeds.
+
+    What has been computed is kept in runs/matrix-cache; the same command goes on from there.
+    """
+    from chaos.matrix.command import matrix_command
+
+    sys.exit(matrix_command(options, Console()))

@@ -42,6 +42,7 @@ class Cache:
     def __init__(self, folder: Path, code: str | None = None) -> None:
         self._folder = folder
         self._code = code or code_hash()
+        self._keys: dict[Job, str] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -62,7 +63,9 @@ class Cache:
         partial.replace(path)
 
     def _path(self, job: Job) -> Path:
-        return self._folder / f"{key(job, self._code)}.json"
+        if job not in self._keys:
+            self._keys[job] = key(job, self._code)
+        return self._folder / f"{self._keys[job]}.json"
 
     def __repr__(self) -> str:
         return f"<Cache {self._folder}>"

@@ -46,7 +46,10 @@ COLUMNS = (
     Column("backlog_peak", "Backlog peak", "", "Most provisioning jobs queued or blocked."),
     Column("backlog_drain_min", "Backlog drain", "min", "From that peak until fewer than 20 wait, for good."),
     Column(
-        "recovery_min", "Recovery", "min", "From the start of the policy job until all is well, for good; 0: always was."
+        "recovery_min",
+        "Recovery",
+        "min",
+        "From the start of the policy job until all is well, for good; 0: always was.",
     ),
     Column("worst_success", "Worst 10 s", "%", "Attempt success in the worse region of the pair after T09.", "more"),
 )
@@ -128,7 +131,7 @@ def _backlog(view: View, until: float) -> dict[str, float | None]:
 def _recovery(view: View, until: float) -> float | None:
     """From the trigger to the moment after which the pair works, the backlog is small and storage blocks nobody."""
     blocked, failing = _blocked(view), _failing(view)
-    if blocked is None or failing is None:
+    if blocked is None or failing is None or not view.record.series.knows(JOBS):
         return None
     times, backlog = view.backlog_curve()
     ill = (blocked | failing | (backlog >= BACKLOG_DONE)) & (times >= view.at.trigger)

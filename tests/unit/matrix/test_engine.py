@@ -1,0 +1,99 @@
+"""Jobs are computed once, and only once."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from toy_world import SCENARIO, Inline, world
+
+from chaos.matrix import cache as cache_module
+from chaos.matrix.cache import Cache, code_hash, key
+from chaos.matrix.engine import Engine, cluster
+from chaos.matrix.job import Job, from_document, to_document
+from compose.runtime import RuntimeUnavailable
+
+JOB = Job(SCENARIO, 1, ("R1",))
+
+
+def test_a_second_call_computes_nothing(tmp_path: Path) -> None:
+    jobs = [JOB, replace(JOB, seed=2), JOB]
+    first = Engine(Inline(), world, Cache(tmp_path, "code"))
+    second = Engine(Inline(), world, Cache(tmp_path, "code"))
+    assert first.outcomes(jobs) == second.outcomes(jobs) == {job: world(job) for job in jobs}
+    assert (first.computed, second.computed) == (2, 0)
+    assert repr(second) == "<Engine 2 known, 0 computed>"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(JOB, seed=2),
+        replace(JOB, mitigations=("R1", "X5")),
+        replace(JOB, scenario="calm-day"),
+        replace(JOB, assignments=("identity.queue_length=31",)),
+    ],
+    ids=["seed", "mitigations", "scenario", "setting"],
+)
+def test_what_decides_a_run_is_in_the_key(changed: Job) -> None:
+    assert key(changed, "code") != key(JOB, "code") == key(replace(JOB), "code")
+
+
+def test_the_code_is_in_the_key(tmp_path: Path) -> None:
+    assert key(JOB, "code") != key(JOB, "other code")
+    Cache(tmp_path, "code").put(JOB, world(JOB))
+    assert Cache(tmp_path, "code").get(JOB) == world(JOB)
+    assert Cache(tmp_path, "other code").get(JOB) is None
+
+
+def test_a_changed_source_changes_the_hash_unless_it_only_shows_results(tmp_path: Path) -> None:
+    for name in ("services/a.py", "chaos/plan.yaml", "chaos/report/page.py", "chaos/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    hashed = code_hash.__wrapped__
+    before = hashed(tmp_path)
+    (tmp_path / "chaos/report/page.py").write_text("2")
+    (tmp_path / "chaos/notes.txt").write_text("2")
+    assert hashed(tmp_path) == before
+    (tmp_path / "chaos/plan.yaml").write_text("2")
+    assert hashed(tmp_path) != before
+    assert cache_module.ROOT.joinpath("chaos/matrix/cache.py").is_file()
+
+
+def test_a_damaged_file_is_computed_again(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, "code")
+    cache.put(JOB, world(JOB))
+    next(tmp_path.glob("*.json")).write_text('{"outcome": ')
+    engine = Engine(Inline(), world, cache)
+    assert engine.outcomes([JOB])[JOB] == world(JOB)
+    assert engine.computed == 1
+
+
+def test_a_run_that_fails_is_a_problem_and_is_not_kept(tmp_path: Path) -> None:
+    def fails(_job: Job) -> object:
+        raise RuntimeError("out of memory")
+
+    cache = Cache(tmp_path, "code")
+    found = Engine(Inline(), fails, cache).outcomes([JOB])[JOB]  # type: ignore[arg-type]
+    assert found.problem == "RuntimeError: out of memory"
+    assert found.second_wave is None
+    assert cache.get(JOB) is None
+
+
+def test_what_never_came_survives_the_way_through_json() -> None:
+    outcome = world(Job(SCENARIO, 1, ("X2",)))
+    assert to_document(outcome)["values"]["recovery_min"] == "never"
+    assert from_document(to_document(outcome)) == outcome
+
+
+def test_progress_is_told_of_cached_runs_too(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, "code")
+    cache.put(JOB, world(JOB))
+    seen: list[Job] = []
+    Engine(Inline(), world, cache).outcomes([JOB, replace(JOB, seed=2)], lambda job, _outcome: seen.append(job))
+    assert [job.seed for job in seen] == [1, 2]
+
+
+def test_without_dask_a_cluster_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    with pytest.raises(RuntimeUnavailable, match="needs Dask"), cluster("tcp://127.0.0.1:1"):
+        pass

@@ -1,0 +1,168 @@
+"""From outcomes to sentences, sets, surprises and three files; on the toy world."""
+
+import csv
+import json
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from click.testing import CliRunner
+from rich.progress import Progress
+from toy_world import SCENARIO, Inline, world
+
+from chaos.cli import main
+from chaos.matrix import command, words
+from chaos.matrix.cache import Cache
+from chaos.matrix.engine import Engine
+from chaos.matrix.files import as_csv, as_document, write
+from chaos.matrix.job import Job
+from chaos.matrix.outcomes import COLUMNS
+from chaos.matrix.page import relative, render
+from chaos.matrix.search import Question
+from chaos.matrix.statistics import Estimate
+from chaos.matrix.summary import Matrix, is_worse
+from chaos.mitigations import expand
+
+NAMES = ("R1", "R2", "R3", "R6", "R7", "X2", "X4")
+BY_NAME = {column.name: column for column in COLUMNS}
+
+
+@cache
+def _made(seeds: int = 3, names: tuple[str, ...] = NAMES, size: int = 2) -> tuple[Matrix, tuple[Job, ...]]:
+    executor = Inline()
+    with TemporaryDirectory() as folder, Progress(disable=True) as progress:
+        engine = Engine(executor, world, Cache(Path(folder), "code"))
+        question = Question(SCENARIO, names, range(1, seeds + 1), (), size)
+        return command.make_matrix(question, engine, progress), tuple(executor.jobs)
+
+
+def test_minimal_sets_are_found_for_each_wave() -> None:
+    first, second = _made()[0].sets
+    assert (first.wave, first.found) == ("first", [("R2",)])
+    assert (second.wave, second.found) == ("second", [("R1",), ("R2",), ("R6", "R7")])
+    assert _made()[0].row("R6+R7").cell.kind == "set"
+
+
+def test_what_was_not_searched_is_said() -> None:
+    first, second = _made()[0].sets
+    assert (second.searched_to, second.of, second.complete) == (2, 7, False)
+    assert words.sets(second).endswith("combinations of 3 to 7 were not.")
+    assert words.sets(first).startswith("Smallest combinations without a first wave (storage): R2. ")
+    alone = _made(size=1)[0].sets[1]
+    assert alone.found == [("R1",), ("R2",)]
+    assert words.sets(alone).endswith("8 combinations of at most 1 were tried; combinations of 2 to 7 were not.")
+
+
+def test_a_search_to_the_full_size_is_complete() -> None:
+    sets = _made(2, ("R3", "R6", "R7"), 3)[0].sets
+    assert [one.complete for one in sets] == [True, True]
+    assert sets[1].found == [("R6", "R7")]
+    assert words.sets(sets[0]).startswith("No combination without a first wave (storage) was found.")
+
+
+def test_a_pair_that_fails_in_one_seed_is_not_tried_in_the_next() -> None:
+    jobs = _made()[1]
+    assert {job.seed for job in jobs if set(job.mitigations) == {"R3", "R6"}} == {1}
+    assert {job.seed for job in jobs if set(job.mitigations) == {"R6", "R7"}} == {1, 2, 3}
+    assert {job.seed for job in jobs if set(job.mitigations) == {"R3", "X4"}} == {1, 2}
+    assert len(jobs) == len(set(jobs))
+
+
+def test_the_headline_says_what_prevents_what_does_not_and_what_harms() -> None:
+    assert words.headline(_made()[0]) == [
+        "Alone, R1 and R2 prevent the second wave; R3, R6, R7 and X2 do not; X4 does in some seeds only.",
+        "The publisher's seven repair items together prevent it.",
+        "Worse than doing nothing in something: R3 (Peak attempts); X2 (Recovery).",
+    ]
+
+
+def test_with_one_seed_nothing_is_said_to_be_worse_by_chance() -> None:
+    assert (
+        words.headline(_made(1)[0])[-1] == "Whether something makes an outcome worse takes at least two seeds to say."
+    )
+
+
+def test_a_surprising_cell_is_listed() -> None:
+    found = {(one.cell.name, one.column.name) for one in _made()[0].worse}
+    assert {("R3", "peak_attempts_per_s"), ("X2", "recovery_min")} <= found
+    assert not any(name in ("none", "R1", "R6", "R7", "X4") for name, _ in found)
+
+
+def test_worse_means_that_the_intervals_are_apart_the_wrong_way_round() -> None:
+    attempts, success = BY_NAME["peak_attempts_per_s"], BY_NAME["worst_success"]
+    low, high, wide = Estimate(2.0, 1.0, 3.0, 5), Estimate(5.0, 4.0, 6.0, 5), Estimate(5.0, 2.5, 7.5, 5)
+    assert is_worse(attempts, low, high)
+    assert not is_worse(attempts, high, low)
+    assert not is_worse(attempts, low, wide)
+    assert is_worse(success, high, low)
+    assert not is_worse(success, low, high)
+    assert not is_worse(attempts, low, Estimate(9.0, None, None, 1))
+
+
+def test_shading_compares_with_doing_nothing() -> None:
+    attempts = BY_NAME["peak_attempts_per_s"]
+    one, two, never = Estimate(1.0, 1.0, 1.0, 3), Estimate(2.0, 2.0, 2.0, 3), Estimate(None, None, None, 3, never=3)
+    assert relative(attempts, two, one) == -0.5
+    assert relative(attempts, one, two) == 0.5
+    assert relative(BY_NAME["worst_success"], one, two) == -0.5
+    assert relative(attempts, one, never) == 1.0
+    assert relative(attempts, never, one) == -1.0
+    assert relative(attempts, one, Estimate(None, None, None, 0)) == 0.0
+
+
+def test_the_page_has_the_headline_and_every_cell_and_needs_nothing_else() -> None:
+    matrix = _made()[0]
+    page = render(matrix)
+    assert "Alone, R1 and R2 prevent the second wave" in page
+    for row in matrix.rows:
+        assert f'id="cell-{row.cell.name.replace(" ", "-")}"' in page
+    assert page.count("<details") == len(matrix.rows)
+    assert "<script" not in page
+    assert "http" not in page
+    assert "prefers-color-scheme: dark" in page
+    assert "Survives a replay of the trigger: not measured" in page
+
+
+def test_csv_has_a_line_for_every_cell_and_outcome() -> None:
+    matrix = _made()[0]
+    lines = list(csv.DictReader(as_csv(matrix).splitlines()))
+    assert len(lines) == len(matrix.rows) * (len(COLUMNS) + 2)
+    line = next(one for one in lines if one["cell"] == "all but R1" and one["outcome"] == "impact_a_min")
+    assert (line["mitigations"], line["mean"], line["measured"]) == ("R2 R3 R6 R7 X2 X4", "0.0", "3")
+
+
+def test_json_has_everything_and_no_number_that_json_lacks(tmp_path: Path) -> None:
+    matrix = _made()[0]
+    paths = write(tmp_path, matrix)
+    assert sorted(path.name for path in paths) == ["matrix.csv", "matrix.html", "matrix.json"]
+    document = json.loads((tmp_path / "matrix.json").read_text(), parse_constant=pytest.fail)
+    assert document == json.loads(json.dumps(as_document(matrix)))
+    assert document["not_measured"]["survives_replay"].startswith("Survives a replay")
+    assert document["minimal_sufficient_sets"][1]["found"] == [["R1"], ["R2"], ["R6", "R7"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["nowhere"], "unknown scenario 'nowhere'"),
+        ([SCENARIO, "--mitigations", "R1,R99"], "mitigation 'R99': unknown"),
+        ([SCENARIO, "--set", "identity.colour=red"], "colour"),
+    ],
+    ids=["scenario", "mitigation", "setting"],
+)
+def test_what_a_user_can_get_wrong_is_exit_code_2_before_anything_runs(
+    arguments: list[str], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["matrix", *arguments])
+    assert result.exit_code == 2
+    assert text in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_by_default_all_thirteen_are_asked_about() -> None:
+    options = {"mitigations": "", "scenario": SCENARIO, "seeds": 2, "assignments": (), "sets_max_size": 2}
+    question = command._question(options)
+    assert question.mitigations == expand(["all"])
+    assert list(question.seeds) == [1, 2]
