@@ -33,6 +33,8 @@ def never_collapses(made: IncidentRecord, regions: tuple[str, ...]) -> IncidentR
             rate[:] = 6.0 if labels["outcome"] == "ok" else 0.0
         if name == "identity_client_operations_started_total" and labels["region"] in regions:
             rate[:] = 6.0
+        if name == ENDED and labels["region"] in regions:
+            rate[:] = 6.0 if labels["result"] == "success" else 0.0
     return made
 
 
