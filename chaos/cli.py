@@ -20,7 +20,6 @@ from chaos.scenarios.model import Scenario
 from services.chassis.settings import SettingsError
 
 EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
 
 
 def _bad_input(function: Any) -> Any:

@@ -8,8 +8,7 @@ from typing import Any
 import yaml
 
 from chaos.mitigations import expand, mitigation_overlay, transform
-from chaos.scenarios.actions import StartRemediation
-from chaos.scenarios.model import Entry, Scenario, remediation_tree
+from chaos.scenarios.model import Entry, Scenario
 from chaos.scenarios.times import INCIDENT_S_PER_BENCH_S
 from compose.topology import Region, Topology
 from services.chassis.settings import Settings, SettingsError, Tree, check_regions, merge
@@ -26,7 +25,6 @@ class Plan:
     settings: Tree
     topology: Topology
     mitigations: tuple[str, ...] = ()
-    shifted: tuple[str, ...] = ()
     command: str = ""
     base: Tree = field(default_factory=dict)
     """The settings without mitigations and without what was overridden ..."""
@@ -93,9 +91,6 @@ def make_plan(
     on = expand((*scenario.mitigations, *mitigations))
     scenario = transform(scenario, on)
     base = merge(scenario.tree(), _load(scenario))
-    for entry in scenario.timeline:
-        if isinstance(entry.action, StartRemediation):
-            base = merge(base, {"remediation": remediation_tree(entry.action)})
     overrides: Tree = {}
     for overlay in overlays:
         overrides = merge(overrides, overlay)

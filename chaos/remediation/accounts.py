@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from chaos.remediation.inventory import Account
 from services.chassis.client import HttpClient, Reply
+from services.chassis.managed_identity import SUBSCRIPTION
 
-SUBSCRIPTION = "00000000-0000-4000-8000-00000af7e5c0"
 API_VERSION = "2023-05-01"
 ACCOUNTS_PATH = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Storage/storageAccounts"
 EXEMPT_TAG = "aftershock-exempt"

@@ -141,8 +141,3 @@ class Scenario(_Part):
     def rollout_regions(self) -> tuple[RolloutRegion, ...]:
         """The regions as the policy job sees them."""
         return tuple(RolloutRegion(region.name, region.display, region.role == "canary") for region in self.regions)
-
-
-def remediation_tree(action: StartRemediation) -> Tree:
-    """What a `start_remediation` entry itself says; `Scenario.tree` has it already."""
-    return action.parameters()

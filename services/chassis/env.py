@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
@@ -80,8 +79,3 @@ def make_env(
         live=Live(store, clock, tree, (instance.service, instance.region, instance.name)),
         peers=peers,
     )
-
-
-def effective(model: type[M], env: Env) -> dict[str, Any]:
-    """The effective values, for `/admin/settings` and the start-up event."""
-    return env.settings(model).model_dump(mode="json")
