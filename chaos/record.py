@@ -61,7 +61,7 @@ class Record:
             RecordError: naming the file, when there is no plan or a file cannot be read.
         """
         folder = Path(folder)
-        series = read_metrics(folder / METRICS_FILE) if (folder / METRICS_FILE).exists() else SeriesTable(0, 0)
+        series = read_metrics(folder / METRICS_FILE) if (folder / METRICS_FILE).exists() else SeriesTable()
         return cls(_read_plan(folder / PLAN_FILE), list(_read_events(folder / EVENTS_FILE)), series, folder)
 
     @classmethod

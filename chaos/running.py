@@ -1,6 +1,8 @@
 """What the commands do once their input is known to be good: run, judge, write, print."""
 
+import gc
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,19 +47,21 @@ def _conclude(finished: Finished, folder: Path, plan: Plan, as_json: bool, conso
     if finished.interrupted:
         console.print(f"interrupted; the record so far is in {folder}")
         return EXIT_INTERRUPTED
+    digest = finished.recorder.sha256[:16] if finished.recorder else ""
+    finished = replace(finished, recorder=None)  # judged is what was written; both at once would double the memory
+    gc.collect()
     verdict = _judge(folder)
     if as_json:
         click.echo(json.dumps(verdict.document(), ensure_ascii=False))
     else:
         print_verdict(verdict, console)
-        _say_where(folder, finished, plan, console)
+        _say_where(folder, finished, plan, digest, console)
     return EXIT_COULD_NOT_JUDGE if finished.problem else verdict.exit_code
 
 
-def _say_where(folder: Path, finished: Finished, plan: Plan, console: Console) -> None:
+def _say_where(folder: Path, finished: Finished, plan: Plan, digest: str, console: Console) -> None:
     if finished.problem:
         console.print(f"[red]{finished.problem}[/]")
-    digest = finished.recorder.sha256[:16] if finished.recorder else ""
     console.print(f"record  {folder}/  (events SHA-256 {digest}…)", highlight=False)
     console.print(f"report  {folder / 'report.html'}", highlight=False)
     console.print(f"repeat  {plan.command}", highlight=False, soft_wrap=True)

@@ -11,11 +11,12 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
+from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadgen.series import Array, SeriesTable
@@ -33,6 +34,7 @@ EVENTS_FILE, ARRIVALS_FILE, METRICS_FILE = "events.jsonl", "arrivals.csv", "metr
 IGNORED_SUFFIXES = ("_created",)
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
+Columns = NDArray[np.intp]
 
 
 def keeps_buckets(name: str) -> bool:
@@ -69,22 +71,26 @@ class _Registry(_Target):
         self._reader = Reader(metrics, keeps_buckets)
         self._order = self._fixed_columns()
 
-    def _fixed_columns(self) -> list[int]:
+    def _fixed_columns(self) -> Columns:
         cache = self._columns
-        return [cache[key] if key in cache else self.column(key, key[0], dict(key[1])) for key in self._reader.keys]
+        columns = [cache[key] if key in cache else self.column(key, key[0], dict(key[1])) for key in self._reader.keys]
+        return np.array(columns, dtype=np.intp)
 
-    def read(self) -> tuple[list[int], list[float]]:
+    def read(self) -> Iterator[tuple[Columns | list[int], list[float]]]:
+        """Columns and their numbers: the cells', whose columns stay, and then the computed gauges'."""
         if self._reader.refresh():
             self._order = self._fixed_columns()
-        columns, numbers, cache = self._order, self._reader.numbers(), self._columns
-        extra: list[int] = []
+        yield self._order, self._reader.numbers()
+        cache = self._columns
+        columns: list[int] = []
+        numbers: list[float] = []
         for name, labels, values, number in self._reader.computed():
             column = cache.get((name, values))
             if column is None:
                 column = self.column((name, values), name, dict(zip(labels, values, strict=True)))
-            extra.append(column)
+            columns.append(column)
             numbers.append(number)
-        return columns + extra, numbers
+        yield columns, numbers
 
 
 class _Page(_Target):
@@ -203,19 +209,13 @@ class Recorder:
     async def sample(self) -> None:
         """One row of the table, and whatever happened since the last one onto the disk."""
         t = round(self.t(), 6)
-        columns: list[int] = []
-        numbers: list[float] = []
-        for registry in self._registries.values():
-            more_columns, more_numbers = registry.read()
-            columns += more_columns
-            numbers += more_numbers
+        parts = [part for registry in self._registries.values() for part in registry.read()]
         if self._pages and self._http is not None:
             pages = await asyncio.gather(*(page.fetch(self._http) for page in list(self._pages.values())))
-            for found in pages:
-                columns += found[0] if found else []
-                numbers += found[1] if found else []
+            parts += [found for found in pages if found]
         row: Array = np.full(len(self.series), np.nan)
-        row[columns] = numbers
+        for columns, numbers in parts:
+            row[columns] = numbers
         self.series.append(t, row)
         self.flush()
 
@@ -300,8 +300,7 @@ def write_metrics(path: Path, table: SeriesTable) -> None:
     """The table as `times`, `series` (JSON keys) and `values` (series × times); replaces `path` in one step."""
     series = [json.dumps({"name": name, "labels": labels}, separators=(",", ":")) for name, labels in table.series()]
     partial = path.with_suffix(".partial.npz")
-    values = np.ascontiguousarray(table.values.T)
-    np.savez_compressed(partial, times=table.times, series=np.array(series, dtype=np.str_), values=values)
+    np.savez_compressed(partial, times=table.times, series=np.array(series, dtype=np.str_), values=table.by_series())
     partial.replace(path)
 
 

@@ -4,6 +4,8 @@ A counter's increase is counted as Prometheus means it but not as it computes it
 restart from 0, and a series that appears after the first sample started at 0, so its first value counts in full.
 """
 
+import math
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
@@ -52,6 +54,7 @@ class _Watch:
     columns: list[int] = field(default_factory=list)
     members: list[int] = field(default_factory=list)
     totals: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    _index: NDArray[np.intp] | None = None
 
     def add(self, column: int, labels: Mapping[str, str]) -> None:
         group = tuple(labels.get(name, "") for name in self.by)
@@ -59,55 +62,91 @@ class _Watch:
             self.groups.append(group)
         self.columns.append(column)
         self.members.append(self.groups.index(group))
+        self._index = None
+
+    @property
+    def index(self) -> NDArray[np.intp]:
+        """The columns as an array, made once: a list would be converted at every sample."""
+        if self._index is None:
+            self._index = np.array(self.columns, dtype=np.intp)
+        return self._index
 
     def grow(self, rows: int) -> None:
         if self.totals.shape[0] < rows or self.totals.shape[1] < len(self.groups):
-            wider = np.zeros((max(rows, self.totals.shape[0]), len(self.groups)))
+            capacity = self.totals.shape[0] if self.totals.shape[0] >= rows else max(256, 2 * rows)
+            wider = np.zeros((capacity, len(self.groups)))
             wider[: self.totals.shape[0], : self.totals.shape[1]] = self.totals
             self.totals = wider
 
-    def sums(self, row: Array) -> Array:
-        sums: Array = np.bincount(self.members, weights=row[self.columns], minlength=len(self.groups)).astype(float)
+    def step(self, row: Array, latest: Array) -> Array:
+        """What each group grew by since `latest`; a counter that fell began again at 0."""
+        now, before = row[self.index], latest[self.index]
+        grown = np.where(np.isfinite(now), np.where(now >= before, now - before, now), 0.0)
+        sums: Array = np.bincount(self.members, weights=grown, minlength=len(self.groups)).astype(float)
         return sums
 
 
 class SeriesTable:
     """All series of a run. Grows by `append`; answers `increase`, `last` and `matrix` at any moment."""
 
-    def __init__(self, rows: int = 1024, columns: int = 1024) -> None:
+    def __init__(self, columns: int = 1024) -> None:
         self.names: list[str] = []
         self.labels: list[dict[str, str]] = []
         self._by_name: dict[str, list[int]] = {}
-        self._times = np.empty(rows)
-        self._values = np.full((rows, columns), np.nan)
+        self._times: list[float] = []
+        self._samples: list[Array] = []  # as wide as the table was then: half of what one growing matrix takes
+        self._matrix: Array | None = None
         self._latest = np.zeros(columns)
-        self._rows = 0
         self._watches: dict[tuple[Any, ...], _Watch] = {}
 
     @classmethod
     def of(cls, times: Array, keys: Sequence[tuple[str, dict[str, str]]], values: Array) -> "SeriesTable":
         """A finished table; `values` is (series, times), as in `metrics.npz`."""
-        table = cls(0, 0)
+        table = cls(0)
         for name, labels in keys:
             table._register(name, labels)
-        table._times, table._rows = np.asarray(times, dtype=float), len(times)
-        table._values = np.ascontiguousarray(np.asarray(values, dtype=float).T)
+        table._times = np.asarray(times, dtype=float).tolist()
+        table._matrix = np.ascontiguousarray(np.asarray(values, dtype=float).T)
+        table._samples = list(table._matrix)
         return table
 
     def __repr__(self) -> str:
-        return f"<SeriesTable {len(self.names)} series, {self._rows} samples>"
+        return f"<SeriesTable {len(self.names)} series, {len(self._times)} samples>"
 
     def __len__(self) -> int:
         return len(self.names)
 
     @property
     def times(self) -> Array:
-        return self._times[: self._rows]
+        return np.array(self._times)
 
     @property
     def values(self) -> Array:
-        """(times, series); NaN where a series does not exist."""
-        return self._values[: self._rows, : len(self.names)]
+        """(times, series); NaN where a series does not exist. Made anew when the table has grown."""
+        shape = (len(self._samples), len(self.names))
+        if self._matrix is None or self._matrix.shape != shape:
+            self._matrix = np.full(shape, np.nan)
+            for row, sample in zip(self._matrix, self._samples, strict=True):
+                row[: len(sample)] = sample
+        return self._matrix
+
+    def _columns(self, columns: Sequence[int]) -> Array:
+        """Some columns of `values`, without making the whole of it while the table grows."""
+        if self._matrix is not None and self._matrix.shape == (len(self._samples), len(self.names)):
+            return self._matrix[:, columns]
+        chosen = np.full((len(self._samples), len(columns)), np.nan)
+        index = np.array(columns, dtype=np.intp)
+        for row, sample in zip(chosen, self._samples, strict=True):
+            known = index < len(sample)
+            row[known] = sample[index[known]]
+        return chosen
+
+    def by_series(self) -> Array:
+        """(series, times), as it is kept on disk."""
+        values = np.full((len(self.names), len(self._samples)), np.nan)
+        for number, sample in enumerate(self._samples):
+            values[: len(sample), number] = sample
+        return values
 
     def knows(self, name: str) -> bool:
         return name in self._by_name
@@ -115,11 +154,8 @@ class SeriesTable:
     def column(self, name: str, labels: dict[str, str]) -> int:
         """A new column for this series; the caller keeps the number."""
         column = self._register(name, labels)
-        if column >= self._values.shape[1]:
-            wider = np.full((self._values.shape[0], self._values.shape[1] * 5 // 4 + 64), np.nan)
-            wider[:, : self._values.shape[1]] = self._values
-            self._values = wider
-            self._latest = np.concatenate([self._latest, np.zeros(wider.shape[1] - len(self._latest))])
+        if column >= len(self._latest):
+            self._latest = np.concatenate([self._latest, np.zeros(len(self._latest) // 4 + 64)])
         for watch in self._watches.values():
             if watch.name == name and matches(labels, watch.where):
                 watch.add(column, labels)
@@ -134,23 +170,16 @@ class SeriesTable:
 
     def append(self, t: float, row: Array) -> None:
         """One sample of every series at time `t`; `row` has one number a column, NaN for what is not there."""
-        if self._rows == len(self._times):
-            self._times = np.concatenate([self._times, np.empty(max(256, self._rows))])
-            more = np.full((len(self._times) - self._rows, self._values.shape[1]), np.nan)
-            self._values = np.concatenate([self._values, more])
-        width = len(self.names)
-        self._times[self._rows] = t
-        self._values[self._rows, :width] = row
-        known = np.isfinite(row)
+        width, before = len(self.names), len(self._times)
         latest = self._latest[:width]
-        step = np.where(known, np.where(row >= latest, row - latest, row), 0.0) if self._rows else np.zeros(width)
-        latest[known] = row[known]
         for watch in self._watches.values():
-            watch.grow(len(self._times))
-            if watch.columns:
-                before = watch.totals[self._rows - 1] if self._rows else 0.0
-                watch.totals[self._rows] = before + watch.sums(step)
-        self._rows += 1
+            watch.grow(before + 1)
+            if watch.columns and before:
+                watch.totals[before] = watch.totals[before - 1] + watch.step(row, latest)
+        self._times.append(t)
+        self._samples.append(row)
+        known = np.isfinite(row)
+        latest[known] = row[known]
 
     def select(self, name: str, where: Where) -> list[int]:
         """The columns of the series with this name whose labels match."""
@@ -158,7 +187,7 @@ class SeriesTable:
 
     def index(self, t: float) -> int:
         """The row of the last sample taken at or before `t`; −1 before the first."""
-        return int(np.searchsorted(self.times, t + TOLERANCE_S, side="right")) - 1
+        return bisect_right(self._times, t + TOLERANCE_S) - 1
 
     @overload
     def increase(self, name: str, where: Where, start_t: float, end_t: float) -> float | None: ...
@@ -191,8 +220,8 @@ class SeriesTable:
             for column in self.select(name, where):
                 watch.add(column, self.labels[column])
             watch.grow(len(self._times))
-            if watch.columns:
-                steps = increments(self.values[:, watch.columns])
+            if watch.columns and self._times:
+                steps = increments(self._columns(watch.columns))
                 for row, step in enumerate(steps.cumsum(axis=0)):
                     watch.totals[row] = np.bincount(watch.members, weights=step, minlength=len(watch.groups))
         return watch
@@ -204,11 +233,11 @@ class SeriesTable:
     def last(self, name: str, where: Where, by: Sequence[str] | None = None) -> float | dict[Group, float] | None:
         """The newest values, summed (over each group); None (or no group) when nothing matches just now."""
         sums: dict[Group, float] = {}
-        if self._rows:
-            newest = self._values[self._rows - 1]
+        if self._samples:
+            newest = self._samples[-1]
             watch = self._watch(name, where, tuple(by or ()))
             for column, member in zip(watch.columns, watch.members, strict=True):
-                value = float(newest[column])
+                value = float(newest[column]) if column < len(newest) else math.nan
                 if value == value:
                     group = watch.groups[member]
                     sums[group] = sums.get(group, 0.0) + value
@@ -217,7 +246,7 @@ class SeriesTable:
     def matrix(self, name: str, where: Where) -> tuple[list[dict[str, str]], Array]:
         """The labels of the matching series and their values, (times, series)."""
         columns = self.select(name, where)
-        return [self.labels[column] for column in columns], self.values[:, columns]
+        return [self.labels[column] for column in columns], self._columns(columns)
 
     def series(self) -> Iterator[tuple[str, dict[str, str]]]:
         return zip(self.names, self.labels, strict=True)

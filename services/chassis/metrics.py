@@ -6,6 +6,7 @@ would cost half of a virtual run. Instances never share prometheus-client's glob
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
+from operator import attrgetter
 from typing import Any, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -20,6 +21,9 @@ DURATION_BUCKETS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 Labels = tuple[tuple[str, str], ...]
 Sample = tuple[str, Labels, float]
 GaugeRows = Callable[[], Iterable[tuple[tuple[str, ...], float]]]
+
+
+_NUMBER = attrgetter("_value")
 
 
 class _ComputedGauge(Collector):
@@ -95,7 +99,8 @@ class Reader:
         self.keys: list[tuple[str, Labels]] = []
         self._metrics = metrics
         self._wants_buckets = wants_buckets
-        self._size = -1
+        self._size = self._metrics_seen = -1
+        self._children: list[dict[Any, Any]] = []
         self._scalars: list[Any] = []
         self._histograms: list[tuple[Any, list[Any], bool]] = []
         self.refresh()
@@ -103,10 +108,11 @@ class Reader:
     def refresh(self) -> bool:
         """True when label values were seen for the first time; `keys` is then longer, and in a new order."""
         library = self._metrics._library
-        size = sum([len(metric._metrics) if metric._labelnames else 1 for metric in library])
-        if size == self._size:
+        if len(library) == self._metrics_seen and sum(map(len, self._children)) == self._size:
             return False
-        self._size = size
+        self._metrics_seen = len(library)
+        self._children = [metric._metrics for metric in library if metric._labelnames]
+        self._size = sum(map(len, self._children))
         self._scalars, self._histograms = [], []
         scalar_keys: list[tuple[str, Labels]] = []
         histogram_keys: list[tuple[str, Labels]] = []
@@ -134,9 +140,9 @@ class Reader:
 
         The cells are read without their lock: only this thread writes them, and a run reads them millions of times.
         """
-        numbers = [cell._value for cell in self._scalars]
+        numbers = list(map(_NUMBER, self._scalars))
         for total, buckets, wanted in self._histograms:
-            totals = list(accumulate([bucket._value for bucket in buckets]))
+            totals = list(accumulate(map(_NUMBER, buckets)))
             numbers.append(total._value)
             if wanted:
                 numbers += totals

@@ -81,7 +81,7 @@ def test_an_unhealthy_baseline_cannot_be_judged() -> None:
 
 
 def test_no_samples_cannot_be_judged() -> None:
-    verdict = judge(Record(fresh_incident().plan, [], SeriesTable(0, 0)))
+    verdict = judge(Record(fresh_incident().plan, [], SeriesTable()))
     assert (verdict.status, verdict.why) == ("could_not_judge", "no samples")
     assert {claim.status for claim in verdict.claims} == {"not_judged", "narrative"}
     assert set(verdict.figures.values()) == {None}

@@ -107,7 +107,7 @@ async def test_live_answers_follow_new_series_and_group_by_label() -> None:
 
 
 async def test_the_same_question_gets_the_same_answer_early_or_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loadgen.recorder.SeriesTable", lambda: SeriesTable(rows=8, columns=8))
+    monkeypatch.setattr("loadgen.recorder.SeriesTable", lambda: SeriesTable(columns=8))
     time = Time()
     asked_early, asked_late = Recorder(time.clock(), ZERO_S), Recorder(time.clock(), ZERO_S)
     metrics = Metrics()

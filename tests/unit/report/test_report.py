@@ -137,7 +137,7 @@ def test_text_from_the_record_cannot_become_markup() -> None:
 
 
 def test_a_record_without_samples_still_gives_a_page() -> None:
-    empty = Record(fresh_incident().plan, [], SeriesTable(0, 0))
+    empty = Record(fresh_incident().plan, [], SeriesTable())
     page = render(empty, judge(empty))
     assert "This run cannot be judged: no samples." in page
     assert "<figure" not in page
