@@ -172,12 +172,22 @@ def diff(left: Path, right: Path) -> None:
 @click.option("--seeds", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option("--perturbed", type=click.IntRange(min=0), default=20, show_default=True, help="runs with ±20 %")
 @click.option("--scenario", "name", default="azure-fnj8-vqz", show_default=True)
+@click.option(
+    "--with",
+    "mitigations",
+    default="",
+    metavar="defended",
+    help="ask instead whether these mitigations prevent the second wave in every run",
+)
 @_bad_input
-def campaign(jobs: int | None, seeds: int, perturbed: int, name: str) -> None:
-    """The five facts over many seeds, perturbed parameters, and every negative control: one table."""
+def campaign(jobs: int | None, seeds: int, perturbed: int, name: str, mitigations: str) -> None:
+    """The five facts over many seeds, perturbed parameters, and every negative control: one table.
+
+    What has been computed is kept in runs/campaign-cache; the same command goes on from there.
+    """
     from chaos.campaign.command import campaign_command
 
-    sys.exit(campaign_command(name, seeds, perturbed, jobs, Console()))
+    sys.exit(campaign_command(name, seeds, perturbed, jobs, Console(), _names(mitigations)))
 
 
 @main.command()
@@ -209,6 +219,7 @@ def serve(host: str, port: int, name: str) -> None:
     show_default=True,
     help="search sufficient sets up to this size; 1: no runs beyond the cells",
 )
+@click.option("--defences", is_flag=True, help="single defences, and nobody who acts after the restore, instead")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the files; default runs/…")
 @_bad_input
 def matrix(**options: Any) -> None:

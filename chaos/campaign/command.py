@@ -1,4 +1,8 @@
-"""`aftershock campaign`: seeds, perturbations and controls on all cores, then one table."""
+"""`aftershock campaign`: seeds, perturbations and controls on all cores, then one table.
+
+With mitigations it asks another question: whether these would have prevented the second wave (`defended.py`). What
+has been computed is kept, and the same command goes on from there.
+"""
 
 import os
 from collections import defaultdict
@@ -8,39 +12,69 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from chaos.campaign.jobs import Job, Result, perform_all
+from chaos.campaign.jobs import CODEC, Job, Result, perform
 from chaos.claims.controls import CONTROLS
+from chaos.matrix.cache import Cache
+from chaos.matrix.engine import Engine, processes
+from chaos.mitigations import expand
+from chaos.runs import RUNS
 
 PERTURBATION = 0.2
 PERTURBED_MAY_FAIL = 0.05
+DEFENDED_MAY_FAIL = 0.025
+FIGURES = {"peak_amplification": "peak ×", "peak_attempts_per_s": "peak att/s", "recovered_t": "recovered τ"}
+DEFENDED_FIGURES = {
+    "worst_op_success": "worst 10 s",
+    "peak_amplification": "peak ×",
+    "peak_attempts_per_s": "peak att/s",
+    "peak_nodes": "nodes",
+}
+CACHE = "campaign-cache"
+EXIT_INTERRUPTED = 130
 
 
-def campaign_jobs(scenario: str, seeds: int, perturbed: int) -> list[Job]:
-    """The whole campaign, longest jobs first so that no core idles at the end."""
-    controls = [Job(scenario, 1, control=name) for name in CONTROLS]
-    shaken = [Job(scenario, seed, perturb=PERTURBATION) for seed in range(1, perturbed + 1)]
-    return [*controls, *(Job(scenario, seed) for seed in range(1, seeds + 1)), *shaken]
+def campaign_jobs(scenario: str, seeds: int, perturbed: int, mitigations: Sequence[str] = ()) -> list[Job]:
+    """The whole campaign, longest jobs first so that no core idles at the end. Controls are the naive service's."""
+    on = expand(mitigations)
+    controls = [] if on else [Job(scenario, 1, control=name) for name in CONTROLS]
+    plain = [Job(scenario, seed, mitigations=on) for seed in range(1, seeds + 1)]
+    shaken = [Job(scenario, seed, perturb=PERTURBATION, mitigations=on) for seed in range(1, perturbed + 1)]
+    return [*controls, *plain, *shaken]
 
 
-def campaign_command(scenario: str, seeds: int, perturbed: int, jobs: int | None, console: Console) -> int:
-    """Runs the campaign; 0 when every group holds as often as it must, else 1."""
-    results = _run(campaign_jobs(scenario, seeds, perturbed), jobs or os.cpu_count() or 1, console)
+def campaign_command(
+    scenario: str, seeds: int, perturbed: int, jobs: int | None, console: Console, mitigations: Sequence[str] = ()
+) -> int:
+    """Runs the campaign; 0 when every group holds as often as it must, else 1; 130 after Ctrl-C.
+
+    Raises:
+        ScenarioError, SettingsError: before anything runs.
+    """
+    wanted = campaign_jobs(scenario, seeds, perturbed, mitigations)
+    for job in wanted[:1]:
+        job.plan()
+    try:
+        results = _run(wanted, jobs or os.cpu_count() or 1, console)
+    except KeyboardInterrupt:
+        console.print("stopped; what has been computed is kept, and the same command goes on from there")
+        return EXIT_INTERRUPTED
     table, good = summarise(results)
     console.print(table)
     return 0 if good else 1
 
 
-def _run(jobs: Sequence[Job], processes: int, console: Console) -> list[Result]:
+def _run(jobs: Sequence[Job], count: int, console: Console) -> list[Result]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    results = []
-    with Progress(*columns, console=console) as progress:
+    cache = Cache(RUNS / CACHE, CODEC)
+    with processes(count) as executor, Progress(*columns, console=console) as progress:
         bar = progress.add_task("campaign", total=len(jobs))
-        for result in perform_all(jobs, processes):
-            results.append(result)
+
+        def done(job: Job, result: Result) -> None:
             progress.advance(bar)
             if not result.holds:
-                progress.console.print(f"{result.job.group}, seed {result.job.seed}: {result.note}", highlight=False)
-    return results
+                progress.console.print(f"{job.group}, seed {job.seed}: {result.note}", highlight=False)
+
+        return list(Engine(executor, perform, cache).outcomes(jobs, done).values())
 
 
 def summarise(results: Sequence[Result]) -> tuple[Table, bool]:
@@ -48,7 +82,8 @@ def summarise(results: Sequence[Result]) -> tuple[Table, bool]:
     groups: dict[str, list[Result]] = defaultdict(list)
     for result in sorted(results, key=lambda result: (bool(result.job.control), result.job.perturb, result.job.seed)):
         groups[result.job.group].append(result)
-    table = Table("runs", "holds", "needed", "failed", "peak ×", "peak att/s", "recovered τ", title="campaign")
+    figures = DEFENDED_FIGURES if any(result.job.mitigations for result in results) else FIGURES
+    table = Table("runs", "holds", "needed", "failed", *figures.values(), title="campaign")
     good = True
     for name, rows in groups.items():
         holds, needed = sum(row.holds for row in rows), _needed(rows)
@@ -59,16 +94,21 @@ def summarise(results: Sequence[Result]) -> tuple[Table, bool]:
             f"[{mark}]{holds} of {len(rows)}[/]",
             str(needed),
             ", ".join(f"seed {row.job.seed}: {' '.join(row.failed)}" for row in rows if not row.holds),
-            *(_span(rows, figure) for figure in ("peak_amplification", "peak_attempts_per_s", "recovered_t")),
+            *(_span(rows, figure) for figure in figures),
         )
     return table, good
 
 
 def _needed(rows: Sequence[Result]) -> int:
-    """All, except that one perturbed run in twenty may fail."""
-    return len(rows) - (int(PERTURBED_MAY_FAIL * len(rows)) if rows[0].job.perturb else 0)
+    """All, except that of perturbed runs one in twenty may fail, and one in forty where defences are on."""
+    job = rows[0].job
+    may_fail = DEFENDED_MAY_FAIL if job.mitigations else PERTURBED_MAY_FAIL
+    return len(rows) - (int(may_fail * len(rows)) if job.perturb else 0)
 
 
 def _span(rows: Sequence[Result], figure: str) -> str:
     values = [value for row in rows if isinstance(value := row.figures.get(figure), int | float)]
-    return f"{min(values):.0f}–{max(values):.0f}" if values else "–"
+    if not values:
+        return "–"
+    digits = 3 if max(values) < 2 else 0
+    return f"{min(values):.{digits}f}–{max(values):.{digits}f}"

@@ -29,9 +29,19 @@ def _without(scenario: Scenario, *kinds: type) -> Scenario:
     return scenario.model_copy(update={"timeline": kept})
 
 
+def without_operators(scenario: Scenario) -> Scenario:
+    """The accounts are restored; then nobody scales, drains or ramps."""
+    return _without(scenario, ScaleIdentity, Drain, Ramp, OpenTraffic)
+
+
+def without_drain(scenario: Scenario) -> Scenario:
+    """Nobody removes traffic and ramps it up again; nodes are still added."""
+    return _without(scenario, Drain, Ramp, OpenTraffic)
+
+
 def _no_operator(scenario: Scenario) -> Variant:
-    """The accounts are restored; then nobody scales, drains or ramps, long after they would have."""
-    alone = _without(scenario, ScaleIdentity, Drain, Ramp, OpenTraffic)
+    """Nobody acts long after they would have."""
+    alone = without_operators(scenario)
     longer = NO_OPERATOR_UNTIL_S if scenario.duration_s > SHORT_S else SHORT_FACTOR * scenario.duration_s
     return Variant(alone.model_copy(update={"duration_s": longer}), {})
 

@@ -1,15 +1,16 @@
 """One run of a campaign, as a value that can be sent to another process and back."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
-from multiprocessing import get_context
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from chaos.campaign.controls import variant
+from chaos.campaign.controls import variant, without_drain
+from chaos.campaign.defended import judge_defended
 from chaos.campaign.perturb import perturbation
 from chaos.claims.controls import judge_control
 from chaos.claims.verdict import FACTS, judge
-from chaos.plan import make_plan
+from chaos.claims.view import View
+from chaos.matrix.cache import Codec
+from chaos.plan import Plan, make_plan
 from chaos.record import Record
 from chaos.runs import TransportName, carry_out, quiet_libraries
 from chaos.scenarios.loader import load
@@ -17,24 +18,42 @@ from chaos.scenarios.loader import load
 
 @dataclass(frozen=True)
 class Job:
-    """A scenario with a seed; perturbed, or changed into a control, or as it is."""
+    """A scenario with a seed; perturbed, or changed into a control, or defended, or as it is."""
 
     scenario: str
     seed: int
     perturb: float = 0.0
     control: str = ""
     transport: TransportName = "direct"
+    mitigations: tuple[str, ...] = ()
 
     @property
     def group(self) -> str:
         if self.control:
             return f"control {self.control}"
-        return f"±{self.perturb:.0%} perturbed" if self.perturb else "as it was"
+        name = f"±{self.perturb:.0%} perturbed" if self.perturb else "as it was"
+        return f"with {', '.join(self.mitigations)}, {name}" if self.mitigations else name
+
+    def plan(self) -> Plan:
+        """The run, decided in full. Where mitigations are on nobody drains: whether they make that needless is asked.
+
+        Raises:
+            ScenarioError, SettingsError: for what a user can get wrong.
+        """
+        scenario, overlays = load(self.scenario), []
+        if self.control:
+            changed = variant(self.control, scenario)
+            scenario, overlays = changed.scenario, [changed.overlay]
+        if self.mitigations:
+            scenario = without_drain(scenario)
+        if self.perturb:
+            overlays.append(perturbation(scenario, self.perturb, self.seed))
+        return make_plan(scenario, self.seed, overlays=overlays, mitigations=self.mitigations)
 
 
 @dataclass(frozen=True)
 class Result:
-    """How the job ended. `holds` is all five facts, or what the control must show."""
+    """How the job ended. `holds` is all five facts, or what the control or the defence must show."""
 
     job: Job
     holds: bool
@@ -47,13 +66,7 @@ class Result:
 def perform(job: Job) -> Result:
     """Carries the job out in this process, in virtual time, and judges its record."""
     quiet_libraries()
-    scenario, overlays = load(job.scenario), []
-    if job.control:
-        changed = variant(job.control, scenario)
-        scenario, overlays = changed.scenario, [changed.overlay]
-    if job.perturb:
-        overlays.append(perturbation(scenario, job.perturb, job.seed))
-    finished = carry_out(make_plan(scenario, job.seed, overlays=overlays), transport=job.transport)
+    finished = carry_out(job.plan(), transport=job.transport)
     if finished.recorder is None or finished.problem:
         return Result(job, False, ("baseline",), finished.problem or "no record")
     record = Record.from_memory(finished.plan, finished.recorder)
@@ -64,12 +77,23 @@ def perform(job: Job) -> Result:
         return Result(
             job, finding.holds, () if finding.holds else (job.control,), finding.note, verdict.figures, claims
         )
+    if job.mitigations:
+        defended = judge_defended(View(record))
+        return Result(job, defended.holds, defended.failed, defended.note, {**verdict.figures, **defended.figures})
     failed = tuple(fact for fact in FACTS if claims[fact] != "reproduced")
     return Result(job, not failed, failed, verdict.why, verdict.figures, claims)
 
 
-def perform_all(jobs: Sequence[Job], processes: int) -> Iterator[Result]:
-    """Results as they come. Processes are spawned fresh: a virtual world must not inherit a half-used one."""
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(perform, job) for job in jobs]):
-            yield future.result()
+def _decides(job: Job) -> dict[str, Any]:
+    """The scenario's name stands in the plan; what a control changes in it does too, but not how it is judged."""
+    return {"judged_as": job.control, "perturb": job.perturb, **job.plan().document("virtual", job.transport, "")}
+
+
+def _from_document(document: dict[str, Any]) -> Result:
+    job = Job(**{**document["job"], "mitigations": tuple(document["job"]["mitigations"])})
+    return Result(**{**document, "job": job, "failed": tuple(document["failed"])})
+
+
+CODEC: Codec[Job, Result] = Codec(
+    _decides, asdict, _from_document, lambda job, text: Result(job, False, ("run",), text)
+)

@@ -1,20 +1,48 @@
-"""Outcomes on disk, so that a matrix can be stopped and resumed. What could change a run is part of its key."""
+"""Results on disk, so that a matrix or a campaign can be stopped and resumed. What could change a run is in its key."""
 
 import hashlib
 import json
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
-from chaos.matrix.job import TRANSPORT, Job, from_document, to_document
-from chaos.matrix.outcomes import Outcome
 from chaos.runs import RunFolderError
+
+J = TypeVar("J")
+R = TypeVar("R")
+Document = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("services", "loadgen", "compose", "chaos")
 SOURCES = (".py", ".yaml")
-ONLY_SHOWN = ("chaos/report/", "chaos/cli.py", "chaos/matrix/page.py", "chaos/matrix/command.py")
-"""Sources that show results and cannot change them."""
+ONLY_SHOWN = (
+    "chaos/report/",
+    "chaos/cli.py",
+    "chaos/campaign/command.py",
+    "chaos/matrix/command.py",
+    "chaos/matrix/files.py",
+    "chaos/matrix/page.py",
+    "chaos/matrix/search.py",
+    "chaos/matrix/statistics.py",
+    "chaos/matrix/summary.py",
+    "chaos/matrix/words.py",
+)
+"""Sources that choose runs or show their results, and cannot change them."""
+
+
+@dataclass(frozen=True)
+class Codec(Generic[J, R]):
+    """How a kind of job is told from others, and how its result is written down."""
+
+    decides: Callable[[J], Document]
+    """Everything that decides the run and how it is judged, as JSON can say it."""
+    to_document: Callable[[R], Document]
+    from_document: Callable[[Document], R]
+    failed: Callable[[J, str], R]
+    """The result of a run that could not be carried out; such a one is never kept."""
 
 
 @lru_cache(maxsize=1)
@@ -29,42 +57,41 @@ def code_hash(root: Path = ROOT) -> str:
     return digest.hexdigest()
 
 
-def key(job: Job, code: str) -> str:
-    """SHA-256 of the code and of the plan: scenario, seed, mitigations and every setting."""
-    document = job.plan().document("virtual", TRANSPORT, "")
-    text = json.dumps([code, document], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+def key(decides: Document, code: str) -> str:
+    """SHA-256 of the code and of all that decides the run."""
+    return hashlib.sha256(json.dumps([code, decides], sort_keys=True, default=str).encode()).hexdigest()
 
 
-class Cache:
-    """A folder with one JSON file an outcome."""
+class Cache(Generic[J, R]):
+    """A folder with one JSON file a result."""
 
-    def __init__(self, folder: Path, code: str | None = None) -> None:
+    def __init__(self, folder: Path, codec: Codec[J, R], code: str | None = None) -> None:
         self._folder = folder
+        self.codec = codec
         self._code = code or code_hash()
-        self._keys: dict[Job, str] = {}
+        self._keys: dict[J, str] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunFolderError(f"{folder}: cannot keep outcomes there: {error.strerror}") from error
+            raise RunFolderError(f"{folder}: cannot keep results there: {error.strerror}") from error
 
-    def get(self, job: Job) -> Outcome | None:
+    def get(self, job: J) -> R | None:
         """What was kept; None when nothing was, or the file is damaged."""
         try:
-            return from_document(json.loads(self._path(job).read_text(encoding="utf-8"))["outcome"])
+            return self.codec.from_document(json.loads(self._path(job).read_text(encoding="utf-8"))["result"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def put(self, job: Job, outcome: Outcome) -> None:
+    def put(self, job: J, result: R) -> None:
         path = self._path(job)
-        document = {"scenario": job.scenario, "seed": job.seed, "mitigations": job.mitigations}
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps({**document, "outcome": to_document(outcome)}, indent=1), encoding="utf-8")
+        document = {"job": str(job), "result": self.codec.to_document(result)}
+        partial.write_text(json.dumps(document, indent=1), encoding="utf-8")
         partial.replace(path)
 
-    def _path(self, job: Job) -> Path:
+    def _path(self, job: J) -> Path:
         if job not in self._keys:
-            self._keys[job] = key(job, self._code)
+            self._keys[job] = key(self.codec.decides(job), self._code)
         return self._folder / f"{self._keys[job]}.json"
 
     def __repr__(self) -> str:

@@ -1,7 +1,8 @@
-"""`aftershock matrix`: from what the user typed to three files."""
+"""`aftershock matrix`: from what the user typed to the files."""
 
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from chaos.matrix import words
 from chaos.matrix.cache import Cache, code_hash
 from chaos.matrix.cells import cells
+from chaos.matrix.defences import JSON_FILE, Defence, as_json, defences, table
 from chaos.matrix.engine import Done, Engine, cluster, processes
-from chaos.matrix.files import PAGE_FILE, write
-from chaos.matrix.job import Job
+from chaos.matrix.files import PAGE_FILE, replace, write
+from chaos.matrix.job import CODEC, Job, perform, perform_apart
 from chaos.matrix.outcomes import Outcome
-from chaos.matrix.search import Question, rows, sufficient_sets
+from chaos.matrix.search import Question, Runs, rows, sufficient_sets
 from chaos.matrix.summary import Matrix
 from chaos.mitigations import default_catalogue, expand
 from chaos.runs import RUNS, RunFolderError, commit, new_folder
@@ -27,44 +29,41 @@ EXIT_PROBLEMS, EXIT_INTERRUPTED = 2, 130
 
 
 def matrix_command(options: dict[str, Any], console: Console) -> int:
-    """Computes what is not known yet and writes the files; 2 when a run could not be measured.
+    """Computes what is not known yet and writes the files; 2 when a run could not be measured, 130 after Ctrl-C.
 
     Raises:
         ScenarioError, SettingsError: before anything runs.
     """
-    question = _question(options)
-    cache = Cache(RUNS / CACHE)
+    ask = _ask_defences if options["defences"] else _ask_matrix
     try:
-        with _executor(options) as (executor, perform), _progress(console) as progress:
-            engine = Engine(executor, perform, cache)
-            matrix = make_matrix(question, engine, progress)
+        return ask(options, console)
     except KeyboardInterrupt:
         console.print("stopped; what has been computed is kept, and the same command goes on from there")
         return EXIT_INTERRUPTED
+
+
+def _ask_matrix(options: dict[str, Any], console: Console) -> int:
+    question = _question(options)
+    with _runs(options) as engine, _progress(console) as progress:
+        matrix = make_matrix(question, engine, progress)
     folder = _folder(options["out"])
     write(folder, matrix)
     for sentence in (*words.headline(matrix), *(words.sets(one) for one in matrix.sets)):
         console.print(sentence, highlight=False)
     console.print(f"{engine.computed} runs computed · {folder / PAGE_FILE}", highlight=False)
-    problems = [(row.cell.name, seed, text) for row in matrix.rows for seed, text in row.problems.items()]
-    for name, seed, text in problems:
-        console.print(f"{name}, seed {seed}: not measured: {text}", highlight=False)
-    return EXIT_PROBLEMS if problems else 0
+    return _problems(
+        console, [(row.cell.name, seed, text) for row in matrix.rows for seed, text in row.problems.items()]
+    )
 
 
-def make_matrix(question: Question, engine: Engine, progress: Progress) -> Matrix:
+def make_matrix(question: Question, engine: Runs, progress: Progress) -> Matrix:
     """The whole matrix, with its search."""
 
-    def bar(name: str, total: int) -> Done:
-        task = progress.add_task(name, total=total)
+    def bar(name: str, total: int) -> Done[Job, Outcome]:
+        return _bar(progress, name, total)
 
-        def done(_job: Job, _outcome: Outcome) -> None:
-            progress.advance(task)
-
-        return done
-
-    table = rows(question, engine, bar)
-    sets, extra = sufficient_sets(question, table, engine, bar)
+    found = rows(question, engine, bar)
+    sets, extra = sufficient_sets(question, found, engine, bar)
     scenario = load(question.scenario)
     return Matrix(
         scenario=scenario.name,
@@ -72,12 +71,35 @@ def make_matrix(question: Question, engine: Engine, progress: Progress) -> Matri
         seeds=question.seeds,
         mitigations=question.mitigations,
         titles={one.id: one.title for one in default_catalogue().mitigations},
-        rows=[*table, *extra],
+        rows=[*found, *extra],
         sets=sets,
         assignments=question.assignments,
         code=code_hash(),
         commit=commit(),
     )
+
+
+def _ask_defences(options: dict[str, Any], console: Console) -> int:
+    scenario, seeds = options["scenario"], range(1, options["seeds"] + 1)
+    jobs = {one: [one.job(scenario, seed, options["assignments"]) for seed in seeds] for one in defences()}
+    for of in jobs.values():
+        of[0].plan()
+    with _runs(options) as engine, _progress(console) as progress:
+        every = [job for of in jobs.values() for job in of]
+        known = engine.outcomes(every, _bar(progress, "defences", len(every)))
+    found: dict[Defence, list[Outcome]] = {one: [known[job] for job in of] for one, of in jobs.items()}
+    folder = _folder(options["out"])
+    replace(folder / JSON_FILE, as_json(scenario, found))
+    console.print(table(found))
+    console.print(f"{engine.computed} runs computed · {folder / JSON_FILE}", highlight=False)
+    problems = [(one.id, job.seed, known[job].problem) for one, of in jobs.items() for job in of]
+    return _problems(console, [problem for problem in problems if problem[2]])
+
+
+def _problems(console: Console, problems: Sequence[tuple[str, int, str]]) -> int:
+    for name, seed, text in problems:
+        console.print(f"{name}, seed {seed}: not measured: {text}", highlight=False)
+    return EXIT_PROBLEMS if problems else 0
 
 
 def _question(options: dict[str, Any]) -> Question:
@@ -95,15 +117,25 @@ def _question(options: dict[str, Any]) -> Question:
     return question
 
 
-def _executor(options: dict[str, Any]) -> AbstractContextManager[Any]:
+@contextmanager
+def _runs(options: dict[str, Any]) -> Iterator[Runs]:
+    cache = Cache(RUNS / CACHE, CODEC)
     if options["scheduler"]:
-        return cluster(options["scheduler"])
-    return processes(options["jobs"] or os.cpu_count() or 1)
+        with cluster(options["scheduler"]) as executor:
+            yield Engine(executor, perform_apart, cache)
+    else:
+        with processes(options["jobs"] or os.cpu_count() or 1) as executor:
+            yield Engine(executor, perform, cache)
 
 
 def _progress(console: Console) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, TimeRemainingColumn(), console=console)
+
+
+def _bar(progress: Progress, name: str, total: int) -> Done[Job, Outcome]:
+    task = progress.add_task(name, total=total)
+    return lambda _job, _outcome: progress.advance(task)
 
 
 def _folder(out: Path | None) -> Path:

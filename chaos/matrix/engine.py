@@ -1,34 +1,46 @@
-"""Jobs to outcomes, over processes or a cluster. Both are `concurrent.futures` executors; neither is ours."""
+"""Jobs to results, over processes or a cluster. Both are `concurrent.futures` executors; neither is ours."""
 
+import multiprocessing
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from multiprocessing import get_context
+from typing import Generic
 
-from chaos.matrix.cache import Cache
-from chaos.matrix.job import Job, perform, perform_apart
-from chaos.matrix.outcomes import Outcome
+from chaos.matrix.cache import Cache, J, R
 from compose.runtime import RuntimeUnavailable
 
-Perform = Callable[[Job], Outcome]
-Done = Callable[[Job, Outcome], None]
+Perform = Callable[[J], R]
+Done = Callable[[J, R], None]
 
 
 @contextmanager
-def processes(count: int) -> Iterator[tuple[Executor, Perform]]:
+def processes(count: int) -> Iterator[Executor]:
     """A fresh process for every run: memory grows, and a virtual world must not inherit a half-used one.
 
     Not two runs a process: in Python 3.11 a pool can hang when a process retires after more than one (gh-115634).
+    Whatever ends the block early, Ctrl-C above all, ends the processes too; they themselves do not hear Ctrl-C.
     """
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), max_tasks_per_child=1)
+    before = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(count, context, _deaf_to_ctrl_c, max_tasks_per_child=1)
     try:
-        yield pool, perform
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - before:
+            process.kill()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _deaf_to_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextmanager
-def cluster(address: str) -> Iterator[tuple[Executor, Perform]]:
+def cluster(address: str) -> Iterator[Executor]:
     """The workers of a Dask scheduler. They need this package installed, and the scenario's file if it is one.
 
     Raises:
@@ -39,23 +51,23 @@ def cluster(address: str) -> Iterator[tuple[Executor, Perform]]:
     except ImportError as error:
         raise RuntimeUnavailable("--scheduler needs Dask: pip install 'aftershock[cluster]'") from error
     try:
-        client = Client(address, timeout=10)
+        client = Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:
         raise RuntimeUnavailable(f"no Dask scheduler at {address}: {error}") from error
     with client:
-        yield client.get_executor(pure=False), perform_apart
+        yield client.get_executor(pure=False)
 
 
-class Engine:
-    """Gives every job's outcome, from the cache where it is known. `computed` counts the runs that were needed."""
+class Engine(Generic[J, R]):
+    """Gives every job's result, from the cache where it is known. `computed` counts the runs that were needed."""
 
-    def __init__(self, executor: Executor, perform: Perform, cache: Cache) -> None:
+    def __init__(self, executor: Executor, perform: Perform[J, R], cache: Cache[J, R]) -> None:
         self._executor, self._perform, self._cache = executor, perform, cache
-        self._known: dict[Job, Outcome] = {}
+        self._known: dict[J, R] = {}
         self.computed = 0
 
-    def outcomes(self, jobs: Iterable[Job], done: Done = lambda _job, _outcome: None) -> dict[Job, Outcome]:
-        """Outcome by job. A run that fails is an outcome with a problem, and is not kept."""
+    def outcomes(self, jobs: Iterable[J], done: Done[J, R] = lambda _job, _result: None) -> dict[J, R]:
+        """Result by job. A run that fails is a result with a problem, and is not kept."""
         wanted = list(dict.fromkeys(jobs))
         missing = []
         for job in wanted:
@@ -69,15 +81,15 @@ class Engine:
             job, error = futures[future], future.exception()
             self.computed += 1
             if error is not None:
-                self._finish(job, Outcome(problem=f"{type(error).__name__}: {error}"), done)
+                self._finish(job, self._cache.codec.failed(job, f"{type(error).__name__}: {error}"), done)
                 continue
             self._cache.put(job, future.result())
             self._finish(job, future.result(), done)
         return {job: self._known[job] for job in wanted}
 
-    def _finish(self, job: Job, outcome: Outcome, done: Done) -> None:
-        self._known[job] = outcome
-        done(job, outcome)
+    def _finish(self, job: J, result: R, done: Done[J, R]) -> None:
+        self._known[job] = result
+        done(job, result)
 
     def __repr__(self) -> str:
         return f"<Engine {len(self._known)} known, {self.computed} computed>"

@@ -9,9 +9,9 @@ from typing import Any
 
 from chaos.matrix import words
 from chaos.matrix.job import to_document
-from chaos.matrix.outcomes import COLUMNS, NOT_MEASURED
+from chaos.matrix.outcomes import COLUMNS
 from chaos.matrix.page import render
-from chaos.matrix.summary import WAVES, Matrix, Row
+from chaos.matrix.summary import EVENTS, Matrix, Row
 
 CSV_FILE, JSON_FILE, PAGE_FILE = "matrix.csv", "matrix.json", "matrix.html"
 NUMBERS = ("mean", "low", "high", "measured", "never")
@@ -24,7 +24,7 @@ def write(folder: Path, matrix: Matrix) -> list[Path]:
         JSON_FILE: json.dumps(as_document(matrix), indent=1, ensure_ascii=False) + "\n",
         PAGE_FILE: render(matrix),
     }
-    return [_replace(folder / name, text) for name, text in texts.items()]
+    return [replace(folder / name, text) for name, text in texts.items()]
 
 
 def as_csv(matrix: Matrix) -> str:
@@ -34,10 +34,10 @@ def as_csv(matrix: Matrix) -> str:
     writer.writerow(["cell", "kind", "mitigations", "outcome", "unit", *NUMBERS])
     for row in matrix.rows:
         start = [row.cell.name, row.cell.kind, " ".join(row.cell.mitigations)]
-        for wave in WAVES:
-            one = row.waves[wave]
+        for name in EVENTS:
+            one = row.shares[name]
             share = [one.count / one.measured, one.low, one.high] if one.measured else [None] * 3
-            writer.writerow([*start, f"{wave}_wave", "share of seeds", *share, one.measured, 0])
+            writer.writerow([*start, name, "share of seeds", *share, one.measured, 0])
         for column in COLUMNS:
             estimate = row.estimates[column.name]
             writer.writerow([*start, column.name, column.unit, *(getattr(estimate, name) for name in NUMBERS)])
@@ -55,8 +55,8 @@ def as_document(matrix: Matrix) -> dict[str, Any]:
         "code": matrix.code,
         "headline": words.headline(matrix),
         "columns": [asdict(column) for column in COLUMNS],
-        "not_measured": NOT_MEASURED,
         "cells": [_row(row) for row in matrix.rows],
+        "repairs": [asdict(one) for one in words.repairs(matrix)],
         "worse_than_none": [
             {
                 "cell": one.cell.name,
@@ -77,13 +77,13 @@ def _row(row: Row) -> dict[str, Any]:
         "cell": row.cell.name,
         "kind": row.cell.kind,
         "mitigations": list(row.cell.mitigations),
-        "waves": {wave: asdict(one) for wave, one in row.waves.items()},
+        "shares": {name: asdict(one) for name, one in row.shares.items()},
         "outcomes": {name: asdict(one) for name, one in row.estimates.items()},
         "runs": {str(seed): to_document(run) for seed, run in row.runs.items()},
     }
 
 
-def _replace(path: Path, text: str) -> Path:
+def replace(path: Path, text: str) -> Path:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)

@@ -8,11 +8,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from chaos.claims.view import View
+from chaos.matrix.cache import Codec
 from chaos.matrix.outcomes import Outcome, outcome
+from chaos.matrix.variants import late, unattended, with_replay
 from chaos.plan import Plan, make_plan, parse_assignment
 from chaos.record import Record
 from chaos.runs import TransportName, carry_out, quiet_libraries
 from chaos.scenarios.loader import load
+from chaos.scenarios.model import Scenario
 
 TRANSPORT: TransportName = "direct"
 NEVER_WORD = "never"
@@ -20,12 +23,14 @@ NEVER_WORD = "never"
 
 @dataclass(frozen=True)
 class Job:
-    """A scenario with some mitigations, for one seed."""
+    """A scenario with some mitigations and settings, for one seed."""
 
     scenario: str
     seed: int
     mitigations: tuple[str, ...] = ()
     assignments: tuple[str, ...] = ()
+    unattended: bool = False
+    """Nobody acts after the restore; else operators do what the scenario says, and the trigger comes twice."""
 
     def plan(self) -> Plan:
         """The run, decided in full.
@@ -34,7 +39,16 @@ class Job:
             ScenarioError, SettingsError: for what a user can get wrong.
         """
         overlays = [parse_assignment(text) for text in self.assignments]
-        return make_plan(load(self.scenario), self.seed, overlays=overlays, mitigations=self.mitigations)
+        change = unattended if self.unattended else with_replay
+        return make_plan(change(self._scenario()), self.seed, overlays=overlays, mitigations=self.mitigations)
+
+    def ends_t(self) -> float:
+        """When the incident's part of the run ends."""
+        scenario = self._scenario()
+        return (unattended(scenario) if self.unattended else scenario).duration_s
+
+    def _scenario(self) -> Scenario:
+        return load(self.scenario)
 
 
 def perform(job: Job) -> Outcome:
@@ -43,7 +57,8 @@ def perform(job: Job) -> Outcome:
     finished = carry_out(job.plan(), transport=TRANSPORT)
     if finished.recorder is None or finished.problem or finished.interrupted:
         return Outcome(problem=finished.problem or "no record")
-    return outcome(View(Record.from_memory(finished.plan, finished.recorder)))
+    view = View(Record.from_memory({**finished.plan, "duration_s": job.ends_t()}, finished.recorder))
+    return outcome(view, late(view) if job.unattended else None)
 
 
 def perform_apart(job: Job) -> Outcome:
@@ -67,11 +82,18 @@ def from_document(document: dict[str, Any]) -> Outcome:
     return Outcome(**{**document, "values": values})
 
 
+def _decides(job: Job) -> dict[str, Any]:
+    return {"unattended": job.unattended, **job.plan().document("virtual", TRANSPORT, "")}
+
+
+CODEC: Codec[Job, Outcome] = Codec(_decides, to_document, from_document, lambda _job, text: Outcome(problem=text))
+
+
 def main() -> None:
     """A job on stdin, its outcome on stdout."""
     raw = json.load(sys.stdin)
-    job = Job(raw["scenario"], raw["seed"], tuple(raw["mitigations"]), tuple(raw["assignments"]))
-    json.dump(to_document(perform(job)), sys.stdout)
+    lists = {name: tuple(raw[name]) for name in ("mitigations", "assignments")}
+    json.dump(to_document(perform(Job(**{**raw, **lists}))), sys.stdout)
 
 
 if __name__ == "__main__":

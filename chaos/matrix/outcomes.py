@@ -10,15 +10,18 @@ from typing import Any, Literal
 import numpy as np
 
 from chaos.claims.figures import BACKLOG_DONE, BLOCKED_SHARE, PEAK_WINDOW_S, SUSTAINED_WINDOW_S, WORKING
-from chaos.claims.model import NEVER
+from chaos.claims.model import NEVER, Window
 from chaos.claims.view import ATTEMPTS, EAST, ENDED, JOBS, PAIR, TRIES, WEST, WORK, View
-from chaos.record import Of
+from chaos.matrix.variants import survived
+from chaos.record import Of, trailing
 from chaos.scenarios.times import INCIDENT_S_PER_BENCH_S
 from loadgen.series import Array
 
 MINUTES_PER_S = INCIDENT_S_PER_BENCH_S / 60.0
 SATURATED = 0.95
-COLLAPSED = 0.5
+COLLAPSE = {EAST: (0.10, 14.0), WEST: (0.20, 11.0)}
+"""Attempt success below this over so many seconds, with saturated workers: the facts F1 and F2 (domain.md §2.4)."""
+OP_SUCCESS = "op_success"
 Better = Literal["less", "more"]
 Curve = tuple[Array, Array]
 
@@ -53,9 +56,6 @@ COLUMNS = (
     ),
     Column("worst_success", "Worst 10 s", "%", "Attempt success in the worse region of the pair after T09.", "more"),
 )
-NOT_MEASURED = {
-    "survives_replay": "Survives a replay of the trigger: not measured; a run has its trigger once.",
-}
 
 
 @dataclass(frozen=True)
@@ -64,20 +64,28 @@ class Outcome:
 
     values: dict[str, float | None] = field(default_factory=dict)
     first_wave: bool | None = None
-    second_wave: bool | None = None
+    east_collapses: bool | None = None
+    west_collapses: bool | None = None
+    survives_replay: bool | None = None
     counted_until_t: float | None = None
     problem: str = ""
 
+    @property
+    def second_wave(self) -> bool | None:
+        """At least one region of the pair collapses."""
+        if self.east_collapses is None or self.west_collapses is None:
+            return None
+        return self.east_collapses or self.west_collapses
 
-def outcome(view: View) -> Outcome:
-    """The outcome of a record.
 
-    First wave: storage blocked more than 5 % of provisioning tries over some 10 s. Second wave: from T09 on, in East
-    US or in West US, fewer than half of attempts succeeded over some 10 s, before anybody drained.
+def outcome(view: View, late: Window | None = None) -> Outcome:
+    """The outcome of a record; `late` is where an unattended run is judged.
+
+    First wave: storage blocked more than 5 % of provisioning tries over some 10 s. A region collapses when what the
+    facts F1 and F2 say of East US and West US holds anywhere between the restore in East and the drain.
     """
     until = counted_until(view)
     impact_a = _blocked(view)
-    worst = _worst_success(view, until)
     values = {
         "impact_a_min": _minutes(view, impact_a, until),
         "impact_b_min": _minutes(view, _failing(view), until),
@@ -88,20 +96,58 @@ def outcome(view: View) -> Outcome:
         },
         **_backlog(view, until),
         "recovery_min": _recovery(view, until),
-        "worst_success": worst,
+        "worst_success": _worst_success(view, until),
     }
-    first = None if impact_a is None else bool(impact_a.any())
-    second = None if worst is None else worst < COLLAPSED
-    return Outcome({column.name: values[column.name] for column in COLUMNS}, first, second, until)
+    kept = {column.name: values[column.name] for column in COLUMNS}
+    if late is not None:
+        kept[OP_SUCCESS] = view.op_success(*late)
+    return Outcome(
+        kept,
+        first_wave=None if impact_a is None else bool(impact_a.any()),
+        east_collapses=_collapses(view, EAST, until),
+        west_collapses=_collapses(view, WEST, until),
+        survives_replay=survived(view),
+        counted_until_t=until,
+    )
 
 
 def counted_until(view: View) -> float:
-    """The drain, where the pair works when it comes; else the end of the record."""
-    drain = view.at.drain
-    if drain is None or drain > view.record.end:
-        return view.record.end
+    """The drain, where the pair works when it comes; else the end of the scenario."""
+    drain, end = view.at.drain, min(view.at.end, view.record.end)
+    if drain is None or drain > end:
+        return end
     success = view.attempt_success(max(drain - SUSTAINED_WINDOW_S, view.record.start), drain)
-    return drain if success is not None and success >= WORKING else view.record.end
+    return drain if success is not None and success >= WORKING else end
+
+
+def _second_wave_window(view: View, until: float) -> Window | None:
+    """From the restore in East to the drain: what happens while operators remove traffic is no wave."""
+    start = view.at.restore_east
+    if start is None or not view.record.series.knows(ATTEMPTS):
+        return None
+    window = (start, until if view.at.drain is None else min(until, view.at.drain))
+    return window if view.record.covers(*window) else None
+
+
+def _collapses(view: View, region: str, until: float) -> bool | None:
+    """Whether a window as long as the fact's lies wholly after the restore and looks as the fact says."""
+    window = _second_wave_window(view, until)
+    busy = _busy(view, region)
+    if window is None or busy is None:
+        return None
+    below, length_s = COLLAPSE[region]
+    times, success = view.success_curve(region, length_s)
+    inside = (times >= window[0] + length_s) & (times <= window[1])
+    saturated = trailing(times, busy.cumsum(), length_s) > SATURATED  # samples are a second apart
+    return bool((inside & (success < below) & saturated).any())
+
+
+def _busy(view: View, region: str) -> Array | None:
+    """Busy share of the workers that are up; where no node is up nothing is free."""
+    if not view.record.label_values("identity_workers", "region", region=region):
+        return None
+    busy = view.busy_curve(region)[1]
+    return np.where(np.isfinite(busy), busy, 1.0)
 
 
 def _load(view: View, until: float) -> dict[str, float | None]:
@@ -168,13 +214,12 @@ def _saturated(view: View, region: str) -> Any:
 
 
 def _worst_success(view: View, until: float) -> float | None:
-    start = view.at.restore_east
-    if start is None or not view.record.series.knows(ATTEMPTS):
+    window = _second_wave_window(view, until)
+    if window is None:
         return None
-    end = until if view.at.drain is None else min(until, view.at.drain)
-    worst = [view.record.reduce(view.success_curve(region), start, end, "min") for region in PAIR]
+    worst = [view.record.reduce(view.success_curve(region), *window, "min") for region in PAIR]
     known = [value for value in worst if value is not None]
-    return min(known) if known and view.record.covers(start, end) else None
+    return min(known) if known else None
 
 
 def _minutes(view: View, holds: Any, until: float) -> float | None:

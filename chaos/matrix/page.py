@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from chaos.matrix import words
-from chaos.matrix.outcomes import COLUMNS, NOT_MEASURED, Column
+from chaos.matrix.outcomes import COLUMNS, Column
 from chaos.matrix.statistics import Estimate
 from chaos.matrix.summary import Matrix, Row
 
@@ -19,6 +19,14 @@ GROUPS = (
     ("publisher", "The publisher's"),
     ("set", "Sufficient sets"),
 )
+EVENT_LABELS = {
+    "first_wave": "first wave",
+    "east_collapses": "East US collapses",
+    "west_collapses": "West US collapses",
+    "survives_replay": "survives a replay",
+}
+"""The columns that count seeds."""
+GOOD_EVENT = "survives_replay"
 HEAT_MAX = 42.0
 """Share of colour, in per cent, in a cell that could not be further from doing nothing."""
 
@@ -47,11 +55,12 @@ def render(matrix: Matrix) -> str:
         headline=words.headline(matrix),
         groups=[(title, rows) for kind, title in GROUPS if (rows := _of_kind(matrix, kind))],
         columns=COLUMNS,
-        not_measured=NOT_MEASURED,
+        repairs=words.repairs(matrix),
+        events=EVENT_LABELS,
+        good_event=GOOD_EVENT,
         fields={row.cell.name: _fields(matrix, row) for row in matrix.rows},
         worse=[(one, _text(one.column, one.without), _text(one.column, one.with_)) for one in matrix.worse],
         sets=[words.sets(one) for one in matrix.sets],
-        waves=words.WAVE_WORDS,
         seeds_text=words.seeds,
         name=lambda row: words.name(matrix, row),
         value=words.number,

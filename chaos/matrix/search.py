@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from chaos.matrix.cells import Cell, Names, candidates, cells, minimal
 from chaos.matrix.engine import Done, Engine
 from chaos.matrix.job import Job
+from chaos.matrix.outcomes import Outcome
 from chaos.matrix.summary import WAVES, Row, Sets, Wave, had
 
-Bar = Callable[[str, int], Done]
+Runs = Engine[Job, Outcome]
+Bar = Callable[[str, int], Done[Job, Outcome]]
 """Begins a stretch of work of so many runs and gives what is to be called after each."""
 
 
@@ -32,7 +34,7 @@ class Question:
         return Job(self.scenario, seed, names, self.assignments)
 
 
-def rows(question: Question, engine: Engine, bar: Bar) -> list[Row]:
+def rows(question: Question, engine: Runs, bar: Bar) -> list[Row]:
     """Every cell over every seed."""
     table = cells(question.mitigations)
     jobs = list(dict.fromkeys(job for cell in table for job in question.jobs(cell.mitigations)))
@@ -40,7 +42,7 @@ def rows(question: Question, engine: Engine, bar: Bar) -> list[Row]:
     return [Row.of(cell, {job.seed: known[job] for job in question.jobs(cell.mitigations)}) for cell in table]
 
 
-def sufficient_sets(question: Question, table: Sequence[Row], engine: Engine, bar: Bar) -> tuple[list[Sets], list[Row]]:
+def sufficient_sets(question: Question, table: Sequence[Row], engine: Runs, bar: Bar) -> tuple[list[Sets], list[Row]]:
     """The minimal sets for each wave, and the rows of those that are not cells yet."""
     found: dict[Wave, list[Names]] = {wave: _small(table, wave) for wave in WAVES}
     tried = dict.fromkeys(WAVES, 1 + len(question.mitigations))
@@ -73,7 +75,7 @@ def _small(table: Sequence[Row], wave: Wave) -> list[Names]:
     return [row.cell.mitigations for row in table if row.cell.kind in ("none", "alone") and row.prevents(wave)]
 
 
-def _holding(question: Question, wave: Wave, left: list[Names], engine: Engine, bar: Bar) -> list[Names]:
+def _holding(question: Question, wave: Wave, left: list[Names], engine: Runs, bar: Bar) -> list[Names]:
     for number, seed in enumerate(question.seeds, 1):
         if not left:
             break
@@ -84,6 +86,6 @@ def _holding(question: Question, wave: Wave, left: list[Names], engine: Engine, 
     return left
 
 
-def _row(question: Question, names: Names, engine: Engine) -> Row:
+def _row(question: Question, names: Names, engine: Runs) -> Row:
     known = engine.outcomes(question.jobs(names))
     return Row.of(Cell("set", names), {job.seed: outcome for job, outcome in known.items()})

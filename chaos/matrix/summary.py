@@ -8,7 +8,9 @@ from chaos.matrix.outcomes import COLUMNS, Column, Outcome
 from chaos.matrix.statistics import Estimate, Share, estimate, share
 
 Wave = str
-WAVES: tuple[Wave, ...] = ("first", "second")
+WAVES: tuple[Wave, ...] = ("first_wave", "second_wave")
+EVENTS = (*WAVES, "east_collapses", "west_collapses", "survives_replay")
+"""What a run has or has not; of a cell, in how many of its seeds."""
 
 
 @dataclass(frozen=True)
@@ -18,27 +20,32 @@ class Row:
     cell: Cell
     runs: Mapping[int, Outcome]
     estimates: Mapping[str, Estimate]
-    waves: Mapping[Wave, Share]
+    shares: Mapping[str, Share]
+    """By event."""
 
     @classmethod
     def of(cls, cell: Cell, runs: Mapping[int, Outcome]) -> "Row":
         rows = list(runs.values())
         estimates = {c.name: estimate([run.values.get(c.name) for run in rows]) for c in COLUMNS}
-        waves = {wave: share([had(run, wave) for run in rows]) for wave in WAVES}
-        return cls(cell, dict(runs), estimates, waves)
+        shares = {event: share([had(run, event) for run in rows]) for event in EVENTS}
+        return cls(cell, dict(runs), estimates, shares)
 
     @property
     def problems(self) -> dict[int, str]:
         return {seed: run.problem for seed, run in self.runs.items() if run.problem}
 
-    def prevents(self, wave: Wave) -> bool:
+    def prevents(self, event: str) -> bool:
         """In every seed, and every seed could be measured."""
-        return self.waves[wave].never and self.waves[wave].measured == len(self.runs)
+        return self.shares[event].never and self.shares[event].measured == len(self.runs)
+
+    def mean(self, column: str) -> float | None:
+        return self.estimates[column].mean
 
 
-def had(run: Outcome, wave: Wave) -> bool | None:
-    """Whether a run had that wave."""
-    return run.first_wave if wave == "first" else run.second_wave
+def had(run: Outcome, event: str) -> bool | None:
+    """Whether it came in a run; None where that could not be measured."""
+    found: bool | None = getattr(run, event)
+    return found
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,53 @@
 """What a matrix says, in sentences a manager reads in a minute, and its numbers as people read them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from chaos.matrix.cells import PUBLISHER
 from chaos.matrix.outcomes import Column
 from chaos.matrix.statistics import Estimate, Share
-from chaos.matrix.summary import Matrix, Row, Sets
+from chaos.matrix.summary import Matrix, Row, Sets, Wave
 
-WAVE_WORDS = {"first": "first wave (storage)", "second": "second wave (identity)"}
+WAVE_WORDS = {"first_wave": "first wave (storage)", "second_wave": "second wave (identity)"}
+SEEDS_TO_COMPARE = 2
+SHORTER, LONGER = 0.9, 1.1
+"""Against doing nothing: what is said to be shorter or longer at all."""
+FELT_MIN = 1.0
+"""Minutes of failing attempts from which a prevented wave was still felt."""
+Tone = str
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What one mitigation alone would have changed: a line of the first table."""
+
+    id: str
+    title: str
+    first: str
+    first_tone: Tone
+    second: str
+    second_tone: Tone
+    worse: str
 
 
 def headline(matrix: Matrix) -> list[str]:
-    """Which repairs alone prevent the second wave, which do not, which make something worse."""
-    return [_preventing(matrix), *_publisher(matrix), _worse(matrix)]
+    """What there was to prevent, which repairs alone prevent it, which make something worse."""
+    return [_preventing(matrix, "second_wave"), _preventing(matrix, "first_wave"), *_publisher(matrix), _worse(matrix)]
 
 
-def _preventing(matrix: Matrix) -> str:
-    none = matrix.none.waves["second"]
+def _preventing(matrix: Matrix, wave: Wave) -> str:
+    what, none = WAVE_WORDS[wave], matrix.none.shares[wave]
     if not none.measured:
-        return "Whether there is a second wave could not be measured in this scenario."
+        return f"Whether there is a {what} could not be measured in this scenario."
     if none.never:
-        return "Without any repair there is no second wave in this scenario: there is nothing to prevent."
-    alone = [row for row in matrix.rows if row.cell.kind == "alone"]
-    good = [row.cell.of for row in alone if row.prevents("second")]
-    unmeasured = [row.cell.of for row in alone if row.waves["second"].measured < len(row.runs)]
+        return f"Without any repair there is no {what} in this scenario: there is nothing to prevent."
+    alone = alone_rows(matrix)
+    good = [row.cell.of for row in alone if row.prevents(wave)]
+    unmeasured = [row.cell.of for row in alone if row.shares[wave].measured < len(row.runs)]
     some = [row for row in alone if row.cell.of not in (*good, *unmeasured)]
-    bad = [row.cell.of for row in some if row.waves["second"].always]
-    luck = [row.cell.of for row in some if not row.waves["second"].always]
-    parts = [f"Alone, {listed(good)} prevent{_s(good)} the second wave" if good else "Alone, no repair prevents it"]
+    bad = [row.cell.of for row in some if row.shares[wave].always]
+    luck = [row.cell.of for row in some if not row.shares[wave].always]
+    parts = [f"Alone, {listed(good)} prevent{_s(good)} the {what}" if good else f"Alone, no repair prevents the {what}"]
     if bad:
         parts.append(f"{listed(bad)} {'does' if len(bad) == 1 else 'do'} not")
     if luck:
@@ -39,28 +59,73 @@ def _preventing(matrix: Matrix) -> str:
 
 def _publisher(matrix: Matrix) -> list[str]:
     row = matrix.row(PUBLISHER)
-    wave = row.waves["second"]
-    if matrix.none.waves["second"].never or not wave.measured:
+    wave = row.shares["second_wave"]
+    if matrix.none.shares["second_wave"].never or not wave.measured:
         return []
-    if row.prevents("second"):
-        return ["The publisher's seven repair items together prevent it."]
-    return [f"The publisher's seven repair items together do not: it comes in {wave.count} of {wave.measured} seeds."]
+    if row.prevents("second_wave"):
+        return ["The publisher's seven repair items together prevent the second wave."]
+    return [f"The publisher's seven repair items together do not: it comes in {seeds(wave)} seeds."]
 
 
 def _worse(matrix: Matrix) -> str:
-    if len(matrix.seeds) < 2:
+    if len(matrix.seeds) < SEEDS_TO_COMPARE:
         return "Whether something makes an outcome worse takes at least two seeds to say."
-    surprises: dict[str, list[str]] = {}
-    for one in matrix.worse:
-        if one.cell.kind == "alone":
-            surprises.setdefault(one.cell.of, []).append(one.column.label)
-    if not surprises:
+    found = [f"{row.cell.of} ({text})" for row in alone_rows(matrix) if (text := worse_in(matrix, row))]
+    if not found:
         return "No repair alone makes any outcome measurably worse than doing nothing."
-    return (
-        "Worse than doing nothing in something: "
-        + "; ".join(f"{name} ({', '.join(labels)})" for name, labels in surprises.items())
-        + "."
+    return f"Worse than doing nothing in something: {'; '.join(found)}."
+
+
+def alone_rows(matrix: Matrix) -> list[Row]:
+    return [row for row in matrix.rows if row.cell.kind == "alone"]
+
+
+def worse_in(matrix: Matrix, row: Row) -> str:
+    """In which outcomes a cell is worse than nothing, named."""
+    return ", ".join(one.column.label for one in matrix.worse if one.cell == row.cell)
+
+
+def repairs(matrix: Matrix) -> list[Repair]:
+    """Every mitigation alone, in the catalogue's order."""
+    return [_repair(matrix, row) for row in alone_rows(matrix)]
+
+
+def _repair(matrix: Matrix, row: Row) -> Repair:
+    first, first_tone = _wave_verdict(matrix, row, "first_wave", "impact_a_min")
+    second, second_tone = _wave_verdict(matrix, row, "second_wave", "impact_b_min")
+    return Repair(
+        row.cell.of, matrix.titles[row.cell.of], first, first_tone, second, second_tone, worse_in(matrix, row)
     )
+
+
+def _wave_verdict(matrix: Matrix, row: Row, wave: Wave, impact: str) -> tuple[str, Tone]:
+    share, minutes, before = row.shares[wave], row.mean(impact), matrix.none.mean(impact)
+    if not share.measured:
+        return "not measured", ""
+    if matrix.none.shares[wave].never and share.never:
+        return "none to prevent", ""
+    if row.prevents(wave):
+        felt = minutes is not None and minutes >= FELT_MIN
+        return ("prevented" + (f"; attempts fail for {minutes:.0f} min" if felt else ""), "better")
+    if not share.always:
+        return f"in {seeds(share)} seeds", "better"
+    spared = _spared(row) if wave == "second_wave" else ""
+    if minutes is None or not before:
+        return spared or "not prevented", "better" if spared else ""
+    length = f"{minutes:.0f} of {before:.0f} min"
+    if minutes < SHORTER * before:
+        return f"{spared or 'shorter'}: {length}", "better"
+    if minutes > LONGER * before:
+        return f"longer: {minutes:.0f} instead of {before:.0f} min", "worse"
+    return (f"{spared}: {length}", "better") if spared else (f"not prevented: {length}", "")
+
+
+def _spared(row: Row) -> str:
+    """The region of the pair that is saved in every seed, when the other is not."""
+    saved = [
+        name for name, event in (("East US", "east_collapses"), ("West US", "west_collapses")) if row.prevents(event)
+    ]
+    return f"{saved[0]} is spared" if len(saved) == 1 else ""
 
 
 def _s(names: Sequence[str]) -> str:
@@ -92,8 +157,8 @@ def interval(column: Column, one: Estimate) -> str:
     return f"{number(column, one.low)} to {number(column, one.high)}"
 
 
-def seeds(wave: Share) -> str:
-    return f"{wave.count} of {wave.measured}" if wave.measured else "–"
+def seeds(share: Share) -> str:
+    return f"{share.count} of {share.measured}" if share.measured else "–"
 
 
 def sets(one: Sets) -> str:

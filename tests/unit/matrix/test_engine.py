@@ -9,7 +9,7 @@ from toy_world import SCENARIO, Inline, world
 from chaos.matrix import cache as cache_module
 from chaos.matrix.cache import Cache, code_hash, key
 from chaos.matrix.engine import Engine, cluster
-from chaos.matrix.job import Job, from_document, to_document
+from chaos.matrix.job import CODEC, Job, from_document, to_document
 from compose.runtime import RuntimeUnavailable
 
 JOB = Job(SCENARIO, 1, ("R1",))
@@ -17,8 +17,8 @@ JOB = Job(SCENARIO, 1, ("R1",))
 
 def test_a_second_call_computes_nothing(tmp_path: Path) -> None:
     jobs = [JOB, replace(JOB, seed=2), JOB]
-    first = Engine(Inline(), world, Cache(tmp_path, "code"))
-    second = Engine(Inline(), world, Cache(tmp_path, "code"))
+    first = Engine(Inline(), world, Cache(tmp_path, CODEC, "code"))
+    second = Engine(Inline(), world, Cache(tmp_path, CODEC, "code"))
     assert first.outcomes(jobs) == second.outcomes(jobs) == {job: world(job) for job in jobs}
     assert (first.computed, second.computed) == (2, 0)
     assert repr(second) == "<Engine 2 known, 0 computed>"
@@ -31,18 +31,20 @@ def test_a_second_call_computes_nothing(tmp_path: Path) -> None:
         replace(JOB, mitigations=("R1", "X5")),
         replace(JOB, scenario="calm-day"),
         replace(JOB, assignments=("identity.queue_length=31",)),
+        replace(JOB, unattended=True),
     ],
-    ids=["seed", "mitigations", "scenario", "setting"],
+    ids=["seed", "mitigations", "scenario", "setting", "operators"],
 )
 def test_what_decides_a_run_is_in_the_key(changed: Job) -> None:
-    assert key(changed, "code") != key(JOB, "code") == key(replace(JOB), "code")
+    decides = CODEC.decides
+    assert key(decides(changed), "code") != key(decides(JOB), "code") == key(decides(replace(JOB)), "code")
 
 
 def test_the_code_is_in_the_key(tmp_path: Path) -> None:
-    assert key(JOB, "code") != key(JOB, "other code")
-    Cache(tmp_path, "code").put(JOB, world(JOB))
-    assert Cache(tmp_path, "code").get(JOB) == world(JOB)
-    assert Cache(tmp_path, "other code").get(JOB) is None
+    assert key(CODEC.decides(JOB), "code") != key(CODEC.decides(JOB), "other code")
+    Cache(tmp_path, CODEC, "code").put(JOB, world(JOB))
+    assert Cache(tmp_path, CODEC, "code").get(JOB) == world(JOB)
+    assert Cache(tmp_path, CODEC, "other code").get(JOB) is None
 
 
 def test_a_changed_source_changes_the_hash_unless_it_only_shows_results(tmp_path: Path) -> None:
@@ -60,7 +62,7 @@ def test_a_changed_source_changes_the_hash_unless_it_only_shows_results(tmp_path
 
 
 def test_a_damaged_file_is_computed_again(tmp_path: Path) -> None:
-    cache = Cache(tmp_path, "code")
+    cache = Cache(tmp_path, CODEC, "code")
     cache.put(JOB, world(JOB))
     next(tmp_path.glob("*.json")).write_text('{"outcome": ')
     engine = Engine(Inline(), world, cache)
@@ -72,7 +74,7 @@ def test_a_run_that_fails_is_a_problem_and_is_not_kept(tmp_path: Path) -> None:
     def fails(_job: Job) -> object:
         raise RuntimeError("out of memory")
 
-    cache = Cache(tmp_path, "code")
+    cache = Cache(tmp_path, CODEC, "code")
     found = Engine(Inline(), fails, cache).outcomes([JOB])[JOB]  # type: ignore[arg-type]
     assert found.problem == "RuntimeError: out of memory"
     assert found.second_wave is None
@@ -86,7 +88,7 @@ def test_what_never_came_survives_the_way_through_json() -> None:
 
 
 def test_progress_is_told_of_cached_runs_too(tmp_path: Path) -> None:
-    cache = Cache(tmp_path, "code")
+    cache = Cache(tmp_path, CODEC, "code")
     cache.put(JOB, world(JOB))
     seen: list[Job] = []
     Engine(Inline(), world, cache).outcomes([JOB, replace(JOB, seed=2)], lambda job, _outcome: seen.append(job))

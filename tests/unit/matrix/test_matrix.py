@@ -16,12 +16,12 @@ from chaos.matrix import command, words
 from chaos.matrix.cache import Cache
 from chaos.matrix.engine import Engine
 from chaos.matrix.files import as_csv, as_document, write
-from chaos.matrix.job import Job
+from chaos.matrix.job import CODEC, Job
 from chaos.matrix.outcomes import COLUMNS
 from chaos.matrix.page import relative, render
 from chaos.matrix.search import Question
 from chaos.matrix.statistics import Estimate
-from chaos.matrix.summary import Matrix, is_worse
+from chaos.matrix.summary import EVENTS, Matrix, is_worse
 from chaos.mitigations import expand
 
 NAMES = ("R1", "R2", "R3", "R6", "R7", "X2", "X4")
@@ -32,15 +32,15 @@ BY_NAME = {column.name: column for column in COLUMNS}
 def _made(seeds: int = 3, names: tuple[str, ...] = NAMES, size: int = 2) -> tuple[Matrix, tuple[Job, ...]]:
     executor = Inline()
     with TemporaryDirectory() as folder, Progress(disable=True) as progress:
-        engine = Engine(executor, world, Cache(Path(folder), "code"))
+        engine = Engine(executor, world, Cache(Path(folder), CODEC, "code"))
         question = Question(SCENARIO, names, range(1, seeds + 1), (), size)
         return command.make_matrix(question, engine, progress), tuple(executor.jobs)
 
 
 def test_minimal_sets_are_found_for_each_wave() -> None:
     first, second = _made()[0].sets
-    assert (first.wave, first.found) == ("first", [("R2",)])
-    assert (second.wave, second.found) == ("second", [("R1",), ("R2",), ("R6", "R7")])
+    assert (first.wave, first.found) == ("first_wave", [("R2",)])
+    assert (second.wave, second.found) == ("second_wave", [("R1",), ("R2",), ("R6", "R7")])
     assert _made()[0].row("R6+R7").cell.kind == "set"
 
 
@@ -71,10 +71,21 @@ def test_a_pair_that_fails_in_one_seed_is_not_tried_in_the_next() -> None:
 
 def test_the_headline_says_what_prevents_what_does_not_and_what_harms() -> None:
     assert words.headline(_made()[0]) == [
-        "Alone, R1 and R2 prevent the second wave; R3, R6, R7 and X2 do not; X4 does in some seeds only.",
-        "The publisher's seven repair items together prevent it.",
+        "Alone, R1 and R2 prevent the second wave (identity); R3, R6, R7 and X2 do not; X4 does in some seeds only.",
+        "Alone, R2 prevents the first wave (storage); R1, R3, R6, R7, X2 and X4 do not.",
+        "The publisher's seven repair items together prevent the second wave.",
         "Worse than doing nothing in something: R3 (Peak attempts); X2 (Recovery).",
     ]
+
+
+def test_each_repair_has_its_line() -> None:
+    lines = {one.id: one for one in words.repairs(_made()[0])}
+    assert (lines["R2"].first, lines["R2"].first_tone) == ("prevented", "better")
+    assert (lines["R1"].first, lines["R1"].first_tone) == ("not prevented: 300 of 300 min", "")
+    assert lines["R1"].second == "prevented"
+    assert lines["R7"].second == "West US is spared: 10 of 10 min"
+    assert lines["X4"].second == "in 2 of 3 seeds"
+    assert (lines["R3"].second, lines["R3"].worse) == ("not prevented: 10 of 10 min", "Peak attempts")
 
 
 def test_with_one_seed_nothing_is_said_to_be_worse_by_chance() -> None:
@@ -114,20 +125,19 @@ def test_shading_compares_with_doing_nothing() -> None:
 def test_the_page_has_the_headline_and_every_cell_and_needs_nothing_else() -> None:
     matrix = _made()[0]
     page = render(matrix)
-    assert "Alone, R1 and R2 prevent the second wave" in page
+    assert "Alone, R1 and R2 prevent the second wave (identity);" in page
     for row in matrix.rows:
         assert f'id="cell-{row.cell.name.replace(" ", "-")}"' in page
     assert page.count("<details") == len(matrix.rows)
     assert "<script" not in page
     assert "http" not in page
     assert "prefers-color-scheme: dark" in page
-    assert "Survives a replay of the trigger: not measured" in page
 
 
 def test_csv_has_a_line_for_every_cell_and_outcome() -> None:
     matrix = _made()[0]
     lines = list(csv.DictReader(as_csv(matrix).splitlines()))
-    assert len(lines) == len(matrix.rows) * (len(COLUMNS) + 2)
+    assert len(lines) == len(matrix.rows) * (len(COLUMNS) + len(EVENTS))
     line = next(one for one in lines if one["cell"] == "all but R1" and one["outcome"] == "impact_a_min")
     assert (line["mitigations"], line["mean"], line["measured"]) == ("R2 R3 R6 R7 X2 X4", "0.0", "3")
 
@@ -138,7 +148,7 @@ def test_json_has_everything_and_no_number_that_json_lacks(tmp_path: Path) -> No
     assert sorted(path.name for path in paths) == ["matrix.csv", "matrix.html", "matrix.json"]
     document = json.loads((tmp_path / "matrix.json").read_text(), parse_constant=pytest.fail)
     assert document == json.loads(json.dumps(as_document(matrix)))
-    assert document["not_measured"]["survives_replay"].startswith("Survives a replay")
+    assert [one["id"] for one in document["repairs"]] == list(NAMES)
     assert document["minimal_sufficient_sets"][1]["found"] == [["R1"], ["R2"], ["R6", "R7"]]
 
 

@@ -26,7 +26,7 @@ def healthy_pair(made: IncidentRecord) -> IncidentRecord:
 def test_the_incident_has_both_waves_and_counts_to_its_end() -> None:
     found = measured(fresh_incident())
     view = View(fresh_incident().build())
-    assert (found.first_wave, found.second_wave) == (True, True)
+    assert (found.first_wave, found.east_collapses, found.west_collapses) == (True, True, True)
     assert found.counted_until_t == END
     assert found.values["impact_a_min"] == storage_impact_s(view)
     assert found.values["impact_b_min"] == identity_impact_s(view)

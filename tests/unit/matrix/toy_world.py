@@ -27,7 +27,7 @@ class Inline(Executor):
 
 
 def world(job: Job) -> Outcome:
-    """R2 prevents the first wave, R1 the second, R6 and R7 together too; R3 makes more attempts; X4 helps at times."""
+    """R2 prevents the first wave, R1 the second, R6 and R7 together too; R7 spares West US; X4 helps at times."""
     on = set(job.mitigations)
     first = "R2" not in on
     second = first and "R1" not in on and not {"R6", "R7"} <= on and not ("X4" in on and job.seed == 1)
@@ -36,4 +36,4 @@ def world(job: Job) -> Outcome:
     values["peak_attempts_per_s"] = 400.0 * second + (200.0 if "R3" in on else 0.0) + job.seed
     values["recovery_min"] = float("inf") if second and "X2" in on else 500.0
     values["worst_success"] = 0.0 if second else 1.0
-    return Outcome(values, first, second, 200.0)
+    return Outcome(values, first, second, second and "R7" not in on, not second, 200.0)
