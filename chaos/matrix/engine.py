@@ -40,7 +40,7 @@ def _deaf_to_ctrl_c() -> None:
 
 
 @contextmanager
-def cluster(address: str) -> Iterator[Executor]:
+def cluster(address: str, timeout_s: float = 10.0) -> Iterator[Executor]:
     """The workers of a Dask scheduler. They need this package installed, and the scenario's file if it is one.
 
     Raises:
@@ -51,7 +51,7 @@ def cluster(address: str) -> Iterator[Executor]:
     except ImportError as error:
         raise RuntimeUnavailable("--scheduler needs Dask: pip install 'aftershock[cluster]'") from error
     try:
-        client = Client(address, timeout=10, set_as_default=False)
+        client = Client(address, timeout=timeout_s, set_as_default=False)
     except (OSError, ValueError) as error:
         raise RuntimeUnavailable(f"no Dask scheduler at {address}: {error}") from error
     with client:
