@@ -14,6 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from chaos.hysteresis.options import map_options, map_points
 from chaos.plan import Plan, make_plan, parse_assignment
 from chaos.scenarios.loader import ScenarioError, load, names
 from chaos.scenarios.model import Scenario
@@ -230,3 +231,6 @@ def matrix(**options: Any) -> None:
     from chaos.matrix.command import matrix_command
 
     sys.exit(matrix_command(options, Console()))
+
+
+main.command(name="map")(map_options(_bad_input(map_points)))
