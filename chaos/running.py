@@ -2,7 +2,7 @@
 
 import gc
 import json
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from chaos.record import Record
 from chaos.report.compare import compare, print_comparison
 from chaos.report.files import write_report, write_verdict
 from chaos.report.table import print_verdict
-from chaos.runs import Finished, carry_out, given_folder, new_folder, quiet_libraries
+from chaos.runs import carry_out, given_folder, new_folder, quiet_libraries
 
 EXIT_COULD_NOT_JUDGE = 2
 EXIT_INTERRUPTED = 130
@@ -27,6 +27,23 @@ def run_command(plan: Plan, options: dict[str, Any], console: Console) -> int:
     quiet_libraries()
     folder = given_folder(options["out"]) if options["out"] else new_folder(_folder_name(plan, options))
     console.print(f"[bold]{plan.scenario.name}[/]: {plan.scenario.title} (seed {plan.seed}, {options['runtime']})")
+    ending = _carry_out(plan, options, folder, console)
+    return _conclude(ending, folder, plan, options["as_json"], console)
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """What is left of a run to tell once its record is on disk.
+
+    Judging reads the record from there: with the run still in memory it would take half as much again.
+    """
+
+    sha256: str
+    problem: str
+    interrupted: bool
+
+
+def _carry_out(plan: Plan, options: dict[str, Any], folder: Path, console: Console) -> _Ending:
     with Progress(console) as progress:
         finished = carry_out(
             plan,
@@ -35,7 +52,7 @@ def run_command(plan: Plan, options: dict[str, Any], console: Console) -> int:
             folder=folder,
             observers=[progress],
         )
-    return _conclude(finished, folder, plan, options["as_json"], console)
+    return _Ending(finished.sha256, finished.problem, finished.interrupted)
 
 
 def _folder_name(plan: Plan, options: dict[str, Any]) -> str:
@@ -43,26 +60,24 @@ def _folder_name(plan: Plan, options: dict[str, Any]) -> str:
     return "-".join(parts)
 
 
-def _conclude(finished: Finished, folder: Path, plan: Plan, as_json: bool, console: Console) -> int:
-    if finished.interrupted:
+def _conclude(ending: _Ending, folder: Path, plan: Plan, as_json: bool, console: Console) -> int:
+    if ending.interrupted:
         console.print(f"interrupted; the record so far is in {folder}")
         return EXIT_INTERRUPTED
-    digest = finished.recorder.sha256[:16] if finished.recorder else ""
-    finished = replace(finished, recorder=None)  # judged is what was written; both at once would double the memory
-    gc.collect()
+    gc.collect()  # a run is full of cycles
     verdict = _judge(folder)
     if as_json:
         click.echo(json.dumps(verdict.document(), ensure_ascii=False))
     else:
         print_verdict(verdict, console)
-        _say_where(folder, finished, plan, digest, console)
-    return EXIT_COULD_NOT_JUDGE if finished.problem else verdict.exit_code
+        _say_where(folder, ending, plan, console)
+    return EXIT_COULD_NOT_JUDGE if ending.problem else verdict.exit_code
 
 
-def _say_where(folder: Path, finished: Finished, plan: Plan, digest: str, console: Console) -> None:
-    if finished.problem:
-        console.print(f"[red]{finished.problem}[/]")
-    console.print(f"record  {folder}/  (events SHA-256 {digest}…)", highlight=False)
+def _say_where(folder: Path, ending: _Ending, plan: Plan, console: Console) -> None:
+    if ending.problem:
+        console.print(f"[red]{ending.problem}[/]")
+    console.print(f"record  {folder}/  (events SHA-256 {ending.sha256[:16]}…)", highlight=False)
     console.print(f"report  {folder / 'report.html'}", highlight=False)
     console.print(f"repeat  {plan.command}", highlight=False, soft_wrap=True)
 

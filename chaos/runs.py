@@ -36,6 +36,11 @@ class Finished:
     problem: str = ""
     interrupted: bool = False
 
+    @property
+    def sha256(self) -> str:
+        """Of the events; empty when the run never began."""
+        return self.recorder.sha256 if self.recorder else ""
+
 
 def new_folder(name: str, root: Path | None = None) -> Path:
     """A fresh folder `root/name-<UTC time>`; a second one within a second gets a number.
