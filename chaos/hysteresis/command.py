@@ -15,6 +15,7 @@ from chaos.hysteresis.engine import findings
 from chaos.hysteresis.files import PAGE_FILE, write, write_document
 from chaos.hysteresis.points import STALLS_S, Cell, Finding, Kind, Map
 from chaos.hysteresis.probe import Probe
+from chaos.matrix.engine import processes
 from chaos.mitigations import expand
 from chaos.runs import RunFolderError, new_folder
 from services.chassis.settings import SettingsError
@@ -110,13 +111,14 @@ def _stalls(text: str | None) -> tuple[float, ...]:
     return tuple(sorted(set(values)))
 
 
-def _measure(question: Map, processes: int, console: Console, folder: Path | None) -> None:
+def _measure(question: Map, count: int, console: Console, folder: Path | None) -> None:
     """Fills the map; each finding is on disk before the next one is waited for."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     jobs = question.jobs
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+    bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+    with processes(min(count, len(jobs))) as executor, bar as progress:
         task = progress.add_task("points", total=len(jobs))
-        for job, finding in findings(jobs, min(processes, len(jobs))):
+        for job, finding in findings(jobs, executor):
             question.add(job, finding)
             progress.advance(task)
             if folder is not None:

@@ -1,0 +1,155 @@
+"""`aftershock map` as a user meets it: a map, a point, an interruption, and every mistake by its name."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from chaos.cli import main
+from chaos.hysteresis import command
+from chaos.hysteresis.points import Finding, Job, classify
+from chaos.hysteresis.probe import Probe
+
+
+class Here(Executor):
+    """Does each job at once, in this process; `Finding`s are made up: high load stays down, low load comes back."""
+
+    def __init__(self, interrupt_after: int) -> None:
+        self.left = interrupt_after
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **_options: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        if self.left:
+            self.left -= 1
+            future.set_result(made_up(*arguments))
+        else:
+            future.set_exception(RuntimeError("lost"))
+        return future
+
+
+def made_up(job: Job) -> Finding:
+    end = "stayed" if dict(job.at)["load"] == "0.4" else "recovered"
+    return classify([Probe(stall_s, end) for stall_s in job.tried_s[:1]])
+
+
+def invoke(monkeypatch: pytest.MonkeyPatch, *arguments: str, done: int = 99) -> Any:
+    @contextmanager
+    def here(_count: int) -> Iterator[Executor]:
+        yield Here(done)
+
+    monkeypatch.setattr(command, "processes", here)
+    return CliRunner().invoke(main, ["map", *arguments], env={"COLUMNS": "150"})
+
+
+MAP = ("--x", "load=0.2,0.4", "--y", "retries=1,12", "--stalls", "3", "--with", "R1", "--set", "identity.workers=3")
+
+
+def test_a_map_is_a_table_three_files_and_the_commands_that_repeat_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    result = invoke(monkeypatch, *MAP, "--out", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert result.output.count("metastable from 3 s") == 2
+    assert "2 stable, 2 metastable of 4 points." in result.output
+    point = "aftershock map --at load=0.4 --at retries=12 --stalls 3 --with R1 --set identity.workers=3"
+    document = json.loads((tmp_path / "map.json").read_text())
+    assert document["complete"] is True
+    assert [(one["class"], one["escape_threshold_s"]) for one in document["points"]] == [
+        ("stable", None),
+        ("metastable", 3.0),
+    ] * 2
+    assert document["points"][3]["command"] == point
+    assert document["command"] == (
+        "aftershock map --x load=0.2,0.4 --y retries=1,12 --stalls 3 --with R1 --set identity.workers=3"
+    )
+    rows = list(csv.DictReader((tmp_path / "map.csv").read_text().splitlines()))
+    assert [(row["load"], row["retries"], row["class"]) for row in rows][-1] == ("0.4", "12", "metastable")
+    page = (tmp_path / "map.html").read_text()
+    assert point in page
+    assert page.count("<svg") == 1
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_command_of_a_point_repeats_the_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = invoke(monkeypatch, "--at", "load=0.4", "--at", "retries=12", "--stalls", "3")
+    assert result.exit_code == 0, result.output
+    assert "load=0.4, retries=12: metastable from 3 s" in result.output
+    assert "stayed down" in result.output
+
+
+def test_a_point_that_was_lost_is_said_and_exit_code_2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    result = invoke(monkeypatch, *MAP, "--out", str(tmp_path), done=3)
+    assert result.exit_code == 2
+    assert "1 unmeasured of 4 points" in result.output
+    assert "RuntimeError: lost" in result.output
+
+
+def test_ctrl_c_leaves_what_is_done_readable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def two_and_then_ctrl_c(jobs: list[Job], _executor: Executor) -> Iterator[tuple[Job, Finding]]:
+        for job in jobs[:2]:
+            yield job, made_up(job)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "findings", two_and_then_ctrl_c)
+    result = invoke(monkeypatch, *MAP, "--out", str(tmp_path))
+    assert result.exit_code == 130
+    assert "Interrupted: 2 of 4 points are missing." in result.output
+    document = json.loads((tmp_path / "map.json").read_text())
+    assert (document["complete"], len(document["points"])) == (False, 2)
+    assert len((tmp_path / "map.csv").read_text().splitlines()) == 1 + 2
+    assert (tmp_path / "map.html").read_text().count("<svg") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--x", "speed=1,2"], "speed: unknown; give section.field, or one of load, retries"),
+        (["--x", "identity.speed=1,2"], "identity.speed: unknown setting"),
+        (["--x", "load=fast,0.4"], "load: should be a number from 0.05 to 2 (got 'fast')"),
+        (["--x", "load=0.2,nan"], "load: should be a number"),
+        (["--x", "identity.queue_length=5,many"], "identity.queue_length"),
+        (["--x", "identity.queue_length"], "identity.queue_length: needs its values"),
+        (["--x", "load=0.4"], "load: an axis needs at least two values (got '0.4')"),
+        (["--x", "load=0.4,0.4"], "load: given twice: 0.4"),
+        (["--y", "retries=5,12"], "retries: should be 1, 2, 3, 4, 8 or 12"),
+        (["--y", "nodes=1.5,2"], "nodes: should be a whole number"),
+        (["--y", "with=none,R9"], "mitigation 'R9': unknown"),
+        (["--x", "load", "--y", "load=0.1,0.2"], "load: is on both axes"),
+        (["--stalls", "0,3"], "stalls: should be a number from 0.1 to 60 (got '0')"),
+        (["--stalls", ","], "stalls: should be seconds"),
+        (["--at", "load=0.4"], "--at: a point has two settings"),
+        (["--at", "load", "--at", "retries=1"], "--at 'load': should be NAME=VALUE"),
+        (["--at", "load=0.4", "--at", "load=0.2"], "load: given twice"),
+        (["--at", "load=0.4", "--x", "load"], "--at: names one point"),
+        (["--at", "load=0.4", "--at", "retries=1", "--out", "somewhere"], "--out: one point has no files"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_exit_code_2_and_names_its_field(arguments: list[str], said: str) -> None:
+    result = CliRunner().invoke(main, ["map", *arguments])
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_axes_have_default_values() -> None:
+    question = command.ask(
+        {
+            "x": None,
+            "y": "stall",
+            "at": (),
+            "seeds": 2,
+            "stalls": None,
+            "watch_s": 60.0,
+            "mitigations": "",
+            "assignments": (),
+        }
+    )
+    assert question.x.values == ("0.2", "0.3", "0.4", "0.5", "0.6")
+    assert question.y.values == ("0.5", "1.5", "3", "6", "12")
+    assert len(question.jobs) == 50
