@@ -23,20 +23,17 @@ def processes(count: int) -> Iterator[Executor]:
     """
     before = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, context, _deaf_to_ctrl_c, max_tasks_per_child=1)
+    deaf = (signal.SIGINT, signal.SIG_IGN)
+    pool = ProcessPoolExecutor(count, context, signal.signal, deaf, max_tasks_per_child=1)
     try:
         yield pool
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - before:
             process.kill()
+            process.join()
         raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _deaf_to_ctrl_c() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pool.shutdown()
 
 
 @contextmanager
