@@ -1,0 +1,56 @@
+"""The table of single defences: what is asked, and what is shown."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+from toy_world import SCENARIO, Inline, world
+
+from chaos.cli import main
+from chaos.matrix import command
+from chaos.matrix.cache import Cache
+from chaos.matrix.defences import Defence, as_json, defences, table
+from chaos.matrix.engine import Engine
+from chaos.matrix.job import CODEC, Job
+from chaos.matrix.outcomes import OP_SUCCESS, Outcome
+
+
+@pytest.mark.parametrize("one", defences(), ids=lambda one: one.id)
+def test_every_defence_is_settings_that_services_have_and_changes_something(one: Defence) -> None:
+    plan, naive = one.job(SCENARIO, 1).plan(), Job(SCENARIO, 1, unattended=True).plan()
+    assert (plan.settings != naive.settings) == bool(one.set)
+    assert plan.scenario == naive.scenario
+
+
+def test_the_table_has_a_line_for_each_with_the_models_figure_beside_it() -> None:
+    none, bounded = defences()[:2]
+    runs = {
+        none: [Outcome({OP_SUCCESS: 0.03, "peak_amplification": 12.0}, True, True, True)],
+        bounded: [Outcome({OP_SUCCESS: 1.0, "wasted_ratio": 0.002}, True, False, False)],
+    }
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(table(runs))
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capture.get().splitlines() if "│" in line]
+    assert lines == [
+        ["nothing", "0.03", "0.04", "1 of 1", "–", "12.0", "–", "–", "–"],
+        ["bounded queue, 0.5 s", "1.00", "1.00", "0 of 1", "–", "–", "0.00", "–", "–"],
+    ]
+    found = json.loads(as_json(SCENARIO, runs))["defences"]
+    assert [(one["id"], one[OP_SUCCESS]["mean"], one["model"]) for one in found] == [
+        ("none", 0.03, 0.04),
+        ("bounded-queue", 1.0, 1.0),
+    ]
+
+
+def test_the_command_asks_each_of_them_once_a_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = Inline()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "Engine", lambda *_: Engine(executor, world, Cache(tmp_path / "kept", CODEC)))
+    result = CliRunner().invoke(main, ["matrix", SCENARIO, "--defences", "--seeds", "2", "--out", "out", "--jobs", "1"])
+    assert result.exit_code == 0, result.output
+    assert executor.jobs == [one.job(SCENARIO, seed) for one in defences() for seed in (1, 2)]
+    assert all(job.unattended for job in executor.jobs)
+    assert len(json.loads((tmp_path / "out" / "defences.json").read_text())["defences"]) == len(defences())

@@ -1,0 +1,43 @@
+"""The pool of processes: a fresh one a run, and none left behind."""
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+from children import wait_for_ever
+from click.testing import CliRunner
+from toy_world import SCENARIO
+
+from chaos.cli import main
+from chaos.matrix import command
+from chaos.matrix.engine import processes
+
+
+def test_every_run_has_a_process_of_its_own() -> None:
+    with processes(1) as pool:
+        pids = {pool.submit(os.getpid).result() for _ in range(2)}
+    assert len(pids) == 2
+    assert os.getpid() not in pids
+
+
+def test_ctrl_c_ends_the_processes_at_once(tmp_path: Path) -> None:
+    os.mkfifo(started := tmp_path / "started")
+    with pytest.raises(KeyboardInterrupt), processes(1) as pool:
+        futures = [pool.submit(wait_for_ever, str(started)) for _ in range(2)]
+        started.read_bytes()  # until the child has opened it
+        assert len(multiprocessing.active_children()) == 1
+        raise KeyboardInterrupt
+    assert multiprocessing.active_children() == []
+    assert not any(future.done() and not future.cancelled() and future.exception() is None for future in futures)
+
+
+def test_ctrl_c_is_exit_code_130(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "make_matrix", interrupted)
+    result = CliRunner().invoke(main, ["matrix", SCENARIO, "--mitigations", "R1", "--jobs", "1"])
+    assert result.exit_code == 130
+    assert "the same command goes on from there" in result.stdout
