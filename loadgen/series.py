@@ -106,7 +106,7 @@ class SeriesTable:
         for name, labels in keys:
             table._register(name, labels)
         table._times = np.asarray(times, dtype=float).tolist()
-        table._matrix = np.ascontiguousarray(np.asarray(values, dtype=float).T)
+        table._matrix = np.asarray(values, dtype=float).T
         table._samples = list(table._matrix)
         return table
 
@@ -125,9 +125,11 @@ class SeriesTable:
         """(times, series); NaN where a series does not exist. Made anew when the table has grown."""
         shape = (len(self._samples), len(self.names))
         if self._matrix is None or self._matrix.shape != shape:
-            self._matrix = np.full(shape, np.nan)
-            for row, sample in zip(self._matrix, self._samples, strict=True):
+            self._matrix = np.empty(shape)
+            for number, (row, sample) in enumerate(zip(self._matrix, self._samples, strict=True)):
                 row[: len(sample)] = sample
+                row[len(sample) :] = np.nan
+                self._samples[number] = row  # the sample's own memory is free again: never twice the whole
         return self._matrix
 
     def _columns(self, columns: Sequence[int]) -> Array:
@@ -140,13 +142,6 @@ class SeriesTable:
             known = index < len(sample)
             row[known] = sample[index[known]]
         return chosen
-
-    def by_series(self) -> Array:
-        """(series, times), as it is kept on disk."""
-        values = np.full((len(self.names), len(self._samples)), np.nan)
-        for number, sample in enumerate(self._samples):
-            values[: len(sample), number] = sample
-        return values
 
     def knows(self, name: str) -> bool:
         return name in self._by_name
