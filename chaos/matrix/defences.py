@@ -28,8 +28,8 @@ class Defence(BaseModel):
     id: str
     title: str
     set: tuple[str, ...] = ()
-    model: Annotated[float, Field(ge=0, le=1)]
-    """What the reference model found."""
+    model: Annotated[float, Field(ge=0, le=1)] | None = None
+    """What the reference model found, where it was asked."""
 
     def job(self, scenario: str, seed: int, assignments: Sequence[str] = ()) -> Job:
         return Job(scenario, seed, assignments=(*assignments, *self.set), unattended=True)
@@ -53,7 +53,7 @@ def table(found: Found) -> Table:
         shown.add_row(
             defence.title,
             _mean(runs, OP_SUCCESS),
-            f"{defence.model:.2f}",
+            "–" if defence.model is None else f"{defence.model:.2f}",
             "–" if None in waves else f"{sum(map(bool, waves))} of {len(waves)}",
             _mean(runs, "worst_success"),
             _mean(runs, "peak_amplification", 1),
