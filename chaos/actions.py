@@ -16,6 +16,7 @@ from chaos.scenarios.actions import (
     Action,
     AuditAccounts,
     CancelRemediation,
+    DisableAccounts,
     Drain,
     Mitigate,
     Note,
@@ -47,6 +48,7 @@ class Performer:
             StartRemediation: self._start_remediation,
             CancelRemediation: self._cancel_remediation,
             RestoreAccounts: self._restore_accounts,
+            DisableAccounts: self._disable_accounts,
             AuditAccounts: self._audit_accounts,
             ScaleIdentity: self._scale_identity,
             Drain: self._drain,
@@ -89,6 +91,9 @@ class Performer:
 
     async def _restore_accounts(self, id_: str, action: RestoreAccounts) -> None:
         await self._operations.restore_accounts(action.regions, action.accounts, spacing_s=action.spacing_s, actor=id_)
+
+    async def _disable_accounts(self, id_: str, action: DisableAccounts) -> None:
+        await self._operations.disable_accounts(action.regions, action.accounts, actor=id_)
 
     async def _audit_accounts(self, id_: str, _action: AuditAccounts) -> None:
         audit = await self._operations.audit_accounts()

@@ -47,6 +47,16 @@ class Operations:
             raise OperationFailed(f"could not restore: {', '.join(restored.failed)}")
         return restored
 
+    async def disable_accounts(self, regions: Sequence[str], patterns: Sequence[str], *, actor: str) -> None:
+        """Makes public exempt accounts private.
+
+        Raises:
+            OperationFailed: naming the accounts or regions that could not be reached; the others are switched.
+        """
+        failed = await self.accounts.disable(regions, patterns, actor=actor)
+        if failed:
+            raise OperationFailed(f"could not disable: {', '.join(failed)}")
+
     async def audit_accounts(self) -> Audit:
         """Counts every account of every region."""
         return await self.accounts.audit(self._regions)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from chaos.scenarios.actions import CancelRemediation, Drain, Ramp, RestoreAccounts, ScaleIdentity
 from chaos.scenarios.actions import Open as OpenTraffic
+from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Entry, Scenario
+from compose.topology import LOADGEN
 from services.chassis.settings import Tree
 
 NO_OPERATOR_UNTIL_S = 1500.0
@@ -80,6 +82,20 @@ def _repaired_gate(scenario: Scenario) -> Variant:
     return Variant(scenario, {"remediation": {"gate": {"variant": "repaired"}}})
 
 
+def _careful_tenants(scenario: Scenario) -> Variant:
+    """Only what tenants decide: the load generator's calls to the identity service and to the control plane."""
+    restrained: Tree = {
+        "sdk": {"attempts": 3, "wait": "full_jitter", "honour_retry_after": True},
+        "workflow": {"enabled": False},
+    }
+    guard: Tree = {
+        "budget": {"kind": "finagle", "share": 0.1, "retries_per_s_min": 0.3, "window_s": 10.0},
+        "breaker": {"mode": "retries_only"},
+    }
+    client = {**restrained, "guard": guard, "cache": {"enabled": True}}
+    return Variant(scenario, {LOADGEN: restrained, "instances": {LOADGEN: {"identity_client": client}}})
+
+
 def _calm_day(_scenario: Scenario) -> Variant:
     return Variant(load("calm-day"), {})
 
@@ -92,10 +108,11 @@ VARIANTS: dict[str, Change] = {
     "no-cancel": _no_cancel,
     "repaired-inventory": _repaired_inventory,
     "repaired-gate": _repaired_gate,
+    "careful-tenants": _careful_tenants,
     "calm-day": _calm_day,
 }
 
 
 def variant(name: str, scenario: Scenario) -> Variant:
-    """The control `name` of `scenario`."""
-    return VARIANTS[name](scenario)
+    """The control `name` of `scenario`, without the drill that may follow the incident."""
+    return VARIANTS[name](without_drill(scenario))

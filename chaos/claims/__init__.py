@@ -3,24 +3,28 @@
 Importing this package registers every predicate. `judge` turns a record into a verdict.
 """
 
-from chaos.claims import consumers, facts, overload, release, systems, timeline, trigger
+from chaos.claims import consumers, evidence, facts, overload, release, systems, timeline, trigger
 from chaos.claims.controls import CONTROLS, judge_control
 from chaos.claims.model import CHECKS, STATUSES, Claim, Finding, claims
+from chaos.claims.pairs import PAIRS, judge_pair
 from chaos.claims.verdict import EXIT_CODES, Verdict, judge
 
 __all__ = [
     "CHECKS",
     "CONTROLS",
     "EXIT_CODES",
+    "PAIRS",
     "STATUSES",
     "Claim",
     "Finding",
     "Verdict",
     "claims",
     "consumers",
+    "evidence",
     "facts",
     "judge",
     "judge_control",
+    "judge_pair",
     "overload",
     "release",
     "systems",

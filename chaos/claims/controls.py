@@ -5,8 +5,9 @@ They prove the counterfactual halves of claims: a collapse that does not need it
 
 from dataclasses import dataclass
 
+from chaos.claims.facts import recovered
 from chaos.claims.model import Conditions, Finding, Predicate, Window
-from chaos.claims.view import EAST, ENDED, PAIR, STARTED, WEST, View
+from chaos.claims.view import ATTEMPTS, EAST, ENDED, PAIR, STARTED, WEST, View
 from chaos.record import Of, Record
 from loadgen.series import Array
 
@@ -129,6 +130,22 @@ def _repaired_gate(view: View) -> Finding:
     )
 
 
+def _careful_tenants(view: View) -> Finding:
+    """Whether the second wave comes and goes as before; how long both last is compared by `pairs`."""
+    east, first, second = view.at.restore_east, view.after_scale_1, view.after_scale_2
+    if east is None or first is None or second is None:
+        return Conditions().true("restored_and_scaled", False).finding()
+    where = {"region": PAIR, "service": "loadgen", "layer": "sdk"}
+    asked = {"region": PAIR, "service": "loadgen"}
+    conditions = (
+        Conditions((east, view.at.end))
+        .at_most("tenants_amplification", view.record.ratio(Of(ATTEMPTS, **where), Of(STARTED, **asked), *first), 2.0)
+        .order("restore_east_west", east, view.collapse_t(EAST, east), view.collapse_t(WEST, east))
+        .below("op_success_after_scale_outs", view.op_success(first[0], second[1]), 0.30)
+    )
+    return recovered(view, conditions, view.final).finding()
+
+
 def calm(view: View) -> Finding:
     """Operations succeed and nothing is retried, in every half minute from ten seconds after the start."""
     window = (view.at.start + 10.0, view.at.end)
@@ -201,6 +218,14 @@ CONTROLS: dict[str, Control] = {
             "the rollout stops in its first region",
             ("M08", "M09", "S30"),
             _repaired_gate,
+        ),
+        Control(
+            "careful-tenants",
+            "tenants, and nobody else, call with three jittered attempts, a retry budget, a breaker and a token cache",
+            "tenants add almost nothing (amplification ≤ 2), yet East collapses, then West, neither scale-out helps "
+            "(operation success < 0.30), drain and ramp do",
+            ("M41", "C1"),
+            _careful_tenants,
         ),
         Control(
             "calm-day", "nothing is wrong", "operations succeed, nothing is retried, nothing collapses", ("F0",), calm

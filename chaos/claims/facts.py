@@ -6,6 +6,7 @@ Offsets are physics (bench seconds until queues fill), so they are the same in t
 from chaos.claims.model import Conditions, Finding, check, not_judged
 from chaos.claims.view import EAST, WEST, View
 
+BACKLOG_GONE = 20.0
 NO_ACTION = "this run's plan lacks the operator action that opens the window"
 
 
@@ -83,5 +84,5 @@ def recovered(view: View, conditions: Conditions, window: tuple[float, float]) -
     return (
         conditions.above("op_success", view.op_success(*window), 0.99)
         .below("amplification", view.amplification(*window), 1.1)
-        .below("backlog", view.backlog(*window), 20.0)
+        .below("backlog", view.backlog(*window), BACKLOG_GONE)
     )

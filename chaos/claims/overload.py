@@ -1,15 +1,22 @@
 """Why it stayed down, and what brought it back (M28–M36)."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from chaos.claims.facts import NO_ACTION, recovered
+from chaos.claims.consumers import journeys, token_users
+from chaos.claims.facts import BACKLOG_GONE, NO_ACTION, recovered
 from chaos.claims.model import Conditions, Finding, Window, check, not_judged
-from chaos.claims.view import ATTEMPTS, EAST, PAIR, ROUTED, View, slope_ratio
+from chaos.claims.view import ATTEMPTS, EAST, JOBS, PAIR, ROUTED, View, slope_ratio
 
 GOODPUT_LOST = 0.30
 LIMIT = "router_admission_limit"
 BASE_TOLERANCE = 0.2
 SERVICE_TIMES_MIN = 50.0
+DELIVERED = 0.8
+"""How much of a trigger has to arrive for its replay to count (conformance.md §2.2)."""
+NO_DRILL = "recovered, but this scenario has no room for a replay of the trigger; the full one is judged on one"
+SMALL_DRILL = "recovered, but the replay was too small to tip anything"
 
 
 def _scale_out(view: View, at: float | None, window: Window | None, conditions: Conditions) -> Conditions:
@@ -181,7 +188,11 @@ def _limit_growth(view: View, ramp: float) -> float | None:
     return late / early if early and late is not None else None
 
 
-@check("M35", "while the ramp drains the backlog from half to nothing, users' own identity operations succeed (> 0.9)")
+@check(
+    "M35",
+    "while the ramp drains the backlog from half to nothing, users' identity operations that begin meanwhile succeed "
+    "(> 0.9)",
+)
 def fresh_requests_succeed_meanwhile(view: View) -> Finding:
     ramp = view.at.ramp
     if ramp is None:
@@ -190,7 +201,7 @@ def fresh_requests_succeed_meanwhile(view: View) -> Finding:
     after = times >= ramp
     peak = backlog[after].max() if after.any() else float("nan")
     falling = times[after & (backlog <= peak / 2)]
-    empty = times[after & (backlog < 20)]
+    empty = times[after & (backlog < BACKLOG_GONE)]
     if not len(falling) or not len(empty):
         return (
             Conditions((ramp, view.at.end))
@@ -198,17 +209,45 @@ def fresh_requests_succeed_meanwhile(view: View) -> Finding:
             .finding()
         )
     window = (float(falling[0]), max(float(empty[0]), float(falling[0]) + 10.0))
-    fresh = view.op_success(*window, service="loadgen")
-    return Conditions(window).above("fresh_op_success", fresh, 0.9).finding()
+    fresh = [event for event in journeys(view, token_users(), window) if event["region"] in PAIR]
+    won = sum(event["result"] == "success" for event in fresh)
+    return Conditions(window).above("fresh_success", won / len(fresh) if fresh else None, 0.9).finding()
 
 
 @check(
     "M36",
-    "at the end operations succeed, amplification is 1, the backlog is gone and no node is down; surviving a replay of "
-    "the trigger is judged by a run of its own",
+    "at the end operations succeed, amplification is 1, the backlog is gone and no node is down; then the trigger comes "
+    "once more, large enough to tip the fleet that the incident began with, and soon all of that is true again",
 )
 def full_recovery(view: View) -> Finding:
     if view.at.ramp is None:
         return not_judged(NO_ACTION)
     conditions = recovered(view, Conditions(view.final), view.final)
-    return conditions.at_least("nodes_up_share", _share_up(view, *view.final), 1.0).finding()
+    conditions.at_least("nodes_up_share", _share_up(view, *view.final), 1.0)
+    restored = view.at.drill_restore
+    if view.at.drill is None or restored is None:
+        found = conditions.finding()
+        return replace(found, status="not_judged", note=NO_DRILL) if found.holds else found
+    released = view.drilled.record.gauge(JOBS, restored - 2, restored, region=EAST, state="blocked")
+    capacity = view.capacity_as_it_was(EAST)
+    size = released / capacity if released is not None and capacity else None
+    found = _after_drill(view.drilled, conditions.show("drill_per_fleet_as_it_was", size), restored).finding()
+    if found.holds and (size is None or size < DELIVERED):
+        return replace(found, status="not_judged", note=SMALL_DRILL)
+    return found
+
+
+def _after_drill(view: View, conditions: Conditions, restored: float) -> Conditions:
+    """The same numbers in the second half of the time that the drill leaves for them."""
+    window = ((restored + view.at.drill_end) / 2, view.at.drill_end)
+    east = view.at.restore_east
+    if east is not None:
+        first = view.record.gauge(JOBS, east - 2, east, region=EAST, state="blocked")
+        again = view.record.gauge(JOBS, restored - 2, restored, region=EAST, state="blocked")
+        conditions.show("drill_per_first_release", again / first if first and again is not None else None)
+    return (
+        conditions.above("op_success_after_drill", view.op_success(*window), 0.99)
+        .below("amplification_after_drill", view.amplification(*window), 1.1)
+        .below("backlog_after_drill", view.backlog(*window), BACKLOG_GONE)
+        .at_least("nodes_up_share_after_drill", _share_up(view, *window), 1.0)
+    )

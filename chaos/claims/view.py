@@ -14,7 +14,9 @@ import numpy as np
 from chaos.claims.model import NEVER, Window
 from chaos.record import Event, Of, Record, trailing
 from chaos.remediation.settings import GateSettings
+from chaos.scenarios.drill import ROW
 from loadgen.series import Array
+from services.chassis.managed_identity import IdentityClientSettings
 from services.chassis.settings import section
 from services.identity.settings import IdentitySettings
 
@@ -42,7 +44,10 @@ Regions = str | Collection[str]
 
 @dataclass(frozen=True)
 class Anchors:
-    """When operators acted, from the plan; None where this run's plan has no such action."""
+    """When operators acted, from the plan; None where this run's plan has no such action.
+
+    `end` is the end of the incident; a drill may follow it.
+    """
 
     start: float
     end: float
@@ -57,20 +62,25 @@ class Anchors:
     audit: float | None
     drain: float | None
     ramp: float | None
+    drill: float | None
+    drill_restore: float | None
+    drill_end: float
 
     @classmethod
     def of(cls, record: Record) -> "Anchors":
-        def first(row: str) -> float | None:
+        def first(row: str, action: str = "") -> float | None:
             times = [
                 float(entry["t"])
                 for entry in record.plan.get("timeline", ())
-                if str(entry["id"]).partition(".")[0] == row and entry.get("action") != "note"
+                if str(entry["id"]).partition(".")[0] == row and entry.get("action") not in ("note", None)
+                if action in ("", entry["action"])
             ]
             return min(times, default=None)
 
+        drill, duration_s = first(ROW), float(record.plan.get("duration_s", record.end))
         return cls(
             start=-float(record.plan.get("warmup_s", -record.start)),
-            end=float(record.plan.get("duration_s", record.end)),
+            end=duration_s if drill is None else min(drill, duration_s),
             trigger=first("T01") or 0.0,
             canary=first("T06"),
             stop=first("T07"),
@@ -82,15 +92,24 @@ class Anchors:
             audit=first("T15"),
             drain=first("T16"),
             ramp=first("T17"),
+            drill=drill,
+            drill_restore=first(ROW, "restore_accounts"),
+            drill_end=duration_s,
         )
 
 
 class View:
-    """A record with its anchors and the derived quantities."""
+    """A record with its anchors and the derived quantities. It ends with the incident; `drilled` goes on to the end."""
 
-    def __init__(self, record: Record) -> None:
-        self.record = record
+    def __init__(self, record: Record, *, drilled: bool = False) -> None:
         self.at = Anchors.of(record)
+        self._whole = record
+        self.record = record if drilled or record.end <= self.at.end else record.until(self.at.end)
+
+    @cached_property
+    def drilled(self) -> "View":
+        """The same run with the drill that followed."""
+        return View(self._whole, drilled=True)
 
     # Windows; None where the plan lacks an end of it
 
@@ -213,6 +232,13 @@ class View:
         """The mean service time that the plan gives a node of the region."""
         tree = section(self.record.plan.get("settings") or {}, "identity", region)
         return float(tree.get("service_time_s", IdentitySettings().service_time_s))
+
+    def capacity_as_it_was(self, region: str) -> float | None:
+        """How many requests the fleet that the run began with could have under way and still answer in time."""
+        window = (self.at.start + 5, self.at.trigger)
+        rate = self.nominal_rate(*window, region)
+        tree = section(self.record.plan.get("settings") or {}, "identity_client", region)
+        return None if rate is None else rate * float(tree.get("timeout_s", IdentityClientSettings().timeout_s))
 
     # Provisioning
 

@@ -14,6 +14,7 @@ from chaos.matrix.variants import late, unattended, with_replay
 from chaos.plan import Plan, make_plan, parse_assignment
 from chaos.record import Record
 from chaos.runs import TransportName, carry_out, quiet_libraries
+from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Scenario
 
@@ -48,7 +49,7 @@ class Job:
         return (unattended(scenario) if self.unattended else scenario).duration_s
 
     def _scenario(self) -> Scenario:
-        return load(self.scenario)
+        return without_drill(load(self.scenario))
 
 
 def perform(job: Job) -> Outcome:

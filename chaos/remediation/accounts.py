@@ -91,6 +91,20 @@ class StorageAccounts:
                     failed.append(account.name)
         return Restored(tuple(restored), tuple(failed))
 
+    async def disable(self, regions: Sequence[str], patterns: Sequence[str], *, actor: str) -> tuple[str, ...]:
+        """Makes the public exempt accounts that match any pattern private; returns what could not be reached."""
+        failed: list[str] = []
+        for region in regions:
+            accounts = await self.list(region)
+            if accounts is None:
+                failed.append(region)
+                continue
+            for account in matching((a for a in accounts if a.exempt and a.public), patterns):
+                reply = await self.set_public(account, False, actor=actor)
+                if not reply.ok:
+                    failed.append(account.name)
+        return tuple(failed)
+
     async def audit(self, regions: Iterable[str]) -> "Audit":
         """Counts the accounts of the regions by what they are and what they should be."""
         accounts, silent = await self.list_all(regions)
@@ -122,9 +136,13 @@ class Audit:
 
 def wrongly_private(accounts: Iterable[Account], patterns: Sequence[str]) -> list[Account]:
     """Exempt accounts that are private and match one of the patterns, in pattern order, then by name."""
-    private = [account for account in accounts if account.exempt and not account.public]
-    chosen = [account for glob in patterns for account in private if fnmatchcase(account.name, glob)]
-    return list(dict.fromkeys(chosen))
+    return matching((account for account in accounts if account.exempt and not account.public), patterns)
+
+
+def matching(accounts: Iterable[Account], patterns: Sequence[str]) -> list[Account]:
+    """Those whose name matches one of the patterns, each once, in pattern order."""
+    every = list(accounts)
+    return list(dict.fromkeys(account for glob in patterns for account in every if fnmatchcase(account.name, glob)))
 
 
 def _account(row: Mapping[str, Any]) -> Account:

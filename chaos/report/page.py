@@ -32,6 +32,7 @@ GROUPS = (
     ("M", "The mechanisms"),
     ("S", "The systems and services"),
     ("C", "What customers could have done"),
+    ("O", "What others published"),
 )
 TILES = (
     "peak_amplification",

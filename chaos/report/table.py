@@ -32,7 +32,7 @@ SHOWN_FIGURES = (
     "crashes",
 )
 COLUMNS_OF_FIGURES = 3
-ROW_GROUPS = (("T", "timeline"), ("M", "mechanisms"), ("S", "systems"), ("C", "customers"))
+ROW_GROUPS = (("T", "timeline"), ("M", "mechanisms"), ("S", "systems"), ("C", "customers"), ("O", "outside"))
 
 
 def print_verdict(verdict: Verdict, console: Console, *, all_claims: bool = False) -> None:

@@ -89,6 +89,14 @@ class RestoreAccounts(Action):
     spacing_s: Pause = 0.0
 
 
+class DisableAccounts(Action):
+    """Somebody makes exempt accounts private, as the policy job did: a drill, or the trigger once more."""
+
+    do: Literal["disable_accounts"]
+    regions: Regions
+    accounts: Annotated[tuple[AccountGlob, ...], Field(min_length=1)]
+
+
 class AuditAccounts(Action):
     """Operators compare all accounts with what they should be."""
 
@@ -203,6 +211,7 @@ AnyAction = Annotated[
     StartRemediation
     | CancelRemediation
     | RestoreAccounts
+    | DisableAccounts
     | AuditAccounts
     | ScaleIdentity
     | Drain
@@ -220,6 +229,7 @@ ACTIONS: tuple[type[Action], ...] = (
     StartRemediation,
     CancelRemediation,
     RestoreAccounts,
+    DisableAccounts,
     AuditAccounts,
     ScaleIdentity,
     Drain,

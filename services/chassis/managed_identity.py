@@ -216,7 +216,8 @@ class ManagedIdentityClient:
                 self._layers[region] = self._build(settings, layers)
 
     def _settings(self, region: str) -> IdentityClientSettings:
-        return resolve(IdentityClientSettings, self._env.live.tree, "identity_client", region)
+        """Of calls to `region` by this instance: a caller may differ from the others (`instances.loadgen`)."""
+        return resolve(IdentityClientSettings, self._env.live.tree, "identity_client", region, self._env.instance.name)
 
     def _make_layers(self, region: str) -> _Layers:
         layers = self._layers[region] = self._build(self._settings(region), None)

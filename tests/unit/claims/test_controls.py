@@ -79,6 +79,12 @@ def repaired_gate() -> IncidentRecord:
     return made
 
 
+def careful_tenants() -> IncidentRecord:
+    made = fresh_incident()
+    made.rate(ATTEMPTS, 1.0, E, R, service="loadgen", region=("eastus", "westus"), layer="sdk", outcome="timeout")
+    return made
+
+
 RUNS: dict[str, Callable[[], IncidentRecord]] = {
     "no-operator": no_operator,
     "no-restore": no_restore,
@@ -87,6 +93,7 @@ RUNS: dict[str, Callable[[], IncidentRecord]] = {
     "no-cancel": no_cancel,
     "repaired-inventory": repaired_inventory,
     "repaired-gate": repaired_gate,
+    "careful-tenants": careful_tenants,
     "calm-day": calm_day,
 }
 

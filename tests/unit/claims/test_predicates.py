@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from incident_record import AGAIN as DRILL_RESTORE
 from incident_record import NAMES, OTHERS, S1, S2, D, E, IncidentRecord, R, W, fresh_incident
 
 from chaos.claims import CHECKS
@@ -108,6 +109,35 @@ def second_scale_out_is_smaller(m: IncidentRecord) -> None:
     m.levels = [row for row in m.levels if row[0][1].get("instance") not in late]
 
 
+def fresh_requests_fail_in_the_ramp(m: IncidentRecord) -> None:
+    m.change_events("operation", lambda e: e.update(result="failed") if R < e["t"] < R + 80 else None)
+
+
+def jobs_fail_to_the_end(m: IncidentRecord) -> None:
+    jobs = {tenant.slug for tenant in default_table().tenants if tenant.id == "S05"}
+    m.change_events("operation", lambda e: e.update(result="failed") if e["tenant"] in jobs and e["t"] > E else None)
+
+
+def larger_runners_never_fail(m: IncidentRecord) -> None:
+    jobs = {tenant.slug for tenant in default_table().tenants if tenant.id == "S05"}
+    m.without_events("operation", lambda e: e["tenant"] in jobs and e["runner"] == "larger" and 200 < e["t"] < E)
+
+
+def jobs_fail_at_once(m: IncidentRecord) -> None:
+    jobs = {tenant.slug for tenant in default_table().tenants if tenant.id == "S05"}
+    m.change_events("operation", lambda e: e.update(result="failed") if e["tenant"] in jobs and e["t"] < 3 else None)
+
+
+def by_itself(m: IncidentRecord) -> None:
+    m.rate(ATTEMPTS, 0.0, W + 30, END, region=("eastus", "westus"), layer="sdk", outcome="timeout")
+    m.level("provisioner_jobs", 1.0, W + 30, END, state=("blocked", "queued"))
+
+
+def added_nodes_idle(m: IncidentRecord) -> None:
+    added = tuple(f"identity-eastus-{number}" for number in (5, 6))
+    m.level("identity_workers_busy", 0.5, S1, S2, instance=added)
+
+
 DOCTORED: dict[str, Doctor] = {
     "F0": lambda m: m.rate(ENDED, 2.0, 100, 120, region="eastus", result="failed"),
     "F1": lambda m: attempts(m, "ok", 60.0, E + 2, E + 16, region="eastus"),
@@ -150,7 +180,7 @@ DOCTORED: dict[str, Doctor] = {
     "M32": lambda m: m.rate("router_shed_total", 0.0, -31, END),
     "M33": lambda m: m.rate("router_requests_total", 50.0, D, R),
     "M34": crash_in_the_ramp,
-    "M35": lambda m: m.rate(ENDED, 30.0, R, R + 80, result="failed", service="loadgen", region="eastus"),
+    "M35": fresh_requests_fail_in_the_ramp,
     "M36": lambda m: m.level("identity_node_up", 0.0, 740, END, instance="identity-eastus-2"),
     "M37": lambda m: m.rate(TRIES, 12.0, W, W + 60, result="blocked", region="northeurope"),
     "M38": lambda m: m.rate(TRIES, 0.0, 300, E, result="done"),
@@ -189,6 +219,15 @@ DOCTORED: dict[str, Doctor] = {
     "S35": lambda m: m.without_events("alert", lambda e: e["name"] == "ControlPlaneFailures"),
     "S36": lambda m: m.without_events("alert", lambda e: e["region"] == "eastus"),
     "S38": lambda m: m.without_events("audit"),
+    "O01": lambda m: m.rate(TRIES, 0.0, -31, 110, result="blocked"),
+    "O02": west_first,
+    "O03": lambda m: m.rate(ENDED, 9.0, E, E + 1, region="eastus", result="failed"),
+    "O04": lambda m: m.rate(ATTEMPTS, 8.0, E, S1, region="eastus", service="provisioner", layer="sdk"),
+    "O05": added_nodes_idle,
+    "O07": jobs_fail_at_once,
+    "O08": jobs_fail_to_the_end,
+    "O09": larger_runners_never_fail,
+    "O11": lambda m: flips(m, False, set_(account="vmextwineastus"), account="vmextmieastus"),
     **{f"S{number:02}": (lambda m, row=f"S{number:02}": users_are_well(m, row)) for number in range(1, 23)},
 }
 
@@ -216,6 +255,22 @@ AGAIN: dict[str, tuple[str, Doctor]] = {
         lambda m: m.rate(STARTED, 60.0, E, E + 4, region="eastus", service="loadgen"),
     ),
     "nodes stay slow": ("M31", lambda m: m.rate("identity_work_completed_total", 0.3, 700, END)),
+    "the drill tips it again": ("M36", lambda m: attempts(m, "timeout", 200.0, DRILL_RESTORE, 830, region="eastus")),
+    "operations fail after the drill": (
+        "M36",
+        lambda m: m.rate(ENDED, 20.0, DRILL_RESTORE, 830, region="eastus", result="failed"),
+    ),
+    "nodes do not come back after the drill": (
+        "M36",
+        lambda m: m.level("identity_node_up", 0.0, DRILL_RESTORE, 830, instance="identity-eastus-2"),
+    ),
+    "the backlog stays after the drill": (
+        "M36",
+        lambda m: m.level("provisioner_jobs", 60.0, DRILL_RESTORE, 830, state="blocked", region="eastus"),
+    ),
+    "nobody was refused": ("O05", lambda m: m.rate("identity_rejected_total", 0.0, -31, END)),
+    "a whole family was spared": ("O11", all_exempt_hit),
+    "it recovers before the ramp": ("O02", by_itself),
     "the backlog drains": ("M28", lambda m: m.level("provisioner_jobs", 2.0, S1 + 30, S2, state="blocked")),
 }
 
@@ -235,6 +290,8 @@ BY_EVENTS = [
     "M18",
     "M40",
     "M42",
+    "O08",
+    "O09",
     "S26",
     "S28",
     "S29",

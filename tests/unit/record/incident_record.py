@@ -38,6 +38,8 @@ CURVE = (
     (R + 40, 22.0, 40.0, 30.0, 30.0, 0.2),
     (R + 60, 16.5, 16.5, 16.5, 16.5, 0.0),
 )
+DRILL, AGAIN = 760.0, 808.0  # the drill that follows: the high-volume account of East is off between the two
+DRILL_BLOCKED = 55.0
 WEST_LATER_S = 3.5
 WEST_SHARE = 0.5
 
@@ -158,6 +160,7 @@ def incident() -> IncidentRecord:
     _routers(made)
     _policy(made)
     _restores(made)
+    _drill(made)
     _operators(made)
     _alerts(made)
     _users(made)
@@ -233,6 +236,9 @@ def _nodes(made: IncidentRecord, region: str) -> None:
             useful = np.where(down_phase, np.nan_to_num(busy) * 0.1, useful)
         made.count("identity_work_completed_total", useful, outcome="useful", **labels)
         made.count("identity_work_completed_total", wasted, outcome="wasted", **labels)
+        made.count(
+            "identity_rejected_total", np.where(np.nan_to_num(busy) > 1, 9.0, 0.0), reason="queue_full", **labels
+        )
         if pair:
             for t in range(int(W) + 5, int(D), 40):
                 made.event(t + number, "node_crashed", region=region, reason="sustained_overload", queue_length=58)
@@ -258,6 +264,9 @@ def _provisioning(made: IncidentRecord, region: str) -> None:
             made.times[made.times >= W], [W, S1, D, R, R + 60, END], [280, 290, 340, 340, 5, 0]
         )
         running = made.steps((-30, 3.0), (E + 1, 100.0), (R + 60, 3.0))
+    if region == "eastus":
+        drilled = (made.times >= DRILL + 2) & (made.times < AGAIN + 6)
+        waiting[drilled] = np.linspace(2.0, DRILL_BLOCKED, int(drilled.sum()))
     done[(made.times >= on + 8) & (made.times < E)] = 1.5
     for result, rate in (("done", done), ("blocked", blocked), ("identity_failed", lost)):
         made.count("provisioner_job_tries_total", rate * scale, result=result, **labels)
@@ -382,6 +391,12 @@ def _policy(made: IncidentRecord) -> None:
 def _restores(made: IncidentRecord) -> None:
     for entry, t, account, region in list(_restore_entries(made)):
         made.event(t + 0.1, "account_changed", account=account, region=region, public=True, exempt=True, actor=entry)
+
+
+def _drill(made: IncidentRecord) -> None:
+    account = {"account": "vmextmieastus", "region": "eastus", "exempt": True}
+    made.event(DRILL + 0.1, "account_changed", **account, public=False, actor="DRILL")
+    made.event(AGAIN + 0.1, "account_changed", **account, public=True, actor="DRILL.restore")
 
 
 def _operators(made: IncidentRecord) -> None:

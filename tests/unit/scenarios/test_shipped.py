@@ -7,6 +7,7 @@ import pytest
 from chaos.scenarios.actions import (
     AuditAccounts,
     CancelRemediation,
+    DisableAccounts,
     Drain,
     Note,
     Open,
@@ -15,6 +16,7 @@ from chaos.scenarios.actions import (
     ScaleIdentity,
     StartRemediation,
 )
+from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load, names
 from chaos.scenarios.model import Scenario
 
@@ -75,7 +77,20 @@ def test_every_shipped_scenario_loads_and_is_called_like_its_file(name: str) -> 
 
 
 def test_the_full_incident_has_every_row_at_the_minute_of_the_report() -> None:
-    assert rows(load(FULL)) == REPORT
+    assert rows(without_drill(load(FULL))) == REPORT
+
+
+def test_after_the_full_incident_the_trigger_comes_once_more_and_nothing_else() -> None:
+    scenario = load(FULL)
+    alone = without_drill(scenario)
+    disable, restore = (entry for entry in scenario.in_order if entry not in alone.timeline)
+
+    assert (alone.duration_s, scenario.duration_s) == (disable.t, 830)
+    assert isinstance(disable.action, DisableAccounts)
+    assert isinstance(restore.action, RestoreAccounts)
+    assert disable.action.regions == restore.action.regions == ("eastus",)
+    assert disable.action.accounts == restore.action.accounts == ("vmextmi*",)
+    assert without_drill(alone) is alone
 
 
 def test_the_short_incident_has_the_same_rows_in_the_same_order_in_under_four_minutes() -> None:
