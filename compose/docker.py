@@ -77,20 +77,29 @@ class DockerRuntime:
             )
         if missing:
             await docker_stack.bring_up(self.engine.project, sorted(missing))
-        redis = await self.engine.find(REDIS)
-        await self.engine.unpause(redis)
-        if not redis.alive:
-            await self.engine.start(redis)
-            redis = await self.engine.find(REDIS)
+        await self._revive_others()
         if not self._inside:
+            redis = await self.engine.find(REDIS)
             await self.store.aclose()
             self.store = connect(f"redis://{HOST}:{(redis.host_ports or {})[REDIS_PORT]}/0")
         await self._until(lambda: _pings(self.store), "Redis")
         await self.refresh()
 
+    async def _revive_others(self) -> None:
+        """What is not an instance of ours, Redis above all, runs again."""
+        declared = docker_stack.services()
+        for container in await self.engine.containers():
+            if container.spec or container.partition or container.compose_service not in declared:
+                continue
+            await self.engine.unpause(container)
+            if not container.alive:
+                await self.engine.start(container)
+
     async def reset(self, topology: Topology, tree: Tree, seed: int = 1) -> None:
         """Back to calm from any state: no fault, no added node, empty store, fresh processes, these settings."""
         await self.restore()
+        await self._revive_others()
+        await self._until(lambda: _pings(self.store), "Redis")
         wanted = {spec.name: spec for spec in topology.instances()}
         present = {c.name: c for c in await self.engine.containers() if c.spec}
         await self._all(self.engine.kill(container) for container in present.values())
@@ -257,9 +266,7 @@ class DockerRuntime:
         redis = await self.engine.find(REDIS)
         await (self.engine.pause if active else self.engine.unpause)(redis)
 
-    async def partition(
-        self, source: str, destination: str, *, active: bool, lease_s: float = PARTITION_LEASE_S
-    ) -> None:
+    async def partition(self, source: str, destination: str, *, active: bool, lease_s: float | None = None) -> None:
         """Packets from `source` to `destination` vanish, which ends all TCP between the two, either way.
 
         It ends when told to, or after `lease_s` whether or not this process lives. Patterns also match `redis`.
@@ -271,10 +278,12 @@ class DockerRuntime:
             return
         sources = _matching(containers, source)
         targets = _matching(containers, destination)
-        for victim in sources:
-            addresses = [target.address for target in targets if target.name != victim.name]
-            if addresses:
-                await self.engine.cut(victim, name, addresses, lease_s)
+        await self._all(self._cut(victim, targets, name, lease_s or PARTITION_LEASE_S) for victim in sources)
+
+    async def _cut(self, victim: Container, targets: Sequence[Container], name: str, lease_s: float) -> None:
+        addresses = [target.address for target in targets if target.name != victim.name]
+        if addresses:
+            await self.engine.cut(victim, name, addresses, lease_s)
 
     async def _end_partition(self, helper: Container) -> None:
         """The helper gives the addresses back when it is told to stop, and removes itself."""

@@ -181,7 +181,7 @@ class LocalRuntime:
     async def resume(self, name: str) -> None:
         self._find(name).process.send_signal(signal.SIGCONT)
 
-    async def partition(self, source: str, destination: str, *, active: bool) -> None:
+    async def partition(self, source: str, destination: str, *, active: bool, lease_s: float | None = None) -> None:
         raise RuntimeUnavailable("processes that share a loopback cannot be partitioned; use virtual or compose")
 
     async def cpu_limit(self, name: str, cpus: float | None) -> None:

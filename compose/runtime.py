@@ -79,8 +79,11 @@ class Runtime(Protocol):
     async def resume(self, name: str) -> None:
         """Ends a pause."""
 
-    async def partition(self, source: str, destination: str, *, active: bool) -> None:
-        """Cuts or restores the network between two instances (glob patterns of names)."""
+    async def partition(self, source: str, destination: str, *, active: bool, lease_s: float | None = None) -> None:
+        """Cuts or restores the network between two instances (glob patterns of names).
+
+        Where the cut is made by somebody who lives on without this process, it ends after `lease_s` by itself.
+        """
 
     async def cpu_limit(self, name: str, cpus: float | None) -> None:
         """Gives an instance only so much processor; None lifts the limit."""

@@ -10,6 +10,7 @@ from aiohttp.typedefs import Middleware
 
 from chaos.controller import errors
 from chaos.controller.auth import Role, Tokens
+from chaos.controller.calm import Busy
 from chaos.faults.leases import UnknownFault, UnknownTarget
 from chaos.operations import OperationFailed
 from compose.runtime import RuntimeUnavailable, UnknownInstance
@@ -93,6 +94,8 @@ async def translate(
         return errors.render(request, ServiceError(errors.INVALID, detail=str(error)))
     except (UnknownTarget, UnknownFault, UnknownInstance) as error:
         return errors.render(request, ServiceError(errors.NOT_FOUND, detail=str(error.args[0])))
+    except Busy as error:
+        return errors.render(request, ServiceError(errors.CONFLICT, detail=str(error)))
     except OperationFailed as error:
         return errors.render(request, ServiceError(errors.REFUSED, detail=str(error)))
     except RuntimeUnavailable as error:

@@ -19,6 +19,7 @@ from compose.runtime import Runtime
 from loadgen.recorder import Recorder
 from services.chassis.clock import Clock
 
+LOAD_STARTS_S = 3.0
 STATES = ("starting", "running", "settling", "judging", "done", "failed", "aborted")
 
 
@@ -41,6 +42,7 @@ class ScenarioRun:
         self.state = "starting"
         self.why = ""
         self.now: dict[str, Any] = {}
+        self.zero_epoch_s = 0.0
         self._t = -plan.warmup_s
         self._feed = feed
         self._annotations = annotations
@@ -52,6 +54,11 @@ class ScenarioRun:
     @property
     def active(self) -> bool:
         return self._task is not None and not self._task.done()
+
+    @property
+    def wants_load(self) -> bool:
+        """Whether its users should be coming just now; not in the first seconds, when it starts them itself."""
+        return self.state == "running" and LOAD_STARTS_S - self.plan.warmup_s < self._t < self.plan.duration_s - 1.0
 
     @property
     def moment(self) -> tuple[datetime, float, str]:
@@ -122,6 +129,7 @@ class ScenarioRun:
 
     def _recorder(self, clock: Clock, zero_epoch_s: float) -> Recorder:
         self._become("running")
+        self.zero_epoch_s = zero_epoch_s
         recorder = Recorder(clock, zero_epoch_s, folder=self.folder, http=self._runtime.http)
         if self._annotations is not None:
             recorder.watchers.append(self._annotations.take)

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 from chaos.controller.app import create_controller, run_until_cancelled
 from chaos.controller.auth import Tokens, load_tokens
+from chaos.controller.load_keeper import LoadKeeper
 from chaos.controller.settings import ControllerSettings
 from chaos.controller.testbed import Testbed
-from chaos.plan import make_plan
+from chaos.plan import Plan, make_plan
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Scenario
 from chaos.scenarios.restrict import restrict
@@ -49,15 +50,10 @@ async def serve_compose(settings: ControllerSettings) -> None:
     def make_runtime() -> Runtime:
         return DockerRuntime(settings.project)
 
-    testbed = Testbed(runtime, scenario, settings.runs, make_runtime)
+    async def restart(_runtime: Runtime, plan: Plan) -> None:
+        await runtime.reset(plan.topology, plan.settings, plan.seed)
 
-    async def settle() -> None:
-        await runtime.reset(plan.topology, plan.settings)
-        await testbed.operations.ensure_load()
-
-    testbed.settle = settle
-    await testbed.operations.ensure_load()
-    await _serve(testbed, settings)
+    await _serve(Testbed(runtime, scenario, settings.runs, make_runtime, restart), settings)
 
 
 async def serve_local(settings: ControllerSettings, scenario: Scenario) -> None:
@@ -69,9 +65,7 @@ async def serve_local(settings: ControllerSettings, scenario: Scenario) -> None:
     try:
         print(f"starting {len(plan.topology.instances())} processes …", flush=True)
         await runtime.start(plan.topology, plan.settings, plan.seed, lambda _event: None)
-        testbed = Testbed(runtime, scenario, settings.runs)
-        await testbed.operations.ensure_load()
-        await _serve(testbed, settings)
+        await _serve(Testbed(runtime, scenario, settings.runs), settings)
     finally:
         await runtime.stop()
 
@@ -80,7 +74,10 @@ async def _serve(testbed: Testbed, settings: ControllerSettings) -> None:
     tokens, made = load_tokens(settings.runs / TOKEN_FILE, settings.read_token, settings.operate_token)
     app = create_controller(testbed, tokens, webhook_url=settings.webhook_url)
 
+    keepers: list[LoadKeeper] = []
+
     async def ready() -> None:
+        keepers.append(LoadKeeper(testbed))
         print(_greeting(settings, tokens, made), flush=True)
 
     stopping = asyncio.create_task(run_until_cancelled(app, settings.host, settings.port, ready), name="controller")
@@ -89,6 +86,8 @@ async def _serve(testbed: Testbed, settings: ControllerSettings) -> None:
         loop.add_signal_handler(number, stopping.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await stopping
+    for keeper in keepers:
+        await keeper.close()
 
 
 def _greeting(settings: ControllerSettings, tokens: Tokens, made: bool) -> str:

@@ -5,31 +5,44 @@ from pathlib import Path
 from typing import Any
 
 from chaos.controller.annotations import Annotations, export_faults, export_run
+from chaos.controller.calm import Busy, restart_everything
 from chaos.controller.feed import Feed
 from chaos.controller.rolling import RollingSignals
 from chaos.controller.scenario_run import ScenarioRun
 from chaos.experiment import ControllerEnv
 from chaos.faults.leases import FaultLeases
-from chaos.operations import Operations, write_overlay
+from chaos.operations import Operations
+from chaos.plan import Plan, make_plan
 from chaos.remediation.metrics import JobMetrics
 from chaos.remediation.settings import RemediationSettings
 from chaos.remediation.workflow import RemediationWorkflow
 from chaos.scenarios.model import Scenario
 from compose.runtime import Runtime
 from services.chassis.events import Events
+from services.chassis.settings import Tree
 from services.chassis.streams import Streams
 
 SOURCE = "controller"
-OPEN = {"mode": "open"}
+SEED = 1
+Restart = Callable[[Runtime, Plan], Awaitable[None]]
 
 
 class Testbed:
-    """One running testbed. `make_run` builds the runtime of a scenario run; it is None where runs are not possible."""
+    """One running testbed.
+
+    `make_runtime` builds the runtime of a scenario run; it is None where runs are not possible. `restart` ends every
+    process and starts it again from an empty store.
+    """
 
     __test__ = False  # a name that pytest would take for a test class
 
     def __init__(
-        self, runtime: Runtime, scenario: Scenario, runs: Path, make_runtime: Callable[[], Runtime] | None = None
+        self,
+        runtime: Runtime,
+        scenario: Scenario,
+        runs: Path,
+        make_runtime: Callable[[], Runtime] | None = None,
+        restart: Restart | None = None,
     ) -> None:
         self.runtime = runtime
         self.scenario = scenario
@@ -37,12 +50,13 @@ class Testbed:
         self.make_runtime = make_runtime
         self.feed = Feed(runtime.clock)
         self.events = Events(self._publish, runtime.clock, SOURCE)
-        self.env = ControllerEnv(runtime, self.events, Streams(1, SOURCE))
+        self.env = ControllerEnv(runtime, self.events, Streams(SEED, SOURCE))
         self.operations = Operations(runtime, self.regions, self.events)
-        self.faults = FaultLeases(runtime, self.events)
+        self.faults = FaultLeases(runtime, self.events, self.env.streams["faults"])
         self.signals = RollingSignals(runtime)
         self.annotations = Annotations(self.env.metrics)
-        self.settle: Callable[[], Awaitable[None]] | None = None
+        self.resetting = False
+        self._restart = restart or restart_everything
         self.remediation: RemediationWorkflow | None = None
         self.run: ScenarioRun | None = None
         self.mitigations: set[str] = set()
@@ -100,18 +114,51 @@ class Testbed:
         return self.remediation.inventory_age_s() if self.remediation is not None else None
 
     async def reset(self) -> dict[str, Any]:
-        """Back to calm from any state: no run, policy job, fault or mitigation; accounts public, traffic open."""
-        if self.run is not None:
-            await self.run.abort()
-            self.run = None
-        if self.remediation is not None:
-            await self.remediation.cancel()
-            self.remediation = None
-        faults = await self.faults.reset()
+        """Back to calm from any state, whoever is dead: no run, policy job, fault or mitigation, every process fresh.
+
+        Raises:
+            Busy: when another reset is under way.
+        """
+        self.require_idle()
+        start, self.resetting = self.runtime.clock.now(), True
+        try:
+            faults = await self.faults.reset()
+            await self._end_policy_job()
+            settled = await self._end_run()
+            if not settled:
+                await self.settle()
+        finally:
+            self.resetting = False
+        return {"faults_ended": faults, "took_s": round(self.runtime.clock.now() - start, 1)}
+
+    def require_idle(self) -> None:
+        """
+        Raises:
+            Busy: while a reset is under way.
+        """
+        if self.resetting:
+            raise Busy("a reset is under way; wait for it")
+
+    def base_overlay(self) -> Tree:
+        """The settings of the run under way, which lie over the testbed's own."""
+        run = self.run
+        return run.plan.topology.settings(run.plan.settings) if run is not None and run.active else {}
+
+    async def settle(self) -> None:
+        """Every process ends and starts again, from an empty store, with the load on."""
         self.mitigations.clear()
-        await write_overlay(self.runtime, {}, self.events)
-        restored = await self.operations.restore_accounts(self.regions, ["*"], spacing_s=0.0, actor="reset")
-        for region in self.regions:
-            await self.operations.set_traffic(region, OPEN)
-            await self.operations.set_load(region, 1.0)
-        return {"faults_ended": faults, "accounts_restored": len(restored.accounts)}
+        await self._restart(self.runtime, make_plan(self.scenario, SEED))
+        await self.operations.ensure_load()
+
+    async def _end_run(self) -> bool:
+        """Whether a run was under way; its own end has then taken the testbed back to calm."""
+        run, self.run = self.run, None
+        if run is None or not run.active:
+            return False
+        await run.abort()
+        return run.state == "aborted"
+
+    async def _end_policy_job(self) -> None:
+        job, self.remediation = self.remediation, None
+        if job is not None:
+            await job.close()

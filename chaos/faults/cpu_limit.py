@@ -1,10 +1,11 @@
 """Instances get only a share of a processor. Real processors only: in virtual time work has no CPU to take away."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
 
-from chaos.faults.model import InstanceFault, Parameters
+from chaos.faults.model import InstanceFault, Parameters, on_each
 from compose.runtime import Runtime
 from compose.topology import InstanceSpec
 
@@ -18,11 +19,8 @@ class CpuLimit(InstanceFault):
     summary = "Limits the processor time of instances."
     parameters = CpuLimitParameters
 
-    async def start(self, runtime: Runtime, targets: list[InstanceSpec], parameters: Any) -> int:
-        for spec in targets:
-            await runtime.cpu_limit(spec.name, parameters.cpus)
-        return len(targets)
+    async def start(self, runtime: Runtime, targets: Sequence[InstanceSpec], parameters: Any, lease_s: float) -> None:
+        await on_each(targets, lambda name: runtime.cpu_limit(name, parameters.cpus))
 
-    async def stop(self, runtime: Runtime, targets: list[InstanceSpec], parameters: Any) -> None:
-        for spec in targets:
-            await runtime.cpu_limit(spec.name, None)
+    async def stop(self, runtime: Runtime, targets: Sequence[InstanceSpec], parameters: Any) -> None:
+        await on_each(targets, lambda name: runtime.cpu_limit(name, None))

@@ -5,7 +5,9 @@ end them. Instance-level faults are done to a process or a network from outside;
 the store, so that a controller that was killed finds and reverts them when it is back.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -16,6 +18,7 @@ from services.chassis.settings import Settings
 
 Level = Literal["service", "instance"]
 LEASE_MAX_S = 86_400.0
+PROBABILITY = "of each request (service level) or each target (instance level) to be met; 0 is a control"
 
 
 class Parameters(Settings):
@@ -42,7 +45,7 @@ class FaultSpec(Settings):
     kind: str
     target: FaultTarget = FaultTarget()
     parameters: dict[str, Any] = {}
-    probability: float = Field(default=1.0, gt=0, le=1)
+    probability: float = Field(default=1.0, ge=0, le=1, description=PROBABILITY)
     lease_s: float = Field(gt=0, le=LEASE_MAX_S)
 
 
@@ -70,12 +73,25 @@ class ServiceFault(Fault):
 
 
 class InstanceFault(Fault):
-    """Something done to instances from outside. `start` returns how many it touched."""
+    """Something done to instances from outside.
+
+    `stop` undoes it, and may be called again after a failure. `lease_s` is for what can end by itself where it happens.
+    """
 
     level: ClassVar[Level] = "instance"
 
     @abstractmethod
-    async def start(self, runtime: Runtime, targets: list[InstanceSpec], parameters: Any) -> int: ...
+    async def start(
+        self, runtime: Runtime, targets: Sequence[InstanceSpec], parameters: Any, lease_s: float
+    ) -> None: ...
 
     @abstractmethod
-    async def stop(self, runtime: Runtime, targets: list[InstanceSpec], parameters: Any) -> None: ...
+    async def stop(self, runtime: Runtime, targets: Sequence[InstanceSpec], parameters: Any) -> None: ...
+
+
+async def on_each(targets: Sequence[InstanceSpec], act: Callable[[str], Awaitable[object]]) -> None:
+    """Acts on all at once and to the end, then raises the first failure: one bad instance does not keep the others."""
+    results = await asyncio.gather(*(act(spec.name) for spec in targets), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result

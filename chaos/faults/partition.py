@@ -1,10 +1,11 @@
 """The network between the targets and other instances is cut, in both directions."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
 
-from chaos.faults.model import InstanceFault, Parameters
+from chaos.faults.model import InstanceFault, Parameters, on_each
 from compose.runtime import Runtime
 from compose.topology import InstanceSpec
 
@@ -18,11 +19,8 @@ class Partition(InstanceFault):
     summary = "Cuts the network between the targets and the instances that match `peer`."
     parameters = PartitionParameters
 
-    async def start(self, runtime: Runtime, targets: list[InstanceSpec], parameters: Any) -> int:
-        for spec in targets:
-            await runtime.partition(spec.name, parameters.peer, active=True)
-        return len(targets)
+    async def start(self, runtime: Runtime, targets: Sequence[InstanceSpec], parameters: Any, lease_s: float) -> None:
+        await on_each(targets, lambda name: runtime.partition(name, parameters.peer, active=True, lease_s=lease_s))
 
-    async def stop(self, runtime: Runtime, targets: list[InstanceSpec], parameters: Any) -> None:
-        for spec in targets:
-            await runtime.partition(spec.name, parameters.peer, active=False)
+    async def stop(self, runtime: Runtime, targets: Sequence[InstanceSpec], parameters: Any) -> None:
+        await on_each(targets, lambda name: runtime.partition(name, parameters.peer, active=False))

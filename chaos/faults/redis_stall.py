@@ -1,5 +1,6 @@
 """The store stops answering; nothing is lost, everything that needs it waits."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from chaos.faults.model import InstanceFault
@@ -11,9 +12,8 @@ class RedisStall(InstanceFault):
     kind = "redis_stall"
     summary = "Makes Redis stop answering."
 
-    async def start(self, runtime: Runtime, targets: list[InstanceSpec], parameters: Any) -> int:
+    async def start(self, runtime: Runtime, targets: Sequence[InstanceSpec], parameters: Any, lease_s: float) -> None:
         await runtime.stall_store(active=True)
-        return 1
 
-    async def stop(self, runtime: Runtime, targets: list[InstanceSpec], parameters: Any) -> None:
+    async def stop(self, runtime: Runtime, targets: Sequence[InstanceSpec], parameters: Any) -> None:
         await runtime.stall_store(active=False)

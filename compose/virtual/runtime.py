@@ -102,7 +102,7 @@ class VirtualRuntime:
     async def resume(self, name: str) -> None:
         self._find(name).served.thaw()
 
-    async def partition(self, source: str, destination: str, *, active: bool) -> None:
+    async def partition(self, source: str, destination: str, *, active: bool, lease_s: float | None = None) -> None:
         for name in (source, destination):
             if not any(fnmatchcase(known, name) for known in self._running):
                 raise self._unknown(name)

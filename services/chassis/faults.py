@@ -90,7 +90,8 @@ def _effect(rule: FaultRule, now_epoch_s: float) -> Effect | None:
         case "latency":
             return Effect(rule, delay_s=float(parameters["delay_s"]))
         case "http_error":
-            return Effect(rule, status=int(parameters["status"]), code=parameters.get("code", "InjectedFault"))
+            code, retry_after_s = parameters.get("code", "InjectedFault"), parameters.get("retry_after_s")
+            return Effect(rule, status=int(parameters["status"]), code=code, retry_after_s=retry_after_s)
         case "fail_first":
             if rule.effects >= int(parameters["count"]):
                 return None

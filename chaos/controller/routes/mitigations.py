@@ -4,7 +4,7 @@ from chaos.controller.api import Answer, Call, Route
 from chaos.controller.testbed import Testbed
 from chaos.mitigations import catalogue, expand, run_time_overlay
 from chaos.operations import write_overlay
-from services.chassis.settings import Settings
+from services.chassis.settings import Settings, merge
 
 TAG = "mitigations"
 
@@ -26,7 +26,7 @@ def routes(testbed: Testbed) -> list[Route]:
         meant = set(expand([name]))
         wanted = testbed.mitigations | meant if call.body.on else testbed.mitigations - meant
         overlay = run_time_overlay(sorted(wanted))
-        await write_overlay(testbed.runtime, overlay, testbed.events)
+        await write_overlay(testbed.runtime, merge(testbed.base_overlay(), overlay), testbed.events)
         testbed.mitigations = wanted
         testbed.acted("mitigate", id=name, on=call.body.on)
         return 200, {"id": name, "on": call.body.on, "all_on": sorted(wanted)}

@@ -36,6 +36,7 @@ def routes(testbed: Testbed) -> list[Route]:
     async def start(call: Call) -> Answer:
         if testbed.run is not None and testbed.run.active:
             raise ServiceError(errors.CONFLICT, detail=f"run {testbed.run.folder.name} is under way; abort it first")
+        testbed.require_idle()
         if testbed.make_runtime is None:
             raise ServiceError(errors.UNSUPPORTED, detail="this testbed cannot run scenarios")
         run = testbed.run = _make_run(testbed, call.body)

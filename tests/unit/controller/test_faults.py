@@ -1,6 +1,7 @@
 """Every fault in both directions: its effect is there, it ends on time, and without it nothing changes."""
 
 import asyncio
+from random import Random
 from typing import Any, get_args
 
 import aiohttp
@@ -137,7 +138,7 @@ async def test_a_controller_that_was_killed_finds_and_reverts_its_faults(desk: D
     await start(desk, "freeze", EAST_BLOBSTORE)
     await desk.testbed.faults.close()  # what SIGKILL leaves: the record in the store, nobody watching
     await asyncio.sleep(LEASE_S + 10)
-    successor = FaultLeases(desk.testbed.runtime, desk.testbed.events)
+    successor = FaultLeases(desk.testbed.runtime, desk.testbed.events, Random(1))
     await successor.adopt()
     await asyncio.sleep(0.1)
     assert await successor.active() == []

@@ -1,0 +1,56 @@
+"""Keeps users coming: a load generator that was killed comes back silent, and somebody has to start its load again.
+
+While a scenario runs here, its load is resumed on its own calendar. A run that somebody else started on this testbed
+(`aftershock run --runtime compose`) is left alone: it starts its load itself.
+"""
+
+import asyncio
+from contextlib import suppress
+
+from redis.exceptions import RedisError
+
+from chaos.controller.testbed import Testbed
+from chaos.operations import OperationFailed
+from compose.run_lease import KEY
+from compose.topology import LOADGEN
+
+INTERVAL_S = 2.0
+TIMEOUT_S = 2.0
+
+
+class LoadKeeper:
+    """Looks every two seconds, until closed."""
+
+    def __init__(self, testbed: Testbed) -> None:
+        self._testbed = testbed
+        self._task = asyncio.create_task(self._watch(), name="load keeper")
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        while True:
+            with suppress(OperationFailed, RedisError, OSError):
+                await self.look()
+            await asyncio.sleep(INTERVAL_S)
+
+    async def look(self) -> None:
+        """Starts the load if it should be on and is not."""
+        testbed = self._testbed
+        if testbed.resetting or not await self._is_silent():
+            return
+        run = testbed.run if testbed.run is not None and testbed.run.active else None
+        if run is None:
+            if not await testbed.runtime.store.exists(KEY):
+                await testbed.operations.ensure_load()
+                testbed.events.emit("load_resumed", why="the load generator was silent")
+        elif run.wants_load:
+            await testbed.operations.start_load(testbed.runtime.clock.epoch(), run.zero_epoch_s)
+            testbed.events.emit("load_resumed", why="the load generator was silent in a run", run=run.folder.name)
+
+    async def _is_silent(self) -> bool:
+        """Whether it is there and sends nothing; one that does not answer cannot be started either."""
+        runtime = self._testbed.runtime
+        reply = await runtime.http.call("GET", f"{runtime.peers.url(LOADGEN, '')}/admin/load", timeout_s=TIMEOUT_S)
+        return reply.ok and not reply.json()["running"]
