@@ -71,6 +71,7 @@ def make_matrix(question: Question, engine: Runs, progress: Progress) -> Matrix:
         seeds=question.seeds,
         mitigations=question.mitigations,
         titles={one.id: one.title for one in default_catalogue().mitigations},
+        changes={one.id: one.changes for one in default_catalogue().mitigations},
         rows=[*found, *extra],
         sets=sets,
         assignments=question.assignments,

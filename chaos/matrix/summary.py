@@ -82,6 +82,8 @@ class Matrix:
     seeds: Sequence[int]
     mitigations: Names
     titles: Mapping[str, str]
+    changes: Mapping[str, str]
+    """What each mitigation does, by id."""
     rows: Sequence[Row]
     sets: Sequence[Sets]
     assignments: Sequence[str] = ()

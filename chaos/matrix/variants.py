@@ -42,11 +42,11 @@ def _surge(region: str, at: float) -> Entry:
 
 def survived(view: View) -> bool | None:
     """Whether the pair worked when the scenario ended, and works again within a minute of the surge's end."""
-    end = view.at.end
+    whole, end = view.drilled, view.at.end
     last = end + AFTER_S
-    before = view.attempt_success(end - SUSTAINED_WINDOW_S, end)
-    after = view.attempt_success(last - JUDGED_S, last)
-    operations = view.op_success(last - JUDGED_S, last)
+    before = whole.attempt_success(end - SUSTAINED_WINDOW_S, end)
+    after = whole.attempt_success(last - JUDGED_S, last)
+    operations = whole.op_success(last - JUDGED_S, last)
     if before is None or after is None or operations is None:
         return None
     return min(before, after, operations) >= WORKING
