@@ -5,6 +5,7 @@ Exit codes: 0 as expected, 1 contradicted, 2 bad input or could not judge, 130 i
 
 import json
 import shlex
+import socket
 import sys
 from collections.abc import Sequence
 from functools import wraps
@@ -18,6 +19,7 @@ from chaos.hysteresis.options import map_options, map_points
 from chaos.plan import Plan, make_plan, parse_assignment
 from chaos.scenarios.loader import ScenarioError, load, names
 from chaos.scenarios.model import Scenario
+from compose.runtime import RuntimeUnavailable
 from services.chassis.settings import SettingsError
 
 EXIT_BAD_INPUT = 2
@@ -30,7 +32,6 @@ def _bad_input(function: Any) -> Any:
     def guarded(*arguments: Any, **options: Any) -> Any:
         from chaos.record import RecordError
         from chaos.runs import RunFolderError
-        from compose.runtime import RuntimeUnavailable
 
         try:
             return function(*arguments, **options)
@@ -180,15 +181,35 @@ def diff(left: Path, right: Path) -> None:
     metavar="defended",
     help="ask instead whether these mitigations prevent the second wave in every run",
 )
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("runs/campaign.json"),
+    show_default=True,
+    help="every claim over the seeds",
+)
 @_bad_input
-def campaign(jobs: int | None, seeds: int, perturbed: int, name: str, mitigations: str) -> None:
-    """The five facts over many seeds, perturbed parameters, and every negative control: one table.
+def campaign(jobs: int | None, seeds: int, perturbed: int, name: str, mitigations: str, out: Path) -> None:
+    """The facts and claims over many seeds, perturbed parameters, and every negative control: one table.
 
     What has been computed is kept in runs/campaign-cache; the same command goes on from there.
     """
     from chaos.campaign.command import campaign_command
 
-    sys.exit(campaign_command(name, seeds, perturbed, jobs, Console(), _names(mitigations)))
+    sys.exit(campaign_command(name, seeds, perturbed, jobs, Console(), _names(mitigations), out))
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="CAMPAIGN")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("docs/conformance.md"), show_default=True
+)
+@_bad_input
+def conformance(file: Path, out: Path) -> None:
+    """Write the page of all claims from CAMPAIGN, the file that `campaign` left."""
+    from chaos.campaign.command import conformance_command
+
+    sys.exit(conformance_command(file, out, Console()))
 
 
 @main.command()
@@ -203,7 +224,16 @@ def serve(host: str, port: int, name: str) -> None:
     from chaos.controller.serve import serve_local, settings_from
 
     settings = settings_from({"AFTERSHOCK_HOST": host, "AFTERSHOCK_PORT": str(port)})
+    _require_free(host, port)  # asked before some thirty processes are started in vain
     uvloop.run(serve_local(settings, load(name)))
+
+
+def _require_free(host: str, port: int) -> None:
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as error:
+        raise RuntimeUnavailable(f"--port {port}: cannot listen on {host}:{port}: {error.strerror}") from error
 
 
 @main.command()

@@ -1,0 +1,119 @@
+"""What a user can get wrong on the command line: one clear line, exit code 2, and nothing half-written left behind."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from chaos.cli import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["nosuch"], "unknown scenario 'nosuch'; known: azure-fnj8-vqz"),
+        (["calm-day", "--set", "identity.queue_length=-3"], "identity.queue_length: Input should be greater"),
+        (["calm-day", "--set", "identity.nonsense=3"], "identity.nonsense: unknown setting"),
+        (["calm-day", "--set", "nowhere.rate=1"], "nowhere: unknown section; known: blobstore"),
+        (["calm-day", "--set", "identity"], "identity"),
+        (["calm-day", "--with", "R9"], "mitigation 'R9': unknown; known: R1"),
+        (["calm-day", "--drop", "T99"], "no entry 'T99'"),
+        (["calm-day", "--shift", "T07=soon"], "--shift 'T07=soon': should be ID=±MINUTESm"),
+        (["calm-day", "--seed", "-1"], "'--seed': -1 is not in the range"),
+        (["calm-day", "--perturb", "2"], "'--perturb': 2.0 is not in the range"),
+        (["calm-day", "--runtime", "cloud"], "'--runtime': 'cloud' is not one of"),
+    ],
+)
+def test_a_bad_run_says_what_is_wrong_and_writes_nothing(
+    arguments: list[str], names: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["run", *arguments])
+    assert result.exit_code == 2
+    assert names in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("name: [", "bad.yaml:"),
+        ("name: x\nsurprise: 1\n", "surprise"),
+        ("- 1\n", "bad.yaml"),
+    ],
+)
+def test_a_bad_scenario_file_is_named_with_its_line_and_field(text: str, line: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    result = CliRunner().invoke(main, ["run", str(path)])
+    assert result.exit_code == 2
+    assert line in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_folder_that_holds_something_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("precious")
+    result = CliRunner().invoke(main, ["run", "calm-day", "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert f"{tmp_path}: is not empty" in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(main, ["run", "calm-day", "--out", str(tmp_path / "file" / "run")])
+    assert result.exit_code == 2
+    assert "cannot write a record there" in result.output
+
+
+@pytest.mark.parametrize("command", [["report", "{}"], ["diff", "{}", "{}"]])
+def test_a_folder_that_is_no_run_is_refused(command: list[str], tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, [word.format(tmp_path) for word in command])
+    assert result.exit_code == 2
+    assert "not a run: plan.json is missing" in result.output
+
+
+@pytest.mark.real_time
+def test_a_port_that_is_taken_is_named_before_anything_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(main, ["serve", "--port", str(port)])
+    assert result.exit_code == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in result.output
+    assert "starting" not in result.output
+
+
+@pytest.mark.real_time
+def test_ctrl_c_leaves_a_readable_partial_record(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    command = [
+        sys.executable,
+        "-m",
+        "chaos",
+        "run",
+        "azure-fnj8-vqz-short",
+        "--transport",
+        "direct",
+        "--out",
+        str(folder),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ)
+    assert process.stdout is not None
+    for line in process.stdout:  # the run itself says when it is under way
+        if "τ= -30" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; the record so far is in" in said
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    assert events[0]["kind"] == "instance_started"
+    result = CliRunner().invoke(main, ["report", str(folder)])
+    assert result.exit_code in (1, 2)
+    assert (folder / "report.html").exists()
