@@ -106,7 +106,7 @@ def test_ctrl_c_leaves_a_readable_partial_record(tmp_path: Path) -> None:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ)
     assert process.stdout is not None
     for line in process.stdout:  # the run itself says when it is under way
-        if "τ= -30" in line:
+        if "τ=   0" in line:
             process.send_signal(signal.SIGINT)
             break
     said, _ = process.communicate(timeout=60)
