@@ -30,6 +30,10 @@ MONOTONIC_START_S = 1000.0
 """Monotonic clocks start here and not at 0, because `if not started:` is a common mistake."""
 
 
+TASKS_OF_THE_LOOP = (3, 11)
+"""The Python on which aiohttp leaves the making of tasks to the loop."""
+
+
 class _Module:
     """Stands for a module: a few names of its own, the rest from the real one."""
 
@@ -114,6 +118,8 @@ class Boundary:
             return _Module(uuid, uuid4=identify, uuid1=identify)
         if row.stand_in == "os":
             return _Module(os, urandom=stream.randbytes)
+        if row.stand_in == "sys":
+            return _Module(sys, version_info=TASKS_OF_THE_LOOP)
         if row.stand_in == "datetime":
             return _datetime_class(self.wall_s)
         if row.stand_in == "exact":

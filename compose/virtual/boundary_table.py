@@ -86,6 +86,13 @@ SIMULATED = (
     *_simulated("time", "command durations, lock deadlines", "redis.asyncio.client:time"),
     *_simulated("random", "jitter between reconnects", "redis.backoff:random"),
     *_simulated("uuid", "the token of a lock", "redis.asyncio.lock:uuid"),
+    *_simulated(
+        "sys",
+        "from 3.12 on aiohttp makes its tasks past the loop and starts them at once: no owner, no number, other turns",
+        "aiohttp.client_reqrep:sys",
+        "aiohttp.connector:sys",
+        "aiohttp.web_protocol:sys",
+    ),
 )
 
 _CLOCK = "services.chassis.clock"

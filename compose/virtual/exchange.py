@@ -7,8 +7,8 @@ are the real ones; only bytes and parsers are missing.
 What would surprise you: it counts turns. Over HTTP a request reaches its handler three turns of the loop after
 it was sent, and the response wakes the client two turns after it was written; `Exchange` takes exactly as
 many, at the same places in the queue. Without that, things that happen at one instant would happen in
-another order than over HTTP, and event logs would differ. The counts are aiohttp's on Python 3.11; from 3.12 on
-it starts tasks eagerly, the counts change, and `test_virtual_replay` will say so.
+another order than over HTTP, and event logs would differ. The counts are aiohttp's on Python 3.11, and
+the boundary sees to it that it keeps them on newer ones; `test_virtual_replay` would say so.
 """
 
 from __future__ import annotations

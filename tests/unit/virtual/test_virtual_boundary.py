@@ -118,6 +118,7 @@ def test_a_simulated_place_does_not_reach_the_machine(row: Row, monkeypatch: pyt
             "uuid": lambda: found.uuid4(),
             "os": lambda: found.urandom(8),
             "exact": lambda: found(8.56),
+            "sys": lambda: (found.version_info, found.maxsize),
             "datetime": lambda: found.now(datetime.UTC).timestamp(),
         }
         first = probes[row.stand_in]()
@@ -125,6 +126,7 @@ def test_a_simulated_place_does_not_reach_the_machine(row: Row, monkeypatch: pyt
         "time": (1_000_012.5, MONOTONIC_START_S + 12.5, 1_000_012_500_000_000, 12),
         "monotonic": MONOTONIC_START_S + 12.5,
         "exact": 8.56,
+        "sys": ((3, 11), sys.maxsize),
         "datetime": 1_000_012.5,
     }
     if row.stand_in in expected:
