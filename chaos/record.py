@@ -69,11 +69,11 @@ class Record:
         return cls(plan, recorder.events, recorder.series, recorder.folder)
 
     def until(self, t: float) -> "Record":
-        """What had been recorded by then; the plan stays whole."""
+        """What had been recorded before then, or sampled then; the plan stays whole."""
         rows, series = self.series.index(t) + 1, self.series
         keys = list(zip(series.names, series.labels, strict=True))
         cut = SeriesTable.of(series.times[:rows], keys, series.values[:rows].T)
-        return Record(self.plan, [event for event in self.events if event["t"] <= t], cut, self.folder)
+        return Record(self.plan, [event for event in self.events if event["t"] < t], cut, self.folder)
 
     def __repr__(self) -> str:
         return f"<Record {self.plan.get('scenario')} seed {self.plan.get('seed')}, {self.series!r}>"

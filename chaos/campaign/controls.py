@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from chaos.scenarios.actions import CancelRemediation, Drain, Ramp, RestoreAccounts, ScaleIdentity
 from chaos.scenarios.actions import Open as OpenTraffic
-from chaos.scenarios.drill import without_drill
+from chaos.scenarios.drill import ROW, without_drill
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Entry, Scenario
 from compose.topology import LOADGEN
@@ -13,6 +13,8 @@ from services.chassis.settings import Tree
 
 NO_OPERATOR_UNTIL_S = 1500.0
 SHORT_S, SHORT_FACTOR = 500.0, 1.4
+INCIDENT = "azure-fnj8-vqz"
+DRILL_AT_S, DRILL_WATCHED_S = 5.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,21 @@ def _careful_tenants(scenario: Scenario) -> Variant:
     return Variant(scenario, {LOADGEN: restrained, "instances": {LOADGEN: {"identity_client": client}}})
 
 
+def _drill_alone(_scenario: Scenario) -> Variant:
+    """A calm day with the drill of the full incident, which is then not one after an incident: its rows are renamed."""
+    drill = [entry for entry in load(INCIDENT).in_order if entry.row == ROW]
+    begin = drill[0].t - DRILL_AT_S
+    entries = tuple(_at(entry, f"D{number:02}", entry.t - begin) for number, entry in enumerate(drill, 1))
+    update = {"timeline": entries, "duration_s": entries[-1].t + DRILL_WATCHED_S}
+    return Variant(load("calm-day").model_copy(update=update), {})
+
+
+def _at(entry: Entry, name: str, t: float) -> Entry:
+    copy = entry.model_copy(update={"id": name, "at": None, "at_s": t})
+    copy._t = t
+    return copy
+
+
 def _calm_day(_scenario: Scenario) -> Variant:
     return Variant(load("calm-day"), {})
 
@@ -109,6 +126,7 @@ VARIANTS: dict[str, Change] = {
     "repaired-inventory": _repaired_inventory,
     "repaired-gate": _repaired_gate,
     "careful-tenants": _careful_tenants,
+    "drill-alone": _drill_alone,
     "calm-day": _calm_day,
 }
 

@@ -13,6 +13,7 @@ from chaos.matrix.cache import Codec
 from chaos.plan import Plan, make_plan
 from chaos.record import Record
 from chaos.runs import TransportName, carry_out, quiet_libraries
+from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load
 
 
@@ -46,6 +47,8 @@ class Job:
             scenario, overlays = changed.scenario, [changed.overlay]
         if self.mitigations:
             scenario = without_drain(scenario)
+        if self.mitigations or self.perturb:
+            scenario = without_drill(scenario)
         if self.perturb:
             overlays.append(perturbation(scenario, self.perturb, self.seed))
         return make_plan(scenario, self.seed, overlays=overlays, mitigations=self.mitigations)
@@ -61,6 +64,8 @@ class Result:
     note: str = ""
     figures: dict[str, float | None] = field(default_factory=dict)
     claims: dict[str, str] = field(default_factory=dict)
+    details: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Of the claims of an incident as it was: what was measured, and the note."""
 
 
 def perform(job: Job) -> Result:
@@ -81,7 +86,8 @@ def perform(job: Job) -> Result:
         defended = judge_defended(View(record))
         return Result(job, defended.holds, defended.failed, defended.note, {**verdict.figures, **defended.figures})
     failed = tuple(fact for fact in FACTS if claims[fact] != "reproduced")
-    return Result(job, not failed, failed, verdict.why, verdict.figures, claims)
+    details = {} if job.perturb else {c.id: {"measured": c.measured, "note": c.note} for c in verdict.claims}
+    return Result(job, not failed, failed, verdict.why, verdict.figures, claims, details)
 
 
 def _decides(job: Job) -> dict[str, Any]:

@@ -146,6 +146,20 @@ def _careful_tenants(view: View) -> Finding:
     return recovered(view, conditions, view.final).finding()
 
 
+def _drill_alone(view: View) -> Finding:
+    restored = view.first_on.get(EAST)
+    if restored is None:
+        return Conditions().true("restored", False).finding()
+    window = (max(restored, view.at.end - 20.0), view.at.end)
+    return (
+        Conditions(window)
+        .order("restore_east", restored, view.collapse_t(EAST, restored))
+        .below("attempt_success", view.attempt_success(*window), 0.30)
+        .at_least("amplification", view.amplification(*window), 2.0)
+        .finding()
+    )
+
+
 def calm(view: View) -> Finding:
     """Operations succeed and nothing is retried, in every half minute from ten seconds after the start."""
     window = (view.at.start + 10.0, view.at.end)
@@ -226,6 +240,13 @@ CONTROLS: dict[str, Control] = {
             "(operation success < 0.30), drain and ramp do",
             ("M41", "C1"),
             _careful_tenants,
+        ),
+        Control(
+            "drill-alone",
+            "no incident before the drill: the fleet is the one that the incident began with",
+            "the drill tips the pair: attempt success < 0.30 and amplification ≥ 2 a minute after the restore",
+            ("M36",),
+            _drill_alone,
         ),
         Control(
             "calm-day", "nothing is wrong", "operations succeed, nothing is retried, nothing collapses", ("F0",), calm

@@ -216,8 +216,9 @@ def fresh_requests_succeed_meanwhile(view: View) -> Finding:
 
 @check(
     "M36",
-    "at the end operations succeed, amplification is 1, the backlog is gone and no node is down; then the trigger comes "
-    "once more, large enough to tip the fleet that the incident began with, and soon all of that is true again",
+    "at the end operations succeed, amplification is 1, the backlog is gone and no node is down; then the trigger "
+    "comes once more, large enough to tip the fleet that the incident began with, and soon all of that is true again",
+    control="drill-alone",
 )
 def full_recovery(view: View) -> Finding:
     if view.at.ramp is None:

@@ -1,7 +1,7 @@
 """The drill after an incident: the trigger comes once more, to see whether recovery left anything to tip.
 
-It is part of a scenario's timeline like all else (rows `DRILL…`), but no part of the incident: claims are judged on what
-came before it, and only full recovery (M36) on what it did.
+It is part of a scenario's timeline like all else (rows `DRILL…`), but no part of the incident: claims are judged on
+what came before it, and only full recovery (M36) on what it did.
 """
 
 from chaos.scenarios.model import Scenario

@@ -85,6 +85,11 @@ def careful_tenants() -> IncidentRecord:
     return made
 
 
+def drill_alone() -> IncidentRecord:
+    """From the restore in East on the incident itself shows it: nobody had added nodes, and it does not come back."""
+    return abrupt_reopen()
+
+
 RUNS: dict[str, Callable[[], IncidentRecord]] = {
     "no-operator": no_operator,
     "no-restore": no_restore,
@@ -94,6 +99,7 @@ RUNS: dict[str, Callable[[], IncidentRecord]] = {
     "repaired-inventory": repaired_inventory,
     "repaired-gate": repaired_gate,
     "careful-tenants": careful_tenants,
+    "drill-alone": drill_alone,
     "calm-day": calm_day,
 }
 

@@ -38,8 +38,8 @@ CURVE = (
     (R + 40, 22.0, 40.0, 30.0, 30.0, 0.2),
     (R + 60, 16.5, 16.5, 16.5, 16.5, 0.0),
 )
-DRILL, AGAIN = 760.0, 808.0  # the drill that follows: the high-volume account of East is off between the two
-DRILL_BLOCKED = 55.0
+DRILL, AGAIN = 760.0, 810.0  # the drill that follows: extension accounts of East are off between the two
+DRILL_BLOCKED = 70.0
 WEST_LATER_S = 3.5
 WEST_SHARE = 0.5
 
@@ -394,9 +394,10 @@ def _restores(made: IncidentRecord) -> None:
 
 
 def _drill(made: IncidentRecord) -> None:
-    account = {"account": "vmextmieastus", "region": "eastus", "exempt": True}
-    made.event(DRILL + 0.1, "account_changed", **account, public=False, actor="DRILL")
-    made.event(AGAIN + 0.1, "account_changed", **account, public=True, actor="DRILL.restore")
+    for family in LOST:
+        account = {"account": f"{family}eastus", "region": "eastus", "exempt": True}
+        made.event(DRILL + 0.1, "account_changed", **account, public=False, actor="DRILL")
+        made.event(AGAIN + 0.1, "account_changed", **account, public=True, actor="DRILL.restore")
 
 
 def _operators(made: IncidentRecord) -> None:

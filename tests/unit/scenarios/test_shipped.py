@@ -89,7 +89,7 @@ def test_after_the_full_incident_the_trigger_comes_once_more_and_nothing_else() 
     assert isinstance(disable.action, DisableAccounts)
     assert isinstance(restore.action, RestoreAccounts)
     assert disable.action.regions == restore.action.regions == ("eastus",)
-    assert disable.action.accounts == restore.action.accounts == ("vmextmi*",)
+    assert disable.action.accounts == restore.action.accounts == ("vmextlinux*", "vmextarc*", "vmextmi*")
     assert without_drill(alone) is alone
 
 

@@ -1,0 +1,127 @@
+"""The page of all claims: made from a small campaign, and the committed one is complete and explained."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from incident_record import fresh_incident
+from rich.console import Console
+
+from chaos.campaign.collect import collect, read, write
+from chaos.campaign.command import conformance_command
+from chaos.campaign.conformance import render, unexplained
+from chaos.campaign.jobs import Job, Result
+from chaos.claims import PAIRS, claims, judge
+from chaos.claims.explanations import explanations
+from chaos.record import RecordError
+
+PAGE = Path(__file__).parents[3] / "docs" / "conformance.md"
+SCENARIO = "azure-fnj8-vqz"
+CONTROL = "careful-tenants"
+
+
+@pytest.fixture(scope="module")
+def plain() -> Result:
+    verdict = judge(fresh_incident().build())
+    return Result(
+        Job(SCENARIO, 1),
+        True,
+        figures=verdict.figures,
+        claims={claim.id: claim.status for claim in verdict.claims},
+        details={claim.id: {"measured": claim.measured, "note": claim.note} for claim in verdict.claims},
+    )
+
+
+def of(result: Result, seed: int, **claims_: str) -> Result:
+    details = {**result.details, **{row: {"measured": {"x": 1}, "note": f"{row} failed"} for row in claims_}}
+    return replace(result, job=Job(SCENARIO, seed), claims={**result.claims, **claims_}, details=details)
+
+
+def campaign(plain: Result, broken: int = 1) -> dict[str, Any]:
+    """Twenty seeds; the first few contradict M24, all contradict O08."""
+    runs = [of(plain, s, **({"M24": "contradicted"} if s <= broken else {}), O08="contradicted") for s in range(1, 21)]
+    paired = replace(plain, job=Job(SCENARIO, 2, control=CONTROL), claims={}, details={})
+    shaken = of(replace(plain, job=Job(SCENARIO, 1, perturb=0.2)), 1, F1="contradicted")
+    shaken = replace(shaken, job=Job(SCENARIO, 1, perturb=0.2))
+    return collect(SCENARIO, "abc123", [*runs, paired, shaken])
+
+
+def row(document: dict[str, Any], claim: str) -> dict[str, Any]:
+    return next(row for row in document["rows"] if row["id"] == claim)
+
+
+def test_every_claim_is_counted_over_the_unperturbed_seeds(plain: Result) -> None:
+    document = campaign(plain)
+    assert [row["id"] for row in document["rows"]] == [claim.id for claim in claims()]
+    assert document["seeds"] == list(range(1, 21))
+    assert row(document, "F1")["counts"] == {"reproduced": 20}
+    assert row(document, "M24")["counts"] == {"contradicted": 1, "reproduced": 19}
+    assert row(document, "M24")["others"] == [{"seed": 1, "status": "contradicted", "note": "M24 failed"}]
+    assert row(document, "M24")["example"]["seed"] == 2
+    assert row(document, "T03")["holds"]
+    assert row(document, "T05")["counts"] == {"narrative": 20}
+
+
+def test_a_claim_about_two_runs_is_counted_over_pairs(plain: Result) -> None:
+    document = campaign(plain)
+    assert {name: row(document, name)["counts"] for name in PAIRS} == {name: {"reproduced": 1} for name in PAIRS}
+    assert row(document, "M41")["example"]["seed"] == 2
+    assert document["controls"] == [{"name": CONTROL, "runs": 1, "holds": 1}]
+
+
+def test_nineteen_of_twenty_is_enough_and_eighteen_is_not(plain: Result) -> None:
+    assert row(campaign(plain, broken=1), "M24")["holds"]
+    assert not row(campaign(plain, broken=2), "M24")["holds"]
+
+
+def test_the_page_shows_every_row_its_count_and_what_is_to_be_said(plain: Result) -> None:
+    page = render(campaign(plain, broken=2))
+    lines = {line.split(" | ")[0].removeprefix("| "): line for line in page.splitlines() if line.startswith("| ")}
+    assert {claim.id for claim in claims()} <= set(lines)
+    assert "| reproduced 18, contradicted 2 of 20 |" in lines["M24"]
+    assert "| reproduced 1 of 1 pairs |" in lines["M41"]
+    assert "| underspecified 20 of 20 |" in lines["T03"]
+    assert "**M24**, reproduced 18, contradicted 2 of 20: not explained yet." in page
+    assert " - seed 1: contradicted, M24 failed" in page
+    assert "**O08**, contradicted 20 of 20: Contradicted, because" in page
+    assert all(f"| {name} |" in page for name in explanations().ambiguities)
+    assert all(line.count(" | ") == 5 for name, line in lines.items() if name in {claim.id for claim in claims()})
+
+
+def test_rows_that_nobody_explained_fail_the_command(plain: Result, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    write(campaign(plain), good)
+    write(campaign(plain, broken=2), bad)
+    console = Console(quiet=True)
+    assert unexplained(read(bad)) == ["M24"]
+    assert conformance_command(good, tmp_path / "page.md", console) == 0
+    assert (tmp_path / "page.md").read_text() == render(read(good))
+    assert conformance_command(bad, tmp_path / "page.md", console) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "not a campaign"),
+        ("[]", "no `kind: aftershock campaign`"),
+        (json.dumps({"kind": "aftershock campaign", "rows": [{"id": "M99"}]}), "another table of claims"),
+    ],
+)
+def test_what_is_no_campaign_is_refused_by_name(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "c.json"
+    file.write_text(text)
+    with pytest.raises(RecordError, match=said) as refused:
+        read(file)
+    assert str(refused.value).startswith(str(file))
+
+
+def test_the_committed_page_has_every_claim_as_it_is_worded_today() -> None:
+    page = PAGE.read_text()
+    for claim in claims():
+        found = re.search(rf"^\| {claim.id} \| (.*)$", page, re.MULTILINE)
+        assert found, claim.id
+        assert found[1].startswith(claim.statement.replace("|", "\\|")), claim.id
+    assert "not explained yet" not in page
