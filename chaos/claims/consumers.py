@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import median
 
-from chaos.claims.facts import NO_ACTION
-from chaos.claims.model import NEVER, Conditions, Finding, Window, check, not_judged
+from chaos.claims.model import NEVER, NO_ACTION, Conditions, Finding, Window, check, not_judged
 from chaos.claims.view import PAIR, View
 from chaos.record import Event
 from loadgen.settings import LoadgenSettings
@@ -239,11 +238,9 @@ def _by_tenant(view: View, window: Window) -> dict[str, float]:
     "M42",
     "what succeeds becomes slower too: the median duration of successful identity journeys in the pair under overload "
     "is more than 1.5 times that at base",
+    needs=("overload",),
 )
-def performance_degrades(view: View) -> Finding:
-    storm = view.overload
-    if storm is None:
-        return not_judged(NO_ACTION)
+def performance_degrades(view: View, storm: Window) -> Finding:
     base = _median_s(view, (view.at.start + 5, view.at.trigger))
     worn = _median_s(view, storm)
     return (

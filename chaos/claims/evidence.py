@@ -9,9 +9,8 @@ import numpy as np
 
 from chaos.claims import trigger
 from chaos.claims.consumers import failures, slugs
-from chaos.claims.facts import NO_ACTION
 from chaos.claims.figures import recovered_t
-from chaos.claims.model import NEVER, Conditions, Finding, check, not_judged
+from chaos.claims.model import NEVER, NO_ACTION, Conditions, Finding, Window, check, not_judged
 from chaos.claims.view import ATTEMPTS, EAST, ENDED, STARTED, TRIES, View, first_time
 from chaos.record import Event, Of
 from chaos.remediation.settings import InventorySettings
@@ -30,11 +29,9 @@ def impact_begins_before_it_is_correlated(view: View) -> Finding:
     "O02",
     "East collapses after its restore and before the last one, while storage still blocks others; it works again only "
     "after the ramp began",
+    needs=("restore_east", "restore_west", "ramp"),
 )
-def two_impacts_overlap(view: View) -> Finding:
-    east, west, ramp = view.at.restore_east, view.at.restore_west, view.at.ramp
-    if east is None or west is None or ramp is None:
-        return not_judged(NO_ACTION)
+def two_impacts_overlap(view: View, east: float, west: float, ramp: float) -> Finding:
     collapse = view.collapse_t(EAST, east)
     return (
         Conditions((east, view.at.end))
@@ -44,11 +41,12 @@ def two_impacts_overlap(view: View) -> Finding:
     )
 
 
-@check("O03", "after the restore in East attempts fail first and whole operations later: both starts can be right")
-def attempts_fail_before_operations(view: View) -> Finding:
-    east = view.at.restore_east
-    if east is None:
-        return not_judged(NO_ACTION)
+@check(
+    "O03",
+    "after the restore in East attempts fail first and whole operations later: both starts can be right",
+    needs=("restore_east",),
+)
+def attempts_fail_before_operations(view: View, east: float) -> Finding:
     times, lost = view.record.total_curve(ENDED, result="failed", region=EAST)
     base = lost[max(view.record.series.index(east), 0)] if len(times) else 0.0
     known = view.record.series.knows(ENDED)
@@ -60,11 +58,9 @@ def attempts_fail_before_operations(view: View) -> Finding:
     "O04",
     "with both regions swallowed, provisioning alone makes at least 2 attempts for each operation, and more of them "
     "than the nodes of East could finish at their best",
+    needs=("storm",),
 )
-def infrastructure_retries(view: View) -> Finding:
-    storm = view.storm
-    if storm is None:
-        return not_judged(NO_ACTION)
+def infrastructure_retries(view: View, storm: Window) -> Finding:
     where = {"region": EAST, "service": "provisioner"}
     amplification = view.record.ratio(Of(ATTEMPTS, layer="sdk", **where), Of(STARTED, **where), *storm)
     offered = view.record.rate(ATTEMPTS, *storm, layer="sdk", **where)
@@ -81,11 +77,9 @@ def infrastructure_retries(view: View) -> Finding:
     "O05",
     "the nodes that the first scale-out adds to East have their workers busy from 3 s on (> 0.9 of the time they are "
     "up), and nodes refuse requests because their queues are full",
+    needs=("scale_1", "after_scale_1"),
 )
-def new_capacity_is_overwhelmed(view: View) -> Finding:
-    added, window = view.at.scale_1, view.after_scale_1
-    if added is None or window is None:
-        return not_judged(NO_ACTION)
+def new_capacity_is_overwhelmed(view: View, added: float, window: Window) -> Finding:
     return (
         Conditions(window)
         .above("busy_of_added_nodes", _busy_of_added(view, added, window), 0.9)

@@ -3,11 +3,10 @@
 Offsets are physics (bench seconds until queues fill), so they are the same in the short scenario.
 """
 
-from chaos.claims.model import Conditions, Finding, check, not_judged
+from chaos.claims.model import NO_ACTION, Conditions, Finding, Window, check, not_judged
 from chaos.claims.view import EAST, WEST, View
 
 BACKLOG_GONE = 20.0
-NO_ACTION = "this run's plan lacks the operator action that opens the window"
 
 
 @check("F0", "operation success in East and West > 0.995 from the warm-up to the restore in East (T09)")
@@ -19,11 +18,12 @@ def baseline(view: View) -> Finding:
     return Conditions(window).above("op_success", view.op_success(*window), 0.995).finding()
 
 
-@check("F1", "from 2 to 16 s after the restore in East: attempt success of East < 0.10 and busy workers there > 0.95")
-def east_saturates(view: View) -> Finding:
-    east = view.at.restore_east
-    if east is None:
-        return not_judged(NO_ACTION)
+@check(
+    "F1",
+    "from 2 to 16 s after the restore in East: attempt success of East < 0.10 and busy workers there > 0.95",
+    needs=("restore_east",),
+)
+def east_saturates(view: View, east: float) -> Finding:
     window = (east + 2.0, east + 16.0)
     return (
         Conditions(window)
@@ -54,11 +54,12 @@ def west_follows(view: View) -> Finding:
     )
 
 
-@check("F3", "operation success in East and West < 0.30 after the first scale-out and after the second")
-def scale_outs_are_useless(view: View) -> Finding:
-    first, second = view.after_scale_1, view.after_scale_2
-    if first is None or second is None:
-        return not_judged(NO_ACTION)
+@check(
+    "F3",
+    "operation success in East and West < 0.30 after the first scale-out and after the second",
+    needs=("after_scale_1", "after_scale_2"),
+)
+def scale_outs_are_useless(view: View, first: Window, second: Window) -> Finding:
     return (
         Conditions((first[0], second[1]))
         .below("op_success_after_first", view.op_success(*first), 0.30)

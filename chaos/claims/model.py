@@ -5,9 +5,9 @@ claim `not_judged`; it never silently holds.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, wraps
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -54,6 +54,7 @@ class Finding:
 
 
 Predicate = Callable[["View"], Finding]
+NO_ACTION = "this run's plan lacks the operator action that opens the window"
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,26 @@ class Check:
 CHECKS: dict[str, Check] = {}
 
 
-def check(claim_id: str, text: str, *, control: str = "") -> Callable[[Predicate], Predicate]:
-    """Registers the predicate of a claim."""
+def check(
+    claim_id: str, text: str, *, control: str = "", needs: Sequence[str] = ()
+) -> Callable[[Callable[..., Finding]], Predicate]:
+    """Registers the predicate of a claim.
 
-    def register(judge: Predicate) -> Predicate:
+    `needs` names moments (`view.at`) and windows (`view`) that the predicate is given after the view; in a run whose
+    plan lacks one of them the claim is not judged.
+    """
+
+    def register(judge: Callable[..., Finding]) -> Predicate:
         if claim_id in CHECKS:
             raise ValueError(f"{claim_id}: has a predicate already")
-        CHECKS[claim_id] = Check(text, judge, control)
-        return judge
+
+        @wraps(judge)
+        def judged(view: "View") -> Finding:
+            given = [getattr(view.at if hasattr(view.at, name) else view, name) for name in needs]
+            return not_judged(NO_ACTION) if None in given else judge(view, *given)
+
+        CHECKS[claim_id] = Check(text, judged, control)
+        return judged
 
     return register
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from chaos.claims.consumers import journeys, token_users
-from chaos.claims.facts import BACKLOG_GONE, NO_ACTION, recovered
-from chaos.claims.model import Conditions, Finding, Window, check, not_judged
+from chaos.claims.facts import BACKLOG_GONE, recovered
+from chaos.claims.model import NO_ACTION, Conditions, Finding, Window, check, not_judged
 from chaos.claims.view import ATTEMPTS, EAST, JOBS, PAIR, ROUTED, View, slope_ratio
 
 GOODPUT_LOST = 0.30
@@ -62,11 +62,9 @@ def second_scale_out_fails(view: View) -> Finding:
     "long after the trigger (from the second scale-out to the drain): users send what they sent at base (± 20 %), yet "
     "under half of attempts succeed, attempts per operation ≥ 2, and this lasts at least 50 service times",
     control="no-operator",
+    needs=("after_scale_2", "before"),
 )
-def sustained_by_retries(view: View) -> Finding:
-    window, before = view.after_scale_2, view.before
-    if window is None or before is None:
-        return not_judged(NO_ACTION)
+def sustained_by_retries(view: View, window: Window, before: Window) -> Finding:
     base = view.record.rate("loadgen_operations_started_total", view.at.start + 5, view.at.trigger, region=PAIR)
     now = view.record.rate("loadgen_operations_started_total", *window, region=PAIR)
     load = now / base if now is not None and base else None
@@ -87,11 +85,9 @@ def sustained_by_retries(view: View) -> Finding:
     "M31",
     "under overload a busy worker finishes less than 0.7 of what it finished at base, and nodes crash; after the ramp "
     "has begun no node crashes and workers are back to more than 0.8",
+    needs=("overload", "ramp"),
 )
-def nodes_degrade(view: View) -> Finding:
-    window, ramp = view.overload, view.at.ramp
-    if window is None or ramp is None:
-        return not_judged(NO_ACTION)
+def nodes_degrade(view: View, window: Window, ramp: float) -> Finding:
     base = view.work_per_busy_worker(view.at.start + 5, view.at.restore_east or view.at.trigger)
     worn = view.work_per_busy_worker(*window)
     healed = view.work_per_busy_worker(*view.final)
@@ -112,11 +108,9 @@ def nodes_degrade(view: View) -> Finding:
     "the pair is down from both scale-outs until the drain (waiting and capacity did not help); then requests are "
     "shed, and at the end it works again",
     control="no-operator",
+    needs=("after_scale_1", "after_scale_2", "drain"),
 )
-def shedding_was_required(view: View) -> Finding:
-    first, second, drain = view.after_scale_1, view.after_scale_2, view.at.drain
-    if first is None or second is None or drain is None:
-        return not_judged(NO_ACTION)
+def shedding_was_required(view: View, first: Window, second: Window, drain: float) -> Finding:
     conditions = (
         Conditions((first[0], view.at.end))
         .below("op_success_after_scale_outs", view.op_success(first[0], second[1]), GOODPUT_LOST)
@@ -129,11 +123,9 @@ def shedding_was_required(view: View) -> Finding:
     "M33",
     "between drain and ramp the routers let in under 1 % of attempts in the last seconds, and every node of the pair "
     "is up by then, which was not so before",
+    needs=("drain", "ramp"),
 )
-def no_load_lets_nodes_recover(view: View) -> Finding:
-    drain, ramp = view.at.drain, view.at.ramp
-    if drain is None or ramp is None:
-        return not_judged(NO_ACTION)
+def no_load_lets_nodes_recover(view: View, drain: float, ramp: float) -> Finding:
     window = (drain + 2.0, ramp)
     attempts = view.record.delta(ATTEMPTS, *window, layer="sdk", region=PAIR)
     admitted = view.record.delta(ROUTED, *window, region=PAIR)
@@ -157,11 +149,9 @@ def _share_up(view: View, start: float, end: float) -> float | None:
     "the ramp admits a growing number; what it admits succeeds (> 0.9 from half a minute on), no node crashes, and at "
     "the end the pair works",
     control="abrupt-reopen",
+    needs=("ramp",),
 )
-def ramp_succeeds(view: View) -> Finding:
-    ramp = view.at.ramp
-    if ramp is None:
-        return not_judged(NO_ACTION)
+def ramp_succeeds(view: View, ramp: float) -> Finding:
     half = (view.at.end - ramp) / 4
     window = (ramp + 2.0, ramp + 2 * half)
     crashes = view.record.events_of("node_crashed", ramp + 2, view.at.end, region=PAIR)
@@ -192,11 +182,9 @@ def _limit_growth(view: View, ramp: float) -> float | None:
     "M35",
     "while the ramp drains the backlog from half to nothing, users' identity operations that begin meanwhile succeed "
     "(> 0.9)",
+    needs=("ramp",),
 )
-def fresh_requests_succeed_meanwhile(view: View) -> Finding:
-    ramp = view.at.ramp
-    if ramp is None:
-        return not_judged(NO_ACTION)
+def fresh_requests_succeed_meanwhile(view: View, ramp: float) -> Finding:
     times, backlog = view.backlog_curve(PAIR)
     after = times >= ramp
     peak = backlog[after].max() if after.any() else float("nan")

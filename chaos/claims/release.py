@@ -1,7 +1,6 @@
 """What the restore did: queues cleared, and everything that had waited went on at once (M19–M27, M37–M39)."""
 
-from chaos.claims.facts import NO_ACTION
-from chaos.claims.model import Conditions, Finding, check, not_judged
+from chaos.claims.model import Conditions, Finding, Window, check
 from chaos.claims.view import ATTEMPTS, EAST, JOBS, PAIR, ROUTED, STARTED, WEST, View, first_time
 
 REQUEUE_S = 12.0
@@ -21,11 +20,9 @@ TOKEN = "token"
     "M19",
     "in every restored region outside the pair: from before the restore to after it, more tries succeed and the "
     "backlog halves",
+    needs=("restore_east",),
 )
-def queues_clear_where_restored(view: View) -> Finding:
-    east = view.at.restore_east
-    if east is None:
-        return not_judged(NO_ACTION)
+def queues_clear_where_restored(view: View, east: float) -> Finding:
     gains: list[float] = []
     clearings: list[float] = []
     for region in sorted(set(view.last_on) - set(PAIR) - set(view.role("canary"))):
@@ -50,11 +47,12 @@ def _restored_by(view: View, region: str, before: float) -> float:
     return max(times, default=view.first_on[region])
 
 
-@check("M20", "after the restore in East the most jobs in progress there are at least 3 times the mean at base")
-def resumed_concurrently(view: View) -> Finding:
-    east = view.at.restore_east
-    if east is None:
-        return not_judged(NO_ACTION)
+@check(
+    "M20",
+    "after the restore in East the most jobs in progress there are at least 3 times the mean at base",
+    needs=("restore_east",),
+)
+def resumed_concurrently(view: View, east: float) -> Finding:
     window = (east, east + SURGE_S)
     base = view.record.gauge(JOBS, view.at.start + 10, view.at.trigger, region=EAST, state="running")
     peak = view.record.gauge(JOBS, *window, "max", region=EAST, state="running")
@@ -66,11 +64,12 @@ def resumed_concurrently(view: View) -> Finding:
     )
 
 
-@check("M21", "in the 10 s after the restore in East the identity service gets at least 3 times the requests of before")
-def requests_surge(view: View) -> Finding:
-    east, before = view.at.restore_east, view.before
-    if east is None or before is None:
-        return not_judged(NO_ACTION)
+@check(
+    "M21",
+    "in the 10 s after the restore in East the identity service gets at least 3 times the requests of before",
+    needs=("restore_east", "before"),
+)
+def requests_surge(view: View, east: float, before: Window) -> Finding:
     window = (east, east + SURGE_S)
     base, surge = view.attempt_rate(*before, EAST), view.attempt_rate(*window, EAST)
     return (
@@ -86,11 +85,9 @@ def requests_surge(view: View) -> Finding:
     "M22",
     "restored at that moment in East: high-volume managed-identity accounts only; new identity operations at least "
     "double at once, two thirds of the rise from provisioning; attempts fail visibly within 10 s",
+    needs=("restore_east", "before"),
 )
-def high_volume_extensions_trigger(view: View) -> Finding:
-    east, before = view.at.restore_east, view.before
-    if east is None or before is None:
-        return not_judged(NO_ACTION)
+def high_volume_extensions_trigger(view: View, east: float, before: Window) -> Finding:
     accounts = {e["account"] for e in view.flips(True, region=EAST) if east - 1 <= e["t"] <= east + 3}
     window = (east, east + 4.0)
     base, step = view.started_rate(*before, EAST), view.started_rate(*window, EAST)
@@ -115,11 +112,9 @@ def high_volume_extensions_trigger(view: View) -> Finding:
     "M23",
     "in the pair, from the collapse to the drain: tokens fail and create, update and delete fail; tokens for new "
     "identities mostly fail, while tokens acquired before are still used",
+    needs=("overload",),
 )
-def all_identity_operations_fail(view: View) -> Finding:
-    window = view.overload
-    if window is None:
-        return not_judged(NO_ACTION)
+def all_identity_operations_fail(view: View, window: Window) -> Finding:
     shares = {name: _failed_share(view, window, name) for name in (TOKEN, NEW_IDENTITY, *WRITES)}
     conditions = Conditions(window)
     for name in (TOKEN, *WRITES):
@@ -136,11 +131,8 @@ def _failed_share(view: View, window: tuple[float, float], operation: str) -> fl
     return sum(event["result"] != "success" for event in ended) / len(ended) if ended else None
 
 
-@check("M24", "attempts per operation: at least 2 while the pair fails, at most 1.2 before")
-def retries_amplify(view: View) -> Finding:
-    storm, before = view.storm, view.before
-    if storm is None or before is None:
-        return not_judged(NO_ACTION)
+@check("M24", "attempts per operation: at least 2 while the pair fails, at most 1.2 before", needs=("storm", "before"))
+def retries_amplify(view: View, storm: Window, before: Window) -> Finding:
     return (
         Conditions(storm)
         .at_least("amplification", view.amplification(*storm), 2.0)
@@ -152,11 +144,9 @@ def retries_amplify(view: View) -> Finding:
 @check(
     "M25",
     "requests from East, retries included, exceed what its nodes could finish at their best; first tries alone do not",
+    needs=("storm", "after_scale_1"),
 )
-def beyond_the_limits_of_east(view: View) -> Finding:
-    storm, later = view.storm, view.after_scale_1
-    if storm is None or later is None:
-        return not_judged(NO_ACTION)
+def beyond_the_limits_of_east(view: View, storm: Window, later: Window) -> Finding:
     offered, first_tries = view.attempt_rate(*storm, EAST), view.started_rate(*later, EAST)
     storm_limit, later_limit = view.nominal_rate(*storm, EAST), view.nominal_rate(*later, EAST)
     return (
@@ -176,11 +166,9 @@ def _per(part: float | None, whole: float | None) -> float | None:
     "after the restore in East its router sends requests to West, which it did not before; most of East's requests "
     "are retries by then; West collapses after East, and before its own accounts are restored",
     control="failover-off",
+    needs=("restore_east", "before"),
 )
-def retries_are_routed_west(view: View) -> Finding:
-    east, before = view.at.restore_east, view.before
-    if east is None or before is None:
-        return not_judged(NO_ACTION)
+def retries_are_routed_west(view: View, east: float, before: Window) -> Finding:
     window = (east + 2.0, east + 23.0)
     attempts = view.record.delta(ATTEMPTS, *window, layer="sdk", region=EAST)
     started = view.record.delta(STARTED, *window, region=EAST)
@@ -196,11 +184,12 @@ def retries_are_routed_west(view: View) -> Finding:
     )
 
 
-@check("M27", "from the restore in East to the end, attempts in every other region succeed (worst region > 0.99)")
-def confined_to_the_pair(view: View) -> Finding:
-    east = view.at.restore_east
-    if east is None:
-        return not_judged(NO_ACTION)
+@check(
+    "M27",
+    "from the restore in East to the end, attempts in every other region succeed (worst region > 0.99)",
+    needs=("restore_east",),
+)
+def confined_to_the_pair(view: View, east: float) -> Finding:
     window = (east, view.at.end)
     shares = {region: view.attempt_success(*window, region) for region in view.others}
     known = [share for share in shares.values() if share is not None]
@@ -217,11 +206,9 @@ def confined_to_the_pair(view: View) -> Finding:
     "M37",
     "after the last restore (T12): no exempt account is off, provisioning works in all regions outside the pair, and "
     "identity operations in the pair fail",
+    needs=("restore_west",),
 )
-def storage_impact_ends_elsewhere(view: View) -> Finding:
-    west = view.at.restore_west
-    if west is None:
-        return not_judged(NO_ACTION)
+def storage_impact_ends_elsewhere(view: View, west: float) -> Finding:
     window = (west + REQUEUE_S, west + 2.5 * REQUEUE_S)
     elsewhere = [region for region in view.affected if region not in PAIR]
     shares = [view.tries_success(*window, region) for region in elsewhere]
@@ -236,12 +223,11 @@ def storage_impact_ends_elsewhere(view: View) -> Finding:
 
 
 @check(
-    "M38", "before the last restores more regions provision again (over half of tries finish) than before the rollback"
+    "M38",
+    "before the last restores more regions provision again (over half of tries finish) than before the rollback",
+    needs=("rollback", "restore_east"),
 )
-def improves_as_work_progresses(view: View) -> Finding:
-    begun, east = view.at.rollback, view.at.restore_east
-    if begun is None or east is None:
-        return not_judged(NO_ACTION)
+def improves_as_work_progresses(view: View, begun: float, east: float) -> Finding:
     length = (east - begun) / 4
     return (
         Conditions((begun, east))
@@ -274,11 +260,9 @@ def _working(view: View, start: float, end: float) -> list[str] | None:
     "identity attempts in the pair succeed throughout the storage outage (> 0.95) and collapse in East within 10 s of "
     "the restore there",
     control="no-restore",
+    needs=("restore_east",),
 )
-def caused_by_recovery(view: View) -> Finding:
-    east = view.at.restore_east
-    if east is None:
-        return not_judged(NO_ACTION)
+def caused_by_recovery(view: View, east: float) -> Finding:
     window = (view.at.trigger, east)
     collapse = view.collapse_t(EAST, east)
     return (

@@ -3,8 +3,7 @@
 Where a mechanism says the same in sharper words, the row is judged by that mechanism's predicate.
 """
 
-from chaos.claims.facts import NO_ACTION
-from chaos.claims.model import CHECKS, Conditions, Finding, check, not_judged
+from chaos.claims.model import CHECKS, Conditions, Finding, check
 from chaos.claims.timeline import MI_ALERT
 from chaos.claims.trigger import DETECTION_ALERT
 from chaos.claims.view import ACCOUNTS, BLOBS, EAST, JOBS, PAIR, View
@@ -62,11 +61,12 @@ def the_policy_reached_its_aim(view: View) -> Finding:
     return Conditions().above("wrongly_public_before", before, 0).at_most("wrongly_public_at_end", left, 0).finding()
 
 
-@check("S31", "orchestration held blocked jobs in the storage outage, and released them when access came back in East")
-def orchestration_holds_and_releases(view: View) -> Finding:
-    east = view.at.restore_east
-    if east is None:
-        return not_judged(NO_ACTION)
+@check(
+    "S31",
+    "orchestration held blocked jobs in the storage outage, and released them when access came back in East",
+    needs=("restore_east",),
+)
+def orchestration_holds_and_releases(view: View, east: float) -> Finding:
     base = view.record.gauge(JOBS, view.at.start + 5, view.at.trigger, region=EAST, state="blocked")
     held = view.record.gauge(JOBS, east - 10, east, region=EAST, state="blocked")
     after = view.record.gauge(JOBS, east + 1, east + 12, "max", region=EAST, state="running")
@@ -79,11 +79,8 @@ def orchestration_holds_and_releases(view: View) -> Finding:
     )
 
 
-@check("S34", "identity nodes were added twice, crashed, and are all up in the end")
-def identity_nodes(view: View) -> Finding:
-    first, second = view.at.scale_1, view.at.scale_2
-    if first is None or second is None:
-        return not_judged(NO_ACTION)
+@check("S34", "identity nodes were added twice, crashed, and are all up in the end", needs=("scale_1", "scale_2"))
+def identity_nodes(view: View, first: float, second: float) -> Finding:
     counts = [view.nodes(first - 4, first - 1), view.nodes(second - 4, second - 1), view.nodes(*view.final)]
     up = view.nodes_up(*view.final)
     crashes = view.record.events_of("node_crashed", region=PAIR)
@@ -102,9 +99,10 @@ def monitoring_detected(view: View) -> Finding:
     return Conditions().order("trigger_then_alert", view.at.trigger, fired).finding()
 
 
-@check("S36", "an alert on the availability of managed identities fired in East after the restore there")
-def availability_alert_fired(view: View) -> Finding:
-    east = view.at.restore_east
-    if east is None:
-        return not_judged(NO_ACTION)
+@check(
+    "S36",
+    "an alert on the availability of managed identities fired in East after the restore there",
+    needs=("restore_east",),
+)
+def availability_alert_fired(view: View, east: float) -> Finding:
     return Conditions().order("restore_then_alert", east, view.fired_t(MI_ALERT, east, region=EAST)).finding()

@@ -5,8 +5,7 @@ is physics of the testbed, that it fills before the alert and after the restore 
 """
 
 from chaos.claims import facts, overload, release, trigger
-from chaos.claims.facts import NO_ACTION
-from chaos.claims.model import NEVER, Conditions, Finding, check, not_judged
+from chaos.claims.model import NEVER, NO_ACTION, Conditions, Finding, check, not_judged
 from chaos.claims.view import ACCOUNTS, EAST, TRIES, WEST, View
 
 MI_ALERT = "ManagedIdentityAvailabilityBurn"
@@ -85,20 +84,20 @@ def broader_mitigation(view: View) -> Finding:
     )
 
 
-@check("T09", "the high-volume managed-identity accounts of East come back then, and not before")
-def high_volume_restored(view: View) -> Finding:
-    east = view.at.restore_east
-    if east is None:
-        return not_judged(NO_ACTION)
+@check(
+    "T09", "the high-volume managed-identity accounts of East come back then, and not before", needs=("restore_east",)
+)
+def high_volume_restored(view: View, east: float) -> Finding:
     times = [e["t"] for e in view.flips(True, region=EAST) if e["account"].startswith(release.HIGH_VOLUME)]
     return Conditions().in_turn("action_restored", east, min(times, default=NEVER)).finding()
 
 
-@check("T10", "attempt success falls below one half first in East, then in West, both after the restore in East")
-def impact_rises_east_then_west(view: View) -> Finding:
-    east = view.at.restore_east
-    if east is None:
-        return not_judged(NO_ACTION)
+@check(
+    "T10",
+    "attempt success falls below one half first in East, then in West, both after the restore in East",
+    needs=("restore_east",),
+)
+def impact_rises_east_then_west(view: View, east: float) -> Finding:
     return (
         Conditions((east, view.at.scale_1 or view.at.end))
         .order("restore_east_west", east, view.collapse_t(EAST, east), view.collapse_t(WEST, east))
@@ -106,11 +105,12 @@ def impact_rises_east_then_west(view: View) -> Finding:
     )
 
 
-@check("T11", "an alert on managed identities in East fires after the collapse, before the first scale-out completes")
-def availability_alert(view: View) -> Finding:
-    east, scaled = view.at.restore_east, view.at.scale_1
-    if east is None or scaled is None:
-        return not_judged(NO_ACTION)
+@check(
+    "T11",
+    "an alert on managed identities in East fires after the collapse, before the first scale-out completes",
+    needs=("restore_east", "scale_1"),
+)
+def availability_alert(view: View, east: float, scaled: float) -> Finding:
     fired = view.fired_t(MI_ALERT, east, scaled, region=EAST)
     collapse = view.collapse_t(EAST, east)
     return Conditions((east, scaled)).order("collapse_alert_scaled", collapse, fired, scaled).finding()

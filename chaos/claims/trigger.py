@@ -3,8 +3,7 @@
 from itertools import pairwise
 
 from chaos.claims.consumers import slugs
-from chaos.claims.facts import NO_ACTION
-from chaos.claims.model import NEVER, Conditions, Finding, check, not_judged
+from chaos.claims.model import NEVER, Conditions, Finding, check
 from chaos.claims.view import ACCOUNTS, BLOBS, JOBS, TRIES, View, first_time
 from chaos.record import Event
 
@@ -288,11 +287,9 @@ def validated_on_the_canary(view: View) -> Finding:
     "M17",
     "once the workflow is disabled no exempt account is switched off any more; before, it was",
     control="no-cancel",
+    needs=("canceled_t",),
 )
-def disabled_for_good(view: View) -> Finding:
-    stop = view.canceled_t
-    if stop is None:
-        return not_judged(NO_ACTION)
+def disabled_for_good(view: View, stop: float) -> Finding:
     off = [event["t"] for event in view.flips(False)]
     return (
         Conditions((stop, view.at.end))

@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from chaos.claims.controls import calm
-from chaos.claims.facts import NO_ACTION
 from chaos.claims.figures import figures
-from chaos.claims.model import CHECKS, STATUSES, Claim, Finding, claims
+from chaos.claims.model import CHECKS, NO_ACTION, STATUSES, Claim, Finding, claims
 from chaos.claims.view import ATTEMPTS, View
 from chaos.record import Record
 

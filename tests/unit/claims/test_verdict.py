@@ -7,8 +7,7 @@ import pytest
 from incident_record import E, IncidentRecord, R, calm_day, fresh_incident
 
 from chaos.claims import CHECKS, EXIT_CODES, STATUSES, Verdict, claims, judge
-from chaos.claims.facts import NO_ACTION
-from chaos.claims.model import Conditions, Finding, plain
+from chaos.claims.model import NO_ACTION, Conditions, Finding, plain
 from chaos.claims.view import Anchors
 from chaos.record import Record
 from loadgen.series import SeriesTable
