@@ -9,7 +9,7 @@ SERVICES ?=
 JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench campaign matrix up down test-system clean
+.PHONY: help demo test check bench campaign conformance matrix up down test-system clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ bench: $(STAMP) ## speed, size, cost per hop, generator accuracy
 
 campaign: $(STAMP) ## many seeds, perturbations, negative controls: one table
 	$(BIN)/aftershock campaign --jobs $(JOBS)
+
+conformance: $(STAMP) ## every claim over 20 seeds, and docs/conformance.md from that (resumes after Ctrl-C)
+	-$(BIN)/aftershock campaign --seeds 20 --perturbed 0 --jobs $(JOBS)
+	$(BIN)/aftershock conformance runs/campaign.json
 
 matrix: $(STAMP) ## which mitigation would have prevented which part
 	$(BIN)/aftershock matrix $(SCENARIO) --jobs $(JOBS)

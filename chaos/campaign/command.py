@@ -146,4 +146,5 @@ def _span(rows: Sequence[Result], figure: str) -> str:
     if not values:
         return "–"
     digits = 3 if max(values) < 2 else 0
-    return f"{min(values):.{digits}f}–{max(values):.{digits}f}"
+    ends = dict.fromkeys(f"{value:.{digits}f}" for value in (min(values), max(values)))
+    return "–".join(ends)

@@ -14,7 +14,7 @@ from services.chassis.settings import Tree
 NO_OPERATOR_UNTIL_S = 1500.0
 SHORT_S, SHORT_FACTOR = 500.0, 1.4
 INCIDENT = "azure-fnj8-vqz"
-DRILL_AT_S, DRILL_WATCHED_S = 5.0, 60.0
+DRILL_AT_S, DRILL_WATCHED_S = 5.0, 40.0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from chaos.claims.controls import judge_control
 from chaos.claims.verdict import FACTS, judge
 from chaos.claims.view import View
 from chaos.matrix.cache import Codec
+from chaos.mitigations import bundle_name
 from chaos.plan import Plan, make_plan
 from chaos.record import Record
 from chaos.runs import TransportName, carry_out, quiet_libraries
@@ -33,7 +34,7 @@ class Job:
         if self.control:
             return f"control {self.control}"
         name = f"±{self.perturb:.0%} perturbed" if self.perturb else "as it was"
-        return f"with {', '.join(self.mitigations)}, {name}" if self.mitigations else name
+        return f"{bundle_name(self.mitigations)}, {name}" if self.mitigations else name
 
     def plan(self) -> Plan:
         """The run, decided in full. Where mitigations are on nobody drains: whether they make that needless is asked.

@@ -244,7 +244,7 @@ CONTROLS: dict[str, Control] = {
         Control(
             "drill-alone",
             "no incident before the drill: the fleet is the one that the incident began with",
-            "the drill tips the pair: attempt success < 0.30 and amplification ≥ 2 a minute after the restore",
+            "the drill tips the pair: attempt success < 0.30 and amplification ≥ 2 in the last 20 s",
             ("M36",),
             _drill_alone,
         ),

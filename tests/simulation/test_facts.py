@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from chaos.campaign.jobs import Result
-from chaos.claims.controls import CONTROLS
+from chaos.claims import CONTROLS, PAIRS
 
 Run = Callable[..., Result]
 
@@ -21,7 +21,8 @@ def test_the_facts_do_not_hang_on_one_set_of_numbers(run: Run) -> None:
     assert result.holds, (result.failed, result.note)
 
 
-@pytest.mark.parametrize("control", sorted(CONTROLS))
+# The control of a pair needs the incident beside it: `make campaign` runs both, and tests/unit/claims proves the rest.
+@pytest.mark.parametrize("control", sorted(set(CONTROLS) - {pair.control for pair in PAIRS.values()}))
 def test_a_control_shows_what_is_missing(run: Run, control: str) -> None:
     result = run(control=control)
     assert result.holds, result.note

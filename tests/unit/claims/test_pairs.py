@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
+from chaos.campaign.controls import variant
 from chaos.claims import CHECKS, CONTROLS, PAIRS, claims, judge_pair
+from chaos.plan import make_plan
+from chaos.scenarios.loader import load
+from loadgen.settings import LoadgenSettings
+from services.chassis.managed_identity import IdentityClientSettings
+from services.chassis.settings import resolve
 
 INCIDENT = {
     "storage_impact_s": 400.0,
@@ -54,3 +60,23 @@ def test_every_testable_claim_is_judged_on_a_run_or_on_a_pair() -> None:
 
 def test_a_single_run_says_where_such_a_claim_is_judged() -> None:
     assert {claim.id for claim in claims() if "careful-tenants" in claim.note} == set(PAIRS)
+
+
+def test_careful_tenants_are_tenants_alone() -> None:
+    changed = variant("careful-tenants", load("azure-fnj8-vqz"))
+    plan = make_plan(changed.scenario, 1, overlays=[changed.overlay])
+
+    def client(instance: str) -> IdentityClientSettings:
+        return resolve(IdentityClientSettings, plan.settings, "identity_client", "eastus", instance)
+
+    assert client("provisioner-eastus") == IdentityClientSettings()
+    tenants = client("loadgen")
+    assert (tenants.sdk.attempts, tenants.sdk.wait, tenants.workflow.enabled) == (3, "full_jitter", False)
+    assert (tenants.guard.budget.kind, tenants.guard.breaker.mode, tenants.cache.enabled) == (
+        "finagle",
+        "retries_only",
+        True,
+    )
+    load_settings = resolve(LoadgenSettings, plan.settings, "loadgen", "")
+    assert (load_settings.sdk.attempts, load_settings.workflow.enabled) == (3, False)
+    assert plan.settings["provisioner"] == load("azure-fnj8-vqz").settings["provisioner"]
