@@ -4,6 +4,7 @@
 """
 
 from chaos.mitigations.catalogue import (
+    bundle_name,
     catalogue,
     default_catalogue,
     expand,
@@ -14,6 +15,7 @@ from chaos.mitigations.catalogue import (
 from chaos.mitigations.transform import transform
 
 __all__ = [
+    "bundle_name",
     "catalogue",
     "default_catalogue",
     "expand",

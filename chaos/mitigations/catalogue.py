@@ -72,6 +72,13 @@ def expand(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(id_ for id_ in IDS if id_ in chosen)
 
 
+def bundle_name(mitigations: Iterable[str]) -> str:
+    """The bundle that is just these, or their ids."""
+    ids = tuple(mitigations)
+    known = (name for name in default_catalogue().bundles if expand([name]) == ids)
+    return next(known, "+".join(ids))
+
+
 def chosen(names: Iterable[str]) -> tuple[Mitigation, ...]:
     """The mitigations of that name."""
     return tuple(default_catalogue().get(id_) for id_ in expand(names))

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from chaos.mitigations import catalogue, default_catalogue, expand, left_out, mitigation_overlay, run_time_overlay
+from chaos.mitigations import (
+    bundle_name,
+    catalogue,
+    default_catalogue,
+    expand,
+    left_out,
+    mitigation_overlay,
+    run_time_overlay,
+)
 from chaos.mitigations.catalogue import FILE, load
 from chaos.mitigations.model import IDS, leaves
 from chaos.plan import make_plan, settings_models
@@ -23,6 +31,11 @@ def test_it_has_the_seven_repair_items_and_the_six_others() -> None:
         "R4": ["settings", "topology"],
         "X1": ["settings", "timeline"],
     }
+
+
+def test_a_bundle_is_known_by_what_is_in_it() -> None:
+    assert bundle_name(expand(["defended"])) == "defended"
+    assert bundle_name(("R1", "X5")) == "R1+X5"
 
 
 def test_bundles_are_names_for_several() -> None:
@@ -88,7 +101,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_regions_that_a_scenario_lacks_are_left_out() -> None:
-    assert mitigation_overlay(["X1"])["regions"] == {"eastus": {"provisioner": {"resume_rate_per_s": 4.0}}}
+    assert mitigation_overlay(["X1"])["regions"] == {"eastus": {"provisioner": {"resume_rate_per_s": 3.0}}}
     assert mitigation_overlay(["X1"], ["westus"])["regions"] == {}
 
 
@@ -103,7 +116,7 @@ def test_what_a_user_sets_wins_over_a_mitigation_and_that_over_the_scenario() ->
     plan = make_plan(SCENARIO, 1, mitigations=["X1"], overlays=[{"provisioner": {"requeue_jitter": 0.1}}])
     assert plan.mitigations == ("X1",)
     assert plan.settings["provisioner"]["requeue_jitter"] == 0.1
-    assert plan.settings["provisioner"]["resume_rate_per_s"] == 2.0
+    assert plan.settings["provisioner"]["resume_rate_per_s"] == 1.5
     assert "resume_rate_per_s" not in plan.base["provisioner"]
 
 
