@@ -91,6 +91,7 @@ class ScenarioRun:
             "state": self.state,
             "why": self.why,
             "duration_s": plan.duration_s,
+            "zero_epoch_s": self.zero_epoch_s,
             "now": self.now,
         }
 

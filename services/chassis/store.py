@@ -4,21 +4,32 @@ Services use redis-py's asyncio client directly; this module only makes clients 
 spelling stands in one place.
 """
 
+import socket
 from typing import Any
 
 from redis.asyncio import Redis
 
 Store = Redis
 CHANGES_CHANNEL = "changes"
+DEAD_PEER = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 5000}
+"""A connection whose peer is gone without a word is given up within five seconds. Not every system has all of them."""
 
 
 def connect(url: str) -> Store:
     """A client of a real Redis.
 
-    `socket_timeout` is off because redis-py's 5 s default breaks every blocking read longer than that; the pool is
-    large because one consumer blocks on one connection.
+    `socket_timeout` is off because redis-py's 5 s default breaks every blocking read longer than that, so the kernel
+    has to find out when the peer is gone; the pool is large because one consumer blocks on one connection.
     """
-    client: Store = Redis.from_url(url, socket_timeout=None, socket_connect_timeout=5, max_connections=1000)
+    options = {getattr(socket, name): value for name, value in DEAD_PEER.items() if hasattr(socket, name)}
+    client: Store = Redis.from_url(
+        url,
+        socket_timeout=None,
+        socket_connect_timeout=5,
+        socket_keepalive=True,
+        socket_keepalive_options=options,
+        max_connections=1000,
+    )
     return client
 
 

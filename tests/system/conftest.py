@@ -2,7 +2,7 @@
 
 AFTERSHOCK_TEST_WITHOUT names the services that stay out; by default `grafana`, whose image nothing here needs. After a
 failure the report carries the last log lines of the containers that are not well. AFTERSHOCK_TEST_KEEP=1 leaves the
-testbed up for a look.
+testbed up for a look, and takes one that is up as it is.
 """
 
 import os
@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from system_desk import Desk
 from system_testbed import PROJECT, UP_TIMEOUT_S, Stack
 
 from compose.docker import DockerRuntime
@@ -24,12 +25,14 @@ def testbed() -> Iterator[Stack]:
     if shutil.which("docker") is None or subprocess.run(["docker", "info"], capture_output=True).returncode:
         pytest.fail("the system tests need a Docker engine with Compose v2")
     made = Stack()
-    made.compose("down", "--volumes", "--remove-orphans", "--timeout", "1")
+    keep = os.environ.get("AFTERSHOCK_TEST_KEEP") == "1"
+    if not keep:
+        made.compose("down", "--volumes", "--remove-orphans", "--timeout", "1")
     try:
         made.compose("up", "--build", "--detach", "--wait", "--wait-timeout", str(UP_TIMEOUT_S), *made.services())
         yield made
     finally:
-        if os.environ.get("AFTERSHOCK_TEST_KEEP") != "1":
+        if not keep:
             made.compose("down", "--volumes", "--remove-orphans", "--timeout", "1", check=False)
 
 
@@ -43,6 +46,15 @@ async def runtime(testbed: Stack) -> AsyncIterator[DockerRuntime]:
     for container in await made.engine.containers():
         if container.spec and not container.alive:
             await made.engine.start(container)
+    await made.stop()
+
+
+@pytest.fixture
+async def desk(testbed: Stack) -> AsyncIterator[Desk]:
+    """An operator's desk at the testbed; what a test does there it takes back itself."""
+    made = DockerRuntime(PROJECT)
+    await made.attach(stack())
+    yield Desk(made)
     await made.stop()
 
 

@@ -1,0 +1,200 @@
+"""SIGKILL, one process at a time, while users come and operations are accepted: the testbed heals, nothing is lost.
+
+The signal is sent to the process, as the kernel's out-of-memory killer does, and not by `docker kill`: the engine takes
+that for a wish and would leave the container down. Accepted is what was answered with a URL to poll; each of these
+must lead to an end, and so must every operation of the users that was in the store before the kill. The victims are in
+a region far from saturation: near it, a restart releases a backlog that keeps the region down, as in the incident.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+from redis.exceptions import RedisError
+from system_desk import Desk, eventually
+from system_testbed import Stack
+
+from compose.render import stack
+from loadgen.machines import EXTENSION_TAG, TENANT_TAG
+from services.chassis.managed_identity import SUBSCRIPTION
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+REGION = "northeurope"
+HEALED_S = 30.0
+ENDED_S = 45.0
+ORDER_EVERY_S = 0.4
+BEFORE_S, AFTER_S = 1.5, 1.5
+RESET_S = 60.0
+TERMINAL = {"Succeeded", "Failed", "Canceled"}
+MACHINE = {
+    "location": REGION,
+    "tags": {TENANT_TAG: "system-tests", EXTENSION_TAG: "GitHub.Actions/HostedRunner"},
+    "identity": {"type": "SystemAssigned"},
+    "properties": {"hardwareProfile": {"vmSize": "Standard_D2s_v5"}},
+}
+
+
+@dataclass
+class Customer:
+    """Orders virtual machines all the time; `accepted` maps each to the URL that tells how it went."""
+
+    desk: Desk
+    name: str
+    accepted: dict[str, str] = field(default_factory=dict)
+    refused: int = 0
+    stop: Callable[[], object] = lambda: None
+
+    async def order(self) -> None:
+        number = 0
+        while True:
+            number += 1
+            await self._order(f"{self.name}-{number}")
+            await asyncio.sleep(ORDER_EVERY_S)
+
+    async def _order(self, machine: str) -> None:
+        path = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{self.name}/providers/Microsoft.Compute/virtualMachines"
+        url = f"{self.desk.url(f'provisioner-{REGION}')}{path}/{machine}?api-version=2024-07-01"
+        reply = await self.desk.http.call("PUT", url, json=MACHINE, timeout_s=3.0)
+        if reply.ok:
+            self.accepted[machine] = reply.headers["Azure-AsyncOperation"]
+        else:
+            self.refused += 1
+
+    async def open(self) -> dict[str, str]:
+        """The accepted orders that have not come to an end, with what was said about them last."""
+        accepted = dict(self.accepted)
+        replies = await asyncio.gather(*(self.desk.http.call("GET", url, timeout_s=5.0) for url in accepted.values()))
+        said = {
+            machine: reply.json()["status"] if reply.ok else f"{reply.failure or reply.status}"
+            for machine, reply in zip(accepted, replies, strict=True)
+        }
+        return {machine: status for machine, status in said.items() if status not in TERMINAL}
+
+
+async def operations_of_users(desk: Desk) -> dict[str, str]:
+    """Every operation of every provisioner that the store knows, with its state."""
+    regions = [spec.region for spec in desk.runtime.instances() if spec.service == "provisioner"]
+    rows = [await desk.runtime.store.hgetall(f"compute:{region}:operations") for region in regions]
+    return {key.decode(): json.loads(raw)["status"] for row in rows for key, raw in row.items()}
+
+
+@pytest.fixture
+async def customer(desk: Desk, request: pytest.FixtureRequest) -> AsyncIterator[Customer]:
+    made = Customer(desk, f"kill-{request.node.callspec.params['victim']}")
+    orders = asyncio.create_task(made.order())
+    made.stop = orders.cancel
+    yield made
+    orders.cancel()
+    await asyncio.gather(orders, return_exceptions=True)
+
+
+VICTIMS = (
+    f"blobstore-{REGION}",
+    f"provisioner-{REGION}",
+    f"router-{REGION}",
+    f"identity-{REGION}-1",
+    "loadgen",
+    "redis",
+    "controller",
+)
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+async def test_the_testbed_heals_and_every_accepted_operation_ends(
+    testbed: Stack, desk: Desk, customer: Customer, victim: str
+) -> None:
+    restarts = int(testbed.inspect(victim, "{{.RestartCount}}"))
+    await asyncio.sleep(BEFORE_S)
+    known = set(await operations_of_users(desk))
+    await asyncio.to_thread(testbed.kill_process, victim)
+
+    async def healed() -> bool:
+        return (
+            int(await asyncio.to_thread(testbed.inspect, victim, "{{.RestartCount}}")) == restarts + 1
+            and await desk.answers()
+            and await desk.all_ready()
+            and await users_come(desk)
+        )
+
+    took_s = await eventually(healed, within_s=HEALED_S, what=f"healthy again after SIGKILL of {victim}")
+    await asyncio.sleep(AFTER_S)
+    customer.stop()
+    print(f"{victim}: healed after {took_s:.1f} s; {len(customer.accepted)} accepted, {customer.refused} refused")
+    assert len(customer.accepted) >= 5
+    await _all_end(desk, customer, known)
+
+
+async def users_come(desk: Desk) -> bool:
+    reply = await desk.ask("loadgen", "/admin/load")
+    return reply.ok and bool(reply.json()["running"])
+
+
+async def _all_end(desk: Desk, customer: Customer, known: set[str]) -> None:
+    async def ended() -> bool:
+        try:
+            states = await operations_of_users(desk)
+        except (RedisError, OSError):  # this test's own connection died with Redis
+            return False
+        assert known <= set(states), "an accepted operation is gone from the store"
+        unfinished = [key for key in known if states[key] not in TERMINAL]
+        return not unfinished and not await customer.open()
+
+    try:
+        await eventually(ended, within_s=ENDED_S, what="every accepted operation ends")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; open: {await customer.open()}") from None
+
+
+async def test_faults_outlive_the_controller_and_end_all_the_same(testbed: Stack, desk: Desk) -> None:
+    """Killed in mid-fault it comes back, undoes what is overdue, and takes over what is not."""
+    lease_s = 3.0
+    started = asyncio.get_running_loop().time()
+    short = {
+        "freeze": ("router-northeurope", {}),
+        "cpu_limit": ("identity-northeurope-1", {"cpus": 0.5}),
+        "partition": ("blobstore-northeurope", {"peer": "redis"}),
+    }
+    for kind, (victim, parameters) in short.items():
+        await desk.inject(kind, {"instance": victim}, lease_s, parameters=parameters)
+    kept = await desk.inject("freeze", {"instance": "router-centraluseuap"}, 120.0)
+    await asyncio.to_thread(testbed.kill_process, "controller")
+    await eventually(desk.answers, within_s=HEALED_S, what="the controller is back")
+    back_s = asyncio.get_running_loop().time() - started
+    assert [fault["id"] for fault in (await desk.done("GET", "/v1/faults"))["faults"] if fault["id"] == kept] == [kept]
+    assert (await desk.ask("router-centraluseuap", timeout_s=0.7)).failure == "timeout", "its lease still runs"
+
+    async def undone() -> bool:
+        quota = await asyncio.to_thread(testbed.inspect, "identity-northeurope-1", "{{.HostConfig.CpuQuota}}")
+        ready = await asyncio.gather(desk.ready("router-northeurope"), desk.ready("blobstore-northeurope"))
+        return int(quota) <= 0 and all(ready)
+
+    took_s = await eventually(undone, within_s=max(0.0, lease_s - back_s) + 3.0, what="overdue faults are undone")
+    print(f"controller back {back_s:.1f} s after the first fault; overdue faults undone {took_s:.1f} s later")
+    await desk.done("DELETE", f"/v1/faults/{kept}")
+    assert await desk.ready("router-centraluseuap")
+
+
+async def test_reset_returns_to_calm_from_any_state(testbed: Stack, desk: Desk) -> None:
+    """Everything at once: the dead, the frozen, a stalled store, private accounts, drained traffic, an added node."""
+    await desk.done("PUT", "/v1/anonymous-access", {"enabled": False})
+    await desk.done("PUT", "/v1/regions/eastus/traffic", {"mode": "drain"})
+    await desk.done("PUT", "/v1/mitigations/R7", {"on": True})
+    await desk.done("POST", "/v1/operations/scale", {"region": "northeurope", "count": 1})
+    await desk.inject("freeze", {"instance": "identity-westus-1"}, 600.0)
+    await desk.inject("http_error", {"service": "router"}, 600.0, parameters={"status": 500})
+    for name in ("loadgen", "provisioner-eastus", "blobstore-westus"):
+        await desk.runtime.kill(name)
+    await desk.inject("redis_stall", {}, 600.0)
+    done = await desk.done("POST", "/v1/reset")
+    print(f"reset from everything at once: {done}")
+    await desk.runtime.refresh()
+    assert {spec.name for spec in desk.runtime.instances()} == {spec.name for spec in stack().instances()}
+    assert await desk.all_ready()
+    assert await users_come(desk)
+    status = await desk.done("GET", "/v1/status")
+    assert (status["faults"], status["mitigations"], status["run"]) == ([], [], None)
+    assert {(region["traffic"], region["exempt_private"]) for region in status["regions"]} == {("open", 0)}
+    assert done["faults_ended"] == 3
+    assert done["took_s"] < RESET_S
