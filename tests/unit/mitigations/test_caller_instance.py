@@ -1,4 +1,4 @@
-"""One caller may have rules of its own: `instances.loadgen` is what tenants decide, and provisioning does not follow."""
+"""One caller may have rules of its own: `instances.loadgen` is what tenants decide; provisioning does not follow."""
 
 import pytest
 from caller_bench import OVERLOADED, Caller
