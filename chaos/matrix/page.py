@@ -55,6 +55,7 @@ def render(matrix: Matrix) -> str:
         headline=words.headline(matrix),
         groups=[(title, rows) for kind, title in GROUPS if (rows := _of_kind(matrix, kind))],
         columns=COLUMNS,
+        baseline=words.baseline(matrix),
         repairs=words.repairs(matrix),
         events=EVENT_LABELS,
         good_event=GOOD_EVENT,

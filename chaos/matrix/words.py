@@ -35,6 +35,14 @@ def headline(matrix: Matrix) -> list[str]:
     return [_preventing(matrix, "second_wave"), _preventing(matrix, "first_wave"), *_publisher(matrix), _worse(matrix)]
 
 
+def baseline(matrix: Matrix) -> str:
+    """What the repairs are measured against."""
+    first, second = (matrix.none.mean(impact) for impact in ("impact_a_min", "impact_b_min"))
+    if first is None or second is None:
+        return ""
+    return f"With none of them the first wave hits customers for {first:.0f} minutes and the second for {second:.0f}."
+
+
 def _preventing(matrix: Matrix, wave: Wave) -> str:
     what, none = WAVE_WORDS[wave], matrix.none.shares[wave]
     if not none.measured:
@@ -106,7 +114,8 @@ def _wave_verdict(matrix: Matrix, row: Row, wave: Wave, impact: str) -> tuple[st
         return "none to prevent", ""
     if row.prevents(wave):
         felt = minutes is not None and minutes >= FELT_MIN
-        return ("prevented" + (f"; attempts fail for {minutes:.0f} min" if felt else ""), "better")
+        what = "over 5 % of tries are blocked" if wave == "first_wave" else "over 5 % of attempts fail"
+        return ("prevented" + (f", but {what} for {minutes:.0f} min" if felt else ""), "better")
     if not share.always:
         return f"in {seeds(share)} seeds", "better"
     spared = _spared(row) if wave == "second_wave" else ""

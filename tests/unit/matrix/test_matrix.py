@@ -126,6 +126,7 @@ def test_the_page_has_the_headline_and_every_cell_and_needs_nothing_else() -> No
     matrix = _made()[0]
     page = render(matrix)
     assert "Alone, R1 and R2 prevent the second wave (identity);" in page
+    assert "With none of them the first wave hits customers for 300 minutes and the second for 10." in page
     for row in matrix.rows:
         assert f'id="cell-{row.cell.name.replace(" ", "-")}"' in page
     assert page.count("<details") == len(matrix.rows)
