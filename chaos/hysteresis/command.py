@@ -127,19 +127,20 @@ def _measure(question: Map, count: int, console: Console, folder: Path | None) -
 
 def print_map(question: Map, console: Console) -> None:
     """One line a value of y, one column a value of x."""
-    table = Table(box=SIMPLE_HEAD, caption=f"across: {question.x.label} · down: {question.y.label}")
-    table.add_column(question.y.name, justify="right")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(f"{question.y.name} ↓  {question.x.name} →", justify="right")
     for x in question.x.values:
-        table.add_column(f"{question.x.name}={x}")
+        table.add_column(x, overflow="fold")
     for y in question.y.values:
-        table.add_row(y, *(_coloured(question.cell(x, y)) for x in question.x.values))
+        table.add_row(y, *(_coloured(question.cell(x, y), "\n") for x in question.x.values))
     console.print(table)
-    for line in (*words.headline(question), *words.legend(question)):
+    axes = f"across: {question.x.label} · down: {question.y.label}"
+    for line in (axes, *words.headline(question), *words.legend(question)):
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _coloured(cell: Cell) -> str:
-    text = words.cell(cell)
+def _coloured(cell: Cell, separator: str = " ") -> str:
+    text = words.cell(cell, separator)
     return f"[{COLOURS[cell.kind]}]{text}[/]" if cell.kind is not None else text
 
 

@@ -24,7 +24,7 @@ def seconds(value: float | None) -> str:
     return "–" if value is None else f"{value:g} s"
 
 
-def cell(one: Cell) -> str:
+def cell(one: Cell, separator: str = " ") -> str:
     """`metastable from 3 s`; with several seeds the range of their thresholds and how many agree."""
     if one.kind is None:
         return "–"
@@ -32,8 +32,8 @@ def cell(one: Cell) -> str:
     found = one.thresholds_s
     if found:
         low, high = f"{found[0]:g}", f"{found[-1]:g}"
-        text += f" from {low if low == high else f'{low}–{high}'} s"
-    return text if one.share == 1 else f"{text} ({one.share:.0%} of seeds)"
+        text += f"{separator}from {low if low == high else f'{low}–{high}'} s"
+    return text if one.share == 1 else f"{text}{separator}({one.share:.0%} of seeds)"
 
 
 def headline(one: Map) -> list[str]:
