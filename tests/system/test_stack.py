@@ -4,11 +4,11 @@ import asyncio
 import json
 import subprocess
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from system_testbed import PORTS, ROOT, TOKENS, Stack
+from system_desk import ALERTMANAGER, CONTROLLER, PROMETHEUS, dashboard_queries, eventually
+from system_testbed import ROOT, TOKENS, Stack
 
 from compose.docker import DockerRuntime
 from compose.render import load_scenario, stack, stack_settings
@@ -18,20 +18,7 @@ from services.chassis.registry import Registry
 from services.chassis.store import Keys
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
-PROMETHEUS = f"http://127.0.0.1:{PORTS['PROMETHEUS_PORT']}"
-ALERTMANAGER = f"http://127.0.0.1:{PORTS['ALERTMANAGER_PORT']}"
-CONTROLLER = f"http://127.0.0.1:{PORTS['CONTROLLER_PORT']}"
 TREE = stack_settings(load_scenario(), stack())
-
-
-async def eventually(probe: Callable[[], Awaitable[bool]], within_s: float) -> float:
-    """Waits until `probe` holds; returns how long it took."""
-    loop = asyncio.get_running_loop()
-    start = loop.time()
-    while not await probe():
-        assert loop.time() - start < within_s, f"not within {within_s} s"
-        await asyncio.sleep(0.1)
-    return loop.time() - start
 
 
 def url_of(runtime: DockerRuntime, name: str) -> str:
@@ -87,18 +74,8 @@ def test_prometheus_and_alertmanager_accept_their_configuration(testbed: Stack) 
         assert "SUCCESS" in testbed.compose("exec", "-T", service, *command)
 
 
-def _queries() -> list[tuple[str, str]]:
-    found = []
-    for path in sorted((Path(ROOT) / "grafana" / "dashboards").glob("*.json")):
-        document = json.loads(path.read_text(encoding="utf-8"))
-        for panel in document["panels"]:
-            found += [(f"{path.stem}: {panel['title']}", target["expr"]) for target in panel["targets"]]
-        found += [(f"{path.stem}: mark {mark['name']}", mark["expr"]) for mark in document["annotations"]["list"]]
-    return [(name, expression.replace("$region", "eastus")) for name, expression in found]
-
-
 async def test_prometheus_understands_every_query_of_the_dashboards(runtime: DockerRuntime) -> None:
-    for name, expression in _queries():
+    for name, expression in dashboard_queries(ROOT):
         reply = await query(runtime, expression)
         assert reply.ok, f"{name}: {reply.body.decode()}"
 

@@ -1,0 +1,171 @@
+"""The incident in Docker, in real time: judged, compared with virtual time, and seen by Prometheus as by the recorder.
+
+AFTERSHOCK_SYSTEM_RUNS runs it with so many seeds, one after the other; by default with one. A machine too slow for real
+time is told by the run's own guard, which wants a healthy baseline: then, and only then, these tests are expected to
+fail.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from system_desk import Desk, total
+from system_incident import Incident, phases, virtual_run, watch_incident
+from system_testbed import PROJECT, Stack
+
+from chaos.claims.verdict import FACTS, judge
+from chaos.claims.view import ATTEMPTS, EAST, JOBS, PAIR, STARTED, WORK, View
+from compose.docker import DockerRuntime
+from compose.render import stack
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
+SEEDS = range(1, int(os.environ.get("AFTERSHOCK_SYSTEM_RUNS", "1")) + 1)
+ALERT = "ManagedIdentityAvailabilityBurn"
+ALERT_WITHIN_S = 10.0
+AGREE = 0.05
+VIRTUAL_AGREE = 0.25
+PEAK_WINDOW_S = 20.0
+CALM_DAY = "calm-day"
+CALM_UNTIL_T = 25.0
+
+
+async def _with_desk(seed: int, into: Path) -> Incident:
+    runtime = DockerRuntime(PROJECT)
+    await runtime.attach(stack())
+    try:
+        return await watch_incident(Desk(runtime), seed, into)
+    finally:
+        await runtime.stop()
+
+
+@pytest.fixture(scope="session", params=SEEDS, ids=lambda seed: f"seed-{seed}")
+def incident(testbed: Stack, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Incident:
+    """One run for all tests of this file; a second try if the guard refuses the first."""
+    for _ in range(2):
+        seen = asyncio.run(_with_desk(request.param, tmp_path_factory.mktemp("runs")))
+        if not seen.too_slow:
+            return seen
+    pytest.xfail(f"THIS MACHINE CANNOT JUDGE IT, says the run's own guard: {seen.why}")
+
+
+@pytest.fixture(scope="session")
+def virtual(incident: Incident) -> View:
+    """The same plan and seed in virtual time."""
+    return virtual_run(incident.seed)
+
+
+def test_the_five_facts_are_reproduced(incident: Incident) -> None:
+    verdict = judge(incident.view.record)
+    facts = {fact: verdict.claim(fact) for fact in FACTS}
+    for fact, claim in facts.items():
+        print(f"seed {incident.seed} {fact} {claim.status}: {claim.measured}")
+    print(f"seed {incident.seed}: {verdict.figures}")
+    assert {fact: claim.status for fact, claim in facts.items()} == dict.fromkeys(FACTS, "reproduced")
+    assert verdict.status == "as_expected"
+
+
+def test_docker_and_virtual_time_go_through_the_same_phases(incident: Incident, virtual: View) -> None:
+    assert phases(incident.view) == phases(virtual)
+    assert incident.view.affected == [region for region in virtual.affected if region in incident.view.affected]
+
+
+def test_docker_and_virtual_time_agree_on_amplification_and_depth(incident: Incident, virtual: View) -> None:
+    peaks = _peak(incident.view), _peak(virtual)
+    depths = _depth(incident.view), _depth(virtual)
+    print(f"seed {incident.seed} Docker, virtual: peak amplification {peaks}, collapse depth {depths}")
+    assert peaks[0] == pytest.approx(peaks[1], rel=VIRTUAL_AGREE)
+    assert depths[0] == pytest.approx(depths[1], rel=VIRTUAL_AGREE)
+
+
+def _peak(view: View) -> float:
+    """Over 20 s, not 10 s as the key figure: after a late scrape one sample holds the attempts of two seconds."""
+    _, amplification = view.amplification_curve(PEAK_WINDOW_S)
+    return float(np.nanmax(amplification))
+
+
+def _depth(view: View) -> float:
+    """How far success fell while both regions were down, of all the way to nothing."""
+    assert view.storm is not None
+    success = view.attempt_success(*view.storm)
+    assert success is not None
+    return 1.0 - success
+
+
+async def test_prometheus_and_the_recorder_agree(incident: Incident, desk: Desk) -> None:
+    """From the restore to after the recovery: at both ends it is calm, and both have scraped everybody."""
+    view = incident.view
+    assert view.at.restore_east is not None
+    start, end = view.at.restore_east, view.at.end - 3.0
+    begun = await _grown(desk, incident, f"{STARTED}{{}}", start, end)
+    attempts = await _grown(desk, incident, f'{ATTEMPTS}{{layer="sdk"}}', start, end)
+    by_prometheus = {
+        "attempts": attempts,
+        "amplification": attempts / begun,
+        "finished work": await _grown(desk, incident, f'{WORK}{{region=~"{"|".join(PAIR)}"}}', start, end),
+        "backlog": await _mean(desk, incident, f'{JOBS}{{state=~"queued|blocked"}}', start, end),
+    }
+    by_recorder = {
+        "attempts": view.record.delta(ATTEMPTS, start, end, layer="sdk"),
+        "amplification": view.amplification(start, end),
+        "finished work": view.record.delta(WORK, start, end, region=PAIR),
+        "backlog": view.backlog(start, end),
+    }
+    print(f"seed {incident.seed} τ {start:.0f} to {end:.0f}: Prometheus {by_prometheus}, recorder {by_recorder}")
+    assert by_prometheus == pytest.approx(by_recorder, rel=AGREE)
+
+
+def _latest(selector: str) -> str:
+    """The last sample of each series: under load a scrape may come late, and must not count as a counter that is 0."""
+    return f"sum(last_over_time({selector}[8s]))"
+
+
+async def _grown(desk: Desk, incident: Incident, selector: str, start: float, end: float) -> float:
+    first, last = [await desk.query(_latest(selector), incident.at(t)) for t in (start, end)]
+    return float(last[0]["value"][1]) - float(first[0]["value"][1])
+
+
+async def _mean(desk: Desk, incident: Incident, selector: str, start: float, end: float) -> float:
+    points = total(await desk.curve(_latest(selector), incident.at(start), incident.at(end)))
+    return sum(value for _, value in points) / len(points)
+
+
+async def test_the_identity_alert_fires_at_once_and_names_the_region(incident: Incident, desk: Desk) -> None:
+    view = incident.view
+    collapse_t = view.collapse_t(EAST, view.at.restore_east)
+    assert collapse_t is not None
+    expression = f'ALERTS{{alertname="{ALERT}",alertstate="firing"}}'
+    fired = await desk.curve(expression, incident.at(view.at.start), incident.at(view.at.end))
+    by_prometheus = min(line.points[0][0] for line in fired if line.labels["region"] == EAST) - incident.zero_epoch_s
+    recorded = view.fired_t(ALERT, view.at.start, region=EAST)
+    print(f"seed {incident.seed}: collapse τ {collapse_t:.1f}, Prometheus {by_prometheus:.1f}, recorder {recorded:.1f}")
+    assert collapse_t - ALERT_WITHIN_S < by_prometheus <= collapse_t + ALERT_WITHIN_S
+    assert recorded is not None
+    assert recorded <= collapse_t + ALERT_WITHIN_S
+    assert view.at.restore_east is not None
+    assert by_prometheus > view.at.restore_east, "nothing was wrong with identity before"
+
+
+def test_every_query_of_the_dashboards_gives_data_during_the_incident(incident: Incident) -> None:
+    assert incident.asked >= 3
+    assert [name for (name, _), answers in incident.answered.items() if not answers] == []
+
+
+async def test_a_calm_day_fires_no_alert_and_is_aborted_without_a_trace(testbed: Stack, desk: Desk) -> None:
+    run = await desk.done("POST", "/v1/runs", {"scenario": CALM_DAY, "seed": 1})
+    while (now := await desk.done("GET", "/v1/runs/current"))["now"].get("t", -1.0) < CALM_UNTIL_T:
+        if now["why"].startswith("environment too slow"):
+            pytest.xfail(f"THIS MACHINE CANNOT JUDGE IT, says the run's own guard: {now['why']}")
+        assert now["state"] in ("starting", "running"), now
+        await asyncio.sleep(1.0)
+    zero, t = now["zero_epoch_s"], now["now"]["t"]
+    second = await desk.chaos("POST", "/v1/runs", {"scenario": CALM_DAY})
+    assert (second.status, run["id"] in second.json()["error"]["message"]) == (409, True)
+    fired = await desk.curve('ALERTS{alertstate="firing",alertname!="RaisedByTest"}', zero - 25.0, zero + t)
+    assert [line.labels for line in fired] == []
+    assert (await desk.done("DELETE", "/v1/runs/current"))["state"] == "aborted"
+    status = await desk.done("GET", "/v1/status")
+    assert {region["traffic"] for region in status["regions"]} == {"open"}
+    assert {region["exempt_private"] for region in status["regions"]} == {0}
+    assert (await desk.ask("loadgen", "/admin/load")).json()["running"]
