@@ -23,6 +23,7 @@ from compose.virtual.bench import main as bench_hops
 from loadgen.arrivals import Arrivals, PoissonSchedule
 from services.chassis.clock import system_clock
 from services.chassis.streams import Streams
+from tests.bench_compose import main as bench_compose
 
 RATES_PER_S = (200, 500, 1000)
 SENDING_S = 10.0
@@ -91,6 +92,8 @@ def main() -> None:
     console.print(sending)
     console.rule("cost of one hop and of one Redis operation")
     bench_hops()
+    console.rule("the testbed in Docker")
+    bench_compose(console)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from compose.topology import LOADGEN
 from services.chassis.settings import Tree
 
 NO_OPERATOR_UNTIL_S = 1500.0
-SHORT_S, SHORT_FACTOR = 500.0, 1.4
+SHORT_S, SHORT_FACTOR = 500.0, 1.1
 INCIDENT = "azure-fnj8-vqz"
 DRILL_AT_S, DRILL_WATCHED_S = 5.0, 40.0
 
