@@ -236,7 +236,7 @@ CONTROLS: dict[str, Control] = {
         Control(
             "careful-tenants",
             "tenants, and nobody else, call with three jittered attempts, a retry budget, a breaker and a token cache",
-            "tenants add almost nothing (amplification ≤ 2), yet East collapses, then West, both stay down after scale-out "
+            "tenants add almost nothing (amplification ≤ 2), yet East collapses, then West, scale-out leaves both down "
             "(operation success < 0.50), drain and ramp do not",
             ("M41", "C1"),
             _careful_tenants,
