@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from chaos.campaign.collect import collect, read, write
 from chaos.campaign.conformance import render, unexplained
@@ -118,7 +118,14 @@ def summarise(results: Sequence[Result]) -> tuple[Table, bool]:
     for result in sorted(results, key=lambda result: (bool(result.job.control), result.job.perturb, result.job.seed)):
         groups[result.job.group].append(result)
     figures = DEFENDED_FIGURES if any(result.job.mitigations for result in results) else FIGURES
-    table = Table("runs", "holds", "needed", "failed", *figures.values(), title="campaign")
+    table = Table(
+        Column("runs", no_wrap=True),
+        Column("holds", no_wrap=True),
+        "needed",
+        "failed",
+        *figures.values(),
+        title="campaign",
+    )
     good = True
     for name, rows in groups.items():
         holds, needed = sum(row.holds for row in rows), _needed(rows)
