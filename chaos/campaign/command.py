@@ -119,11 +119,11 @@ def summarise(results: Sequence[Result]) -> tuple[Table, bool]:
         groups[result.job.group].append(result)
     figures = DEFENDED_FIGURES if any(result.job.mitigations for result in results) else FIGURES
     table = Table(
-        Column("runs", no_wrap=True),
+        Column("runs", overflow="fold", min_width=16),
         Column("holds", no_wrap=True),
-        "needed",
-        "failed",
-        *figures.values(),
+        Column("needed", no_wrap=True),
+        Column("failed", overflow="fold"),
+        *(Column(title, overflow="fold") for title in figures.values()),
         title="campaign",
     )
     good = True
