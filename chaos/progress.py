@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +20,11 @@ WINDOW_S = 5.0
 PLAIN_EVERY_S = 30
 ATTEMPTS = "identity_client_attempts_total"
 STARTED = "identity_client_operations_started_total"
+
+
+def counting() -> tuple[ProgressColumn, ...]:
+    """The columns of the bar that counts many runs."""
+    return TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,9 @@ from chaos.record import Record
 from chaos.report.compare import compare, print_comparison
 from chaos.report.files import write_report, write_verdict
 from chaos.report.table import print_verdict
-from chaos.runs import carry_out, given_folder, new_folder, quiet_libraries
+from chaos.runs import EXIT_INTERRUPTED, carry_out, given_folder, new_folder, quiet_libraries
 
 EXIT_COULD_NOT_JUDGE = 2
-EXIT_INTERRUPTED = 130
 
 
 def run_command(plan: Plan, options: dict[str, Any], console: Console) -> int:

@@ -19,6 +19,7 @@ from services.chassis.clock import Clock, system_clock
 RuntimeName = Literal["virtual", "local", "compose"]
 TransportName = Literal["http", "direct"]
 RUNS = Path("runs")
+EXIT_INTERRUPTED = 130
 PLAN_FILE = "plan.json"
 
 
@@ -80,6 +81,29 @@ def given_folder(folder: Path) -> Path:
     except OSError as error:
         raise RunFolderError(f"{folder}: cannot write a record there: {error.strerror}") from error
     return folder
+
+
+def used_folder(folder: Path | None, kind: str) -> Path:
+    """Where the files of a `kind` of many runs go: a new folder, or the one given, though it may hold some already.
+
+    Raises:
+        RunFolderError: when it cannot be made.
+    """
+    if folder is None:
+        return new_folder(kind)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"{folder}: cannot write a {kind} there: {error.strerror}") from error
+    return folder
+
+
+def replace(path: Path, text: str) -> Path:
+    """Writes a file in one step: whoever reads it sees the old text or the new one, never half of it."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+    return path
 
 
 def point_latest(folder: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 from rich.table import Column, Table
 
 from chaos.campaign.collect import collect, read, write
@@ -20,7 +20,8 @@ from chaos.claims import CONTROLS, PAIRS
 from chaos.matrix.cache import Cache
 from chaos.matrix.engine import Engine, processes
 from chaos.mitigations import expand
-from chaos.runs import RUNS, commit
+from chaos.progress import counting
+from chaos.runs import EXIT_INTERRUPTED, RUNS, commit
 
 PERTURBATION = 0.2
 PERTURBED_MAY_FAIL = 0.05
@@ -36,7 +37,6 @@ CACHE = "campaign-cache"
 CAMPAIGN_FILE = RUNS / "campaign.json"
 PAIRED_SEEDS = 5
 """How many seeds are also run with careful tenants: the claims that are judged on pairs (M41, C1)."""
-EXIT_INTERRUPTED = 130
 
 
 def campaign_jobs(scenario: str, seeds: int, perturbed: int, mitigations: Sequence[str] = ()) -> list[Job]:
@@ -99,9 +99,8 @@ def conformance_command(campaign: Path, out: Path, console: Console) -> int:
 
 
 def _run(jobs: Sequence[Job], count: int, console: Console) -> list[Result]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     cache = Cache(RUNS / CACHE, CODEC)
-    with processes(count) as executor, Progress(*columns, console=console) as progress:
+    with processes(count) as executor, Progress(*counting(), console=console) as progress:
         bar = progress.add_task("campaign", total=len(jobs))
 
         def done(job: Job, result: Result) -> None:

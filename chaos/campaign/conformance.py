@@ -7,12 +7,11 @@ that have none, and the command fails.
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from chaos.campaign.collect import Document
 from chaos.claims import CHECKS, CONTROLS, PAIRS, claims
 from chaos.claims.explanations import explanations
 from chaos.report import words
+from chaos.report.templates import environment
 
 TEMPLATES = Path(__file__).parent / "templates"
 TEMPLATE = "conformance.md.j2"
@@ -29,19 +28,20 @@ NOBODY = "cannot be seen in a run"
 
 def render(document: Document) -> str:
     """The page in Markdown."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     rows = [_shown(row) for row in document["rows"]]
     texts = explanations()
-    return environment.get_template(TEMPLATE).render(
-        document=document,
-        groups=[(title, [row for row in rows if row["id"].startswith(letter)]) for letter, title in GROUPS],
-        totals=_totals(document),
-        explained=[(row, texts.rows[row["id"]]) for row in rows if row["id"] in texts.rows],
-        unexplained=[row for row in rows if row["id"] in unexplained(document)],
-        ambiguities=[(name, text, _resting_on(name)) for name, text in texts.ambiguities.items()],
-        controls=[(CONTROLS[row["name"]], row) for row in document["controls"] if row["name"] in CONTROLS],
+    return (
+        environment(TEMPLATES, html=False)
+        .get_template(TEMPLATE)
+        .render(
+            document=document,
+            groups=[(title, [row for row in rows if row["id"].startswith(letter)]) for letter, title in GROUPS],
+            totals=_totals(document),
+            explained=[(row, texts.rows[row["id"]]) for row in rows if row["id"] in texts.rows],
+            unexplained=[row for row in rows if row["id"] in unexplained(document)],
+            ambiguities=[(name, text, _resting_on(name)) for name, text in texts.ambiguities.items()],
+            controls=[(CONTROLS[row["name"]], row) for row in document["controls"] if row["name"] in CONTROLS],
+        )
     )
 
 

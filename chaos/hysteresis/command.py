@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress, TimeRemainingColumn
 from rich.table import Table
 
 from chaos.hysteresis import words
@@ -17,10 +17,11 @@ from chaos.hysteresis.points import STALLS_S, Cell, Finding, Kind, Map
 from chaos.hysteresis.probe import Probe
 from chaos.matrix.engine import processes
 from chaos.mitigations import expand
-from chaos.runs import RunFolderError, new_folder
+from chaos.progress import counting
+from chaos.runs import EXIT_INTERRUPTED, used_folder
 from services.chassis.settings import SettingsError
 
-EXIT_PROBLEMS, EXIT_INTERRUPTED = 2, 130
+EXIT_PROBLEMS = 2
 COLOURS: dict[Kind, str] = {
     "stable": "green",
     "vulnerable": "yellow",
@@ -44,7 +45,7 @@ def run_map(options: dict[str, Any], console: Console) -> int:
         SettingsError: before anything runs.
     """
     question = ask(options)
-    folder = None if options["at"] else _folder(options["out"])
+    folder = None if options["at"] else used_folder(options["out"], "map")
     interrupted = False
     try:
         _measure(question, options["jobs"] or os.cpu_count() or 1, console, folder)
@@ -113,9 +114,8 @@ def _stalls(text: str | None) -> tuple[float, ...]:
 
 def _measure(question: Map, count: int, console: Console, folder: Path | None) -> None:
     """Fills the map; each finding is on disk before the next one is waited for."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     jobs = question.jobs
-    bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+    bar = Progress(*counting(), TimeRemainingColumn(), console=console, transient=True)
     with processes(min(count, len(jobs))) as executor, bar as progress:
         task = progress.add_task("points", total=len(jobs))
         for job, finding in findings(jobs, executor):
@@ -174,13 +174,3 @@ def _row(one: Probe) -> tuple[str, ...]:
         "–" if last is None else f"{last.attempts_per_s:.0f}",
         "–" if last is None else f"{last.queue:.0f}",
     )
-
-
-def _folder(out: Path | None) -> Path:
-    if out is None:
-        return new_folder("map")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunFolderError(f"{out}: cannot write a map there: {error.strerror}") from error
-    return out

@@ -10,7 +10,7 @@ from typing import Any
 from chaos.hysteresis import words
 from chaos.hysteresis.page import render
 from chaos.hysteresis.points import Cell, Map
-from chaos.runs import commit
+from chaos.runs import commit, replace
 
 JSON_FILE, CSV_FILE, PAGE_FILE = "map.json", "map.csv", "map.html"
 COLUMNS = ("seed", "class", "tips_at_s", "stays_at_s", "longest_stall_s", "problem", "command")
@@ -20,14 +20,14 @@ def write(folder: Path, one: Map) -> list[Path]:
     """All three."""
     return [
         write_document(folder, one),
-        _replace(folder / CSV_FILE, as_csv(one)),
-        _replace(folder / PAGE_FILE, render(one)),
+        replace(folder / CSV_FILE, as_csv(one)),
+        replace(folder / PAGE_FILE, render(one)),
     ]
 
 
 def write_document(folder: Path, one: Map) -> Path:
     """`map.json` alone: written after every point, so that whatever stops the program leaves what was measured."""
-    return _replace(folder / JSON_FILE, json.dumps(as_document(one), indent=1, ensure_ascii=False) + "\n")
+    return replace(folder / JSON_FILE, json.dumps(as_document(one), indent=1, ensure_ascii=False) + "\n")
 
 
 def as_csv(one: Map) -> str:
@@ -79,10 +79,3 @@ def _point(one: Map, cell: Cell) -> dict[str, Any]:
             for seed, found in sorted(cell.findings.items())
         },
     }
-
-
-def _replace(path: Path, text: str) -> Path:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-    return path

@@ -4,13 +4,13 @@ import io
 from pathlib import Path
 
 import matplotlib as mpl
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from chaos.hysteresis import words
 from chaos.hysteresis.points import Cell, Kind, Map
 from chaos.report.canvas import COLOURS, STYLE, inline
+from chaos.report.templates import environment
 
 TEMPLATES = Path(__file__).parent / "templates"
 FILLS: dict[Kind, tuple[str, float]] = {
@@ -25,24 +25,21 @@ CELL_IN, MARGIN_IN = (1.35, 0.62), (1.15, 0.62)
 
 def render(one: Map) -> str:
     """The page as one HTML document."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("map.html.j2").render(
-        map=one,
-        headline=words.headline(one),
-        legend=words.legend(one),
-        picture=picture(one),
-        rules=(words.TIPPED, words.BACK),
-        meanings=words.MEANINGS,
-        say=words.cell,
-        seconds=words.seconds,
-        command=words.map_command(one),
-        command_of=lambda at: words.point_command(one, at),
+    return (
+        environment(TEMPLATES)
+        .get_template("map.html.j2")
+        .render(
+            map=one,
+            headline=words.headline(one),
+            legend=words.legend(one),
+            picture=picture(one),
+            rules=(words.TIPPED, words.BACK),
+            meanings=words.MEANINGS,
+            say=words.cell,
+            seconds=words.seconds,
+            command=words.map_command(one),
+            command_of=lambda at: words.point_command(one, at),
+        )
     )
 
 

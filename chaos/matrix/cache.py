@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from chaos.runs import RunFolderError
+from chaos.runs import RunFolderError, replace
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -86,11 +86,8 @@ class Cache(Generic[J, R]):
             return None
 
     def put(self, job: J, result: R) -> None:
-        path = self._path(job)
-        partial = path.with_suffix(".partial")
         document = {"job": str(job), "result": self.codec.to_document(result)}
-        partial.write_text(json.dumps(document, indent=1), encoding="utf-8")
-        partial.replace(path)
+        replace(self._path(job), json.dumps(document, indent=1))
 
     def _path(self, job: J) -> Path:
         if job not in self._keys:

@@ -3,29 +3,29 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress, TimeRemainingColumn
 
 from chaos.matrix import words
 from chaos.matrix.cache import Cache, code_hash
 from chaos.matrix.cells import cells
 from chaos.matrix.defences import JSON_FILE, Defence, as_json, defences, table
 from chaos.matrix.engine import Done, Engine, cluster, processes
-from chaos.matrix.files import PAGE_FILE, replace, write
+from chaos.matrix.files import PAGE_FILE, write
 from chaos.matrix.job import CODEC, Job, perform, perform_apart
 from chaos.matrix.outcomes import Outcome
 from chaos.matrix.search import Question, Runs, rows, sufficient_sets
 from chaos.matrix.summary import Matrix
 from chaos.mitigations import default_catalogue, expand
-from chaos.runs import RUNS, RunFolderError, commit, new_folder
+from chaos.progress import counting
+from chaos.runs import EXIT_INTERRUPTED, RUNS, commit, replace, used_folder
 from chaos.scenarios.loader import load
 
 CACHE = "matrix-cache"
 EVERYTHING = "all"
-EXIT_PROBLEMS, EXIT_INTERRUPTED = 2, 130
+EXIT_PROBLEMS = 2
 
 
 def matrix_command(options: dict[str, Any], console: Console) -> int:
@@ -46,7 +46,7 @@ def _ask_matrix(options: dict[str, Any], console: Console) -> int:
     question = _question(options)
     with _runs(options) as engine, _progress(console) as progress:
         matrix = make_matrix(question, engine, progress)
-    folder = _folder(options["out"])
+    folder = used_folder(options["out"], "matrix")
     write(folder, matrix)
     for sentence in (*words.headline(matrix), *(words.sets(one) for one in matrix.sets)):
         console.print(sentence, highlight=False)
@@ -89,7 +89,7 @@ def _ask_defences(options: dict[str, Any], console: Console) -> int:
         every = [job for of in jobs.values() for job in of]
         known = engine.outcomes(every, _bar(progress, "defences", len(every)))
     found: dict[Defence, list[Outcome]] = {one: [known[job] for job in of] for one, of in jobs.items()}
-    folder = _folder(options["out"])
+    folder = used_folder(options["out"], "matrix")
     replace(folder / JSON_FILE, as_json(scenario, found))
     console.print(table(found))
     console.print(f"{engine.computed} runs computed · {folder / JSON_FILE}", highlight=False)
@@ -130,21 +130,9 @@ def _runs(options: dict[str, Any]) -> Iterator[Runs]:
 
 
 def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, TimeRemainingColumn(), console=console)
+    return Progress(*counting(), TimeRemainingColumn(), console=console)
 
 
 def _bar(progress: Progress, name: str, total: int) -> Done[Job, Outcome]:
     task = progress.add_task(name, total=total)
     return lambda _job, _outcome: progress.advance(task)
-
-
-def _folder(out: Path | None) -> Path:
-    """Where the files go; a folder that has some is used again, for a matrix may be resumed."""
-    if out is None:
-        return new_folder("matrix")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunFolderError(f"{out}: cannot write a matrix there: {error.strerror}") from error
-    return out

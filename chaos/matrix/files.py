@@ -12,6 +12,7 @@ from chaos.matrix.job import to_document
 from chaos.matrix.outcomes import COLUMNS
 from chaos.matrix.page import render
 from chaos.matrix.summary import EVENTS, Matrix, Row
+from chaos.runs import replace
 
 CSV_FILE, JSON_FILE, PAGE_FILE = "matrix.csv", "matrix.json", "matrix.html"
 NUMBERS = ("mean", "low", "high", "measured", "never")
@@ -81,10 +82,3 @@ def _row(row: Row) -> dict[str, Any]:
         "outcomes": {name: asdict(one) for name, one in row.estimates.items()},
         "runs": {str(seed): to_document(run) for seed, run in row.runs.items()},
     }
-
-
-def replace(path: Path, text: str) -> Path:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-    return path

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from chaos.matrix import words
 from chaos.matrix.outcomes import COLUMNS, Column
 from chaos.matrix.statistics import Estimate
 from chaos.matrix.summary import Matrix, Row
+from chaos.report.templates import environment
 
 TEMPLATES = Path(__file__).parent / "templates"
 GROUPS = (
@@ -43,30 +42,27 @@ class Field:
 
 def render(matrix: Matrix) -> str:
     """The page as one HTML document."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("matrix.html.j2").render(
-        matrix=matrix,
-        headline=words.headline(matrix),
-        groups=[(title, rows) for kind, title in GROUPS if (rows := _of_kind(matrix, kind))],
-        columns=COLUMNS,
-        baseline=words.baseline(matrix),
-        repairs=words.repairs(matrix),
-        events=EVENT_LABELS,
-        good_event=GOOD_EVENT,
-        fields={row.cell.name: _fields(matrix, row) for row in matrix.rows},
-        worse=[(one, _text(one.column, one.without), _text(one.column, one.with_)) for one in matrix.worse],
-        sets=[words.sets(one) for one in matrix.sets],
-        seeds_text=words.seeds,
-        name=lambda row: words.name(matrix, row),
-        value=words.number,
-        infinity=float("inf"),
-        css=(TEMPLATES / "matrix.css").read_text(encoding="utf-8"),
+    return (
+        environment(TEMPLATES)
+        .get_template("matrix.html.j2")
+        .render(
+            matrix=matrix,
+            headline=words.headline(matrix),
+            groups=[(title, rows) for kind, title in GROUPS if (rows := _of_kind(matrix, kind))],
+            columns=COLUMNS,
+            baseline=words.baseline(matrix),
+            repairs=words.repairs(matrix),
+            events=EVENT_LABELS,
+            good_event=GOOD_EVENT,
+            fields={row.cell.name: _fields(matrix, row) for row in matrix.rows},
+            worse=[(one, _text(one.column, one.without), _text(one.column, one.with_)) for one in matrix.worse],
+            sets=[words.sets(one) for one in matrix.sets],
+            seeds_text=words.seeds,
+            name=lambda row: words.name(matrix, row),
+            value=words.number,
+            infinity=float("inf"),
+            css=(TEMPLATES / "matrix.css").read_text(encoding="utf-8"),
+        )
     )
 
 

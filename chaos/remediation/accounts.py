@@ -4,7 +4,7 @@ The blobstore of a region serves the accounts of that region, so every call name
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
@@ -74,36 +74,46 @@ class StorageAccounts:
         Accounts that are not exempt stay private: the policy was right about them. `spacing_s` lies between two
         changes, not after the last.
         """
-        restored: list[Account] = []
-        failed: list[str] = []
-        for region in regions:
-            accounts = await self.list(region)
-            if accounts is None:
-                failed.append(region)
-                continue
-            for account in wrongly_private(accounts, patterns):
-                if spacing_s and restored:
-                    await asyncio.sleep(spacing_s)
-                reply = await self.set_public(account, True, actor=actor)
-                if reply.ok:
-                    restored.append(account)
-                else:
-                    failed.append(account.name)
-        return Restored(tuple(restored), tuple(failed))
+
+        def chosen(accounts: Sequence[Account]) -> Sequence[Account]:
+            return wrongly_private(accounts, patterns)
+
+        return Restored(*await self._switch(regions, chosen, True, actor, spacing_s))
 
     async def disable(self, regions: Sequence[str], patterns: Sequence[str], *, actor: str) -> tuple[str, ...]:
         """Makes the public exempt accounts that match any pattern private; returns what could not be reached."""
+
+        def chosen(accounts: Sequence[Account]) -> Sequence[Account]:
+            return matching((a for a in accounts if a.exempt and a.public), patterns)
+
+        _, failed = await self._switch(regions, chosen, False, actor)
+        return failed
+
+    async def _switch(
+        self,
+        regions: Sequence[str],
+        chosen: Callable[[Sequence[Account]], Sequence[Account]],
+        public: bool,
+        actor: str,
+        spacing_s: float = 0.0,
+    ) -> tuple[tuple[Account, ...], tuple[str, ...]]:
+        """Turns the switch of the accounts that are chosen in each region: those that turned, and what failed."""
+        turned: list[Account] = []
         failed: list[str] = []
         for region in regions:
             accounts = await self.list(region)
             if accounts is None:
                 failed.append(region)
                 continue
-            for account in matching((a for a in accounts if a.exempt and a.public), patterns):
-                reply = await self.set_public(account, False, actor=actor)
-                if not reply.ok:
+            for account in chosen(accounts):
+                if spacing_s and turned:
+                    await asyncio.sleep(spacing_s)
+                reply = await self.set_public(account, public, actor=actor)
+                if reply.ok:
+                    turned.append(account)
+                else:
                     failed.append(account.name)
-        return tuple(failed)
+        return tuple(turned), tuple(failed)
 
     async def audit(self, regions: Iterable[str]) -> "Audit":
         """Counts the accounts of the regions by what they are and what they should be."""

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from chaos.claims import Verdict
 from chaos.record import Record, RecordError
+from chaos.runs import replace
 
 VERDICT_FILE, REPORT_FILE = "verdict.json", "report.html"
 
 
 def write_verdict(folder: Path, verdict: Verdict) -> Path:
     """`verdict.json`: scenario, seed, runtime, status, figures, claims."""
-    return _replace(folder / VERDICT_FILE, json.dumps(verdict.document(), indent=1, ensure_ascii=False) + "\n")
+    return replace(folder / VERDICT_FILE, json.dumps(verdict.document(), indent=1, ensure_ascii=False) + "\n")
 
 
 def read_verdict(folder: Path) -> Verdict:
@@ -33,11 +34,4 @@ def write_report(folder: Path, record: Record, verdict: Verdict) -> Path:
     """`report.html`."""
     from chaos.report.page import render  # matplotlib takes half a second to import
 
-    return _replace(folder / REPORT_FILE, render(record, verdict))
-
-
-def _replace(path: Path, text: str) -> Path:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-    return path
+    return replace(folder / REPORT_FILE, render(record, verdict))

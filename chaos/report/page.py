@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from chaos.claims import STATUSES, Verdict
 from chaos.claims.verdict import FACTS, Judged
 from chaos.claims.view import View
 from chaos.record import Record
 from chaos.report import words
 from chaos.report.charts import charts
+from chaos.report.templates import environment
 
 TEMPLATES = Path(__file__).parent / "templates"
 STATUS_WORDS = {
@@ -67,15 +66,9 @@ class Group:
 def render(record: Record, verdict: Verdict) -> str:
     """The page as one HTML document."""
     clock = words.Clock(record.plan)
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(measured=words.measured)
-    return environment.get_template("report.html.j2").render(
+    pages = environment(TEMPLATES)
+    pages.filters.update(measured=words.measured)
+    return pages.get_template("report.html.j2").render(
         plan=_plan(record.plan),
         verdict=verdict,
         outcome=OUTCOME_WORDS[verdict.status],
