@@ -21,7 +21,7 @@ from chaos.matrix.cache import Cache
 from chaos.matrix.engine import Engine, processes
 from chaos.mitigations import expand
 from chaos.progress import counting
-from chaos.runs import EXIT_INTERRUPTED, RUNS, commit
+from chaos.runs import EXIT_INTERRUPTED, RUNS, RunFolderError, commit, replace
 
 PERTURBATION = 0.2
 PERTURBED_MAY_FAIL = 0.05
@@ -88,9 +88,13 @@ def conformance_command(campaign: Path, out: Path, console: Console) -> int:
 
     Raises:
         RecordError: when the file is no campaign.
+        RunFolderError: when the page cannot be written.
     """
     document = read(campaign)
-    out.write_text(render(document), encoding="utf-8")
+    try:
+        replace(out, render(document))
+    except OSError as error:
+        raise RunFolderError(f"{out}: cannot write the page there: {error.strerror}") from error
     missing = unexplained(document)
     console.print(f"page  {out}", highlight=False)
     if missing:

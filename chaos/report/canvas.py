@@ -93,7 +93,8 @@ class Canvas:
         marks: Literal["named", "numbered", "none"] = "numbered",
         grid: bool = True,
     ) -> Chart:
-        shown = [] if marks == "none" else [(t, text if marks == "named" else text[:3]) for t, text in self._marks]
+        marked = self._marks if marks == "named" else [(t, text.partition(" ")[0]) for t, text in self._marks]
+        shown = [] if marks == "none" else marked
         levels = self.levels(shown)
         above = ABOVE_IN + LEVEL_IN * max(levels, default=0)
         total = height_in + above + BELOW_IN

@@ -10,6 +10,7 @@ from chaos.claims.view import ATTEMPTS, EAST, PAIR, STARTED, TRIES, WEST, WORK, 
 from chaos.record import Of, trailing
 from chaos.report.canvas import COLOURS, LABEL_SIZE, Canvas, Chart, Curve, Mark, area, line, shares
 from chaos.report.words import Clock
+from chaos.scenarios.drill import ROW
 from loadgen.series import Array
 
 SIDES = ((WEST, "west", "West US"), (EAST, "east", "East US"))
@@ -25,6 +26,7 @@ ACTED = {
     "T15": "audit",
     "T16": "drain",
     "T17": "ramp",
+    ROW: "",
 }
 SEEN = {
     "T02": "detected",
@@ -35,7 +37,7 @@ SEEN = {
     "T11": "alert",
     "T18": "recovered",
 }
-MARKED = ("T07", "T09", "T12", "T13", "T14", "T16", "T17")
+MARKED = ("T07", "T09", "T12", "T13", "T14", "T16", "T17", ROW)
 HEAT = LinearSegmentedColormap.from_list(
     "success", [(0.76, 0.13, 0.13, 1.0), (0.94, 0.5, 0.16, 0.95), (0.97, 0.8, 0.36, 0.8), (0.2, 0.62, 0.5, 0.26)]
 )
@@ -46,10 +48,10 @@ LANES = {"other": 0.0, "west": 0.22, "east": 0.44}
 
 
 def charts(view: View, clock: Clock) -> list[Chart]:
-    """All charts in reading order; none of a record without samples."""
+    """All charts in reading order, to the end of a drill; none of a record without samples."""
     if len(view.record.series.times) < 2:
         return []
-    return Charts(view, clock).all()
+    return Charts(view.drilled, clock).all()
 
 
 class Charts:
@@ -60,7 +62,7 @@ class Charts:
         self._record = view.record
         self._times = view.record.series.times
         acted = [(row, t) for row, t, done in told(view) if done and row in MARKED]
-        marks: list[Mark] = [(t, f"{row} {ACTED[row]}") for row, t in acted]
+        marks: list[Mark] = [(t, f"{row} {ACTED[row]}".strip()) for row, t in acted]
         self._canvas = Canvas(view.record.start, view.record.end, clock, marks)
 
     def all(self) -> list[Chart]:

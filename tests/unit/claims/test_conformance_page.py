@@ -17,6 +17,7 @@ from chaos.campaign.jobs import Job, Result
 from chaos.claims import PAIRS, claims, judge
 from chaos.claims.explanations import explanations
 from chaos.record import RecordError
+from chaos.runs import RunFolderError
 
 PAGE = Path(__file__).parents[3] / "docs" / "conformance.md"
 SCENARIO = "azure-fnj8-vqz"
@@ -100,6 +101,13 @@ def test_rows_that_nobody_explained_fail_the_command(plain: Result, tmp_path: Pa
     assert conformance_command(good, tmp_path / "page.md", console) == 0
     assert (tmp_path / "page.md").read_text() == render(read(good))
     assert conformance_command(bad, tmp_path / "page.md", console) == 1
+
+
+def test_a_page_that_cannot_be_written_is_refused_by_name(plain: Result, tmp_path: Path) -> None:
+    file, nowhere = tmp_path / "campaign.json", tmp_path / "missing" / "page.md"
+    write(campaign(plain), file)
+    with pytest.raises(RunFolderError, match=r"missing/page\.md: cannot write the page there"):
+        conformance_command(file, nowhere, Console(quiet=True))
 
 
 @pytest.mark.parametrize(

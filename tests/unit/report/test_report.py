@@ -14,6 +14,7 @@ from incident_record import E, IncidentRecord, calm_day, fresh_incident
 from rich.console import Console
 
 from chaos.claims import CHECKS, Verdict, judge
+from chaos.claims.view import View
 from chaos.record import Record, RecordError
 from chaos.report import words
 from chaos.report.compare import Comparison, compare, flat, print_comparison
@@ -122,6 +123,14 @@ def test_no_two_elements_share_an_id(page: str) -> None:
 def test_operator_actions_are_named_on_the_curves(page: str) -> None:
     for label in ("T09 restore East", "T13 scale-out 1", "T16 drain", "T17 ramp"):
         assert label in page
+
+
+def test_the_drill_after_the_incident_is_drawn_though_the_incident_has_ended(record: Record, page: str) -> None:
+    view = View(record)
+    assert view.record.end < view.drilled.record.end
+    assert ">DRILL<" in page
+    before = record.until(view.at.end - 1)
+    assert ">DRILL<" not in render(before, judge(before))
 
 
 def test_the_page_is_the_same_twice(record: Record, verdict: Verdict, page: str) -> None:
