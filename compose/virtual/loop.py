@@ -297,16 +297,16 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
         """Give `owner` no more CPU; its callbacks are kept, in order."""
         self._halted.setdefault(owner, [])
 
-    def resume(self, owner: object, *, only_tasks: bool = False) -> None:
-        """Let `owner` run again; what fell due meanwhile runs now, in order.
+    def resume(self, owner: object) -> None:
+        """Let `owner` run again; what fell due meanwhile runs now, in order."""
+        self._ready.extend(self._halted.pop(owner, ()))
 
-        `only_tasks` is for cleaning up after a killed process: its cancelled tasks still have to end, but its
-        connections must not start to serve what arrived after its death.
-        """
-        held = self._halted.pop(owner, ())
-        if only_tasks:
-            held = [handle for handle in held if isinstance(getattr(handle[0], "__self__", None), asyncio.Task)]
-        self._ready.extend(held)
+    def wind_up(self, owner: object, ends: Callable[[Callable[..., object]], bool]) -> None:
+        """Let a halted `owner` end: of what it has pending only that runs for which `ends` holds, and no timer."""
+        self._ready.extend(handle for handle in self._halted.pop(owner, ()) if handle[0] and ends(handle[0]))
+        for _when_s, _number, timer in self._heap:
+            if timer[2].get(OWNER) is owner:
+                timer.cancel()
 
     def _is_halted(self, handle: Handle) -> bool:
         held = self._halted.get(handle[2].get(OWNER))

@@ -9,11 +9,12 @@ timers that fall due wait for `thaw`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from compose.virtual.loop import OWNER, SequencedTask, VirtualLoop
+from compose.virtual.transport import MemoryTransport
 
 if TYPE_CHECKING:
     from compose.virtual.network import Network
@@ -91,6 +92,16 @@ class Process:
             for task in self.remains:
                 task.cancel()
             self.remains = []
-            self.loop.resume(self, only_tasks=True)
+            self.loop.wind_up(self, _is_an_end)
         else:
             self.thaw()
+
+
+def _is_an_end(callback: Callable[..., object]) -> bool:
+    """A step of a task, which has been cancelled, or the loss of a connection, which aiohttp's client waits for.
+
+    What arrived after the death is not served.
+    """
+    return isinstance(getattr(callback, "__self__", None), asyncio.Task) or (
+        getattr(callback, "__func__", None) is MemoryTransport._lose
+    )

@@ -9,6 +9,7 @@ from controller_desk import Desk
 from chaos.controller.load_keeper import INTERVAL_S, LoadKeeper
 from chaos.faults import leases
 from compose.runtime import RuntimeUnavailable
+from loadgen.arrivals import Arrivals
 
 BLOB = "http://blobstore-eastus:8080/vmextmieastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip"
 LOAD = "http://loadgen:8080/admin/load"
@@ -140,6 +141,28 @@ async def test_a_silent_load_generator_gets_its_load(desk: Desk) -> None:
     await asyncio.sleep(2 * INTERVAL_S)
     assert (await desk.get(LOAD)).json()["running"]
     await keeper.close()
+
+
+async def test_a_killed_load_generator_sends_nothing_any_more_and_the_world_still_ends(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = 0
+    due = Arrivals._due
+
+    def counted(arrivals: Arrivals) -> None:
+        nonlocal sent
+        sent += 1
+        due(arrivals)
+
+    monkeypatch.setattr(Arrivals, "_due", counted)
+    keeper = LoadKeeper(desk.testbed)
+    await asyncio.sleep(5.0)
+    await keeper.close()
+    assert sent > 0
+    await desk.testbed.runtime.kill("loadgen")
+    before = sent
+    await asyncio.sleep(5.0)
+    assert sent == before
 
 
 async def test_the_load_of_somebody_elses_run_is_left_alone(desk: Desk) -> None:
