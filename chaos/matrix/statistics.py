@@ -24,7 +24,10 @@ class Estimate:
 
 
 def estimate(values: Iterable[float | None]) -> Estimate:
-    """Student's t interval of the mean. What could not be measured is left out, and is missing in `measured`."""
+    """Student's t interval of the mean, cut at zero where no value lies below it.
+
+    What could not be measured is left out, and is missing in `measured`.
+    """
     known = [value for value in values if value is not None]
     never = sum(math.isinf(value) for value in known)
     if not known or never:
@@ -35,7 +38,7 @@ def estimate(values: Iterable[float | None]) -> Estimate:
     if min(known) == max(known):
         return Estimate(mean, mean, mean, len(known))
     low, high = stats.t.interval(CONFIDENCE, len(known) - 1, loc=mean, scale=stats.sem(known))
-    return Estimate(mean, float(low), float(high), len(known))
+    return Estimate(mean, float(low) if min(known) < 0 else max(0.0, float(low)), float(high), len(known))
 
 
 @dataclass(frozen=True)

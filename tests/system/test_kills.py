@@ -141,54 +141,85 @@ MID_INCIDENT = (
     (48.0, "blobstore-eastus"),
     (84.0, "identity-eastus-1"),
     (88.0, "router-westus"),
-    (98.0, "provisioner-westus"),
+    (96.0, "provisioner-westus"),
     (108.0, "redis"),
-    (118.0, "loadgen"),
+    (116.0, "loadgen"),
 )
-"""When, in bench seconds of the short scenario, who dies: none in the seconds in which an operator calls them."""
+"""When, in bench seconds of the short scenario, who dies: nobody just when an operator needs him."""
+RECOVERED_T = 185.0
 
 
 async def test_in_mid_incident_everybody_dies_in_turn_and_nothing_accepted_is_lost(testbed: Stack, desk: Desk) -> None:
+    """Judged before the run is over, for then the testbed is made new."""
     customer = Customer(desk, "kill-in-mid-incident", "eastus")
-    orders = asyncio.create_task(customer.order())
-    restarts = {victim: int(testbed.inspect(victim, "{{.RestartCount}}")) for _, victim in MID_INCIDENT}
-    known: set[str] = set()
-    due = list(MID_INCIDENT)
     await desk.done("POST", "/v1/runs", {"scenario": SCENARIO, "seed": 1})
     try:
-        while (now := await desk.done("GET", "/v1/runs/current"))["state"] in ("starting", "running"):
-            if due and now["now"].get("t", -1.0) >= due[0][0]:
-                known |= set(await operations_of_users(desk))
-                await asyncio.to_thread(testbed.kill_process, due.pop(0)[1])
-            await asyncio.sleep(0.5)
-    finally:
+        await _until(desk, 0.0)
+        orders = asyncio.create_task(customer.order())
+        known: set[str] = set()
+        for at_t, victim in MID_INCIDENT:
+            await _until(desk, at_t)
+            known |= set(await _patiently(desk))
+            await _die_and_restart(testbed, victim)
         orders.cancel()
-    if now["why"].startswith(TOO_SLOW):
-        pytest.xfail(f"THIS MACHINE CANNOT JUDGE IT, says the run's own guard: {now['why']}")
-    assert (now["state"], due) == ("done", []), now
-    print(f"mid-incident: {len(known)} operations and {len(customer.accepted)} orders, {customer.refused} refused")
-    assert len(known) > 100
-    for victim, before in restarts.items():
-        died = sum(name == victim for _, name in MID_INCIDENT)
-        assert int(testbed.inspect(victim, "{{.RestartCount}}")) == before + died, victim
-    assert await desk.all_ready()
-    await _all_end(desk, customer, known)
+        await _until(desk, RECOVERED_T)
+        print(f"mid-incident: {len(known)} operations, {len(customer.accepted)} of our own, {customer.refused} refused")
+        assert len(known) > 100
+        assert len(customer.accepted) > 100
+        await _all_end(desk, customer, known)
+        assert await desk.all_ready()
+    finally:
+        await desk.done("DELETE", "/v1/runs/current")
+
+
+async def _until(desk: Desk, t: float) -> None:
+    while True:
+        now = await desk.done("GET", "/v1/runs/current")
+        if now["why"].startswith(TOO_SLOW):
+            pytest.xfail(f"THIS MACHINE CANNOT JUDGE IT, says the run's own guard: {now['why']}")
+        assert now["state"] in ("starting", "running"), now
+        if now["now"].get("t", -1.0) >= t:
+            return
+        await asyncio.sleep(0.5)
+
+
+async def _patiently(desk: Desk) -> dict[str, str]:
+    """Reads the store as often as it takes: this test's own connections died with Redis."""
+    while True:
+        try:
+            return await operations_of_users(desk)
+        except (RedisError, OSError):
+            await asyncio.sleep(0.5)
+
+
+async def _die_and_restart(testbed: Stack, victim: str) -> None:
+    before = int(testbed.inspect(victim, "{{.RestartCount}}"))
+    await asyncio.to_thread(testbed.kill_process, victim)
+
+    async def restarted() -> bool:
+        return int(await asyncio.to_thread(testbed.inspect, victim, "{{.RestartCount}}")) == before + 1
+
+    await eventually(restarted, within_s=HEALED_S, what=f"{victim} is started again")
 
 
 async def _all_end(desk: Desk, customer: Customer, known: set[str]) -> None:
+    open_orders: list[str] = ["not looked at yet"]
+
     async def ended() -> bool:
+        nonlocal open_orders
         try:
             states = await operations_of_users(desk)
         except (RedisError, OSError):  # this test's own connection died with Redis
             return False
         assert known <= set(states), "an accepted operation is gone from the store"
-        unfinished = [key for key in known if states[key] not in TERMINAL]
-        return not unfinished and not await customer.open()
+        open_orders = [f"{key} {states[key]}" for key in known if states[key] not in TERMINAL]
+        open_orders += [f"{machine} {status}" for machine, status in (await customer.open()).items()]
+        return not open_orders
 
     try:
         await eventually(ended, within_s=ENDED_S, what="every accepted operation ends")
     except AssertionError as error:
-        raise AssertionError(f"{error}; open: {await customer.open()}") from None
+        raise AssertionError(f"{error}; {len(open_orders)} open: {open_orders[:10]}") from None
 
 
 async def test_faults_outlive_the_controller_and_end_all_the_same(testbed: Stack, desk: Desk) -> None:

@@ -17,6 +17,13 @@ def test_the_interval_is_students() -> None:
     assert found.measured == 5
 
 
+def test_an_interval_of_what_is_never_negative_ends_at_zero() -> None:
+    assert estimate([0.0, 0.0, 11.0]).low == 0.0
+    found = estimate([-1.0, 0.0, 11.0])
+    assert found.low is not None
+    assert found.low < -1.0
+
+
 def test_equal_seeds_have_an_interval_without_width() -> None:
     assert estimate([3.0, 3.0, 3.0]) == Estimate(3.0, 3.0, 3.0, 3)
 
