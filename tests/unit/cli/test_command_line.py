@@ -103,7 +103,12 @@ def test_ctrl_c_leaves_a_readable_partial_record(tmp_path: Path) -> None:
         "--out",
         str(folder),
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ)
+    # A shell starts background jobs with SIGINT ignored, and children inherit that: a CI runner may be such a job.
+    heeded = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ)
+    finally:
+        signal.signal(signal.SIGINT, heeded)
     assert process.stdout is not None
     for line in process.stdout:  # the run itself says when it is under way
         if "τ=   0" in line:
