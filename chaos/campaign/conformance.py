@@ -11,7 +11,7 @@ from chaos.campaign.collect import Document
 from chaos.claims import CHECKS, CONTROLS, PAIRS, claims
 from chaos.claims.explanations import explanations
 from chaos.report import words
-from chaos.report.templates import environment
+from chaos.report.templates import fill
 
 TEMPLATES = Path(__file__).parent / "templates"
 TEMPLATE = "conformance.md.j2"
@@ -30,19 +30,16 @@ def render(document: Document) -> str:
     """The page in Markdown."""
     rows = [_shown(row) for row in document["rows"]]
     texts = explanations()
-    return (
-        environment(TEMPLATES, html=False)
-        .get_template(TEMPLATE)
-        .render(
-            document=document,
-            groups=[(title, [row for row in rows if row["id"].startswith(letter)]) for letter, title in GROUPS],
-            totals=_totals(document),
-            explained=[(row, texts.rows[row["id"]]) for row in rows if row["id"] in texts.rows],
-            unexplained=[row for row in rows if row["id"] in unexplained(document)],
-            ambiguities=[(name, text, _resting_on(name)) for name, text in texts.ambiguities.items()],
-            controls=[(CONTROLS[row["name"]], row) for row in document["controls"] if row["name"] in CONTROLS],
-        )
-    )
+    values = {
+        "document": document,
+        "groups": [(title, [row for row in rows if row["id"].startswith(letter)]) for letter, title in GROUPS],
+        "totals": _totals(document),
+        "explained": [(row, texts.rows[row["id"]]) for row in rows if row["id"] in texts.rows],
+        "unexplained": [row for row in rows if row["id"] in unexplained(document)],
+        "ambiguities": [(name, text, _resting_on(name)) for name, text in texts.ambiguities.items()],
+        "controls": [(CONTROLS[row["name"]], row) for row in document["controls"] if row["name"] in CONTROLS],
+    }
+    return fill(TEMPLATES / TEMPLATE, values)
 
 
 def unexplained(document: Document) -> list[str]:

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from chaos.hysteresis import words
 from chaos.hysteresis.points import Cell, Kind, Map
 from chaos.report.canvas import COLOURS, STYLE, inline
-from chaos.report.templates import environment
+from chaos.report.templates import fill
 
 TEMPLATES = Path(__file__).parent / "templates"
 FILLS: dict[Kind, tuple[str, float]] = {
@@ -25,22 +25,19 @@ CELL_IN, MARGIN_IN = (1.35, 0.62), (1.15, 0.62)
 
 def render(one: Map) -> str:
     """The page as one HTML document."""
-    return (
-        environment(TEMPLATES)
-        .get_template("map.html.j2")
-        .render(
-            map=one,
-            headline=words.headline(one),
-            legend=words.legend(one),
-            picture=picture(one),
-            rules=(words.TIPPED, words.BACK),
-            meanings=words.MEANINGS,
-            say=words.cell,
-            seconds=words.seconds,
-            command=words.map_command(one),
-            command_of=lambda at: words.point_command(one, at),
-        )
-    )
+    values = {
+        "map": one,
+        "headline": words.headline(one),
+        "legend": words.legend(one),
+        "picture": picture(one),
+        "rules": (words.TIPPED, words.BACK),
+        "meanings": words.MEANINGS,
+        "say": words.cell,
+        "seconds": words.seconds,
+        "command": words.map_command(one),
+        "command_of": lambda at: words.point_command(one, at),
+    }
+    return fill(TEMPLATES / "map.html.j2", values)
 
 
 def picture(one: Map) -> str:

@@ -7,7 +7,7 @@ from chaos.matrix import words
 from chaos.matrix.outcomes import COLUMNS, Column
 from chaos.matrix.statistics import Estimate
 from chaos.matrix.summary import Matrix, Row
-from chaos.report.templates import environment
+from chaos.report.templates import fill
 
 TEMPLATES = Path(__file__).parent / "templates"
 GROUPS = (
@@ -42,28 +42,25 @@ class Field:
 
 def render(matrix: Matrix) -> str:
     """The page as one HTML document."""
-    return (
-        environment(TEMPLATES)
-        .get_template("matrix.html.j2")
-        .render(
-            matrix=matrix,
-            headline=words.headline(matrix),
-            groups=[(title, rows) for kind, title in GROUPS if (rows := _of_kind(matrix, kind))],
-            columns=COLUMNS,
-            baseline=words.baseline(matrix),
-            repairs=words.repairs(matrix),
-            events=EVENT_LABELS,
-            good_event=GOOD_EVENT,
-            fields={row.cell.name: _fields(matrix, row) for row in matrix.rows},
-            worse=[(one, _text(one.column, one.without), _text(one.column, one.with_)) for one in matrix.worse],
-            sets=[words.sets(one) for one in matrix.sets],
-            seeds_text=words.seeds,
-            name=lambda row: words.name(matrix, row),
-            value=words.number,
-            infinity=float("inf"),
-            css=(TEMPLATES / "matrix.css").read_text(encoding="utf-8"),
-        )
-    )
+    values = {
+        "matrix": matrix,
+        "headline": words.headline(matrix),
+        "groups": [(title, rows) for kind, title in GROUPS if (rows := _of_kind(matrix, kind))],
+        "columns": COLUMNS,
+        "baseline": words.baseline(matrix),
+        "repairs": words.repairs(matrix),
+        "events": EVENT_LABELS,
+        "good_event": GOOD_EVENT,
+        "fields": {row.cell.name: _fields(matrix, row) for row in matrix.rows},
+        "worse": [(one, _text(one.column, one.without), _text(one.column, one.with_)) for one in matrix.worse],
+        "sets": [words.sets(one) for one in matrix.sets],
+        "seeds_text": words.seeds,
+        "name": lambda row: words.name(matrix, row),
+        "value": words.number,
+        "infinity": float("inf"),
+        "css": (TEMPLATES / "matrix.css").read_text(encoding="utf-8"),
+    }
+    return fill(TEMPLATES / "matrix.html.j2", values)
 
 
 def _of_kind(matrix: Matrix, kind: str) -> list[Row]:

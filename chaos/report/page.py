@@ -10,7 +10,7 @@ from chaos.claims.view import View
 from chaos.record import Record
 from chaos.report import words
 from chaos.report.charts import charts
-from chaos.report.templates import environment
+from chaos.report.templates import fill
 
 TEMPLATES = Path(__file__).parent / "templates"
 STATUS_WORDS = {
@@ -66,26 +66,25 @@ class Group:
 def render(record: Record, verdict: Verdict) -> str:
     """The page as one HTML document."""
     clock = words.Clock(record.plan)
-    pages = environment(TEMPLATES)
-    pages.filters.update(measured=words.measured)
-    return pages.get_template("report.html.j2").render(
-        plan=_plan(record.plan),
-        verdict=verdict,
-        outcome=OUTCOME_WORDS[verdict.status],
-        headline=words.headline(verdict),
-        tiles=_tiles(verdict, clock),
-        facts=[claim for claim in verdict.claims if claim.id in FACTS],
-        charts=charts(View(record), clock),
-        groups=_groups(verdict),
-        statuses=[(status, STATUS_WORDS[status]) for status in STATUSES],
-        status_words=STATUS_WORDS,
-        counts=verdict.counts(),
-        clock=clock,
-        css=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
-        samples=len(record.series.times),
-        series=len(record.series),
-        events=len(record.events),
-    )
+    values = {
+        "plan": _plan(record.plan),
+        "verdict": verdict,
+        "outcome": OUTCOME_WORDS[verdict.status],
+        "headline": words.headline(verdict),
+        "tiles": _tiles(verdict, clock),
+        "facts": [claim for claim in verdict.claims if claim.id in FACTS],
+        "charts": charts(View(record), clock),
+        "groups": _groups(verdict),
+        "statuses": [(status, STATUS_WORDS[status]) for status in STATUSES],
+        "status_words": STATUS_WORDS,
+        "counts": verdict.counts(),
+        "clock": clock,
+        "css": (TEMPLATES / "report.css").read_text(encoding="utf-8"),
+        "samples": len(record.series.times),
+        "series": len(record.series),
+        "events": len(record.events),
+    }
+    return fill(TEMPLATES / "report.html.j2", values, {"measured": words.measured})
 
 
 def _plan(plan: dict[str, Any]) -> dict[str, Any]:

@@ -1,16 +1,20 @@
 """How pages are made from their templates: nothing is fetched, and a name that is missing is an error."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 
-def environment(folder: Path, *, html: bool = True) -> Environment:
-    """Renders the templates in `folder`; only `html` needs what is put in escaped."""
-    return Environment(
-        loader=FileSystemLoader(folder),
-        autoescape=html,
+def fill(template: Path, values: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None) -> str:
+    """The template with the values in it, escaped where it is a page (`….html.j2`)."""
+    environment = Environment(
+        loader=FileSystemLoader(template.parent),
+        autoescape=select_autoescape(("html.j2",)),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(filters or {})
+    return environment.get_template(template.name).render(values)

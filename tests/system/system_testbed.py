@@ -53,6 +53,10 @@ class Stack:
         """`docker inspect --format` of a service's first container."""
         return _docker("inspect", "--format", template, f"{PROJECT}-{service}-1")
 
+    def restarts(self, service: str) -> int:
+        """How often the engine has started the service's first container again."""
+        return int(self.inspect(service, "{{.RestartCount}}"))
+
     def kill_process(self, service: str) -> None:
         """SIGKILL to the container's first process from outside, as the kernel's out-of-memory killer sends it."""
         script = f"import os; os.kill({self.inspect(service, '{{.State.Pid}}')}, 9)"

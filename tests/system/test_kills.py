@@ -109,14 +109,14 @@ VICTIMS = (
 async def test_the_testbed_heals_and_every_accepted_operation_ends(
     testbed: Stack, desk: Desk, customer: Customer, victim: str
 ) -> None:
-    restarts = int(testbed.inspect(victim, "{{.RestartCount}}"))
+    restarts = testbed.restarts(victim)
     await asyncio.sleep(BEFORE_S)
     known = set(await operations_of_users(desk))
     await asyncio.to_thread(testbed.kill_process, victim)
 
     async def healed() -> bool:
         return (
-            int(await asyncio.to_thread(testbed.inspect, victim, "{{.RestartCount}}")) == restarts + 1
+            await asyncio.to_thread(testbed.restarts, victim) == restarts + 1
             and await desk.answers()
             and await desk.all_ready()
             and await users_come(desk)
@@ -143,7 +143,7 @@ SELDOM_S = 5.0
 ADDED = {"eastus": 5, "westus": 3}
 DRAIN_S = 16.0
 RAMP = {"mode": "ramp", "from_fraction": 0.1, "to_fraction": 0.7, "over_s": 36, "hold_s": 10}
-"""As the operators of the short scenario do it; without the added nodes this ramp brings the collapse back."""
+"""As the operators of the short scenario do it; a ramp without added nodes brought the collapse back."""
 RECOVERED_S = 120.0
 
 
@@ -194,11 +194,11 @@ async def _patiently(desk: Desk) -> dict[str, str]:
 
 
 async def _die_and_restart(testbed: Stack, victim: str) -> None:
-    before = int(testbed.inspect(victim, "{{.RestartCount}}"))
+    before = testbed.restarts(victim)
     await asyncio.to_thread(testbed.kill_process, victim)
 
     async def restarted() -> bool:
-        return int(await asyncio.to_thread(testbed.inspect, victim, "{{.RestartCount}}")) == before + 1
+        return await asyncio.to_thread(testbed.restarts, victim) == before + 1
 
     await eventually(restarted, within_s=HEALED_S, what=f"{victim} is started again")
 

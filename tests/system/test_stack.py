@@ -108,7 +108,7 @@ async def test_an_alert_goes_by_alertmanager_to_the_controller(runtime: DockerRu
 async def test_a_killed_process_comes_back_by_itself(testbed: Stack, runtime: DockerRuntime) -> None:
     testbed.kill_process("router-northeurope")
     await eventually(lambda: is_ready(runtime, "router-northeurope"), within_s=30)
-    assert testbed.inspect("router-northeurope", "{{.RestartCount}}") == "1"
+    assert testbed.restarts("router-northeurope") == 1
 
 
 # What the runtime does
