@@ -8,6 +8,7 @@ import socket
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.maint_notifications import MaintNotificationsConfig
 
 Store = Redis
 CHANGES_CHANNEL = "changes"
@@ -20,6 +21,8 @@ def connect(url: str) -> Store:
 
     `socket_timeout` is off because redis-py's 5 s default breaks every blocking read longer than that, so the kernel
     has to find out when the peer is gone; the pool is large because one consumer blocks on one connection.
+    Maintenance notifications are off because with them redis-py 8.1.0 hands out connections that the server has closed
+    (redis-py issue 4252): after a restart of Redis each idle one would fail a command.
     """
     options = {getattr(socket, name): value for name, value in DEAD_PEER.items() if hasattr(socket, name)}
     client: Store = Redis.from_url(
@@ -29,6 +32,7 @@ def connect(url: str) -> Store:
         socket_keepalive=True,
         socket_keepalive_options=options,
         max_connections=1000,
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
     )
     return client
 
