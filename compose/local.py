@@ -62,7 +62,7 @@ class LocalRuntime:
         self.clock = system_clock()
         self.http = HttpClient(real_session())
         self.peers = Peers()
-        self._redis_port = _free_ports(1)[0]
+        self._redis_port = free_ports(1)[0]
         self._redis_url = f"redis://{HOST}:{self._redis_port}/0"
         self.store: Store = connect(self._redis_url)
         self._redis: asyncio.subprocess.Process | None = None
@@ -76,7 +76,7 @@ class LocalRuntime:
         self._tree, self._seed = topology.settings(tree), seed
         await self._start_redis()
         specs = topology.instances()
-        ports = _free_ports(len(specs) + SPARE_PORTS)
+        ports = free_ports(len(specs) + SPARE_PORTS)
         self._spare = ports[len(specs) :]
         named = dict(zip(specs, ports, strict=False))
         self.peers = Peers({f"{spec.service}/{spec.region}": f"http://{HOST}:{port}" for spec, port in named.items()})
@@ -85,10 +85,7 @@ class LocalRuntime:
         await asyncio.gather(*(self._ready(child) for child in self._children.values()))
 
     async def _start_redis(self) -> None:
-        server = shutil.which("redis-server")
-        options = ["--port", str(self._redis_port), "--bind", HOST, "--save", "", "--appendonly", "no"]
-        embedded = [sys.executable, "-m", "compose.embedded_redis", str(self._redis_port)]
-        command = [server, *options] if server else embedded
+        command = redis_command(HOST, self._redis_port)
         self._redis = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=DEVNULL)
         await self._answers(self.store.ping, "Redis")
 
@@ -213,7 +210,15 @@ async def _terminate(processes: Sequence[asyncio.subprocess.Process]) -> None:
             await process.wait()
 
 
-def _free_ports(count: int) -> list[int]:
+def redis_command(host: str, port: int) -> list[str]:
+    """Starts a Redis that keeps nothing: the machine's own, else the embedded one."""
+    server = shutil.which("redis-server")
+    if server is None:
+        return [sys.executable, "-m", "compose.embedded_redis", str(port)]
+    return [server, "--port", str(port), "--bind", host, "--save", "", "--appendonly", "no"]
+
+
+def free_ports(count: int) -> list[int]:
     """Distinct free ports: all are held at once before any is given back."""
     sockets = [socket.socket() for _ in range(count)]
     try:

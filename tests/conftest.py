@@ -2,7 +2,8 @@
 
 Every `async def test_…` runs on a `VirtualLoop` inside the boundary: time jumps, order is fixed, and a real
 socket, thread or clock is an error that names the call. Tests marked `real_time`, and everything under
-`tests/system` and `tests/clients`, get an ordinary loop. Plain tests may not use sockets either.
+`tests/system` and `tests/clients`, get an ordinary loop; those marked `both_clocks` run on each. Plain tests may not
+use sockets either.
 
     async def test_it(world):                                       # a VirtualWorld on the running loop
     @pytest.mark.parametrize("world", ["http", "direct"], indirect=True)  # both transports
@@ -28,6 +29,7 @@ REAL_TIME_FOLDERS = tuple(Path(__file__).parent / name for name in ("system", "c
 def pytest_configure(config: pytest.Config) -> None:
     """Markers that this file gives a meaning to."""
     config.addinivalue_line("markers", "real_time: runs on an ordinary event loop, may use sockets")
+    config.addinivalue_line("markers", "both_clocks: runs twice, in virtual time and on an ordinary event loop")
 
 
 def is_real_time(item: pytest.Item) -> bool:
@@ -48,13 +50,15 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The loop that pytest-asyncio runs a test on."""
+    if item.get_closest_marker("both_clocks") is not None:
+        return {"virtual": new_virtual_loop, "real": asyncio.new_event_loop}
     return {"real": asyncio.new_event_loop} if is_real_time(item) else {"virtual": new_virtual_loop}
 
 
 @pytest.fixture(autouse=True)
 def no_sockets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fast tests do not touch the network, not even by accident."""
-    if is_real_time(request.node):
+    if is_real_time(request.node) or request.node.get_closest_marker("both_clocks") is not None:
         return
 
     def refuse(*_args: object, **_options: object) -> None:

@@ -1,70 +1,57 @@
-"""The blob service's repository over every Redis there is: the virtual world's, fakeredis itself, a real server.
+"""The blob service's repository over every Redis there is: the virtual world's, and the local runtime's.
 
-The real one is started here when a `redis-server` is installed, else that variant is skipped with that reason.
+The latter is a `redis-server` if one is installed, else the embedded server; in both cases the client is the services'.
 """
 
 import asyncio
-import shutil
-from collections.abc import AsyncIterator
-from pathlib import Path
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
 
-import fakeredis
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from compose.local import HOST, free_ports, redis_command
 from compose.virtual.loop import VirtualLoop
 from compose.virtual.world import VirtualWorld
 from services.blobstore.repository import CHUNK_BYTES, Repository
 from services.blobstore.state import Account, Blob, Container, Switch
 from services.chassis.store import Store, connect
 
-SERVER = shutil.which("redis-server")
+pytestmark = pytest.mark.both_clocks
+START_TIMEOUT_S = 10.0
 
 
-@pytest.fixture(
-    params=[
-        "virtual",
-        pytest.param("fakeredis", marks=pytest.mark.real_time),
-        pytest.param(
-            "server",
-            marks=[pytest.mark.real_time, pytest.mark.skipif(SERVER is None, reason="no redis-server installed")],
-        ),
-    ]
-)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    if request.param == "virtual":
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualLoop)
+@pytest.fixture(scope="module")
+def redis_port() -> Iterator[int]:
+    port = free_ports(1)[0]
+    with subprocess.Popen(redis_command(HOST, port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        yield port
+        process.terminate()
+
+
+@pytest.fixture
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, VirtualLoop):
         world = VirtualWorld(loop=loop)
         yield world.redis.client()
         await world.aclose()
-    elif request.param == "fakeredis":
-        client: Store = fakeredis.FakeAsyncRedis()
-        yield client
-        await client.aclose()
     else:
-        async for client in _server(tmp_path):
+        async with connect(f"redis://{HOST}:{request.getfixturevalue('redis_port')}/0") as client:
+            await _emptied(client)
             yield client
 
 
-async def _server(folder: Path) -> AsyncIterator[Store]:
-    assert SERVER is not None
-    address = folder / "redis.sock"
-    options = ("--port", "0", "--unixsocket", str(address), "--save", "", "--dir", str(folder))
-    process = await asyncio.create_subprocess_exec(SERVER, *options, stdout=asyncio.subprocess.DEVNULL)
-    client = connect(f"unix://{address}")
-    try:
-        for _ in range(100):
-            try:
-                await client.ping()
-                break
-            except (RedisConnectionError, FileNotFoundError):
-                await asyncio.sleep(0.05)
-        yield client
-    finally:
-        await client.aclose()
-        process.terminate()
-        await process.wait()
+async def _emptied(client: Store) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            await client.flushall()
+            return
+        except RedisConnectionError:
+            assert time.monotonic() < deadline, "the server did not start"
+            await asyncio.sleep(0.05)
 
 
 def account_of(name: str = "acct") -> Account:
