@@ -24,7 +24,7 @@ from chaos.controller.auth import Tokens
 from chaos.controller.testbed import Testbed
 from chaos.scenarios.loader import load
 from chaos.scenarios.restrict import restrict
-from compose.local import HOST, LocalRuntime, _free_ports
+from compose.local import HOST, LocalRuntime, free_ports
 from compose.topology import Region, Topology
 from services.chassis.managed_identity import SUBSCRIPTION
 from services.chassis.store import CHANGES_CHANNEL, Keys
@@ -88,7 +88,7 @@ class Bench:
             create_controller(Testbed(self._runtime, scenario, self._folder), TOKENS), access_log=None
         )
         await self._runner.setup()
-        port = _free_ports(1)[0]
+        port = free_ports(1)[0]
         await web.TCPSite(self._runner, HOST, port).start()
         self.controller = f"http://{HOST}:{port}"
 

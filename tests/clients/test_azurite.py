@@ -17,7 +17,7 @@ import requests
 from azure.storage.blob import BlobServiceClient
 from client_bench import Bench, wait_until
 
-from compose.local import _free_ports
+from compose.local import free_ports
 
 VERSION = "3.35.0"
 FOLDER = Path.home() / ".cache" / "aftershock-azurite"
@@ -53,7 +53,7 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not program.exists():
         command = [npm, "install", "--prefix", str(FOLDER), f"azurite@{VERSION}", "--no-audit", "--no-fund"]
         subprocess.run([*command, "--ignore-scripts"], check=True, capture_output=True, timeout=110)
-    port = _free_ports(1)[0]
+    port = free_ports(1)[0]
     place = str(tmp_path_factory.mktemp("azurite"))
     options = ["--blobPort", str(port), "--location", place, "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
     process = subprocess.Popen([str(program), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
