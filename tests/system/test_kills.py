@@ -143,12 +143,12 @@ DRAIN_S = 16.0
 RAMP = {"mode": "ramp", "from_fraction": 0.1, "to_fraction": 0.7, "over_s": 36, "hold_s": 10}
 """As the operators of the short scenario do it."""
 CURED_BY = ("R1", "X5")
-"""Without them the collapse came back after one ramp in five: what is asked here is what was lost, not what recovers."""
+"""Without them the collapse came back after one ramp in five; what is asked here is what is lost, not what recovers."""
 RECOVERED_S = 120.0
 
 
 async def test_in_mid_incident_everybody_dies_in_turn_and_nothing_accepted_is_lost(testbed: Stack, desk: Desk) -> None:
-    """First while the jobs of East US pile up, then while the backlog may drown it; then it is repaired, drained and ramped."""
+    """First while the jobs of East US pile up, then while the backlog may drown it; then it is drained and cured."""
     customer = Customer(desk, "kill-in-mid-incident", "eastus", every_s=SELDOM_S)
     orders = asyncio.create_task(customer.order())
     known: set[str] = set()
