@@ -19,6 +19,7 @@ from services.chassis.clock import Clock, system_clock
 RuntimeName = Literal["virtual", "local", "compose"]
 TransportName = Literal["http", "direct"]
 RUNS = Path("runs")
+EXIT_UNMEASURED = 2
 EXIT_INTERRUPTED = 130
 PLAN_FILE = "plan.json"
 

@@ -18,10 +18,9 @@ from chaos.hysteresis.probe import Probe
 from chaos.matrix.engine import processes
 from chaos.mitigations import expand
 from chaos.progress import counting
-from chaos.runs import EXIT_INTERRUPTED, used_folder
+from chaos.runs import EXIT_INTERRUPTED, EXIT_UNMEASURED, used_folder
 from services.chassis.settings import SettingsError
 
-EXIT_PROBLEMS = 2
 COLOURS: dict[Kind, str] = {
     "stable": "green",
     "vulnerable": "yellow",
@@ -60,7 +59,7 @@ def run_map(options: dict[str, Any], console: Console) -> int:
         console.print(f"repeat  {words.map_command(question)}", highlight=False, soft_wrap=True)
     for problem in question.problems:
         console.print(f"note    {problem}", highlight=False, soft_wrap=True)
-    return EXIT_INTERRUPTED if interrupted else EXIT_PROBLEMS if question.count(["unmeasured"]) else 0
+    return EXIT_INTERRUPTED if interrupted else EXIT_UNMEASURED if question.count(["unmeasured"]) else 0
 
 
 def ask(options: dict[str, Any]) -> Map:

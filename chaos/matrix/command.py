@@ -20,12 +20,11 @@ from chaos.matrix.search import Question, Runs, rows, sufficient_sets
 from chaos.matrix.summary import Matrix
 from chaos.mitigations import default_catalogue, expand
 from chaos.progress import counting
-from chaos.runs import EXIT_INTERRUPTED, RUNS, commit, replace, used_folder
+from chaos.runs import EXIT_INTERRUPTED, EXIT_UNMEASURED, RUNS, commit, replace, used_folder
 from chaos.scenarios.loader import load
 
 CACHE = "matrix-cache"
 EVERYTHING = "all"
-EXIT_PROBLEMS = 2
 
 
 def matrix_command(options: dict[str, Any], console: Console) -> int:
@@ -100,7 +99,7 @@ def _ask_defences(options: dict[str, Any], console: Console) -> int:
 def _problems(console: Console, problems: Sequence[tuple[str, int, str]]) -> int:
     for name, seed, text in problems:
         console.print(f"{name}, seed {seed}: not measured: {text}", highlight=False)
-    return EXIT_PROBLEMS if problems else 0
+    return EXIT_UNMEASURED if problems else 0
 
 
 def _question(options: dict[str, Any]) -> Question:
