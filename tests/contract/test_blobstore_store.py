@@ -1,57 +1,12 @@
-"""The blob service's repository over every Redis there is: the virtual world's, and the local runtime's.
-
-The latter is a `redis-server` if one is installed, else the embedded server; in both cases the client is the services'.
-"""
-
-import asyncio
-import subprocess
-import time
-from collections.abc import AsyncIterator, Iterator
+"""The blob service's repository over every Redis there is (see `store` in conftest)."""
 
 import pytest
-from redis.exceptions import ConnectionError as RedisConnectionError
 
-from compose.local import HOST, free_ports, redis_command
-from compose.virtual.loop import VirtualLoop
-from compose.virtual.world import VirtualWorld
 from services.blobstore.repository import CHUNK_BYTES, Repository
 from services.blobstore.state import Account, Blob, Container, Switch
-from services.chassis.store import Store, connect
+from services.chassis.store import Store
 
 pytestmark = pytest.mark.both_clocks
-START_TIMEOUT_S = 10.0
-
-
-@pytest.fixture(scope="module")
-def redis_port() -> Iterator[int]:
-    port = free_ports(1)[0]
-    with subprocess.Popen(redis_command(HOST, port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        yield port
-        process.terminate()
-
-
-@pytest.fixture
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    loop = asyncio.get_running_loop()
-    if isinstance(loop, VirtualLoop):
-        world = VirtualWorld(loop=loop)
-        yield world.redis.client()
-        await world.aclose()
-    else:
-        async with connect(f"redis://{HOST}:{request.getfixturevalue('redis_port')}/0") as client:
-            await _emptied(client)
-            yield client
-
-
-async def _emptied(client: Store) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            await client.flushall()
-            return
-        except RedisConnectionError:
-            assert time.monotonic() < deadline, "the server did not start"
-            await asyncio.sleep(0.05)
 
 
 def account_of(name: str = "acct") -> Account:
