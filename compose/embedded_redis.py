@@ -8,11 +8,14 @@ from threading import Thread
 from typing import Any
 
 from fakeredis import TcpFakeServer
-from fakeredis._clients._tcp_server import TCPFakeRequestHandler
+from fakeredis._clients import _tcp_server
 from redis.exceptions import ResponseError
 
+PUSH_POLL_S = 0.05
+"""How late a published message may be. fakeredis looks every 10 ms, in a thread for each connection: half a core."""
 
-class _Handler(TCPFakeRequestHandler):  # type: ignore[misc]  # fakeredis has no types here
+
+class _Handler(_tcp_server.TCPFakeRequestHandler):  # type: ignore[misc]  # fakeredis has no types here
     """fakeredis 2.40.0 hangs up after every error reply; a Redis goes on, and `XGROUP CREATE` is answered by one."""
 
     def setup(self) -> None:
@@ -29,6 +32,7 @@ class _Handler(TCPFakeRequestHandler):  # type: ignore[misc]  # fakeredis has no
 
 
 def main(port: int) -> None:
+    _tcp_server._POLL_INTERVAL = PUSH_POLL_S
     server = TcpFakeServer(("127.0.0.1", port), server_type="redis")
     server.RequestHandlerClass = _Handler
     thread = Thread(target=server.serve_forever, daemon=True)

@@ -6,6 +6,7 @@ import pytest
 from client_bench import Bench
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/clients/" in item.path.as_posix():
