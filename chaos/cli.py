@@ -4,6 +4,7 @@ Exit codes: 0 as expected, 1 contradicted, 2 bad input or could not judge, 130 i
 """
 
 import json
+import os
 import shlex
 import socket
 import sys
@@ -218,12 +219,15 @@ def conformance(file: Path, out: Path) -> None:
 @click.option("--scenario", "name", default="azure-fnj8-vqz-short", show_default=True, help="whose world to start")
 @_bad_input
 def serve(host: str, port: int, name: str) -> None:
-    """Start a local testbed and the chaos controller on it, until Ctrl-C."""
+    """Start a local testbed and the chaos controller on it, until Ctrl-C.
+
+    AFTERSHOCK_OPERATE_TOKEN, AFTERSHOCK_READ_TOKEN and AFTERSHOCK_WEBHOOK_URL are heeded as in Docker.
+    """
     import uvloop
 
     from chaos.controller.serve import serve_local, settings_from
 
-    settings = settings_from({"AFTERSHOCK_HOST": host, "AFTERSHOCK_PORT": str(port)})
+    settings = settings_from({**os.environ, "AFTERSHOCK_HOST": host, "AFTERSHOCK_PORT": str(port)})
     _require_free(host, port)  # asked before some thirty processes are started in vain
     uvloop.run(serve_local(settings, load(name)))
 

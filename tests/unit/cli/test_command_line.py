@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from chaos.cli import main
+from chaos.controller.settings import ControllerSettings
+from chaos.scenarios.model import Scenario
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,21 @@ def test_a_port_that_is_taken_is_named_before_anything_starts() -> None:
     assert result.exit_code == 2
     assert f"cannot listen on 127.0.0.1:{port}" in result.output
     assert "starting" not in result.output
+
+
+@pytest.mark.real_time
+def test_serve_heeds_the_tokens_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[ControllerSettings] = []
+
+    async def serve_local(settings: ControllerSettings, scenario: Scenario) -> None:
+        seen.append(settings)
+
+    monkeypatch.setattr("chaos.controller.serve.serve_local", serve_local)
+    monkeypatch.setenv("AFTERSHOCK_OPERATE_TOKEN", "may-act")
+    monkeypatch.setenv("AFTERSHOCK_PORT", "1")
+    result = CliRunner().invoke(main, ["serve", "--port", "0", "--scenario", "calm-day"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert [(settings.operate_token, settings.read_token, settings.port) for settings in seen] == [("may-act", "", 0)]
 
 
 @pytest.mark.real_time
