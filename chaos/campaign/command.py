@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Column, Table
@@ -26,11 +27,11 @@ from chaos.runs import EXIT_INTERRUPTED, RUNS, RunFolderError, commit, replace
 PERTURBATION = 0.2
 PERTURBED_MAY_FAIL = 0.05
 DEFENDED_MAY_FAIL = 0.025
-FIGURES = {"peak_amplification": "peak ×", "peak_attempts_per_s": "peak att/s", "recovered_t": "recovered τ"}
+FIGURES = {"peak_amplification": "peak ×", "peak_attempts_per_s": "att/s", "recovered_t": "well at τ"}
 DEFENDED_FIGURES = {
     "worst_op_success": "worst 10 s",
     "peak_amplification": "peak ×",
-    "peak_attempts_per_s": "peak att/s",
+    "peak_attempts_per_s": "att/s",
     "peak_nodes": "nodes",
 }
 CACHE = "campaign-cache"
@@ -122,12 +123,14 @@ def summarise(results: Sequence[Result]) -> tuple[Table, bool]:
         groups[result.job.group].append(result)
     figures = DEFENDED_FIGURES if any(result.job.mitigations for result in results) else FIGURES
     table = Table(
-        Column("runs", overflow="fold", min_width=16),
+        Column("runs", overflow="fold", min_width=18),
         Column("holds", no_wrap=True),
         Column("needed", no_wrap=True),
         Column("failed", overflow="fold"),
         *(Column(title, overflow="fold") for title in figures.values()),
         title="campaign",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     good = True
     for name, rows in groups.items():

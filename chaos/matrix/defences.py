@@ -9,7 +9,8 @@ from typing import Annotated
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
-from rich.table import Table
+from rich.box import SIMPLE_HEAD
+from rich.table import Column, Table
 
 import chaos.mitigations
 from chaos.matrix.job import Job, to_document
@@ -46,8 +47,15 @@ Found = Mapping[Defence, Sequence[Outcome]]
 
 def table(found: Found) -> Table:
     """One row a defence."""
-    columns = ("op success", "model", "2nd wave", "worst 10 s", "peak ×", "wasted", "E sat. min", "W sat. min")
-    shown = Table("defence, alone", *columns, title="operation success 36–106 s after the restore, nobody acts")
+    figures = ("success", "model", "wave 2", "worst", "peak ×", "wasted", "E min", "W min")
+    shown = Table(
+        Column("defence, alone", overflow="fold"),
+        *(Column(title, no_wrap=True, justify="right") for title in figures),
+        title="operation success 36–106 s after the restore, nobody acts",
+        caption="worst: success in the worst 10 s; E, W: how long East US and West US are saturated",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for defence, runs in found.items():
         waves = [run.second_wave for run in runs]
         shown.add_row(
