@@ -85,7 +85,7 @@ class LocalRuntime:
         await asyncio.gather(*(self._ready(child) for child in self._children.values()))
 
     async def _start_redis(self) -> None:
-        command = redis_command(HOST, self._redis_port)
+        command = redis_command(self._redis_port)
         self._redis = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=DEVNULL)
         await self._answers(self.store.ping, "Redis")
 
@@ -210,12 +210,12 @@ async def _terminate(processes: Sequence[asyncio.subprocess.Process]) -> None:
             await process.wait()
 
 
-def redis_command(host: str, port: int) -> list[str]:
-    """Starts a Redis that keeps nothing: the machine's own, else the embedded one."""
+def redis_command(port: int) -> list[str]:
+    """Starts a Redis on `HOST` that keeps nothing: the machine's own, else the embedded one."""
     server = shutil.which("redis-server")
     if server is None:
         return [sys.executable, "-m", "compose.embedded_redis", str(port)]
-    return [server, "--port", str(port), "--bind", host, "--save", "", "--appendonly", "no"]
+    return [server, "--port", str(port), "--bind", HOST, "--save", "", "--appendonly", "no"]
 
 
 def free_ports(count: int) -> list[int]:

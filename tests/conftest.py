@@ -32,13 +32,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "both_clocks: runs twice, in virtual time and on an ordinary event loop")
 
 
-def is_real_time(item: pytest.Item) -> bool:
-    """Whether a test runs on the real clock."""
-    return item.get_closest_marker("real_time") is not None or any(
-        folder in item.path.parents for folder in REAL_TIME_FOLDERS
-    )
-
-
 def new_virtual_loop() -> VirtualLoop:
     """A virtual loop with the boundary in force while it runs."""
     loop = VirtualLoop(around=lambda: boundary.installed())
@@ -46,19 +39,31 @@ def new_virtual_loop() -> VirtualLoop:
     return loop
 
 
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "virtual": new_virtual_loop,
+    "real": asyncio.new_event_loop,
+}
+
+
+def clocks(item: pytest.Item) -> tuple[str, ...]:
+    """Which of `LOOPS` a test runs on."""
+    if item.get_closest_marker("both_clocks") is not None:
+        return ("virtual", "real")
+    real = item.get_closest_marker("real_time") is not None
+    return ("real",) if real or any(folder in item.path.parents for folder in REAL_TIME_FOLDERS) else ("virtual",)
+
+
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The loop that pytest-asyncio runs a test on."""
-    if item.get_closest_marker("both_clocks") is not None:
-        return {"virtual": new_virtual_loop, "real": asyncio.new_event_loop}
-    return {"real": asyncio.new_event_loop} if is_real_time(item) else {"virtual": new_virtual_loop}
+    """The loops that pytest-asyncio runs a test on."""
+    return {name: LOOPS[name] for name in clocks(item)}
 
 
 @pytest.fixture(autouse=True)
 def no_sockets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fast tests do not touch the network, not even by accident."""
-    if is_real_time(request.node) or request.node.get_closest_marker("both_clocks") is not None:
+    if "real" in clocks(request.node):
         return
 
     def refuse(*_args: object, **_options: object) -> None:

@@ -20,10 +20,10 @@ from services.chassis.store import Store, connect
 START_TIMEOUT_S = 10.0
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def redis_port() -> Iterator[int]:
     port = free_ports(1)[0]
-    with subprocess.Popen(redis_command(HOST, port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(redis_command(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         yield port
         process.terminate()
 

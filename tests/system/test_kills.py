@@ -169,8 +169,8 @@ async def test_in_mid_incident_everybody_dies_in_turn_and_nothing_accepted_is_lo
         await asyncio.sleep(DRAIN_S)
         await _traffic(desk, RAMP)
         print(f"mid-incident: {len(known)} operations, {len(customer.accepted)} of our own, {customer.refused} refused")
-        assert len(known) > 50
-        assert len(customer.accepted) > 5
+        assert len(known) > 100
+        assert len(customer.accepted) > 10
         await _all_end(desk, customer, known, within_s=RECOVERED_S)
         assert await desk.all_ready()
     finally:
