@@ -14,6 +14,7 @@ LIMIT = "router_admission_limit"
 BASE_TOLERANCE = 0.2
 SERVICE_TIMES_MIN = 50.0
 DELIVERED = 0.8
+BACKLOG_LEFT = 1 / 30
 """How much of a trigger has to arrive for its replay to count (conformance.md §2.2)."""
 NO_DRILL = "recovered, but this scenario has no room for a replay of the trigger; the full one is judged on one"
 SMALL_DRILL = "recovered, but the replay was too small to tip anything"
@@ -180,8 +181,8 @@ def _limit_growth(view: View, ramp: float) -> float | None:
 
 @check(
     "M35",
-    "while the ramp drains the backlog from half to nothing, users' identity operations that begin meanwhile succeed "
-    "(> 0.9)",
+    "while the ramp drains the backlog from half of its peak to a thirtieth, users' identity operations that begin "
+    "meanwhile succeed (> 0.9)",
     needs=("ramp",),
 )
 def fresh_requests_succeed_meanwhile(view: View, ramp: float) -> Finding:
@@ -189,7 +190,7 @@ def fresh_requests_succeed_meanwhile(view: View, ramp: float) -> Finding:
     after = times >= ramp
     peak = backlog[after].max() if after.any() else float("nan")
     falling = times[after & (backlog <= peak / 2)]
-    empty = times[after & (backlog < BACKLOG_GONE)]
+    empty = times[after & (backlog < peak * BACKLOG_LEFT)]
     if not len(falling) or not len(empty):
         return (
             Conditions((ramp, view.at.end))

@@ -214,10 +214,9 @@ class View:
         return self.record.gauge("identity_node_up", start, end, region=_set(regions))
 
     def work_per_busy_worker(self, start: float, end: float, regions: Regions = PAIR) -> float | None:
-        """Pieces of work finished for each second a worker was busy: the reciprocal of the real service time."""
-        done = self.record.rate(WORK, start, end, region=_set(regions))
-        busy = self.record.gauge("identity_workers_busy", start, end, region=_set(regions))
-        return None if done is None or not busy else done / busy
+        """Pieces of work finished for each second that workers spent on them: one over the real service time."""
+        pair = {"region": _set(regions)}
+        return self.record.ratio(Of(WORK, **pair), Of("identity_work_seconds_total", **pair), start, end)
 
     def wasted(self, start: float, end: float, regions: Regions = PAIR) -> float | None:
         wasted = Of(WORK, outcome="wasted", region=_set(regions))

@@ -16,6 +16,9 @@ class IdentityMetrics:
         )
         self.useful = incrementer(work.labels(region, "useful"))
         self.wasted = incrementer(work.labels(region, "wasted"))
+        self.worked = metrics.counter(
+            "identity_work_seconds_total", "Seconds that workers spent on work that is finished."
+        ).inc
         rejected = metrics.counter("identity_rejected_total", "Requests refused, by reason.", ("reason",))
         self.rejected: dict[str, Callable[[], None]] = {
             reason: incrementer(rejected.labels(reason))

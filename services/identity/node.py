@@ -147,6 +147,7 @@ class Node:
         now = self._now()
         self.physics.on_completed()
         self._metrics.duration(now - work.arrived)
+        self._metrics.worked(now - work.started)
         left = work.caller_left()
         (self._metrics.wasted if left else self._metrics.useful)()
         if self._learns:

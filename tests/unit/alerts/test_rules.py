@@ -89,8 +89,8 @@ def test_recording_rules_are_ratios_of_rates_by_region() -> None:
     assert records["region:remediation_accounts_wrongly_targeted:increase_rate60s"] == (
         'sum by (region) (increase(remediation_accounts_total{result="wrongly_targeted"}[60s]))'
     )
-    assert records["world:provisioner_job_tries:failure_ratio_rate15s"].startswith(
-        'sum (rate(provisioner_job_tries_total{result=~"blocked|identity_failed"}[15s])) / sum (rate('
+    assert records["world:provisioner_job_tries:failure_ratio_rate30s"].startswith(
+        'sum (rate(provisioner_job_tries_total{result=~"blocked|identity_failed"}[30s])) / sum (rate('
     )
 
 

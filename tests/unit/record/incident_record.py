@@ -236,6 +236,7 @@ def _nodes(made: IncidentRecord, region: str) -> None:
             useful = np.where(down_phase, np.nan_to_num(busy) * 0.1, useful)
         made.count("identity_work_completed_total", useful, outcome="useful", **labels)
         made.count("identity_work_completed_total", wasted, outcome="wasted", **labels)
+        made.count("identity_work_seconds_total", np.nan_to_num(busy), **labels)
         made.count(
             "identity_rejected_total", np.where(np.nan_to_num(busy) > 1, 9.0, 0.0), reason="queue_full", **labels
         )
