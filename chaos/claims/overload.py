@@ -60,13 +60,15 @@ def second_scale_out_fails(view: View) -> Finding:
 
 @check(
     "M30",
-    "long after the trigger (from the second scale-out to the drain): users send what they sent at base (± 20 %), yet "
-    "under half of attempts succeed, attempts per operation ≥ 2, and this lasts at least 50 service times",
+    "long after the trigger (from the second scale-out to the drain): users send what they sent before the policy "
+    "reached the pair (± 20 %), yet under half of attempts succeed, attempts per operation ≥ 2, and this lasts at "
+    "least 50 service times",
     control="no-operator",
     needs=("after_scale_2", "before"),
 )
 def sustained_by_retries(view: View, window: Window, before: Window) -> Finding:
-    base = view.record.rate("loadgen_operations_started_total", view.at.start + 5, view.at.trigger, region=PAIR)
+    untouched = min((event["t"] for event in view.flips(False, region=PAIR)), default=view.at.trigger)
+    base = view.record.rate("loadgen_operations_started_total", view.at.start + 5, untouched, region=PAIR)
     now = view.record.rate("loadgen_operations_started_total", *window, region=PAIR)
     load = now / base if now is not None and base else None
     service_s = view.service_s(EAST)

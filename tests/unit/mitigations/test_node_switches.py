@@ -195,3 +195,14 @@ async def _live(bench: Bench, expected: int) -> list[object]:
     live = list(await bench.envs[CALLER].registry.live("identity", EAST))
     assert len(live) == expected
     return live
+
+
+async def test_the_seconds_worked_are_those_from_the_worker_to_the_end_of_the_work(world: VirtualWorld) -> None:
+    bench = await _bench(world, bounded=False)
+    await asyncio.gather(*_send(bench, "a", 20))
+
+    worked = bench.counted("identity_work_seconds_total", "identity")
+    answered = bench.counted("identity_request_duration_seconds_sum", "identity")
+    waited = bench.counted("identity_queue_wait_seconds_sum", "identity")
+    assert waited > worked > 20 * 0.1  # half of the mean service time is fixed
+    assert worked == pytest.approx(answered - waited, rel=1e-9)
