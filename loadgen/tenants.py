@@ -33,7 +33,7 @@ class Tenant(BaseModel):
     slug: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,39}$")]
     """The `tenant` label of every metric and event."""
     id: Annotated[str, Field(pattern=r"^S(0[1-9]|1\d|2[0-2])$")]
-    """Row of conformance.md section 1.1."""
+    """Row of the table "Systems and services" of docs/conformance.md."""
     name: Annotated[str, Field(min_length=1)]
     window: Literal["A", "B", "A+B"]
     """Documentation only."""

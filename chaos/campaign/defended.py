@@ -1,6 +1,6 @@
 """Whether a defended run had no second wave: the criteria of issue 5, over the whole run, with nobody who drains.
 
-Success is of operations, as in domain.md §2.4: with a bounded queue a refusal is how a node defends itself, and the
+Success is of operations, as in docs/model.md §4: with a bounded queue a refusal is how a node defends itself, and the
 caller's next attempt succeeds.
 """
 

@@ -1,6 +1,6 @@
 """Jointly shaken parameters: the facts must not hang on one lucky set of numbers.
 
-The seventeen are the continuous and queue parameters of domain.md §2.4; each is multiplied by its own factor from
+The seventeen are the continuous and queue parameters of docs/model.md §4; each is multiplied by its own factor from
 1 − f to 1 + f. Layer counts, node counts and scale-out sizes are held, as there.
 """
 

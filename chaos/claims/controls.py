@@ -70,7 +70,7 @@ def _failover_off(view: View) -> Finding:
     if east is None:
         return Conditions().true("restore_in_east", False).finding()
     window = (east, view.at.drain if view.at.drain is not None else view.at.end)
-    # Operations, as in domain.md §2.4: single attempts of a healthy region fail now and then, and are retried.
+    # Operations, as in docs/model.md §4: single attempts of a healthy region fail now and then, and are retried.
     west = view.record.ratio_curve(Of(ENDED, result="success", region=WEST), Of(ENDED, region=WEST), 10.0)
     return (
         Conditions(window)

@@ -1,4 +1,4 @@
-"""The five facts of the incident, with exactly the numbers of domain.md §2.4.
+"""The five facts of the incident, with exactly the numbers of docs/model.md §4.
 
 Offsets are physics (bench seconds until queues fill), so they are the same in the short scenario.
 """

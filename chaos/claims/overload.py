@@ -14,7 +14,7 @@ LIMIT = "router_admission_limit"
 BASE_TOLERANCE = 0.2
 SERVICE_TIMES_MIN = 50.0
 DELIVERED = 0.8
-"""How much of a trigger has to arrive for its replay to count (conformance.md §2.2)."""
+"""How much of a trigger has to arrive for its replay to count (docs/model.md §6)."""
 BACKLOG_LEFT = 1 / 30
 """The part of a backlog's peak that counts as nothing: about 20 jobs of 600 in full size."""
 NO_DRILL = "recovered, but this scenario has no room for a replay of the trigger; the full one is judged on one"

@@ -1,7 +1,7 @@
 """An alert in the shape of an Azure Service Health activity-log alert (common webhook schema).
 
 Fields and nesting: MicrosoftDocs, activity-log-alerts-webhook and service-health-notifications-properties, as listed
-in domain.md §3.4. Level Error means several regions, Warning a subset.
+in docs/azure-api.md §4. Level Error means several regions, Warning a subset.
 """
 
 import json

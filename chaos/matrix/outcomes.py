@@ -20,7 +20,7 @@ from loadgen.series import Array
 MINUTES_PER_S = INCIDENT_S_PER_BENCH_S / 60.0
 SATURATED = 0.95
 COLLAPSE = {EAST: (0.10, 14.0), WEST: (0.20, 11.0)}
-"""Attempt success below this over so many seconds, with saturated workers: the facts F1 and F2 (domain.md §2.4)."""
+"""Attempt success below this over so many seconds, with saturated workers: the facts F1 and F2 (docs/model.md §4)."""
 OP_SUCCESS = "op_success"
 Better = Literal["less", "more"]
 Curve = tuple[Array, Array]

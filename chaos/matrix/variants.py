@@ -1,7 +1,7 @@
 """What a matrix does to a scenario before it runs: a second trigger after its end, or nobody who acts.
 
 The second trigger is no second incident, which would take as long as the first: users of the pair send five times the
-usual for ten seconds (conformance.md §2.2). A service that is still vulnerable does not come back from that.
+usual for ten seconds (docs/model.md §6). A service that is still vulnerable does not come back from that.
 """
 
 from chaos.campaign.controls import without_operators
@@ -18,7 +18,7 @@ AFTER_S = CALM_S + SURGE_S + WITHIN_S
 ROW = "REPLAY"
 
 LATE_FROM_S, LATE_TO_S, UNATTENDED_S = 36.0, 106.0, 116.0
-"""After the restore in East: domain.md §2.4 judges single defences at τ = 400–470, the restore being at 364."""
+"""After the restore in East: docs/model.md §4 judges single defences at τ = 400–470, the restore being at 364."""
 RESTORE = "T09"
 
 

@@ -1,6 +1,6 @@
 """The identity service's errors and their two dialects: the token endpoint's and ARM's.
 
-Codes and sentences: domain.md §3.3 (IMDS) and §3.2 (ARM).
+Codes and sentences: docs/azure-api.md §3 (IMDS) and §3.2 (ARM).
 """
 
 import json

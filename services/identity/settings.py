@@ -42,7 +42,7 @@ class SheddingSettings(PolicySettings):
 
 
 class IdentitySettings(Settings):
-    """Defaults: domain.md §2.2, the parameter set that is known to collapse and to recover with wide margins."""
+    """Defaults: docs/model.md §2, the parameter set that is known to collapse and to recover with wide margins."""
 
     workers: int = Field(default=2, ge=1, description="requests served at once")
     service_time_s: float = Field(default=0.2, gt=0, description="mean; half fixed, half exponential")

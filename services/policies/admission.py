@@ -14,7 +14,7 @@ Library, avoiding-insurmountable-queue-backlogs (serve fresh traffic first, side
 Netflix Reliable Using Prioritized Load Shedding" (https://arthur.gonigberg.com/2020/11/15/proritized-load-shedding/;
 the cubic is fitted to its three points); DAGOR, SoCC'18, arXiv 1806.04075, as summarised in
 https://blog.acolyer.org/2018/11/16; Envoy admission_control_filter (https://www.envoyproxy.io/docs). Defaults: ramp
-10 % to 85 % of nominal over 80 s, hold 20 s, then open (domain.md section 2.2); the rest as above, Envoy's aggression
+10 % to 85 % of nominal over 80 s, hold 20 s, then open (docs/model.md §2); the rest as above, Envoy's aggression
 1 and no floor of requests per second.
 
 What surprises:

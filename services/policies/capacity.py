@@ -6,7 +6,7 @@
     guarded join    new nodes enter rotation together, warm, and only when the fleet with them carries the offered load
     time to useless Q* / (arrivals - rate): how long an unguarded cold node stays useful
 
-Sources: domain.md section 2.1 (6); Envoy slow_start.rst (https://www.envoyproxy.io/docs). Defaults: slow start off
+Sources: docs/model.md §1 (6); Envoy slow_start.rst (https://www.envoyproxy.io/docs). Defaults: slow start off
 (window 0), aggression 1, least weight 10 %; guard off.
 
 What surprises:

@@ -6,8 +6,8 @@ h is the success ratio of requests routed to a region in the last 10 s; a region
 healthy (1.0). This is Envoy's priority load with the success ratio in the place of the healthy-host share: 1.4 is its
 overprovisioning factor, so nothing moves until a region is below 1/1.4 = 71 % (50 % healthy: 70/30, 25 %: 35/65).
 
-Source: Envoy, arch_overview/upstream/load_balancing/priority.rst (https://www.envoyproxy.io/docs); domain.md section
-1.4. Defaults: window 10 s, 5 samples, factor 1.4, no cap, retries follow the shares.
+Source: Envoy, arch_overview/upstream/load_balancing/priority.rst (https://www.envoyproxy.io/docs); docs/model.md
+§2. Defaults: window 10 s, 5 samples, factor 1.4, no cap, retries follow the shares.
 
 What surprises:
 * Envoy's documentation assumes that a healthy second priority can carry the whole first one. In the incident it could

@@ -3,7 +3,7 @@
     Pacer            nth reservation: max(now, previous + 1/rate)
     requeue delay    min(max, base * multiplier**(n-1)) * (1 + U(-jitter, +jitter)),  n = times blocked, from 1
 
-Sources: domain.md sections 2.2 and 2.4 (resume at 4/s East and 2/s West suffices alone; at twice that it does not;
+Sources: docs/model.md §2 and §4 (resume at 4/s East and 2/s West suffices alone; at twice that it does not;
 fixed requeue keeps the queue in the dead zone, an exponential one with a 10 % retry budget does not); AWS Builders'
 Library, timeouts-retries-and-backoff-with-jitter. Defaults: requeue after 10 s, fixed, no jitter; pacing off.
 

@@ -8,7 +8,7 @@
     bounded_wait   refuse when the newcomer's predicted wait q * s / c > budget     (q counts the newcomer)
 
 Sources: Maurer, "Fail at Scale", ACM Queue 2015 (https://queue.acm.org/detail.cfm?id=2839461) for adaptive LIFO with
-CoDel; facebook/folly, folly/executors/Codel.cpp for this CoDel; dead zone: domain.md section 2.1. Defaults: capacity
+CoDel; facebook/folly, folly/executors/Codel.cpp for this CoDel; dead zone: docs/model.md §1. Defaults: capacity
 60; interval 100 ms and target 5 ms (folly); wait budget 0.5 s with c = 2, s = 0.2 s, hence 5 in the queue.
 
 What surprises:

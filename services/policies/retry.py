@@ -10,7 +10,7 @@ Formulas (a = number of the attempt that just failed, from 1; e = min(max, base 
 
 Sources: tenacity 9.2.1 (https://github.com/jd/tenacity); the three jitters from the AWS Architecture Blog,
 "Exponential Backoff and Jitter" (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). Naive
-defaults, domain.md section 2.2: SDK layer 4 attempts, exponential 0.25 s up to 2 s; workflow layer 3 attempts, fixed
+defaults, docs/model.md §2: SDK layer 4 attempts, exponential 0.25 s up to 2 s; workflow layer 3 attempts, fixed
 1 s.
 
 Two layers are two nested `call`s, and they multiply: 4 x 3 = 12 attempts for one operation that keeps failing.

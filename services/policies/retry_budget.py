@@ -14,8 +14,8 @@ capacity; 10 is ours. Off by default: the incident's clients had none.
 
 What surprises:
 * Finagle's reserve is not a rate: 100 retries may be spent in one burst, and again as old withdrawals leave the window.
-* A budget bounds amplification per client; it does not shorten a queue. Alone it does not save the incident (domain.md
-  section 2.4), because jobs that come back after 10 s keep the queue in the dead zone.
+* A budget bounds amplification per client; it does not shorten a queue. Alone it does not save the incident
+  (docs/model.md §4), because jobs that come back after 10 s keep the queue in the dead zone.
 * gRPC and Brooker count failures of first attempts and retries alike; Finagle never looks at an outcome.
 
 The owner calls `on_request` once per request, `may_retry` once per retry it wants (True has taken the token), and

@@ -1,4 +1,4 @@
-"""The errors of the front door and ARM's dialect. Sentences: domain.md §3.2 and ARM's own."""
+"""The errors of the front door and ARM's dialect. Sentences: docs/azure-api.md §2 and ARM's own."""
 
 import json
 from typing import Any

@@ -1,7 +1,7 @@
 """Why a try stopped, and the words in which Azure tells it.
 
 The words are made only when somebody reads them: during the outage forty tries a second stop, and nearly all of them
-are tried again. Sentences: domain.md §3.2; the 409 text is what users saw in October 2022 (azure-pipelines-agent#3995).
+are tried again. Sentences: docs/azure-api.md §2; the 409 text: its §1.
 """
 
 from __future__ import annotations

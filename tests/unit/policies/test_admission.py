@@ -77,7 +77,7 @@ RAMP = Ramp(start=622.0, nominal_per_s=90.0)
 
 
 def test_the_ramp_goes_from_ten_to_eighty_five_percent_in_eighty_seconds() -> None:
-    """domain.md section 2.2; West with 9 nodes of 10 requests per second."""
+    """docs/model.md §2; West with 9 nodes of 10 requests per second."""
     assert [RAMP.rate_at(now) for now in (621.9, 622.0, 662.0, 701.999999, 702.0, 721.9)] == pytest.approx(
         [0.0, 9.0, 42.75, 76.5, 76.5, 76.5]
     )

@@ -66,7 +66,7 @@ def test_headroom_adds_its_share_of_nodes() -> None:
 
 
 def test_the_collapse_needs_twenty_nine_to_forty_one_nodes() -> None:
-    """domain.md section 2.1 (6) says 29-40 for 286/10 to 402/10; 40.2 nodes are 41."""
+    """docs/model.md §1 (6) says 29-40 for 286/10 to 402/10; 40.2 nodes are 41."""
     assert (nodes_needed(286, 10.0), nodes_needed(402, 10.0), nodes_needed(400, 10.0)) == (29, 41, 40)
 
 

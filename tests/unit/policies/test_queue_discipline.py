@@ -147,7 +147,7 @@ def test_codel_over_adaptive_lifo_serves_the_newest_and_drops_the_stale() -> Non
 
 
 def test_bounded_wait_of_half_a_second_holds_five() -> None:
-    """domain.md section 2.2, defended profile: 2 workers, 0.2 s each, cap 0.5 s is queue 5."""
+    """docs/model.md §2, defended profile: 2 workers, 0.2 s each, cap 0.5 s is queue 5."""
     queue = BoundedWait[int](workers=2, service_s=0.2, budget_s=0.5)
     assert fill(queue, range(10), 0.0) == [0, 1, 2, 3, 4]
     assert queue.predicted_wait_s() == pytest.approx(0.6)

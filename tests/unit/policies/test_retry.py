@@ -84,7 +84,7 @@ async def test_the_exponential_wait_stops_growing_at_its_maximum() -> None:
 
 
 async def test_two_nested_layers_multiply_to_twelve_attempts_in_nineteen_and_a_quarter_seconds() -> None:
-    """domain.md section 2.1: with one-second timeouts a job emits 12 attempts per 19.25 s."""
+    """docs/model.md §1: with one-second timeouts a job emits 12 attempts per 19.25 s."""
     bench = Bench([FAIL], attempt_s=1.0)
 
     async def sdk_call() -> Answer:

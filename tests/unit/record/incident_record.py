@@ -1,4 +1,4 @@
-"""A made-up record of the incident to prove predicates on: the curve of domain.md §2.3, on the scenario's own plan.
+"""A made-up record of the incident to prove predicates on: the curve of docs/model.md §3, on the scenario's own plan.
 
 Nothing here was measured. Tests doctor it (`rate`, `level`, `without`, `events`) until a predicate must object.
 """

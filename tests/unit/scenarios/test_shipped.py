@@ -153,7 +153,7 @@ def test_the_second_scale_out_is_larger_and_the_fleet_stays_small_enough_to_fail
 
     assert sum(second.values()) > sum(first.values())
     pair = sum(nodes[r] + first.get(r, 0) + second.get(r, 0) for r in ("eastus", "westus"))
-    assert pair == size * 16  # domain.md §2.4: at most 24 in full size, or capacity alone begins to help
+    assert pair == size * 16  # docs/model.md §4: at most 24 in full size, or capacity alone begins to help
 
 
 @pytest.mark.parametrize("name", [FULL, SHORT])
