@@ -21,7 +21,7 @@ BANNED = {
 OWNERS = {"services/chassis/clock.py", "services/chassis/streams.py"}
 SERVICE_FILES = {"__init__.py", "__main__.py", "app.py", "handlers.py", "metrics.py", "settings.py", "state.py"}
 TOP_LEVEL = {"services", "compose", "loadgen", "chaos", "tests", "grafana", "docs", "Makefile", "README.md"}
-TOP_LEVEL_FILES = {"pyproject.toml", "requirements.lock"}
+TOP_LEVEL_FILES = {"pyproject.toml", "requirements.lock", "LICENSE", "CHANGELOG.md"}
 
 
 def name(path: Path) -> str:
