@@ -20,6 +20,7 @@ from loadgen.recorder import Recorder
 from services.chassis.clock import Clock
 from services.chassis.env import Peers
 from services.chassis.events import Events
+from services.chassis.loop_lag import LoopLag
 from services.chassis.metrics import Metrics
 from services.chassis.registry import Instance
 from services.chassis.streams import Streams
@@ -82,6 +83,7 @@ class Experiment:
         self._background: list[asyncio.Task[None]] = []
         self._attached: dict[str, Target] = {}
         self.metrics = Metrics()
+        self._lag = LoopLag(runtime.clock, self.metrics)
 
     async def run(self) -> None:
         """Runs the scenario to its end, or raises what stopped it; the record is closed in either case.
@@ -92,6 +94,7 @@ class Experiment:
         plan, runtime = self.plan, self.runtime
         early: list[dict[str, Any]] = []
         sink = _Sink(early)
+        self._lag.start()
         try:
             await runtime.start(plan.topology, plan.settings, plan.seed, sink)
             zero_epoch_s = runtime.clock.epoch() + plan.warmup_s
@@ -99,6 +102,7 @@ class Experiment:
             sink.redirect(recorder.event)
             await self._run(recorder, zero_epoch_s)
         finally:
+            self._lag.stop()
             for task in self._background:
                 task.cancel()
             await asyncio.gather(*self._background, return_exceptions=True)

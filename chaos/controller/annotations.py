@@ -12,7 +12,7 @@ from typing import Any
 from services.chassis.metrics import Metrics
 
 EVENTS_MAX = 200
-KINDS = {"action": "action", "fault_started": "fault", "alert": "alert"}
+KINDS = {"action": "action", "fault_started": "fault", "alert": "alert", "machine_stalled": "stall"}
 TITLE_FIELDS = ("action", "fault", "name")
 Rows = list[tuple[tuple[str, ...], float]]
 
@@ -36,6 +36,7 @@ class Annotations:
             return
         self._number += 1
         title = next((str(event[field]) for field in TITLE_FIELDS if event.get(field)), kind)
+        title = f"the machine stalled for {event['stalled_s']:.1f} s" if kind == "stall" else title
         region = f" {event['region']}" if event.get("region") else ""
         self._events[kind, str(event.get("id") or self._number), title.replace("_", " ") + region] = event["at"]
         while len(self._events) > EVENTS_MAX:

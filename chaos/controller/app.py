@@ -71,8 +71,13 @@ def _own_routes(testbed: Testbed) -> list[Route]:
 
 
 def _joined(own: bytes, run: bytes) -> bytes:
-    """Both pages; where a run's policy job is at work, the idle testbed's job has nothing to say."""
-    kept = [line for line in own.splitlines() if b"remediation_" not in line.split(b"{", 1)[0]]
+    """Both pages; of a metric that a run has as well, the run's: its policy job is at work, the idle testbed's is not."""
+    families = {line.split(b" ", 3)[2] for line in run.splitlines() if line.startswith(b"# TYPE ")}
+    kept, keep = [], True
+    for line in own.splitlines():
+        if line.startswith(b"# HELP "):
+            keep = line.split(b" ", 3)[2] not in families
+        kept += [line] if keep else []
     return b"\n".join(kept) + b"\n" + run
 
 

@@ -19,6 +19,7 @@ from chaos.remediation.workflow import RemediationWorkflow
 from chaos.scenarios.model import Scenario
 from compose.runtime import Runtime
 from services.chassis.events import Events
+from services.chassis.loop_lag import LoopLag
 from services.chassis.settings import Tree
 from services.chassis.streams import Streams
 
@@ -55,6 +56,7 @@ class Testbed:
         self.faults = FaultLeases(runtime, self.events, self.env.streams["faults"])
         self.signals = RollingSignals(runtime)
         self.annotations = Annotations(self.env.metrics)
+        self._lag = LoopLag(runtime.clock, self.env.metrics, self._machine_stalled)
         self.resetting = False
         self._restart = restart or restart_everything
         self.remediation: RemediationWorkflow | None = None
@@ -81,10 +83,15 @@ class Testbed:
         self._actions.labels(action).inc()
         self.events.emit("action", action=action, parameters=details)
 
+    def _machine_stalled(self, stalled_s: float) -> None:
+        self.events.emit("machine_stalled", stalled_s=round(stalled_s, 3))
+
     async def open(self) -> None:
+        self._lag.start()
         await self.faults.adopt()
 
     async def close(self) -> None:
+        self._lag.stop()
         if self.run is not None:
             await self.run.abort()
         if self.remediation is not None:

@@ -58,6 +58,7 @@ def _lifespan(
     env: Env, on_start: Background | None, background: Iterable[Background], register: bool
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     async def lifespan(_app: web.Application) -> AsyncIterator[None]:
+        env.lag.start()
         await env.live.reload()
         if on_start is not None:
             await on_start()
@@ -68,6 +69,7 @@ def _lifespan(
         tasks = [asyncio.create_task(_run(job), name=f"{env.instance.name} background") for job in jobs]
         env.events.emit("instance_started", region=env.region, service=env.instance.service)
         yield
+        env.lag.stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

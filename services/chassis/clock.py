@@ -12,18 +12,36 @@ from datetime import UTC, datetime
 class Clock:
     """A monotonic reading and the calendar that runs along with it.
 
-    `monotonic` returns seconds from an arbitrary start; `epoch_s` is the Unix time at `monotonic() == 0`.
+    `monotonic` returns seconds from an arbitrary start; `epoch_s` is the Unix time at `monotonic() == 0`. `wall` reads
+    the machine's own calendar; a simulated clock has none.
     """
 
-    __slots__ = ("_epoch_s", "now")
+    __slots__ = ("_epoch_s", "_wall", "now")
 
-    def __init__(self, monotonic: Callable[[], float], epoch_s: float) -> None:
+    def __init__(self, monotonic: Callable[[], float], epoch_s: float, wall: Callable[[], float] | None = None) -> None:
         self.now = monotonic
         self._epoch_s = epoch_s
+        self._wall = wall
+
+    @property
+    def real(self) -> bool:
+        """Whether time passes while code runs, or while the machine sleeps."""
+        return self._wall is not None
 
     def epoch(self) -> float:
         """Seconds since 1970-01-01 UTC."""
         return self._epoch_s + self.now()
+
+    def wall_ahead_s(self) -> float:
+        """How far the machine's calendar is ahead of this one.
+
+        The monotonic reading stands still while a machine is suspended, its calendar does not.
+        """
+        return 0.0 if self._wall is None else self._wall() - self.epoch()
+
+    def follow_wall(self) -> None:
+        """Takes the machine's calendar over: leases and tokens must agree with processes that start later."""
+        self._epoch_s += self.wall_ahead_s()
 
     def utc(self) -> datetime:
         return datetime.fromtimestamp(self.epoch(), tz=UTC)
@@ -33,8 +51,8 @@ class Clock:
 
 
 def system_clock() -> Clock:
-    """The machine's own clock; the calendar cannot jump while the process lives."""
-    return Clock(time.monotonic, time.time() - time.monotonic())
+    """The machine's own clock; its calendar jumps only when `follow_wall` is called."""
+    return Clock(time.monotonic, time.time() - time.monotonic(), time.time)
 
 
 def iso(epoch_s: float) -> str:

@@ -7,6 +7,7 @@ from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
 from services.chassis.events import Events, Sink
 from services.chassis.live import Live
+from services.chassis.loop_lag import LoopLag
 from services.chassis.metrics import Metrics
 from services.chassis.registry import Instance, Registry
 from services.chassis.settings import M, Tree, resolve
@@ -43,6 +44,7 @@ class Env:
     registry: Registry
     live: Live
     peers: Peers
+    lag: LoopLag
 
     @property
     def region(self) -> str:
@@ -67,6 +69,7 @@ def make_env(
     lease_s: float = 9.0,
 ) -> Env:
     """Wires an `Env`; the same call in every runtime."""
+    metrics = Metrics()
     return Env(
         instance=instance,
         clock=clock,
@@ -74,8 +77,9 @@ def make_env(
         http=http,
         store=store,
         events=Events(sink, clock, instance.name),
-        metrics=Metrics(),
+        metrics=metrics,
         registry=Registry(store, clock, lease_s=lease_s),
         live=Live(store, clock, tree, (instance.service, instance.region, instance.name)),
         peers=peers,
+        lag=LoopLag(clock, metrics),
     )
