@@ -71,7 +71,7 @@ def _own_routes(testbed: Testbed) -> list[Route]:
 
 
 def _joined(own: bytes, run: bytes) -> bytes:
-    """Both pages; of a metric that a run has as well, the run's: its policy job is at work, the idle testbed's is not."""
+    """Both pages; of a metric that a run has as well, the run's: its policy job is the one at work."""
     families = {line.split(b" ", 3)[2] for line in run.splitlines() if line.startswith(b"# TYPE ")}
     kept, keep = [], True
     for line in own.splitlines():
