@@ -3,10 +3,11 @@
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
+from pydantic import BeforeValidator
 
 from chaos.controller import errors
 from chaos.controller.auth import Role, Tokens
@@ -18,20 +19,35 @@ from services.chassis.errors import ServiceError
 from services.chassis.settings import Settings, SettingsError, validate
 
 Answer = tuple[int, Any]
+FLAGS = {"1": True, "true": True, "0": False, "false": False}
+
+
+def _flag(given: Any) -> Any:
+    if isinstance(given, str):
+        if given.lower() not in FLAGS:
+            raise ValueError("must be 1, true, 0 or false")
+        return FLAGS[given.lower()]
+    return given
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
+"""A query parameter that is on or off. Without a value it is refused: a guess could act where a look was meant."""
+
+
+class NoQuery(Settings):
+    """The call takes no query parameters."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request as a handler sees it: path parameters, query, and the validated body."""
+    """One request as a handler sees it: path parameters, and the validated query and body."""
 
     request: web.Request
+    query: Any
     body: Any
 
     def path(self, name: str) -> str:
         return self.request.match_info[name]
-
-    def query(self, name: str, default: str = "") -> str:
-        return self.request.query.get(name, default)
 
 
 Handler = Callable[[Call], Awaitable[Answer | web.StreamResponse]]
@@ -39,7 +55,7 @@ Handler = Callable[[Call], Awaitable[Answer | web.StreamResponse]]
 
 @dataclass(frozen=True)
 class Route:
-    """One call of the API. `answers` maps further status codes to what they mean."""
+    """One call of the API. A query parameter that is no field of `query` (by alias) is refused, as in the body."""
 
     method: str
     path: str
@@ -49,6 +65,7 @@ class Route:
     body: type[Settings] | None = None
     success: int = 200
     tag: str = ""
+    query: type[Settings] = NoQuery
 
 
 def install(app: web.Application, routes: Iterable[Route], tokens: Callable[[], Tokens]) -> None:
@@ -59,13 +76,29 @@ def install(app: web.Application, routes: Iterable[Route], tokens: Callable[[], 
 def _endpoint(route: Route, tokens: Callable[[], Tokens]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def endpoint(request: web.Request) -> web.StreamResponse:
         tokens().check(request.headers.get("Authorization"), route.role, request.method, request.path)
-        answer = await route.handler(Call(request, await _body(route, request)))
+        query = _query(route, request)
+        answer = await route.handler(Call(request, query, await _body(route, request)))
         if isinstance(answer, web.StreamResponse):
             return answer
         status, document = answer
         return web.json_response(document, status=status)
 
     return endpoint
+
+
+def _query(route: Route, request: web.Request) -> Settings:
+    known = sorted(field.alias or name for name, field in route.query.model_fields.items())
+    for name in request.query:
+        if name not in known:
+            detail = f"query.{name}: unknown query parameter; known: {', '.join(known) or 'none'}"
+            raise ServiceError(errors.INVALID_QUERY, target=f"query.{name}", detail=detail)
+        if len(request.query.getall(name)) > 1:
+            detail = f"query.{name}: given more than once"
+            raise ServiceError(errors.INVALID_QUERY, target=f"query.{name}", detail=detail)
+    try:
+        return validate(route.query, dict(request.query), "query")
+    except SettingsError as error:
+        raise ServiceError(errors.INVALID_QUERY, target="query", detail=str(error)) from error
 
 
 async def _body(route: Route, request: web.Request) -> Settings | None:

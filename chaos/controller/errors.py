@@ -9,10 +9,13 @@ FORBIDDEN = ErrorSpec("forbidden", 403, "This token may read; {method} {path} ne
 NOT_FOUND = ErrorSpec("not_found", 404, "{detail}")
 CONFLICT = ErrorSpec("conflict", 409, "{detail}")
 INVALID = ErrorSpec("invalid_body", 422, "{detail}")
+INVALID_QUERY = ErrorSpec("invalid_query", 422, "{detail}")
 UNAVAILABLE = ErrorSpec("unavailable", 503, "{detail}", retry_safe=True)
 REFUSED = ErrorSpec("refused", 502, "{detail}", definite=False)
 UNSUPPORTED = ErrorSpec("unsupported", 501, "{detail}")
-TABLE = ErrorTable((UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, CONFLICT, INVALID, UNAVAILABLE, REFUSED, UNSUPPORTED))
+TABLE = ErrorTable(
+    (UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, CONFLICT, INVALID, INVALID_QUERY, UNAVAILABLE, REFUSED, UNSUPPORTED)
+)
 
 
 def render(_request: web.Request, error: ServiceError) -> web.Response:

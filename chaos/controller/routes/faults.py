@@ -2,16 +2,24 @@
 
 from typing import Any
 
+from pydantic import Field
+
 from chaos.controller import errors
-from chaos.controller.api import Answer, Call, Route
+from chaos.controller.api import Answer, Call, Flag, Route
 from chaos.controller.testbed import Testbed
 from chaos.faults.leases import ActiveFault
 from chaos.faults.model import FaultSpec
 from chaos.faults.registry import CATALOGUE, check
 from services.chassis.errors import ServiceError
+from services.chassis.settings import Settings
 
 TAG = "faults"
-TRUE = ("1", "true", "yes")
+
+
+class DryRun(Settings):
+    """Whether to act."""
+
+    dry_run: Flag = Field(default=False, description="only name the instances that the fault would meet")
 
 
 class Faults:
@@ -26,7 +34,7 @@ class Faults:
     async def create(self, call: Call) -> Answer:
         spec: FaultSpec = call.body
         check(spec)
-        if call.query("dry_run").lower() in TRUE:
+        if call.query.dry_run:
             return 200, {"dry_run": True, "instances": [spec.name for spec in self._testbed.faults.targets(spec)]}
         started = await self._testbed.faults.start(spec)
         self._testbed.acted("inject_fault", id=started.id, kind=spec.kind)
@@ -74,6 +82,7 @@ class Faults:
                 FaultSpec,
                 201,
                 TAG,
+                DryRun,
             ),
             Route("GET", "/v1/faults", "read", "Faults under way, with their effects so far", self.listing, tag=TAG),
             Route("GET", one, "read", "One fault under way", self.show, tag=TAG),

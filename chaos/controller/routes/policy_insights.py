@@ -8,13 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import Field, model_validator
+
 from chaos.controller import errors
 from chaos.controller.api import Answer, Call, Route
 from chaos.controller.testbed import Testbed
 from chaos.remediation.settings import POLICY, RemediationSettings
 from chaos.remediation.workflow import RemediationWorkflow
 from services.chassis.errors import ErrorSpec, ServiceError
-from services.chassis.settings import SettingsError, Tree, merge, validate
+from services.chassis.settings import Settings, SettingsError, Tree, merge, validate
 
 TAG = "policy insights"
 TYPE = "Microsoft.PolicyInsights/remediations"
@@ -36,6 +38,19 @@ INVALID_CANCEL = ErrorSpec(
     "InvalidCancelRemediationRequest", 400, "The remediation '{name}' cannot be canceled: it is in state '{state}'."
 )
 NOT_FOUND = ErrorSpec("RemediationNotFound", 404, "The remediation '{name}' was not found.")
+
+
+class ApiVersion(Settings):
+    """The query of every call of Azure Resource Manager; without it the answer is ARM's own, 400."""
+
+    api_version: str = Field(alias="api-version", description="the version of the API; any is taken")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_there(cls, given: Any) -> Any:
+        if not given.get("api-version"):
+            raise ServiceError(MISSING_API_VERSION)
+        return given
 
 
 @dataclass(frozen=True)
@@ -134,11 +149,30 @@ def routes(testbed: Testbed) -> list[Route]:
         every = f"{scope}/providers/{TYPE}"
         one = f"{every}/{{name}}"
         table += [
-            Route("PUT", one, "operate", "Create a remediation of the policy", door.create, success=201, tag=TAG),
-            Route("GET", one, "read", "A remediation and how far it got", door.get, tag=TAG),
-            Route("DELETE", one, "operate", "Forget a remediation that is over", door.delete, tag=TAG),
-            Route("POST", f"{one}/cancel", "operate", "Stop a remediation", door.cancel, tag=TAG),
-            Route("GET", every, "read", "The remediations of a scope and all below it", door.list, tag=TAG),
+            Route(
+                "PUT",
+                one,
+                "operate",
+                "Create a remediation of the policy",
+                door.create,
+                success=201,
+                tag=TAG,
+                query=ApiVersion,
+            ),
+            Route("GET", one, "read", "A remediation and how far it got", door.get, tag=TAG, query=ApiVersion),
+            Route(
+                "DELETE", one, "operate", "Forget a remediation that is over", door.delete, tag=TAG, query=ApiVersion
+            ),
+            Route("POST", f"{one}/cancel", "operate", "Stop a remediation", door.cancel, tag=TAG, query=ApiVersion),
+            Route(
+                "GET",
+                every,
+                "read",
+                "The remediations of a scope and all below it",
+                door.list,
+                tag=TAG,
+                query=ApiVersion,
+            ),
         ]
     return table
 
@@ -148,8 +182,6 @@ def _id(call: Call) -> str:
 
     A list is of the scope and what lies below, so its prefix ends where the provider's name begins.
     """
-    if not call.query("api-version"):
-        raise ServiceError(MISSING_API_VERSION)
     path = call.request.path.removesuffix("/cancel") if call.request.method == "POST" else call.request.path
     if "name" in call.request.match_info:
         return path

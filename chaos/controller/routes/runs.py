@@ -13,8 +13,18 @@ from chaos.record import Record, RecordError
 from chaos.report.compare import compare
 from chaos.report.files import REPORT_FILE, VERDICT_FILE, read_verdict
 from services.chassis.errors import ServiceError
+from services.chassis.settings import Settings
 
 TAG = "runs"
+
+
+class Sides(Settings):
+    """The two runs to compare, by id."""
+
+    left: str
+    right: str
+
+
 _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 
 
@@ -33,7 +43,7 @@ def routes(testbed: Testbed) -> list[Route]:
         return web.FileResponse(path, headers={"Content-Type": "text/html; charset=utf-8"})
 
     async def comparison(call: Call) -> Answer:
-        left, right = (_folder(testbed, call.query(side)) for side in ("left", "right"))
+        left, right = (_folder(testbed, name) for name in (call.query.left, call.query.right))
         try:
             return 200, compare(Record.load(left), Record.load(right)).document()
         except RecordError as error:
@@ -42,7 +52,15 @@ def routes(testbed: Testbed) -> list[Route]:
     one = "/v1/runs/{id}"
     return [
         Route("GET", "/v1/runs", "read", "Records of runs", listing, tag=TAG),
-        Route("GET", "/v1/runs/compare", "read", "Two runs side by side: ?left=ID&right=ID", comparison, tag=TAG),
+        Route(
+            "GET",
+            "/v1/runs/compare",
+            "read",
+            "Two runs side by side: ?left=ID&right=ID",
+            comparison,
+            tag=TAG,
+            query=Sides,
+        ),
         Route("GET", f"{one}/verdict", "read", "The verdict of a run", verdict, tag=TAG),
         Route("GET", f"{one}/report", "read", "The report of a run, as a page", report, tag=TAG),
     ]
