@@ -9,7 +9,7 @@ from collections.abc import Callable
 from services.chassis.metrics import DURATION_BUCKETS_S, Metrics
 
 RESULTS = ("success", "failed", "abandoned")
-BUCKETS_S = (*DURATION_BUCKETS_S, 60.0, 120.0, 300.0)
+BUCKETS_S = (*DURATION_BUCKETS_S, 200.0, 500.0)
 
 Increment = Callable[[], None]
 

@@ -40,8 +40,8 @@ Columns = NDArray[np.intp]
 
 
 def keeps_buckets(name: str) -> bool:
-    """Histogram buckets are most of the series; only these histograms are asked for percentiles."""
-    return name.startswith(("identity_", "loadgen_"))
+    """Histogram buckets are most of the series; these histograms are asked for percentiles."""
+    return name.startswith(("identity_", "loadgen_", "provisioner_", "http_"))
 
 
 class _Target:

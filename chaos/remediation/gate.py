@@ -13,6 +13,16 @@ Verdict = Literal["proceed", "hold", "stop"]
 PROCEED: Verdict = "proceed"
 HOLD: Verdict = "hold"
 STOP: Verdict = "stop"
+DECISIONS: tuple[tuple[Verdict, str], ...] = (
+    (PROCEED, "healthy"),
+    (PROCEED, "no_data"),
+    (PROCEED, "own_success"),
+    (HOLD, "no_data"),
+    (HOLD, "baking"),
+    (STOP, "unhealthy"),
+    (STOP, "own_failures"),
+)
+"""Everything a gate can say; its counters are there from the start."""
 
 
 class Signals(Protocol):

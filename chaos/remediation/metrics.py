@@ -6,6 +6,7 @@ and every count here happens at once.
 
 from collections.abc import Callable, Iterable, Iterator
 
+from chaos.remediation.gate import DECISIONS
 from services.chassis.metrics import Metrics
 
 CHANGED, SKIPPED, WRONG = "changed", "skipped_exempt", "wrongly_targeted"
@@ -25,6 +26,8 @@ class JobMetrics:
         self._decisions = metrics.counter(
             "remediation_gate_decisions_total", "Decisions of the health gate.", ("decision", "reason")
         )
+        for verdict, reason in DECISIONS:
+            self._decisions.labels(verdict, reason)
 
         def rows() -> Iterator[tuple[tuple[str, ...], float]]:
             age = age_s()

@@ -17,7 +17,7 @@ from services.chassis.errors import (
     ErrorSpec,
     ServiceError,
 )
-from services.chassis.faults import Effect, decide
+from services.chassis.faults import KINDS, Effect, decide
 from services.chassis.metrics import CONTENT_TYPE
 from services.chassis.settings import Settings
 from services.chassis.store import Keys
@@ -87,9 +87,19 @@ async def _run(job: Background) -> None:
 def _edge(env: Env, render_error: RenderError) -> Middleware:
     rng = env.streams["faults"]
     effects = _EffectCounter(env)
+    traffic = _Traffic(env)
 
     @web.middleware
     async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.startswith(OPERATOR_PATHS):
+            return await answer(request, handler)
+        start = traffic.begin()
+        try:
+            return await answer(request, handler)
+        finally:
+            traffic.end(start)
+
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             if env.live.rules and not _is_operators(request):
                 rules = env.live.active_rules()
@@ -137,6 +147,28 @@ async def _suffer(request: web.Request, effect: Effect, env: Env) -> None:
         raise ServiceError(spec, headers=headers, fault_id=effect.rule.id)
 
 
+class _Traffic:
+    """How long requests take and how many are open, operators' own left out; the same two metrics in every service."""
+
+    def __init__(self, env: Env) -> None:
+        self._now = env.clock.now
+        self._open = 0
+        self._observe = env.metrics.histogram(
+            "http_request_duration_seconds", "From the request to its answer, as the service sees it."
+        ).observe
+        env.metrics.computed_gauge(
+            "http_requests_in_flight", "Requests that have no answer yet.", lambda: [((), float(self._open))]
+        )
+
+    def begin(self) -> float:
+        self._open += 1
+        return self._now()
+
+    def end(self, start: float) -> None:
+        self._open -= 1
+        self._observe(self._now() - start)
+
+
 class _EffectCounter:
     """Counts what faults did, as a metric at once and in the store a moment later (the controller shows it)."""
 
@@ -145,6 +177,8 @@ class _EffectCounter:
         self._pending: dict[str, int] = {}
         self._flusher: asyncio.Task[None] | None = None
         self._metric = env.metrics.counter("fault_effects_total", "Requests that an injected fault changed.", ("kind",))
+        for kind in KINDS:  # a counter that is born with its first effect has no increase to show
+            self._metric.labels(kind)
 
     def count(self, effect: Effect) -> None:
         self._metric.labels(effect.rule.kind).inc()

@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 from services.chassis.metrics import Metrics, incrementer
 
+RESTART_REASONS = ("sustained_overload", "operator")
+"""A counter that is born at its first restart reads 1 from the start, and so never increases."""
+
 
 class IdentityMetrics:
     """Pre-bound children: a label lookup per request would cost more than the count."""
@@ -25,6 +28,8 @@ class IdentityMetrics:
             for reason in ("queue_full", "deadline", "throttle", "priority", "limit", "crash")
         }
         self.restarts = metrics.counter("identity_node_restarts_total", "Times the node came back.", ("reason",))
+        for reason in RESTART_REASONS:
+            self.restarts.labels(reason)
         self.queue_wait = metrics.histogram("identity_queue_wait_seconds", "Time from arrival to a worker.").observe
         self.duration = metrics.histogram(
             "identity_request_duration_seconds", "Time from arrival to completion, useful or not."

@@ -31,7 +31,12 @@ class Provisioner:
         self._env = env
         self._settings = settings
         self.compute = Compute()
-        metrics = ProvisionerMetrics(env.metrics, env.region, lambda: self.compute.oldest_age_s(env.clock.epoch()))
+        metrics = ProvisionerMetrics(
+            env.metrics,
+            env.region,
+            oldest_age_s=lambda: self.compute.oldest_age_s(env.clock.epoch()),
+            slots=lambda: self._settings.slots,
+        )
         identity = ManagedIdentityClient(env)
         self.packages = PackageSource(env, identity, settings)
         self.worker = Worker(env, self.compute, identity, self.packages, metrics, settings)

@@ -27,7 +27,9 @@ class _Tenant:
 class ProvisionerMetrics:
     """Counts of what happened; the numbers of jobs are computed when they are read."""
 
-    def __init__(self, metrics: Metrics, region: str, oldest_age_s: Callable[[], float]) -> None:
+    def __init__(
+        self, metrics: Metrics, region: str, *, oldest_age_s: Callable[[], float], slots: Callable[[], float]
+    ) -> None:
         self._region = region
         self._tenants: dict[str, _Tenant] = {}
         self.tries = metrics.counter(
@@ -49,6 +51,9 @@ class ProvisionerMetrics:
         ).observe
         metrics.computed_gauge(
             "provisioner_jobs", "Jobs in progress, by what they do.", self._job_rows, ("region", "tenant", "state")
+        )
+        metrics.computed_gauge(
+            "provisioner_slots", "Jobs that may be worked on at once.", lambda: [((region,), slots())], ("region",)
         )
         metrics.computed_gauge(
             "provisioner_oldest_job_age_seconds",

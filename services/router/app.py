@@ -21,7 +21,8 @@ FORWARDED_PATHS = (
 
 
 def create_app(env: Env) -> web.Application:
-    router = Router(env, RouterMetrics(env.metrics, env.region))
+    pair = env.settings(RouterSettings).pair
+    router = Router(env, RouterMetrics(env.metrics, env.region, pair))
 
     async def openapi(_request: web.Request) -> web.Response:
         return web.json_response(document(env.region))

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from services.chassis.metrics import Metrics, incrementer
 
 SERVICE = "identity"
+SHED_REASONS = ("drain", "ramp", "admission", "no_node")
 
 
 class RouterMetrics:
-    def __init__(self, metrics: Metrics, home: str) -> None:
+    def __init__(self, metrics: Metrics, home: str, pair: str | None = None) -> None:
         self._home = home
         self._requests = metrics.counter(
             "router_requests_total",
@@ -16,6 +17,9 @@ class RouterMetrics:
             ("service", "region", "home", "code"),
         )
         self._shed = metrics.counter("router_shed_total", "Requests not let in, by reason.", ("region", "reason"))
+        for region in (home, *([pair] if pair else [])):
+            for reason in SHED_REASONS:  # a counter that is born with its first refusal has no increase to show
+                self._shed.labels(region, reason)
         self._routed_children: dict[tuple[str, int], Callable[[], None]] = {}
         self._shed_children: dict[tuple[str, str], Callable[[], None]] = {}
 

@@ -1,0 +1,76 @@
+"""Every service says how long its requests take and how many are open, and no counter is born with a value."""
+
+import asyncio
+
+import pytest
+from identity_bench import Bench
+
+from chaos.plan import make_plan
+from chaos.runs import carry_out
+from chaos.scenarios.loader import load
+from compose.virtual.world import VirtualWorld
+from loadgen.series import SeriesTable
+
+NODE_NAME = "identity-eastus-1"
+ONE_TRY = {"identity_client": {"sdk": {"enabled": False}, "workflow": {"enabled": False}, "timeout_s": 60.0}}
+SERVICES = ("blobstore", "identity", "provisioner", "router")
+BORN_AT_ZERO = (
+    "fault_effects_total",
+    "identity_node_restarts_total",
+    "remediation_gate_decisions_total",
+    "router_shed_total",
+    "identity_rejected_total",
+)
+
+
+@pytest.fixture(scope="module")
+def series() -> SeriesTable:
+    """Thirty bench seconds of the calm day with every kind of service."""
+    scenario = load("calm-day").model_copy(update={"duration_s": 5.0, "warmup_s": 25.0})
+    finished = carry_out(make_plan(scenario, 1), transport="direct")
+    assert finished.recorder is not None
+    return finished.recorder.series
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_counts_its_requests_by_duration(series: SeriesTable, service: str) -> None:
+    end = float(series.times[-1])
+    count = series.increase("http_request_duration_seconds_count", {"service": service}, end - 10.0, end)
+    slowest = series.increase(
+        "http_request_duration_seconds_bucket", {"service": service, "le": "+Inf"}, end - 10.0, end
+    )
+
+    assert count
+    assert count == slowest
+
+
+async def test_open_requests_are_counted_until_their_answer_and_operators_requests_never(world: VirtualWorld) -> None:
+    """What is asked on `/healthz` or `/metrics` would hide the users' requests of a quiet service."""
+    bench = Bench(world, ONE_TRY, nodes=1)
+    await bench.start()
+    before = _counted(bench)
+    tasks = [asyncio.create_task(bench.token("a")) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    assert _open(bench) == 3
+    await bench.env.http.call("GET", f"http://{NODE_NAME}:8080/healthz", timeout_s=1.0)
+    await asyncio.gather(*tasks)
+    assert _open(bench) == 0
+    assert _counted(bench) == before + 3
+
+
+def _open(bench: Bench) -> float:
+    return _sum(bench, "http_requests_in_flight")
+
+
+def _counted(bench: Bench) -> float:
+    return _sum(bench, "http_request_duration_seconds_count")
+
+
+def _sum(bench: Bench, name: str) -> float:
+    return sum(value for found, _, value in bench.envs[NODE_NAME].metrics.samples() if found == name)
+
+
+@pytest.mark.parametrize("name", BORN_AT_ZERO)
+def test_counters_of_rare_events_are_there_at_zero_before_the_first(series: SeriesTable, name: str) -> None:
+    assert series.last(name, {}) == 0.0
+    assert series.increase(name, {}, -20.0, 5.0) == 0.0
