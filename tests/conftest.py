@@ -19,8 +19,8 @@ from typing import cast
 
 import pytest
 
-from compose.virtual.boundary import Boundary
-from compose.virtual.loop import VirtualLoop
+from compose.virtual.kernel.boundary import Boundary
+from compose.virtual.kernel.loop import VirtualLoop
 from compose.virtual.world import EPOCH_S, TransportKind, VirtualWorld
 
 REAL_TIME_FOLDERS = tuple(Path(__file__).parent / name for name in ("system", "clients"))

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from compose.runtime import RuntimeUnavailable, Target, UnknownInstance
 from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, app_factory, next_nodes
-from compose.virtual.links import LinkFault
+from compose.virtual.net.links import LinkFault
 from compose.virtual.world import Served, VirtualWorld
 from services.chassis.client import HttpClient
 from services.chassis.clock import Clock

@@ -19,14 +19,12 @@ from typing import Any, Literal, TypeVar, cast
 import aiohttp
 from aiohttp import web, web_app
 
-from compose.virtual.boundary import Boundary
-from compose.virtual.connector import MemoryConnector
-from compose.virtual.direct import DirectSession
-from compose.virtual.direct_call import DirectServer
-from compose.virtual.loop import VirtualLoop
-from compose.virtual.network import Listener, Network
-from compose.virtual.process import Process
-from compose.virtual.redis import VirtualRedis
+from compose.virtual.kernel.boundary import Boundary
+from compose.virtual.kernel.loop import VirtualLoop
+from compose.virtual.kernel.process import Process
+from compose.virtual.net.network import Listener, Network
+from compose.virtual.net.transports import load
+from compose.virtual.redis.server import VirtualRedis
 
 T = TypeVar("T")
 TransportKind = Literal["http", "direct"]
@@ -90,9 +88,9 @@ class Served:
         self._listener.close()
         for _ in range(TURNS_TO_HANDLER):
             await asyncio.sleep(0)  # what was sent before still reaches its handler
-        if self._listener.direct is not None:
+        if self._listener.acceptor is not None:
             await self._runner.app.shutdown()
-            await self._listener.direct.drain(self._runner._shutdown_timeout)
+            await self._listener.acceptor.drain(self._runner._shutdown_timeout)
         await self._runner.cleanup()
 
     def kill(self) -> None:
@@ -125,6 +123,7 @@ class VirtualWorld:
         self.loop = loop or VirtualLoop(around=lambda: self.boundary.installed())
         self.boundary = Boundary(self.loop, seed, epoch_s)
         self.network = self.loop.network = Network(self.loop)
+        self._transport = load(transport, self.network)
         with self.boundary.installed() if self._owns_loop else nullcontext():
             self.redis = VirtualRedis(self.loop)  # fakeredis asks for the time when its server is made
         self._sessions: list[aiohttp.ClientSession] = []
@@ -179,20 +178,14 @@ class VirtualWorld:
 
     def process(self, name: str) -> Process:
         """A simulated process on host `name`, for work that serves nothing (a queue worker, a job)."""
-        process = Process(name, self.loop, self.network)
+        process = Process(name, self.loop)
         self._processes.append(process)
         self.network.add_host(name)
         return process
 
     def session(self, source: str, **options: Any) -> aiohttp.ClientSession:
         """The HTTP client of host `source`; `options` as for `aiohttp.ClientSession`."""
-        if self.transport == "direct":
-            return cast(aiohttp.ClientSession, DirectSession(self.network, source, **options))
-        options.setdefault("cookie_jar", aiohttp.DummyCookieJar())
-        session = aiohttp.ClientSession(connector=MemoryConnector(self.network, source), **options)
-        # aiohttp repeats idempotent requests once by itself when the server hangs up. Here retries are a
-        # policy under study: one that is hidden below it would falsify every count.
-        session._retry_connection = False
+        session = self._transport.session(source, options)
         self._sessions.append(session)
         return session
 
@@ -206,6 +199,5 @@ class VirtualWorld:
         await runner.setup()
         await web.TCPSite(runner, host, port).start()
         listener = cast(Listener, self.network.listener(host, port))
-        if self.transport == "direct":
-            listener.direct = DirectServer(app, listener, self.network.connections)
+        listener.acceptor = self._transport.accept(app, listener)
         return Served(runner, process, listener)

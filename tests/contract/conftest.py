@@ -13,7 +13,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from compose.local import HOST, free_ports, redis_command
-from compose.virtual.loop import VirtualLoop
+from compose.virtual.kernel.loop import VirtualLoop
 from compose.virtual.world import VirtualWorld
 from services.chassis.store import Store, connect
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from chaos.cli import main
 from chaos.faults.registry import CATALOGUE
-from compose.virtual.boundary_table import as_markdown
+from compose.virtual.kernel.boundary_table import as_markdown
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -27,10 +27,10 @@ import pytest
 import tenacity
 from aiohttp import web
 
-from compose.virtual.boundary import MONOTONIC_START_S, install, installed_rows
-from compose.virtual.boundary_table import FENCED, NOT_MODELLED, SIMULATED, TABLE, Row
-from compose.virtual.errors import LeftTheSimulation
-from compose.virtual.loop import VirtualLoop
+from compose.virtual.kernel.boundary import MONOTONIC_START_S, install, installed_rows
+from compose.virtual.kernel.boundary_table import FENCED, NOT_MODELLED, SIMULATED, TABLE, Row
+from compose.virtual.kernel.errors import LeftTheSimulation
+from compose.virtual.kernel.loop import VirtualLoop
 from compose.virtual.world import EPOCH_S, VirtualWorld
 
 sys.path.insert(0, str(Path(__file__).parent))

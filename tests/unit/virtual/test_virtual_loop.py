@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from compose.virtual import loop as loop_module
-from compose.virtual.errors import LeftTheSimulation, Livelock, SleepForever
-from compose.virtual.fences import FENCED_METHODS
-from compose.virtual.loop import OWNER, VirtualLoop
+from compose.virtual.kernel import loop as loop_module
+from compose.virtual.kernel.errors import LeftTheSimulation, Livelock, SleepForever
+from compose.virtual.kernel.fences import FENCED_METHODS
+from compose.virtual.kernel.loop import OWNER, VirtualLoop
 
 
 def now() -> float:

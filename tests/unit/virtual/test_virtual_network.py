@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from compose.virtual.links import LinkFault
+from compose.virtual.net.links import LinkFault
 from compose.virtual.world import VirtualWorld
 
 both = pytest.mark.parametrize("world", ["http", "direct"], indirect=True)

@@ -10,7 +10,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError, WatchError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from compose.virtual.redis import VirtualRedis
+from compose.virtual.redis.server import VirtualRedis
 from compose.virtual.world import EPOCH_S, VirtualWorld
 
 Client = redis.asyncio.Redis

@@ -12,8 +12,9 @@ import errno
 from contextvars import Context
 from typing import Any
 
-from compose.virtual.links import Link, LinkFault
-from compose.virtual.loop import VirtualLoop
+from compose.virtual.kernel.loop import VirtualLoop
+from compose.virtual.kernel.process import runs_after_death
+from compose.virtual.net.links import Link, LinkFault
 
 WRITE_HIGH_BYTES = 64 * 1024
 """Above this many undelivered bytes the writer is asked to pause (asyncio's own default)."""
@@ -283,6 +284,7 @@ class MemoryTransport(asyncio.Transport):
             registry.pop(self, None)
         self._loop.call_soon(self._lose, error, context=self._context)
 
+    @runs_after_death
     def _lose(self, error: Exception | None) -> None:
         protocol, self._protocol, self._peer = self._protocol, None, None
         if protocol is not None:

@@ -10,24 +10,27 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from compose.virtual.links import Link, LinkFault, Links
-from compose.virtual.loop import OWNER, VirtualLoop
-from compose.virtual.process import Process
-from compose.virtual.transport import MemoryTransport
-
-if TYPE_CHECKING:
-    from compose.virtual.direct_call import DirectServer
+from compose.virtual.kernel.loop import OWNER, VirtualLoop
+from compose.virtual.kernel.ports import ProtocolFactory
+from compose.virtual.kernel.process import Process
+from compose.virtual.net.links import Link, LinkFault, Links
+from compose.virtual.net.transport import MemoryTransport
 
 ANY_HOST = ("", "0.0.0.0", "::", "*")
 CLIENT_PORT = 49152
 """All clients show this port: a counter would differ between transports and reach the logs."""
 
-ProtocolFactory = Callable[[], asyncio.BaseProtocol]
+
+class Acceptor(Protocol):
+    """A way into an application past the bytes, put on its listener by a transport that has one."""
+
+    async def drain(self, timeout_s: float) -> None:
+        """Let running handlers end, as a graceful shutdown does."""
 
 
 class Listener(asyncio.AbstractServer):
@@ -37,7 +40,7 @@ class Listener(asyncio.AbstractServer):
         self.host, self.port = host, port
         self.factory = factory
         self.owner = owner
-        self.direct: DirectServer | None = None
+        self.acceptor: Acceptor | None = None
         self._network = network
         self._context = owner.context() if owner is not None else copy_context()
         if owner is not None:

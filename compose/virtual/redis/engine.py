@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import redis.asyncio
 from fakeredis._core import FakeServer
@@ -24,15 +24,30 @@ from fakeredis._core._database import Database
 from fakeredis._helpers import NoResponse, SimpleError
 from fakeredis._socket._fakesocket import FakeSocket
 
-from compose.virtual.loop import Handle, Sequenced, VirtualLoop
-
-if TYPE_CHECKING:
-    from compose.virtual.redis import VirtualRedis
+from compose.virtual.kernel.loop import Handle, Sequenced, VirtualLoop
 
 UNORDERED_REPLIES = frozenset({"smembers", "sinter", "sunion", "sdiff"})
 """fakeredis iterates Python sets for these, so their order would follow PYTHONHASHSEED."""
 
 Attempt = Callable[[bool], Any]
+
+
+class Host(Protocol):
+    """The server as its sessions see it; `server.VirtualRedis` is one."""
+
+    @property
+    def loop(self) -> VirtualLoop:
+        """Where it runs."""
+
+    @property
+    def stalled_for_s(self) -> float:
+        """How long nothing will be executed yet."""
+
+    def call_later(self, delay_s: float, callback: Callable[..., object], *args: Any) -> Handle:
+        """A timer of the server itself."""
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> Handle:
+        """A callback of the server itself."""
 
 
 class WatchedDatabase(Database):  # type: ignore[misc]  # fakeredis has no types
@@ -116,7 +131,7 @@ class Session(Sequenced, FakeSocket):  # type: ignore[misc]
     __hash__ = Sequenced.__hash__
     _kind = "internal_numbers"
 
-    def __init__(self, engine: VirtualRedis, server: FakeServer, database: int, protocol: int) -> None:
+    def __init__(self, engine: Host, server: FakeServer, database: int, protocol: int) -> None:
         self.engine = engine
         super().__init__(server, database, client_class=redis.asyncio.Redis, client_info={"resp": protocol})
         self.replies: deque[Any] = deque()

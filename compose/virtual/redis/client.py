@@ -9,25 +9,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 import redis.asyncio
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from compose.virtual.redis_engine import Session
-
-if TYPE_CHECKING:
-    from compose.virtual.redis import VirtualRedis
+from compose.virtual.redis.engine import Session
 
 Command = list[bytes]
+
+
+class Engine(Protocol):
+    """The server as its clients see it; `server.VirtualRedis` is one."""
+
+    def open_session(self, database: int, protocol: int) -> Session:
+        """A connection to the server."""
+
+    def submit(self, session: Session, commands: list[Command]) -> None:
+        """Execute commands in the order in which they were sent."""
 
 
 class MemoryConnection(AbstractConnection):
     """A redis-py connection to the virtual Redis."""
 
-    def __init__(self, *, engine: VirtualRedis, **options: Any) -> None:
+    def __init__(self, *, engine: Engine, **options: Any) -> None:
         super().__init__(**options)
         self._engine = engine
         self._session: Session | None = None

@@ -11,15 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
-from compose.virtual.loop import OWNER, SequencedTask, VirtualLoop
-from compose.virtual.transport import MemoryTransport
-
-if TYPE_CHECKING:
-    from compose.virtual.network import Network
+from compose.virtual.kernel.loop import OWNER, SequencedTask, VirtualLoop
 
 T = TypeVar("T")
+Callback = TypeVar("Callback", bound=Callable[..., object])
 
 
 class Abortable(Protocol):
@@ -32,13 +29,12 @@ class Abortable(Protocol):
 class Process:
     """One simulated process on host `name`; the name is also what links and resolvers see."""
 
-    def __init__(self, name: str, loop: VirtualLoop, network: Network) -> None:
+    def __init__(self, name: str, loop: VirtualLoop) -> None:
         self.name = name
         self.state: Literal["running", "frozen", "dead"] = "running"
         self.open: dict[Abortable, None] = {}
         self.remains: list[SequencedTask] = []
         self.loop = loop
-        self._network = network
         self._context = copy_context()
         self._context.run(OWNER.set, self)
 
@@ -97,11 +93,13 @@ class Process:
             self.thaw()
 
 
-def _is_an_end(callback: Callable[..., object]) -> bool:
-    """A step of a task, which has been cancelled, or the loss of a connection, which aiohttp's client waits for.
+def runs_after_death(callback: Callback) -> Callback:
+    """Marks a method that still runs when its process is dead: the loss of a connection, which aiohttp waits for."""
+    callback.runs_after_death = True  # type: ignore[attr-defined]
+    return callback
 
-    What arrived after the death is not served.
-    """
-    return isinstance(getattr(callback, "__self__", None), asyncio.Task) or (
-        getattr(callback, "__func__", None) is MemoryTransport._lose
-    )
+
+def _is_an_end(callback: Callable[..., object]) -> bool:
+    """A step of a task, which has been cancelled, or a marked method. What arrived after the death is not served."""
+    is_step = isinstance(getattr(callback, "__self__", None), asyncio.Task)
+    return is_step or getattr(callback, "runs_after_death", False)

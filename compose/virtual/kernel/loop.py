@@ -23,13 +23,11 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from compose.virtual.errors import LeftTheSimulation, Livelock, SleepForever
-from compose.virtual.fences import FencedLoop
-
-if TYPE_CHECKING:
-    from compose.virtual.network import Network
+from compose.virtual.kernel.errors import LeftTheSimulation, Livelock, SleepForever
+from compose.virtual.kernel.fences import FencedLoop
+from compose.virtual.kernel.ports import NetworkPort
 
 T = TypeVar("T")
 
@@ -124,7 +122,7 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
     there, so that code outside the simulation (pytest, the command line) never sees them.
     """
 
-    network: Network | None = None
+    network: NetworkPort | None = None
     _clock_resolution: float
     _stopping: bool  # asyncio's own: set by `stop`
 
@@ -366,7 +364,7 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
         """Listen on the in-memory network; `web.TCPSite` works unchanged."""
         if self.network is None or _options.get("sock") is not None:
             self.fence("loop.create_server without a virtual network", "VirtualWorld.serve")
-        network = cast("Network", self.network)
+        network = cast(NetworkPort, self.network)
         return network.listen(host or "0.0.0.0", port or 0, protocol_factory)
 
     async def create_connection(  # type: ignore[override]
@@ -379,5 +377,5 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
         """Connect over the in-memory network, from the host of the running simulated process."""
         if self.network is None or _options.get("sock") is not None:
             self.fence("loop.create_connection without a virtual network", "VirtualWorld.session")
-        network = cast("Network", self.network)
+        network = cast(NetworkPort, self.network)
         return await network.connect(network.here(), host or "", port or 0, protocol_factory)

@@ -20,10 +20,11 @@ from aiohttp.http import SERVER_SOFTWARE, HttpVersion11, RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from compose.virtual.direct_call import DirectCall, DirectResponse, DirectServer
-from compose.virtual.exchange import Exchange
-from compose.virtual.links import Link
-from compose.virtual.network import Listener, Network
+from compose.virtual.direct.call import DirectCall, DirectResponse
+from compose.virtual.direct.exchange import Exchange
+from compose.virtual.direct.server import DirectServer
+from compose.virtual.net.links import Link
+from compose.virtual.net.network import Listener, Network
 
 DEFAULT_HEADERS = (
     (hdrs.ACCEPT, "*/*"),
@@ -183,12 +184,12 @@ class DirectSession:
             limits = aiohttp.ClientTimeout(total=limits)
         call.limit(limits)
         listener = self._network._listeners.get(route.address)
-        if listener is None or listener.direct is None or not (route.there.clean and route.back.clean):
+        if listener is None or listener.acceptor is None or not (route.there.clean and route.back.clean):
             listener = await self._find(call, route, limits)
         message = RawRequestMessage(
             method, route.path, HttpVersion11, CIMultiDictProxy(sent), (), False, None, False, False, route.target
         )
-        exchange = Exchange(self._loop, call, cast(DirectServer, listener.direct), route.there, route.back)
+        exchange = Exchange(self._loop, call, cast(DirectServer, listener.acceptor), route.there, route.back)
         response = await call.run(exchange, message, body)
         if response.status >= 300 and allow_redirects and response.status in REDIRECTS:
             raise NotImplementedError("the direct transport follows no redirects: pass allow_redirects=False")
@@ -220,7 +221,7 @@ class DirectSession:
             if self._network.knows(host) and self._network.hangs(self._source, host):
                 await call.connect(self._network.reach(self._source, host), limits)
             listener = self._network.check_route(self._source, host, port)
-            if listener.direct is None:
+            if listener.acceptor is None:
                 raise ConnectionRefusedError(errno.ECONNREFUSED, f"{host}:{port} takes no direct requests")
             return listener
         except TimeoutError:

@@ -21,8 +21,8 @@ from datetime import UTC, datetime, tzinfo
 from importlib.util import find_spec
 from typing import Any, cast
 
-from compose.virtual.boundary_table import FENCED, SIMULATED, Row
-from compose.virtual.loop import VirtualLoop
+from compose.virtual.kernel.boundary_table import FENCED, SIMULATED, Row
+from compose.virtual.kernel.loop import VirtualLoop
 
 OUR_PACKAGES = frozenset({"services", "loadgen", "compose", "chaos"})
 

@@ -15,8 +15,8 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 
-from compose.virtual.network import Network
-from compose.virtual.transport import MemoryTransport
+from compose.virtual.net.network import Network
+from compose.virtual.net.transport import MemoryTransport
 
 
 class MemoryConnector(aiohttp.BaseConnector):

@@ -21,10 +21,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
-from compose.virtual.loop import OWNER, Handle, VirtualLoop
-from compose.virtual.process import Process
-from compose.virtual.redis_client import MemoryConnection, MemoryPool
-from compose.virtual.redis_engine import Session, WatchedDatabase
+from compose.virtual.kernel.loop import OWNER, Handle, VirtualLoop
+from compose.virtual.kernel.process import Process
+from compose.virtual.redis.client import MemoryConnection, MemoryPool
+from compose.virtual.redis.engine import Session, WatchedDatabase
 
 SET_REPLIES = ("SMEMBERS", "SINTER", "SUNION", "SDIFF")
 

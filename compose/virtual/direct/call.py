@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, cast
 
 import aiohttp
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 from aiohttp.client_reqrep import RequestInfo
 from aiohttp.helpers import BaseTimerContext
 from aiohttp.http import HttpVersion11
@@ -18,47 +18,12 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from compose.virtual.exchange import UNLIMITED, Exchange
-from compose.virtual.links import LinkFault
-from compose.virtual.loop import OWNER, Handle, VirtualLoop
-from compose.virtual.network import Listener
-from compose.virtual.process import Process
+from compose.virtual.direct.exchange import UNLIMITED, Exchange
+from compose.virtual.kernel.loop import OWNER, Handle, VirtualLoop
+from compose.virtual.kernel.process import Process
+from compose.virtual.net.links import LinkFault
 
 JSON_TYPES = frozenset({"application/json", "application/json; charset=utf-8"})
-
-
-class DirectServer:
-    """An application that takes exchanges."""
-
-    def __init__(self, app: web.Application, listener: Listener, connections: dict[Any, None]) -> None:
-        self.app = app
-        self.address = (listener.host, listener.port)
-        self.context = listener.context
-        self.open: dict[Any, None] = listener.owner.open if listener.owner is not None else {}
-        self.connections = connections
-
-    async def drain(self, timeout_s: float) -> None:
-        """Let running handlers end, as aiohttp's graceful shutdown does.
-
-        Everybody gets `timeout_s`. Who has a caller left gets as much again and is then cut off and cancelled;
-        who has none is simply left behind.
-        """
-        running = [end for end in self.open if isinstance(end, Exchange) and end.task is not None]
-        if not running or not await self._wait(running, timeout_s):
-            return
-        heard = [exchange for exchange in running if exchange.transport is not None]
-        for exchange in heard:
-            exchange.cancel_reading()
-        if heard:
-            for exchange in await self._wait(heard, timeout_s):
-                exchange.abort()
-                cast("asyncio.Task[None]", exchange.task).cancel()
-
-    async def _wait(self, exchanges: list[Exchange], timeout_s: float) -> list[Exchange]:
-        """The exchanges that are not over after `timeout_s`."""
-        tasks = [cast("asyncio.Task[None]", exchange.task) for exchange in exchanges]
-        await asyncio.wait(tasks, timeout=timeout_s)
-        return [exchange for exchange in exchanges if not cast("asyncio.Task[None]", exchange.task).done()]
 
 
 class DirectResponse(aiohttp.ClientResponse):

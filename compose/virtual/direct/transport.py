@@ -1,0 +1,25 @@
+"""The direct transport of a world: requests are handed over without HTTP bytes."""
+
+from typing import Any, cast
+
+import aiohttp
+from aiohttp import web
+
+from compose.virtual.direct.server import DirectServer
+from compose.virtual.direct.session import DirectSession
+from compose.virtual.net.network import Listener, Network
+
+
+class Transport:
+    """Same handlers, same events on one seed, several times faster."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def session(self, source: str, options: dict[str, Any]) -> aiohttp.ClientSession:
+        """A session that looks like aiohttp's."""
+        return cast(aiohttp.ClientSession, DirectSession(self._network, source, **options))
+
+    def accept(self, app: web.Application, listener: Listener) -> DirectServer:
+        """The application itself takes the exchanges."""
+        return DirectServer(app, listener, self._network.connections)
