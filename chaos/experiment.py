@@ -17,6 +17,7 @@ from chaos.remediation.rollout import RemediationEnv
 from chaos.signals import RecordedSignals
 from compose.runtime import Runtime, Target
 from loadgen.recorder import Recorder
+from services.chassis.background import Background
 from services.chassis.clock import Clock
 from services.chassis.env import Peers
 from services.chassis.events import Events
@@ -46,6 +47,10 @@ class ControllerEnv:
     events: Events
     streams: Streams
     metrics: Metrics = field(default_factory=Metrics)
+    background: Background = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.background = Background(self.runtime.clock, self.events.emit)
 
     @property
     def http(self) -> Any:
@@ -80,10 +85,18 @@ class Experiment:
         self._make_recorder = make_recorder
         self._observers = observers
         self.recorder: Recorder | None = None
-        self._background: list[asyncio.Task[None]] = []
         self._attached: dict[str, Target] = {}
+        self._env: ControllerEnv | None = None
+        self._broken: asyncio.Future[None]
         self.metrics = Metrics()
         self._lag = LoopLag(runtime.clock, self.metrics)
+
+    @property
+    def background(self) -> Background:
+        """For tasks of observers: they end with the run."""
+        if self._env is None:
+            raise RuntimeError("the run has not begun")
+        return self._env.background
 
     async def run(self) -> None:
         """Runs the scenario to its end, or raises what stopped it; the record is closed in either case.
@@ -103,9 +116,8 @@ class Experiment:
             await self._run(recorder, zero_epoch_s)
         finally:
             self._lag.stop()
-            for task in self._background:
-                task.cancel()
-            await asyncio.gather(*self._background, return_exceptions=True)
+            if self._env is not None:
+                await self._env.background.stop()
             await runtime.stop_instances()
             if self.recorder is not None:
                 if runtime.events_in_store:
@@ -116,36 +128,26 @@ class Experiment:
     async def _run(self, recorder: Recorder, zero_epoch_s: float) -> None:
         plan, runtime = self.plan, self.runtime
         events = Events(recorder.event, runtime.clock, CONTROLLER)
-        env = ControllerEnv(runtime, events, Streams(plan.seed, CONTROLLER), self.metrics)
+        env = self._env = ControllerEnv(runtime, events, Streams(plan.seed, CONTROLLER), self.metrics)
+        call = env.background.call
+        self._broken = asyncio.get_running_loop().create_future()
         operations = Operations(runtime, plan.topology.names, events)
         performer = Performer(env, operations, plan, RecordedSignals(recorder), zero_epoch_s)
         recorder.attach(Instance(CONTROLLER, "", CONTROLLER, ""), env.metrics)
         self._attach_new(recorder)
         if runtime.events_in_store:
-            self._spawn(recorder.follow(runtime.store), "event reader")
+            env.background.keep(lambda: recorder.follow(runtime.store), "event reader")
         await operations.start_load(runtime.clock.epoch(), zero_epoch_s)
-        sampling = self._spawn(self._sample(recorder, env, zero_epoch_s), "recorder")
-        timeline = self._spawn(self._timeline(recorder, performer, events), "timeline")
-        ending = self._spawn(self._until(recorder, plan.duration_s), "end of the scenario")
+        sampling = call(self._sample(recorder, env, zero_epoch_s), "recorder")
+        timeline = call(self._timeline(recorder, performer, events), "timeline")
+        ending = call(self._until(recorder, plan.duration_s), "end of the scenario")
         try:
-            await self._first_failure(ending, (sampling, timeline))
+            await _first_failure(ending, (sampling, timeline, self._broken))
         finally:
+            self._broken.cancel()
             await performer.close()
         await operations.stop_load()
         await recorder.sample()
-
-    def _spawn(self, work: Any, name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name=name)
-        self._background.append(task)
-        return task
-
-    async def _first_failure(self, ending: asyncio.Task[None], others: Sequence[asyncio.Task[None]]) -> None:
-        """Waits for `ending`, but an exception in any of the others ends the wait."""
-        waiting = {ending, *others}
-        while ending in waiting:
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in sorted(done, key=lambda task: task.get_name()):
-                task.result()
 
     async def _until(self, recorder: Recorder, t: float) -> None:
         await asyncio.sleep(max(0.0, t - recorder.t()))
@@ -184,12 +186,18 @@ class Experiment:
         """Performs the entries in order of time; entries of one instant in the scenario's order."""
         await self._until(recorder, -0.5)
         self._require_baseline(recorder, events)
-        async with asyncio.TaskGroup() as actions:
-            for entry in self.plan.timeline:
-                await self._until(recorder, entry.t)
-                action = entry.action
-                events.emit("action", id=entry.id, action=action.do, parameters=action.parameters())
-                actions.create_task(performer.perform(entry), name=f"action {entry.id}")
+        for entry in self.plan.timeline:
+            await self._until(recorder, entry.t)
+            action = entry.action
+            events.emit("action", id=entry.id, action=action.do, parameters=action.parameters())
+            acting = self.background.call(performer.perform(entry), f"action {entry.id}")
+            acting.add_done_callback(self._break_with)
+
+    def _break_with(self, task: asyncio.Task[None]) -> None:
+        """An action that raises is a defect, and ends the run."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self._broken.done():
+            self._broken.set_exception(error)
 
     def _require_baseline(self, recorder: Recorder, events: Events) -> None:
         now = recorder.t()
@@ -209,6 +217,17 @@ class Experiment:
                 f"in the {BASELINE_WINDOW_S:.0f} s before the scenario began; at least {BASELINE_SUCCESS_MIN:.0%} of "
                 f"{BASELINE_SAMPLES_MIN} are needed"
             )
+
+
+async def _first_failure(ending: asyncio.Future[None], others: Sequence[asyncio.Future[None]]) -> None:
+    """Waits for `ending`, but an exception in any of the others ends the wait."""
+    order = [ending, *others]
+    waiting = set(order)
+    while ending in waiting:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for each in order:
+            if each in done:
+                each.result()
 
 
 class _Sink:

@@ -19,10 +19,11 @@ from compose.docker_engine import HOST, PAUSED, Container, Engine
 from compose.run_lease import RunLease
 from compose.runtime import RuntimeUnavailable, Target, UnknownInstance
 from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, next_nodes
+from services.chassis.background import Background
 from services.chassis.client import HttpClient
 from services.chassis.clock import system_clock
 from services.chassis.env import Peers
-from services.chassis.events import Sink
+from services.chassis.events import Events, Sink
 from services.chassis.live import announce
 from services.chassis.process import real_session
 from services.chassis.settings import Tree
@@ -50,7 +51,7 @@ class DockerRuntime:
         self.peers = Peers()
         self.store: Store = connect(f"redis://{REDIS}:{REDIS_PORT}/0")
         self._lease: RunLease | None = None
-        self._observer: asyncio.Task[None] | None = None
+        self._observer: Background | None = None
         self._active: dict[str, Container] = {}
 
     # The life of a run
@@ -58,7 +59,7 @@ class DockerRuntime:
     async def start(self, topology: Topology, tree: Tree, seed: int, sink: Sink) -> None:
         """`sink` is not called: the event lines of processes go to the store's stream."""
         await self.attach(topology)
-        lease = RunLease(self.store)
+        lease = RunLease(self.store, Background(self.clock, Events(sink, self.clock, self.name).emit))
         await lease.acquire()
         self._lease = lease  # only now: `stop` takes back what a run did, and a refused run did nothing
         await self.reset(topology, tree, seed)
@@ -144,7 +145,7 @@ class DockerRuntime:
                 await announce(self.store, "settings")
             await lease.release()
         if self._observer is not None:
-            self._observer.cancel()
+            await self._observer.stop()
             self._observer = None
         await self.store.aclose()
         await self.http.close()
@@ -168,10 +169,11 @@ class DockerRuntime:
         running = {container.name for container in await self.engine.containers() if container.spec and container.alive}
         await self._refresh([*(name for name in self._active if name not in running), *sorted(running)])
 
-    async def observe(self) -> None:
+    async def observe(self, background: Background) -> None:
         """Keeps `instances`, `targets` and `peers` current from now on, until `stop`."""
         await self.refresh()
-        self._observer = asyncio.create_task(self._observe(), name="observer of containers")
+        self._observer = background.scope()
+        self._observer.keep(self._observe, "observer of containers")
 
     async def _observe(self) -> None:
         while True:

@@ -201,9 +201,9 @@ async def _terminate(processes: Sequence[asyncio.subprocess.Process]) -> None:
         with suppress(ProcessLookupError):
             process.send_signal(signal.SIGCONT)  # a paused process would never see the next one
             process.terminate()
-    waits = [asyncio.create_task(process.wait()) for process in alive]
-    if waits:
-        await asyncio.wait(waits, timeout=STOP_TIMEOUT_S)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await asyncio.gather(*(process.wait() for process in alive))
     for process in alive:
         if process.returncode is None:
             process.kill()

@@ -9,6 +9,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from compose.runtime import RuntimeUnavailable
+from services.chassis.background import Background
 from services.chassis.store import Store, text
 
 KEY = "run"
@@ -18,10 +19,10 @@ LEASE_S = 15
 class RunLease:
     """Held from `acquire` to `release`; given up by itself when the owner dies."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, background: Background) -> None:
         self._store = store
+        self._background = background.scope()
         self._owner = f"{socket.gethostname()}/{os.getpid()}"
-        self._keeper: asyncio.Task[None] | None = None
 
     async def acquire(self) -> None:
         """
@@ -31,7 +32,7 @@ class RunLease:
         if not await self._store.set(KEY, self._owner, nx=True, ex=LEASE_S):
             owner = text(await self._store.get(KEY) or b"somebody")
             raise RuntimeUnavailable(f"another run is in progress on this testbed ({owner}); wait for it or abort it")
-        self._keeper = asyncio.create_task(self._keep(), name="run lease")
+        self._background.keep(self._keep, "run lease")
 
     def write(self, pipe: Any) -> None:
         """Adds the key to a pipeline that empties the store."""
@@ -44,9 +45,7 @@ class RunLease:
                 await self._store.set(KEY, self._owner, ex=LEASE_S)
 
     async def release(self) -> None:
-        if self._keeper is not None:
-            self._keeper.cancel()
-            self._keeper = None
+        await self._background.stop()
         with suppress(RedisError, OSError):
             if text(await self._store.get(KEY) or b"") == self._owner:
                 await self._store.delete(KEY)

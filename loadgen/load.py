@@ -145,7 +145,7 @@ class Load:
         env.live.on_change(self._on_change)
         self.arrivals: list[Arrival] = []
         self._users: list[Users] = []
-        self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._tasks = env.background.scope()
         self._factors: dict[str, float] = {}
         self._zero = self._epoch_at_zero = 0.0
         self._running = False
@@ -183,6 +183,7 @@ class Load:
         offset = self._env.clock.now() - epoch
         self._zero, self._epoch_at_zero = zero_epoch + offset, zero_epoch
         self._running = True
+        self._tasks = self._env.background.scope()
         self._users = self._make_users(run=f"{int(at_epoch) & 0xFFFFFF:x}")
         for users in self._users:
             users.begin(self._rate_of(users), at_epoch + offset)
@@ -195,10 +196,7 @@ class Load:
         for users in self._users:
             if users.arrivals is not None:
                 users.arrivals.stop()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.stop()
 
     def set_load(self, region: str, factor: float) -> None:
         """Multiplies the region's configured rates, from now on; 1 is normal, 0 is silence.
@@ -283,14 +281,7 @@ class Load:
         if not self._running:
             coroutine.close()
             return
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks[task] = None
-        task.add_done_callback(self._forget)
-
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        del self._tasks[task]
-        if not task.cancelled() and task.exception() is not None:
-            self._env.events.emit("journey_crashed", tenant="", error=repr(task.exception()))
+        self._tasks.once(coroutine, "journey")
 
     def __repr__(self) -> str:
         state = "running" if self._running else "stopped"

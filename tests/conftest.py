@@ -22,6 +22,8 @@ import pytest
 from compose.virtual.kernel.boundary import Boundary
 from compose.virtual.kernel.loop import VirtualLoop
 from compose.virtual.world import EPOCH_S, TransportKind, VirtualWorld
+from services.chassis.background import Background
+from services.chassis.clock import Clock
 
 REAL_TIME_FOLDERS = tuple(Path(__file__).parent / name for name in ("system", "clients"))
 
@@ -82,3 +84,11 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[VirtualWorld]:
     world = VirtualWorld(transport=transport, loop=loop)
     yield world
     await world.aclose()
+
+
+@pytest.fixture
+async def background() -> AsyncIterator[Background]:
+    """Supervised tasks on the running loop; what still runs ends with the test."""
+    made = Background(Clock(asyncio.get_running_loop().time, EPOCH_S), lambda _kind, /, **_fields: None)
+    yield made
+    await made.stop()

@@ -23,11 +23,11 @@ class LoadKeeper:
 
     def __init__(self, testbed: Testbed) -> None:
         self._testbed = testbed
-        self._task = asyncio.create_task(self._watch(), name="load keeper")
+        self._background = testbed.env.background.scope()
+        self._background.keep(self._watch, "load keeper")
 
     async def close(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await self._background.stop()
 
     async def _watch(self) -> None:
         while True:

@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chaos.signals import DONE
 from compose.runtime import Runtime, Target
+from services.chassis.background import Background
 
 FAMILY = "provisioner_job_tries"
 INTERVAL_S = 1.0
@@ -19,8 +20,9 @@ Tries = dict[tuple[str, str], float]
 class RollingSignals:
     """Implements the gate's `Signals`; times are seconds since `start`."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, background: Background) -> None:
         self._runtime = runtime
+        self._background = background.scope()
         self._samples: deque[tuple[float, Tries]] = deque(maxlen=KEPT_S)
         self._task: asyncio.Task[None] | None = None
         self.origin_epoch_s = 0.0
@@ -30,12 +32,10 @@ class RollingSignals:
         self.origin_epoch_s = self._runtime.clock.epoch()
         self._samples.clear()
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._follow(), name="health signals")
+            self._task = self._background.keep(self._follow, "health signals")
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._background.stop()
 
     def failure_ratio(self, region: str, start_t: float, end_t: float) -> tuple[float, int] | None:
         """Share of failed tries in a region and their number; None without any try."""

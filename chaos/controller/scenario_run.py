@@ -17,6 +17,7 @@ from chaos.report.files import write_report, write_verdict
 from chaos.runs import commit, point_latest, write_plan
 from compose.runtime import Runtime
 from loadgen.recorder import Recorder
+from services.chassis.background import Background
 from services.chassis.clock import Clock
 
 LOAD_STARTS_S = 3.0
@@ -35,6 +36,7 @@ class ScenarioRun:
         *,
         annotations: Annotations | None = None,
         settle: Callable[[], Awaitable[None]] | None = None,
+        background: Background,
     ) -> None:
         """`settle` takes the testbed back to calm once the run is over, however it ended."""
         self.plan = plan
@@ -47,6 +49,7 @@ class ScenarioRun:
         self._feed = feed
         self._annotations = annotations
         self._settle = settle
+        self._background = background
         self._runtime = runtime
         self._experiment = Experiment(plan, runtime, self._recorder, observers=[self._observe])
         self._task: asyncio.Task[None] | None = None
@@ -73,7 +76,7 @@ class ScenarioRun:
         if self._annotations is not None:
             self._annotations.clear()
         write_plan(self.folder, self.plan.document(self._runtime.name, "http", commit()))
-        self._task = asyncio.create_task(self._run(), name=f"run {self.folder.name}")
+        self._task = self._background.once(self._run(), f"run {self.folder.name}")
 
     async def abort(self) -> None:
         """Ends the run; the experiment's own way out takes back what it did to the testbed."""

@@ -45,7 +45,6 @@ async def serve_compose(settings: ControllerSettings) -> None:
     plan = make_plan(scenario, 1)
     runtime = DockerRuntime(settings.project)
     await runtime.attach(plan.topology)
-    await runtime.observe()
 
     def make_runtime() -> Runtime:
         return DockerRuntime(settings.project)
@@ -53,7 +52,9 @@ async def serve_compose(settings: ControllerSettings) -> None:
     async def restart(_runtime: Runtime, plan: Plan) -> None:
         await runtime.reset(plan.topology, plan.settings, plan.seed)
 
-    await _serve(Testbed(runtime, scenario, settings.runs, make_runtime, restart), settings)
+    testbed = Testbed(runtime, scenario, settings.runs, make_runtime, restart)
+    await runtime.observe(testbed.env.background)
+    await _serve(testbed, settings)
 
 
 async def serve_local(settings: ControllerSettings, scenario: Scenario) -> None:
@@ -80,7 +81,8 @@ async def _serve(testbed: Testbed, settings: ControllerSettings) -> None:
         keepers.append(LoadKeeper(testbed))
         print(_greeting(settings, tokens, made), flush=True)
 
-    stopping = asyncio.create_task(run_until_cancelled(app, settings.host, settings.port, ready), name="controller")
+    serving = run_until_cancelled(app, settings.host, settings.port, ready)
+    stopping = testbed.env.background.call(serving, "controller")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.cancel)

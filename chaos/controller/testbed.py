@@ -53,8 +53,8 @@ class Testbed:
         self.events = Events(self._publish, runtime.clock, SOURCE)
         self.env = ControllerEnv(runtime, self.events, Streams(SEED, SOURCE))
         self.operations = Operations(runtime, self.regions, self.events)
-        self.faults = FaultLeases(runtime, self.events, self.env.streams["faults"])
-        self.signals = RollingSignals(runtime)
+        self.faults = FaultLeases(runtime, self.events, self.env.streams["faults"], self.env.background)
+        self.signals = RollingSignals(runtime, self.env.background)
         self.annotations = Annotations(self.env.metrics)
         self._lag = LoopLag(runtime.clock, self.env.metrics, self._machine_stalled)
         self.resetting = False
@@ -98,6 +98,7 @@ class Testbed:
             await self.remediation.close()
         await self.signals.close()
         await self.faults.close()
+        await self.env.background.stop()
 
     async def start_remediation(
         self, settings: RemediationSettings, regions: Sequence[str] | None = None

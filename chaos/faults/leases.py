@@ -20,6 +20,7 @@ from chaos.faults.model import FaultSpec, FaultTarget, InstanceFault
 from chaos.faults.registry import check
 from compose.runtime import Runtime, RuntimeUnavailable, UnknownInstance
 from compose.topology import InstanceSpec
+from services.chassis.background import Background
 from services.chassis.events import Events
 from services.chassis.live import announce
 from services.chassis.store import Keys, scan, text
@@ -65,10 +66,11 @@ class ActiveFault:
 class FaultLeases:
     """Starts and ends faults on one testbed. `rng` draws whom an instance-level fault with a probability meets."""
 
-    def __init__(self, runtime: Runtime, events: Events, rng: Random) -> None:
+    def __init__(self, runtime: Runtime, events: Events, rng: Random, background: Background) -> None:
         self._runtime = runtime
         self._events = events
         self._rng = rng
+        self._background = background.scope()
         self._watched: dict[str, ActiveFault] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self._reverting: set[str] = set()
@@ -226,7 +228,7 @@ class FaultLeases:
 
     def _watch(self, fault: ActiveFault) -> None:
         self._watched[fault.id] = fault
-        self._watchers[fault.id] = asyncio.create_task(self._expire(fault), name=f"lease of {fault.id}")
+        self._watchers[fault.id] = self._background.finish(lambda: self._expire(fault), f"lease of {fault.id}")
 
     async def _expire(self, fault: ActiveFault) -> None:
         await asyncio.sleep(max(0.0, fault.expires_at - self._runtime.clock.epoch()))
@@ -260,9 +262,7 @@ class FaultLeases:
 
     async def close(self) -> None:
         """Stops watching; the faults stay, with their leases."""
-        for watcher in self._watchers.values():
-            watcher.cancel()
-        await asyncio.gather(*self._watchers.values(), return_exceptions=True)
+        await self._background.stop()
         self._watchers.clear()
         self._watched.clear()
 

@@ -110,7 +110,6 @@ class Trigger:
 
     def __init__(self, stall_s: float, watch_s: float) -> None:
         self._stall_s, self._watch_s = stall_s, watch_s
-        self._stalling: asyncio.Task[None] | None = None
         self._over = math.inf
         self._success: list[float] = []
         self._back: list[float] = []
@@ -125,23 +124,23 @@ class Trigger:
             return
         if self._shots == 0:
             self._before = read(recorder, t - BASE_S, t)
-            self._shoot(experiment.runtime, t)
+            self._shoot(experiment, t)
             return
         self._look(recorder, t)
         if self._back_here is not None and len(self._success) == self._shots:
             self._back.append(self._back_here)
             if self._shots == SHOTS:
                 raise _Enough
-            self._shoot(experiment.runtime, t)
+            self._shoot(experiment, t)
         elif t >= self._over + self._watch_s and (self._is_down(recorder, t) or t >= self._longest):
             self._last = read(recorder, t - BASE_S, t)
             raise _Enough
 
-    def _shoot(self, runtime: Runtime, t: float) -> None:
+    def _shoot(self, experiment: Experiment, t: float) -> None:
         self._shots += 1
         self._back_here = None
         self._over = math.ceil(t + self._stall_s)
-        self._stalling = asyncio.create_task(stall(runtime, self._stall_s), name="stall")
+        experiment.background.once(stall(experiment.runtime, self._stall_s), "stall")
 
     @property
     def _longest(self) -> float:
@@ -178,11 +177,13 @@ class Trigger:
 async def stall(runtime: Runtime, stall_s: float) -> None:
     """Every identity node hangs, then goes on where it was, with all that arrived meanwhile."""
     nodes = [spec.name for spec in runtime.instances() if spec.service == SCALABLE]
-    for name in nodes:
-        await runtime.pause(name)
-    await asyncio.sleep(stall_s)
-    for name in nodes:
-        await runtime.resume(name)
+    try:
+        for name in nodes:
+            await runtime.pause(name)
+        await asyncio.sleep(stall_s)
+    finally:
+        for name in nodes:
+            await runtime.resume(name)
 
 
 def read(recorder: Recorder, start: float, end: float) -> Reading:

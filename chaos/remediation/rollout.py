@@ -14,6 +14,7 @@ from chaos.remediation.gate import HOLD, STOP, Decision, Signals, Wave, decide
 from chaos.remediation.inventory import Account, Inventory, Snapshot, contradiction, targets
 from chaos.remediation.metrics import CHANGED, SKIPPED, WRONG, JobMetrics
 from chaos.remediation.settings import RemediationSettings
+from services.chassis.background import Background
 from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
 from services.chassis.events import Events
@@ -38,6 +39,8 @@ class RemediationEnv(Protocol):
     def streams(self) -> Streams: ...
     @property
     def peers(self) -> PeerUrls: ...
+    @property
+    def background(self) -> Background: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class RemediationWorkflow:
             raise RuntimeError("the remediation is under way")
         self._stopper = Stopper()
         self._created_epoch_s = self._env.clock.epoch()
-        self._task = asyncio.create_task(self._beat(self._new_job()), name="remediation")
+        self._task = self._env.background.call(self._beat(self._new_job()), "remediation")
 
     def _new_job(self) -> Job:
         env = self._env

@@ -25,7 +25,7 @@ from services.chassis.store import Keys
 ENV = web.AppKey("env", Env)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 RenderError = Callable[[web.Request, ServiceError], web.Response]
-Background = Callable[[], Awaitable[None]]
+Job = Callable[[], Awaitable[None]]
 
 OPERATOR_PATHS = ("/healthz", "/readyz", "/metrics", "/openapi.json")
 ADMIN = "/admin/"
@@ -39,14 +39,15 @@ def build_app(
     settings_model: type[Settings],
     routes: Iterable[web.AbstractRouteDef],
     render_error: RenderError,
-    background: Iterable[Background] = (),
-    on_start: Background | None = None,
+    background: Iterable[Job] = (),
+    on_start: Job | None = None,
     register: bool = True,
 ) -> web.Application:
     """An application with the common edge around `routes`.
 
-    `on_start` finishes before the instance registers (load state, resume work); `background` tasks live as long as
-    the application. A service that decides itself when it is in rotation passes `register=False`.
+    `on_start` finishes before the instance registers (load state, resume work); `background` jobs live as long as
+    the application and are named by their function. A service that decides itself when it is in rotation passes
+    `register=False`.
     """
     app = web.Application(middlewares=[_edge(env, render_error)], client_max_size=MAX_BODY_BYTES)
     app[ENV] = env
@@ -56,32 +57,33 @@ def build_app(
 
 
 def _lifespan(
-    env: Env, on_start: Background | None, background: Iterable[Background], register: bool
+    env: Env, on_start: Job | None, background: Iterable[Job], register: bool
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     async def lifespan(_app: web.Application) -> AsyncIterator[None]:
         env.lag.start()
         await env.live.reload()
         if on_start is not None:
             await on_start()
-        jobs: list[Background] = [env.live.follow, *background]
         if register:
             await env.registry.register(env.instance)
-            jobs.append(lambda: env.registry.keep(env.instance))
-        tasks = [asyncio.create_task(_run(job), name=f"{env.instance.name} background") for job in jobs]
+        env.background.keep(env.live.follow, "live settings")
+        for job in background:
+            env.background.keep(job, _name(job))
+        if register:
+            env.background.keep(lambda: env.registry.keep(env.instance), "lease")
         env.events.emit("instance_started", region=env.region, service=env.instance.service)
         yield
         env.lag.stop()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await env.background.stop()
         with contextlib.suppress(Exception):  # the store may be what died
             await env.registry.deregister(env.instance)
 
     return lifespan
 
 
-async def _run(job: Background) -> None:
-    await job()
+def _name(job: Job) -> str:
+    """`Journal.run`: what people look for in the source."""
+    return str(getattr(job, "__qualname__", job))
 
 
 def _edge(env: Env, render_error: RenderError) -> Middleware:
@@ -184,13 +186,15 @@ class _EffectCounter:
         self._metric.labels(effect.rule.kind).inc()
         self._pending[effect.rule.id] = self._pending.get(effect.rule.id, 0) + 1
         if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush(), name="fault effects")
+            self._flusher = self._env.background.finish(self._flush, "fault effects")
 
     async def _flush(self) -> None:
-        await asyncio.sleep(EFFECT_FLUSH_S)
-        pending, self._pending = self._pending, {}
-        for fault_id, count in pending.items():
-            await self._env.store.hincrby(Keys.fault_effects(fault_id), self._env.instance.name, count)
+        while self._pending:
+            await asyncio.sleep(EFFECT_FLUSH_S)
+            for fault_id, count in list(self._pending.items()):
+                await self._env.store.hincrby(Keys.fault_effects(fault_id), self._env.instance.name, count)
+                self._pending[fault_id] -= count
+            self._pending = {fault_id: count for fault_id, count in self._pending.items() if count}
 
 
 def _routing_error(request: web.Request, error: web.HTTPException) -> ServiceError:
@@ -211,6 +215,8 @@ def _common_routes(env: Env, settings_model: type[Settings]) -> list[web.RouteDe
             await env.store.ping()
         except Exception as error:
             return web.json_response({"status": "store unreachable", "error": repr(error)}, status=503)
+        if failing := env.background.failing:
+            return web.json_response({"status": "background task failing", "tasks": failing}, status=503)
         return web.json_response({"status": "ready", "instance": env.instance.name})
 
     async def metrics(_request: web.Request) -> web.Response:

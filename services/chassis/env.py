@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from services.chassis.background import Background
 from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
 from services.chassis.events import Events, Sink
@@ -45,6 +46,7 @@ class Env:
     live: Live
     peers: Peers
     lag: LoopLag
+    background: Background
 
     @property
     def region(self) -> str:
@@ -70,16 +72,18 @@ def make_env(
 ) -> Env:
     """Wires an `Env`; the same call in every runtime."""
     metrics = Metrics()
+    events = Events(sink, clock, instance.name)
     return Env(
         instance=instance,
         clock=clock,
         streams=Streams(seed, instance.name),
         http=http,
         store=store,
-        events=Events(sink, clock, instance.name),
+        events=events,
         metrics=metrics,
         registry=Registry(store, clock, lease_s=lease_s),
         live=Live(store, clock, tree, (instance.service, instance.region, instance.name)),
         peers=peers,
         lag=LoopLag(clock, metrics),
+        background=Background(clock, events.emit),
     )

@@ -232,6 +232,7 @@ class ManagedIdentityClient:
                 now=clock.now,
                 epoch=clock.epoch,
                 rng=self._env.streams["identity_client.machines"],
+                background=self._env.background,
                 cached=CallResult.cached,
             )
         return layers

@@ -88,13 +88,14 @@ def process_env(service: str, process: ProcessSettings) -> tuple[Env, StreamSink
 async def serve(service: str, create_app: Callable[[Env], web.Application], process: ProcessSettings) -> None:
     """Runs until SIGTERM or SIGINT, then lets requests in flight finish."""
     env, sink = process_env(service, await _with_run_seed(process))
-    flusher = asyncio.create_task(sink.run(), name="event sink")
+    sinking = env.background.scope()  # outlives the application, whose last words it writes
+    sinking.keep(sink.run, "event sink")
     runner = web.AppRunner(create_app(env), access_log=None, shutdown_timeout=5.0)
     await runner.setup()
     await web.TCPSite(runner, process.host, process.port, backlog=BACKLOG).start()
     await _until_stopped()
     await runner.cleanup()
-    flusher.cancel()
+    await sinking.stop()
     await sink.flush()
     await env.http.close()
     await env.store.aclose()

@@ -12,6 +12,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 from pydantic import Field
 
+from services.chassis.background import Background
 from services.policies.token_cache import Lookup, TokenCache, TokenCacheSettings
 
 Use = Literal["hit", "shared", "failed"]
@@ -58,6 +59,7 @@ class SharedTokens(Generic[FetchedT]):
         now: Callable[[], float],
         epoch: Callable[[], float],
         rng: Random,
+        background: Background,
         cached: Callable[[FetchedT], FetchedT],
     ) -> None:
         """`cached` makes of a fetched result the one that later callers get."""
@@ -69,7 +71,7 @@ class SharedTokens(Generic[FetchedT]):
         self._cached = cached
         self._flights: dict[str, asyncio.Future[FetchedT | None]] = {}
         self._failures: dict[str, FetchedT] = {}
-        self._refreshing: set[asyncio.Task[FetchedT]] = set()
+        self._background = background
 
     def machine(self) -> int:
         """Which of the callers of a system-assigned identity this one is."""
@@ -101,9 +103,7 @@ class SharedTokens(Generic[FetchedT]):
                 return token
 
     def _refresh(self, key: str, fetch: Callable[[], Awaitable[FetchedT]]) -> None:
-        task = asyncio.get_running_loop().create_task(self._lead(key, fetch), name="token refresh")
-        self._refreshing.add(task)
-        task.add_done_callback(self._refreshing.discard)
+        self._background.once(self._lead(key, fetch), "token refresh")
 
     async def _lead(self, key: str, fetch: Callable[[], Awaitable[FetchedT]]) -> FetchedT:
         flight = self._flights[key] = asyncio.get_running_loop().create_future()

@@ -63,7 +63,6 @@ class Node:
         self._crash_timer: asyncio.TimerHandle | None = None
         self._restart_timer: asyncio.TimerHandle | None = None
         self.on_rotation: Callable[[bool], Awaitable[None]] | None = None
-        self._rotation: asyncio.Task[None] | None = None
 
     def _make_queue(self) -> Line[Work]:
         line: Line[Work] = build_line(self.settings, _tenant, self._now())
@@ -266,9 +265,7 @@ class Node:
 
     def _announce(self, in_rotation: bool) -> None:
         if self.on_rotation is not None:
-            self._rotation = asyncio.get_running_loop().create_task(
-                _call(self.on_rotation, in_rotation), name=f"{self._env.instance.name} rotation"
-            )
+            self._env.background.once(_call(self.on_rotation, in_rotation), "rotation")
 
     def stop(self) -> None:
         """Forgets every timer; for shutdown."""

@@ -56,6 +56,7 @@ class Scheduler:
         self._fresh: deque[Job] = deque()
         self._backlog: deque[Job] = deque()
         self._order = 0
+        self._tries = env.background.scope()
         self._running: dict[Job, asyncio.Task[None]] = {}
         self._backlog_running = 0
         self._expected: dict[str, Job] = {}
@@ -198,7 +199,7 @@ class Scheduler:
             self._metrics.move(job, RUNNING)
             if job.tries:
                 self._backlog_running += 1
-            self._running[job] = asyncio.create_task(self._try(job))
+            self._running[job] = self._tries.once(self._try(job), "try of a job")
 
     def _next(self) -> Job | None:
         """The job that joined first, of those that may run."""
@@ -349,7 +350,4 @@ class Scheduler:
     async def stop(self) -> None:
         """Leaves the jobs where they are: the next start takes them over."""
         self._stopped = True
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tries.stop()

@@ -1,6 +1,5 @@
 """Alerts come in from Alertmanager, go onto the event stream, and out in the shape of Azure Service Health."""
 
-import asyncio
 import json
 from typing import Any
 
@@ -25,8 +24,6 @@ class AlertmanagerMessage(Settings):
 
 
 def routes(testbed: Testbed, webhook_url: str) -> list[Route]:
-    tasks: set[asyncio.Task[Any]] = set()
-
     async def take(call: Call) -> Answer:
         for alert in call.body.alerts:
             labels = alert.get("labels", {})
@@ -38,9 +35,7 @@ def routes(testbed: Testbed, webhook_url: str) -> list[Route]:
                 severity=str(labels.get("severity", "")),
             )
             if webhook_url:
-                task = asyncio.create_task(forward(alert), name="service health")
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
+                testbed.env.background.once(forward(alert), "service health")
         return 200, {"received": len(call.body.alerts)}
 
     async def forward(alert: dict[str, Any]) -> None:

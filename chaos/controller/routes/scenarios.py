@@ -83,7 +83,13 @@ def _make_run(testbed: Testbed, body: StartRun) -> ScenarioRun:
     folder = new_folder(f"{scenario.name}-compose-s{body.seed}", testbed.runs)
     assert testbed.make_runtime is not None
     return ScenarioRun(
-        plan, testbed.make_runtime(), folder, testbed.feed, annotations=testbed.annotations, settle=testbed.settle
+        plan,
+        testbed.make_runtime(),
+        folder,
+        testbed.feed,
+        annotations=testbed.annotations,
+        settle=testbed.settle,
+        background=testbed.env.background,
     )
 
 

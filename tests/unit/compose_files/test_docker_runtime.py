@@ -13,6 +13,7 @@ from compose.docker_engine import Container
 from compose.run_lease import KEY, RunLease
 from compose.runtime import RuntimeUnavailable, UnknownInstance
 from compose.topology import InstanceSpec, Region, Topology, node
+from services.chassis.background import Background
 from services.chassis.client import Reply
 from services.chassis.clock import Clock
 from services.chassis.store import Keys
@@ -237,9 +238,9 @@ async def test_a_partition_of_nothing_is_refused(runtime: DockerRuntime) -> None
 
 
 async def test_stop_puts_back_what_the_run_changed_and_leaves_the_rest(
-    runtime: DockerRuntime, engine: FakeEngine
+    runtime: DockerRuntime, engine: FakeEngine, background: Background
 ) -> None:
-    runtime._lease = RunLease(runtime.store)
+    runtime._lease = RunLease(runtime.store, background)
     await runtime._lease.acquire()
     await runtime.add_nodes("eastus", 1)
     await runtime.kill("identity-eastus-1")
@@ -255,9 +256,9 @@ async def test_stop_puts_back_what_the_run_changed_and_leaves_the_rest(
 
 
 async def test_a_refused_run_leaves_the_other_run_alone(
-    runtime: DockerRuntime, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+    runtime: DockerRuntime, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, background: Background
 ) -> None:
-    other = RunLease(runtime.store)
+    other = RunLease(runtime.store, background)
     await other.acquire()
     await runtime.add_nodes("eastus", 1)
     engine.diary.clear()
@@ -269,34 +270,34 @@ async def test_a_refused_run_leaves_the_other_run_alone(
     await other.release()
 
 
-async def test_a_second_run_on_one_testbed_is_refused(world: Any) -> None:
+async def test_a_second_run_on_one_testbed_is_refused(world: Any, background: Background) -> None:
     store = world.redis.client()
-    first = RunLease(store)
+    first = RunLease(store, background)
     await first.acquire()
     with pytest.raises(RuntimeUnavailable, match="another run is in progress"):
-        await RunLease(store).acquire()
+        await RunLease(store, background).acquire()
     await first.release()
-    second = RunLease(store)
+    second = RunLease(store, background)
     await second.acquire()
     await second.release()
 
 
-async def test_the_lease_of_a_dead_run_runs_out(world: Any) -> None:
+async def test_the_lease_of_a_dead_run_runs_out(world: Any, background: Background) -> None:
     store = world.redis.client()
     await store.set(KEY, "somebody/1", ex=15)
     with pytest.raises(RuntimeUnavailable, match="somebody/1"):
-        await RunLease(store).acquire()
+        await RunLease(store, background).acquire()
     await asyncio.sleep(16)
-    lease = RunLease(store)
+    lease = RunLease(store, background)
     await lease.acquire()
     await lease.release()
 
 
-async def test_a_living_run_keeps_its_lease(world: Any) -> None:
+async def test_a_living_run_keeps_its_lease(world: Any, background: Background) -> None:
     store = world.redis.client()
-    lease = RunLease(store)
+    lease = RunLease(store, background)
     await lease.acquire()
     await asyncio.sleep(60)
     with pytest.raises(RuntimeUnavailable):
-        await RunLease(store).acquire()
+        await RunLease(store, background).acquire()
     await lease.release()

@@ -154,7 +154,7 @@ async def test_a_controller_that_was_killed_finds_and_reverts_its_faults(desk: D
     await start(desk, "freeze", EAST_BLOBSTORE)
     await desk.testbed.faults.close()  # what SIGKILL leaves: the record in the store, nobody watching
     await asyncio.sleep(LEASE_S + 10)
-    successor = FaultLeases(desk.testbed.runtime, desk.testbed.events, Random(1))
+    successor = FaultLeases(desk.testbed.runtime, desk.testbed.events, Random(1), desk.testbed.env.background)
     await successor.adopt()
     await asyncio.sleep(0.1)
     assert await successor.active() == []

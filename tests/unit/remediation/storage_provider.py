@@ -12,6 +12,7 @@ from chaos.remediation.rollout import RolloutRegion
 from chaos.remediation.settings import RemediationSettings
 from chaos.remediation.workflow import RemediationWorkflow
 from compose.virtual.world import EPOCH_S, VirtualWorld
+from services.chassis.background import Background
 from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
 from services.chassis.env import Peers
@@ -102,6 +103,7 @@ class Env:
     metrics: Metrics
     streams: Streams
     peers: Peers
+    background: Background
 
 
 class Quiet:
@@ -132,13 +134,15 @@ class Bench:
         self.regions = tuple(regions)
         self.lines: list[dict[str, Any]] = []
         clock = Clock(world.loop.time, EPOCH_S)
+        events = Events(self.lines.append, clock, "controller")
         self.env = Env(
             HttpClient(world.session("controller")),
             clock,
-            Events(self.lines.append, clock, "controller"),
+            events,
             Metrics(),
             Streams(7, "controller"),
             Peers(),
+            Background(clock, events.emit),
         )
         self.provider = Provider(clock)
 
