@@ -6,6 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from chaos.hysteresis.probe import ATTEMPTS, RESULTS, Trigger, _Enough
+from services.chassis.background import Background
+from services.chassis.clock import Clock
 
 NODES = ("identity-eastus-1", "identity-eastus-2")
 GOOD: Mapping[str, float] = {"ok": 10.0, "bad": 0.0, "started": 10.0, "queue": 0.0}
@@ -53,7 +55,17 @@ class Nodes:
 async def play(trigger: Trigger, states: Mapping[range, Mapping[str, float]], seconds: int = 400) -> tuple[int, Nodes]:
     """Drives the trigger second by second; what no range covers is good. Gives the second it ended in."""
     script, nodes = Script(), Nodes()
-    experiment: Any = SimpleNamespace(recorder=script, runtime=nodes)
+    background = Background(Clock(asyncio.get_running_loop().time, 0.0), lambda kind, **fields: None)
+    experiment: Any = SimpleNamespace(recorder=script, runtime=nodes, background=background)
+    try:
+        return await _play(trigger, experiment, script, nodes, states, seconds)
+    finally:
+        await background.stop()
+
+
+async def _play(
+    trigger: Trigger, experiment: Any, script: Script, nodes: Nodes, states: Mapping[range, Any], seconds: int
+) -> tuple[int, Nodes]:
     origin = asyncio.get_running_loop().time()
     for t in range(seconds):
         await asyncio.sleep(origin + t - asyncio.get_running_loop().time())
