@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from chaos import baseline
 from chaos.actions import Performer
 from chaos.alerts import AlertEvaluator, default_alerts
+from chaos.machine import EVENT, STALLS, StallDetector, lost_s
 from chaos.operations import Operations
 from chaos.plan import Plan
 from chaos.remediation.rollout import RemediationEnv
@@ -27,10 +29,6 @@ from services.chassis.registry import Instance
 from services.chassis.streams import Streams
 
 CONTROLLER = "controller"
-BASELINE_WINDOW_S = 20.0
-BASELINE_SUCCESS_MIN = 0.99
-BASELINE_SAMPLES_MIN = 20
-BASELINE_ATTEMPTS_MIN = 0.8
 
 
 class Observer(Protocol):
@@ -63,10 +61,6 @@ class ControllerEnv:
     @property
     def peers(self) -> Peers:
         return self.runtime.peers
-
-
-class UnhealthyBaseline(RuntimeError):
-    """The testbed did not work before anything was injected; nothing can be judged from such a run."""
 
 
 class Experiment:
@@ -171,12 +165,15 @@ class Experiment:
 
     async def _sample(self, recorder: Recorder, env: RemediationEnv, zero_epoch_s: float) -> None:
         """One sample a bench second, on whole seconds of τ; alerts and observers see each at once."""
+        stalls = StallWatch(recorder, env.events)
         alerts = AlertEvaluator(default_alerts(), recorder, env.events, pace=self.plan.scenario.detection_pace)
         second = -int(self.plan.warmup_s)
         while True:
             await self._until(recorder, second)
             self._attach_new(recorder)
             await recorder.sample()
+            if self.runtime.clock.real:
+                stalls.look()
             alerts.evaluate(float(second))
             for observer in self._observers:
                 observer(self, float(second))
@@ -200,23 +197,29 @@ class Experiment:
             self._broken.set_exception(error)
 
     def _require_baseline(self, recorder: Recorder, events: Events) -> None:
-        now = recorder.t()
-        counts = recorder.increase("identity_client_operations_total", {}, now - BASELINE_WINDOW_S, now, by=("result",))
-        total = sum(counts.values())
-        ratio = counts.get(("success",), 0.0) / total if total else 0.0
-        tries = recorder.increase(
-            "identity_client_attempts_total", {"layer": "sdk"}, now - BASELINE_WINDOW_S, now, by=("outcome",)
-        )
-        good = tries.get(("ok",), 0.0) / sum(tries.values()) if any(tries.values()) else 0.0
-        # Operations end up to twenty seconds after they began to fail; attempts tell at once.
-        healthy = total >= BASELINE_SAMPLES_MIN and ratio >= BASELINE_SUCCESS_MIN and good >= BASELINE_ATTEMPTS_MIN
-        events.emit("baseline", ok=healthy, success_ratio=ratio, operations=int(total))
-        if not healthy:
-            raise UnhealthyBaseline(
-                f"environment too slow: {ratio:.1%} of {int(total)} operations, {good:.1%} of attempts succeeded "
-                f"in the {BASELINE_WINDOW_S:.0f} s before the scenario began; at least {BASELINE_SUCCESS_MIN:.0%} of "
-                f"{BASELINE_SAMPLES_MIN} are needed"
-            )
+        fields, problem = baseline.require(recorder, CONTROLLER)
+        events.emit("baseline", **fields)
+        if problem is not None:
+            raise problem
+
+
+class StallWatch:
+    """Tells when the machine stood still, from what the recorder just sampled."""
+
+    def __init__(self, recorder: Recorder, events: Events) -> None:
+        self._recorder = recorder
+        self._events = events
+        self._detector = StallDetector()
+        self._last_t = recorder.t()
+
+    def look(self) -> None:
+        """Call it after each sample."""
+        t = self._recorder.t()
+        grown = self._recorder.increase(STALLS, {}, self._last_t, t, by=("instance",))
+        self._last_t = t
+        stall = self._detector.add(t, lost_s({name: seconds for (name,), seconds in grown.items()}, CONTROLLER))
+        if stall is not None:
+            self._events.emit(EVENT, stalled_s=round(stall.stalled_s, 3))
 
 
 async def _first_failure(ending: asyncio.Future[None], others: Sequence[asyncio.Future[None]]) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from chaos.experiment import Experiment, Observer, UnhealthyBaseline
+from chaos.baseline import UnhealthyBaseline
+from chaos.experiment import Experiment, Observer
 from chaos.plan import Plan
 from compose.runtime import Runtime, RuntimeUnavailable
 from loadgen.recorder import Recorder

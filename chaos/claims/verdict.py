@@ -4,6 +4,7 @@ The word rests on what the scenario is for: an incident replay on its five facts
 claims that are contradicted are shown and counted, but a claim is evidence about the report, not a gate.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -11,13 +12,14 @@ from chaos.claims.controls import calm
 from chaos.claims.figures import figures
 from chaos.claims.model import CHECKS, NO_ACTION, STATUSES, Claim, Finding, claims
 from chaos.claims.view import ATTEMPTS, View
+from chaos.machine import WINDOW_S, Stall, stalls_in
 from chaos.record import Record
 
 Outcome = Literal["as_expected", "contradicted", "could_not_judge"]
 EXIT_CODES: dict[Outcome, int] = {"as_expected": 0, "contradicted": 1, "could_not_judge": 2}
 FACTS = ("F0", "F1", "F2", "F3", "F4")
 CALM = "calm-day"
-TOO_SLOW = "environment too slow"
+OBSERVER = "controller"
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,9 @@ class Verdict:
 def judge(record: Record) -> Verdict:
     """Judges every claim on the record. Never raises for what a run may lack: that is `not_judged`."""
     view = View(record)
-    judged = tuple(_judge(claim, view) for claim in claims())
-    status, why = _status(view, {claim.id: claim for claim in judged})
+    stalls = [stall for stall in stalls_in(view.record.series, OBSERVER) if stall.t > 0]  # the baseline guards before
+    judged = tuple(_judge(claim, view, stalls) for claim in claims())
+    status, why = _status(view, {claim.id: claim for claim in judged}, stalls)
     plan = record.plan
     return Verdict(
         scenario=str(plan["scenario"]),
@@ -89,12 +92,12 @@ def judge(record: Record) -> Verdict:
     )
 
 
-def _judge(claim: Claim, view: View) -> Judged:
+def _judge(claim: Claim, view: View, stalls: Sequence[Stall]) -> Judged:
     check = CHECKS.get(claim.id)
     if check is None:
         finding = Finding("narrative" if claim.testable == "no" else "not_judged", note=claim.note)
     else:
-        finding = _if_seen(check.judge(view), view)
+        finding = _if_steady(_if_seen(check.judge(view), view), stalls)
         if claim.testable == "partly" and finding.status == "reproduced":
             finding = Finding("underspecified", finding.measured, finding.window, "holds with thresholds of our own")
     return Judged(
@@ -122,16 +125,28 @@ def _if_seen(finding: Finding, view: View) -> Finding:
     return Finding("not_judged", finding.measured, finding.window, "the record ends before this could be seen")
 
 
-def _status(view: View, judged: dict[str, Judged]) -> tuple[Outcome, str]:
+def _if_steady(finding: Finding, stalls: Sequence[Stall]) -> Finding:
+    """Once the machine has stalled, what follows may be its doing: only what was over before is judged."""
+    if not stalls or (finding.window is not None and finding.window[1] <= stalls[0].t - WINDOW_S - stalls[0].stalled_s):
+        return finding
+    return Finding("not_judged", finding.measured, finding.window, "the machine stalled before this was over")
+
+
+def _status(view: View, judged: dict[str, Judged], stalls: Sequence[Stall]) -> tuple[Outcome, str]:
     """Whether the record can carry a judgement at all, then whether it says what the scenario is for."""
     record = view.record
     if not len(record.series.times) or not record.series.knows(ATTEMPTS):
         return "could_not_judge", "no samples"
     baseline = record.first_event("baseline")
     if baseline is not None and not baseline["ok"]:
-        return "could_not_judge", f"{TOO_SLOW}: {baseline['success_ratio']:.1%} of operations succeeded at base"
+        return "could_not_judge", baseline.get(
+            "why"
+        ) or f"{baseline['success_ratio']:.1%} of operations succeeded at base"
     if not record.covers(view.at.start, view.at.end):
         return "could_not_judge", f"the record ends at τ = {record.end:.0f}, the scenario at {view.at.end:.0f}"
+    if stalls:
+        lost = ", ".join(f"{stall.stalled_s:.1f} s before τ = {stall.t:.0f}" for stall in stalls[:3])
+        return "could_not_judge", f"the machine stalled ({lost}{', …' if len(stalls) > 3 else ''})"
     if record.plan["scenario"] == CALM:
         finding = calm(view)
         return _outcome([finding.note] if finding.status == "contradicted" else [], finding.status == "not_judged")

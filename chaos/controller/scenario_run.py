@@ -6,10 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from chaos.baseline import UnhealthyBaseline
 from chaos.claims.verdict import judge
 from chaos.controller.annotations import Annotations
 from chaos.controller.feed import Feed
-from chaos.experiment import Experiment, UnhealthyBaseline
+from chaos.experiment import Experiment
 from chaos.plan import Plan
 from chaos.progress import glance
 from chaos.record import Record

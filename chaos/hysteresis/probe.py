@@ -17,7 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from chaos.experiment import BASELINE_SAMPLES_MIN, Experiment
+from chaos.baseline import OPERATIONS_MIN
+from chaos.experiment import Experiment
 from chaos.plan import Plan
 from chaos.runs import Finished, carry_out
 from compose.runtime import Runtime
@@ -101,7 +102,7 @@ def _not_begun(stall_s: float, finished: Finished) -> Probe:
     """The region did not work to begin with, or too little happened to say so."""
     events = finished.recorder.events if finished.recorder is not None else []
     operations = next((event["operations"] for event in events if event["kind"] == "baseline"), 0)
-    end: End = "failing" if operations >= BASELINE_SAMPLES_MIN else "unmeasured"
+    end: End = "failing" if operations >= OPERATIONS_MIN else "unmeasured"
     return Probe(stall_s, end, finished.problem or "the scenario is too short for it")
 
 

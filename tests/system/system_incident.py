@@ -11,7 +11,8 @@ from pathlib import Path
 from system_desk import Desk, copy_run, dashboard_queries
 from system_testbed import ROOT
 
-from chaos.claims.verdict import TOO_SLOW, judge
+from chaos.baseline import MachineStalled
+from chaos.claims.verdict import judge
 from chaos.claims.view import View
 from chaos.plan import make_plan
 from chaos.record import Record
@@ -41,7 +42,7 @@ class Incident:
     @property
     def too_slow(self) -> bool:
         """What the run's own guard said; no fact decides this."""
-        return self.why.startswith(TOO_SLOW)
+        return self.why.startswith(MachineStalled.__name__)
 
     @property
     def view(self) -> View:

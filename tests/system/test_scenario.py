@@ -155,7 +155,7 @@ def test_every_query_of_the_dashboards_gives_data_during_the_incident(incident: 
 async def test_a_calm_day_fires_no_alert_and_is_aborted_without_a_trace(testbed: Stack, desk: Desk) -> None:
     run = await desk.done("POST", "/v1/runs", {"scenario": CALM_DAY, "seed": 1})
     while (now := await desk.done("GET", "/v1/runs/current"))["now"].get("t", -1.0) < CALM_UNTIL_T:
-        if now["why"].startswith("environment too slow"):
+        if now["why"].startswith("MachineStalled"):
             pytest.xfail(f"THIS MACHINE CANNOT JUDGE IT, says the run's own guard: {now['why']}")
         assert now["state"] in ("starting", "running"), now
         await asyncio.sleep(1.0)

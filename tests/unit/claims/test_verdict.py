@@ -71,7 +71,7 @@ def test_an_unhealthy_baseline_cannot_be_judged() -> None:
     made.change_events("baseline", lambda e: e.update(ok=False, success_ratio=0.71))
     verdict = judge(made.build())
     assert (verdict.status, verdict.exit_code) == ("could_not_judge", 2)
-    assert verdict.why == "environment too slow: 71.0% of operations succeeded at base"
+    assert verdict.why == "71.0% of operations succeeded at base"
 
 
 def test_no_samples_cannot_be_judged() -> None:
@@ -156,3 +156,37 @@ def test_measured_numbers_are_short_and_finite() -> None:
         "c": [1, 2],
         "d": [1.2346, True],
     }
+
+
+def stalled(lost_s: float, at_t: float, scenario: IncidentRecord | None = None) -> IncidentRecord:
+    """The incident as its processes record it on a machine that stood still for so long."""
+    made = scenario or fresh_incident()
+    for number in range(5):
+        made.count("process_stall_seconds_total", 0.0, instance=f"node-{number}")
+        made.rate("process_stall_seconds_total", lost_s, at_t - 1, at_t, instance=f"node-{number}")
+    return made
+
+
+def test_a_stalled_machine_cannot_be_judged_and_contradicts_nothing() -> None:
+    made = fresh_incident().level("provisioner_jobs", 50.0, 730, 760, state="blocked", region="eastus")
+    verdict = judge(stalled(3.0, E - 50, made).build())
+    assert (verdict.status, verdict.exit_code) == ("could_not_judge", 2)
+    assert verdict.why == f"the machine stalled (3.0 s before τ = {E - 50:.0f})"
+    later = [claim for claim in verdict.claims if claim.window is None or claim.window[1] > E - 50]
+    assert {claim.status for claim in later} == {"not_judged", "narrative"}
+    before = {claim.id for claim in verdict.claims if claim.window is not None and claim.window[1] < E - 60}
+    assert before
+    assert {verdict.claim(name).status for name in before} == {"reproduced"}, "they were over before"
+
+
+def test_a_stall_within_the_clients_patience_changes_nothing() -> None:
+    assert judge(stalled(0.9, E - 50).build()).status == "as_expected"
+
+
+def test_a_stall_in_the_warm_up_is_the_baselines_business() -> None:
+    assert judge(stalled(3.0, -10.0).build()).status == "as_expected"
+
+
+def test_a_calm_day_on_a_stalled_machine_cannot_be_judged() -> None:
+    verdict = judge(stalled(3.0, 20.0, calm_day()).build())
+    assert (verdict.status, verdict.exit_code) == ("could_not_judge", 2)
