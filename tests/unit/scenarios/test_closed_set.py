@@ -156,19 +156,19 @@ def test_each_action_is_accepted_as_it_is(do: str) -> None:
     assert build(document(entry(do))).timeline[-1].action.do == do
 
 
-@pytest.mark.parametrize("do", ALLOWED)
-@pytest.mark.parametrize("word", OUTCOME_WORDS)
-def test_no_entry_can_name_an_outcome(do: str, word: str) -> None:
-    with pytest.raises(ScenarioError, match="unknown field"):
-        build(document(entry(do, **{word: 1})))
+def test_no_entry_can_name_an_outcome() -> None:
+    for do in ALLOWED:
+        for word in OUTCOME_WORDS:
+            with pytest.raises(ScenarioError, match="unknown field"):
+                build(document(entry(do, **{word: 1})))
 
 
-@pytest.mark.parametrize("word", OUTCOME_WORDS)
-def test_no_outcome_can_stand_beside_the_timeline_or_pose_as_an_action(word: str) -> None:
-    with pytest.raises(ScenarioError, match="unknown field"):
-        build(document(entry("note"), **{word: 1}))
-    with pytest.raises(ScenarioError, match="unknown action"):
-        build(document({"id": "T01", "at_s": 1, "do": word}))
+def test_no_outcome_can_stand_beside_the_timeline_or_pose_as_an_action() -> None:
+    for word in OUTCOME_WORDS:
+        with pytest.raises(ScenarioError, match="unknown field"):
+            build(document(entry("note"), **{word: 1}))
+        with pytest.raises(ScenarioError, match="unknown action"):
+            build(document({"id": "T01", "at_s": 1, "do": word}))
 
 
 @given(
