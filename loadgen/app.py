@@ -5,7 +5,8 @@ from pydantic import Field
 
 from loadgen.load import Load, LoadError
 from loadgen.settings import LoadgenSettings
-from services.chassis.app import build_app, read_json
+from services.chassis.app import build_app
+from services.chassis.bodies import read_json
 from services.chassis.env import Env
 from services.chassis.errors import ErrorSpec, ServiceError
 from services.chassis.settings import M, Settings, SettingsError, validate

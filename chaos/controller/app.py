@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
-from chaos.controller.api import TRANSLATE, Answer, Call, Route, install, openapi
+from chaos.controller.api import TRANSLATE, Answer, Call, Handler, document, install
 from chaos.controller.auth import Tokens
+from chaos.controller.documents import Alive, TestbedStatus
 from chaos.controller.routes import (
     accounts,
     alerts,
@@ -22,7 +24,9 @@ from chaos.controller.routes import (
 )
 from chaos.controller.status import status
 from chaos.controller.testbed import Testbed
+from services.chassis.bodies import SIZE_MAX_BYTES
 from services.chassis.metrics import CONTENT_TYPE
+from services.chassis.routes import Access, Reply, Route
 
 TITLE = "Aftershock chaos controller"
 CONSOLE = Path(__file__).with_name("console.html")
@@ -32,16 +36,11 @@ SUBJECTS = (accounts, remediation, policy_insights, faults, operations, mitigati
 
 def create_controller(testbed: Testbed, tokens: Tokens, *, webhook_url: str = "") -> web.Application:
     """The application over a testbed that is already up."""
-    app = web.Application(middlewares=[TRANSLATE])
+    app = web.Application(middlewares=[TRANSLATE], client_max_size=SIZE_MAX_BYTES)
     app[TESTBED] = testbed
     routes = [route for subject in SUBJECTS for route in subject.routes(testbed)]
-    routes += [*alerts.routes(testbed, webhook_url), *_own_routes(testbed)]
-    document = openapi(routes, TITLE, version("aftershock"))
-
-    async def describe(_call: Call) -> Answer:
-        return 200, document
-
-    routes.append(Route("GET", "/openapi.json", "open", "This document", describe, tag="about"))
+    routes += [*alerts.routes(testbed, webhook_url), *_own_routes(testbed), _description(lambda: described)]
+    described = document(routes, TITLE, version("aftershock"))
     install(app, routes, lambda: tokens)
     app.cleanup_ctx.append(_lifespan(testbed))
     return app
@@ -62,12 +61,26 @@ def _own_routes(testbed: Testbed) -> list[Route]:
     async def state(_call: Call) -> Answer:
         return 200, await status(testbed)
 
+    page = {"type": "string"}
     return [
-        Route("GET", "/healthz", "open", "Whether the controller is alive", healthz, tag="about"),
-        Route("GET", "/metrics", "open", "The controller's own metrics", metrics, tag="about"),
-        Route("GET", "/", "open", "The console; it asks for a token", console, tag="about"),
-        Route("GET", "/v1/status", "read", "The testbed at a glance", state, tag="about"),
+        _about("/healthz", "get_health", "Whether the controller is alive", healthz, Reply("alive", Alive)),
+        _about("/metrics", "get_metrics", "The controller's own metrics", metrics, Reply("a page", page, "text/plain")),
+        _about("/", "get_console", "The console; it asks for a token", console, Reply("a page", page, "text/html")),
+        _about("/v1/status", "get_status", "The testbed at a glance", state, Reply("now", TestbedStatus), "read"),
     ]
+
+
+def _about(
+    path: str, operation_id: str, summary: str, handler: Handler, reply: Reply, access: Access = "open"
+) -> Route:
+    return Route("GET", path, operation_id, summary, handler, access, {200: reply}, tag="about")
+
+
+def _description(described: Callable[[], dict[str, Any]]) -> Route:
+    async def describe(_call: Call) -> Answer:
+        return 200, described()
+
+    return _about("/openapi.json", "get_openapi", "This document", describe, Reply("OpenAPI 3.1", {"type": "object"}))
 
 
 def _joined(own: bytes, run: bytes) -> bytes:

@@ -4,13 +4,12 @@ import hmac
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from chaos.controller import errors
 from services.chassis.errors import ServiceError
+from services.chassis.routes import Access
 from services.chassis.streams import secret_token
 
-Role = Literal["open", "read", "operate"]
 SCHEME = "Bearer "
 
 
@@ -21,12 +20,12 @@ class Tokens:
     read: str
     operate: str
 
-    def check(self, header: str | None, needed: Role, method: str, path: str) -> None:
+    def check(self, header: str | None, needed: Access, method: str, path: str) -> None:
         """
         Raises:
             ServiceError: 401 without a valid token, 403 when the read token tries to act.
         """
-        if needed == "open":
+        if needed not in ("read", "operate"):
             return
         given = header[len(SCHEME) :] if header and header.startswith(SCHEME) else ""
         may_operate = hmac.compare_digest(given.encode(), self.operate.encode())

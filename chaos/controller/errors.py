@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from services.chassis import errors as chassis
 from services.chassis.errors import ErrorSpec, ErrorTable, ServiceError
 
 UNAUTHENTICATED = ErrorSpec("unauthenticated", 401, "A bearer token is needed; this one is missing or wrong.")
@@ -17,9 +18,19 @@ TABLE = ErrorTable(
     (UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, CONFLICT, INVALID, INVALID_QUERY, UNAVAILABLE, REFUSED, UNSUPPORTED)
 )
 
+_CODES = {
+    chassis.INVALID_BODY: "invalid_json",
+    chassis.UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type",
+    chassis.BODY_TOO_LARGE: "body_too_large",
+    chassis.NOT_FOUND: "not_found",
+    chassis.METHOD_NOT_ALLOWED: "method_not_allowed",
+    chassis.INTERNAL: "internal",
+}
+"""The chassis' errors in this table's spelling."""
+
 
 def render(_request: web.Request, error: ServiceError) -> web.Response:
-    detail: dict[str, object] = {"code": error.spec.code, "message": error.message}
+    detail: dict[str, object] = {"code": _CODES.get(error.spec, error.spec.code), "message": error.message}
     if error.target:
         detail["target"] = error.target
     headers = dict(error.headers)

@@ -11,7 +11,7 @@ from services.blobstore.settings import AccountSeed
 from services.blobstore.state import Account
 from services.blobstore.storage import Storage
 from services.blobstore.writes import check_container_name, store_blob, write_check
-from services.chassis.app import read_json
+from services.chassis.bodies import read_json
 from services.chassis.clock import Clock
 from services.chassis.errors import INVALID_SETTING, ServiceError
 from services.chassis.settings import Settings, SettingsError, validate

@@ -18,7 +18,7 @@ from services.blobstore.settings import ACCOUNT_NAME, CONTAINER_NAME, RESERVED
 from services.blobstore.state import Account, Container
 from services.blobstore.storage import Storage
 from services.blobstore.tokens import MANAGEMENT_AUDIENCES, KeysUnavailable, TokenRefused, Verifier
-from services.chassis.app import read_json
+from services.chassis.bodies import read_json
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
 

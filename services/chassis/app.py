@@ -2,16 +2,16 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from services.chassis.bodies import SIZE_MAX_BYTES
 from services.chassis.env import Env
 from services.chassis.errors import (
+    BODY_TOO_LARGE,
     INTERNAL,
-    INVALID_BODY,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     ErrorSpec,
@@ -30,7 +30,6 @@ Job = Callable[[], Awaitable[None]]
 OPERATOR_PATHS = ("/healthz", "/readyz", "/metrics", "/openapi.json")
 ADMIN = "/admin/"
 EFFECT_FLUSH_S = 0.25
-MAX_BODY_BYTES = 256 * 2**20
 
 
 def build_app(
@@ -49,7 +48,7 @@ def build_app(
     the application and are named by their function. A service that decides itself when it is in rotation passes
     `register=False`.
     """
-    app = web.Application(middlewares=[_edge(env, render_error)], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[_edge(env, render_error)], client_max_size=SIZE_MAX_BYTES)
     app[ENV] = env
     app.add_routes([*_common_routes(env, settings_model), *routes])
     app.cleanup_ctx.append(_lifespan(env, on_start, background, register))
@@ -114,7 +113,7 @@ def _edge(env: Env, render_error: RenderError) -> Middleware:
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            return render_error(request, _routing_error(request, error))
+            return render_error(request, routing_error(request, error))
         except ConnectionResetError:
             return web.Response(status=502)  # the connection is gone; aiohttp has nowhere to write this
         except Exception as error:
@@ -197,12 +196,15 @@ class _EffectCounter:
             self._pending = {fault_id: count for fault_id, count in self._pending.items() if count}
 
 
-def _routing_error(request: web.Request, error: web.HTTPException) -> ServiceError:
+def routing_error(request: web.Request, error: web.HTTPException) -> ServiceError:
+    """aiohttp's own refusals as rows of the table."""
     if error.status == 404:
         return ServiceError(NOT_FOUND, method=request.method, path=request.path)
     if error.status == 405:
         headers = {"Allow": error.headers.get("Allow", "")}
         return ServiceError(METHOD_NOT_ALLOWED, headers=headers, method=request.method, path=request.path)
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return ServiceError(BODY_TOO_LARGE, limit_bytes=request._client_max_size)
     return ServiceError(ErrorSpec(error.reason.replace(" ", ""), error.status, error.text or error.reason))
 
 
@@ -231,16 +233,3 @@ def _common_routes(env: Env, settings_model: type[Settings]) -> list[web.RouteDe
         web.get("/metrics", metrics),
         web.get("/admin/settings", settings),
     ]
-
-
-async def read_json(request: web.Request) -> object:
-    """The body as JSON.
-
-    Raises:
-        ServiceError: `InvalidRequestContent` (400) naming the position, when it is not JSON.
-    """
-    raw = await request.read()
-    try:
-        return json.loads(raw)
-    except ValueError as error:
-        raise ServiceError(INVALID_BODY, detail=str(error)) from error

@@ -53,9 +53,23 @@ class ErrorTable:
 
 INVALID_SETTING = ErrorSpec("InvalidSetting", 422, "{detail}")
 INVALID_BODY = ErrorSpec("InvalidRequestContent", 400, "The request content is not valid JSON: {detail}")
+UNSUPPORTED_MEDIA_TYPE = ErrorSpec(
+    "UnsupportedMediaType", 415, "The content media type '{given}' is not supported. Only 'application/json' is."
+)
+BODY_TOO_LARGE = ErrorSpec("RequestContentTooLarge", 413, "The request content is larger than {limit_bytes} bytes.")
 NOT_FOUND = ErrorSpec("NotFound", 404, "No route matches {method} {path}.")
 METHOD_NOT_ALLOWED = ErrorSpec("MethodNotAllowed", 405, "{method} is not allowed on {path}.")
 INTERNAL = ErrorSpec(
     "InternalError", 500, "The server met an internal error: {detail}", definite=False, retry_safe=True
 )
-CHASSIS_ERRORS = ErrorTable((INVALID_SETTING, INVALID_BODY, NOT_FOUND, METHOD_NOT_ALLOWED, INTERNAL))
+CHASSIS_ERRORS = ErrorTable(
+    (
+        INVALID_SETTING,
+        INVALID_BODY,
+        UNSUPPORTED_MEDIA_TYPE,
+        BODY_TOO_LARGE,
+        NOT_FOUND,
+        METHOD_NOT_ALLOWED,
+        INTERNAL,
+    )
+)

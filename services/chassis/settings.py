@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 Tree = dict[str, Any]
+SHOWN_MAX = 200
 
 
 class Settings(BaseModel):
@@ -19,7 +20,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-M = TypeVar("M", bound=Settings)
+M = TypeVar("M", bound=BaseModel)
 
 
 class SettingsError(ValueError):
@@ -71,5 +72,10 @@ def explain(error: ValidationError, prefix: str = "") -> str:
     for finding in error.errors(include_url=False):
         path = ".".join([prefix, *map(str, finding["loc"])] if prefix else map(str, finding["loc"]))
         rule = "unknown setting" if finding["type"] == "extra_forbidden" else finding["msg"]
-        lines.append(f"{path}: {rule} (got {finding['input']!r})")
+        lines.append(f"{path}: {rule} (got {_short(finding['input'])})")
     return "; ".join(lines)
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= SHOWN_MAX else f"{shown[:SHOWN_MAX]}…"

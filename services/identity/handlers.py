@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 from yarl import URL
 
-from services.chassis.app import read_json
+from services.chassis.bodies import read_json
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
 from services.identity import errors

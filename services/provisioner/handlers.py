@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from services.chassis.app import read_json
+from services.chassis.bodies import read_json
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
 from services.provisioner import errors, validation, views

@@ -9,7 +9,7 @@ from multidict import CIMultiDictProxy
 from pydantic import Field
 from yarl import URL
 
-from services.chassis.app import read_json
+from services.chassis.bodies import read_json
 from services.chassis.client import TIMEOUT, Reply
 from services.chassis.env import Env
 from services.chassis.errors import ErrorSpec, ServiceError

@@ -3,11 +3,13 @@
 from typing import Any
 
 from chaos.controller import errors
-from chaos.controller.api import Answer, Call, Route
+from chaos.controller.api import Answer, Call
+from chaos.controller.documents import AccessChanged, AccountList
 from chaos.controller.testbed import Testbed
 from chaos.operations import OperationFailed
 from chaos.remediation.inventory import Account
 from services.chassis.errors import ServiceError
+from services.chassis.routes import Body, Reply, Route
 from services.chassis.settings import Settings
 
 TAG = "accounts"
@@ -41,26 +43,53 @@ def routes(testbed: Testbed) -> list[Route]:
     async def flip_all(call: Call) -> Answer:
         return await _flip(testbed, await _all(testbed), call.body.enabled)
 
+    switched = {200: Reply("switched", AccessChanged)}
+    regions = "/v1/regions/{region}/anonymous-access"
+    account = "/v1/accounts/{account}/anonymous-access"
     flip = "Flip anonymous access"
     return [
-        Route("GET", "/v1/accounts", "read", "Storage accounts and their switches", listing, tag=TAG),
-        Route("PUT", "/v1/anonymous-access", "operate", f"{flip} everywhere", flip_all, Access, tag=TAG),
         Route(
-            "PUT",
-            "/v1/regions/{region}/anonymous-access",
-            "operate",
-            f"{flip} of a region's extension accounts",
-            flip_region,
-            Access,
+            "GET",
+            "/v1/accounts",
+            "list_accounts",
+            "Storage accounts and their switches",
+            listing,
+            "read",
+            {200: Reply("all regions", AccountList)},
+            errors=(errors.REFUSED,),
             tag=TAG,
         ),
         Route(
             "PUT",
-            "/v1/accounts/{account}/anonymous-access",
+            "/v1/anonymous-access",
+            "flip_everywhere",
+            f"{flip} everywhere",
+            flip_all,
             "operate",
+            switched,
+            body=Body(Access),
+            tag=TAG,
+        ),
+        Route(
+            "PUT",
+            regions,
+            "flip_region",
+            f"{flip} of a region's extension accounts",
+            flip_region,
+            "operate",
+            switched,
+            body=Body(Access),
+            tag=TAG,
+        ),
+        Route(
+            "PUT",
+            account,
+            "flip_account",
             f"{flip} of one account",
             flip_account,
-            Access,
+            "operate",
+            switched,
+            body=Body(Access),
             tag=TAG,
         ),
     ]

@@ -5,9 +5,11 @@ from typing import Any
 
 from aiohttp import web
 
-from chaos.controller.api import Answer, Call, Route
+from chaos.controller.api import Answer, Call
+from chaos.controller.documents import Received, TargetGroup
 from chaos.controller.service_health import message
 from chaos.controller.testbed import Testbed
+from services.chassis.routes import Body, Reply, Route
 from services.chassis.settings import Settings
 
 TAG = "alerts"
@@ -59,6 +61,25 @@ def routes(testbed: Testbed, webhook_url: str) -> list[Route]:
         return web.Response(text=json.dumps(groups), content_type="application/json")
 
     return [
-        Route("POST", "/alerts", "open", "Alertmanager's webhook", take, AlertmanagerMessage, tag=TAG),
-        Route("GET", "/prometheus/targets", "open", "Prometheus HTTP service discovery", targets, tag=TAG),
+        Route(
+            "POST",
+            "/alerts",
+            "take_alerts",
+            "Alertmanager's webhook",
+            take,
+            "open",
+            {200: Reply("taken", Received)},
+            body=Body(AlertmanagerMessage),
+            tag=TAG,
+        ),
+        Route(
+            "GET",
+            "/prometheus/targets",
+            "list_scrape_targets",
+            "Prometheus HTTP service discovery",
+            targets,
+            "open",
+            {200: Reply("every instance", list[TargetGroup])},
+            tag=TAG,
+        ),
     ]

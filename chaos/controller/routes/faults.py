@@ -5,12 +5,14 @@ from typing import Any
 from pydantic import Field
 
 from chaos.controller import errors
-from chaos.controller.api import Answer, Call, Flag, Route
+from chaos.controller.api import Answer, Call, Flag
+from chaos.controller.documents import Calm, FaultCatalogue, FaultEnded, FaultList, FaultPreview, FaultsEnded, FaultView
 from chaos.controller.testbed import Testbed
 from chaos.faults.leases import ActiveFault
 from chaos.faults.model import FaultSpec
 from chaos.faults.registry import CATALOGUE, check
 from services.chassis.errors import ServiceError
+from services.chassis.routes import Body, Reply, Route
 from services.chassis.settings import Settings
 
 TAG = "faults"
@@ -64,31 +66,81 @@ class Faults:
 
     def routes(self) -> list[Route]:
         one = "/v1/faults/{id}"
+        unknown = (errors.NOT_FOUND,)
         return [
             Route(
                 "GET",
                 "/v1/faults/catalogue",
-                "read",
+                "list_fault_kinds",
                 "What faults there are and their parameters",
                 self.catalogue,
+                "read",
+                {200: Reply("every kind", FaultCatalogue)},
                 tag=TAG,
             ),
             Route(
                 "POST",
                 "/v1/faults",
-                "operate",
-                "Start a fault; ?dry_run=1: name its targets",
+                "create_fault",
+                "Start a fault, or only say whom it would meet",
                 self.create,
-                FaultSpec,
-                201,
-                TAG,
-                DryRun,
+                "operate",
+                {200: Reply("dry run", FaultPreview), 201: Reply("started", FaultView)},
+                body=Body(FaultSpec),
+                query=DryRun,
+                tag=TAG,
             ),
-            Route("GET", "/v1/faults", "read", "Faults under way, with their effects so far", self.listing, tag=TAG),
-            Route("GET", one, "read", "One fault under way", self.show, tag=TAG),
-            Route("DELETE", one, "operate", "End a fault now", self.end, tag=TAG),
-            Route("DELETE", "/v1/faults", "operate", "End every fault now", self.end_all, tag=TAG),
-            Route("POST", "/v1/reset", "operate", "Back to calm from any state", self.reset, tag=TAG),
+            Route(
+                "GET",
+                "/v1/faults",
+                "list_faults",
+                "Faults under way, with their effects so far",
+                self.listing,
+                "read",
+                {200: Reply("oldest first", FaultList)},
+                tag=TAG,
+            ),
+            Route(
+                "GET",
+                one,
+                "get_fault",
+                "One fault under way",
+                self.show,
+                "read",
+                {200: Reply("under way", FaultView)},
+                unknown,
+                tag=TAG,
+            ),
+            Route(
+                "DELETE",
+                one,
+                "end_fault",
+                "End a fault now",
+                self.end,
+                "operate",
+                {200: Reply("ended", FaultEnded)},
+                tag=TAG,
+            ),
+            Route(
+                "DELETE",
+                "/v1/faults",
+                "end_faults",
+                "End every fault now",
+                self.end_all,
+                "operate",
+                {200: Reply("ended", FaultsEnded)},
+                tag=TAG,
+            ),
+            Route(
+                "POST",
+                "/v1/reset",
+                "reset",
+                "Back to calm from any state",
+                self.reset,
+                "operate",
+                {200: Reply("calm", Calm)},
+                tag=TAG,
+            ),
         ]
 
 

@@ -1,9 +1,11 @@
 """Mitigations on and off while the testbed runs."""
 
-from chaos.controller.api import Answer, Call, Route
+from chaos.controller.api import Answer, Call
+from chaos.controller.documents import MitigationList, MitigationSwitched
 from chaos.controller.testbed import Testbed
 from chaos.mitigations import catalogue, expand, run_time_overlay
 from chaos.operations import write_overlay
+from services.chassis.routes import Body, Reply, Route
 from services.chassis.settings import Settings, merge
 
 TAG = "mitigations"
@@ -32,6 +34,25 @@ def routes(testbed: Testbed) -> list[Route]:
         return 200, {"id": name, "on": call.body.on, "all_on": sorted(wanted)}
 
     return [
-        Route("GET", "/v1/mitigations", "read", "What can be switched, and what is on", listing, tag=TAG),
-        Route("PUT", "/v1/mitigations/{id}", "operate", "Switch a mitigation on or off", switch, Switch, tag=TAG),
+        Route(
+            "GET",
+            "/v1/mitigations",
+            "list_mitigations",
+            "What can be switched, and what is on",
+            listing,
+            "read",
+            {200: Reply("the catalogue", MitigationList)},
+            tag=TAG,
+        ),
+        Route(
+            "PUT",
+            "/v1/mitigations/{id}",
+            "switch_mitigation",
+            "Switch a mitigation on or off",
+            switch,
+            "operate",
+            {200: Reply("switched", MitigationSwitched)},
+            body=Body(Switch),
+            tag=TAG,
+        ),
     ]

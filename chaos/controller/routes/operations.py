@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from chaos.controller import errors
-from chaos.controller.api import Answer, Call, Route
+from chaos.controller.api import Answer, Call
+from chaos.controller.documents import Audit, LoadChanged, Repaired, Restored, Scaled, TrafficChanged
 from chaos.controller.routes.accounts import require_region
 from chaos.controller.testbed import Testbed
 from services.chassis.errors import ServiceError
+from services.chassis.routes import Body, Reply, Route
 from services.chassis.settings import Settings
 
 TAG = "operations"
@@ -108,19 +110,69 @@ class OperatorCalls:
             Route(
                 "POST",
                 f"{base}/restore",
-                "operate",
+                "restore_accounts",
                 "Make exempt accounts public again",
                 self.restore,
-                Restore,
+                "operate",
+                {200: Reply("restored", Restored)},
+                body=Body(Restore),
                 tag=TAG,
             ),
-            Route("POST", f"{base}/scale", "operate", "Add or remove identity nodes", self.scale, Scale, tag=TAG),
             Route(
-                "PUT", "/v1/regions/{region}/traffic", "operate", "Open, drain, ramp", self.traffic, Traffic, tag=TAG
+                "POST",
+                f"{base}/scale",
+                "scale_identity",
+                "Add or remove identity nodes",
+                self.scale,
+                "operate",
+                {200: Reply("scaled", Scaled)},
+                body=Body(Scale),
+                tag=TAG,
             ),
-            Route("POST", f"{base}/repair", "operate", "Restart an instance", self.repair, Repair, tag=TAG),
-            Route("POST", f"{base}/load", "operate", "Multiply the load of a region", self.load, LoadFactor, tag=TAG),
-            Route("GET", f"{base}/audit", "read", "Compare all accounts with what they should be", self.audit, tag=TAG),
+            Route(
+                "PUT",
+                "/v1/regions/{region}/traffic",
+                "set_traffic",
+                "Open, drain, ramp",
+                self.traffic,
+                "operate",
+                {200: Reply("changed", TrafficChanged)},
+                body=Body(Traffic),
+                tag=TAG,
+            ),
+            Route(
+                "POST",
+                f"{base}/repair",
+                "repair_instance",
+                "Restart an instance",
+                self.repair,
+                "operate",
+                {200: Reply("restarted", Repaired)},
+                body=Body(Repair),
+                tag=TAG,
+            ),
+            Route(
+                "POST",
+                f"{base}/load",
+                "set_load",
+                "Multiply the load of a region",
+                self.load,
+                "operate",
+                {200: Reply("changed", LoadChanged)},
+                body=Body(LoadFactor),
+                tag=TAG,
+            ),
+            Route(
+                "GET",
+                f"{base}/audit",
+                "audit_accounts",
+                "Compare all accounts with what they should be",
+                self.audit,
+                "read",
+                {200: Reply("counted", Audit)},
+                errors=(errors.REFUSED,),
+                tag=TAG,
+            ),
         ]
 
 

@@ -6,26 +6,28 @@ and one job, a second remediation under way is refused. A `failureThreshold` jud
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from chaos.controller import errors
-from chaos.controller.api import Answer, Call, Route
+from chaos.controller.api import Answer, Call
+from chaos.controller.documents import RemediationList, RemediationResource
 from chaos.controller.testbed import Testbed
 from chaos.remediation.settings import POLICY, RemediationSettings
 from chaos.remediation.workflow import RemediationWorkflow
+from services.chassis.bodies import parse, read_json
 from services.chassis.errors import ErrorSpec, ServiceError
+from services.chassis.routes import Body, Reply, Route
 from services.chassis.settings import Settings, SettingsError, Tree, merge, validate
 
 TAG = "policy insights"
 TYPE = "Microsoft.PolicyInsights/remediations"
-SCOPES = (
-    "/subscriptions/{subscription}",
-    "/subscriptions/{subscription}/resourceGroups/{resource_group}",
-    "/providers/{namespace}/managementGroups/{management_group}",
-)
-MODES = ("ExistingNonCompliant", "ReEvaluateCompliance")
+SCOPES = {
+    "subscription": "/subscriptions/{subscription}",
+    "resource_group": "/subscriptions/{subscription}/resourceGroups/{resource_group}",
+    "management_group": "/providers/{namespace}/managementGroups/{management_group}",
+}
 ONCE_S = 1e9
 BUSY = "a remediation is running and cannot be changed or deleted; cancel it first"
 UNDER_WAY = ("Accepted", "Evaluating", "Cancelling")
@@ -51,6 +53,30 @@ class ApiVersion(Settings):
         if not given.get("api-version"):
             raise ServiceError(MISSING_API_VERSION)
         return given
+
+
+class Filters(BaseModel):
+    locations: list[str] | None = None
+
+
+class Threshold(BaseModel):
+    percentage: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
+
+
+class RemediationRequest(BaseModel):
+    """The properties that a caller may set."""
+
+    policyAssignmentId: str
+    policyDefinitionReferenceId: str | None = None
+    resourceDiscoveryMode: Literal["ExistingNonCompliant", "ReEvaluateCompliance"] | None = None
+    filters: Filters | None = None
+    resourceCount: int | None = None
+    parallelDeployments: int | None = None
+    failureThreshold: Threshold | None = None
+
+
+class RemediationBody(BaseModel):
+    properties: RemediationRequest
 
 
 @dataclass(frozen=True)
@@ -79,7 +105,7 @@ class PolicyInsights:
 
     async def create(self, call: Call) -> Answer:
         id_ = _id(call)
-        given = _properties(await _json(call))
+        given = await _given(call)
         before = self._remediations.get(id_.lower())
         running = before is not None and before.state in UNDER_WAY
         if before is not None and running and before.given == given:
@@ -103,7 +129,7 @@ class PolicyInsights:
         if "parallelDeployments" in given:
             changes["parallel"] = given["parallelDeployments"]
         if "failureThreshold" in given:
-            ratio = given["failureThreshold"].get("percentage", 1.0)
+            ratio = given["failureThreshold"]["percentage"]
             changes["gate"] = {"variant": "own_success", "failure_threshold_ratio": ratio}
         incident = self._testbed.scenario.remediation.model_dump(mode="json", exclude_unset=True)
         try:
@@ -145,36 +171,80 @@ class PolicyInsights:
 def routes(testbed: Testbed) -> list[Route]:
     door = PolicyInsights(testbed)
     table: list[Route] = []
-    for scope in SCOPES:
+    for level, scope in SCOPES.items():
         every = f"{scope}/providers/{TYPE}"
-        one = f"{every}/{{name}}"
-        table += [
-            Route(
-                "PUT",
-                one,
-                "operate",
-                "Create a remediation of the policy",
-                door.create,
-                success=201,
-                tag=TAG,
-                query=ApiVersion,
-            ),
-            Route("GET", one, "read", "A remediation and how far it got", door.get, tag=TAG, query=ApiVersion),
-            Route(
-                "DELETE", one, "operate", "Forget a remediation that is over", door.delete, tag=TAG, query=ApiVersion
-            ),
-            Route("POST", f"{one}/cancel", "operate", "Stop a remediation", door.cancel, tag=TAG, query=ApiVersion),
-            Route(
-                "GET",
-                every,
-                "read",
-                "The remediations of a scope and all below it",
-                door.list,
-                tag=TAG,
-                query=ApiVersion,
-            ),
-        ]
+        table += _of_scope(door, level, every, f"{every}/{{name}}")
     return table
+
+
+def _of_scope(door: PolicyInsights, level: str, every: str, one: str) -> list[Route]:
+    made = {200: Reply("unchanged", RemediationResource), 201: Reply("created", RemediationResource)}
+    found = {200: Reply("the remediation", RemediationResource)}
+    unknown = (MISSING_API_VERSION, NOT_FOUND)
+    at, refused = f"at_{level}", (*unknown, INVALID)
+    return [
+        Route(
+            "PUT",
+            one,
+            f"create_remediation_{at}",
+            "Create a remediation of the policy",
+            door.create,
+            "operate",
+            made,
+            refused,
+            body=Body(RemediationBody, by_handler=True),
+            query=ApiVersion,
+            tag=TAG,
+        ),
+        Route(
+            "GET",
+            one,
+            f"get_remediation_{at}",
+            "A remediation and how far it got",
+            door.get,
+            "read",
+            found,
+            unknown,
+            query=ApiVersion,
+            tag=TAG,
+        ),
+        Route(
+            "DELETE",
+            one,
+            f"delete_remediation_{at}",
+            "Forget a remediation that is over",
+            door.delete,
+            "operate",
+            found,
+            unknown,
+            query=ApiVersion,
+            tag=TAG,
+        ),
+        Route(
+            "POST",
+            f"{one}/cancel",
+            f"stop_remediation_{at}",
+            "Stop a remediation",
+            door.cancel,
+            "operate",
+            found,
+            (*unknown, INVALID_CANCEL),
+            query=ApiVersion,
+            tag=TAG,
+        ),
+        Route(
+            "GET",
+            every,
+            f"list_remediations_{at}",
+            "The remediations of a scope and all below it",
+            door.list,
+            "read",
+            {200: Reply("by id", RemediationList)},
+            (MISSING_API_VERSION,),
+            query=ApiVersion,
+            tag=TAG,
+        ),
+    ]
 
 
 def _id(call: Call) -> str:
@@ -188,42 +258,17 @@ def _id(call: Call) -> str:
     return path.removesuffix(f"providers/{TYPE}")
 
 
-async def _json(call: Call) -> dict[str, Any]:
-    try:
-        body = await call.request.json()
-    except ValueError as error:
-        raise ServiceError(INVALID, target="body", detail=f"The body is not JSON: {error}") from error
-    properties = body.get("properties") if isinstance(body, dict) else None
-    if not isinstance(properties, dict):
-        raise ServiceError(INVALID, target="properties", detail="'properties' must be an object.")
-    return properties
-
-
-_KEPT: dict[str, type | tuple[type, ...]] = {
-    "policyAssignmentId": str,
-    "policyDefinitionReferenceId": str,
-    "resourceDiscoveryMode": str,
-    "filters": dict,
-    "resourceCount": int,
-    "parallelDeployments": int,
-    "failureThreshold": dict,
-}
-
-
-def _properties(body: Mapping[str, Any]) -> dict[str, Any]:
+async def _given(call: Call) -> dict[str, Any]:
     """What a caller may set; read-only and unknown properties are left out, as Azure does."""
-    given = {name: body[name] for name in _KEPT if body.get(name) is not None}
-    for name, value in given.items():
-        if not isinstance(value, _KEPT[name]) or isinstance(value, bool):
-            raise ServiceError(INVALID, target=f"properties.{name}", detail=f"'{name}' has the wrong type.")
-    assignment = given.get("policyAssignmentId", "")
-    if assignment.rsplit("/", 1)[-1].lower() != POLICY:
+    body = await read_json(call.request)
+    try:
+        given = parse(RemediationBody, body).properties.model_dump(exclude_none=True)
+    except SettingsError as error:
+        raise ServiceError(INVALID, target="properties", detail=str(error)) from error
+    if given["policyAssignmentId"].rsplit("/", 1)[-1].lower() != POLICY:
         detail = f"'policyAssignmentId' must end in '/policyAssignments/{POLICY}', the one policy here."
         raise ServiceError(INVALID, target="properties.policyAssignmentId", detail=detail)
-    if given.get("resourceDiscoveryMode", MODES[0]) not in MODES:
-        detail = f"'resourceDiscoveryMode' must be one of {', '.join(MODES)}."
-        raise ServiceError(INVALID, target="properties.resourceDiscoveryMode", detail=detail)
-    return given
+    return {name: value for name, value in given.items() if value != {}}
 
 
 def _locations(given: Mapping[str, Any], known: Sequence[str]) -> Sequence[str]:
@@ -231,7 +276,7 @@ def _locations(given: Mapping[str, Any], known: Sequence[str]) -> Sequence[str]:
     wanted = given.get("filters", {}).get("locations")
     if wanted is None:
         return known
-    names = [str(name).replace(" ", "").lower() for name in wanted] if isinstance(wanted, list) else []
+    names = [name.replace(" ", "").lower() for name in wanted]
     unknown = [name for name in names if name not in known]
     if not names or unknown:
         detail = f"'filters.locations' must be a list of regions; known: {', '.join(known)}."

@@ -1,10 +1,12 @@
 """The policy job: start, inspect, cancel."""
 
 from chaos.controller import errors
-from chaos.controller.api import Answer, Call, Route
+from chaos.controller.api import Answer, Call
+from chaos.controller.documents import RemediationStatus
 from chaos.controller.testbed import Testbed
 from chaos.remediation.settings import RemediationSettings
 from services.chassis.errors import ServiceError
+from services.chassis.routes import Body, Reply, Route
 from services.chassis.settings import merge, validate
 
 TAG = "remediation"
@@ -35,15 +37,35 @@ def routes(testbed: Testbed) -> list[Route]:
         Route(
             "POST",
             path,
-            "operate",
+            "start_remediation",
             "Start the policy job; what is not given is as it was in the incident",
             start,
-            RemediationSettings,
-            202,
+            "operate",
+            {202: Reply("started", RemediationStatus)},
+            body=Body(RemediationSettings, required=False),
             tag=TAG,
         ),
-        Route("GET", path, "read", "State of the policy job", inspect, tag=TAG),
-        Route("DELETE", path, "operate", "Disable the policy job and stop its ongoing activity", cancel, tag=TAG),
+        Route(
+            "GET",
+            path,
+            "get_remediation",
+            "State of the policy job",
+            inspect,
+            "read",
+            {200: Reply("its state", RemediationStatus)},
+            (errors.NOT_FOUND,),
+            tag=TAG,
+        ),
+        Route(
+            "DELETE",
+            path,
+            "cancel_remediation",
+            "Disable the policy job and stop its ongoing activity",
+            cancel,
+            "operate",
+            {200: Reply("disabled", RemediationStatus)},
+            tag=TAG,
+        ),
     ]
 
 

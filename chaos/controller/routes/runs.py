@@ -7,12 +7,14 @@ from typing import Any
 from aiohttp import web
 
 from chaos.controller import errors
-from chaos.controller.api import Answer, Call, Route
+from chaos.controller.api import Answer, Call
+from chaos.controller.documents import ComparisonView, RunList, VerdictView
 from chaos.controller.testbed import Testbed
 from chaos.record import Record, RecordError
 from chaos.report.compare import compare
 from chaos.report.files import REPORT_FILE, VERDICT_FILE, read_verdict
 from services.chassis.errors import ServiceError
+from services.chassis.routes import Reply, Route
 from services.chassis.settings import Settings
 
 TAG = "runs"
@@ -50,19 +52,52 @@ def routes(testbed: Testbed) -> list[Route]:
             raise ServiceError(errors.CONFLICT, detail=str(error)) from error
 
     one = "/v1/runs/{id}"
+    unknown = (errors.NOT_FOUND,)
     return [
-        Route("GET", "/v1/runs", "read", "Records of runs", listing, tag=TAG),
+        Route(
+            "GET",
+            "/v1/runs",
+            "list_runs",
+            "Records of runs",
+            listing,
+            "read",
+            {200: Reply("by name", RunList)},
+            tag=TAG,
+        ),
         Route(
             "GET",
             "/v1/runs/compare",
-            "read",
-            "Two runs side by side: ?left=ID&right=ID",
+            "compare_runs",
+            "Two runs side by side",
             comparison,
-            tag=TAG,
+            "read",
+            {200: Reply("compared", ComparisonView)},
+            (errors.NOT_FOUND, errors.CONFLICT),
             query=Sides,
+            tag=TAG,
         ),
-        Route("GET", f"{one}/verdict", "read", "The verdict of a run", verdict, tag=TAG),
-        Route("GET", f"{one}/report", "read", "The report of a run, as a page", report, tag=TAG),
+        Route(
+            "GET",
+            f"{one}/verdict",
+            "get_verdict",
+            "The verdict of a run",
+            verdict,
+            "read",
+            {200: Reply("judged", VerdictView)},
+            unknown,
+            tag=TAG,
+        ),
+        Route(
+            "GET",
+            f"{one}/report",
+            "get_report",
+            "The report of a run, as a page",
+            report,
+            "read",
+            {200: Reply("a page", {"type": "string"}, "text/html")},
+            unknown,
+            tag=TAG,
+        ),
     ]
 
 

@@ -6,7 +6,8 @@ from aiohttp import web
 from pydantic import Field
 
 from chaos.controller import errors
-from chaos.controller.api import Answer, Call, Route
+from chaos.controller.api import Answer, Call
+from chaos.controller.documents import RunView, ScenarioList
 from chaos.controller.scenario_run import ScenarioRun
 from chaos.controller.testbed import Testbed
 from chaos.plan import make_plan
@@ -15,6 +16,7 @@ from chaos.scenarios.loader import ScenarioError, load, names
 from chaos.scenarios.model import Scenario
 from chaos.scenarios.restrict import restrict
 from services.chassis.errors import ServiceError
+from services.chassis.routes import Body, Reply, Route
 from services.chassis.settings import Settings
 
 TAG = "scenarios"
@@ -63,11 +65,58 @@ def routes(testbed: Testbed) -> list[Route]:
 
     path = "/v1/runs/current"
     return [
-        Route("GET", "/v1/scenarios", "read", "Scenarios that come with Aftershock", listing, tag=TAG),
-        Route("POST", "/v1/runs", "operate", "Start a scenario", start, StartRun, 202, TAG),
-        Route("GET", path, "read", "The run under way, or the last one", current, tag=TAG),
-        Route("DELETE", path, "operate", "Abort the run and take back what it did", abort, tag=TAG),
-        Route("GET", "/v1/events", "read", "Everything that happens, as server-sent events", watch, tag=TAG),
+        Route(
+            "GET",
+            "/v1/scenarios",
+            "list_scenarios",
+            "Scenarios that come with Aftershock",
+            listing,
+            "read",
+            {200: Reply("by name", ScenarioList)},
+            tag=TAG,
+        ),
+        Route(
+            "POST",
+            "/v1/runs",
+            "start_run",
+            "Start a scenario",
+            start,
+            "operate",
+            {202: Reply("started", RunView)},
+            body=Body(StartRun),
+            tag=TAG,
+        ),
+        Route(
+            "GET",
+            path,
+            "get_current_run",
+            "The run under way, or the last one",
+            current,
+            "read",
+            {200: Reply("its state", RunView)},
+            (errors.NOT_FOUND,),
+            tag=TAG,
+        ),
+        Route(
+            "DELETE",
+            path,
+            "abort_run",
+            "Abort the run and take back what it did",
+            abort,
+            "operate",
+            {200: Reply("aborted", RunView)},
+            tag=TAG,
+        ),
+        Route(
+            "GET",
+            "/v1/events",
+            "watch_events",
+            "Everything that happens, as server-sent events",
+            watch,
+            "read",
+            {200: Reply("a stream", {"type": "string"}, "text/event-stream")},
+            tag=TAG,
+        ),
     ]
 
 

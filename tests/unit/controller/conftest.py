@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from controller_desk import TOKENS, Desk
+from api_contract import Contract
+from controller_desk import CONTROLLER, TOKENS, Desk
 
 from chaos.controller.app import create_controller
 from chaos.controller.testbed import Testbed
@@ -26,5 +27,7 @@ async def desk(world: VirtualWorld, tmp_path: Path) -> AsyncIterator[Desk]:
     await runtime.start(plan.topology, plan.settings, 1, lambda _event: None)
     testbed = Testbed(runtime, scenario, tmp_path)
     await world.serve(create_controller(testbed, TOKENS), "controller", 80)
-    yield Desk(world, testbed, plan, HttpClient(world.session("desk")))
+    http = HttpClient(world.session("desk"))
+    document = (await http.call("GET", f"{CONTROLLER}/openapi.json", timeout_s=5.0)).json()
+    yield Desk(world, testbed, plan, http, Contract(document))
     await runtime.stop()

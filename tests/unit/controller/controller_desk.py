@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from api_contract import Contract
+
 from chaos.controller.auth import Tokens
 from chaos.controller.testbed import Testbed
 from chaos.plan import Plan
@@ -21,10 +23,15 @@ class Desk:
     testbed: Testbed
     plan: Plan
     http: HttpClient
+    contract: Contract
 
     async def call(self, method: str, path: str, body: Any = None, token: str = "operate-token") -> Reply:
+        """One call; its answer must be one that the controller's document describes."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return await self.http.call(method, CONTROLLER + path, json=body, headers=headers, timeout_s=60.0)
+        reply = await self.http.call(method, CONTROLLER + path, json=body, headers=headers, timeout_s=60.0)
+        if not reply.failure:
+            self.contract.check(method, path, reply.status, reply.headers, reply.body)
+        return reply
 
     async def get(self, url: str, timeout_s: float = 30.0) -> Reply:
         return await self.http.call("GET", url, timeout_s=timeout_s)

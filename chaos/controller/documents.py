@@ -1,0 +1,322 @@
+"""What the controller answers, as models: the schemas of its OpenAPI document come from here.
+
+Handlers answer plain documents; every test that calls the controller compares them with these models.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from chaos.claims.model import Status
+from chaos.claims.verdict import Outcome
+from chaos.faults.model import FaultTarget, Level
+
+Document = dict[str, Any]
+
+
+class ErrorDetail(BaseModel):
+    code: str
+    message: str
+    target: str = Field(default="", description="the field that is meant, where there is one")
+
+
+class Error(BaseModel):
+    """Every error of the controller."""
+
+    error: ErrorDetail
+
+
+class Alive(BaseModel):
+    status: Literal["alive"]
+
+
+# --- accounts --------------------------------------------------------------------------------------------
+
+
+class AccountSummary(BaseModel):
+    name: str
+    region: str
+    public: bool = Field(description="allowBlobPublicAccess")
+    exempt: bool = Field(description="anonymous reads are intended")
+
+
+class AccountList(BaseModel):
+    accounts: list[AccountSummary]
+
+
+class AccessChanged(BaseModel):
+    enabled: bool
+    accounts: list[str]
+
+
+# --- the policy job --------------------------------------------------------------------------------------
+
+
+class FailureThreshold(BaseModel):
+    percentage: float
+
+
+class DeploymentStatus(BaseModel):
+    totalDeployments: int
+    successfulDeployments: int
+    failedDeployments: int
+
+
+class RemediationStatus(BaseModel):
+    """The properties that Microsoft.PolicyInsights shows of a remediation."""
+
+    policyAssignmentId: str
+    resourceDiscoveryMode: str
+    resourceCount: int
+    parallelDeployments: int
+    failureThreshold: FailureThreshold
+    provisioningState: str
+    deploymentStatus: DeploymentStatus
+    correlationId: str
+    createdOn: str
+    lastUpdatedOn: str
+
+
+class Locations(BaseModel):
+    locations: list[str]
+
+
+class RemediationProperties(RemediationStatus):
+    """The same, with what the caller set besides."""
+
+    policyDefinitionReferenceId: str = ""
+    filters: Locations = Locations(locations=[])
+
+
+class RemediationResource(BaseModel):
+    id: str
+    name: str
+    type: str
+    properties: RemediationProperties
+
+
+class RemediationList(BaseModel):
+    value: list[RemediationResource]
+
+
+# --- faults ----------------------------------------------------------------------------------------------
+
+
+class FaultKind(BaseModel):
+    kind: str
+    level: Level
+    summary: str
+    parameters: Document = Field(description="JSON schema of the parameters")
+
+
+class FaultCatalogue(BaseModel):
+    faults: list[FaultKind]
+
+
+class FaultSummary(BaseModel):
+    """A fault under way."""
+
+    id: str
+    kind: str
+    target: FaultTarget
+    parameters: Document
+    probability: float
+    lease_s: float
+    level: Level
+    expires_at: float = Field(description="Unix time")
+    instances: list[str]
+    effects: int = Field(description="requests changed, or instances touched, so far")
+
+
+class FaultView(FaultSummary):
+    left_s: float = Field(description="until its lease is over")
+
+
+class FaultList(BaseModel):
+    faults: list[FaultView]
+
+
+class FaultPreview(BaseModel):
+    """Whom the fault would meet; nothing was started."""
+
+    dry_run: Literal[True]
+    instances: list[str]
+
+
+class FaultEnded(BaseModel):
+    id: str
+    state: Literal["ended"]
+
+
+class FaultsEnded(BaseModel):
+    ended: int
+
+
+class Calm(BaseModel):
+    faults_ended: int
+    took_s: float
+
+
+# --- operations ------------------------------------------------------------------------------------------
+
+
+class Restored(BaseModel):
+    restored: list[str]
+
+
+class Scaled(BaseModel):
+    region: str
+    nodes: list[str] = Field(description="added or removed")
+
+
+class TrafficChanged(BaseModel):
+    region: str
+    mode: Literal["open", "drain", "ramp"]
+
+
+class Repaired(BaseModel):
+    instance: str
+    state: Literal["restarted"]
+
+
+class LoadChanged(BaseModel):
+    region: str
+    factor: float
+
+
+class Audit(BaseModel):
+    accounts: int
+    public_exempt: int
+    private_exempt: int
+
+
+# --- mitigations -----------------------------------------------------------------------------------------
+
+
+class MitigationView(BaseModel):
+    id: str
+    title: str
+    source: str
+    attacks: list[str]
+    changes: str
+    kinds: list[str]
+    switchable: bool = Field(description="whether it can be switched while services run")
+    overlay: Document
+    on: bool
+
+
+class MitigationList(BaseModel):
+    mitigations: list[MitigationView]
+
+
+class MitigationSwitched(BaseModel):
+    id: str
+    on: bool
+    all_on: list[str]
+
+
+# --- scenarios and runs ----------------------------------------------------------------------------------
+
+
+class ScenarioSummary(BaseModel):
+    name: str
+    title: str
+    duration_s: float
+    source: str
+
+
+class ScenarioList(BaseModel):
+    scenarios: list[ScenarioSummary]
+
+
+class RunView(BaseModel):
+    """The run under way, or the last one."""
+
+    id: str
+    scenario: str
+    seed: int
+    mitigations: list[str]
+    state: Literal["starting", "running", "settling", "judging", "done", "failed", "aborted"]
+    why: str
+    duration_s: float
+    zero_epoch_s: float
+    now: Document = Field(description="what the last tick showed; empty before the first")
+
+
+class RunSummary(BaseModel):
+    id: str
+    status: str
+
+
+class RunList(BaseModel):
+    runs: list[RunSummary]
+
+
+class JudgedClaim(BaseModel):
+    id: str
+    status: Status
+    statement: str
+    predicate: str
+    measured: Document
+    window: list[float] | None
+    kind: str
+    source: str
+    rests_on: str
+    control: str
+    note: str
+
+
+class VerdictView(BaseModel):
+    scenario: str
+    seed: int
+    runtime: str
+    status: Outcome
+    why: str
+    figures: Document
+    claims: list[JudgedClaim]
+
+
+class ComparisonView(BaseModel):
+    """Pairs are [left, right]."""
+
+    same: bool
+    left: Outcome
+    right: Outcome
+    plan: dict[str, list[Any]]
+    figures: dict[str, list[Any]]
+    claims: dict[str, list[Status]]
+
+
+# --- alerts and status -----------------------------------------------------------------------------------
+
+
+class Received(BaseModel):
+    received: int
+
+
+class TargetGroup(BaseModel):
+    """A group of Prometheus' HTTP service discovery."""
+
+    targets: list[str]
+    labels: dict[str, str]
+
+
+class RegionStatus(BaseModel):
+    name: str
+    display: str
+    reachable: bool
+    exempt_public: int
+    exempt_private: int
+    traffic: str
+    nodes: int
+    urls: dict[str, str]
+
+
+class TestbedStatus(BaseModel):
+    __test__ = False  # a name that pytest would take for a test class
+
+    regions: list[RegionStatus]
+    run: RunView | None
+    remediation: RemediationStatus | None
+    faults: list[FaultSummary]
+    mitigations: list[str]

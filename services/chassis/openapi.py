@@ -1,0 +1,133 @@
+"""The OpenAPI 3.1 document of a route table. Every process answers it at `/openapi.json`.
+
+Schemas come from the models and types in the rows; pydantic names them. Errors come from the error tables, in the
+dialect of the process, so that an error cannot be answered under a status that the document does not know of.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from services.chassis.errors import ErrorSpec
+from services.chassis.routes import JSON, Body, Parameter, Reply, Route, Schema, Shape
+
+COMPONENTS = "#/components/schemas/"
+TEXT: Schema = {"type": "string"}
+BEARER = {"bearer": {"type": "http", "scheme": "bearer"}}
+WITH_TOKEN = ("read", "operate")
+
+Mode = Literal["validation", "serialization"]
+Dialect = Callable[[Route], Reply]
+"""The body of a route's errors: media type and shape."""
+Common = Callable[[Route], Iterable[ErrorSpec]]
+"""The errors that a route can have because of what it is, beyond those in its row."""
+
+
+def document(
+    routes: Iterable[Route],
+    *,
+    title: str,
+    dialect: Dialect,
+    common: Common = lambda _route: (),
+    version: str = "1",
+) -> Schema:
+    """The whole document."""
+    rows = list(routes)
+    shapes = _Shapes(rows, dialect)
+    paths: dict[str, Schema] = {}
+    for row in rows:
+        operation = _operation(row, shapes, dialect, (*row.errors, *common(row)))
+        paths.setdefault(row.path, {})[row.method.lower()] = operation
+    components: Schema = {"schemas": shapes.definitions}
+    if any(row.access in WITH_TOKEN for row in rows):
+        components["securitySchemes"] = BEARER
+    return {"openapi": "3.1.0", "info": {"title": title, "version": version}, "paths": paths, "components": components}
+
+
+class _Shapes:
+    """The schema of every shape in a table, and the definitions that they refer to."""
+
+    def __init__(self, rows: Iterable[Route], dialect: Dialect) -> None:
+        wanted = {(repr(shape), mode): shape for row in rows for shape, mode in _shapes_of(row, dialect)}
+        adapters = [(key, mode, TypeAdapter(shape)) for (key, mode), shape in wanted.items()]
+        self._schemas, generated = TypeAdapter.json_schemas(adapters, ref_template=COMPONENTS + "{model}")
+        self.definitions: dict[str, Schema] = generated.get("$defs", {})
+
+    def schema(self, shape: Shape, mode: Mode) -> Schema:
+        return shape if isinstance(shape, dict) else dict(self._schemas[repr(shape), mode])
+
+
+def _shapes_of(row: Route, dialect: Dialect) -> Iterator[tuple[Shape, Mode]]:
+    """The types of a row; what comes in is described as it is checked, what goes out as it is written."""
+    inward = [parameter.shape for parameter in (*row.query_parameters(), *row.headers)] + list(row.path_shapes.values())
+    inward += [row.body.shape] if row.body else []
+    outward = [reply.shape for reply in row.replies.values()] + [dialect(row).shape]
+    sides: tuple[tuple[Mode, list[Shape]], ...] = (("validation", inward), ("serialization", outward))
+    for mode, shapes in sides:
+        yield from ((shape, mode) for shape in shapes if shape is not None and not isinstance(shape, dict))
+
+
+def _operation(row: Route, shapes: _Shapes, dialect: Dialect, errors: Iterable[ErrorSpec]) -> Schema:
+    operation: Schema = {"operationId": row.operation_id, "summary": row.summary}
+    if row.tag:
+        operation["tags"] = [row.tag]
+    parameters = [_in_path(name, row.path_shapes.get(name, str), shapes) for name in row.names]
+    parameters += [_parameter(parameter, "query", shapes) for parameter in row.query_parameters()]
+    parameters += [_parameter(parameter, "header", shapes) for parameter in row.headers]
+    if parameters:
+        operation["parameters"] = parameters
+    if row.body is not None:
+        operation["requestBody"] = _body(row.body, shapes)
+    operation["responses"] = _responses(row, shapes, dialect, errors)
+    if row.access in WITH_TOKEN:
+        operation["security"] = [{"bearer": []}]
+    return operation
+
+
+def _in_path(name: str, shape: Shape, shapes: _Shapes) -> Schema:
+    schema = TEXT if shape is str else shapes.schema(shape, "validation")
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _parameter(parameter: Parameter, place: str, shapes: _Shapes) -> Schema:
+    described: Schema = {"name": parameter.name, "in": place, "required": parameter.required}
+    if parameter.about:
+        described["description"] = parameter.about
+    return {**described, "schema": shapes.schema(parameter.shape, "validation")}
+
+
+def _body(body: Body, shapes: _Shapes) -> Schema:
+    content = {"schema": shapes.schema(body.shape, "validation")} if body.shape is not None else {}
+    return {"required": body.required, "content": {body.media: content}}
+
+
+def _responses(row: Route, shapes: _Shapes, dialect: Dialect, errors: Iterable[ErrorSpec]) -> Schema:
+    replies = {str(status): _reply(reply, shapes, row.method) for status, reply in row.replies.items()}
+    refusals: dict[int, list[ErrorSpec]] = {}
+    for spec in errors:
+        known = refusals.setdefault(spec.status, [])
+        if spec not in known:
+            known.append(spec)
+    body = dialect(row)
+    for status, specs in sorted(refusals.items()):
+        about = "; ".join(f"`{spec.code}`: {spec.message}" for spec in specs)
+        has_body = status != 304
+        reply = Reply(about, body.shape if has_body else None, body.media if has_body else "")
+        replies.setdefault(str(status), _reply(reply, shapes, row.method))
+    return replies
+
+
+def _reply(reply: Reply, shapes: _Shapes, method: str) -> Schema:
+    described: Schema = {"description": reply.about}
+    if reply.headers:
+        described["headers"] = {name: {"description": about, "schema": TEXT} for name, about in reply.headers.items()}
+    if method == "HEAD" or (reply.shape is None and not reply.media):
+        return described
+    content = {"schema": shapes.schema(reply.shape, "serialization")} if reply.shape is not None else {}
+    return {**described, "content": {reply.media or JSON: content}}
+
+
+def listed(served: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Method and path of every operation in a document."""
+    return {(method.upper(), path) for path, methods in served["paths"].items() for method in methods}
