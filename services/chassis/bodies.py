@@ -82,10 +82,10 @@ def parse(model: type[M], value: object, name: str = "body") -> M:
 
 
 def _says_json(request: web.Request) -> bool:
-    if "Content-Type" not in request.headers:
-        return True
-    charset = (request.charset or "utf-8").lower().replace("-", "")
-    return request.content_type.rsplit("+", 1)[-1].rsplit("/", 1)[-1] == "json" and charset in ("utf8", "usascii")
+    """Whether the media type allows for JSON; unspecified bytes do, as that is what no media type means as well."""
+    subtype = request.content_type.partition("/")[2].rpartition("+")[2]
+    charset = (request.charset or "utf-8").lower()
+    return subtype in ("json", "octet-stream") and charset in ("utf-8", "utf8", "us-ascii")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

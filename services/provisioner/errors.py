@@ -14,7 +14,6 @@ INVALID_API_VERSION = ErrorSpec(
 INVALID_SUBSCRIPTION = ErrorSpec(
     "InvalidSubscriptionId", 400, "The provided subscription identifier '{value}' is malformed or invalid."
 )
-BODY_TOO_LARGE = ErrorSpec("RequestContentTooLarge", 413, "The request content is larger than {size_max_bytes} bytes.")
 INVALID_PARAMETER = ErrorSpec("InvalidParameter", 400, "{detail}")
 INVALID_SKIP_TOKEN = ErrorSpec("InvalidSkipToken", 400, "The $skiptoken '{value}' is not one that this service gave.")
 LOCATION_REQUIRED = ErrorSpec("LocationRequired", 400, "The location property is required for this definition.")
@@ -68,7 +67,6 @@ TABLE = ErrorTable(
         MISSING_API_VERSION,
         INVALID_API_VERSION,
         INVALID_SUBSCRIPTION,
-        BODY_TOO_LARGE,
         INVALID_PARAMETER,
         INVALID_SKIP_TOKEN,
         LOCATION_REQUIRED,

@@ -23,7 +23,6 @@ from services.provisioner.state import ACTIONS, EXTENSION, FAILED, IN_PROGRESS, 
 from services.provisioner.throttle import Throttle
 
 ACTION_OF = {name.lower(): name for name in ACTIONS}
-BODY_SIZE_MAX_BYTES = 4 * 2**20
 JSON_TYPE = "application/json; charset=utf-8"
 Headers = dict[str, str]
 Answer = tuple[int, Any, Headers]
@@ -74,11 +73,11 @@ class Handlers:
     # --- resources ---------------------------------------------------------------------------------------
 
     async def put(self, request: web.Request) -> Answer:
-        accepted = await self._control.put(_ref(request), await _body(request))
+        accepted = await self._control.put(_ref(request), await read_json(request))
         return self._resource_answer(request, accepted)
 
     async def patch(self, request: web.Request) -> Answer:
-        accepted = await self._control.patch(_ref(request), await _body(request))
+        accepted = await self._control.patch(_ref(request), await read_json(request))
         return self._resource_answer(request, accepted)
 
     async def act(self, request: web.Request) -> Answer:
@@ -204,15 +203,6 @@ class Handlers:
         if client_id and request.headers.get("x-ms-return-client-request-id", "").lower() == "true":
             headers["x-ms-client-request-id"] = client_id
         return headers
-
-
-async def _body(request: web.Request) -> object:
-    if (request.content_length or 0) > BODY_SIZE_MAX_BYTES:
-        raise ServiceError(errors.BODY_TOO_LARGE, size_max_bytes=BODY_SIZE_MAX_BYTES)
-    try:
-        return await read_json(request)
-    except RecursionError as error:
-        raise errors.invalid("body", "nested too deep") from error
 
 
 def _ref(request: web.Request) -> Ref:

@@ -310,7 +310,7 @@ BAD_BODIES = [
         "properties.hardwareProfile.vmSize",
     ),
     (MACHINE, machine(properties={"osProfile": "x"}), 400, "InvalidParameter", "properties.osProfile"),
-    (MACHINE, machine(properties={"x": NAN}), 400, "InvalidParameter", "body"),
+    (MACHINE, machine(properties={"x": NAN}), 400, "InvalidRequestContent", None),
     (MACHINE, machine(identity="x"), 400, "InvalidParameter", "identity"),
     (MACHINE, machine(identity={"type": "Mine"}), 400, "InvalidParameter", "identity.type"),
     (MACHINE, machine(identity={"type": "UserAssigned"}), 400, "InvalidParameter", "identity.userAssignedIdentities"),
@@ -439,8 +439,8 @@ async def test_an_operation_is_found_only_under_its_own_subscription_and_region(
 async def test_bodies_that_are_too_large_or_too_deep(world):
     bench = await Bench(world).open()
     for data, status, code in (
-        (b"[" * 100_000, 400, "InvalidParameter"),
-        (b'{"location":' + b'{"a":' * 40 + b"1" + b"}" * 41, 400, "InvalidParameter"),
+        (b"[" * 100_000, 400, "InvalidRequestContent"),
+        (b'{"location":' + b'{"a":' * 70 + b"1" + b"}" * 71, 400, "InvalidRequestContent"),
         (io.BytesIO(b" " * (4 * 2**20 + 1)), 413, "RequestContentTooLarge"),
         (b"\xff\xfe{", 400, "InvalidRequestContent"),
     ):

@@ -15,7 +15,9 @@ from services.provisioner.validation import clean, merged, packages_of, tenant_o
 PACKAGES = ProvisionerSettings().packages
 REFS = (Ref("s", "g", VM, "a"), Ref("s", "g", VMSS, "a"), Ref("s", "g", EXTENSION, "a", "b"))
 
-leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+leaf = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
+)
 anything = st.recursive(leaf, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner))
 
 
