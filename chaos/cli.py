@@ -66,6 +66,7 @@ def main() -> None:
 @click.option("--shift", "shifts", multiple=True, metavar="T07=-60m", help="move an entry of the timeline")
 @click.option("--drop", "drops", multiple=True, metavar="T13", help="leave an entry of the timeline out")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the record; default runs/…")
+@click.option("--watch", is_flag=True, help="fill the terminal with what happens, for a second screen")
 @click.option("--json", "as_json", is_flag=True, help="print the verdict as JSON and nothing else")
 @_bad_input
 def run(**options: Any) -> None:

@@ -9,7 +9,6 @@ import yaml
 
 from chaos.mitigations import expand, mitigation_overlay, transform
 from chaos.scenarios.model import Entry, Scenario
-from chaos.scenarios.times import INCIDENT_S_PER_BENCH_S
 from compose.topology import Region, Topology
 from services.chassis.settings import Settings, SettingsError, Tree, check_regions, merge
 
@@ -46,10 +45,6 @@ class Plan:
     @property
     def starts_at(self) -> datetime:
         return self.scenario.starts_at
-
-    @property
-    def minutes_per_s(self) -> float:
-        return INCIDENT_S_PER_BENCH_S / MINUTE_S
 
     def document(self, runtime: str, transport: str, commit: str) -> dict[str, Any]:
         """The content of plan.json."""

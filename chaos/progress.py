@@ -1,25 +1,28 @@
-"""Live progress of a run: one line on a terminal that keeps changing, plain lines anywhere else.
+"""Live progress of a run: a board that keeps changing on a terminal, a line every half minute anywhere else.
 
 Reads the recorder, never the services, like everything people see.
 """
 
-from dataclasses import dataclass
-from datetime import timedelta
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeElapsedColumn
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
 
+from chaos.board import Board, board, percent, watch_board
 from chaos.experiment import Experiment
-from loadgen.recorder import Recorder
+from chaos.glance import Glance, Success, glance
+from chaos.happenings import action_words, happening
+from chaos.plan import Plan
+from chaos.scenarios.times import incident_time
 
-WINDOW_S = 5.0
 PLAIN_EVERY_S = 30
-ATTEMPTS = "identity_client_attempts_total"
-STARTED = "identity_client_operations_started_total"
+KEPT_S = 120
+HAPPENINGS_KEPT = 200
+REFRESH_PER_S = 8
+CALM, WARM_UP = "calm", "warm-up"
 
 
 def counting() -> tuple[ProgressColumn, ...]:
@@ -27,64 +30,50 @@ def counting() -> tuple[ProgressColumn, ...]:
     return TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
 
 
-@dataclass(frozen=True)
-class Glance:
-    """The run at one moment, in the words of the dashboard."""
-
-    t: float
-    incident_clock: str
-    phase: str
-    attempts_per_s: float
-    amplification: float
-    success: dict[str, float]
-    backlog: int
-    nodes_up: int
-
-
-def glance(experiment: Experiment, t: float) -> Glance:
-    recorder = experiment.recorder
-    if recorder is None:
+def now_of(experiment: Experiment, t: float) -> Glance:
+    """The run at τ = `t`."""
+    if experiment.recorder is None:
         raise RuntimeError("the run has not started")
-    attempts = recorder.increase(ATTEMPTS, {"layer": "sdk"}, t - WINDOW_S, t, by=("region", "outcome"))
-    started = recorder.increase(STARTED, {}, t - WINDOW_S, t) or 0.0
-    total = sum(attempts.values())
-    moment = experiment.plan.starts_at + timedelta(minutes=t * experiment.plan.minutes_per_s)
-    return Glance(
-        t=t,
-        incident_clock=f"{moment:%d %b %H:%M} UTC",
-        phase=phase(experiment, t),
-        attempts_per_s=total / WINDOW_S,
-        amplification=total / started if started else 1.0,
-        success=_success(attempts),
-        backlog=_backlog(recorder),
-        nodes_up=int(recorder.last("identity_node_up", {}) or 0),
-    )
+    return glance(experiment.recorder, experiment.plan.topology.names, t)
 
 
-def _success(attempts: dict[tuple[str, ...], float]) -> dict[str, float]:
-    regions = sorted({region for region, _ in attempts})
-    sums = {r: sum(v for (region, _), v in attempts.items() if region == r) for r in regions}
-    return {region: attempts.get((region, "ok"), 0.0) / count for region, count in sums.items() if count}
+def displays(plan: Plan) -> dict[str, str]:
+    """The names of the plan's regions as people write them."""
+    return {region.name: region.display for region in plan.scenario.regions}
 
 
-def _backlog(recorder: Recorder) -> int:
-    return int(recorder.last("provisioner_jobs", {"state": ("queued", "blocked")}) or 0)
-
-
-def phase(experiment: Experiment, t: float) -> str:
-    """The last thing an operator or the world did."""
+def phase(plan: Plan, t: float) -> str:
+    """The last thing that an operator or the world did; what the report only remarks does not count."""
     if t < 0:
-        return "warm-up"
-    past = [entry for entry in experiment.plan.timeline if entry.t <= t]
-    return f"{past[-1].id} {past[-1].action.do.replace('_', ' ')}" if past else "calm"
+        return WARM_UP
+    past = [entry for entry in plan.timeline if entry.t <= t and entry.action.do != "note"]
+    if not past:
+        return CALM
+    action = past[-1].action
+    return f"{past[-1].row} {action_words(action.do, action.parameters(), displays(plan))}"
+
+
+def clock(plan: Plan, t: float) -> str:
+    """The incident's calendar; empty for a scenario that does not keep the incident's pace, which has none."""
+    keeps_pace = plan.scenario.detection_pace == 1.0
+    return f"{incident_time(t, plan.starts_at):%d %b %H:%M} UTC" if keeps_pace else ""
 
 
 class Progress:
-    """An observer of an experiment; use it as a context manager."""
+    """An observer of an experiment; use it as a context manager. `watch` fills the terminal, for a second screen."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, watch: bool = False) -> None:
         self._console = console
-        self._live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
+        self._watch = watch
+        self._past: deque[Glance] = deque(maxlen=KEPT_S)
+        self._happened: deque[tuple[float, str, str]] = deque(maxlen=HAPPENINGS_KEPT)
+        self._listening = False
+        self._headed = False
+        self._live = (
+            Live(console=console, refresh_per_second=REFRESH_PER_S, screen=watch, transient=not watch)
+            if console.is_terminal
+            else None
+        )
 
     def __enter__(self) -> "Progress":
         if self._live is not None:
@@ -96,36 +85,75 @@ class Progress:
             self._live.stop()
 
     def __call__(self, experiment: Experiment, t: float) -> None:
-        if self._live is not None:
-            self._live.update(_panel(experiment, glance(experiment, t)))
-        elif int(t) % PLAIN_EVERY_S == 0:
-            self._console.print(_line(glance(experiment, t)), highlight=False, soft_wrap=True)
+        if self._live is None:
+            if int(t) % PLAIN_EVERY_S == 0:
+                self._print_line(experiment, t)
+            return
+        self._listen(experiment)
+        self._past.append(now_of(experiment, t))
+        seen = self._board(experiment.plan, t)
+        self._live.update(watch_board(seen, self._console.size) if self._watch else board(seen, self._console.width))
+
+    def _board(self, plan: Plan, t: float) -> Board:
+        return Board(
+            title=plan.scenario.name,
+            clock=clock(plan, t),
+            phase=phase(plan, t),
+            displays=displays(plan),
+            start_t=-plan.warmup_s,
+            end_t=plan.duration_s,
+            past=list(self._past),
+            happened=list(self._happened),
+        )
+
+    def _print_line(self, experiment: Experiment, t: float) -> None:
+        plan = experiment.plan
+        lines = [line(now_of(experiment, t), clock(plan, t), phase(plan, t))]
+        if not self._headed:
+            lines.insert(0, head(plan.topology.names, bool(clock(plan, t))))
+            self._headed = True
+        for text in lines:
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _listen(self, experiment: Experiment) -> None:
+        """Takes every event line from now on."""
+        recorder = experiment.recorder
+        if self._listening or recorder is None:
+            return
+        self._listening = True
+        names, zero_epoch_s = displays(experiment.plan), experiment.runtime.clock.epoch() - recorder.t()
+
+        def take(event: Mapping[str, Any]) -> None:
+            said = happening(event, names)
+            if said is not None:
+                text = f"{said.row} {said.text}".strip()
+                self._happened.append((event["at"] - zero_epoch_s, f"{said.by}: {text}", said.tone))
+
+        recorder.watchers.append(take)
 
 
-def _line(now: Glance) -> str:
-    success = " ".join(f"{region} {ratio:.0%}" for region, ratio in now.success.items())
+def head(regions: Iterable[str], has_clock: bool) -> str:
+    """The titles over the lines; a region's column says provisioning/identity."""
+    titles = "  ".join(f"{name:>{_width(name)}}" for name in regions)
+    calendar = f"{'clock':16}  " if has_clock else ""
+    return f"   τ  {calendar}provis  identity  att/s  ampl  backlog  nodes  {titles}  last action"
+
+
+def line(now: Glance, calendar: str, doing: str) -> str:
+    """One moment in columns that stay where they are."""
+    ampl = "–" if now.amplification is None else f"×{now.amplification:.1f}"
+    cells = "  ".join(f"{_pair(seen):>{_width(name)}}" for name, seen in now.regions.items())
+    calendar = f"{calendar:16}  " if calendar else ""
     return (
-        f"τ={now.t:4.0f}  {now.incident_clock}  {now.phase[:34]:34}  {now.attempts_per_s:5.0f} att/s  "
-        f"×{now.amplification:4.1f}  backlog {now.backlog:4d}  nodes {now.nodes_up:2d}  {success}"
+        f"{now.t:4.0f}  {calendar}{percent(now.total.provisioning):>6}  {percent(now.total.identity):>8}  "
+        f"{now.offered_per_s:5.0f}  {ampl:>4}  {now.backlog:7d}  {now.nodes_up:5d}  {cells}  {doing}"
     )
 
 
-def _panel(experiment: Experiment, now: Glance) -> Group:
-    plan = experiment.plan
-    table = Table.grid(padding=(0, 3))
-    table.add_row(
-        Text(now.incident_clock, style="bold"),
-        Text(now.phase, style="cyan"),
-        f"{now.attempts_per_s:.0f} attempts/s",
-        Text(f"×{now.amplification:.1f}", style="bold red" if now.amplification > 3 else "green"),
-        f"backlog {now.backlog}",
-        f"{now.nodes_up} nodes up",
-    )
-    cells = [
-        Text(f"{region} {ratio:.0%}", style="green" if ratio > 0.95 else "red" if ratio < 0.5 else "yellow")
-        for region, ratio in now.success.items()
-    ]
-    regions = Table.grid(padding=(0, 2))
-    regions.add_row(*cells)
-    bar = ProgressBar(total=plan.duration_s + plan.warmup_s, completed=now.t + plan.warmup_s, width=60)
-    return Group(table, regions, bar)
+def _pair(seen: Success) -> str:
+    both = (seen.provisioning, seen.identity)
+    return "/".join("–" if ratio is None else f"{ratio * 100:.0f}" for ratio in both)
+
+
+def _width(region: str) -> int:
+    return max(len(region), len("100/100"))

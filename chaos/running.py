@@ -43,7 +43,7 @@ class _Ending:
 
 
 def _carry_out(plan: Plan, options: dict[str, Any], folder: Path, console: Console) -> _Ending:
-    with Progress(console) as progress:
+    with Progress(console, watch=options["watch"]) as progress:
         finished = carry_out(
             plan,
             runtime=options["runtime"],

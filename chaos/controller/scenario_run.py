@@ -12,7 +12,7 @@ from chaos.controller.annotations import Annotations
 from chaos.controller.feed import Feed
 from chaos.experiment import Experiment
 from chaos.plan import Plan
-from chaos.progress import glance
+from chaos.progress import clock, now_of, phase
 from chaos.record import Record
 from chaos.report.files import write_report, write_verdict
 from chaos.runs import commit, point_latest, write_plan
@@ -141,17 +141,12 @@ class ScenarioRun:
         return recorder
 
     def _observe(self, experiment: Experiment, t: float) -> None:
-        seen = glance(experiment, t)
+        plan = self.plan
         self._t = t
         self.now = {
-            "t": t,
-            "incident_clock": seen.incident_clock,
-            "phase": seen.phase,
-            "attempts_per_s": round(seen.attempts_per_s, 1),
-            "amplification": round(seen.amplification, 2),
-            "success": {region: round(ratio, 3) for region, ratio in seen.success.items()},
-            "backlog": seen.backlog,
-            "nodes_up": seen.nodes_up,
+            **now_of(experiment, t).document(),
+            "clock": clock(plan, t),
+            "phase": phase(plan, t),
         }
         self._publish("tick", self.now)
 

@@ -1,0 +1,61 @@
+"""The observer itself, over a real run in virtual time: on a terminal, on a second screen, and into a file."""
+
+import io
+from contextlib import ExitStack
+
+import pytest
+from rich.console import Console
+
+from chaos.plan import Plan, make_plan
+from chaos.progress import Progress
+from chaos.runs import carry_out
+from chaos.scenarios.loader import load
+from chaos.scenarios.restrict import restrict
+
+Shown = dict[str, str]
+
+
+def plan() -> Plan:
+    scenario = restrict(load("azure-fnj8-vqz-short"), ["eastus", "westus"])
+    return make_plan(scenario.model_copy(update={"duration_s": 5.0, "timeline": scenario.timeline[:1]}), 1)
+
+
+@pytest.fixture(scope="module")
+def shown() -> Shown:
+    """One run, watched in four ways."""
+    ways = {
+        f"{'terminal' if t else 'file'}{' watch' if w else ''}": (t, w) for t in (False, True) for w in (False, True)
+    }
+    files = {name: io.StringIO() for name in ways}
+    with ExitStack() as stack:
+        observers = [
+            stack.enter_context(
+                Progress(
+                    Console(file=files[name], force_terminal=terminal, width=100, height=24, color_system=None),
+                    watch=watch,
+                )
+            )
+            for name, (terminal, watch) in ways.items()
+        ]
+        carry_out(plan(), transport="direct", observers=observers)
+    return {name: file.getvalue() for name, file in files.items()}
+
+
+def test_away_from_a_terminal_there_are_lines_whether_or_not_somebody_wants_to_watch(shown: Shown) -> None:
+    lines = shown["file"].splitlines()
+    assert lines[0] == "   τ  provis  identity  att/s  ampl  backlog  nodes   eastus   westus  last action"
+    assert lines[1].startswith("   0   100 %     100 %")
+    assert len(lines) == 2
+    assert shown["file watch"] == shown["file"]
+
+
+def test_a_terminal_gets_a_board_with_sparklines_and_keeps_its_screen(shown: Shown) -> None:
+    assert "provisioning" in shown["terminal"]
+    assert "█" in shown["terminal"]
+    assert "\x1b[?1049h" not in shown["terminal"]
+
+
+def test_watching_takes_the_whole_screen_says_what_happens_and_gives_it_back(shown: Shown) -> None:
+    text = shown["terminal watch"]
+    assert text.index("\x1b[?1049h") < text.index("operators: T01 start the policy job") < text.rindex("\x1b[?1049l")
+    assert "policy job: run 1 begins" in text
