@@ -136,7 +136,7 @@ def head(regions: Iterable[str], has_clock: bool) -> str:
     """The titles over the lines; a region's column says provisioning/identity."""
     titles = "  ".join(f"{name:>{_width(name)}}" for name in regions)
     calendar = f"{'clock':16}  " if has_clock else ""
-    return f"   τ  {calendar}provis  identity  att/s  ampl  backlog  nodes  {titles}  last action"
+    return f"     τ  {calendar}provis  identity  att/s  ampl  backlog  nodes  {titles}  last action"
 
 
 def line(now: Glance, calendar: str, doing: str) -> str:
@@ -145,7 +145,7 @@ def line(now: Glance, calendar: str, doing: str) -> str:
     cells = "  ".join(f"{_pair(seen):>{_width(name)}}" for name, seen in now.regions.items())
     calendar = f"{calendar:16}  " if calendar else ""
     return (
-        f"{now.t:4.0f}  {calendar}{percent(now.total.provisioning):>6}  {percent(now.total.identity):>8}  "
+        f"τ={now.t:4.0f}  {calendar}{percent(now.total.provisioning):>6}  {percent(now.total.identity):>8}  "
         f"{now.offered_per_s:5.0f}  {ampl:>4}  {now.backlog:7d}  {now.nodes_up:5d}  {cells}  {doing}"
     )
 

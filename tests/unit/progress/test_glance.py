@@ -7,15 +7,15 @@ from chaos.glance import Success, glance
 from chaos.progress import head, line
 from loadgen.series import SeriesTable
 
-HEAD = "   τ  provis  identity  att/s  ampl  backlog  nodes   eastus  northeurope  last action"
+HEAD = "     τ  provis  identity  att/s  ampl  backlog  nodes   eastus  northeurope  last action"
 
 
 @pytest.mark.parametrize(
     ("then", "expected"),
     [
-        (CALM, "  39   100 %     100 %     12  ×1.0        1      6  100/100      100/100  calm"),
-        (FIRST_WAVE, "  39    18 %     100 %     12  ×1.0      120      6   10/100      100/100  calm"),
-        (SECOND_WAVE, "  39    17 %       2 %    200  ×10.0      300      4      0/1      100/100  calm"),
+        (CALM, "τ=  39   100 %     100 %     12  ×1.0        1      6  100/100      100/100  calm"),
+        (FIRST_WAVE, "τ=  39    18 %     100 %     12  ×1.0      120      6   10/100      100/100  calm"),
+        (SECOND_WAVE, "τ=  39    17 %       2 %    200  ×10.0      300      4      0/1      100/100  calm"),
     ],
     ids=["calm", "first wave", "second wave"],
 )
@@ -27,7 +27,7 @@ def test_a_line_shows_both_waves(then: list[tuple[Key, float]], expected: str) -
 
 def test_a_line_of_a_scenario_at_the_pace_of_the_incident_has_its_calendar() -> None:
     said = line(glance(table((20, CALM)), REGIONS, 19.0), "02 Feb 18:22 UTC", "calm")
-    assert said.startswith("  19  02 Feb 18:22 UTC   100 %")
+    assert said.startswith("τ=  19  02 Feb 18:22 UTC   100 %")
     assert head(REGIONS, has_clock=True).index("provis") == said.index(" 100 %")
 
 
@@ -35,7 +35,7 @@ def test_before_anything_was_sampled_nothing_is_claimed() -> None:
     now = glance(SeriesTable(), REGIONS, 0.0)
     assert now.total == Success(None, None)
     assert now.amplification is None
-    assert line(now, "", "calm") == "   0       –         –      0     –        0      0      –/–          –/–  calm"
+    assert line(now, "", "calm") == "τ=   0       –         –      0     –        0      0      –/–          –/–  calm"
 
 
 def test_a_region_in_which_nobody_tries_is_neither_good_nor_bad() -> None:
