@@ -1,5 +1,7 @@
 """The load generator as an instance: health, metrics, settings, and the switches of the load."""
 
+from itertools import islice
+
 from aiohttp import web
 from pydantic import Field
 
@@ -71,15 +73,19 @@ class Handlers:
 
     async def arrivals(self, request: web.Request) -> web.Response:
         first = _valid(ArrivalsRequest, dict(request.query)).from_
-        rows = self._load.arrivals[first : first + PAGE_MAX]
-        return web.json_response({"arrivals": rows, "next": first + len(rows)})
+        kept, count = self._load.arrivals, self._load.arrivals_count
+        oldest = count - len(kept)
+        start = max(first, oldest)
+        rows = list(islice(kept, start - oldest, start - oldest + PAGE_MAX))
+        missed = start - first if first < oldest else 0
+        return web.json_response({"arrivals": rows, "next": start + len(rows), "missed": missed})
 
     def _state(self) -> web.Response:
         return web.json_response(
             {
                 "running": self._load.running,
                 "regions": {name: self._load.factor(name) for name in self._load.settings.regions},
-                "arrivals": len(self._load.arrivals),
+                "arrivals": self._load.arrivals_count,
             }
         )
 

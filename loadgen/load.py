@@ -6,12 +6,15 @@ Load is open: a user arrives when planned, whatever became of the users before. 
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from loadgen.arrivals import Arrivals, PoissonSchedule
 from loadgen.journeys import JOURNEYS, Journey
 from loadgen.journeys.runner_job import RUNNER_TYPES, JobParameters, RunnerJobParameters
+from loadgen.leftovers import STORE_ERRORS
 from loadgen.metrics import LoadMetrics
 from loadgen.runner_pool import RunnerPool
 from loadgen.settings import LoadgenSettings, RegionRates
@@ -143,7 +146,9 @@ class Load:
             "loadgen_runners", "Hosted runners by state.", self._runner_rows, ("region", "runner", "state")
         )
         env.live.on_change(self._on_change)
-        self.arrivals: list[Arrival] = []
+        self.arrivals: deque[Arrival] = deque(maxlen=self.settings.arrivals_kept_max)
+        self.arrivals_count = 0
+        """Of all time: the newest of them are in `arrivals`."""
         self._users: list[Users] = []
         self._tasks = env.background.scope()
         self._factors: dict[str, float] = {}
@@ -184,11 +189,14 @@ class Load:
         self._zero, self._epoch_at_zero = zero_epoch + offset, zero_epoch
         self._running = True
         self._tasks = self._env.background.scope()
+        self.tools.leftovers.release_all()
         self._users = self._make_users(run=f"{int(at_epoch) & 0xFFFFFF:x}")
         for users in self._users:
             users.begin(self._rate_of(users), at_epoch + offset)
         for region in self.settings.regions:
             self._spawn(self._set_up(region))
+        self._tasks.keep(self.tools.leftovers.write, "notes of leftovers")
+        self._tasks.keep(self.tools.leftovers.delete, "deletion of leftovers")
 
     async def stop(self) -> None:
         """No more arrivals; journeys under way end without a result. Safe to call twice."""
@@ -197,6 +205,8 @@ class Load:
             if users.arrivals is not None:
                 users.arrivals.stop()
         await self._tasks.stop()
+        with suppress(*STORE_ERRORS):
+            await self.tools.leftovers.flush()
 
     def set_load(self, region: str, factor: float) -> None:
         """Multiplies the region's configured rates, from now on; 1 is normal, 0 is silence.
@@ -216,6 +226,7 @@ class Load:
         tenant, region = site.tenant, site.region
         row = Arrival(tenant, region, round(self.tau(planned), 6), round(self.tau(actual), 6), dropped)
         self.arrivals.append(row)
+        self.arrivals_count += 1
         planned_at, actual_at = row.planned_t + self._epoch_at_zero, row.actual_t + self._epoch_at_zero
         self._env.events.emit(
             "arrival", tenant=tenant, region=region, planned_at=planned_at, actual_at=actual_at, dropped=dropped

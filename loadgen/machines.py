@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field
 
 from loadgen.arm import WAITING, Ended
+from loadgen.leftovers import Leftover
 from loadgen.site import ABANDONED, FAILED, SUCCESS, Outcome, Site
 
 MachineKind = Literal["vm", "vmss"]
@@ -23,11 +24,15 @@ SIZES = ("Standard_D2s_v5", "Standard_D4s_v5")
 
 
 class Machine(NamedTuple):
-    """A machine or scale set; `changes` counts what was done to it, `extras` its extensions beyond the tenant's own."""
+    """A machine or scale set.
+
+    `changes` counts changes of size, `extras` are its extensions beyond the tenant's own, `uses` counts operations.
+    """
 
     path: str
     changes: int = 0
     extras: tuple[str, ...] = ()
+    uses: int = 0
 
 
 class Machines:
@@ -41,11 +46,20 @@ class Machines:
         self._kind = kind
         self._extension = extension
         self.ready: deque[Machine] = deque()
+        self._site.tools.leftovers.hold(lambda: map(self.leftover, self.ready))
 
     def keep(self, machine: Machine) -> None:
-        """Remembers a machine for later operations; beyond `machines_max` its owner leaves it alone."""
-        if len(self.ready) < self._site.tools.settings.machines_max:
-            self.ready.append(machine)
+        """Remembers a machine for later operations; one too many, or one that is worn out, is let go.
+
+        What is let go is deleted with the leftovers. A machine wears out because every use leaves something on it:
+        an extension, or one more instance of a scale set.
+        """
+        settings = self._site.tools.settings
+        if len(self.ready) < settings.machines_max and machine.uses < settings.machine_uses_max:
+            self.ready.append(machine._replace(uses=machine.uses + 1))
+
+    def leftover(self, machine: Machine) -> Leftover:
+        return self._site.leftover("machine", machine.path)
 
     def take(self, suits: Callable[[Machine], bool] = lambda _machine: True) -> Machine | None:
         """The oldest ready machine that suits; it is the caller's until kept again."""
@@ -56,9 +70,11 @@ class Machines:
         return None
 
     def new(self) -> Machine:
-        """A machine that does not exist yet."""
+        """A machine that does not exist yet; it is deleted in the end, whatever becomes of its journey."""
         name = self._site.new_name(self._kind)
-        return Machine(f"{self._site.arm.group}/{COLLECTIONS[self._kind]}/{name}")
+        machine = Machine(f"{self._site.arm.group}/{COLLECTIONS[self._kind]}/{name}")
+        self._site.tools.leftovers.note(self.leftover(machine))
+        return machine
 
     async def create(self, machine: Machine, deadline: float) -> Ended:
         """Provisions `machine`."""

@@ -36,6 +36,12 @@ class LoadMetrics:
         self.runner_orders = metrics.counter(
             "loadgen_runner_orders_total", "Runners that the pools asked the provisioner for.", ("region", "result")
         )
+        self.leftovers_deleted = metrics.counter(
+            "loadgen_leftovers_deleted_total", "Machines and identities deleted because nobody uses them any more."
+        )
+        self.leftovers_forgotten = metrics.counter(
+            "loadgen_leftovers_forgotten_total", "Resources that will not be deleted: too many were waiting for it."
+        )
         self.duration = metrics.histogram(
             "loadgen_operation_duration_seconds", "Journey time from the intended start.", ("tenant",), BUCKETS_S
         )

@@ -1,7 +1,7 @@
 """The hosted runners of one region: every job consumes one, and for every job the pool provisions one.
 
 A job that gives up waiting leaves; the machine ordered for it is still on its way, with the patience of the pool. What
-arrives for nobody refills the warm runners, and beyond those is deleted.
+arrives for nobody refills the warm runners, and beyond those is let go.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from functools import partial
 
+from loadgen.leftovers import Leftover
 from loadgen.machines import Machine, Machines
 from loadgen.site import Site, Steps
 
@@ -27,6 +28,10 @@ class RunnerPool:
         self._idle: dict[str, deque[Machine]] = {name: deque() for name in types}
         self._waiting: dict[str, deque[Place]] = {name: deque() for name in types}
         self._ordered: Counter[str] = Counter()
+        site.tools.leftovers.hold(self._held)
+
+    def _held(self) -> Iterator[Leftover]:
+        return (self._machines.leftover(runner) for idle in self._idle.values() for runner in idle)
 
     def setup(self) -> Steps:
         """The warm runners."""

@@ -37,8 +37,14 @@ class LoadgenSettings(Settings):
     runner_wait_s: float = Field(default=60.0, gt=0, description="an Actions job waits at most so long for a runner")
     warm_runners: int = Field(default=2, ge=0, description="idle hosted runners kept per region and runner type")
     ready_machines: int = Field(default=2, ge=0, description="machines a tenant owns per region when load starts")
-    machines_max: int = Field(default=8, ge=0, description="machines a tenant keeps per region; one more is deleted")
-    discard_used: bool = Field(default=False, description="used runners and agents are deleted, as ephemeral ones are")
+    machines_max: int = Field(default=8, ge=0, description="machines a tenant keeps per region; one more is let go")
+    machine_uses_max: int = Field(default=50, ge=1, description="operations until a machine is let go")
+    identities_max: int = Field(default=200, ge=0, description="identities a tenant keeps per region")
+    discard_used: bool = Field(default=False, description="used runners and agents are deleted at once")
+    resource_lifetime_s: float = Field(
+        default=1800.0, gt=0, description="whatever the load created and no longer uses is deleted this long after"
+    )
+    arrivals_kept_max: int = Field(default=20_000, ge=1, description="newest arrivals kept for /admin/arrivals")
     setup_interval_s: float = Field(default=1.5, gt=0, description="between the provisionings that come before load")
     token_refresh_margin_s: float = Field(default=5.0, ge=0, description="a token this close to its end is not used")
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loadgen.arm import ArmCaller
+from loadgen.leftovers import Kind, Leftover, Leftovers
 from loadgen.metrics import LoadMetrics, Meter
 from services.chassis.env import Env
 from services.chassis.managed_identity import ManagedIdentityClient
@@ -51,6 +52,7 @@ class Tools:
         self.spawn = spawn
         self.pools: dict[str, RunnerPool] = {}
         self.apply(settings)
+        self.leftovers = Leftovers(self)
 
     def apply(self, settings: "LoadgenSettings") -> None:
         self.settings = settings
@@ -60,6 +62,10 @@ class Tools:
     @property
     def now(self) -> float:
         return self.env.clock.now()
+
+    def arm(self, tenant: str, region: str) -> ArmCaller:
+        """Management calls for a tenant that need not have a site here."""
+        return ArmCaller(self, Meter(self.metrics, tenant, region), tenant, region)
 
 
 class Site:
@@ -80,6 +86,15 @@ class Site:
         """A resource name that no other site and no earlier run has used."""
         self._resources += 1
         return f"{prefix}-{self._run}-{self._resources}"
+
+    def leftover(self, kind: Kind, name: str) -> Leftover:
+        return Leftover(self.tenant, self.region, kind, name)
+
+    def new_identity(self, prefix: str) -> str:
+        """The name of an identity about to be created; it is deleted in the end."""
+        name = self.new_name(prefix)
+        self.tools.leftovers.note(self.leftover("identity", name))
+        return name
 
     def patience(self, mean_s: float | None = None) -> float:
         """How long this user waits, drawn now: exponential, and no less than `patience_min_s`."""

@@ -28,6 +28,7 @@ class IdentityCrudJourney:
         self._site = site
         self._weights: Weights = {str(name): weight for name, weight in parameters.operations.items()}
         self._identities: deque[str] = deque()
+        site.tools.leftovers.hold(lambda: (site.leftover("identity", name) for name in self._identities))
 
     def setup(self) -> Steps:
         return []
@@ -35,7 +36,7 @@ class IdentityCrudJourney:
     def start(self, planned: float) -> Coroutine[Any, Any, Outcome] | None:
         operation = self._site.choose(self._weights)
         if operation == "identity_create" or not self._identities:
-            return self._create(self._site.new_name("identity"))
+            return self._create(self._site.new_identity("identity"))
         name = self._identities.popleft()
         return self._delete(name) if operation == "identity_delete" else self._update(name)
 
@@ -43,21 +44,27 @@ class IdentityCrudJourney:
         result = await self._put(name)
         if not result.ok:
             return failed("identity_create", result)
-        self._identities.append(name)
+        self._keep(name)
         return Outcome(SUCCESS, "identity_create")
 
     async def _update(self, name: str) -> Outcome:
         result = await self._put(name)
-        self._identities.append(name)
+        self._keep(name)
         return Outcome(SUCCESS, "identity_update") if result.ok else failed("identity_update", result)
 
     async def _delete(self, name: str) -> Outcome:
         site = self._site
         result = await site.tools.identity.delete_identity(site.tenant, site.region, name)
         if not result.ok:
-            self._identities.append(name)
+            self._keep(name)
             return failed("identity_delete", result)
         return Outcome(SUCCESS, "identity_delete")
+
+    def _keep(self, name: str) -> None:
+        """For a later update or delete; with one too many the oldest is let go, and deleted with the leftovers."""
+        self._identities.append(name)
+        while len(self._identities) > self._site.tools.settings.identities_max:
+            self._identities.popleft()
 
     async def _put(self, name: str) -> CallResult:
         site = self._site

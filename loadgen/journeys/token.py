@@ -51,7 +51,7 @@ class TokenJourney:
             self._site.meter.cached()
             return None
         if cached <= draw < cached + new:
-            return self._acquire_for_new(self._site.new_name("app"))
+            return self._acquire_for_new(self._site.new_identity("app"))
         return self._acquire("", ACQUIRE)
 
     def _token_is_good(self) -> bool:

@@ -44,6 +44,7 @@ class Keys:
     FAULT_PREFIX = "fault:"
     EVENTS = "events"
     SEED = "seed"
+    LEFTOVERS = "loadgen:leftovers"
 
     @staticmethod
     def instances(service: str, region: str) -> str:

@@ -18,7 +18,7 @@ async def run(load: Load, seconds: float) -> list[Arrival]:
     await load.start()
     await asyncio.sleep(seconds)
     await load.stop()
-    return load.arrivals
+    return list(load.arrivals)
 
 
 async def test_a_stalled_server_does_not_slow_the_arrivals_and_is_paid_for_in_latency(cloud: Cloud) -> None:

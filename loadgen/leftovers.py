@@ -1,0 +1,156 @@
+"""Every machine and identity that the load creates is deleted in the end, also when its journey forgot it.
+
+    loadgen:leftovers    sorted set in the store, "tenant region kind name" → epoch second from which it may go
+
+The entry is written as soon as the resource is named, so a journey that fails, gives up or dies with its process leaves
+nothing for ever; the next load generator finds the entries and goes on. What a holder still uses is put off.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from redis.exceptions import RedisError
+
+from services.chassis.store import Keys, text
+
+if TYPE_CHECKING:
+    from loadgen.site import Tools
+
+Kind = Literal["machine", "identity"]
+INTERVAL_S = 1.0
+RETRY_S = 60.0
+AT_ONCE = 20
+UNDER_WAY_MAX = 100
+ENTRIES_MAX = 100_000
+STORE_ERRORS = (RedisError, OSError)
+
+
+class Leftover(NamedTuple):
+    """A resource of one tenant in one region; a machine's name is its ARM path, an identity's its own name."""
+
+    tenant: str
+    region: str
+    kind: Kind
+    name: str
+
+    def entry(self) -> str:
+        return " ".join(self)
+
+    @classmethod
+    def parse(cls, entry: str) -> "Leftover | None":
+        """None for an entry that this version did not write."""
+        parts = entry.split(" ")
+        if len(parts) != len(cls._fields) or parts[2] not in ("machine", "identity"):
+            return None
+        return cls(parts[0], parts[1], "machine" if parts[2] == "machine" else "identity", parts[3])
+
+
+Held = Callable[[], Iterable[Leftover]]
+
+
+class Leftovers:
+    """Notes what is created, and deletes it `resource_lifetime_s` later unless a holder still has it."""
+
+    def __init__(self, tools: "Tools") -> None:
+        self._tools = tools
+        self._holders: list[Held] = []
+        self._noted: dict[str, float] = {}
+        self._under_way: set[str] = set()
+        self._unwritten = asyncio.Event()
+        metrics = tools.metrics
+        self._deleted, self._forgotten = metrics.leftovers_deleted, metrics.leftovers_forgotten
+
+    def hold(self, held: Held) -> None:
+        """`held()` gives what must not be deleted now."""
+        self._holders.append(held)
+
+    def release_all(self) -> None:
+        """The holders are gone: a new load begins with its own."""
+        self._holders.clear()
+
+    def note(self, leftover: Leftover) -> None:
+        """The resource is about to be created."""
+        self._noted[leftover.entry()] = self._tools.env.clock.epoch() + self._tools.settings.resource_lifetime_s
+        self._drop_oldest(self._noted)
+        self._unwritten.set()
+
+    def _drop_oldest(self, entries: dict[str, float]) -> None:
+        while len(entries) > ENTRIES_MAX:
+            del entries[next(iter(entries))]
+            self._forgotten.inc()
+
+    async def write(self) -> None:
+        """Writes notes as they come, until cancelled; a store that is away is waited out."""
+        while True:
+            await self._unwritten.wait()
+            self._unwritten.clear()
+            with suppress(*STORE_ERRORS):
+                await self.flush()
+                continue
+            await asyncio.sleep(INTERVAL_S)
+            self._unwritten.set()
+
+    async def delete(self) -> None:
+        """Deletes what is due, until cancelled."""
+        while True:
+            await asyncio.sleep(INTERVAL_S)
+            with suppress(*STORE_ERRORS):
+                await self._delete_due()
+
+    async def flush(self) -> None:
+        """
+        Raises:
+            RedisError, OSError: the notes are kept for the next time.
+        """
+        if not self._noted:
+            return
+        noted, self._noted = self._noted, {}
+        try:
+            async with self._tools.env.store.pipeline(transaction=False) as pipe:
+                pipe.zadd(Keys.LEFTOVERS, noted)
+                pipe.zremrangebyrank(Keys.LEFTOVERS, 0, -ENTRIES_MAX - 1)
+                _, dropped = await pipe.execute()
+        except BaseException:  # a cancellation too: the load stops and flushes once more
+            self._noted = {**noted, **self._noted}
+            self._drop_oldest(self._noted)
+            raise
+        self._forgotten.inc(dropped)
+
+    async def _delete_due(self) -> None:
+        store, now = self._tools.env.store, self._tools.env.clock.epoch()
+        due = [text(entry) for entry in await store.zrangebyscore(Keys.LEFTOVERS, "-inf", now, start=0, num=AT_ONCE)]
+        if not due:
+            return
+        held = {leftover.entry() for holder in self._holders for leftover in holder()}
+        later = now + self._tools.settings.resource_lifetime_s
+        await store.zadd(Keys.LEFTOVERS, {entry: later if entry in held else now + RETRY_S for entry in due})
+        for entry in due:
+            if entry not in held and entry not in self._under_way and len(self._under_way) < UNDER_WAY_MAX:
+                self._under_way.add(entry)
+                self._tools.spawn(self._delete(entry))
+
+    async def _delete(self, entry: str) -> None:
+        try:
+            leftover = Leftover.parse(entry)
+            if leftover is None or await self._gone(leftover):
+                await self._tools.env.store.zrem(Keys.LEFTOVERS, entry)
+                self._deleted.inc()
+        except STORE_ERRORS:
+            pass  # its entry is still there, and due again after RETRY_S
+        finally:
+            self._under_way.discard(entry)
+
+    async def _gone(self, leftover: Leftover) -> bool:
+        """Asks for the deletion; True when it was accepted or there was nothing to delete."""
+        tools = self._tools
+        if leftover.region not in tools.settings.regions:
+            return False
+        if leftover.kind == "identity":
+            return (await tools.identity.delete_identity(leftover.tenant, leftover.region, leftover.name)).ok
+        reply = await tools.arm(leftover.tenant, leftover.region).send("DELETE", leftover.name)
+        return not reply.failure or reply.status == 404
+
+    def __repr__(self) -> str:
+        return f"<Leftovers {len(self._noted)} to write, {len(self._under_way)} being deleted>"
