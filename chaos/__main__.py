@@ -1,5 +1,18 @@
-"""`python -m chaos` is `aftershock`."""
+"""`python -m chaos` is `aftershock`. A signal is heard before the rest of the program is imported."""
 
-from chaos.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    from services.chassis import exit_codes
+
+    def command() -> None:
+        from chaos.cli import main
+
+        main()
+
+    sys.exit(exit_codes.run("aftershock", command))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """The `aftershock` command. Its names are a contract: users and CI call them.
 
-Exit codes: 0 as expected, 1 contradicted, 2 bad input or could not judge, 130 interrupted.
+Exit codes are chosen in `exit_codes.py`: 0 as expected, 1 contradicted, 2 bad input or could not be judged, 3 a
+defect of ours, 129, 130 and 143 for signals.
 """
 
 import json
@@ -9,41 +10,22 @@ import shlex
 import socket
 import sys
 from collections.abc import Sequence
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
+from chaos.commands import Commands
 from chaos.hysteresis.options import map_options, map_points
 from chaos.plan import Plan, make_plan, parse_assignment
-from chaos.scenarios.loader import ScenarioError, load, names
+from chaos.scenarios.loader import load, names
 from chaos.scenarios.model import Scenario
 from compose.runtime import RuntimeUnavailable
-from services.chassis.settings import SettingsError
-
-EXIT_BAD_INPUT = 2
+from services.chassis.interrupts import run as run_until_signal
 
 
-def _bad_input(function: Any) -> Any:
-    """Turns what a user can get wrong into one line on stderr and exit code 2."""
-
-    @wraps(function)
-    def guarded(*arguments: Any, **options: Any) -> Any:
-        from chaos.record import RecordError
-        from chaos.runs import RunFolderError
-
-        try:
-            return function(*arguments, **options)
-        except (ScenarioError, SettingsError, RunFolderError, RecordError, RuntimeUnavailable) as error:
-            click.echo(f"aftershock: {error}", err=True)
-            sys.exit(EXIT_BAD_INPUT)
-
-    return guarded
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="aftershock")
 def main() -> None:
     """Replays a cloud incident with real small services and asks: what would have happened?"""
@@ -68,7 +50,6 @@ def main() -> None:
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the record; default runs/…")
 @click.option("--watch", is_flag=True, help="fill the terminal with what happens, for a second screen")
 @click.option("--json", "as_json", is_flag=True, help="print the verdict as JSON and nothing else")
-@_bad_input
 def run(**options: Any) -> None:
     """Run SCENARIO (a name or a YAML file), record it, judge the record."""
     from chaos.running import run_command
@@ -128,7 +109,6 @@ def _repeat_command(options: dict[str, Any]) -> str:
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True)
-@_bad_input
 def scenarios(as_json: bool) -> None:
     """List the scenarios that come with Aftershock."""
     known = [load(name) for name in names()]
@@ -152,7 +132,6 @@ def _summary(scenario: Scenario) -> dict[str, Any]:
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="RUN")
-@_bad_input
 def report(folder: Path) -> None:
     """Judge the record in RUN again and write its verdict.json and report.html."""
     from chaos.running import report_command
@@ -163,7 +142,6 @@ def report(folder: Path) -> None:
 @main.command()
 @click.argument("left", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="RUN")
 @click.argument("right", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="RUN")
-@_bad_input
 def diff(left: Path, right: Path) -> None:
     """Compare two runs: figures side by side, claims whose verdict changed."""
     from chaos.running import diff_command
@@ -190,7 +168,6 @@ def diff(left: Path, right: Path) -> None:
     show_default=True,
     help="every claim over the seeds",
 )
-@_bad_input
 def campaign(jobs: int | None, seeds: int, perturbed: int, name: str, mitigations: str, out: Path) -> None:
     """The facts and claims over many seeds, perturbed parameters, and every negative control: one table.
 
@@ -206,7 +183,6 @@ def campaign(jobs: int | None, seeds: int, perturbed: int, name: str, mitigation
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("docs/conformance.md"), show_default=True
 )
-@_bad_input
 def conformance(file: Path, out: Path) -> None:
     """Write the page of all claims from CAMPAIGN, the file that `campaign` left."""
     from chaos.campaign.command import conformance_command
@@ -218,19 +194,16 @@ def conformance(file: Path, out: Path) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=8090, show_default=True)
 @click.option("--scenario", "name", default="azure-fnj8-vqz-short", show_default=True, help="whose world to start")
-@_bad_input
 def serve(host: str, port: int, name: str) -> None:
     """Start a local testbed and the chaos controller on it, until Ctrl-C.
 
     AFTERSHOCK_OPERATE_TOKEN, AFTERSHOCK_READ_TOKEN and AFTERSHOCK_WEBHOOK_URL are heeded as in Docker.
     """
-    import uvloop
-
     from chaos.controller.serve import serve_local, settings_from
 
     settings = settings_from({**os.environ, "AFTERSHOCK_HOST": host, "AFTERSHOCK_PORT": str(port)})
     _require_free(host, port)  # asked before some thirty processes are started in vain
-    uvloop.run(serve_local(settings, load(name)))
+    run_until_signal(serve_local(settings, load(name)))
 
 
 def _require_free(host: str, port: int) -> None:
@@ -257,7 +230,6 @@ def _require_free(host: str, port: int) -> None:
 )
 @click.option("--defences", is_flag=True, help="single defences, and nobody who acts after the restore, instead")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the files; default runs/…")
-@_bad_input
 def matrix(**options: Any) -> None:
     """What would have helped? Each mitigation alone, all but each, all, none: SCENARIO over many seeds.
 
@@ -268,4 +240,4 @@ def matrix(**options: Any) -> None:
     sys.exit(matrix_command(options, Console()))
 
 
-main.command(name="map")(map_options(_bad_input(map_points)))
+main.command(name="map")(map_options(map_points))

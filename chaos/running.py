@@ -10,15 +10,14 @@ import click
 from rich.console import Console
 
 from chaos.claims.verdict import Verdict, judge
+from chaos.exit_codes import BAD_INPUT, EXPECTED
 from chaos.plan import Plan
 from chaos.progress import Progress
 from chaos.record import Record
 from chaos.report.compare import compare, print_comparison
 from chaos.report.files import write_report, write_verdict
 from chaos.report.table import print_verdict
-from chaos.runs import EXIT_INTERRUPTED, carry_out, given_folder, new_folder, quiet_libraries
-
-EXIT_COULD_NOT_JUDGE = 2
+from chaos.runs import carry_out, given_folder, new_folder, quiet_libraries
 
 
 def run_command(plan: Plan, options: dict[str, Any], console: Console) -> int:
@@ -39,7 +38,7 @@ class _Ending:
 
     sha256: str
     problem: str
-    interrupted: bool
+    interrupted: int
 
 
 def _carry_out(plan: Plan, options: dict[str, Any], folder: Path, console: Console) -> _Ending:
@@ -62,7 +61,7 @@ def _folder_name(plan: Plan, options: dict[str, Any]) -> str:
 def _conclude(ending: _Ending, folder: Path, plan: Plan, as_json: bool, console: Console) -> int:
     if ending.interrupted:
         console.print(f"interrupted; the record so far is in {folder}")
-        return EXIT_INTERRUPTED
+        return ending.interrupted
     gc.collect()  # a run is full of cycles
     verdict = _judge(folder)
     if as_json:
@@ -70,7 +69,7 @@ def _conclude(ending: _Ending, folder: Path, plan: Plan, as_json: bool, console:
     else:
         print_verdict(verdict, console)
         _say_where(folder, ending, plan, console)
-    return EXIT_COULD_NOT_JUDGE if ending.problem else verdict.exit_code
+    return BAD_INPUT if ending.problem else verdict.exit_code
 
 
 def _say_where(folder: Path, ending: _Ending, plan: Plan, console: Console) -> None:
@@ -98,4 +97,4 @@ def report_command(folder: Path, console: Console) -> int:
 
 def diff_command(left: Path, right: Path, console: Console) -> int:
     print_comparison(compare(Record.load(left), Record.load(right)), console)
-    return 0
+    return EXPECTED

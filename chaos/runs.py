@@ -1,6 +1,5 @@
 """Where records live and how a run is carried out: one folder a run, `runs/latest` points at the newest."""
 
-import asyncio
 import json
 import logging
 import subprocess
@@ -16,12 +15,13 @@ from chaos.plan import Plan
 from compose.runtime import Runtime, RuntimeUnavailable
 from loadgen.recorder import Recorder
 from services.chassis.clock import Clock, system_clock
+from services.chassis.exit_codes import INTERRUPT
+from services.chassis.interrupts import Interrupted, postponed, told
+from services.chassis.interrupts import run as run_until_signal
 
 RuntimeName = Literal["virtual", "local", "compose"]
 TransportName = Literal["http", "direct"]
 RUNS = Path("runs")
-EXIT_UNMEASURED = 2
-EXIT_INTERRUPTED = 130
 PLAN_FILE = "plan.json"
 
 
@@ -31,13 +31,13 @@ class RunFolderError(OSError):
 
 @dataclass(frozen=True)
 class Finished:
-    """How a run ended. `problem` is set when its baseline was not healthy; `interrupted` after Ctrl-C."""
+    """How a run ended. `problem` is set when its baseline was not healthy; `interrupted` to the signal's exit code."""
 
     folder: Path | None
     recorder: Recorder | None
     plan: dict[str, Any]
     problem: str = ""
-    interrupted: bool = False
+    interrupted: int = 0
 
     @property
     def sha256(self) -> str:
@@ -177,7 +177,25 @@ def _in_virtual_time(
         experiments.append(Experiment(plan, VirtualRuntime(world), _recorder(folder), observers=observers))
         await experiments[0].run()
 
-    return _settle(lambda: world.run(main()), experiments, document, folder)
+    def run() -> None:
+        heard: list[Interrupted] = []
+
+        def hear(interrupted: Interrupted) -> None:
+            """Raised as a callback of the loop, between two others, and once: what is closing is left alone."""
+            if not heard:
+                world.loop.call_soon(_raise, interrupted)
+            heard.append(interrupted)
+
+        with told(hear):
+            world.run(main())
+        if heard:
+            raise heard[0]
+
+    return _settle(run, experiments, document, folder)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 def _in_real_time(
@@ -188,8 +206,6 @@ def _in_real_time(
     folder: Path | None,
     observers: Sequence[Observer],
 ) -> Finished:
-    import uvloop
-
     experiments: list[Experiment] = []
 
     async def main() -> None:
@@ -197,7 +213,7 @@ def _in_real_time(
         experiments.append(Experiment(plan, testbed, _recorder(folder, testbed), observers=observers))
         await experiments[0].run()
 
-    return _settle(lambda: uvloop.run(main()), experiments, document, folder)
+    return _settle(lambda: run_until_signal(main()), experiments, document, folder)
 
 
 async def make_runtime(name: RuntimeName, folder: Path | None) -> Runtime:
@@ -221,18 +237,20 @@ def _recorder(folder: Path | None, runtime: Runtime | None = None) -> Callable[[
 def _settle(
     run: Callable[[], None], experiments: list[Experiment], document: dict[str, Any], folder: Path | None
 ) -> Finished:
-    problem, interrupted = "", False
-    try:
-        run()
-    except UnhealthyBaseline as error:
-        problem = str(error)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        interrupted = True
-    recorder = experiments[0].recorder if experiments else None
-    if recorder is not None:
-        recorder.close()
-    if folder is not None:
-        point_latest(folder)
+    problem, interrupted = "", 0
+    with postponed():
+        try:
+            run()
+        except UnhealthyBaseline as error:
+            problem = str(error)
+        except KeyboardInterrupt as error:
+            interrupted = error.code if isinstance(error, Interrupted) else INTERRUPT
+        finally:
+            recorder = experiments[0].recorder if experiments else None
+            if recorder is not None:
+                recorder.close()
+            if folder is not None:
+                point_latest(folder)
     return Finished(folder, recorder, document, problem, interrupted)
 
 

@@ -18,11 +18,12 @@ from chaos.campaign.collect import collect, read, write
 from chaos.campaign.conformance import render, unexplained
 from chaos.campaign.jobs import CODEC, Job, Result, perform
 from chaos.claims import CONTROLS, PAIRS
+from chaos.exit_codes import CONTRADICTED, EXPECTED
 from chaos.matrix.cache import Cache
 from chaos.matrix.engine import Engine, processes
 from chaos.mitigations import expand
 from chaos.progress import counting
-from chaos.runs import EXIT_INTERRUPTED, RUNS, RunFolderError, commit, replace
+from chaos.runs import RUNS, RunFolderError, commit, replace
 
 PERTURBATION = 0.2
 PERTURBED_MAY_FAIL = 0.05
@@ -63,7 +64,7 @@ def campaign_command(
     mitigations: Sequence[str] = (),
     out: Path = CAMPAIGN_FILE,
 ) -> int:
-    """Runs the campaign; 0 when every group holds as often as it must, else 1; 130 after Ctrl-C.
+    """Runs the campaign; 0 when every group holds as often as it must, else 1.
 
     Raises:
         ScenarioError, SettingsError: before anything runs.
@@ -75,13 +76,13 @@ def campaign_command(
         results = _run(wanted, jobs or os.cpu_count() or 1, console)
     except KeyboardInterrupt:
         console.print("stopped; what has been computed is kept, and the same command goes on from there")
-        return EXIT_INTERRUPTED
+        raise
     table, good = summarise(results)
     console.print(table)
     if not mitigations:
         write(collect(scenario, commit(), results), out)
         console.print(f"claims  {out}  (a page from it: aftershock conformance {out})", highlight=False)
-    return 0 if good else 1
+    return EXPECTED if good else CONTRADICTED
 
 
 def conformance_command(campaign: Path, out: Path, console: Console) -> int:
@@ -100,7 +101,7 @@ def conformance_command(campaign: Path, out: Path, console: Console) -> int:
     console.print(f"page  {out}", highlight=False)
     if missing:
         console.print(f"without an explanation: {', '.join(missing)}", highlight=False)
-    return 1 if missing else 0
+    return CONTRADICTED if missing else EXPECTED
 
 
 def _run(jobs: Sequence[Job], count: int, console: Console) -> list[Result]:

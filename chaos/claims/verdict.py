@@ -14,9 +14,14 @@ from chaos.claims.model import CHECKS, NO_ACTION, STATUSES, Claim, Finding, clai
 from chaos.claims.view import ATTEMPTS, View
 from chaos.machine import WINDOW_S, Stall, stalls_in
 from chaos.record import Record
+from services.chassis.exit_codes import BAD_INPUT, CONTRADICTED, EXPECTED
 
 Outcome = Literal["as_expected", "contradicted", "could_not_judge"]
-EXIT_CODES: dict[Outcome, int] = {"as_expected": 0, "contradicted": 1, "could_not_judge": 2}
+EXIT_CODES: dict[Outcome, int] = {
+    "as_expected": EXPECTED,
+    "contradicted": CONTRADICTED,
+    "could_not_judge": BAD_INPUT,
+}
 FACTS = ("F0", "F1", "F2", "F3", "F4")
 CALM = "calm-day"
 OBSERVER = "controller"

@@ -1,18 +1,17 @@
 """`python -m chaos.controller`: the controller of a compose project, from the environment."""
 
-import asyncio
 import os
 import sys
 
-from chaos.controller.serve import ControllerFailed, serve_compose, settings_from
+from chaos.exit_codes import refused
+from services.chassis import exit_codes, interrupts
+
+
+def serve() -> None:
+    from chaos.controller.serve import serve_compose, settings_from
+
+    interrupts.run(serve_compose(settings_from(dict(os.environ))))
+
 
 if __name__ == "__main__":
-    import uvloop
-
-    try:
-        uvloop.run(serve_compose(settings_from(dict(os.environ))))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        sys.exit(0)
-    except (ControllerFailed, OSError, ValueError) as error:
-        print(f"controller: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(exit_codes.run("controller", serve, refused, keep_traceback=False))

@@ -1,8 +1,5 @@
 """Starts the controller on a testbed: a compose project's, or a local one that it brings up itself."""
 
-import asyncio
-import contextlib
-import signal
 from collections.abc import Mapping
 
 from chaos.controller.app import create_controller, run_until_cancelled
@@ -81,15 +78,11 @@ async def _serve(testbed: Testbed, settings: ControllerSettings) -> None:
         keepers.append(LoadKeeper(testbed))
         print(_greeting(settings, tokens, made), flush=True)
 
-    serving = run_until_cancelled(app, settings.host, settings.port, ready)
-    stopping = testbed.env.background.call(serving, "controller")
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await stopping
-    for keeper in keepers:
-        await keeper.close()
+    try:
+        await run_until_cancelled(app, settings.host, settings.port, ready)
+    finally:
+        for keeper in keepers:
+            await keeper.close()
 
 
 def _greeting(settings: ControllerSettings, tokens: Tokens, made: bool) -> str:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 from rich.table import Table
 
+from chaos.exit_codes import BAD_INPUT, EXPECTED
 from chaos.hysteresis import words
 from chaos.hysteresis.axes import STALL_MAX_S, STALL_MIN_S, Axis, number, parse_at, parse_axis
 from chaos.hysteresis.engine import findings
@@ -18,7 +19,8 @@ from chaos.hysteresis.probe import Probe
 from chaos.matrix.engine import processes
 from chaos.mitigations import expand
 from chaos.progress import counting
-from chaos.runs import EXIT_INTERRUPTED, EXIT_UNMEASURED, used_folder
+from chaos.runs import used_folder
+from services.chassis.interrupts import postponed
 from services.chassis.settings import SettingsError
 
 COLOURS: dict[Kind, str] = {
@@ -38,18 +40,25 @@ ENDS = {
 
 
 def run_map(options: dict[str, Any], console: Console) -> int:
-    """The exit code: 2 when a point could not be measured, 130 after Ctrl-C.
+    """The exit code: 2 when a point could not be measured.
 
     Raises:
         SettingsError: before anything runs.
     """
     question = ask(options)
     folder = None if options["at"] else used_folder(options["out"], "map")
-    interrupted = False
     try:
         _measure(question, options["jobs"] or os.cpu_count() or 1, console, folder)
     except KeyboardInterrupt:
-        interrupted = True
+        with postponed():
+            _show(question, folder, console)
+        raise
+    _show(question, folder, console)
+    return BAD_INPUT if question.count(["unmeasured"]) else EXPECTED
+
+
+def _show(question: Map, folder: Path | None, console: Console) -> None:
+    """Whatever has been measured, in the files and on the terminal."""
     if folder is None:
         print_points(question, console)
     else:
@@ -59,7 +68,6 @@ def run_map(options: dict[str, Any], console: Console) -> int:
         console.print(f"repeat  {words.map_command(question)}", highlight=False, soft_wrap=True)
     for problem in question.problems:
         console.print(f"note    {problem}", highlight=False, soft_wrap=True)
-    return EXIT_INTERRUPTED if interrupted else EXIT_UNMEASURED if question.count(["unmeasured"]) else 0
 
 
 def ask(options: dict[str, Any]) -> Map:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
+from chaos.exit_codes import BAD_INPUT, EXPECTED
 from chaos.matrix import words
 from chaos.matrix.cache import Cache, code_hash
 from chaos.matrix.cells import cells
@@ -20,7 +21,7 @@ from chaos.matrix.search import Question, Runs, rows, sufficient_sets
 from chaos.matrix.summary import Matrix
 from chaos.mitigations import default_catalogue, expand
 from chaos.progress import counting
-from chaos.runs import EXIT_INTERRUPTED, EXIT_UNMEASURED, RUNS, commit, replace, used_folder
+from chaos.runs import RUNS, commit, replace, used_folder
 from chaos.scenarios.loader import load
 
 CACHE = "matrix-cache"
@@ -28,7 +29,7 @@ EVERYTHING = "all"
 
 
 def matrix_command(options: dict[str, Any], console: Console) -> int:
-    """Computes what is not known yet and writes the files; 2 when a run could not be measured, 130 after Ctrl-C.
+    """Computes what is not known yet and writes the files; 2 when a run could not be measured.
 
     Raises:
         ScenarioError, SettingsError: before anything runs.
@@ -38,7 +39,7 @@ def matrix_command(options: dict[str, Any], console: Console) -> int:
         return ask(options, console)
     except KeyboardInterrupt:
         console.print("stopped; what has been computed is kept, and the same command goes on from there")
-        return EXIT_INTERRUPTED
+        raise
 
 
 def _ask_matrix(options: dict[str, Any], console: Console) -> int:
@@ -99,7 +100,7 @@ def _ask_defences(options: dict[str, Any], console: Console) -> int:
 def _problems(console: Console, problems: Sequence[tuple[str, int, str]]) -> int:
     for name, seed, text in problems:
         console.print(f"{name}, seed {seed}: not measured: {text}", highlight=False)
-    return EXIT_UNMEASURED if problems else 0
+    return BAD_INPUT if problems else EXPECTED
 
 
 def _question(options: dict[str, Any]) -> Question:

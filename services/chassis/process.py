@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import os
 import re
-import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from contextlib import AsyncExitStack
+from typing import Any, NoReturn
 
 import aiohttp
 from aiohttp import web
 from pydantic import Field
 
+from services.chassis import exit_codes, interrupts
 from services.chassis.client import HttpClient
 from services.chassis.clock import system_clock
 from services.chassis.env import DEFAULT_PEER_URL, Env, Peers, make_env
@@ -86,19 +88,20 @@ def process_env(service: str, process: ProcessSettings) -> tuple[Env, StreamSink
 
 
 async def serve(service: str, create_app: Callable[[Env], web.Application], process: ProcessSettings) -> None:
-    """Runs until SIGTERM or SIGINT, then lets requests in flight finish."""
+    """Runs until it is cancelled, by SIGTERM for one, then lets requests in flight finish."""
     env, sink = process_env(service, await _with_run_seed(process))
-    sinking = env.background.scope()  # outlives the application, whose last words it writes
-    sinking.keep(sink.run, "event sink")
-    runner = web.AppRunner(create_app(env), access_log=None, shutdown_timeout=5.0)
-    await runner.setup()
-    await web.TCPSite(runner, process.host, process.port, backlog=BACKLOG).start()
-    await _until_stopped()
-    await runner.cleanup()
-    await sinking.stop()
-    await sink.flush()
-    await env.http.close()
-    await env.store.aclose()
+    async with AsyncExitStack() as ending:  # the last thing pushed is done first, and none prevents the others
+        ending.push_async_callback(env.store.aclose)
+        ending.push_async_callback(env.http.close)
+        ending.push_async_callback(sink.flush)
+        sinking = env.background.scope()  # outlives the application, whose last words it writes
+        ending.push_async_callback(sinking.stop)
+        sinking.keep(sink.run, "event sink")
+        runner = web.AppRunner(create_app(env), access_log=None, shutdown_timeout=5.0)
+        ending.push_async_callback(runner.cleanup)
+        await runner.setup()
+        await web.TCPSite(runner, process.host, process.port, backlog=BACKLOG).start()
+        await asyncio.Event().wait()
 
 
 async def _with_run_seed(process: ProcessSettings) -> ProcessSettings:
@@ -111,23 +114,10 @@ async def _with_run_seed(process: ProcessSettings) -> ProcessSettings:
     return process if raw is None else process.model_copy(update={"seed": int(raw)})
 
 
-async def _until_stopped() -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    await stopped.wait()
+def main(service: str, create_app: Callable[[Env], web.Application]) -> NoReturn:
+    """Entry point of `python -m services.<service>`; its exit code is chosen in `exit_codes.py`."""
 
+    def body() -> None:
+        interrupts.run(serve(service, create_app, from_environment(dict(os.environ))))
 
-def main(service: str, create_app: Callable[[Env], web.Application]) -> None:
-    """Entry point of `python -m services.<service>`; exit code 2 on bad settings or a port that is taken."""
-    import os
-
-    import uvloop
-
-    try:
-        process = from_environment(dict(os.environ))
-        uvloop.run(serve(service, create_app, process))
-    except (SettingsError, OSError) as error:
-        print(f"{service}: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(exit_codes.run(service, body, keep_traceback=False))
