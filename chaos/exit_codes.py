@@ -13,8 +13,8 @@ __all__ = ["BAD_INPUT", "CONTRADICTED", "DEFECT", "EXPECTED", "refused"]
 
 def refused() -> Refused:
     """Exceptions that mean bad input, or a testbed that cannot be had; their texts say what, in one line each."""
+    from chaos.baseline import UnhealthyBaseline
     from chaos.controller.serve import ControllerFailed
-    from chaos.experiment import UnhealthyBaseline
     from chaos.record import RecordError
     from chaos.runs import RunFolderError
     from chaos.scenarios.loader import ScenarioError

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 from redis.exceptions import ConnectionError as StoreGone
 
+from chaos.baseline import UnhealthyBaseline
 from chaos.commands import Commands
-from chaos.experiment import UnhealthyBaseline
 from chaos.record import RecordError
 from chaos.runs import RunFolderError
 from chaos.scenarios.loader import ScenarioError
