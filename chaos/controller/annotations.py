@@ -12,7 +12,13 @@ from typing import Any
 from services.chassis.metrics import Metrics
 
 EVENTS_MAX = 200
-KINDS = {"action": "action", "fault_started": "fault", "alert": "alert", "machine_stalled": "stall"}
+KINDS = {
+    "action": "action",
+    "fault_started": "fault",
+    "alert": "alert",
+    "machine_stalled": "stall",
+    "collapse_began": "collapse",
+}
 TITLE_FIELDS = ("action", "fault", "name")
 Rows = list[tuple[tuple[str, ...], float]]
 

@@ -3,16 +3,13 @@
 import asyncio
 from collections import deque
 
-from prometheus_client.parser import text_string_to_metric_families
-
-from chaos.signals import DONE
-from compose.runtime import Runtime, Target
+from chaos.controller.scrape import scrape
+from chaos.signals import DONE, TRIES
+from compose.runtime import Runtime
 from services.chassis.background import Background
 
-FAMILY = "provisioner_job_tries"
 INTERVAL_S = 1.0
 KEPT_S = 900
-TIMEOUT_S = 2.0
 
 Tries = dict[tuple[str, str], float]
 
@@ -54,22 +51,11 @@ class RollingSignals:
             await asyncio.sleep(INTERVAL_S)
 
     async def _sample(self) -> None:
-        targets = [target for target in self._runtime.targets() if target.spec.service == "provisioner"]
-        pages = await asyncio.gather(*(self._tries(target) for target in targets))
-        merged: Tries = {}
-        for page in pages:
-            merged.update(page)
-        self._samples.append((self._runtime.clock.epoch() - self.origin_epoch_s, merged))
-
-    async def _tries(self, target: Target) -> Tries:
-        url = f"{self._runtime.peers.url('provisioner', target.spec.region)}/metrics"
-        reply = await self._runtime.http.call("GET", url, timeout_s=TIMEOUT_S)
+        provisioners = [spec for spec in self._runtime.instances() if spec.service == "provisioner"]
+        pages = await scrape(self._runtime, provisioners, (TRIES,))
         tries: Tries = {}
-        if reply.ok:
-            for family in text_string_to_metric_families(reply.body.decode()):
-                if family.name == FAMILY:
-                    for sample in family.samples:
-                        if sample.name.endswith("_total"):
-                            key = (sample.labels["region"], sample.labels["result"])
-                            tries[key] = tries.get(key, 0.0) + sample.value
-        return tries
+        for rows in pages.values():
+            for _name, labels, value in rows:
+                key = (labels["region"], labels["result"])
+                tries[key] = tries.get(key, 0.0) + value
+        self._samples.append((self._runtime.clock.epoch() - self.origin_epoch_s, tries))

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from chaos.controller.banner import banner
 from chaos.controller.testbed import Testbed
 from compose.topology import REGIONAL
 
@@ -10,16 +11,25 @@ TIMEOUT_S = 2.0
 
 
 async def status(testbed: Testbed) -> dict[str, Any]:
-    """Regions with accounts, traffic and nodes; the run, the policy job, faults and mitigations."""
+    """What is wrong (`banner`, see `chaos.controller.banner`); regions with accounts, traffic and nodes; the run, the
+    policy job, faults and mitigations."""
     regions, faults = await asyncio.gather(_regions(testbed), testbed.faults.active())
     job = testbed.remediation
     return {
+        "banner": _banner(testbed, [fault.id for fault in faults]),
         "regions": regions,
         "run": testbed.run.document() if testbed.run else None,
         "remediation": job.status() if job else None,
         "faults": [fault.document() for fault in faults],
         "mitigations": sorted(testbed.mitigations),
     }
+
+
+def _banner(testbed: Testbed, faults: list[str]) -> dict[str, Any] | None:
+    if testbed.resetting or (testbed.run is not None and testbed.run.active):
+        return None
+    names = {region.name: region.display for region in testbed.scenario.regions}
+    return banner(testbed.runtime.clock.epoch(), testbed.watch.down, testbed.watch.stall, faults, names)
 
 
 async def _regions(testbed: Testbed) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from chaos.controller.calm import Busy, restart_everything
 from chaos.controller.feed import Feed
 from chaos.controller.rolling import RollingSignals
 from chaos.controller.scenario_run import ScenarioRun
+from chaos.controller.watch import Watch
 from chaos.experiment import ControllerEnv
 from chaos.faults.leases import FaultLeases
 from chaos.operations import Operations
@@ -56,7 +57,8 @@ class Testbed:
         self.faults = FaultLeases(runtime, self.events, self.env.streams["faults"], self.env.background)
         self.signals = RollingSignals(runtime, self.env.background)
         self.annotations = Annotations(self.env.metrics)
-        self._lag = LoopLag(runtime.clock, self.env.metrics, self._machine_stalled)
+        self.watch = Watch(runtime, self.env.background, self._noticed)
+        self._lag = LoopLag(runtime.clock, self.env.metrics, self.watch.lost)
         self.resetting = False
         self._restart = restart or restart_everything
         self.remediation: RemediationWorkflow | None = None
@@ -83,15 +85,19 @@ class Testbed:
         self._actions.labels(action).inc()
         self.events.emit("action", action=action, parameters=details)
 
-    def _machine_stalled(self, stalled_s: float) -> None:
-        self.events.emit("machine_stalled", stalled_s=round(stalled_s, 3))
+    def _noticed(self, kind: str, fields: dict[str, object]) -> None:
+        """A run under way notices the same of itself, and its regions are meant to go down."""
+        if self.run is None or not self.run.active:
+            self.events.emit(kind, **fields)
 
     async def open(self) -> None:
         self._lag.start()
+        self.watch.start()
         await self.faults.adopt()
 
     async def close(self) -> None:
         self._lag.stop()
+        await self.watch.close()
         if self.run is not None:
             await self.run.abort()
         if self.remediation is not None:
@@ -155,6 +161,7 @@ class Testbed:
     async def settle(self) -> None:
         """Every process ends and starts again, from an empty store, with the load on."""
         self.mitigations.clear()
+        self.watch.forget()
         await self._restart(self.runtime, make_plan(self.scenario, SEED))
         await self.operations.ensure_load()
 

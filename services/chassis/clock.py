@@ -64,3 +64,8 @@ def iso(epoch_s: float) -> str:
 def http_date(epoch_s: float) -> str:
     """RFC 9110 date, e.g. `Mon, 02 Feb 2026 18:03:00 GMT`."""
     return datetime.fromtimestamp(epoch_s, tz=UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+
+
+def utc_text(epoch_s: float) -> str:
+    """ISO 8601 in whole seconds, e.g. `2026-02-02T18:03:00Z`."""
+    return datetime.fromtimestamp(epoch_s, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

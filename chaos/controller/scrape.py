@@ -1,0 +1,35 @@
+"""Counters of the running instances, read from their own pages: only the families that somebody asked for."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from compose.runtime import Runtime
+from compose.topology import InstanceSpec
+
+TIMEOUT_S = 2.0
+
+Labels = Mapping[str, str]
+Row = tuple[str, Labels, float]
+
+
+async def scrape(runtime: Runtime, instances: Iterable[InstanceSpec], names: Collection[str]) -> dict[str, list[Row]]:
+    """`(name, labels, value)` of the wanted samples by instance; one that does not answer is left out."""
+    specs = list(instances)
+    pages = await asyncio.gather(*(_page(runtime, spec) for spec in specs))
+    return {spec.name: list(_rows(page, names)) for spec, page in zip(specs, pages, strict=True) if page}
+
+
+async def _page(runtime: Runtime, spec: InstanceSpec) -> str:
+    url = f"{runtime.peers.url(spec.service, spec.region)}/metrics"
+    reply = await runtime.http.call("GET", url, timeout_s=TIMEOUT_S)
+    return reply.body.decode() if reply.ok else ""
+
+
+def _rows(page: str, names: Collection[str]) -> Iterator[Row]:
+    """Lines of other families are passed over before prometheus-client parses: a page has hundreds."""
+    wanted = [line for line in page.splitlines() if line.split("{", 1)[0].split(" ", 1)[0] in names]
+    for family in text_string_to_metric_families("\n".join(wanted) + "\n"):
+        for sample in family.samples:
+            yield sample.name, sample.labels, sample.value

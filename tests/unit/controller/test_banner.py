@@ -1,0 +1,116 @@
+"""What stands above everything else on the console: a collapse or a stall, since when, and what ends it."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from controller_desk import Desk
+
+from chaos.controller.banner import REMEDY, SHOWN_S, banner
+from chaos.controller.watch import RegionHealth
+from chaos.machine import Stall
+
+NAMES = {"eastus": "East US", "westus": "West US"}
+NOW = 1_770_055_380.0
+
+
+def shown(**changes: Any) -> dict[str, Any] | None:
+    return banner(NOW, **{"down": {}, "stall": None, "faults": (), "names": NAMES, **changes})
+
+
+def test_a_calm_testbed_has_none() -> None:
+    assert shown() is None
+
+
+def test_a_collapse_says_where_since_when_and_what_ends_it() -> None:
+    found = shown(down={"westus": NOW - 60, "eastus": NOW - 90})
+    assert found is not None
+    assert (found["kind"], found["since"], found["remedy"]) == ("collapse", "2026-02-02T18:01:30Z", REMEDY)
+    assert found["text"].startswith("East US and West US are down since 18:01:30 UTC")
+    assert found["text"].endswith("Back to calm ends it.")
+
+
+def test_a_collapse_right_after_a_stall_tells_of_it() -> None:
+    stall = Stall(NOW - 100, 3.2)
+    near = shown(down={"eastus": NOW - 95}, stall=stall)
+    far = shown(down={"eastus": NOW - 30}, stall=stall)
+    assert near is not None
+    assert far is not None
+    assert "The machine stalled for 3.2 s just before." in near["text"]
+    assert "stalled" not in far["text"]
+
+
+def test_a_fault_under_way_is_named() -> None:
+    found = shown(down={"eastus": NOW - 5}, faults=("f1", "f2"))
+    assert found is not None
+    assert "Faults f1, f2 under way." in found["text"]
+
+
+def test_a_stall_is_shown_for_a_while_and_needs_no_remedy() -> None:
+    found = shown(stall=Stall(NOW - 10, 4.0))
+    assert found is not None
+    assert (found["kind"], found["since"], found["remedy"]) == ("stall", "2026-02-02T18:02:46Z", None)
+    assert shown(stall=Stall(NOW - SHOWN_S, 4.0)) is None
+
+
+def test_a_region_is_down_from_its_first_bad_reading_and_up_when_nearly_all_succeeds() -> None:
+    seen = RegionHealth()
+    readings = [(20, 20), (20, 20), (20, 9), (20, 0), (0, 0), (20, 0), (20, 0), (20, 12), *[(20, 20)] * 5]
+    changes = [seen.add(2.0 * n, attempts, good) for n, (attempts, good) in enumerate(readings)]
+    assert [(n, change) for n, change in enumerate(changes) if change is not None] == [(5, True), (11, False)]
+    assert seen.down_since is None
+
+
+def test_a_region_that_is_down_says_since_when() -> None:
+    seen = RegionHealth()
+    for n, good in enumerate([20, 20, 9, 0, 0, 0]):
+        seen.add(2.0 * n, 20, good)
+    assert seen.down_since == 4.0
+
+
+def test_a_few_attempts_say_nothing() -> None:
+    seen = RegionHealth()
+    assert [seen.add(2.0 * n, 1, 0) for n in range(10)] == [None] * 10
+
+
+async def test_the_status_tells_of_a_collapse_until_the_testbed_is_calm(desk: Desk) -> None:
+    for region in NAMES:
+        body = {"region": region, "factor": 0.1}
+        assert (await desk.call("POST", "/v1/operations/load", body)).status == 200
+    await desk.testbed.operations.ensure_load()
+    await asyncio.sleep(30.0)
+    assert (await desk.call("GET", "/v1/status")).json()["banner"] is None
+    for region in NAMES:
+        assert (await desk.call("POST", "/v1/operations/load", {"region": region, "factor": 1.0})).status == 200
+    fault = {"kind": "blackhole", "target": {"service": "identity"}, "lease_s": 15}
+    assert (await desk.call("POST", "/v1/faults", fault)).status == 201
+    began = desk.testbed.runtime.clock.epoch()
+    await asyncio.sleep(40.0)
+    found = (await desk.call("GET", "/v1/status")).json()["banner"]
+    assert (found["kind"], found["remedy"]) == ("collapse", REMEDY)
+    since = min(desk.testbed.watch.down.values())
+    assert began <= since < began + 15.0
+    kinds = [event["kind"] for event in desk.testbed.feed.history]
+    assert "collapse_began" in kinds
+    assert b'kind="collapse"' in (await desk.call("GET", "/metrics")).body
+    assert (await desk.call(REMEDY["method"], REMEDY["path"])).status == 200
+    assert (await desk.call("GET", "/v1/status")).json()["banner"] is None
+
+
+async def test_a_stalled_controller_is_an_event_an_annotation_and_a_banner(desk: Desk) -> None:
+    desk.testbed.watch.lost(4.0)
+    await asyncio.sleep(3.0)
+    found = (await desk.call("GET", "/v1/status")).json()["banner"]
+    assert (found["kind"], found["remedy"]) == ("stall", None)
+    events = [event for event in desk.testbed.feed.history if event["kind"] == "machine_stalled"]
+    assert [event["stalled_s"] for event in events] == [4.0]
+    assert b'kind="stall",title="the machine stalled for 4.0 s"' in (await desk.call("GET", "/metrics")).body
+    await asyncio.sleep(SHOWN_S)
+    assert (await desk.call("GET", "/v1/status")).json()["banner"] is None
+
+
+@pytest.mark.parametrize("lost", [0.0, 0.9])
+async def test_less_than_a_second_is_no_stall(desk: Desk, lost: float) -> None:
+    desk.testbed.watch.lost(lost)
+    await asyncio.sleep(5.0)
+    assert (await desk.call("GET", "/v1/status")).json()["banner"] is None
