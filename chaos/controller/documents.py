@@ -312,9 +312,27 @@ class RegionStatus(BaseModel):
     urls: dict[str, str]
 
 
+class Remedy(BaseModel):
+    """The operation that ends it."""
+
+    label: str
+    method: str
+    path: str
+
+
+class BannerView(BaseModel):
+    """What is wrong with the testbed, and since when."""
+
+    kind: Literal["collapse", "stall"]
+    since: str
+    text: str
+    remedy: Remedy | None
+
+
 class TestbedStatus(BaseModel):
     __test__ = False  # a name that pytest would take for a test class
 
+    banner: BannerView | None
     regions: list[RegionStatus]
     run: RunView | None
     remediation: RemediationStatus | None
