@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from compose import docker_stack
 from compose.docker_engine import HOST, PAUSED, Container, Engine
 from compose.run_lease import RunLease
-from compose.runtime import RuntimeUnavailable, Target, UnknownInstance
+from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, Target, UnknownInstance
 from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, next_nodes
 from services.chassis.background import Background
 from services.chassis.client import HttpClient
@@ -34,7 +34,6 @@ READY_TIMEOUT_S = 90.0
 READY_POLL_S = 0.25
 LAST_LINES_S = 0.5
 OBSERVE_S = 1.0
-PARTITION_LEASE_S = 600.0
 
 
 class DockerRuntime:
@@ -241,7 +240,8 @@ class DockerRuntime:
         return newest
 
     async def _retire(self, container: Container) -> None:
-        await self.engine.stop(container)
+        now = await self.engine.find(container.name)
+        await (self.engine.kill if now.state == PAUSED else self.engine.stop)(now)  # a frozen one hears no SIGTERM
         if container.added:
             await self.engine.remove(container)
 
@@ -249,12 +249,18 @@ class DockerRuntime:
         await self.engine.kill(await self._find(name))
 
     async def revive(self, name: str) -> None:
-        await self.engine.start(await self._find(name))
+        container = await self._find(name)
+        if container.alive:
+            return
+        await self.engine.start(container)
         await self._refresh(self._active)
         await self._ready(name)
 
     async def pause(self, name: str) -> None:
-        await self.engine.pause(await self._find(name))
+        container = await self._find(name)
+        if not container.alive:
+            raise InstanceDown(f"{name}: is not running")
+        await self.engine.pause(container)
 
     async def resume(self, name: str) -> None:
         await self.engine.unpause(await self._find(name))
@@ -268,24 +274,24 @@ class DockerRuntime:
         redis = await self.engine.find(REDIS)
         await (self.engine.pause if active else self.engine.unpause)(redis)
 
-    async def partition(self, source: str, destination: str, *, active: bool, lease_s: float | None = None) -> None:
-        """Packets from `source` to `destination` vanish, which ends all TCP between the two, either way.
+    async def partition(self, name: str, cuts: Sequence[Cut]) -> None:
+        """Packets to the peers vanish, which ends all TCP with them, either way. Patterns also match `redis`.
 
-        It ends when told to, or after `lease_s` whether or not this process lives. Patterns also match `redis`.
+        A cut ends when told to, or after its lease whether or not this process lives.
         """
-        name = f"{source}>{destination}"
+        victim = await self._find(name)
         containers = await self.engine.containers()
-        await self._all(self._end_partition(c) for c in containers if c.partition == name)
-        if not active:
-            return
-        sources = _matching(containers, source)
-        targets = _matching(containers, destination)
-        await self._all(self._cut(victim, targets, name, lease_s or PARTITION_LEASE_S) for victim in sources)
+        labels = {f"{name}>{cut.peer}@{cut.id}": cut for cut in cuts}
+        there = {helper.partition: helper for helper in containers if helper.partition.startswith(f"{name}>")}
+        await self._all(self._end_partition(there[label]) for label in there if label not in labels)
+        missing = {label: cut for label, cut in labels.items() if label not in there}
+        if missing and not victim.alive:
+            raise InstanceDown(f"{name}: is not running")
+        await self._all(self._cut(victim, containers, label, cut) for label, cut in missing.items())
 
-    async def _cut(self, victim: Container, targets: Sequence[Container], name: str, lease_s: float) -> None:
-        addresses = [target.address for target in targets if target.name != victim.name]
-        if addresses:
-            await self.engine.cut(victim, name, addresses, lease_s)
+    async def _cut(self, victim: Container, containers: Sequence[Container], label: str, cut: Cut) -> None:
+        addresses = [peer.address for peer in _peers(containers, victim, cut.peer)]
+        await self.engine.cut(victim, label, addresses, cut.lease_s)
 
     async def _end_partition(self, helper: Container) -> None:
         """The helper gives the addresses back when it is told to stop, and removes itself."""
@@ -299,12 +305,15 @@ class DockerRuntime:
         return known[name]
 
 
-def _matching(containers: Iterable[Container], pattern: str) -> list[Container]:
-    known = [c for c in containers if not c.partition and c.address and c.alive]
-    found = [container for container in known if fnmatchcase(container.name, pattern)]
+def _peers(containers: Iterable[Container], victim: Container, pattern: str) -> list[Container]:
+    others = [c for c in containers if not c.partition and c.name != victim.name]
+    found = [container for container in others if fnmatchcase(container.name, pattern)]
     if not found:
-        raise UnknownInstance(f"no instance matches {pattern!r}; known: {', '.join(c.name for c in known)}")
-    return found
+        raise UnknownInstance(f"no other instance matches {pattern!r}; known: {', '.join(c.name for c in others)}")
+    alive = [container for container in found if container.address and container.alive]
+    if not alive:
+        raise InstanceDown(f"{victim.name}: nobody that matches {pattern!r} is running")
+    return alive
 
 
 async def _pings(store: Store) -> bool:

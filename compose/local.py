@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from compose.runtime import RuntimeUnavailable, Target, UnknownInstance
+from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, Target, UnknownInstance
 from compose.topology import SCALABLE, InstanceSpec, Topology, next_nodes
 from services.chassis.client import HttpClient
 from services.chassis.clock import system_clock
@@ -43,6 +44,11 @@ class _Child:
     spec: InstanceSpec
     port: int
     process: asyncio.subprocess.Process
+    paused: bool = False
+
+    @property
+    def alive(self) -> bool:
+        return self.process.returncode is None
 
     @property
     def url(self) -> str:
@@ -67,6 +73,7 @@ class LocalRuntime:
         self.store: Store = connect(self._redis_url)
         self._redis: asyncio.subprocess.Process | None = None
         self._children: dict[str, _Child] = {}
+        self._reviving: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._spare: list[int] = []
         self._tree: Tree = {}
         self._seed = 0
@@ -159,30 +166,49 @@ class LocalRuntime:
     async def remove_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
         nodes = [spec for spec in self.instances() if spec.service == SCALABLE and spec.region == region]
         newest = nodes[len(nodes) - count :] if count else []
-        await _terminate([self._children.pop(spec.name).process for spec in newest])
+        leaving = [self._children.pop(spec.name) for spec in newest]
+        for child in leaving:
+            if child.paused and child.alive:
+                child.process.kill()  # it does not hear SIGTERM
+        await _terminate([child.process for child in leaving])
         return newest
 
     async def kill(self, name: str) -> None:
         child = self._find(name)
-        child.process.kill()
-        await child.process.wait()
+        if child.alive:
+            child.process.kill()
+            await child.process.wait()
 
     async def revive(self, name: str) -> None:
-        child = self._find(name)
-        await self._spawn(child.spec, child.port)
-        await self._ready(self._children[name])
+        """One at a time for each instance: a second process on its port would outlive this runtime."""
+        async with self._reviving[name]:
+            child = self._find(name)
+            if not child.alive:
+                await self._spawn(child.spec, child.port)
+                await self._ready(self._children[name])
 
     async def pause(self, name: str) -> None:
-        self._find(name).process.send_signal(signal.SIGSTOP)
+        child = self._find(name)
+        if not child.alive:
+            raise InstanceDown(f"{name}: is not running")
+        child.process.send_signal(signal.SIGSTOP)
+        child.paused = True
 
     async def resume(self, name: str) -> None:
-        self._find(name).process.send_signal(signal.SIGCONT)
+        child = self._find(name)
+        if child.alive:
+            child.process.send_signal(signal.SIGCONT)
+        child.paused = False
 
-    async def partition(self, source: str, destination: str, *, active: bool, lease_s: float | None = None) -> None:
-        raise RuntimeUnavailable("processes that share a loopback cannot be partitioned; use virtual or compose")
+    async def partition(self, name: str, cuts: Sequence[Cut]) -> None:
+        self._find(name)
+        if cuts:
+            raise RuntimeUnavailable("processes that share a loopback cannot be partitioned; use virtual or compose")
 
     async def cpu_limit(self, name: str, cpus: float | None) -> None:
-        raise RuntimeUnavailable("processes without a container have no CPU limit; use compose")
+        self._find(name)
+        if cpus is not None:
+            raise RuntimeUnavailable("processes without a container have no CPU limit; use compose")
 
     async def stall_store(self, *, active: bool) -> None:
         if self._redis is not None:

@@ -35,8 +35,25 @@ class UnknownInstance(LookupError):
     """No instance of that name; the text lists the known ones."""
 
 
+class InstanceDown(RuntimeError):
+    """The instance is not running, so this cannot be done to it now; the text names it."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Packets between an instance and those that match `peer` (a glob of names) vanish; `id` tells cuts apart."""
+
+    id: str
+    peer: str
+    lease_s: float
+
+
 class Runtime(Protocol):
-    """A running testbed. Methods raise `UnknownInstance` for a name that does not exist."""
+    """A running testbed. Methods raise `UnknownInstance` for a name that does not exist.
+
+    Each of them says what is to be, not what is to be done: killing the dead, reviving the living and lifting what is
+    not there are no errors.
+    """
 
     name: str
     events_in_store: bool
@@ -71,18 +88,25 @@ class Runtime(Protocol):
         """Ends an instance at once, as SIGKILL does."""
 
     async def revive(self, name: str) -> None:
-        """Starts an instance again that was killed."""
+        """Starts an instance again that is down; returns when it is ready."""
 
     async def pause(self, name: str) -> None:
-        """Freezes an instance, as SIGSTOP does."""
+        """Freezes an instance, as SIGSTOP does.
+
+        Raises:
+            InstanceDown: when there is no process to freeze.
+        """
 
     async def resume(self, name: str) -> None:
         """Ends a pause."""
 
-    async def partition(self, source: str, destination: str, *, active: bool, lease_s: float | None = None) -> None:
-        """Cuts or restores the network between two instances (glob patterns of names).
+    async def partition(self, name: str, cuts: Sequence[Cut]) -> None:
+        """Cuts an instance off as all of `cuts` say, and restores its network otherwise.
 
-        Where the cut is made by somebody who lives on without this process, it ends after `lease_s` by itself.
+        Where a cut is made by somebody who lives on without this process, it ends after its `lease_s` by itself.
+
+        Raises:
+            InstanceDown: when the instance, or everybody at the other end, is down.
         """
 
     async def cpu_limit(self, name: str, cpus: float | None) -> None:

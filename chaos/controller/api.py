@@ -13,7 +13,7 @@ from chaos.controller import errors
 from chaos.controller.auth import Tokens
 from chaos.controller.calm import Busy
 from chaos.controller.documents import Error
-from chaos.faults.leases import UnknownFault, UnknownTarget
+from chaos.faults.leases import StoreSilent, UnknownFault, UnknownTarget
 from chaos.operations import OperationFailed
 from compose.runtime import RuntimeUnavailable, UnknownInstance
 from services.chassis import openapi, routes
@@ -130,6 +130,8 @@ def _as_service_error(error: Exception) -> ServiceError:
             return ServiceError(errors.INVALID, detail=str(error))
         case UnknownTarget() | UnknownFault() | UnknownInstance():
             return ServiceError(errors.NOT_FOUND, detail=str(error.args[0]))
+        case StoreSilent():
+            return ServiceError(errors.UNAVAILABLE, detail=str(error))
         case Busy():
             return ServiceError(errors.CONFLICT, detail=str(error))
         case OperationFailed():

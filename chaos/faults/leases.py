@@ -1,36 +1,34 @@
 """Faults under way: started, watched, ended by call or by lease, found again after the controller was killed.
 
-A service-level fault is one key with a time to live: services obey it without the controller, and drop it when its
-lease is over by their own clock. An instance-level fault leaves a record in the store that outlives the lease, because
-somebody must undo it: a controller that starts reverts what is overdue and keeps watching the rest. Undoing is repeated
+A controller that starts reverts instance-level faults that are overdue and keeps watching the rest. Undoing is repeated
 until it succeeds. Since a fault may be that the store does not answer, what this controller started it also remembers.
 """
 
 import asyncio
 import contextlib
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Collection, Sequence
+from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import TypeVar
 
 from redis.exceptions import RedisError
 
+from chaos.faults.ledger import FAILURES as RUNTIME_FAILURES
+from chaos.faults.ledger import Ledger, Repaired
 from chaos.faults.model import FaultSpec, FaultTarget, InstanceFault
-from chaos.faults.registry import check
-from compose.runtime import Runtime, RuntimeUnavailable, UnknownInstance
+from chaos.faults.records import ActiveFault, FaultRecords
+from chaos.faults.redis_stall import RedisStall
+from chaos.faults.registry import CATALOGUE, check
+from compose.runtime import Runtime, RuntimeUnavailable
 from compose.topology import InstanceSpec
 from services.chassis.background import Background
 from services.chassis.events import Events
-from services.chassis.live import announce
-from services.chassis.store import Keys, scan, text
 
-SEQUENCE_KEY = "fault-sequence"
-INSTANCE_PREFIX = "instance-fault:"
-REDIS_STALL = "redis_stall"
 REVERT_RETRY_S = 1.0
 STORE_PATIENCE_S = 1.0
-FAILURES = (RuntimeUnavailable, UnknownInstance, RedisError, OSError)
+FAILURES = (*RUNTIME_FAILURES, RedisError)
+STORE_FAILURES = (TimeoutError, RedisError, OSError)
+T = TypeVar("T")
 
 
 class UnknownTarget(LookupError):
@@ -41,26 +39,8 @@ class UnknownFault(LookupError):
     """No fault of that id is active."""
 
 
-@dataclass(frozen=True)
-class ActiveFault:
-    """A fault under way. `effects` is requests changed (service level) or instances touched (instance level)."""
-
-    id: str
-    spec: FaultSpec
-    level: str
-    expires_at: float
-    instances: tuple[str, ...]
-    effects: int = 0
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            **self.spec.model_dump(mode="json"),
-            "level": self.level,
-            "expires_at": self.expires_at,
-            "instances": list(self.instances),
-            "effects": self.effects,
-        }
+class StoreSilent(RuntimeError):
+    """The store does not answer, and without it no fault can be begun: nobody would find it to undo it."""
 
 
 class FaultLeases:
@@ -71,9 +51,15 @@ class FaultLeases:
         self._events = events
         self._rng = rng
         self._background = background.scope()
+        self._ledger = Ledger(runtime)
+        self._records = FaultRecords(runtime)
         self._watched: dict[str, ActiveFault] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self._reverting: set[str] = set()
+        self._ending: set[str] = set()
+        self._last_id = 0
+        self._unrecorded: set[str] = set()
+        self._ended_records: set[str] = set()
         self._service_level: dict[str, ActiveFault] = {}
 
     def targets(self, spec: FaultSpec) -> list[InstanceSpec]:
@@ -82,63 +68,72 @@ class FaultLeases:
         Raises:
             UnknownTarget: when there is none.
         """
-        if spec.kind == REDIS_STALL:
-            return []
-        found = [instance for instance in self._runtime.instances() if spec.target.meets(instance)]
+        candidates = CATALOGUE[spec.kind].candidates(self._runtime, spec.target)
+        found = [instance for instance in candidates if spec.target.meets(instance)]
         if not found:
-            raise UnknownTarget(f"target matches no instance: {_describe(spec.target)}; {self._known(spec.target)}")
+            raise UnknownTarget(f"target matches no instance: {_describe(spec.target)}; {_known(spec, candidates)}")
         return found
 
-    def _known(self, target: FaultTarget) -> str:
-        instances = self._runtime.instances()
-        if target.instance:
-            return f"known instances: {', '.join(sorted(i.name for i in instances))}"
-        services = ", ".join(sorted({i.service for i in instances}))
-        regions = ", ".join(sorted({i.region for i in instances if i.region}))
-        return f"known services: {services}; known regions: {regions}"
+    # Beginning
 
     async def start(self, spec: FaultSpec) -> ActiveFault:
         """Begins a fault; it ends with its lease.
 
         Raises:
-            SettingsError, UnknownTarget: nothing was started.
+            SettingsError, UnknownTarget, StoreSilent: nothing was started.
         """
-        kind, parameters = check(spec)
-        targets = self.targets(spec)
-        fault_id = f"f{await self._runtime.store.incr(SEQUENCE_KEY)}"
-        expires_at = self._runtime.clock.epoch() + spec.lease_s
-        active = ActiveFault(fault_id, spec, kind.level, expires_at, tuple(instance.name for instance in targets))
+        kind, _ = check(spec)
+        names = tuple(instance.name for instance in self.targets(spec))
+        fault_id = await self._next_id(spec)
+        fault = ActiveFault(fault_id, spec, kind.level, self._runtime.clock.epoch() + spec.lease_s, names)
         if isinstance(kind, InstanceFault):
-            active = await self._begin(kind, active, targets, parameters)
+            fault = await self._begin(kind, fault)
         else:
-            await self._publish(active)
-        self._events.emit(
-            "fault_started", id=fault_id, fault=spec.kind, target=spec.target.model_dump(), lease_s=spec.lease_s
-        )
-        return active
+            await self._promptly(self._records.publish(fault))
+            self._service_level[fault.id] = fault
+        unmet = {"unmet": list(fault.unmet)} if fault.unmet else {}
+        target = spec.target.model_dump()
+        self._events.emit("fault_started", id=fault.id, fault=spec.kind, target=target, lease_s=spec.lease_s, **unmet)
+        return fault
 
-    async def _publish(self, fault: ActiveFault) -> None:
-        lease_ms = max(1, int(fault.spec.lease_s * 1000))
-        await self._runtime.store.set(Keys.fault(fault.id), json.dumps(fault.document()), px=lease_ms)
-        self._service_level[fault.id] = fault
-        await announce(self._runtime.store, "faults")
+    async def _next_id(self, spec: FaultSpec) -> str:
+        """The store's next number, above all that were given out without it: a stall on top of a stall."""
+        if self._stalled and spec.kind == RedisStall.kind:
+            self._last_id += 1
+        else:
+            self._last_id = await self._promptly(self._records.next_number(self._last_id))
+        return f"f{self._last_id}"
 
-    async def _begin(
-        self, kind: InstanceFault, fault: ActiveFault, targets: Sequence[InstanceSpec], parameters: Any
-    ) -> ActiveFault:
-        """The record first: whoever dies in between, a successor finds what to undo."""
-        drawn = [target for target in targets if self._meets(fault.spec)]
-        stalls = fault.spec.kind == REDIS_STALL and self._meets(fault.spec)
-        names = tuple(instance.name for instance in drawn)
-        fault = replace(fault, instances=names, effects=len(names) or int(stalls))
-        await self._runtime.store.set(INSTANCE_PREFIX + fault.id, json.dumps(fault.document()))
+    @property
+    def _stalled(self) -> bool:
+        """Whether a fault of this controller keeps the store from answering."""
+        return any(fault.spec.kind == RedisStall.kind for fault in self._watched.values())
+
+    async def _promptly(self, work: Awaitable[T]) -> T:
         try:
-            if fault.effects:
-                await kind.start(self._runtime, drawn, parameters, fault.spec.lease_s)
+            async with asyncio.timeout(STORE_PATIENCE_S):
+                return await work
+        except STORE_FAILURES as error:
+            raise StoreSilent(f"the store does not answer within {STORE_PATIENCE_S:g} s; try again later") from error
+
+    async def _begin(self, kind: InstanceFault, fault: ActiveFault) -> ActiveFault:
+        """The record first: whoever dies in between, a successor finds what to undo.
+
+        A stall needs none on top of another: a successor lets the store go in any case.
+        """
+        drawn = tuple(name for name in fault.instances if self._meets(fault.spec))
+        fault = replace(fault, instances=drawn, effects=len(drawn))
+        if self._stalled:
+            self._unrecorded.add(fault.id)
+        else:
+            await self._promptly(self._records.keep(fault))
+        try:
+            fault = await self._apply(kind, fault)
         except BaseException:
+            self._ledger.strike(fault.id)
             with contextlib.suppress(*FAILURES):
-                await kind.stop(self._runtime, drawn, parameters)
-            await self._runtime.store.delete(INSTANCE_PREFIX + fault.id)
+                await self._ledger.settle(kind, fault.instances, await self._others())
+            await self._records.drop(fault.id)
             raise
         self._watch(fault)
         return fault
@@ -146,54 +141,157 @@ class FaultLeases:
     def _meets(self, spec: FaultSpec) -> bool:
         return spec.probability >= 1.0 or self._rng.random() < spec.probability
 
+    async def _apply(self, kind: InstanceFault, fault: ActiveFault) -> ActiveFault:
+        """One that the runtime refuses for everybody is refused; one that it refuses for some names those."""
+        self._ledger.enter(fault)
+        done = await self._ledger.settle(kind, fault.instances, await self._others())
+        if done.failures and len(done.failures) == len(fault.instances):
+            raise done.failures[0]
+        if not done.unmet:
+            return fault
+        spared = {line.partition(":")[0] for line in done.unmet} & set(fault.instances)
+        fault = replace(fault, unmet=done.unmet, effects=len(fault.instances) - len(spared))
+        self._ledger.enter(fault)
+        await self._records.keep(fault)
+        return fault
+
+    async def _others(self) -> list[ActiveFault]:
+        """Instance-level faults of somebody else on this testbed: a run beside the controller, or the reverse."""
+        if self._stalled:
+            return []
+        try:
+            async with asyncio.timeout(STORE_PATIENCE_S):
+                found = await self._records.instance_level()
+        except STORE_FAILURES:
+            return []
+        own = {*self._watched, *self._ending, *self._ended_records}
+        return [fault for fault in found if fault.id not in own]
+
+    # Ending
+
     async def stop(self, fault_id: str) -> None:
         """Ends a fault before its lease does.
 
         Raises:
             UnknownFault: when it is not active.
+            StoreSilent: when nobody could be told.
         """
         watched = self._watched.get(fault_id)
         if watched is not None:  # asked first, because the fault may be that the store does not answer
             await self._stop_watched(watched)
-        elif await self._runtime.store.delete(Keys.fault(fault_id)):
+        elif await self._promptly(self._records.withdraw(fault_id)):
             self._service_level.pop(fault_id, None)
-            await announce(self._runtime.store, "faults")
             self._events.emit("fault_ended", id=fault_id, why="call")
         else:
-            raise UnknownFault(f"no active fault {fault_id!r}")
+            await self._end(await self._of_others(fault_id), "call")
+
+    async def _of_others(self, fault_id: str) -> ActiveFault:
+        for fault in await self._others():
+            if fault.id == fault_id:
+                return fault
+        raise UnknownFault(f"no active fault {fault_id!r}")
 
     async def _stop_watched(self, fault: ActiveFault) -> None:
         watcher = self._watchers[fault.id]
         if fault.id in self._reverting:  # its lease has just run out
             await asyncio.wait([watcher])
             return
+        if fault.id in self._ending:
+            raise UnknownFault(f"fault {fault.id!r} is being ended")
         watcher.cancel()
         try:
-            await self._revert(fault, "call")
+            await self._end(fault, "call")
         except BaseException:
             self._watch(fault)
             raise
+
+    async def _end(self, fault: ActiveFault, why: str) -> None:
+        kind = CATALOGUE[fault.spec.kind]
+        assert isinstance(kind, InstanceFault), f"{fault.id}: {kind.kind} ends by itself"
+        self._ending.add(fault.id)
+        try:
+            await self._lift(kind, fault)
+            self._watched.pop(fault.id, None)
+            known = await self._drop(fault.id)
+        except BaseException:
+            self._watched[fault.id] = fault
+            raise
+        finally:
+            self._ending.discard(fault.id)
+        self._watchers.pop(fault.id, None)
+        if known:  # else somebody else has ended it, or a reset has emptied the store
+            self._events.emit("fault_ended", id=fault.id, why=why)
+
+    async def _drop(self, fault_id: str) -> bool:
+        """Whether its record was there. While another stall goes on, records go when that has ended."""
+        self._ended_records.add(fault_id)
+        if self._stalled:
+            return True
+        known = fault_id in self._unrecorded
+        for one in sorted(self._ended_records):
+            found = await self._records.drop(one)
+            known = known or (found and one == fault_id)
+            self._ended_records.discard(one)
+        self._unrecorded.discard(fault_id)
+        return known
+
+    async def _lift(self, kind: InstanceFault, fault: ActiveFault) -> None:
+        self._ledger.strike(fault.id)
+        present = {spec.name for spec in kind.candidates(self._runtime, fault.spec.target)}
+        names = [name for name in fault.instances if name in present]
+        done = await self._ledger.settle(kind, names, await self._others())
+        if done.failures:
+            self._ledger.enter(fault)
+            raise done.failures[0]
+
+    def _watch(self, fault: ActiveFault) -> None:
+        self._watched[fault.id] = fault
+        self._ledger.enter(fault)
+        self._watchers[fault.id] = self._background.finish(lambda: self._expire(fault), f"lease of {fault.id}")
+
+    async def _expire(self, fault: ActiveFault) -> None:
+        await asyncio.sleep(max(0.0, fault.expires_at - self._runtime.clock.epoch()))
+        self._reverting.add(fault.id)
+        try:
+            while True:
+                if await self._ended(self._watched[fault.id]):
+                    return
+                await asyncio.sleep(REVERT_RETRY_S)
+        finally:
+            self._reverting.discard(fault.id)
+
+    async def _ended(self, fault: ActiveFault) -> bool:
+        try:
+            await self._end(fault, "lease")
+        except FAILURES as error:
+            self._events.emit("fault_not_reverted", id=fault.id, fault=fault.spec.kind, error=str(error))
+            return False
+        return True
+
+    async def reset(self) -> int:
+        """Ends every fault; returns how many there were. One that cannot be ended now stays watched."""
+        found = await self.active()
+        for fault in sorted(found, key=lambda fault: fault.spec.kind != RedisStall.kind):  # the others need the store
+            with contextlib.suppress(UnknownFault, *FAILURES):  # or its lease ran out meanwhile
+                await self.stop(fault.id)
+        return len(found)
+
+    async def close(self) -> None:
+        """Stops watching; the faults stay, with their leases."""
+        await self._background.stop()
+        self._watchers.clear()
+        self._watched.clear()
+
+    # Looking
 
     async def active(self) -> list[ActiveFault]:
         """Everything under way, oldest first, with its effects so far; from memory while the store does not answer."""
         try:
             async with asyncio.timeout(STORE_PATIENCE_S):
-                found = await self._stored()
-        except (TimeoutError, RedisError, OSError):
+                found = [*await self._records.service_level(), *await self._records.instance_level()]
+        except STORE_FAILURES:
             found = [*self._watched.values(), *self._running_service_level()]
         return sorted(found, key=lambda fault: int(fault.id[1:]))
-
-    async def _stored(self) -> list[ActiveFault]:
-        store = self._runtime.store
-        keys = [*await scan(store, f"{Keys.FAULT_PREFIX}*"), *await scan(store, f"{INSTANCE_PREFIX}*")]
-        raws = await store.mget(keys) if keys else []
-        return [await self._with_effects(_parse(raw)) for raw in raws if raw]
-
-    async def _with_effects(self, fault: ActiveFault) -> ActiveFault:
-        if fault.level == "instance":
-            return fault
-        counts = await self._runtime.store.hvals(Keys.fault_effects(fault.id))
-        return replace(fault, effects=sum(int(count) for count in counts))
 
     def _running_service_level(self) -> list[ActiveFault]:
         now = self._runtime.clock.epoch()
@@ -205,13 +303,7 @@ class FaultLeases:
         kinds = [fault.spec.kind for fault in (*self._watched.values(), *self._running_service_level())]
         return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
-    async def reset(self) -> int:
-        """Ends every fault; returns how many there were. One that cannot be ended now stays watched."""
-        found = await self.active()
-        for fault in sorted(found, key=lambda fault: fault.spec.kind != REDIS_STALL):  # the others need the store
-            with contextlib.suppress(UnknownFault, *FAILURES):  # or its lease ran out meanwhile
-                await self.stop(fault.id)
-        return len(found)
+    # What happens to the testbed meanwhile
 
     async def adopt(self) -> None:
         """After a start: instance-level faults of an earlier controller are reverted when overdue, else watched.
@@ -220,58 +312,40 @@ class FaultLeases:
         """
         with contextlib.suppress(RuntimeUnavailable):
             await self._runtime.stall_store(active=False)
-        for fault in await self._stored():
-            if fault.level == "instance":
-                self._watch(fault)
+        for fault in await self._records.instance_level():
+            if fault.spec.kind == RedisStall.kind:
+                await self._end(fault, "restart")
             else:
-                self._service_level[fault.id] = fault
+                self._watch(fault)
+        self._service_level = {fault.id: fault for fault in await self._records.service_level()}
 
-    def _watch(self, fault: ActiveFault) -> None:
-        self._watched[fault.id] = fault
-        self._watchers[fault.id] = self._background.finish(lambda: self._expire(fault), f"lease of {fault.id}")
+    async def repair(self, name: str) -> Repaired:
+        """A fresh process for an instance, unless a fault keeps it down."""
+        return await self._ledger.repair(name, await self._others())
 
-    async def _expire(self, fault: ActiveFault) -> None:
-        await asyncio.sleep(max(0.0, fault.expires_at - self._runtime.clock.epoch()))
-        self._reverting.add(fault.id)
-        try:
-            while True:
-                if await self._reverted(fault):
-                    return
-                await asyncio.sleep(REVERT_RETRY_S)
-        finally:
-            self._reverting.discard(fault.id)
+    async def removed(self, names: Collection[str]) -> None:
+        """These instances are gone for good: no fault concerns a later one that gets such a name."""
+        for fault in [*self._watched.values(), *await self._others()]:
+            gone = [name for name in fault.instances if name in names]
+            if gone:
+                await self._release(fault, gone)
 
-    async def _reverted(self, fault: ActiveFault) -> bool:
-        try:
-            await self._revert(fault, "lease")
-        except FAILURES as error:
-            self._events.emit("fault_not_reverted", id=fault.id, fault=fault.spec.kind, error=str(error))
-            return False
-        return True
-
-    async def _revert(self, fault: ActiveFault, why: str) -> None:
-        kind, parameters = check(fault.spec)
-        if not isinstance(kind, InstanceFault):
-            raise TypeError(f"{fault.id}: {fault.spec.kind} ends by itself")
-        present = {instance.name: instance for instance in self._runtime.instances()}
-        await kind.stop(self._runtime, [present[name] for name in fault.instances if name in present], parameters)
-        await self._runtime.store.delete(INSTANCE_PREFIX + fault.id)
-        self._watched.pop(fault.id, None)
-        self._watchers.pop(fault.id, None)
-        self._events.emit("fault_ended", id=fault.id, why=why)
-
-    async def close(self) -> None:
-        """Stops watching; the faults stay, with their leases."""
-        await self._background.stop()
-        self._watchers.clear()
-        self._watched.clear()
+    async def _release(self, fault: ActiveFault, gone: Sequence[str]) -> None:
+        left = tuple(name for name in fault.instances if name not in gone)
+        unmet = (*fault.unmet, *(f"{name}: was removed" for name in gone))
+        fault = replace(fault, instances=left, unmet=unmet)
+        if fault.id in self._watched:
+            self._watched[fault.id] = fault
+            self._ledger.enter(fault)
+        await self._records.keep(fault)
 
 
-def _parse(raw: Any) -> ActiveFault:
-    values = json.loads(text(raw))
-    spec = FaultSpec.model_validate({name: values[name] for name in FaultSpec.model_fields})
-    names = tuple(values["instances"])
-    return ActiveFault(values["id"], spec, values["level"], values["expires_at"], names, values["effects"])
+def _known(spec: FaultSpec, candidates: Sequence[InstanceSpec]) -> str:
+    if spec.target.instance:
+        return f"known instances: {', '.join(sorted(i.name for i in candidates))}"
+    services = ", ".join(sorted({i.service for i in candidates}))
+    regions = ", ".join(sorted({i.region for i in candidates if i.region})) or "none"
+    return f"known services: {services}; known regions: {regions}"
 
 
 def _describe(target: FaultTarget) -> str:

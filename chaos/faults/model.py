@@ -5,19 +5,20 @@ end them. Instance-level faults are done to a process or a network from outside;
 the store, so that a controller that was killed finds and reverts them when it is back.
 """
 
-import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from compose.runtime import Runtime
-from compose.topology import InstanceSpec
+from compose.topology import LOADGEN, InstanceSpec
 from services.chassis.settings import Settings
 
 Level = Literal["service", "instance"]
 LEASE_MAX_S = 86_400.0
+ACCOUNT_SERVICE = "blobstore"
 PROBABILITY = "of each request (service level) or each target (instance level) to be met; 0 is a control"
 
 
@@ -58,6 +59,11 @@ class Fault(ABC):
     parameters: ClassVar[type[Parameters]] = Parameters
 
     @classmethod
+    def candidates(cls, runtime: Runtime, _target: FaultTarget) -> list[InstanceSpec]:
+        """Everything that a fault of this kind can meet."""
+        return list(runtime.instances())
+
+    @classmethod
     def describe(cls) -> dict[str, Any]:
         """The catalogue entry."""
         return {
@@ -71,27 +77,36 @@ class Fault(ABC):
 class ServiceFault(Fault):
     """A rule that the services carry out on their own requests; nothing to start or stop beyond the rule itself."""
 
+    @classmethod
+    def candidates(cls, runtime: Runtime, target: FaultTarget) -> list[InstanceSpec]:
+        """All that take requests; an account is a matter of blob stores only."""
+        narrowed = ACCOUNT_SERVICE if target.account else ""
+        return [spec for spec in runtime.instances() if spec.service != LOADGEN and narrowed in ("", spec.service)]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one active fault asks of one instance."""
+
+    id: str
+    parameters: Any
+    left_s: float
+
 
 class InstanceFault(Fault):
     """Something done to instances from outside.
 
-    `stop` undoes it, and may be called again after a failure. `lease_s` is for what can end by itself where it happens.
+    `apply` makes one instance suffer what all active faults of the kind ask of it together, and nothing when none
+    does. It is called whenever that changes, and again after a failure.
     """
 
     level: ClassVar[Level] = "instance"
+    restarts: ClassVar[bool] = False
+    """Whether lifting it starts a new process, to which everything else that is still asked has to be done anew."""
 
     @abstractmethod
-    async def start(
-        self, runtime: Runtime, targets: Sequence[InstanceSpec], parameters: Any, lease_s: float
-    ) -> None: ...
+    async def apply(self, runtime: Runtime, name: str, asked: Sequence[Asked]) -> None: ...
 
-    @abstractmethod
-    async def stop(self, runtime: Runtime, targets: Sequence[InstanceSpec], parameters: Any) -> None: ...
-
-
-async def on_each(targets: Sequence[InstanceSpec], act: Callable[[str], Awaitable[object]]) -> None:
-    """Acts on all at once and to the end, then raises the first failure: one bad instance does not keep the others."""
-    results = await asyncio.gather(*(act(spec.name) for spec in targets), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
+    def concerns(self, _parameters: Any, _name: str) -> bool:
+        """Whether such a fault on another instance has to be applied anew when `name` has been started again."""
+        return False

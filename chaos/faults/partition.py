@@ -1,13 +1,13 @@
 """The network between the targets and other instances is cut, in both directions."""
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from pydantic import Field
 
-from chaos.faults.model import InstanceFault, Parameters, on_each
-from compose.runtime import Runtime
-from compose.topology import InstanceSpec
+from chaos.faults.model import Asked, InstanceFault, Parameters
+from compose.runtime import Cut, Runtime
 
 
 class PartitionParameters(Parameters):
@@ -19,8 +19,9 @@ class Partition(InstanceFault):
     summary = "Cuts the network between the targets and the instances that match `peer`."
     parameters = PartitionParameters
 
-    async def start(self, runtime: Runtime, targets: Sequence[InstanceSpec], parameters: Any, lease_s: float) -> None:
-        await on_each(targets, lambda name: runtime.partition(name, parameters.peer, active=True, lease_s=lease_s))
+    async def apply(self, runtime: Runtime, name: str, asked: Sequence[Asked]) -> None:
+        await runtime.partition(name, [Cut(one.id, one.parameters.peer, one.left_s) for one in asked])
 
-    async def stop(self, runtime: Runtime, targets: Sequence[InstanceSpec], parameters: Any) -> None:
-        await on_each(targets, lambda name: runtime.partition(name, parameters.peer, active=False))
+    def concerns(self, parameters: Any, name: str) -> bool:
+        """A process that is started again may have another address."""
+        return fnmatchcase(name, parameters.peer)

@@ -1,19 +1,21 @@
 """The store stops answering; nothing is lost, everything that needs it waits."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from chaos.faults.model import InstanceFault
+from chaos.faults.model import Asked, FaultTarget, InstanceFault
 from compose.runtime import Runtime
 from compose.topology import InstanceSpec
+
+REDIS = "redis"
 
 
 class RedisStall(InstanceFault):
     kind = "redis_stall"
     summary = "Makes Redis stop answering."
 
-    async def start(self, runtime: Runtime, targets: Sequence[InstanceSpec], parameters: Any, lease_s: float) -> None:
-        await runtime.stall_store(active=True)
+    @classmethod
+    def candidates(cls, _runtime: Runtime, _target: FaultTarget) -> list[InstanceSpec]:
+        return [InstanceSpec(REDIS, "", REDIS)]
 
-    async def stop(self, runtime: Runtime, targets: Sequence[InstanceSpec], parameters: Any) -> None:
-        await runtime.stall_store(active=False)
+    async def apply(self, runtime: Runtime, name: str, asked: Sequence[Asked]) -> None:
+        await runtime.stall_store(active=bool(asked))

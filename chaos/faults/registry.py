@@ -8,7 +8,7 @@ from chaos.faults.fail_first import FailFirst
 from chaos.faults.freeze import Freeze
 from chaos.faults.http_error import HttpError
 from chaos.faults.latency import Latency
-from chaos.faults.model import Fault, FaultSpec, Parameters
+from chaos.faults.model import ACCOUNT_SERVICE, Fault, FaultSpec, Parameters
 from chaos.faults.partition import Partition
 from chaos.faults.redis_stall import RedisStall
 from chaos.faults.throttle import Throttle
@@ -36,9 +36,18 @@ def check(spec: FaultSpec) -> tuple[Fault, Parameters]:
     """The fault that `spec` names and its validated parameters.
 
     Raises:
-        SettingsError: for an unknown kind, or a parameter that breaks its rule, naming the field.
+        SettingsError: for an unknown kind, a parameter that breaks its rule, or an account where no request to it can
+            be met, naming the field.
     """
     fault = CATALOGUE.get(spec.kind)
     if fault is None:
         raise SettingsError(f"kind: unknown fault {spec.kind!r}; known: {', '.join(sorted(CATALOGUE))}")
+    if spec.target.account and (fault.level == "instance" or spec.target.service not in ("", ACCOUNT_SERVICE)):
+        raise SettingsError(f"target.account: only requests to {ACCOUNT_SERVICE} concern an account; {_instead(spec)}")
     return fault, validate(fault.parameters, spec.parameters, "parameters")
+
+
+def _instead(spec: FaultSpec) -> str:
+    kinds = ", ".join(sorted(kind for kind, fault in CATALOGUE.items() if fault.level == "service"))
+    service = spec.target.service or "any"
+    return f"this is a {spec.kind} of {service}; kinds that meet requests: {kinds}"

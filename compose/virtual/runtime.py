@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from compose.runtime import RuntimeUnavailable, Target, UnknownInstance
+from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, Target, UnknownInstance
 from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, app_factory, next_nodes
 from compose.virtual.net.links import LinkFault
 from compose.virtual.world import Served, VirtualWorld
@@ -87,32 +87,46 @@ class VirtualRuntime:
         nodes = [spec for spec in self.instances() if spec.service == SCALABLE and spec.region == region]
         newest = nodes[len(nodes) - count :] if count else []
         for spec in newest:
-            await self._running.pop(spec.name).served.stop()
+            running = self._running.pop(spec.name)
+            if running.served.process.state == "frozen":
+                running.served.kill()  # it does not hear SIGTERM
+            await running.served.stop()
         return newest
 
     async def kill(self, name: str) -> None:
         self._find(name).served.kill()
 
     async def revive(self, name: str) -> None:
-        await self._start(self._find(name).spec)
+        running = self._find(name)
+        if running.served.process.state == "dead":
+            await self._start(running.spec)
 
     async def pause(self, name: str) -> None:
-        self._find(name).served.freeze()
+        served = self._find(name).served
+        if served.process.state == "dead":
+            raise InstanceDown(f"{name}: is not running")
+        served.freeze()
 
     async def resume(self, name: str) -> None:
         self._find(name).served.thaw()
 
-    async def partition(self, source: str, destination: str, *, active: bool, lease_s: float | None = None) -> None:
-        for name in (source, destination):
-            if not any(fnmatchcase(known, name) for known in self._running):
-                raise self._unknown(name)
-        network = self._world.network
-        for fault in self._partitions.pop((source, destination), ()):
-            network.stop_fault(fault)
-        if active:
-            self._partitions[source, destination] = network.partition(source, destination)
+    async def partition(self, name: str, cuts: Sequence[Cut]) -> None:
+        self._find(name)
+        for cut in cuts:
+            if not any(fnmatchcase(other, cut.peer) for other in self._running if other != name):
+                raise self._unknown(cut.peer)
+        network, wanted = self._world.network, {(name, cut.id): cut for cut in cuts}
+        for key in [key for key in self._partitions if key[0] == name and key not in wanted]:
+            for fault in self._partitions.pop(key):
+                network.stop_fault(fault)
+        for key, cut in wanted.items():
+            if key not in self._partitions:
+                self._partitions[key] = network.partition(name, cut.peer)
 
     async def cpu_limit(self, name: str, cpus: float | None) -> None:
+        self._find(name)
+        if cpus is None:
+            return
         raise RuntimeUnavailable("work costs no processor in virtual time; use compose, or slow a node by its settings")
 
     async def stall_store(self, *, active: bool) -> None:

@@ -1,6 +1,5 @@
 """The application factory: every service has the same edge, health, readiness, metrics and settings pages."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
@@ -17,10 +16,9 @@ from services.chassis.errors import (
     ErrorSpec,
     ServiceError,
 )
-from services.chassis.faults import KINDS, Effect, decide
+from services.chassis.fault_edge import Suffering
 from services.chassis.metrics import CONTENT_TYPE
 from services.chassis.settings import Settings
-from services.chassis.store import Keys
 
 ENV = web.AppKey("env", Env)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -29,7 +27,6 @@ Job = Callable[[], Awaitable[None]]
 
 OPERATOR_PATHS = ("/healthz", "/readyz", "/metrics", "/openapi.json")
 ADMIN = "/admin/"
-EFFECT_FLUSH_S = 0.25
 
 
 def build_app(
@@ -86,13 +83,12 @@ def _name(job: Job) -> str:
 
 
 def _edge(env: Env, render_error: RenderError) -> Middleware:
-    rng = env.streams["faults"]
-    effects = _EffectCounter(env)
+    suffering = Suffering(env)
     traffic = _Traffic(env)
 
     @web.middleware
     async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path.startswith(OPERATOR_PATHS):
+        if _is_operators(request):
             return await answer(request, handler)
         start = traffic.begin()
         try:
@@ -103,10 +99,7 @@ def _edge(env: Env, render_error: RenderError) -> Middleware:
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             if env.live.rules and not _is_operators(request):
-                rules = env.live.active_rules()
-                for effect in decide(rules, request.path, env.clock.epoch(), rng):
-                    effects.count(effect)
-                    await _suffer(request, effect, env)
+                await suffering.meet(request)
             return await handler(request)
         except ServiceError as error:
             return render_error(request, error)
@@ -133,21 +126,6 @@ def _is_operators(request: web.Request) -> bool:
     return path in OPERATOR_PATHS or path.startswith(ADMIN)
 
 
-async def _suffer(request: web.Request, effect: Effect, env: Env) -> None:
-    if effect.delay_s:
-        await asyncio.sleep(effect.delay_s)
-    if effect.silent:
-        await asyncio.sleep(max(0.0, effect.rule.expires_at - env.clock.epoch()))
-    if effect.silent or effect.reset:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionResetError("injected fault")
-    if effect.status:
-        spec = ErrorSpec(effect.code, effect.status, "Injected by fault {fault_id}.")
-        headers = {"Retry-After": f"{effect.retry_after_s:g}"} if effect.retry_after_s else None
-        raise ServiceError(spec, headers=headers, fault_id=effect.rule.id)
-
-
 class _Traffic:
     """How long requests take and how many are open, operators' own left out; the same two metrics in every service."""
 
@@ -168,32 +146,6 @@ class _Traffic:
     def end(self, start: float) -> None:
         self._open -= 1
         self._observe(self._now() - start)
-
-
-class _EffectCounter:
-    """Counts what faults did, as a metric at once and in the store a moment later (the controller shows it)."""
-
-    def __init__(self, env: Env) -> None:
-        self._env = env
-        self._pending: dict[str, int] = {}
-        self._flusher: asyncio.Task[None] | None = None
-        self._metric = env.metrics.counter("fault_effects_total", "Requests that an injected fault changed.", ("kind",))
-        for kind in KINDS:  # a counter that is born with its first effect has no increase to show
-            self._metric.labels(kind)
-
-    def count(self, effect: Effect) -> None:
-        self._metric.labels(effect.rule.kind).inc()
-        self._pending[effect.rule.id] = self._pending.get(effect.rule.id, 0) + 1
-        if self._flusher is None or self._flusher.done():
-            self._flusher = self._env.background.finish(self._flush, "fault effects")
-
-    async def _flush(self) -> None:
-        while self._pending:
-            await asyncio.sleep(EFFECT_FLUSH_S)
-            for fault_id, count in list(self._pending.items()):
-                await self._env.store.hincrby(Keys.fault_effects(fault_id), self._env.instance.name, count)
-                self._pending[fault_id] -= count
-            self._pending = {fault_id: count for fault_id, count in self._pending.items() if count}
 
 
 def routing_error(request: web.Request, error: web.HTTPException) -> ServiceError:

@@ -4,13 +4,15 @@ The controller writes each rule as a leased key; services keep a copy and drop i
 clock, so a rule ends on time even when the controller, or Redis, is gone.
 """
 
+import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-KINDS = ("latency", "http_error", "fail_first", "throttle", "connection_reset", "blackhole")
+LATENCY = "latency"
+KINDS = (LATENCY, "http_error", "fail_first", "throttle", "connection_reset", "blackhole")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,16 @@ class FaultRule:
     expires_at: float
     effects: int = 0
     state: dict[str, float] = field(default_factory=dict)
+    over: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
+    """Set when it was ended before its lease; whom it holds waits for this."""
+
+    async def hold(self, longest_s: float, now_epoch_s: float) -> None:
+        """Waits so long, but not longer than the rule is in force."""
+        try:
+            async with asyncio.timeout(max(0.0, min(longest_s, self.expires_at - now_epoch_s))):
+                await self.over.wait()
+        except TimeoutError:
+            return
 
     def applies(self, path: str, now_epoch_s: float, rng: Random) -> bool:
         if now_epoch_s >= self.expires_at:
@@ -61,7 +73,7 @@ class FaultRule:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What one request suffers: first a delay, then possibly an answer, a reset, or silence."""
+    """What one request suffers of one rule: a delay, or an answer, a reset, or silence instead of being handled."""
 
     rule: FaultRule
     delay_s: float = 0.0
@@ -71,23 +83,33 @@ class Effect:
     reset: bool = False
     silent: bool = False
 
+    @property
+    def ends(self) -> bool:
+        """Whether the request is not handled."""
+        return bool(self.status or self.reset or self.silent)
+
 
 def decide(rules: Iterable[FaultRule], path: str, now_epoch_s: float, rng: Random) -> list[Effect]:
-    """The effects on one request, in the order of the rules. Counts them on the rules."""
-    effects = []
+    """The effects on one request: all delays, then what the oldest rule that ends requests does to it.
+
+    A rule that another one forestalls is not asked: its counters are for requests that it meets.
+    """
+    delays: list[Effect] = []
+    last: list[Effect] = []
     for rule in rules:
-        if rule.applies(path, now_epoch_s, rng):
-            effect = _effect(rule, now_epoch_s)
-            if effect is not None:
-                rule.effects += 1
-                effects.append(effect)
-    return effects
+        if (last and rule.kind != LATENCY) or not rule.applies(path, now_epoch_s, rng):
+            continue
+        effect = _effect(rule, now_epoch_s)
+        if effect is not None:
+            rule.effects += 1
+            (last if effect.ends else delays).append(effect)
+    return [*delays, *last]
 
 
 def _effect(rule: FaultRule, now_epoch_s: float) -> Effect | None:
     parameters = rule.parameters
     match rule.kind:
-        case "latency":
+        case kind if kind == LATENCY:
             return Effect(rule, delay_s=float(parameters["delay_s"]))
         case "http_error":
             code, retry_after_s = parameters.get("code", "InjectedFault"), parameters.get("retry_after_s")

@@ -53,19 +53,26 @@ class Live:
             self.tree = merge(self._base, json.loads(raw) if raw else {})
 
     async def _reload_rules(self) -> None:
-        keys = await scan(self._store, f"{Keys.FAULT_PREFIX}*")
+        keys = sorted(await scan(self._store, f"{Keys.FAULT_PREFIX}*"), key=lambda key: (len(key), key))
         raws = await self._store.mget(keys) if keys else []
         fresh = [FaultRule.from_json(raw) for raw in raws if raw]
         mine = {rule.id: rule for rule in fresh if rule.target.matches_instance(*self._who)}
         # A known rule keeps its counters: a reload must not restart `fail_first`.
-        self.rules = {id_: self.rules.get(id_, rule) for id_, rule in mine.items()}
+        self._replace({id_: self.rules.get(id_, rule) for id_, rule in mine.items()})
 
     def active_rules(self) -> list[FaultRule]:
         """Rules whose lease still runs; the others are forgotten."""
         now = self._clock.epoch()
         if any(now >= rule.expires_at for rule in self.rules.values()):
-            self.rules = {id_: rule for id_, rule in self.rules.items() if now < rule.expires_at}
+            self._replace({id_: rule for id_, rule in self.rules.items() if now < rule.expires_at})
         return list(self.rules.values())
+
+    def _replace(self, rules: dict[str, FaultRule]) -> None:
+        """What a rule holds is let go with it."""
+        ended = self.rules.keys() - rules.keys()
+        for id_ in sorted(ended):
+            self.rules[id_].over.set()
+        self.rules = rules
 
     async def follow(self) -> None:
         """Reloads on every announcement until cancelled; survives a Redis restart."""

@@ -12,6 +12,7 @@ from system_testbed import ROOT, TOKENS, Stack
 
 from compose.docker import DockerRuntime
 from compose.render import load_scenario, stack, stack_settings
+from compose.runtime import Cut
 from compose.topology import node
 from services.chassis.client import Reply
 from services.chassis.registry import Registry
@@ -184,16 +185,16 @@ async def test_a_cpu_limit_is_on_the_container_and_off_again(testbed: Stack, run
 
 async def test_a_partition_cuts_one_pair_and_no_other(runtime: DockerRuntime) -> None:
     assert await is_ready(runtime, "router-eastus")
-    await runtime.partition("router-eastus", "redis", active=True, lease_s=60)
+    await runtime.partition("router-eastus", [Cut("f1", "redis", 60.0)])
     assert (await ask(runtime, "router-eastus", timeout_s=1.5)).failure == "timeout", "its open connection is cut too"
     assert (await ask(runtime, "router-eastus", "/healthz")).ok
     assert await is_ready(runtime, "router-westus")
-    await runtime.partition("router-eastus", "redis", active=False)
+    await runtime.partition("router-eastus", [])
     await eventually(lambda: is_ready(runtime, "router-eastus"), within_s=10)
 
 
 async def test_a_partition_ends_with_its_lease_when_nobody_ends_it(runtime: DockerRuntime) -> None:
-    await runtime.partition("router-eastus", "redis", active=True, lease_s=4)
+    await runtime.partition("router-eastus", [Cut("f1", "redis", 4.0)])
     assert (await ask(runtime, "router-eastus", timeout_s=1.5)).failure == "timeout"
     await eventually(lambda: is_ready(runtime, "router-eastus"), within_s=15)
 
@@ -207,7 +208,7 @@ async def test_a_reset_returns_to_calm_from_any_state(runtime: DockerRuntime) ->
     await runtime.add_nodes("eastus", 1)
     await runtime.kill("provisioner-eastus")
     await runtime.pause("identity-westus-1")
-    await runtime.partition("router-eastus", "redis", active=True)
+    await runtime.partition("router-eastus", [Cut("f1", "redis", 600.0)])
     await runtime.store.set("left-over", 1)
     loop = asyncio.get_running_loop()
     start = loop.time()

@@ -8,8 +8,8 @@ from chaos.controller import errors
 from chaos.controller.api import Answer, Call, Flag
 from chaos.controller.documents import Calm, FaultCatalogue, FaultEnded, FaultList, FaultPreview, FaultsEnded, FaultView
 from chaos.controller.testbed import Testbed
-from chaos.faults.leases import ActiveFault
 from chaos.faults.model import FaultSpec
+from chaos.faults.records import ActiveFault
 from chaos.faults.registry import CATALOGUE, check
 from services.chassis.errors import ServiceError
 from services.chassis.routes import Body, Reply, Route

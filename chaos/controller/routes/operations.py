@@ -71,6 +71,8 @@ class OperatorCalls:
     async def scale(self, call: Call) -> Answer:
         region = require_region(self._testbed, call.body.region)
         changed = await self._testbed.operations.scale_identity(region, call.body.count)
+        if call.body.count < 0:
+            await self._testbed.faults.removed([spec.name for spec in changed])
         self._testbed.acted("scale_identity", region=region, count=call.body.count)
         return 200, {"region": region, "nodes": [spec.name for spec in changed]}
 
@@ -85,10 +87,13 @@ class OperatorCalls:
         known = sorted(spec.name for spec in self._testbed.runtime.instances())
         if name not in known:
             raise ServiceError(errors.NOT_FOUND, detail=f"unknown instance {name!r}; known: {', '.join(known)}")
-        await self._testbed.runtime.kill(name)
-        await self._testbed.runtime.revive(name)
+        done = await self._testbed.faults.repair(name)
         self._testbed.acted("repair", instance=name)
-        return 200, {"instance": name, "state": "restarted"}
+        return 200, {
+            "instance": name,
+            "state": "restarted" if done.running else "down",
+            "unmet": list(done.unmet),
+        }
 
     async def load(self, call: Call) -> Answer:
         region = require_region(self._testbed, call.body.region)

@@ -11,7 +11,7 @@ import pytest
 from compose.docker import DockerRuntime
 from compose.docker_engine import Container
 from compose.run_lease import KEY, RunLease
-from compose.runtime import RuntimeUnavailable, UnknownInstance
+from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, UnknownInstance
 from compose.topology import InstanceSpec, Region, Topology, node
 from services.chassis.background import Background
 from services.chassis.client import Reply
@@ -126,11 +126,11 @@ async def test_a_reset_leaves_nothing_of_an_earlier_run(runtime: DockerRuntime, 
     await runtime.store.set("left-over", "1")
     await runtime.add_nodes("eastus", 1)
     await runtime.pause("router-eastus")
-    await runtime.partition("router-eastus", "redis", active=True)
+    await runtime.partition("router-eastus", [Cut("f1", "redis", 60.0)])
     engine.diary.clear()
     await runtime.reset(TOPOLOGY, {"identity": {"workers": 3}}, seed=7)
     assert engine.did("remove") == ["identity-eastus-3"]
-    assert engine.did("end") == ["router-eastus>redis"]
+    assert engine.did("end") == ["router-eastus>redis@f1"]
     assert engine.did("unpause") == ["router-eastus"]
     everyone = {spec.name for spec in TOPOLOGY.instances()}
     assert set(engine.did("limit")) == set(engine.did("kill")) == set(engine.did("start")) == everyone
@@ -218,23 +218,64 @@ async def test_an_instance_that_does_not_come_up_is_named_with_its_last_words(ru
         await runtime.add_nodes("eastus", 1)
 
 
-async def test_a_partition_meets_every_pair_that_the_patterns_match(runtime: DockerRuntime, engine: FakeEngine) -> None:
-    await runtime.partition("identity-*", "r*", active=True, lease_s=30)
+async def test_a_cut_meets_everybody_whom_its_pattern_matches(runtime: DockerRuntime, engine: FakeEngine) -> None:
+    await runtime.partition("identity-eastus-1", [Cut("f1", "r*", 30.0)])
     addresses = ["10.0.0.2", engine.known["router-eastus"].address]
-    assert [entry for entry in engine.diary if entry[0] == "cut"] == [
-        ("cut", "identity-eastus-1", *addresses, "30"),
-        ("cut", "identity-eastus-2", *addresses, "30"),
-    ]
+    assert [entry for entry in engine.diary if entry[0] == "cut"] == [("cut", "identity-eastus-1", *addresses, "30")]
+
+
+async def test_cuts_are_made_and_ended_one_by_one(runtime: DockerRuntime, engine: FakeEngine) -> None:
+    one, two = Cut("f1", "redis", 30.0), Cut("f2", "redis", 60.0)
+    await runtime.partition("router-eastus", [one])
+    await runtime.partition("router-eastus", [one, two])
+    assert engine.did("cut") == ["router-eastus", "router-eastus"], "the first goes on"
+    await runtime.partition("router-eastus", [two])
+    assert engine.did("end") == ["router-eastus>redis@f1"]
+    await runtime.partition("router-eastus", [])
+    assert engine.did("end") == ["router-eastus>redis@f1", "router-eastus>redis@f2"]
 
 
 async def test_nobody_is_cut_off_from_himself(runtime: DockerRuntime, engine: FakeEngine) -> None:
-    await runtime.partition("identity-*", "identity-eastus-1", active=True)
-    assert engine.did("cut") == ["identity-eastus-2"]
+    await runtime.partition("identity-eastus-1", [Cut("f1", "identity-*", 30.0)])
+    address = engine.known["identity-eastus-2"].address
+    assert engine.diary[-1] == ("cut", "identity-eastus-1", address, "30")
+    with pytest.raises(UnknownInstance, match="no other instance matches 'blobstore-eastus'"):
+        await runtime.partition("blobstore-eastus", [Cut("f1", "blobstore-eastus", 30.0)])
 
 
-async def test_a_partition_of_nothing_is_refused(runtime: DockerRuntime) -> None:
-    with pytest.raises(UnknownInstance, match="no instance matches 'mars-\\*'"):
-        await runtime.partition("mars-*", "redis", active=True)
+async def test_a_partition_from_nothing_is_refused(runtime: DockerRuntime) -> None:
+    with pytest.raises(UnknownInstance, match="no other instance matches 'mars-\\*'"):
+        await runtime.partition("router-eastus", [Cut("f1", "mars-*", 30.0)])
+
+
+@pytest.mark.parametrize("dead", ["router-eastus", "blobstore-eastus"])
+async def test_who_is_down_cannot_be_cut_off(runtime: DockerRuntime, dead: str) -> None:
+    await runtime.kill(dead)
+    with pytest.raises(InstanceDown, match="router-eastus: "):
+        await runtime.partition("router-eastus", [Cut("f1", "blobstore-*", 30.0)])
+    await runtime.partition("router-eastus", [])
+
+
+async def test_killing_the_dead_and_reviving_the_living_are_no_errors(
+    runtime: DockerRuntime, engine: FakeEngine
+) -> None:
+    await runtime.revive("router-eastus")
+    assert engine.did("start") == []
+    await runtime.kill("router-eastus")
+    await runtime.kill("router-eastus")
+    await runtime.resume("router-eastus")
+    with pytest.raises(InstanceDown, match="router-eastus: is not running"):
+        await runtime.pause("router-eastus")
+    await runtime.revive("router-eastus")
+    assert engine.did("start") == ["router-eastus"]
+
+
+async def test_a_frozen_node_that_is_removed_is_killed(runtime: DockerRuntime, engine: FakeEngine) -> None:
+    """It would not hear SIGTERM."""
+    await runtime.add_nodes("eastus", 1)
+    await runtime.pause("identity-eastus-3")
+    await runtime.remove_nodes("eastus", 1)
+    assert engine.did("kill") == engine.did("remove") == ["identity-eastus-3"]
 
 
 async def test_stop_puts_back_what_the_run_changed_and_leaves_the_rest(

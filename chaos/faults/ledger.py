@@ -1,0 +1,154 @@
+"""What all active instance-level faults together ask of each instance, and the one place that makes it so.
+
+Faults overlap. An effect lasts until the last fault that asks for it has ended, so nobody starts or ends an effect:
+one registers what is asked, and the ledger has the kind apply all of it, one instance at a time. An instance that is
+started again is a new process, and suffers anew what is still asked of it.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from chaos.faults.model import Asked, FaultSpec, InstanceFault
+from chaos.faults.registry import CATALOGUE, check
+from compose.runtime import InstanceDown, Runtime, RuntimeUnavailable, UnknownInstance
+
+FAILURES = (RuntimeUnavailable, UnknownInstance, OSError)
+
+
+class Asking(Protocol):
+    """An active fault as far as the ledger is concerned."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def spec(self) -> FaultSpec: ...
+
+    @property
+    def expires_at(self) -> float: ...
+
+    @property
+    def instances(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a change: `unmet` says what could not be done now, `failures` what should be tried again."""
+
+    unmet: tuple[str, ...]
+    failures: tuple[Exception, ...]
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """Whether the instance runs again, and which faults keep it down or go on meeting it."""
+
+    running: bool
+    unmet: tuple[str, ...]
+
+
+class Ledger:
+    """The instance-level faults that ask for something, and the instances as the runtime has them."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._asking: dict[str, Asking] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def enter(self, fault: Asking) -> None:
+        """From now on the fault asks; it has its effect after `settle`."""
+        self._asking[fault.id] = fault
+
+    def strike(self, fault_id: str) -> None:
+        """The fault asks for nothing any more; what only it asked for ends with `settle`."""
+        self._asking.pop(fault_id, None)
+
+    async def settle(self, kind: InstanceFault, names: Iterable[str], others: Iterable[Asking] = ()) -> Outcome:
+        """Makes the instances suffer what is asked of them in this kind, all at once and each to the end.
+
+        `others` are faults of another process on the same testbed.
+        """
+        foreign = {fault.id: fault for fault in others}
+        chosen = list(names)
+        results = await asyncio.gather(
+            *(self._settle_one(kind, name, foreign) for name in chosen), return_exceptions=True
+        )
+        unmet = []
+        for name, result in zip(chosen, results, strict=True):
+            if isinstance(result, BaseException) and not isinstance(result, (InstanceDown, *FAILURES)):
+                raise result
+            if isinstance(result, BaseException):
+                unmet.append(_said(name, result))
+            else:
+                unmet += result
+        failures = [result for result in results if isinstance(result, FAILURES)]
+        return Outcome(tuple(unmet), tuple(failures))
+
+    async def _settle_one(self, kind: InstanceFault, name: str, foreign: Mapping[str, Asking]) -> list[str]:
+        async with self._locks[name]:
+            asked = self._asked(kind, name, foreign)
+            await kind.apply(self._runtime, name, asked)
+            return await self._anew(name, foreign) if kind.restarts and not asked else []
+
+    async def repair(self, name: str, others: Iterable[Asking] = ()) -> Repaired:
+        """A fresh process, which suffers what is still asked of it; none while a fault keeps the instance down."""
+        foreign = {fault.id: fault for fault in others}
+        async with self._locks[name]:
+            await self._runtime.kill(name)
+            keeping = self._asked_all(name, foreign, lambda kind: kind.restarts)
+            if not keeping:
+                await self._runtime.revive(name)
+                await self._anew(name, foreign)
+            goes_on = keeping or self._asked_all(name, foreign, lambda kind: not kind.restarts)
+        return Repaired(not keeping, tuple(f"{name}: {kind} {fault_id} goes on" for kind, fault_id in goes_on))
+
+    async def _anew(self, name: str, foreign: Mapping[str, Asking]) -> list[str]:
+        """Does to a process that was just started what is asked of its name, and of others towards it."""
+        unmet: list[str] = []
+        for kind in _instance_kinds():
+            places = [name] if not kind.restarts and self._asked(kind, name, foreign) else []
+            for fault in self._all(foreign):
+                if fault.spec.kind == kind.kind and kind.concerns(check(fault.spec)[1], name):
+                    places += [place for place in fault.instances if place not in places]
+            for place in places:
+                try:
+                    await kind.apply(self._runtime, place, [])
+                    await kind.apply(self._runtime, place, self._asked(kind, place, foreign))
+                except (InstanceDown, *FAILURES) as error:
+                    unmet.append(_said(place, error))
+        return unmet
+
+    def _all(self, foreign: Mapping[str, Asking]) -> list[Asking]:
+        """A fault asks until its lease is over, whether or not somebody has come to end it."""
+        now = self._runtime.clock.epoch()
+        return [fault for fault in (*self._asking.values(), *foreign.values()) if fault.expires_at > now]
+
+    def _asked(self, kind: InstanceFault, name: str, foreign: Mapping[str, Asking]) -> list[Asked]:
+        now = self._runtime.clock.epoch()
+        return [
+            Asked(fault.id, check(fault.spec)[1], max(0.0, fault.expires_at - now))
+            for fault in self._all(foreign)
+            if fault.spec.kind == kind.kind and name in fault.instances
+        ]
+
+    def _asked_all(
+        self, name: str, foreign: Mapping[str, Asking], which: Callable[[InstanceFault], bool]
+    ) -> list[tuple[str, str]]:
+        return [
+            (kind.kind, asked.id)
+            for kind in _instance_kinds()
+            if which(kind)
+            for asked in self._asked(kind, name, foreign)
+        ]
+
+
+def _instance_kinds() -> Sequence[InstanceFault]:
+    return [kind for kind in CATALOGUE.values() if isinstance(kind, InstanceFault)]
+
+
+def _said(name: str, error: Any) -> str:
+    text = str(error.args[0]) if error.args else type(error).__name__
+    return text if text.startswith(f"{name}: ") else f"{name}: {text}"

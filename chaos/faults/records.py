@@ -1,0 +1,112 @@
+"""Faults under way as the store knows them.
+
+A service-level fault is one key with a time to live: services obey it without the controller, and drop it when its
+lease is over by their own clock. An instance-level fault leaves a record that outlives the lease, because somebody must
+undo it.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chaos.faults.model import FaultSpec
+from compose.runtime import Runtime
+from services.chassis.live import announce
+from services.chassis.store import Keys, scan, text
+
+SEQUENCE_KEY = "fault-sequence"
+INSTANCE_PREFIX = "instance-fault:"
+
+
+@dataclass(frozen=True)
+class ActiveFault:
+    """A fault under way. `effects` is requests changed (service level) or instances touched (instance level).
+
+    `unmet` says what it asked for and could not have, and why.
+    """
+
+    id: str
+    spec: FaultSpec
+    level: str
+    expires_at: float
+    instances: tuple[str, ...]
+    effects: int = 0
+    unmet: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            **self.spec.model_dump(mode="json"),
+            "level": self.level,
+            "expires_at": self.expires_at,
+            "instances": list(self.instances),
+            "effects": self.effects,
+            "unmet": list(self.unmet),
+        }
+
+
+class FaultRecords:
+    """Reads and writes them."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def next_number(self, above: int) -> int:
+        """The next number of a fault, greater than `above`: a reset of the testbed begins to count anew."""
+        number = int(await self._runtime.store.incr(SEQUENCE_KEY))
+        if number <= above:
+            number = above + 1
+            await self._runtime.store.set(SEQUENCE_KEY, number)
+        return number
+
+    async def publish(self, fault: ActiveFault) -> None:
+        """A service-level fault, for the services to obey until its lease is over."""
+        lease_ms = max(1, int(fault.spec.lease_s * 1000))
+        await self._runtime.store.set(Keys.fault(fault.id), json.dumps(fault.document()), px=lease_ms)
+        await announce(self._runtime.store, "faults")
+
+    async def withdraw(self, fault_id: str) -> bool:
+        """Ends a service-level fault; whether there was one."""
+        found = bool(await self._runtime.store.delete(Keys.fault(fault_id)))
+        if found:
+            await announce(self._runtime.store, "faults")
+        return found
+
+    async def keep(self, fault: ActiveFault) -> None:
+        """An instance-level fault, for a successor to undo."""
+        await self._runtime.store.set(INSTANCE_PREFIX + fault.id, json.dumps(fault.document()))
+
+    async def drop(self, fault_id: str) -> bool:
+        """Forgets an instance-level fault that is undone; whether it was known."""
+        return bool(await self._runtime.store.delete(INSTANCE_PREFIX + fault_id))
+
+    async def service_level(self) -> list[ActiveFault]:
+        return [await self._with_effects(fault) for fault in await self._read(Keys.FAULT_PREFIX)]
+
+    async def instance_level(self) -> list[ActiveFault]:
+        return await self._read(INSTANCE_PREFIX)
+
+    async def _read(self, prefix: str) -> list[ActiveFault]:
+        store = self._runtime.store
+        keys = await scan(store, f"{prefix}*")
+        found = [_parse(raw) for raw in (await store.mget(keys) if keys else [])]
+        return [fault for fault in found if fault is not None]
+
+    async def _with_effects(self, fault: ActiveFault) -> ActiveFault:
+        counts = await self._runtime.store.hvals(Keys.fault_effects(fault.id))
+        return replace(fault, effects=sum(int(count) for count in counts))
+
+
+def _parse(raw: Any) -> ActiveFault | None:
+    """None for a key that has just expired, and for what is no fault: somebody else wrote it."""
+    if raw is None:
+        return None
+    try:
+        values = json.loads(text(raw))
+        spec = FaultSpec.model_validate({name: values[name] for name in FaultSpec.model_fields})
+        names, unmet = tuple(values["instances"]), tuple(values.get("unmet", ()))
+        return ActiveFault(
+            values["id"], spec, values["level"], values["expires_at"], names, int(values["effects"]), unmet
+        )
+    except (ValueError, KeyError, TypeError):
+        return None

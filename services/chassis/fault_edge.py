@@ -1,0 +1,88 @@
+"""Where fault rules meet requests: delays, injected answers, resets, silence, and the count of them."""
+
+import asyncio
+from math import inf
+
+from aiohttp import web
+
+from services.chassis.env import Env
+from services.chassis.errors import ErrorSpec, ServiceError
+from services.chassis.faults import KINDS, Effect, decide
+from services.chassis.store import Keys
+
+EFFECT_FLUSH_S = 0.25
+
+
+class Suffering:
+    """What fault rules do to requests. Whoever is held is let go when the rule that holds him ends."""
+
+    def __init__(self, env: Env) -> None:
+        self._env = env
+        self._rng = env.streams["faults"]
+        self._effects = _EffectCounter(env)
+
+    async def meet(self, request: web.Request) -> None:
+        """
+        Raises:
+            ServiceError: the injected error.
+            ConnectionResetError: after the connection was cut.
+        """
+        met: set[str] = set()
+        for effect in self._decide(request, met):
+            if effect.delay_s:
+                await effect.rule.hold(effect.delay_s, self._env.clock.epoch())
+            elif effect.silent:
+                await self._keep_silent(request, effect, met)
+            if effect.ends:
+                _end(request, effect)
+
+    def _decide(self, request: web.Request, met: set[str]) -> list[Effect]:
+        rules = [rule for rule in self._env.live.active_rules() if rule.id not in met]
+        effects = decide(rules, request.path, self._env.clock.epoch(), self._rng)
+        for effect in effects:
+            self._effects.count(effect)
+        met.update(effect.rule.id for effect in effects)
+        return effects
+
+    async def _keep_silent(self, request: web.Request, effect: Effect, met: set[str]) -> None:
+        """As long as any rule wants silence: another may take over from the one that ends."""
+        silent: Effect | None = effect
+        while silent is not None:
+            await silent.rule.hold(inf, self._env.clock.epoch())
+            silent = next((one for one in self._decide(request, met) if one.silent), None)
+
+
+def _end(request: web.Request, effect: Effect) -> None:
+    if effect.silent or effect.reset:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("injected fault")
+    spec = ErrorSpec(effect.code, effect.status, "Injected by fault {fault_id}.")
+    headers = {"Retry-After": f"{effect.retry_after_s:g}"} if effect.retry_after_s else None
+    raise ServiceError(spec, headers=headers, fault_id=effect.rule.id)
+
+
+class _EffectCounter:
+    """Counts what faults did, as a metric at once and in the store a moment later (the controller shows it)."""
+
+    def __init__(self, env: Env) -> None:
+        self._env = env
+        self._pending: dict[str, int] = {}
+        self._flusher: asyncio.Task[None] | None = None
+        self._metric = env.metrics.counter("fault_effects_total", "Requests that an injected fault changed.", ("kind",))
+        for kind in KINDS:  # a counter that is born with its first effect has no increase to show
+            self._metric.labels(kind)
+
+    def count(self, effect: Effect) -> None:
+        self._metric.labels(effect.rule.kind).inc()
+        self._pending[effect.rule.id] = self._pending.get(effect.rule.id, 0) + 1
+        if self._flusher is None or self._flusher.done():
+            self._flusher = self._env.background.finish(self._flush, "fault effects")
+
+    async def _flush(self) -> None:
+        while self._pending:
+            await asyncio.sleep(EFFECT_FLUSH_S)
+            for fault_id, count in list(self._pending.items()):
+                await self._env.store.hincrby(Keys.fault_effects(fault_id), self._env.instance.name, count)
+                self._pending[fault_id] -= count
+            self._pending = {fault_id: count for fault_id, count in self._pending.items() if count}
