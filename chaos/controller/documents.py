@@ -126,6 +126,7 @@ class FaultSummary(BaseModel):
     expires_at: float = Field(description="Unix time")
     instances: list[str]
     effects: int = Field(description="requests changed, or instances touched, so far")
+    unmet: list[str] = Field(description="what it asks for and could not have, each `instance: reason`")
 
 
 class FaultView(FaultSummary):
@@ -176,7 +177,8 @@ class TrafficChanged(BaseModel):
 
 class Repaired(BaseModel):
     instance: str
-    state: Literal["restarted"]
+    state: Literal["restarted", "down"] = Field(description="`down`: a fault keeps it down; `unmet` names it")
+    unmet: list[str] = Field(description="faults that go on meeting the instance")
 
 
 class LoadChanged(BaseModel):

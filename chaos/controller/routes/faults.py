@@ -66,7 +66,7 @@ class Faults:
 
     def routes(self) -> list[Route]:
         one = "/v1/faults/{id}"
-        unknown = (errors.NOT_FOUND,)
+        unknown, silent = (errors.NOT_FOUND,), (errors.UNAVAILABLE,)
         return [
             Route(
                 "GET",
@@ -86,6 +86,7 @@ class Faults:
                 self.create,
                 "operate",
                 {200: Reply("dry run", FaultPreview), 201: Reply("started", FaultView)},
+                silent,
                 body=Body(FaultSpec),
                 query=DryRun,
                 tag=TAG,
@@ -119,6 +120,7 @@ class Faults:
                 self.end,
                 "operate",
                 {200: Reply("ended", FaultEnded)},
+                silent,
                 tag=TAG,
             ),
             Route(
