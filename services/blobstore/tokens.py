@@ -13,6 +13,7 @@ from jwt.exceptions import PyJWTError
 
 from services.chassis.client import Reply
 from services.chassis.clock import Clock
+from services.policies.recent import Recent
 
 ALGORITHMS = ("EdDSA", "RS256")
 STORAGE_AUDIENCE = "https://storage.azure.com"
@@ -61,14 +62,12 @@ class JwksVerifier:
         self._fetched_at = float("-inf")
         self._tried_at = float("-inf")
         self._lock = asyncio.Lock()
-        self._verified: dict[str, Claims] = {}
+        self._verified: Recent[str, Claims] = Recent(_REMEMBERED)
 
     async def verify(self, token: str, audiences: tuple[str, ...]) -> Claims:
         claims = self._verified.get(token)
         if claims is None:
             claims = await self._decode(token)
-            if len(self._verified) >= _REMEMBERED:
-                self._verified.clear()
             self._verified[token] = claims
         self._check(claims, audiences)
         return claims

@@ -11,6 +11,8 @@ from services.chassis.faults import KINDS, Effect, decide
 from services.chassis.store import Keys
 
 EFFECT_FLUSH_S = 0.25
+EFFECTS_KEPT_S = 90_000
+"""How long the count of a fault's effects outlives the last of them: longer than the longest lease, 24 h."""
 
 
 class Suffering:
@@ -83,6 +85,10 @@ class _EffectCounter:
         while self._pending:
             await asyncio.sleep(EFFECT_FLUSH_S)
             for fault_id, count in list(self._pending.items()):
-                await self._env.store.hincrby(Keys.fault_effects(fault_id), self._env.instance.name, count)
+                async with self._env.store.pipeline(transaction=True) as pipe:
+                    key = Keys.fault_effects(fault_id)
+                    pipe.hincrby(key, self._env.instance.name, count)
+                    pipe.expire(key, EFFECTS_KEPT_S)
+                    await pipe.execute()
                 self._pending[fault_id] -= count
             self._pending = {fault_id: count for fault_id, count in self._pending.items() if count}

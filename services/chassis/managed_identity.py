@@ -27,6 +27,7 @@ from services.chassis.identity_call import (
 from services.chassis.metrics import incrementer
 from services.chassis.settings import Settings, SettingsError, resolve
 from services.chassis.token_sharing import CacheSettings, SharedTokens
+from services.policies.recent import Recent
 from services.policies.retry import SDK_NAIVE, WORKFLOW_NAIVE, RetryPolicy, RetrySettings, WaitKind
 
 __all__ = [
@@ -45,7 +46,7 @@ IDENTITY_API = "2024-11-30"
 SUBSCRIPTION = "00000000-0000-4000-8000-00000af7e5c0"
 TENANT_HEADER = "x-tenant"
 BACKLOG_HEADER = "x-backlog"
-_LONG_URL_CACHE = 4096
+URLS_MAX = TENANTS_MAX = 4096
 
 
 class WorkflowRetrySettings(RetrySettings):
@@ -82,7 +83,7 @@ class _Layers:
         self.workflow: RetryPolicy = settings.workflow.build()
         self.timeout_s = settings.timeout_s
         self.send_deadline = settings.send_deadline
-        self.guards: dict[str, CallGuard] | None = {} if settings.guard.active else None
+        self.guards: Recent[str, CallGuard] | None = Recent(TENANTS_MAX) if settings.guard.active else None
         self.cache: SharedTokens[CallResult] | None = None
         if before is not None and before.settings.guard == settings.guard:
             self.guards = before.guards
@@ -118,8 +119,8 @@ class ManagedIdentityClient:
         self._env = env
         self._rng = env.streams["identity_client"]
         self._layers: dict[str, _Layers] = {}
-        self._counters: dict[tuple[str, str], _Counters] = {}
-        self._urls: dict[tuple[str, ...], URL] = {}
+        self._counters: Recent[tuple[str, str], _Counters] = Recent(TENANTS_MAX)
+        self._urls: Recent[tuple[str, ...], URL] = Recent(URLS_MAX)
         metrics = env.metrics
         self.started = metrics.counter(
             "identity_client_operations_started_total", "Identity operations begun.", ("tenant", "region")
@@ -242,7 +243,7 @@ class ManagedIdentityClient:
         return tenant if layers.settings.guard.scope == "tenant" else ""
 
     def _make_guard(self, layers: _Layers, tenant: str) -> CallGuard:
-        guards = layers.guards if layers.guards is not None else {}
+        guards = layers.guards if layers.guards is not None else Recent[str, CallGuard](TENANTS_MAX)
         rng = self._env.streams["identity_client.throttle"]
         guard = guards[self._scope(layers, tenant)] = CallGuard(layers.settings.guard, rng)
         return guard
@@ -255,8 +256,6 @@ class ManagedIdentityClient:
         key = (region, client_id, resource)
         url = self._urls.get(key)
         if url is None:
-            if len(self._urls) > _LONG_URL_CACHE:
-                self._urls.clear()
             query = {"api-version": TOKEN_API, "resource": resource}
             if client_id:
                 query["client_id"] = client_id

@@ -18,6 +18,9 @@ from prometheus_client.utils import floatToGoString
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 DURATION_BUCKETS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 """Wide enough that a high percentile never lies in the last bucket, where it would be drawn as a flat line."""
+LABEL_SETS_MAX = 4000
+"""Of one metric; the load generator's own, all tenants and regions, need 2304."""
+OTHER = "other"
 
 Labels = tuple[tuple[str, str], ...]
 Sample = tuple[str, Labels, float]
@@ -40,6 +43,39 @@ class _ComputedGauge(Collector):
         yield family
 
 
+class _BoundedLabels:
+    """Mixed into prometheus-client's classes: label sets beyond `LABEL_SETS_MAX` share one, whose values are `other`.
+
+    Some label values come from callers, such as a tenant's name; each would otherwise cost memory for ever, here and in
+    whatever scrapes the page.
+    """
+
+    refused: Callable[[], None]
+
+    def labels(self, *values: Any, **named: Any) -> Any:
+        metric: Any = super()
+        if len(self._metrics) < LABEL_SETS_MAX:  # type: ignore[attr-defined]
+            return metric.labels(*values, **named)
+        names = self._labelnames  # type: ignore[attr-defined]
+        given = tuple(str(value) for value in values) or tuple(str(named[name]) for name in names)
+        if given not in self._metrics:  # type: ignore[attr-defined]
+            self.refused()
+            given = (OTHER,) * len(names)
+        return metric.labels(*given)
+
+
+class _Counter(_BoundedLabels, Counter):
+    pass
+
+
+class _Gauge(_BoundedLabels, Gauge):
+    pass
+
+
+class _Histogram(_BoundedLabels, Histogram):
+    pass
+
+
 class Metrics:
     """The metrics of one instance. Names follow `docs/metrics.md`; units last, counters end in `_total`."""
 
@@ -47,14 +83,19 @@ class Metrics:
         self.registry = CollectorRegistry(auto_describe=False)
         self._library: list[Counter | Gauge | Histogram] = []
         self._computed: list[_ComputedGauge] = []
+        self._refused = self.counter(
+            "metrics_label_sets_refused_total", "Label sets that were counted as `other`: their metric has too many."
+        ).inc
 
     def counter(self, name: str, documentation: str, labels: Sequence[str] = ()) -> Counter:
-        metric = Counter(name, documentation, labels, registry=self.registry)
+        metric = _Counter(name, documentation, labels, registry=self.registry)
+        metric.refused = lambda: self._refused()
         self._library.append(metric)
         return metric
 
     def gauge(self, name: str, documentation: str, labels: Sequence[str] = ()) -> Gauge:
-        metric = Gauge(name, documentation, labels, registry=self.registry)
+        metric = _Gauge(name, documentation, labels, registry=self.registry)
+        metric.refused = lambda: self._refused()
         self._library.append(metric)
         return metric
 
@@ -65,7 +106,8 @@ class Metrics:
         labels: Sequence[str] = (),
         buckets: Sequence[float] = DURATION_BUCKETS_S,
     ) -> Histogram:
-        metric = Histogram(name, documentation, labels, buckets=buckets, registry=self.registry)
+        metric = _Histogram(name, documentation, labels, buckets=buckets, registry=self.registry)
+        metric.refused = lambda: self._refused()
         self._library.append(metric)
         return metric
 

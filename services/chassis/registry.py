@@ -14,6 +14,9 @@ from redis.exceptions import RedisError
 from services.chassis.clock import Clock
 from services.chassis.store import Keys, Store, text
 
+DEAD_LEASES = 10
+"""So many leases after its end an instance is removed from the store; readers stop believing it at the end."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Instance:
@@ -37,8 +40,12 @@ class Registry:
         self.lease_s = lease_s
 
     async def register(self, instance: Instance) -> None:
-        key = Keys.instances(instance.service, instance.region)
-        await self._store.zadd(key, {instance.member(): self._clock.epoch() + self.lease_s})
+        """Takes or renews the lease; leases that ran out long ago are cleared away on the way."""
+        key, now = Keys.instances(instance.service, instance.region), self._clock.epoch()
+        async with self._store.pipeline(transaction=False) as pipe:
+            pipe.zadd(key, {instance.member(): now + self.lease_s})
+            pipe.zremrangebyscore(key, "-inf", now - DEAD_LEASES * self.lease_s)
+            await pipe.execute()
 
     async def deregister(self, instance: Instance) -> None:
         await self._store.zrem(Keys.instances(instance.service, instance.region), instance.member())

@@ -13,6 +13,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 from pydantic import Field
 
 from services.chassis.background import Background
+from services.policies.recent import Recent
 from services.policies.token_cache import Lookup, TokenCache, TokenCacheSettings
 
 Use = Literal["hit", "shared", "failed"]
@@ -47,6 +48,7 @@ class Fetched(Protocol):
 
 
 FetchedT = TypeVar("FetchedT", bound=Fetched)
+FAILURES_MAX = 4096
 
 
 class SharedTokens(Generic[FetchedT]):
@@ -70,7 +72,7 @@ class SharedTokens(Generic[FetchedT]):
         self._rng = rng
         self._cached = cached
         self._flights: dict[str, asyncio.Future[FetchedT | None]] = {}
-        self._failures: dict[str, FetchedT] = {}
+        self._failures: Recent[str, FetchedT] = Recent(FAILURES_MAX)
         self._background = background
 
     def machine(self) -> int:
@@ -94,8 +96,11 @@ class SharedTokens(Generic[FetchedT]):
                     used("shared")
                     return result
             elif found is Lookup.FAILED:
+                failure = self._failures.get(key)
+                if failure is None:  # forgotten among too many
+                    return await self._lead(key, fetch)
                 used("failed")
-                return self._failures[key]
+                return failure
             elif token is not None:
                 if found is Lookup.REFRESH_EARLY:
                     self._refresh(key, fetch)

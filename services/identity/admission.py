@@ -11,9 +11,11 @@ from services.identity.settings import IdentitySettings
 from services.policies.adaptive_limit import NoLimit
 from services.policies.admission import Dagor, PriorityShedding
 from services.policies.fairness import TenantBuckets
+from services.policies.recent import Recent
 
 Reason = Literal["throttle", "priority", "limit"]
 BUSINESS_LEVELS = 2
+TENANTS_MAX = 4096
 
 
 class Admission:
@@ -35,7 +37,7 @@ class Admission:
             enabled=shedding.kind == "dagor",
         )
         self.limit = settings.limit.build(rng)
-        self._ranks: dict[str, int] = {}
+        self._ranks: Recent[str, int] = Recent(TENANTS_MAX)
 
     @staticmethod
     def wanted(settings: IdentitySettings) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 
 from services.chassis.store import Store, text
 from services.chassis.streams import stable_uuid
+from services.policies.recent import Recent
 
 TENANT_ID = stable_uuid("tenant")
 KEY = "identities"
-_CACHE_MAX = 20_000
+CACHE_MAX = 4096
 
 
 def resource_id(subscription: str, group: str, name: str) -> str:
@@ -41,7 +42,7 @@ class Directory:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._cache: dict[str, dict[str, Any]] = {}
+        self._cache: Recent[str, dict[str, Any]] = Recent(CACHE_MAX)
 
     async def get(self, key: str) -> dict[str, Any] | None:
         """By resource id, client id or object id."""
@@ -83,8 +84,6 @@ class Directory:
         if found is None:
             found = await self.get(key)
             if found is not None:
-                if len(self._cache) >= _CACHE_MAX:
-                    self._cache.clear()
                 self._cache[key] = found
         return found
 

@@ -20,6 +20,7 @@ from services.identity.metrics import IdentityMetrics
 from services.identity.node import Node
 from services.identity.openapi import document
 from services.identity.tokens import Issuer
+from services.policies.recent import Recent
 
 SELECTORS = ("client_id", "object_id", "principal_id", "msi_res_id", "mi_res_id")
 TOKENS_MAX = 4096
@@ -38,7 +39,7 @@ class Handlers:
         self._directory = Directory(env.store)
         self._issuer = Issuer(node.settings.key_seed, node.settings.issuer)
         self._ids = env.streams
-        self._tokens: dict[tuple[str, str], tuple[float, str]] = {}
+        self._tokens: Recent[tuple[str, str], tuple[float, str]] = Recent(TOKENS_MAX)
         self._crashes = 0
 
     def routes(self) -> list[web.AbstractRouteDef]:
@@ -121,8 +122,6 @@ class Handlers:
         key = (identity["clientId"], resource)
         kept = self._tokens.get(key)
         if kept is None or now > kept[0] + lifetime_s / 2:
-            if len(self._tokens) >= TOKENS_MAX:
-                self._tokens.clear()
             token = self._issuer.issue(identity, resource, now, lifetime_s, self._ids.uuid("tokens"))
             kept = self._tokens[key] = (now, token)
         return kept

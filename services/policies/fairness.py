@@ -24,8 +24,12 @@ from typing import Generic, TypeVar
 
 from services.policies.admission import TokenBucket
 from services.policies.queue_discipline import NOTHING_DROPPED
+from services.policies.recent import Recent
 
 T = TypeVar("T")
+
+TENANTS_MAX = 4096
+"""Buckets kept; a tenant that was forgotten comes back with a full one."""
 
 
 def unit_cost(item: object) -> float:
@@ -141,7 +145,7 @@ class TenantBuckets:
         self.rate_per_s = rate_per_s
         self.burst = burst
         self.enabled = enabled
-        self._buckets: dict[str, TokenBucket] = {}
+        self._buckets: Recent[str, TokenBucket] = Recent(TENANTS_MAX)
 
     def take(self, tenant: str, now: float, n: float = 1.0) -> bool:
         return not self.enabled or self.bucket(tenant, now).take(now, n)

@@ -21,9 +21,13 @@ from typing import Generic, TypeVar
 
 from pydantic import Field
 
+from services.policies.recent import Recent
 from services.policies.settings import PolicySettings
 
 T = TypeVar("T")
+
+KEYS_MAX = 40_000
+"""Identity and resource pairs kept; beyond that the oldest is fetched again when it is next asked for."""
 
 
 class Lookup(Enum):
@@ -76,7 +80,7 @@ class TokenCache(Generic[T]):
 
     def __init__(self, settings: TokenCacheSettings | None = None) -> None:
         self.settings = settings or TokenCacheSettings()
-        self._entries: dict[str, _Entry[T]] = {}
+        self._entries: Recent[str, _Entry[T]] = Recent(KEYS_MAX)
 
     def lookup(self, key: str, now: float) -> Lookup:
         """Decide for one caller, and note that it leads if it does."""

@@ -90,7 +90,7 @@ def create_app(env: Env) -> web.Application:
         settings_model=ProvisionerSettings,
         routes=handlers.routes(),
         render_error=handlers.render_error,
-        background=[provisioner.journal.run, provisioner.scheduler.read],
+        background=[provisioner.journal.run, provisioner.scheduler.read, provisioner.scheduler.expire],
         on_start=provisioner.start,
     )
     app[PROVISIONER] = provisioner

@@ -34,9 +34,12 @@ class Compute:
         for name in (*self.child_keys(key), key):
             self.resources.pop(name, None)
         self._children.pop(key, None)
-        siblings = self._children.get(parent_key(key))
+        parent = parent_key(key)
+        siblings = self._children.get(parent)
         if siblings is not None:
             siblings.pop(key, None)
+            if not siblings:
+                del self._children[parent]
 
     def child_keys(self, key: str) -> list[str]:
         """Extensions of a machine, in order of creation."""
@@ -69,12 +72,12 @@ class Compute:
         if operation.status != IN_PROGRESS:
             self._finished.append(operation)
 
-    def expire(self, before: float) -> list[str]:
-        """Forgets operations that ended before that moment, and says which."""
+    def expire(self, before: float, kept_max: int) -> list[str]:
+        """Forgets operations that ended before that moment, and the oldest of more than `kept_max`; says which."""
         gone = []
-        while self._finished and (self._finished[0].ended or 0.0) < before:
+        while self._finished and ((self._finished[0].ended or 0.0) < before or len(self._finished) > kept_max):
             operation = self._finished.popleft()
-            del self.operations[operation.id]
+            self.operations.pop(operation.id, None)
             gone.append(operation.id)
         return gone
 

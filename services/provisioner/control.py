@@ -73,6 +73,7 @@ class Control:
         before = self._compute.resources.get(ref.key)
         self._refuse_conflict(ref)
         if before is None:
+            self._refuse_beyond_quota()
             wanted = Resource(ref.kind, ref.id, self._env.region, "", body, self._env.clock.epoch())
             return await self._provision(wanted, CREATE, created=True)
         return await self._change(ref, before, body)
@@ -193,6 +194,17 @@ class Control:
                 raise ServiceError(errors.CONFLICT, operation=running.operation.verb, resource=parent.id)
             self._refuse_if_reserved(parent)
 
+    def _refuse_beyond_quota(self) -> None:
+        limit = self.settings.resources_max
+        if len(self._compute.resources) + len(self._reserved) >= limit:
+            raise ServiceError(errors.QUOTA_EXCEEDED, location=self._env.region, limit=limit)
+
+    def _refuse_beyond_jobs(self) -> None:
+        limit = self.settings.jobs_max
+        if len(self._compute.jobs) + len(self._reserved) >= limit:
+            headers = {"Retry-After": str(self.settings.retry_after_s)}
+            raise ServiceError(errors.TOO_MANY_OPERATIONS, headers=headers, location=self._env.region, limit=limit)
+
     def _refuse_if_reserved(self, ref: Ref) -> None:
         verb = self._reserved.get(ref.key)
         if verb is not None:
@@ -200,6 +212,7 @@ class Control:
 
     async def _accept(self, wanted: Resource, verb: str, steps: tuple[str, ...], *, created: bool = False) -> Accepted:
         key = wanted.key
+        self._refuse_beyond_jobs()
         self._reserved[key] = verb
         try:
             canceled = await self._to_cancel(key) if verb == DELETE else []

@@ -55,6 +55,18 @@ THROTTLED = ErrorSpec(
     "The server rejected the request because too many requests have been received for this subscription.",
     retry_safe=True,
 )
+QUOTA_EXCEEDED = ErrorSpec(
+    "QuotaExceeded",
+    409,
+    "Operation could not be completed as it results in exceeding the approved quota of the location '{location}': "
+    "{limit} resources. Delete resources that are no longer needed.",
+)
+TOO_MANY_OPERATIONS = ErrorSpec(
+    "TooManyRequests",
+    429,
+    "The server rejected the request because {limit} operations are in progress in '{location}'.",
+    retry_safe=True,
+)
 STORE_UNAVAILABLE = ErrorSpec(
     "ServiceUnavailable",
     503,
@@ -78,6 +90,8 @@ TABLE = ErrorTable(
         CONFLICT,
         CHANGE_NOT_ALLOWED,
         THROTTLED,
+        QUOTA_EXCEEDED,
+        TOO_MANY_OPERATIONS,
         STORE_UNAVAILABLE,
     )
 )

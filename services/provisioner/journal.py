@@ -135,13 +135,14 @@ class Journal:
             self._may_accept.set()
 
     async def _flush(self) -> None:
-        batch, self._changed = self._changed, {}
+        changed, self._changed = self._changed, {}
+        batch = [job for job in changed if job.state != DONE]  # a delete may have ended one durably meanwhile
         if batch:
             ended = [job for job in batch if job.outcome is not None]
             try:
                 await self._write(batch, atomic=bool(ended))
             except STORE_ERRORS:
-                pending = {**batch, **self._changed}
+                pending = [*batch, *self._changed]
                 self._changed = {job: None for job in pending if job.state != DONE}
                 raise
             for job in ended:
@@ -205,8 +206,8 @@ class Journal:
         return int(entries), int(operations), int(resources)
 
     async def expire(self, operation_ids: list[str]) -> None:
-        if operation_ids:
-            await self.store.hdel(self.operations, *operation_ids)
+        for start in range(0, len(operation_ids), CHUNK):
+            await self.store.hdel(self.operations, *operation_ids[start : start + CHUNK])
 
 
 async def _nothing() -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable
 
-from services.chassis.metrics import Metrics
+from services.chassis.metrics import OTHER, Metrics
 from services.provisioner.failures import CODES
 from services.provisioner.state import BLOCKED, QUEUED, RUNNING, Cause, Job, Operation, Outcome
 
+TENANTS_MAX = 500
 TRY_DONE, TRY_BLOCKED, TRY_IDENTITY = "done", "blocked", "identity_failed"
 JOB_DURATION_BUCKETS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 400.0, 800.0)
 
@@ -46,6 +47,9 @@ class ProvisionerMetrics:
             "Operations in a terminal state.",
             ("region", "tenant", "kind", "result", "code"),
         )
+        self.forgotten = metrics.counter(
+            "provisioner_operations_forgotten_total", "Finished operations that can be asked for no longer."
+        ).inc
         self._duration = metrics.histogram(
             "provisioner_job_duration_seconds", "From accepted to terminal.", buckets=JOB_DURATION_BUCKETS_S
         ).observe
@@ -63,8 +67,11 @@ class ProvisionerMetrics:
         )
 
     def tenant(self, name: str) -> _Tenant:
+        """The counts of a tenant; those that come when there are too many share one entry."""
         found = self._tenants.get(name)
         if found is None:
+            if len(self._tenants) > TENANTS_MAX and name != OTHER:
+                return self.tenant(OTHER)
             found = self._tenants[name] = _Tenant(self, self._region, name)
         return found
 

@@ -164,11 +164,25 @@ class Scheduler:
         self._join(job, self._fresh)
         self._fill_slots()
 
+    async def expire(self) -> None:
+        """Forgets finished operations when their time is over, also while work never pauses; until cancelled."""
+        gone: list[str] = []
+        while True:
+            await asyncio.sleep(self.settings.poll_s)
+            settings = self.settings
+            fresh = self._compute.expire(self._epoch() - settings.operation_retention_s, settings.operations_max)
+            self._metrics.forgotten(len(fresh))
+            gone += fresh
+            try:
+                await self._journal.expire(gone)
+                gone.clear()
+            except STORE_ERRORS:
+                self._journal.suspect()  # and they are taken out of Redis the next time
+
     async def _audit(self) -> None:
         """Finds what was lost without an error: redis-py repeats commands by itself, and Redis may lose its tail."""
         compute = self._compute
         try:
-            await self._journal.expire(compute.expire(self._epoch() - self.settings.operation_retention_s))
             if self._expected or not self._journal.is_quiet:
                 return
             unread = [job.operation.accepted for job in compute.jobs.values() if not job.delivered]

@@ -7,6 +7,7 @@ from math import ceil
 
 from services.chassis.errors import ServiceError
 from services.policies.admission import TokenBucket
+from services.policies.recent import Recent
 from services.provisioner.errors import THROTTLED
 from services.provisioner.settings import ProvisionerSettings
 
@@ -19,7 +20,7 @@ class Throttle:
     """Takes a token per request, or says how long to wait."""
 
     def __init__(self, settings: ProvisionerSettings) -> None:
-        self._buckets: dict[tuple[str, str], TokenBucket] = {}
+        self._buckets: Recent[tuple[str, str], TokenBucket] = Recent(SUBSCRIPTIONS_MAX)
         self.settings = settings
 
     def reconfigure(self, settings: ProvisionerSettings) -> None:
@@ -44,8 +45,6 @@ class Throttle:
     def _bucket(self, group: str, subscription: str, now: float) -> TokenBucket:
         bucket = self._buckets.get((group, subscription))
         if bucket is None:
-            if len(self._buckets) >= SUBSCRIPTIONS_MAX:
-                self._buckets.clear()
             bucket = self._buckets[group, subscription] = self._make(group, now)
         return bucket
 
