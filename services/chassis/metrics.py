@@ -83,19 +83,25 @@ class Metrics:
         self.registry = CollectorRegistry(auto_describe=False)
         self._library: list[Counter | Gauge | Histogram] = []
         self._computed: list[_ComputedGauge] = []
-        self._refused = self.counter(
-            "metrics_label_sets_refused_total", "Label sets that were counted as `other`: their metric has too many."
-        ).inc
+        self._refusals: Counter | None = None
+
+    def _refused(self) -> None:
+        """Counts it, in a metric that exists only where there was something to count: most instances never need it."""
+        if self._refusals is None:
+            self._refusals = self.counter(
+                "metrics_label_sets_refused_total", "Uses of label sets that were counted as `other`: too many."
+            )
+        self._refusals.inc()
 
     def counter(self, name: str, documentation: str, labels: Sequence[str] = ()) -> Counter:
         metric = _Counter(name, documentation, labels, registry=self.registry)
-        metric.refused = lambda: self._refused()
+        metric.refused = self._refused
         self._library.append(metric)
         return metric
 
     def gauge(self, name: str, documentation: str, labels: Sequence[str] = ()) -> Gauge:
         metric = _Gauge(name, documentation, labels, registry=self.registry)
-        metric.refused = lambda: self._refused()
+        metric.refused = self._refused
         self._library.append(metric)
         return metric
 
@@ -107,7 +113,7 @@ class Metrics:
         buckets: Sequence[float] = DURATION_BUCKETS_S,
     ) -> Histogram:
         metric = _Histogram(name, documentation, labels, buckets=buckets, registry=self.registry)
-        metric.refused = lambda: self._refused()
+        metric.refused = self._refused
         self._library.append(metric)
         return metric
 
