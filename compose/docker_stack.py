@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from compose.children import bound
 from compose.runtime import RuntimeUnavailable
 
 COMPOSE_FILE = Path(__file__).parent / "docker-compose.yaml"
@@ -41,13 +42,13 @@ async def bring_up(project: str, services: Sequence[str]) -> None:
     if program is None:
         raise RuntimeUnavailable("the compose runtime needs Docker with Compose v2: no `docker` on the PATH")
     command = [program, "compose", "--file", str(COMPOSE_FILE), "--project-name", project]
-    process = await asyncio.create_subprocess_exec(
-        *command, "up", "--detach", *services, stdout=PIPE, stderr=STDOUT, env=dict(os.environ)
-    )
+    up = bound([*command, "up", "--detach", *services])
+    process = await asyncio.create_subprocess_exec(*up, stdout=PIPE, stderr=STDOUT, start_new_session=True)
     try:
         said, _ = await process.communicate()
     except asyncio.CancelledError:
         process.terminate()
+        await process.wait()
         raise
     if process.returncode:
         last = " | ".join(said.decode(errors="replace").strip().splitlines()[-5:])

@@ -1,7 +1,7 @@
 """The local runtime: one operating-system process per instance on this machine, real sockets, no Docker.
 
 Redis is the machine's own `redis-server` when there is one, else an embedded server. Every process is a child of this
-one and ends with it.
+one and ends with it (`children.py`).
 """
 
 import asyncio
@@ -10,18 +10,17 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import DEVNULL
 from typing import Any
 
 from redis.exceptions import RedisError
 
+from compose.children import Child, end, python
 from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, Target, UnknownInstance
 from compose.topology import SCALABLE, InstanceSpec, Topology, next_nodes
 from services.chassis.client import HttpClient
@@ -35,15 +34,14 @@ from services.chassis.store import Store, connect
 HOST = "127.0.0.1"
 READY_TIMEOUT_S = 90.0
 READY_POLL_S = 0.1
-STOP_TIMEOUT_S = 8.0
 SPARE_PORTS = 64
 
 
 @dataclass
-class _Child:
+class _Instance:
     spec: InstanceSpec
     port: int
-    process: asyncio.subprocess.Process
+    process: Child
     paused: bool = False
 
     @property
@@ -71,8 +69,8 @@ class LocalRuntime:
         self._redis_port = free_ports(1)[0]
         self._redis_url = f"redis://{HOST}:{self._redis_port}/0"
         self.store: Store = connect(self._redis_url)
-        self._redis: asyncio.subprocess.Process | None = None
-        self._children: dict[str, _Child] = {}
+        self._redis: Child | None = None
+        self._children: dict[str, _Instance] = {}
         self._reviving: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._spare: list[int] = []
         self._tree: Tree = {}
@@ -88,15 +86,14 @@ class LocalRuntime:
         named = dict(zip(specs, ports, strict=False))
         self.peers = Peers({f"{spec.service}/{spec.region}": f"http://{HOST}:{port}" for spec, port in named.items()})
         for spec, port in named.items():
-            await self._spawn(spec, port)
+            self._spawn(spec, port)
         await asyncio.gather(*(self._ready(child) for child in self._children.values()))
 
     async def _start_redis(self) -> None:
-        command = redis_command(self._redis_port)
-        self._redis = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=DEVNULL)
-        await self._answers(self.store.ping, "Redis")
+        redis = self._redis = Child("Redis", redis_command(self._redis_port), self._logs / "redis.log")
+        await self._answers(self.store.ping, redis)
 
-    async def _spawn(self, spec: InstanceSpec, port: int) -> None:
+    def _spawn(self, spec: InstanceSpec, port: int) -> None:
         values: dict[str, Any] = {
             "region": spec.region,
             "instance": spec.name,
@@ -109,44 +106,36 @@ class LocalRuntime:
             "peers": json.dumps(dict(self.peers.urls)),
         }
         environment = {**os.environ, **{PREFIX + name.upper(): str(value) for name, value in values.items()}}
-        log = self._stack.enter_context((self._logs / f"{spec.name}.log").open("ab"))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", spec.module, env=environment, stdout=log, stderr=log
-        )
-        self._children[spec.name] = _Child(spec, port, process)
+        log = self._logs / f"{spec.name}.log"
+        self._children[spec.name] = _Instance(spec, port, Child(spec.name, python("-m", spec.module), log, environment))
 
-    async def _ready(self, child: _Child) -> None:
+    async def _ready(self, child: _Instance) -> None:
         async def probe() -> bool:
-            if child.process.returncode is not None:
-                raise RuntimeUnavailable(
-                    f"{child.spec.name} ended with code {child.process.returncode}; {self._tail(child)}"
-                )
             return (await self.http.call("GET", f"{child.url}/readyz", timeout_s=2.0)).ok
 
-        await self._answers(probe, child.spec.name)
+        await self._answers(probe, child.process)
 
-    async def _answers(self, probe: Any, name: str) -> None:
+    async def _answers(self, probe: Any, child: Child) -> None:
+        """Until it does. One that has ended is told at once, with its own last words."""
         deadline = self.clock.now() + READY_TIMEOUT_S
         while self.clock.now() < deadline:
+            if child.returncode is not None:
+                raise RuntimeUnavailable(child.last_words())
             with suppress(RedisError, OSError):
                 if await probe():
                     return
             await asyncio.sleep(READY_POLL_S)
-        raise RuntimeUnavailable(f"{name} was not ready within {READY_TIMEOUT_S:.0f} s")
-
-    def _tail(self, child: _Child) -> str:
-        lines = (self._logs / f"{child.spec.name}.log").read_text(errors="replace").splitlines()
-        return "last lines of its log: " + " | ".join(lines[-5:])
+        raise RuntimeUnavailable(f"{child.name} was not ready within {READY_TIMEOUT_S:.0f} s; {child.last_words()}")
 
     async def stop_instances(self) -> None:
-        await _terminate([child.process for child in self._children.values()])
+        await end([child.process for child in self._children.values()])
         self._children.clear()
 
     async def stop(self) -> None:
         await self.stop_instances()
         await self.store.aclose()
         if self._redis is not None:
-            await _terminate([self._redis])
+            await end([self._redis])
         await self.http.close()
         self._stack.close()
 
@@ -159,7 +148,7 @@ class LocalRuntime:
     async def add_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
         specs = next_nodes(self.instances(), region, count)
         for spec in specs:
-            await self._spawn(spec, self._spare.pop())
+            self._spawn(spec, self._spare.pop())
         await asyncio.gather(*(self._ready(self._children[spec.name]) for spec in specs))
         return specs
 
@@ -170,7 +159,7 @@ class LocalRuntime:
         for child in leaving:
             if child.paused and child.alive:
                 child.process.kill()  # it does not hear SIGTERM
-        await _terminate([child.process for child in leaving])
+        await end([child.process for child in leaving])
         return newest
 
     async def kill(self, name: str) -> None:
@@ -184,7 +173,7 @@ class LocalRuntime:
         async with self._reviving[name]:
             child = self._find(name)
             if not child.alive:
-                await self._spawn(child.spec, child.port)
+                self._spawn(child.spec, child.port)
                 await self._ready(self._children[name])
 
     async def pause(self, name: str) -> None:
@@ -214,33 +203,18 @@ class LocalRuntime:
         if self._redis is not None:
             self._redis.send_signal(signal.SIGSTOP if active else signal.SIGCONT)
 
-    def _find(self, name: str) -> _Child:
+    def _find(self, name: str) -> _Instance:
         child = self._children.get(name)
         if child is None:
             raise UnknownInstance(f"unknown instance {name!r}; known: {', '.join(sorted(self._children))}")
         return child
 
 
-async def _terminate(processes: Sequence[asyncio.subprocess.Process]) -> None:
-    alive = [process for process in processes if process.returncode is None]
-    for process in alive:
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGCONT)  # a paused process would never see the next one
-            process.terminate()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(STOP_TIMEOUT_S):
-            await asyncio.gather(*(process.wait() for process in alive))
-    for process in alive:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
 def redis_command(port: int) -> list[str]:
     """Starts a Redis on `HOST` that keeps nothing: the machine's own, else the embedded one."""
     server = shutil.which("redis-server")
     if server is None:
-        return [sys.executable, "-m", "compose.embedded_redis", str(port)]
+        return python("-m", "compose.embedded_redis", str(port))
     return [server, "--port", str(port), "--bind", HOST, "--save", "", "--appendonly", "no"]
 
 

@@ -1,14 +1,18 @@
 """Jobs to results, over processes or a cluster. Both are `concurrent.futures` executors; neither is ours."""
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from typing import Generic
+from multiprocessing import resource_tracker
+from typing import Any, Generic
 
 from chaos.matrix.cache import Cache, J, R
 from compose.runtime import RuntimeUnavailable
+from compose.with_parent import end_with
+from services.chassis.interrupts import SIGNALS, postponed
 
 Perform = Callable[[J], R]
 Done = Callable[[J, R], None]
@@ -19,20 +23,46 @@ def processes(count: int) -> Iterator[Executor]:
     """A fresh process for every run: memory grows, and a virtual world must not inherit a half-used one.
 
     Not two runs a process: in Python 3.11 a pool can hang when a process retires after more than one (gh-115634).
-    Whatever ends the block early, Ctrl-C above all, ends the processes too; they themselves do not hear Ctrl-C.
+    Whatever ends the block early, Ctrl-C above all, ends the processes too; if nothing can, because this process was
+    killed, the kernel does.
     """
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # a file `random.py` of the user's is not the module `random`
+    with _unheard():
+        resource_tracker.ensure_running()  # it unblocks signals when it starts, so it must have started before
     before = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
-    deaf = (signal.SIGINT, signal.SIG_IGN)
-    pool = ProcessPoolExecutor(count, context, signal.signal, deaf, max_tasks_per_child=1)
+    pool = _Pool(count, multiprocessing.get_context("spawn"), end_with, (os.getpid(),), max_tasks_per_child=1)
     try:
         yield pool
     except BaseException:
-        for process in set(multiprocessing.active_children()) - before:
-            process.kill()  # the pool reaps them: two who wait for one process disagree about its end
+        with postponed():
+            for process in set(multiprocessing.active_children()) - before:
+                process.kill()  # the pool reaps them: two who wait for one process disagree about its end
         raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        with postponed():
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """A child begun inside never hears what a terminal sends to all: it inherits the blocked signals.
+
+    They are postponed too: another thread of this process may be sent one, and it would be raised here all the same.
+    """
+    with postponed():
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Pool(ProcessPoolExecutor):
+    """Its first processes are begun in `submit`, the others by a thread that is."""
+
+    def submit(self, *arguments: Any, **options: Any) -> Any:
+        with _unheard():
+            return super().submit(*arguments, **options)
 
 
 @contextmanager

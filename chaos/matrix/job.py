@@ -17,6 +17,7 @@ from chaos.runs import TransportName, carry_out, quiet_libraries
 from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Scenario
+from compose.children import bound, python
 
 TRANSPORT: TransportName = "direct"
 NEVER_WORD = "never"
@@ -64,7 +65,7 @@ def perform(job: Job) -> Outcome:
 
 def perform_apart(job: Job) -> Outcome:
     """`perform` in a fresh interpreter: a cluster's worker has threads and sockets that virtual time would disturb."""
-    command = [sys.executable, "-m", "chaos.matrix.job"]
+    command = bound(python("-m", "chaos.matrix.job"))
     done = subprocess.run(command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"exit code {done.returncode}: {done.stderr.strip()[-500:]}")

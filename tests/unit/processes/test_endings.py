@@ -1,0 +1,176 @@
+"""Ctrl-C, once or twice or while starting, SIGTERM, SIGHUP, SIGKILL: the code says which, and nothing stays behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from process_watch import descendants, left_after
+
+pytestmark = [pytest.mark.real_time, pytest.mark.timeout(180)]
+
+ROOT = Path(__file__).parents[3]
+INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+SCENARIO = """
+name: tiny
+title: One region for a long while
+starts_at: 2026-02-02T18:03:00Z
+warmup_s: 30
+duration_s: 100000
+regions:
+  - {name: eastus, display: East US, role: east, identity_nodes: 1}
+load:
+  eastus: {token_rate_per_s: 5, job_rate_per_s: 0}
+"""
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(SCENARIO)
+    return path
+
+
+@contextmanager
+def started(folder: Path, *arguments: str, until: str) -> Iterator[tuple[subprocess.Popen[str], set[int]]]:
+    """The command under way, once it has said `until`, and all that runs below it."""
+    # A shell starts background jobs with SIGINT ignored, and children inherit that: a CI runner may be such a job.
+    heeded = {number: signal.signal(number, signal.SIG_DFL) for number in (INT, HUP)}
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "chaos", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=folder,
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    finally:
+        for number, handler in heeded.items():
+            signal.signal(number, handler)
+    below: set[int] = set()
+    assert process.stdout is not None
+    try:
+        while until and until not in process.stdout.readline():
+            assert process.poll() is None
+        below = descendants(process.pid)
+        yield process, below
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        for pid in left_after(below, 0.0):
+            os.kill(pid, signal.SIGKILL)
+
+
+def send(process: subprocess.Popen[str], signals: Sequence[int]) -> str:
+    """As a terminal does: to the whole group. What the command says until its end."""
+    for number in signals:
+        os.killpg(process.pid, number)
+    return process.communicate(timeout=60)[0]
+
+
+STARTING, RUNNING = "tiny: One region", "τ="
+
+
+@pytest.mark.parametrize(
+    ("runtime", "until", "signals", "code"),
+    [
+        ("virtual", RUNNING, [INT], 130),
+        ("virtual", RUNNING, [INT, INT], 130),
+        ("virtual", RUNNING, [TERM], 143),
+        ("virtual", RUNNING, [HUP], 129),
+        ("virtual", STARTING, [INT], 130),
+        ("local", RUNNING, [INT], 130),
+        ("local", RUNNING, [INT, INT], 130),
+        ("local", RUNNING, [HUP], 129),
+        ("local", STARTING, [TERM], 143),
+        ("local", STARTING, [INT, INT], 130),
+    ],
+)
+def test_a_run_that_is_told_to_end_closes_its_record_and_leaves_nothing(
+    runtime: str, until: str, signals: list[int], code: int, scenario: Path
+) -> None:
+    folder = scenario.parent / "run"
+    command = ["run", str(scenario), "--runtime", runtime, "--out", str(folder)]
+    with started(scenario.parent, *command, until=until) as (process, below):
+        said = send(process, signals)
+        assert process.returncode == code, said
+        assert left_after(below) == set()
+    assert "Traceback" not in said
+    if until == RUNNING:
+        assert "interrupted; the record so far is in" in said
+        assert (folder / "metrics.npz").exists()
+
+
+def test_a_run_that_is_killed_leaves_nothing_running(scenario: Path) -> None:
+    command = ["run", str(scenario), "--runtime", "local", "--out", str(scenario.parent / "run")]
+    with started(scenario.parent, *command, until=RUNNING) as (process, below):
+        assert len(below) >= 5
+        process.kill()
+        assert left_after(below) == set()
+
+
+@pytest.mark.parametrize(("signals", "code"), [([INT], 130), ([TERM, TERM], 143), ([HUP], 129)])
+def test_serve_ends_with_what_it_started(signals: list[int], code: int, scenario: Path) -> None:
+    command = ["serve", "--port", "0", "--scenario", str(scenario)]
+    with started(scenario.parent, *command, until="chaos controller on") as (process, below):
+        assert len(below) >= 5
+        said = send(process, signals)
+        assert process.returncode == code, said
+        assert left_after(below) == set()
+    assert "Traceback" not in said
+
+
+def test_serve_can_be_told_to_end_while_it_starts(scenario: Path) -> None:
+    with started(scenario.parent, "serve", "--port", "0", "--scenario", str(scenario), until="starting") as (
+        process,
+        below,
+    ):
+        said = send(process, [INT])
+        assert process.returncode == 130, said
+        assert left_after(below | descendants(process.pid)) == set()
+    assert "Traceback" not in said
+
+
+MANY = {
+    "campaign": ["campaign", "--scenario", "azure-fnj8-vqz", "--jobs", "2", "--seeds", "4"],
+    "matrix": ["matrix", "azure-fnj8-vqz", "--jobs", "2", "--seeds", "2"],
+    "map": ["map", "--jobs", "2"],
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "signals", "code"),
+    [("campaign", [INT], 130), ("campaign", None, -9), ("matrix", [HUP], 129), ("map", [TERM, TERM], 143)],
+)
+def test_many_runs_end_with_the_command(command: str, signals: list[int] | None, code: int, tmp_path: Path) -> None:
+    """A terminal's signals reach all processes of the group; none of them may say a word of its own."""
+    with started(tmp_path, *MANY[command], until="") as (process, _):
+        below = _once_there_are(3, process.pid)
+        said = ""
+        if signals is None:
+            process.kill()
+            process.wait()
+        else:
+            said = send(process, signals)
+        assert process.returncode == code, said
+        assert left_after(below) == set()
+    assert "Traceback" not in said
+    assert "Error" not in said
+
+
+def _once_there_are(count: int, pid: int) -> set[int]:
+    """Two workers and the tracker of multiprocessing. A command of many runs says nothing before it has a result."""
+    import time
+
+    until = time.monotonic() + 60
+    while len(found := descendants(pid)) < count:
+        assert time.monotonic() < until, "the workers did not start"
+        time.sleep(0.02)
+    return found
