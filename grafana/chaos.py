@@ -1,83 +1,193 @@
-"""Dashboard 4: the cause side. Accounts, the policy job and its gate, what is injected, what fires."""
+"""Dashboard 4: the cause side. The policy job and its gate, accounts, faults, what fires, and the machine itself."""
 
 from typing import Any
 
-from grafana.panels import GREEN, NORMAL, PURPLE, RED, Panel, dashboard, lines, row, stat, steps, table
-from grafana.queries import ANNOTATIONS, EVENTS, rate, share
+from grafana.colors import (
+    ACCOUNTS,
+    EVENT_KINDS,
+    EXTENSION_ERRORS,
+    FAULTS,
+    GATE,
+    GREEN,
+    PURPLE,
+    RED,
+    REGIONS,
+    RUNNERS,
+    SERVICES,
+    SEVERITIES,
+    YELLOW,
+    suffixed,
+)
+from grafana.panels import Panel, bars, dashboard, lines, row, stat, steps, table, timeline, words
+from grafana.queries import ANNOTATIONS, ATTEMPTS, EVENTS, PRIVATE, SDK, rate, share
 
-PRIVATE = 'blobstore_accounts{public="false", exempt="true"}'
-TARGET_LABELS = ("__name__", "job", "service", "instance")
+SLO_BUDGET = 0.001
+BURN_LIMIT = 14.4
+INCIDENT = "max(controller_incident_timestamp_seconds)"
 
 
 def build() -> dict[str, Any]:
     return dashboard(
         "aftershock-chaos",
         "4 · Chaos and remediation",
-        "Which accounts are private and who made them so, what is injected, what fires.",
-        row(6, wrongly_private(), refused(), faults(), inventory_age()),
-        row(8, private_by_region(), accounts(), considered()),
-        row(8, gate(), extension_errors(), effects()),
-        row(8, alerts(), events()),
+        "What the policy job did and why its gate let it, what is injected, what fires, what users feel.",
+        row(3, wrongly_private(), refused(), faults(), unchecked(), inventory_age(), stalled()),
+        row(7, gate(), private_by_region(), considered(), widths=(10, 7, 7)),
+        row(7, burn(), extension_errors(), injected(), effects()),
+        row(7, users(), runners(), machine(), widths=(8, 8, 8)),
+        row(9, alerts(), events(), widths=(11, 13)),
         annotations=ANNOTATIONS,
     )
 
 
 def wrongly_private() -> Panel:
     now = {"accounts": f"sum({PRIVATE})"}
-    return stat("Exempt accounts now private", now, unit="none", thresholds=steps(GREEN, (1, RED)))
+    said = "Accounts that must stay public and are private: extensions cannot be downloaded from them."
+    limits = steps((0, GREEN), (1, RED))
+    return stat("Accounts wrongly off", now, unit="none", thresholds=limits, description=said)
 
 
 def refused() -> Panel:
     now = {"refused": share("blobstore_requests_total", 'code="409"', 'auth="anonymous"')}
-    limits = steps(GREEN, (0.05, RED))
-    return stat("Anonymous downloads refused", now, unit="percentunit", decimals=0, thresholds=limits)
+    limits = steps((0, GREEN), (0.05, RED))
+    return stat("Downloads refused", now, unit="percentunit", decimals=0, thresholds=limits)
 
 
 def faults() -> Panel:
     now = {"faults": "sum(controller_faults_active)"}
-    return stat("Faults active", now, unit="none", thresholds=steps(GREEN, (1, PURPLE)))
+    return stat("Faults active", now, unit="none", thresholds=steps((0, GREEN), (1, PURPLE)))
+
+
+def unchecked() -> Panel:
+    now = {"decisions": 'sum(remediation_gate_decisions_total{decision="proceed", reason="no_data"})'}
+    said = (
+        "How often the health gate let the policy job go on because it found no data: the root cause of the incident."
+    )
+    limits = steps((0, GREEN), (1, RED))
+    return stat("Gate went on blind", now, unit="none", thresholds=limits, description=said)
 
 
 def inventory_age() -> Panel:
     now = {"age": "max(remediation_inventory_age_seconds)"}
-    said = "Of the oldest word in the policy job's latest snapshot."
-    return stat("Age of the inventory", now, unit="s", description=said, size=NORMAL)
+    said = "Of the oldest record in the policy job's latest snapshot. No data: the job has taken none."
+    limits = steps((0, GREEN), (30, YELLOW), (60, RED))
+    return stat("Age of the inventory", now, unit="s", decimals=0, description=said, thresholds=limits)
+
+
+def stalled() -> Panel:
+    now = {"stalled": "max(increase(process_stall_seconds_total[60s]))"}
+    said = "Longest time that a process stood still in the last minute: a busy machine, or one that slept."
+    limits = steps((0, GREEN), (0.25, YELLOW), (1, RED))
+    return stat("Machine stalled", now, unit="s", decimals=1, description=said, thresholds=limits)
+
+
+def gate() -> Panel:
+    decided = "sum by (decision, reason) (increase(remediation_gate_decisions_total[5s]))"
+    said = "Each decision to go on with the next region. Going on without data is the root cause of the incident."
+    return timeline(
+        "What the health gate decides",
+        {"{{decision}}: {{reason}}": f"({decided} > bool 0) > 0 or 0 * {decided}"},
+        unit="none",
+        mappings=words({0: (" ", "transparent"), 1: ("decided", "")}),
+        colors=GATE,
+        description=said,
+    )
 
 
 def private_by_region() -> Panel:
     counts = {"{{region}}": f"sum by (region) ({PRIVATE})"}
-    return lines("Exempt accounts that are private, by region", counts, unit="none", stacked=True)
-
-
-def accounts() -> Panel:
-    counts = {"public {{public}}, exempt {{exempt}}": "sum by (public, exempt) (blobstore_accounts)"}
-    return lines("Accounts, public and private", counts, unit="none", stacked=True)
+    return lines("Exempt accounts that are private", counts, unit="none", stacked=True, colors=REGIONS)
 
 
 def considered() -> Panel:
-    counts = {"{{region}} {{result}}": "sum by (region, result) (remediation_accounts_total)"}
-    return lines("Accounts that the policy job considered", counts, unit="none", stacked=True)
+    counts = {"{{result}}": "sum by (result) (remediation_accounts_total)"}
+    said = "Accounts that the policy job has dealt with since it started, by what it did to them."
+    return lines("Accounts the policy job dealt with", counts, unit="none", colors=ACCOUNTS, description=said)
 
 
-def gate() -> Panel:
-    counts = {"{{decision}}: {{reason}}": "sum by (decision, reason) (remediation_gate_decisions_total)"}
-    return lines("Decisions of the health gate", counts, unit="none")
+def burn() -> Panel:
+    errors = share(ATTEMPTS, 'outcome!="ok"', SDK, "region", "60s")
+    rates = {"{{region}}": f"({errors}) / {SLO_BUDGET}"}
+    limit = steps((BURN_LIMIT, RED), below="transparent")
+    said = "How many times too fast the budget of a 99.9 % objective is spent, over 60 s. It pages above 14.4."
+    return lines(
+        "Burn rate of the error budget",
+        rates,
+        unit="none",
+        colors=REGIONS,
+        thresholds=limit,
+        log=True,
+        description=said,
+    )
 
 
 def extension_errors() -> Panel:
     rates = {"{{code}}": rate("provisioner_extension_errors_total", by="code")}
-    return lines("Extension errors by code", rates, unit="ops", stacked=True)
+    return lines("Extension errors by code", rates, unit="ops", stacked=True, colors=EXTENSION_ERRORS)
+
+
+def injected() -> Panel:
+    counts = {"{{kind}}": "sum by (kind) (controller_faults_active)"}
+    return lines("Faults active by kind", counts, unit="none", stacked=True, colors=FAULTS)
 
 
 def effects() -> Panel:
-    rates = {"{{service}} {{kind}}": rate("fault_effects_total", by="service, kind")}
-    return lines("Requests changed by faults", rates, unit="reqps")
+    rates = {"{{service}} {{kind}}": f"{rate('fault_effects_total', by='service, kind')} > 0"}
+    nothing = {"all": rate("fault_effects_total")}
+    said = "Requests that an injected fault changed."
+    return lines(
+        "Requests changed by faults",
+        {**nothing, **rates},
+        unit="reqps",
+        colors=suffixed(FAULTS),
+        description=said,
+    )
+
+
+def users() -> Panel:
+    success = share("loadgen_operations_total", 'result="success"', by="tenant", window="30s")
+    worst = {"{{tenant}}": f"sort(bottomk(5, {success}))"}
+    good = steps((0, RED), (0.5, YELLOW), (0.95, GREEN))
+    said = "Share of what the five worst served kinds of users began that succeeded in the last 30 s."
+    return bars("What users feel: the worst five", worst, unit="percentunit", thresholds=good, top=1, description=said)
+
+
+def runners() -> Panel:
+    counts = {"{{state}}": "sum by (state) (loadgen_runners)"}
+    said = "Wanted: jobs of Actions that wait for a runner. Ordered: machines under way."
+    return lines("Hosted runners: waiting for one", counts, unit="none", colors=RUNNERS, description=said)
+
+
+def machine() -> Panel:
+    lag = {"{{service}}": "max by (service) (process_event_loop_lag_seconds)"}
+    said = "How late the event loops run. What is late here is late everywhere: the machine is too busy, or slept."
+    return lines("Stall of the machine: event loop lag", lag, unit="s", colors=SERVICES, description=said)
 
 
 def alerts() -> Panel:
-    return table("Alerts that fire", 'ALERTS{alertstate="firing"}', unit="none", hide=(*TARGET_LABELS, "Value"))
+    columns = ("severity", "alertname", "region", "service")
+    now = f'count by ({", ".join(columns)}) (ALERTS{{alertstate="firing"}})'
+    return table(
+        "Alerts that fire, and the service to look at",
+        {"alerts": now},
+        columns=columns,
+        hide=["Value"],
+        colors={"severity": SEVERITIES},
+        widths={"severity": 90},
+    )
 
 
 def events() -> Panel:
-    title = "Actions, faults and alerts of this run"
-    return table(title, f"{EVENTS} * 1000", unit="time:HH:mm:ss", hide=(*TARGET_LABELS, "region"))
+    """Both clocks: the axes show this machine's, the report the incident's."""
+    each = f"max by (kind, title) ({EVENTS})"
+    there = f"(60 * {each} + on () group_left () ({INCIDENT} - 60 * time())) * 1000"
+    return table(
+        "Actions, faults and alerts of this run",
+        {"clock": f"{each} * 1000", "incident": there},
+        columns=("clock", "incident", "kind", "title"),
+        rename={"Value #A": "clock", "Value #B": "incident"},
+        units={"clock": "time:HH:mm:ss", "incident": "time:HH:mm"},
+        colors={"kind": EVENT_KINDS},
+        widths={"clock": 90, "incident": 90, "kind": 80},
+        newest="clock",
+    )

@@ -1,12 +1,34 @@
-"""Dashboard 1: one screen for the wall, readable from across a room."""
+"""Dashboard 1: one screen for the wall, readable from across a room.
+
+The first 17 grid rows are all that a small laptop shows and answer alone: what happens, what works where, since when,
+and whether it is over. The rest of a large screen says how it comes about.
+"""
 
 from typing import Any
 
-from grafana.panels import BLUE, GREEN, NORMAL, RED, YELLOW, Panel, dashboard, lines, row, stat, steps
-from grafana.queries import ANNOTATIONS, ATTEMPTS, SDK, STARTED, WORK, amplification, rate, share
+from grafana.colors import ALERTS, BLUE, DARK, GREEN, RED, REGIONS, WHITE, YELLOW
+from grafana.panels import Panel, bars, dashboard, lines, row, spans, stat, steps, timeline, words
+from grafana.queries import (
+    ANNOTATIONS,
+    ATTEMPTS,
+    BACKLOG,
+    SDK,
+    STARTED,
+    WORK,
+    amplification,
+    busy,
+    identity,
+    known,
+    provisioning,
+    rate,
+    share,
+)
 
-BACKLOG = 'provisioner_jobs{state=~"queued|blocked"}'
-WORK_COLORS = {"operations begun": BLUE, "attempts offered": YELLOW, "good work": GREEN, "wasted work": RED}
+BROKEN, GOOD = 0.5, 0.95
+BACKLOG_LARGE = 50
+WORK_COLORS = {"operations begun": BLUE, "attempts offered": WHITE, "good work": GREEN, "wasted work": RED}
+WORKS = spans((0.95, 1.001, "works", GREEN), (0.5, 0.95, "degraded", YELLOW), (-0.001, 0.5, "fails", RED))
+FIRING = 'ALERTS{alertstate="firing"}'
 
 
 def build() -> dict[str, Any]:
@@ -14,50 +36,133 @@ def build() -> dict[str, Any]:
         "aftershock-incident",
         "1 · The incident at a glance",
         "What happens now. One second here is one minute of the incident.",
-        row(5, clock(), phase(), success(), retries(), backlog(), nodes(), widths=(5, 7, 4, 3, 3, 2)),
-        row(9, success_by_region(), work()),
-        row(9, amplification_by_region(), backlog_by_region(), nodes_by_region()),
+        row(3, headline(), last_action(), clock(), widths=(8, 10, 6)),
+        row(3, provisioning_success(), identity_success(), retries(), backlog(), pages(), fullest()),
+        row(11, does_it_work(), alerts(), work(), widths=(9, 8, 7)),
+        row(8, amplification_by_region(), backlog_by_region(), saturation_by_region(), users()),
         annotations=ANNOTATIONS,
     )
 
 
-def clock() -> Panel:
-    now = {"now": "max(controller_incident_timestamp_seconds) * 1000"}
-    return stat("Incident clock (UTC)", now, unit="time:HH:mm", description="1 s here is 1 min there.")
+def _regions_below(success: str, limit: float) -> str:
+    return known(f"count({success} < {limit})")
 
 
-def phase() -> Panel:
+def headline() -> Panel:
+    """1 for provisioning, 2 for identity, 4 when both work and only the backlog is left."""
+    lost = f"({_regions_below(provisioning('region'), BROKEN)} > bool 0)"
+    blind = f"({_regions_below(identity('region', '10s'), BROKEN)} > bool 0)"
+    late = f"({known(f'sum({BACKLOG})')} > bool {BACKLOG_LARGE})"
+    texts = {
+        0: ("Everything works", GREEN),
+        1: ("Provisioning fails", RED),
+        2: ("Managed identities fail", RED),
+        3: ("Provisioning and identities fail", RED),
+        4: ("Works again; backlog", YELLOW),
+        5: ("Provisioning fails", RED),
+        6: ("Managed identities fail", RED),
+        7: ("Provisioning and identities fail", RED),
+    }
+    said = "Fails: fewer than half of the tries succeed in at least one region."
+    now = {"state": f"{lost} + 2 * {blind} + 4 * {late}"}
+    return stat("What is broken", now, unit="none", mappings=words(texts), description=said)
+
+
+def last_action() -> Panel:
     said = "The last thing that operators or the world did."
-    now = {"{{phase}}": "controller_run_phase"}
-    return stat("Phase", now, unit="none", description=said, show="name", size=NORMAL)
+    now = {"{{phase}}": "topk(1, timestamp(controller_run_phase))"}
+    return stat("What was done last", now, unit="none", description=said, show="name", filled=False)
 
 
-def success() -> Panel:
-    now = {"success": share(ATTEMPTS, 'outcome="ok"', SDK)}
-    good = steps(RED, (0.9, YELLOW), (0.99, GREEN))
-    return stat("Success", now, unit="percentunit", decimals=0, thresholds=good)
+def clock() -> Panel:
+    """The axes below show the wall clock, so it stands beside the run's own."""
+    now = {
+        "seconds into the run": "max(controller_run_seconds)",
+        "incident, UTC": "max(controller_incident_timestamp_seconds) * 1000",
+        "this clock, UTC": "time() * 1000",
+    }
+    panel = stat("Clock", now, unit="time:HH:mm:ss", show="value_and_name", filled=False)
+    said = "One second is one minute of the incident. The axes below show this machine's clock."
+    for name, unit in {"seconds into the run": "suffix: s", "incident, UTC": "time:HH:mm"}.items():
+        properties = [{"id": "unit", "value": unit}, {"id": "decimals", "value": 0}]
+        panel["fieldConfig"]["overrides"].append(
+            {"matcher": {"id": "byName", "options": name}, "properties": properties}
+        )
+    return {**panel, "description": said}
+
+
+def _success(title: str, now: str, said: str) -> Panel:
+    good = steps((0, RED), (BROKEN, YELLOW), (GOOD, GREEN))
+    return stat(title, {"success": now}, unit="percentunit", decimals=0, thresholds=good, description=said)
+
+
+def provisioning_success() -> Panel:
+    said = "Tries of provisioning jobs that succeed, of all regions together. The first wave shows here."
+    return _success("Provisioning success", provisioning(window="10s"), said)
+
+
+def identity_success() -> Panel:
+    said = "Attempts to get a token that succeed, of all regions together. The second wave shows here."
+    return _success("Identity success", identity(), said)
 
 
 def retries() -> Panel:
-    said = "Attempts per operation: 1 when nobody retries."
-    good = steps(GREEN, (1.2, YELLOW), (3, RED))
-    now = {"amplification": amplification()}
-    return stat("Amplification", now, unit="none", decimals=1, thresholds=good, description=said)
+    said = "Attempts of the identity client for each operation begun: 1 when nobody retries."
+    good = steps((0, GREEN), (1.2, YELLOW), (3, RED))
+    now = {"attempts": amplification()}
+    return stat("Attempts/operation", now, unit="none", decimals=1, thresholds=good, description=said)
 
 
 def backlog() -> Panel:
-    good = steps(GREEN, (50, YELLOW), (200, RED))
-    return stat("Backlog", {"jobs": f"sum({BACKLOG})"}, unit="short", decimals=0, thresholds=good)
+    said = "Provisioning jobs that wait: queued, or blocked until their next try."
+    good = steps((0, GREEN), (BACKLOG_LARGE, YELLOW), (200, RED))
+    return stat("Jobs waiting", {"jobs": f"sum({BACKLOG})"}, unit="none", decimals=0, thresholds=good, description=said)
 
 
-def nodes() -> Panel:
-    good = steps(RED, (6, YELLOW), (12, GREEN))
-    return stat("Nodes up", {"nodes": "sum(identity_node_up)"}, unit="none", decimals=0, thresholds=good)
+def pages() -> Panel:
+    now = {"pages": known('count(ALERTS{alertstate="firing", severity="page"})')}
+    said = "Alerts that would wake somebody, one for each region."
+    limits = steps((0, GREEN), (1, RED))
+    return stat("Pages firing", now, unit="none", decimals=0, thresholds=limits, description=said)
 
 
-def success_by_region() -> Panel:
-    ratios = {"{{region}}": share(ATTEMPTS, 'outcome="ok"', SDK, "region")}
-    return lines("Success of identity attempts by region", ratios, unit="percentunit", top=1, bold=True)
+def fullest() -> Panel:
+    said = "Share of the identity nodes' workers that are busy in the fullest region."
+    limits = steps((0, GREEN), (0.8, YELLOW), (0.95, RED))
+    return stat(
+        "Busiest identity",
+        {"busy": f"max({busy('region')})"},
+        unit="percentunit",
+        decimals=0,
+        thresholds=limits,
+        description=said,
+    )
+
+
+def does_it_work() -> Panel:
+    """One query, so that the rows come sorted: both of a region beside each other."""
+
+    def named(what: str, ratio: str) -> str:
+        return f'label_replace({ratio}, "what", "{what}", "", "")'
+
+    rows = f"{named('provisioning', provisioning('region'))} or {named('identity', identity('region', '10s'))}"
+    said = "Works: at least 95 % succeed. Fails: fewer than half. A gap: nothing was tried."
+    return timeline(
+        "Does it work?", {"{{region}} {{what}}": rows}, unit="percentunit", mappings=WORKS, description=said
+    )
+
+
+def alerts() -> Panel:
+    said = "How many regions each alert fires in. Red: pages. Orange: tickets."
+    rows = {"{{alertname}}": f"count by (alertname) ({FIRING})", "all together": known(f"count({FIRING})")}
+    return timeline(
+        "Alerts, and in how many regions",
+        rows,
+        unit="none",
+        mappings=spans((0, 0, "quiet", GREEN))[:1],
+        colors={**ALERTS, "all together": DARK},
+        description=said,
+    )
 
 
 def work() -> Panel:
@@ -67,22 +172,29 @@ def work() -> Panel:
         "good work": rate(WORK, 'outcome="useful"'),
         "wasted work": rate(WORK, 'outcome="wasted"'),
     }
-    said = "Wasted: finished after the caller had left."
-    title = "Work: asked for, offered, good, wasted"
-    return lines(title, rates, unit="reqps", bold=True, colors=WORK_COLORS, description=said)
+    said = "What callers ask of managed identities, what becomes of it by retries, and what nodes finish in time."
+    return lines("Offered, good and wasted work", rates, unit="reqps", bold=True, colors=WORK_COLORS, description=said)
 
 
 def amplification_by_region() -> Panel:
-    ratios = {"{{region}}": amplification("region")}
-    alert = steps("transparent", (3, RED))
-    return lines("Amplification by region", ratios, unit="none", bold=True, thresholds=alert)
+    ratios = {"{{region}}": amplification("region", "10s")}
+    alert = steps((3, RED), below="transparent")
+    return lines("Attempts per operation by region", ratios, unit="none", bold=True, colors=REGIONS, thresholds=alert)
 
 
 def backlog_by_region() -> Panel:
     jobs = {"{{region}}": f"sum by (region) ({BACKLOG})"}
-    return lines("Provisioning backlog by region", jobs, unit="short", bold=True, stacked=True)
+    return lines("Jobs waiting by region", jobs, unit="none", bold=True, stacked=True, colors=REGIONS)
 
 
-def nodes_by_region() -> Panel:
-    up = {"{{region}}": "sum by (region) (identity_node_up)"}
-    return lines("Identity nodes up by region", up, unit="none", bold=True)
+def saturation_by_region() -> Panel:
+    title = "Identity workers busy by region"
+    return lines(title, {"{{region}}": busy("region")}, unit="percentunit", top=1, bold=True, colors=REGIONS)
+
+
+def users() -> Panel:
+    success = share("loadgen_operations_total", 'result="success"', by="tenant", window="30s")
+    worst = {"{{tenant}}": f"bottomk(5, {success})"}
+    good = steps((0, RED), (BROKEN, YELLOW), (GOOD, GREEN))
+    said = "Share of what the five worst served kinds of users began that succeeded in the last 30 s."
+    return bars("What users feel: the worst five", worst, unit="percentunit", thresholds=good, top=1, description=said)

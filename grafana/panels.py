@@ -1,29 +1,60 @@
 """The few kinds of panel that the dashboards are made of, and how panels are laid out in rows.
 
-Every panel states its unit and its datasource; the lint in the tests holds them to it.
+Every panel states its unit and its datasource; the lint in the tests holds them to it. Missing data has its own colour:
+thresholds start at 0, and what lies below, and nothing at all, is grey.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from grafana.colors import DARK, GREY, Colors
+
 DATASOURCE = {"type": "prometheus", "uid": "prometheus"}
 WIDTH = 24
-BIG, NORMAL = 72, 40
+NO_DATA = "no data"
+SOFT_MAX = {"s": 0.1}
+"""How high an axis reaches at least: lines at 0 would else be drawn on one from 0 to 100."""
+REFRESH = ["1s", "5s", "10s", "30s", "1m", "5m"]
 
 Panel = dict[str, Any]
 Queries = Mapping[str, str]
 """Expressions by the legend of their series."""
 Row = tuple[int, Sequence[int], Sequence[Panel]]
 
-GREEN, YELLOW, RED, BLUE, PURPLE, GREY = "green", "yellow", "red", "blue", "purple", "#8e8e8e"
-OUTCOMES = {"ok": GREEN, "timeout": RED, "throttled": YELLOW, "error": PURPLE, "shed": GREY}
 
-
-def steps(first: str, *rest: tuple[float, str]) -> dict[str, Any]:
-    """Thresholds: the colour below all of them, then each value with its colour."""
+def steps(*rest: tuple[float, str], below: str = GREY) -> dict[str, Any]:
+    """Thresholds: each value with its colour from there on; `below` is the colour of missing data too."""
     return {
         "mode": "absolute",
-        "steps": [{"color": first, "value": None}, *({"color": color, "value": value} for value, color in rest)],
+        "steps": [{"color": below, "value": None}, *({"color": color, "value": value} for value, color in rest)],
+    }
+
+
+def words(texts: Mapping[float, tuple[str, str]]) -> list[dict[str, Any]]:
+    """Value mappings: what is said instead of each number, and in what colour; without one the series keeps its own."""
+    options = {
+        f"{value:g}": {"text": text, **({"color": color} if color else {}), "index": index}
+        for index, (value, (text, color)) in enumerate(texts.items())
+    }
+    return [{"type": "value", "options": options}, _missing(len(options))]
+
+
+def spans(*parts: tuple[float, float, str, str]) -> list[dict[str, Any]]:
+    """Value mappings: (from, to, text, colour) for each range."""
+    found: list[dict[str, Any]] = [
+        {
+            "type": "range",
+            "options": {"from": low, "to": high, "result": {"text": text, "color": color, "index": index}},
+        }
+        for index, (low, high, text, color) in enumerate(parts)
+    ]
+    return [*found, _missing(len(found))]
+
+
+def _missing(index: int) -> dict[str, Any]:
+    return {
+        "type": "special",
+        "options": {"match": "null+nan", "result": {"text": NO_DATA, "color": GREY, "index": index}},
     }
 
 
@@ -50,24 +81,32 @@ def stat(
     unit: str,
     description: str = "",
     thresholds: Mapping[str, Any] | None = None,
+    mappings: Sequence[Mapping[str, Any]] = (),
     decimals: int | None = None,
     show: str = "value",
-    size: int = BIG,
+    filled: bool = True,
+    colors: Colors | None = None,
 ) -> Panel:
-    """One big number, or with `show="name"` the name of the series."""
-    defaults: dict[str, Any] = {"unit": unit, "thresholds": thresholds or steps(BLUE), "noValue": "–"}
+    """Big numbers, as large as their box allows; with `show="name"` the name of the series."""
+    defaults: dict[str, Any] = {
+        "unit": unit,
+        "thresholds": thresholds or steps((0, DARK)),
+        "mappings": list(mappings),
+        "noValue": NO_DATA,
+        "color": {"mode": "thresholds"},
+    }
     if decimals is not None:
         defaults["decimals"] = decimals
     return {
         **_panel("stat", title, description, queries, instant=True),
-        "fieldConfig": {"defaults": defaults, "overrides": []},
+        "fieldConfig": {"defaults": defaults, "overrides": _overrides(colors or {})},
         "options": {
             "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-            "colorMode": "background",
+            "colorMode": "background_solid" if filled else "none",
             "graphMode": "none",
             "justifyMode": "center",
             "textMode": show,
-            "text": {"titleSize": 18, "valueSize": size},
+            "wideLayout": False,
         },
     }
 
@@ -77,54 +116,192 @@ def lines(
     queries: Queries,
     *,
     unit: str,
+    colors: Colors,
     description: str = "",
     stacked: bool = False,
     top: float | None = None,
     bold: bool = False,
     thresholds: Mapping[str, Any] | None = None,
-    colors: Mapping[str, str] | None = None,
+    log: bool = False,
 ) -> Panel:
-    """A time series. `colors` fixes the colour of a series by its legend; `thresholds` draws lines."""
+    """A time series. `colors` fixes the colour of each series by its legend; `thresholds` draws lines."""
     custom: dict[str, Any] = {
         "drawStyle": "line",
         "lineInterpolation": "linear",
-        "lineWidth": 3 if bold else 2,
-        "fillOpacity": 30 if stacked else 8,
+        "lineWidth": 1 if stacked else 3 if bold else 2,
+        "fillOpacity": 55 if stacked else 0,
         "showPoints": "never",
         "spanNulls": 3000,
         "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
         "thresholdsStyle": {"mode": "dashed" if thresholds else "off"},
+        "scaleDistribution": {"type": "symlog", "log": 10, "linearThreshold": 1} if log else {"type": "linear"},
+        "axisSoftMax": SOFT_MAX.get(unit, 1),
     }
-    defaults: dict[str, Any] = {"unit": unit, "min": 0, "custom": custom, "color": {"mode": "palette-classic"}}
+    defaults: dict[str, Any] = {
+        "unit": unit,
+        "min": 0,
+        "custom": custom,
+        "color": {"mode": "shades", "fixedColor": GREY},
+        "noValue": NO_DATA,
+    }
     if top is not None:
         defaults["max"] = top
     if thresholds:
         defaults["thresholds"] = thresholds
     return {
         **_panel("timeseries", title, description, queries, instant=False),
-        "fieldConfig": {"defaults": defaults, "overrides": [_fixed(*pair) for pair in (colors or {}).items()]},
+        "fieldConfig": {"defaults": defaults, "overrides": _overrides(colors)},
         "options": {
-            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
             "tooltip": {"mode": "multi", "sort": "desc"},
         },
     }
 
 
+def _overrides(colors: Colors) -> list[dict[str, Any]]:
+    return [_fixed(legend, color) for legend, color in colors.items()]
+
+
 def _fixed(legend: str, color: str) -> dict[str, Any]:
     return {
-        "matcher": {"id": "byName", "options": legend},
+        "matcher": {"id": "byRegexp" if legend.startswith("/") else "byName", "options": legend},
         "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": color}}],
     }
 
 
-def table(title: str, expression: str, *, unit: str, description: str = "", hide: Sequence[str] = ()) -> Panel:
-    """The latest values with their labels as columns."""
-    return {
-        **_panel("table", title, description, {"": expression}, instant=True),
-        "fieldConfig": {"defaults": {"unit": unit, "noValue": "none"}, "overrides": []},
-        "options": {"showHeader": True, "cellHeight": "sm"},
-        "transformations": [{"id": "organize", "options": {"excludeByName": dict.fromkeys(("Time", *hide), True)}}],
+def timeline(
+    title: str,
+    queries: Queries,
+    *,
+    unit: str,
+    description: str = "",
+    mappings: Sequence[Mapping[str, Any]] = (),
+    colors: Colors | None = None,
+    decimals: int = 0,
+) -> Panel:
+    """One row for each series, a bar for each stretch of one state."""
+    defaults: dict[str, Any] = {
+        "unit": unit,
+        "decimals": decimals,
+        "mappings": list(mappings),
+        "thresholds": steps((0, DARK)),
+        "color": {"mode": "thresholds"},
+        "noValue": NO_DATA,
+        "custom": {"lineWidth": 0, "fillOpacity": 85, "spanNulls": False},
     }
+    return {
+        **_panel("state-timeline", title, description, queries, instant=False),
+        "fieldConfig": {"defaults": defaults, "overrides": _overrides(colors or {})},
+        "options": {
+            "mergeValues": True,
+            "showValue": "auto",
+            "alignValue": "left",
+            "rowHeight": 0.86,
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False, "calcs": []},
+            "tooltip": {"mode": "single", "sort": "none"},
+        },
+    }
+
+
+def bars(
+    title: str,
+    queries: Queries,
+    *,
+    unit: str,
+    thresholds: Mapping[str, Any],
+    description: str = "",
+    top: float | None = None,
+) -> Panel:
+    """One horizontal bar for each series, as it stands now."""
+    defaults: dict[str, Any] = {
+        "unit": unit,
+        "min": 0,
+        "thresholds": thresholds,
+        "noValue": NO_DATA,
+        "color": {"mode": "thresholds"},
+    }
+    if top is not None:
+        defaults["max"] = top
+    return {
+        **_panel("bargauge", title, description, queries, instant=True),
+        "fieldConfig": {"defaults": defaults, "overrides": []},
+        "options": {
+            "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+            "orientation": "horizontal",
+            "displayMode": "basic",
+            "valueMode": "color",
+            "showUnfilled": True,
+            "namePlacement": "left",
+            "sizing": "auto",
+        },
+    }
+
+
+def table(
+    title: str,
+    queries: Queries,
+    *,
+    columns: Sequence[str],
+    hide: Sequence[str] = (),
+    rename: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+    colors: Mapping[str, Colors] | None = None,
+    widths: Mapping[str, int] | None = None,
+    newest: str = "",
+    description: str = "",
+) -> Panel:
+    """The latest values, with labels as columns: `columns` in order; `rename` gives values other names than `Value`.
+
+    Units belong to columns: one set for the whole table would be applied to texts too.
+    """
+    renamed = dict(rename or {})
+    before = {new: old for old, new in renamed.items()}
+    order = {before.get(name, name): number for number, name in enumerate(columns)}
+    overrides = [
+        {"matcher": {"id": "byName", "options": column}, "properties": properties}
+        for column in columns
+        if (properties := _column(column, units or {}, colors or {}, widths or {}))
+    ]
+    return {
+        **_panel("table", title, description, queries, instant=True),
+        "fieldConfig": {"defaults": {"custom": {"align": "left"}}, "overrides": overrides},
+        "options": {
+            "showHeader": True,
+            "cellHeight": "sm",
+            **({"sortBy": [{"displayName": newest, "desc": True}]} if newest else {}),
+        },
+        "transformations": [
+            {"id": "merge", "options": {}},
+            {
+                "id": "organize",
+                "options": {
+                    "renameByName": renamed,
+                    "indexByName": order,
+                    "excludeByName": dict.fromkeys(("Time", *hide), True),
+                },
+            },
+        ],
+    }
+
+
+def _column(
+    column: str, units: Mapping[str, str], colors: Mapping[str, Colors], widths: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    if column in units:
+        found.append({"id": "unit", "value": units[column]})
+    if column in widths:
+        found.append({"id": "custom.width", "value": widths[column]})
+    if column in colors:
+        options = {
+            name: {"text": name, "color": color, "index": index}
+            for index, (name, color) in enumerate(colors[column].items())
+        }
+        found += [
+            {"id": "mappings", "value": [{"type": "value", "options": options}]},
+            {"id": "custom.cellOptions", "value": {"type": "color-text"}},
+        ]
+    return found
 
 
 def row(height: int, *panels: Panel, widths: Sequence[int] = ()) -> Row:
@@ -152,8 +329,8 @@ def laid_out(rows: Sequence[Row]) -> list[Panel]:
     return panels
 
 
-def annotation(name: str, expression: str, color: str, title: str, text: str, *, value_is_time: bool) -> dict[str, Any]:
-    """Marks on every time series. With `value_is_time` the value is the moment itself, in milliseconds."""
+def annotation(name: str, expression: str, color: str, title: str, text: str) -> dict[str, Any]:
+    """Marks on every time series. The value is the moment itself, in milliseconds."""
     return {
         "name": name,
         "datasource": DATASOURCE,
@@ -163,19 +340,19 @@ def annotation(name: str, expression: str, color: str, title: str, text: str, *,
         "step": "1s",
         "titleFormat": title,
         "textFormat": text,
-        "useValueForTime": value_is_time,
+        "useValueForTime": True,
     }
 
 
 def variable(name: str, query: str, *, default: str) -> dict[str, Any]:
-    """A drop-down filled by a query."""
+    """A drop-down filled by a query, once, when the dashboard is opened."""
     return {
         "name": name,
         "type": "query",
         "datasource": DATASOURCE,
         "query": {"qryType": 1, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
         "definition": query,
-        "refresh": 2,
+        "refresh": 1,
         "sort": 1,
         "current": {"text": default, "value": default},
     }
@@ -201,6 +378,7 @@ def dashboard(
         "timezone": "utc",
         "time": {"from": "now-5m", "to": "now"},
         "refresh": "1s",
+        "timepicker": {"refresh_intervals": REFRESH},
         "graphTooltip": 1,
         "annotations": {"list": list(annotations)},
         "templating": {"list": list(variables)},

@@ -1,17 +1,27 @@
 """PromQL that several dashboards share. Rates are over 5 s: five scrapes, and five minutes of the incident."""
 
-from grafana.panels import BLUE, PURPLE, RED, annotation
+from grafana.colors import BLUE, PINK, PURPLE
+from grafana.panels import annotation
 
 ATTEMPTS = "identity_client_attempts_total"
 STARTED = "identity_client_operations_started_total"
 WORK = "identity_work_completed_total"
+TRIES = "provisioner_job_tries_total"
+ACCOUNTS = "blobstore_accounts"
+PRIVATE = f'{ACCOUNTS}{{public="false", exempt="true"}}'
+BACKLOG = 'provisioner_jobs{state=~"queued|blocked"}'
 SDK = 'layer="sdk"'
 EVENTS = "controller_event_timestamp_seconds"
+WINDOW = "5s"
+SLOW = "15s"
+"""For what happens rarely: control regions begin a job every three seconds."""
+ALIVE = "count(identity_node_up)"
+"""Something, as long as anybody is scraped: a count that is 0 then is 0, and without it is no data."""
 
 ANNOTATIONS = [
-    annotation("Actions", f'{EVENTS}{{kind="action"}} * 1000', BLUE, "{{id}}", "{{title}}", value_is_time=True),
-    annotation("Faults", f'{EVENTS}{{kind="fault"}} * 1000', PURPLE, "{{id}}", "{{title}}", value_is_time=True),
-    annotation("Alerts", 'ALERTS{alertstate="firing"}', RED, "{{alertname}}", "{{region}}", value_is_time=False),
+    annotation("Actions", f'{EVENTS}{{kind="action"}} * 1000', BLUE, "{{title}}", "{{id}}"),
+    annotation("Faults", f'{EVENTS}{{kind="fault"}} * 1000', PURPLE, "{{title}}", "{{id}}"),
+    annotation("Stalls", f'{EVENTS}{{kind="stall"}} * 1000', PINK, "{{title}}", "{{id}}"),
 ]
 
 
@@ -19,10 +29,10 @@ def both(*matchers: str) -> str:
     return ", ".join(matcher for matcher in matchers if matcher)
 
 
-def rate(metric: str, matchers: str = "", by: str = "") -> str:
+def rate(metric: str, matchers: str = "", by: str = "", window: str = WINDOW) -> str:
     """Summed per-second rate of a counter."""
     selector = f"{metric}{{{matchers}}}" if matchers else metric
-    return f"sum{f' by ({by})' if by else ''} (rate({selector}[5s]))"
+    return f"sum{f' by ({by})' if by else ''} (rate({selector}[{window}]))"
 
 
 def ratio(part: str, whole: str) -> str:
@@ -30,15 +40,44 @@ def ratio(part: str, whole: str) -> str:
     return f"({part} or 0 * {whole}) / ({whole} > 0)"
 
 
-def share(metric: str, part: str, among: str = "", by: str = "") -> str:
+def share(metric: str, part: str, among: str = "", by: str = "", window: str = WINDOW) -> str:
     """What part of a counter's rate matches `part`, among what matches `among`."""
-    return ratio(rate(metric, both(among, part), by), rate(metric, among, by))
+    return ratio(rate(metric, both(among, part), by, window), rate(metric, among, by, window))
 
 
-def amplification(by: str = "") -> str:
+def provisioning(by: str = "", window: str = SLOW, among: str = "") -> str:
+    """Share of the tries of provisioning jobs that succeed: what the first wave hits."""
+    return share(TRIES, 'result="done"', among, by, window)
+
+
+def identity(by: str = "", window: str = WINDOW, among: str = "") -> str:
+    """Share of the attempts at managed identities that succeed: what the second wave hits."""
+    return share(ATTEMPTS, 'outcome="ok"', both(SDK, among), by, window)
+
+
+def amplification(by: str = "", window: str = WINDOW) -> str:
     """Attempts per operation begun."""
-    return f"{rate(ATTEMPTS, SDK, by)} / ({rate(STARTED, by=by)} > 0)"
+    return f"{rate(ATTEMPTS, SDK, by, window)} / ({rate(STARTED, by=by, window=window)} > 0)"
+
+
+def busy(by: str = "", among: str = "") -> str:
+    """Share of the identity nodes' workers that are busy; over 10 s, because each second is a saw's tooth."""
+    group = f" by ({by})" if by else ""
+    matchers = f"{{{among}}}" if among else ""
+    return (
+        f"sum{group} (avg_over_time(identity_workers_busy{matchers}[10s]))"
+        f" / sum{group} (avg_over_time(identity_workers{matchers}[10s]))"
+    )
+
+
+def known(expression: str) -> str:
+    """0 instead of nothing, as long as anybody is scraped."""
+    return f"({expression} or 0 * {ALIVE})"
 
 
 def quantile(q: float, histogram: str, matchers: str) -> str:
     return f"histogram_quantile({q}, {rate(f'{histogram}_bucket', matchers, 'le')})"
+
+
+def percentiles(histogram: str, matchers: str) -> dict[str, str]:
+    return {f"p{q * 100:.0f}": quantile(q, histogram, matchers) for q in (0.5, 0.95, 0.99)}

@@ -17,7 +17,7 @@ from services.chassis.errors import (
     ServiceError,
 )
 from services.chassis.fault_edge import Suffering
-from services.chassis.metrics import CONTENT_TYPE
+from services.chassis.metrics import CONTENT_TYPE, DURATION_BUCKETS_S
 from services.chassis.settings import Settings
 
 ENV = web.AppKey("env", Env)
@@ -27,6 +27,7 @@ Job = Callable[[], Awaitable[None]]
 
 OPERATOR_PATHS = ("/healthz", "/readyz", "/metrics", "/openapi.json")
 ADMIN = "/admin/"
+REQUEST_BUCKETS_S = (0.001, 0.002, 0.005, *DURATION_BUCKETS_S)
 
 
 def build_app(
@@ -133,7 +134,9 @@ class _Traffic:
         self._now = env.clock.now
         self._open = 0
         self._observe = env.metrics.histogram(
-            "http_request_duration_seconds", "From the request to its answer, as the service sees it."
+            "http_request_duration_seconds",
+            "From the request to its answer, as the service sees it.",
+            buckets=REQUEST_BUCKETS_S,
         ).observe
         env.metrics.computed_gauge(
             "http_requests_in_flight", "Requests that have no answer yet.", lambda: [((), float(self._open))]
