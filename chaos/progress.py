@@ -43,14 +43,19 @@ def displays(plan: Plan) -> dict[str, str]:
 
 
 def phase(plan: Plan, t: float) -> str:
-    """The last thing that an operator or the world did; what the report only remarks does not count."""
+    """The last thing that an operator or the world did, after the row of the report that it is."""
+    return " ".join(filter(None, last_action(plan, t)))
+
+
+def last_action(plan: Plan, t: float) -> tuple[str, str]:
+    """Row and words of it; what the report only remarks does not count."""
     if t < 0:
-        return WARM_UP
+        return "", WARM_UP
     past = [entry for entry in plan.timeline if entry.t <= t and entry.action.do != "note"]
     if not past:
-        return CALM
+        return "", CALM
     action = past[-1].action
-    return f"{past[-1].row} {action_words(action.do, action.parameters(), displays(plan))}"
+    return past[-1].row, action_words(action.do, action.parameters(), displays(plan))
 
 
 def clock(plan: Plan, t: float) -> str:

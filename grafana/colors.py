@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from chaos.alerts import default_alerts
 
 GREEN, YELLOW, ORANGE, RED = "#56A64B", "#F2CC0C", "#FF780A", "#E02F44"
-BLUE, PURPLE, CYAN, PINK, WHITE, BROWN = "#3E8BFF", "#A352CC", "#1FC8DB", "#FF7AC6", "#E6E8EB", "#A9805B"
+BLUE, PURPLE, CYAN, PINK, WHITE = "#3E8BFF", "#A352CC", "#1FC8DB", "#FF7AC6", "#E6E8EB"
 LILAC, NAVY = "#C9B6FF", "#5C6BC0"
 GREY, DARK = "#8E8E8E", "#3A3D44"
 
@@ -23,10 +23,10 @@ REGIONS: Colors = {
     "westus": PURPLE,
     "northeurope": PINK,
     "southeastasia": WHITE,
-    "australiaeast": BROWN,
+    "australiaeast": LILAC,
 }
 SERVICES: Colors = {
-    "blobstore": BROWN,
+    "blobstore": LILAC,
     "provisioner": CYAN,
     "identity": BLUE,
     "router": PURPLE,
@@ -79,7 +79,7 @@ FAULTS: Colors = {
     "http_error": PURPLE,
     "fail_first": LILAC,
     "throttle": PINK,
-    "connection_reset": BROWN,
+    "connection_reset": "#7B6FD0",
     "blackhole": WHITE,
     "crash": BLUE,
     "freeze": NAVY,

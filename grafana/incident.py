@@ -53,7 +53,7 @@ def headline() -> Panel:
     lost = f"({_regions_below(provisioning('region'), BROKEN)} > bool 0)"
     blind = f"({_regions_below(identity('region', '10s'), BROKEN)} > bool 0)"
     late = f"({known(f'sum({BACKLOG})')} > bool {BACKLOG_LARGE})"
-    texts = {
+    texts: dict[float, tuple[str, str]] = {
         0: ("Everything works", GREEN),
         1: ("Provisioning fails", RED),
         2: ("Managed identities fail", RED),

@@ -6,9 +6,13 @@ comes later still draws the line at the right place; the labels are bounded by k
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from chaos.alerts import nearest_pace
+from chaos.faults.registry import CATALOGUE
+from chaos.happenings import happening
 from services.chassis.metrics import Metrics
 
 EVENTS_MAX = 200
@@ -19,14 +23,15 @@ KINDS = {
     "machine_stalled": "stall",
     "collapse_began": "collapse",
 }
-TITLE_FIELDS = ("action", "fault", "name")
+NO_RUN = "no scenario is running"
 Rows = list[tuple[tuple[str, ...], float]]
 
 
 class Annotations:
-    """Takes the event lines of a run or of the idle testbed; exports them as gauges."""
+    """Takes the event lines of a run or of the idle testbed; exports them as gauges, in the words of the console."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, displays: Mapping[str, str]) -> None:
+        self._displays = displays
         self._events: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         self._number = 0
         metrics.computed_gauge(
@@ -40,11 +45,11 @@ class Annotations:
         kind = KINDS.get(str(event.get("kind")))
         if kind is None or event.get("state") == "resolved" or event.get("action") == "note":
             return
+        said = happening(event, self._displays)
+        if said is None:
+            return
         self._number += 1
-        title = next((str(event[field]) for field in TITLE_FIELDS if event.get(field)), kind)
-        title = f"the machine stalled for {event['stalled_s']:.1f} s" if kind == "stall" else title
-        region = f" {event['region']}" if event.get("region") else ""
-        self._events[kind, str(event.get("id") or self._number), title.replace("_", " ") + region] = event["at"]
+        self._events[kind, str(event.get("id") or self._number), said.text] = event["at"]
         while len(self._events) > EVENTS_MAX:
             self._events.popitem(last=False)
 
@@ -52,30 +57,50 @@ class Annotations:
         self._events.clear()
 
 
-def export_run(metrics: Metrics, now: Callable[[], tuple[datetime, float, str] | None]) -> None:
-    """The incident's clock and the phase of the run; `now` gives (start of the incident, τ, phase) while one is on."""
+@dataclass(frozen=True)
+class RunMoment:
+    """Where a run is. `incident` is the calendar of the report; a scenario that does not keep its pace has none."""
 
-    def clock() -> Rows:
+    t: float
+    done_last: str
+    detection_pace: float
+    incident: datetime | None
+
+
+def export_run(metrics: Metrics, now: Callable[[], RunMoment | None]) -> None:
+    """The clocks of the run and what was done last; `now` gives nothing while no run is on."""
+
+    def gauge(name: str, documentation: str, value: Callable[[RunMoment], float | None]) -> None:
+        def rows() -> Rows:
+            seen = now()
+            found = value(seen) if seen else None
+            return [] if found is None else [((), found)]
+
+        metrics.computed_gauge(name, documentation, rows)
+
+    def done_last() -> Rows:
         seen = now()
-        return [] if seen is None else [((), (seen[0] + timedelta(minutes=seen[1])).timestamp())]
+        return [((seen.done_last if seen else NO_RUN,), 1.0)]
 
-    def phase() -> Rows:
-        seen = now()
-        return [] if seen is None else [((seen[2],), 1.0)]
-
-    metrics.computed_gauge(
+    gauge("controller_run_seconds", "Bench seconds since the scenario began; negative in its warm-up.", lambda m: m.t)
+    gauge(
         "controller_incident_timestamp_seconds",
         "The incident's clock, as Unix time; one bench second is a minute.",
-        clock,
+        lambda m: m.incident.timestamp() if m.incident else None,
     )
-    metrics.computed_gauge("controller_run_phase", "1 for the last thing an operator did.", phase, ("phase",))
+    metrics.computed_gauge(
+        "controller_detection_pace",
+        "Which of the rule files' paces holds: that of the run, 1 while none is on.",
+        lambda: [((), nearest_pace(seen.detection_pace) if (seen := now()) else 1.0)],
+    )
+    metrics.computed_gauge("controller_run_phase", "1 for the last thing an operator did.", done_last, ("phase",))
 
 
 def export_faults(metrics: Metrics, active: Callable[[], Iterable[tuple[str, int]]]) -> None:
-    """Faults under way by kind."""
+    """Faults under way by kind; every kind is there, so that none is 0 and not missing data."""
     metrics.computed_gauge(
         "controller_faults_active",
         "Faults under way, by kind.",
-        lambda: [((kind,), float(count)) for kind, count in active()],
+        lambda: [((kind,), float(count)) for kind, count in {**dict.fromkeys(CATALOGUE, 0), **dict(active())}.items()],
         ("kind",),
     )

@@ -1,21 +1,22 @@
 """A scenario under way on the testbed: the same experiment as everywhere, watched over HTTP, aborted with roll-back."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from chaos.baseline import UnhealthyBaseline
 from chaos.claims.verdict import judge
-from chaos.controller.annotations import Annotations
+from chaos.controller.annotations import Annotations, RunMoment
 from chaos.controller.feed import Feed
 from chaos.experiment import Experiment
+from chaos.happenings import happening
 from chaos.plan import Plan
-from chaos.progress import clock, now_of, phase
+from chaos.progress import clock, displays, last_action, now_of, phase
 from chaos.record import Record
 from chaos.report.files import write_report, write_verdict
 from chaos.runs import commit, point_latest, write_plan
+from chaos.scenarios.times import incident_time
 from compose.runtime import Runtime
 from loadgen.recorder import Recorder
 from services.chassis.background import Background
@@ -65,9 +66,11 @@ class ScenarioRun:
         return self.state == "running" and LOAD_STARTS_S - self.plan.warmup_s < self._t < self.plan.duration_s - 1.0
 
     @property
-    def moment(self) -> tuple[datetime, float, str]:
-        """Start of the incident, τ, and the phase, for the dashboards."""
-        return self.plan.starts_at, self._t, str(self.now.get("phase", self.state))
+    def moment(self) -> RunMoment:
+        """Where the run is, for the dashboards."""
+        done = last_action(self.plan, self._t)[1] if self.now and self.state == "running" else self.state
+        pace = self.plan.scenario.detection_pace
+        return RunMoment(self._t, done, pace, incident_time(self._t, self.plan.starts_at) if pace == 1.0 else None)
 
     def page(self) -> bytes:
         """The metrics of the experiment itself, such as those of its policy job."""
@@ -138,7 +141,13 @@ class ScenarioRun:
         recorder = Recorder(clock, zero_epoch_s, folder=self.folder, http=self._runtime.http)
         if self._annotations is not None:
             recorder.watchers.append(self._annotations.take)
+        recorder.watchers.append(self._relay)
         return recorder
+
+    def _relay(self, event: Mapping[str, Any]) -> None:
+        """What the run's operators, policy job, faults and alerts do, as it happens; not what comes by the hundred."""
+        if happening(event, displays(self.plan)) is not None:
+            self._feed.publish(dict(event))
 
     def _observe(self, experiment: Experiment, t: float) -> None:
         plan = self.plan

@@ -56,7 +56,7 @@ class Testbed:
         self.operations = Operations(runtime, self.regions, self.events)
         self.faults = FaultLeases(runtime, self.events, self.env.streams["faults"], self.env.background)
         self.signals = RollingSignals(runtime, self.env.background)
-        self.annotations = Annotations(self.env.metrics)
+        self.annotations = Annotations(self.env.metrics, self.displays)
         self.watch = Watch(runtime, self.env.background, self._noticed)
         self._lag = LoopLag(runtime.clock, self.env.metrics, self.watch.lost)
         self.resetting = False
@@ -79,6 +79,11 @@ class Testbed:
     @property
     def regions(self) -> Sequence[str]:
         return [region.name for region in self.scenario.regions]
+
+    @property
+    def displays(self) -> dict[str, str]:
+        """The names of regions as people write them."""
+        return {region.name: region.display for region in self.scenario.regions}
 
     def acted(self, action: str, **details: Any) -> None:
         """Records an operator's action: on the event stream, and as a counter that Grafana annotates."""

@@ -1,6 +1,7 @@
 """The dashboards: current, complete, and asking only for metrics that some part of the testbed exports."""
 
 import ast
+import colorsys
 import json
 import re
 import subprocess
@@ -12,6 +13,21 @@ from typing import Any
 
 import pytest
 
+from chaos.alerts import default_alerts
+from chaos.faults.registry import CATALOGUE
+from chaos.remediation.gate import DECISIONS
+from chaos.remediation.metrics import OUTCOMES as OUTCOMES_OF_JOB
+from chaos.scenarios.loader import load
+from grafana import colors
+from loadgen.metrics import RESULTS
+from services.chassis.call_guard import REASONS
+from services.chassis.identity_call import OUTCOMES
+from services.chassis.loop_lag import LAG_METRIC, STALL_METRIC
+from services.provisioner.failures import CODES
+from services.provisioner.metrics import TRY_BLOCKED, TRY_DONE, TRY_IDENTITY
+from services.provisioner.state import BLOCKED, QUEUED, RUNNING
+from services.router.metrics import SHED_REASONS
+
 ROOT = Path(__file__).parents[3]
 DASHBOARDS = {
     path.stem: json.loads(path.read_text(encoding="utf-8"))
@@ -21,9 +37,11 @@ PANELS = [(name, panel) for name, dashboard in DASHBOARDS.items() for panel in d
 IDS = [f"{name}: {panel['title']}" for name, panel in PANELS]
 UNITS = {"percentunit", "none", "short", "s", "reqps", "ops"}
 METHODS = {"counter", "gauge", "histogram", "computed_gauge"}
-KEYWORDS = {"by", "without", "on", "ignoring", "group_left", "group_right", "or", "and", "unless", "bool", "offset"}
+KEYWORDS = {"by", "without", "on", "ignoring", "group_left", "group_right", "group", "Inf", "or", "and", "unless"}
+KEYWORDS |= {"bool", "offset"}
 
-PROMETHEUS = {"ALERTS"}
+ELSEWHERE = {"ALERTS", LAG_METRIC, f"{STALL_METRIC}_total"}
+"""Named by Prometheus itself, or by a constant."""
 
 
 @cache
@@ -38,9 +56,9 @@ def declared_metrics() -> set[str]:
 
 
 def _metric_names(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in METHODS:
+    if isinstance(node, ast.Call) and _called(node) in METHODS:
         if node.args and isinstance(node.args[0], ast.Constant):
-            kind, name = node.func.attr, str(node.args[0].value)
+            kind, name = _called(node), str(node.args[0].value)
             yield from (
                 (f"{name}{suffix}" for suffix in ("_bucket", "_sum", "_count")) if kind == "histogram" else (name,)
             )
@@ -48,11 +66,15 @@ def _metric_names(node: ast.AST) -> Iterator[str]:
         yield from (str(key.value) for key in node.keys if isinstance(key, ast.Constant))
 
 
+def _called(call: ast.Call) -> str:
+    return getattr(call.func, "attr", None) or getattr(call.func, "id", "")
+
+
 def metrics_in(expression: str) -> set[str]:
     """The metric names of a PromQL expression."""
     bare = re.sub(r'"[^"]*"', "", expression)
     bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", bare)
-    bare = re.sub(r"\b(by|without|on|ignoring)\s*\([^)]*\)", "", bare)
+    bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", "", bare)
     names = re.findall(r"\b([A-Za-z_:][A-Za-z0-9_:]*)\b(?!\s*\()", bare)
     return set(names) - KEYWORDS
 
@@ -78,19 +100,24 @@ def test_the_four_dashboards_are_there() -> None:
 
 @pytest.mark.parametrize(("name", "panel"), PANELS, ids=IDS)
 def test_every_panel_has_title_unit_and_datasource(name: str, panel: dict[str, Any]) -> None:
-    unit = panel["fieldConfig"]["defaults"]["unit"]
+    config = panel["fieldConfig"]
+    units = [p["value"] for rule in config["overrides"] for p in rule["properties"] if p["id"] == "unit"]
+    if panel["type"] == "table":  # a unit for the whole table would be applied to its texts too
+        assert "unit" not in config["defaults"]
+    else:
+        units.append(config["defaults"]["unit"])
     assert panel["title"]
-    assert unit in UNITS or unit.startswith("time:")
+    assert all(unit in UNITS or unit.startswith(("time:", "suffix:")) for unit in units)
     assert panel["datasource"] == {"type": "prometheus", "uid": "prometheus"}
     assert panel["targets"]
     for target in panel["targets"]:
         assert target["datasource"] == panel["datasource"]
-        assert target["legendFormat"] or panel["type"] == "table"
+        assert target["legendFormat"]
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_every_metric_is_exported_by_somebody(name: str) -> None:
-    known = declared_metrics() | PROMETHEUS
+    known = declared_metrics() | ELSEWHERE
     used = {metric for expression in expressions(DASHBOARDS[name]) for metric in metrics_in(expression)}
     assert used
     assert used <= known, f"nobody exports {sorted(used - known)}"
@@ -112,17 +139,113 @@ def test_panels_do_not_overlap_and_fill_the_width(name: str) -> None:
     assert len(cells) == 24 * (max(y for _, y in cells) + 1)
 
 
-def test_the_wall_screen_fits_without_scrolling() -> None:
+def test_the_wall_screen_fits_without_scrolling_and_a_laptop_shows_what_matters() -> None:
+    """A grid row is 38 pixels; 26 of them fit 1080, 17 fit 768."""
     panels = DASHBOARDS["incident"]["panels"]
-    assert max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels) <= 24
-    titles = " ".join(panel["title"].lower() for panel in panels)
-    for wanted in ("clock", "phase", "success", "amplification", "offered", "good", "wasted", "backlog", "nodes up"):
-        assert wanted in titles, wanted
+    assert max(_bottom(panel) for panel in panels) <= 26
+    first = " ".join(panel["title"].lower() for panel in panels if _bottom(panel) <= 17)
+    for wanted in (
+        "clock",
+        "what is broken",
+        "done last",
+        "provisioning success",
+        "identity success",
+        "attempts/operation",
+        "jobs waiting",
+        "pages firing",
+        "does it work",
+        "alerts",
+        "offered, good and wasted",
+    ):
+        assert wanted in first, wanted
+
+
+def _bottom(panel: dict[str, Any]) -> int:
+    return int(panel["gridPos"]["y"] + panel["gridPos"]["h"])
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_actions_faults_and_alerts_are_marked_everywhere(name: str) -> None:
-    marks = [annotation["name"] for annotation in DASHBOARDS[name]["annotations"]["list"]]
-    assert marks == ["Actions", "Faults", "Alerts"]
-    assert DASHBOARDS[name]["timezone"] == "utc"
-    assert DASHBOARDS[name]["refresh"] == "1s"
+def test_actions_faults_and_stalls_are_marked_everywhere_and_alerts_over_nothing(name: str) -> None:
+    dashboard = DASHBOARDS[name]
+    assert [mark["name"] for mark in dashboard["annotations"]["list"]] == ["Actions", "Faults", "Stalls"]
+    assert not [mark for mark in dashboard["annotations"]["list"] if "ALERTS" in mark["expr"]]
+    assert dashboard["timezone"] == "utc"
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_it_refreshes_by_itself(name: str) -> None:
+    """Grafana refreshes at no interval that its picker does not offer."""
+    dashboard = DASHBOARDS[name]
+    assert dashboard["refresh"] == "1s"
+    assert dashboard["refresh"] in dashboard["timepicker"]["refresh_intervals"]
+
+
+def test_missing_data_is_never_green() -> None:
+    """A panel without data takes the colour below its first threshold, and what its mappings say of null."""
+    for name, panel in PANELS:
+        defaults, where = panel["fieldConfig"]["defaults"], f"{name}: {panel['title']}"
+        if panel["type"] in ("stat", "bargauge"):
+            assert defaults["thresholds"]["steps"][0]["color"] == colors.GREY, where
+        for mapping in defaults.get("mappings", ()):
+            if mapping["type"] == "special":
+                assert mapping["options"]["result"]["color"] == colors.GREY, where
+
+
+def test_a_line_has_its_own_colour_or_a_shade_of_grey() -> None:
+    """A palette that counts through would paint failures green."""
+    for name, panel in PANELS:
+        if panel["type"] == "timeseries":
+            default = panel["fieldConfig"]["defaults"]["color"]
+            assert default == {"mode": "shades", "fixedColor": colors.GREY}, panel["title"]
+            assert _drawn(panel), f"{name}: {panel['title']}"
+
+
+def test_no_size_of_text_is_fixed() -> None:
+    """A fixed one is clipped on a smaller screen."""
+    assert not [panel["title"] for _, panel in PANELS if "text" in panel["options"]]
+
+
+def _drawn(panel: dict[str, Any]) -> dict[str, str]:
+    """Colours by legend."""
+    return {
+        rule["matcher"]["options"]: rule["properties"][0]["value"]["fixedColor"]
+        for rule in panel["fieldConfig"]["overrides"]
+        if rule["properties"][0]["id"] == "color"
+    }
+
+
+@pytest.mark.parametrize("values", [colors.REGIONS, colors.SERVICES, colors.LAYERS, colors.PERCENTILES, colors.FAULTS])
+def test_what_is_neither_good_nor_bad_is_outside_red_yellow_and_green(values: colors.Colors) -> None:
+    """As hues: 70° to 170° are green, 340° over red and orange to 70° yellow; grey and white have none."""
+    for name, color in values.items():
+        hue, saturation = _hue(color)
+        assert saturation < 0.25 or 175 <= hue <= 335, f"{name} {color}: hue {hue:.0f}"
+    assert len(set(values.values())) == len(values)
+
+
+def _hue(color: str) -> tuple[float, float]:
+    hue, _, saturation = colorsys.rgb_to_hls(*(int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)))
+    return hue * 360, saturation
+
+
+def test_every_name_that_a_metric_can_carry_has_its_colour() -> None:
+    scenarios = [load(name) for name in ("azure-fnj8-vqz", "azure-fnj8-vqz-short", "calm-day")]
+    assert {region.name for scenario in scenarios for region in scenario.regions} <= set(colors.REGIONS)
+    assert set(OUTCOMES) == set(colors.OUTCOMES)
+    assert set(RESULTS) == set(colors.RESULTS)
+    assert {f"{verdict}: {reason}" for verdict, reason in DECISIONS} == set(colors.GATE)
+    assert set(CATALOGUE) == set(colors.FAULTS)
+    assert set(SHED_REASONS) == set(colors.SHED_REASONS)
+    assert set(REASONS) <= set(colors.HELD_BACK)
+    assert {rule.name for rule in default_alerts()} == set(colors.ALERTS)
+    assert set(OUTCOMES_OF_JOB) == set(colors.ACCOUNTS)
+    assert {TRY_DONE, TRY_BLOCKED, TRY_IDENTITY} == set(colors.TRIES)
+    assert {QUEUED, BLOCKED, RUNNING} == set(colors.JOB_STATES)
+    assert {CODES["denied"], CODES["repository"]} == set(colors.EXTENSION_ERRORS)
+
+
+def test_good_results_are_green_and_failures_are_not() -> None:
+    good = {"ok", "success", "useful", "done", "proceed: healthy", "200"}
+    for values in (colors.OUTCOMES, colors.RESULTS, colors.WORK, colors.TRIES, colors.GATE):
+        assert {name for name, color in values.items() if color == colors.GREEN} <= good
+    assert colors.GATE["proceed: no_data"] == colors.RED
