@@ -1,9 +1,12 @@
 """Alerts, declared once in `alerts.yaml` for both uses: evaluated in virtual runs, written as Prometheus rules.
 
 A rule that fires here at bench second t fires there within one evaluation interval of t: same windows, same `for`,
-and both count a counter that starts at 0.
+same time that it is kept firing, and both count a counter that starts at 0. The rules of the outage follow the pace of
+the scenario; Prometheus cannot change a duration while it runs, so there is one rule file for each pace that a scenario
+of ours has, and `controller_detection_pace` says which one holds.
 """
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +19,11 @@ from chaos.scenarios.document import DocumentError, read
 from services.chassis.events import Events
 
 ALERTS_FILE = Path(__file__).with_suffix(".yaml")
-RULES_FILE = Path(__file__).parent.parent / "compose" / "prometheus" / "rules.yml"
+RULES_FOLDER = Path(__file__).parent.parent / "compose" / "prometheus"
+RUNBOOK = "docs/runbook.md"
+PACES = (1.0, 0.2)
+PACE_METRIC = "controller_detection_pace"
+GLOBAL = "global"
 WINDOW_MIN_S = 2.0
 INTERVAL_S = 1
 
@@ -128,7 +135,9 @@ class Rule(_Part):
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]+$")]
     severity: Literal["page", "ticket"]
+    service: Literal["blobstore", "provisioner", "identity", "controller"]
     summary: str
+    look_at: str
     claim: str = ""
     by: tuple[Literal["region", "tenant"], ...] = ("region",)
     groups_at_least: Annotated[int, Field(ge=1)] | None = None
@@ -136,6 +145,10 @@ class Rule(_Part):
     for_s: Annotated[float, Field(ge=0)]
     keep_for_s: Annotated[float, Field(ge=0)] = 0.0
     all: Annotated[tuple[Line, ...], Field(min_length=1)]
+
+    @property
+    def runbook(self) -> str:
+        return f"{RUNBOOK}#{self.name.lower()}"
 
     def at_pace(self, pace: float) -> "Rule":
         """This rule for an outage that is `pace` times as long; rules that are not `paced` stay as they are."""
@@ -221,11 +234,11 @@ class AlertEvaluator:
         fields: dict[str, Any] = {"name": rule.name, "state": state, "region": _region(group), "value": round(value, 6)}
         if rule.groups_at_least is not None and regions:
             fields["regions"] = list(regions)
-        self._events.emit("alert", **fields, severity=rule.severity)
+        self._events.emit("alert", **fields, severity=rule.severity, service=rule.service)
 
 
 def _region(group: Group) -> str:
-    return group[0] if group else ""
+    return group[0] if group else GLOBAL
 
 
 class _File(_Part):
@@ -268,51 +281,75 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f}s" if seconds == round(seconds) else f"{seconds * 1000:.0f}ms"
 
 
-def prometheus_rules(rules: Sequence[Rule] | None = None, *, pace: float = 1.0) -> str:
-    """The text of a Prometheus rule file: what is compared as recording rules, then the alerts over them."""
-    paced = [rule.at_pace(pace) for rule in (default_alerts() if rules is None else rules)]
-    records: dict[str, str] = {}
-    for rule in paced:
-        for line in rule.all:
-            records.update(line.expressions(rule.by))
+def nearest_pace(pace: float) -> float:
+    """That of the rule files which comes closest."""
+    return min(PACES, key=lambda known: abs(math.log(known / pace)))
+
+
+def prometheus_rules(pace: float = 1.0) -> str:
+    """The text of a Prometheus rule file: what is compared as recording rules, then the alerts over them.
+
+    The file of the incident's own pace holds every rule; the others only what a pace changes.
+    """
+    rules = [rule.at_pace(pace) for rule in default_alerts() if rule.paced or pace == 1.0]
+    known = {} if pace == 1.0 else _records(default_alerts())
+    records = {name: text for name, text in _records(rules).items() if name not in known}
+    suffix = "" if pace == 1.0 else f"-{pace:g}"
     groups = [
         {
-            "name": "aftershock-recording",
+            "name": f"aftershock-recording{suffix}",
             "interval": duration(INTERVAL_S),
             "rules": [{"record": name, "expr": text} for name, text in records.items()],
         },
         {
-            "name": "aftershock-alerts",
+            "name": f"aftershock-alerts{suffix}",
             "interval": duration(INTERVAL_S),
-            "rules": [_prometheus_alert(rule) for rule in paced],
+            "rules": [_prometheus_alert(rule, pace) for rule in rules],
         },
     ]
     header = "# Generated from chaos/alerts.yaml by `python -m chaos.alerts`; do not edit.\n"
     return header + yaml.safe_dump({"groups": groups}, sort_keys=False, width=1000, allow_unicode=True)
 
 
-def _prometheus_alert(rule: Rule) -> dict[str, Any]:
+def _records(rules: Sequence[Rule]) -> dict[str, str]:
+    return {name: text for rule in rules for line in rule.all for name, text in line.expressions(rule.by).items()}
+
+
+def _prometheus_alert(rule: Rule, pace: float) -> dict[str, Any]:
     terms = [f"{record} > {line.above:g}" for line in rule.all for record in line.expressions(rule.by)]
     expression = " and ".join(terms)
     if rule.groups_at_least is not None:
         expression = f"count({expression}) >= {rule.groups_at_least}"
-    labels = {"severity": rule.severity, **({"claim": rule.claim} if rule.claim else {})}
+    if rule.paced:  # without a controller there is no scenario either: then the incident's own pace holds
+        held = f"unless on () {PACE_METRIC} != 1" if pace == 1.0 else f"and on () {PACE_METRIC} == {pace:g}"
+        expression = f"({expression}) {held}"
+    labels = {"severity": rule.severity, "service": rule.service, **({"claim": rule.claim} if rule.claim else {})}
+    if not rule.by or rule.groups_at_least is not None:
+        labels["region"] = GLOBAL
+    texts = {"summary": rule.summary, "description": f"Look at: {rule.look_at}", "runbook_url": rule.runbook}
     return {
         "alert": rule.name,
         "expr": expression,
         "for": duration(rule.for_s),
         **({"keep_firing_for": duration(rule.keep_for_s)} if rule.keep_for_s else {}),
         "labels": labels,
-        "annotations": {"summary": rule.summary.replace("{region}", "{{ $labels.region }}")},
+        "annotations": {name: text.replace("{region}", "{{ $labels.region }}") for name, text in texts.items()},
     }
 
 
-def write_prometheus_rules(path: Path = RULES_FILE, *, pace: float = 1.0) -> Path:
-    """Writes the rule file, making its folder if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(prometheus_rules(pace=pace), encoding="utf-8")
-    return path
+def rule_files(folder: Path = RULES_FOLDER) -> dict[Path, str]:
+    """Every rule file and its text."""
+    return {folder / ("rules.yml" if pace == 1.0 else f"rules-{pace:g}.yml"): prometheus_rules(pace) for pace in PACES}
+
+
+def write_prometheus_rules(folder: Path = RULES_FOLDER) -> list[Path]:
+    """Writes the rule files, making their folder if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = rule_files(folder)
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+    return list(files)
 
 
 if __name__ == "__main__":
-    print(write_prometheus_rules())
+    print(*write_prometheus_rules(), sep="\n")

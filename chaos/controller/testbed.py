@@ -69,7 +69,7 @@ class Testbed:
             "controller_actions_total", "Operator actions performed, for annotations.", ("action",)
         )
 
-        export_run(self.env.metrics, lambda: self.run.moment if self.run and self.run.active else None)
+        export_run(self.env.metrics, lambda: self.run.moment if self.run and self.run_is_on else None)
         export_faults(self.env.metrics, lambda: self.faults.counts().items())
 
     def _publish(self, event: dict[str, Any]) -> None:
@@ -79,6 +79,10 @@ class Testbed:
     @property
     def regions(self) -> Sequence[str]:
         return [region.name for region in self.scenario.regions]
+
+    @property
+    def run_is_on(self) -> bool:
+        return self.run is not None and self.run.active
 
     @property
     def displays(self) -> dict[str, str]:

@@ -56,7 +56,16 @@ def ratio_rule(**more: Any) -> Rule:
         "windows_s": [10],
         "above": 0.25,
     }
-    values = {"name": "Bad", "severity": "page", "summary": "s", "for_s": 3, "all": [line], **more}
+    values = {
+        "name": "Bad",
+        "severity": "page",
+        "service": "identity",
+        "summary": "s",
+        "look_at": "l",
+        "for_s": 3,
+        "all": [line],
+        **more,
+    }
     return Rule.model_validate(values)
 
 
@@ -120,14 +129,14 @@ def test_without_groups_all_regions_are_one() -> None:
     totals = {**failing("eastus", 100.0), **failing("westus", 110.0)}
     rule = ratio_rule(by=[])
 
-    assert Bench((rule,), totals).run(130).said() == [(109.0, "", "firing")]
+    assert Bench((rule,), totals).run(130).said() == [(109.0, "global", "firing")]
 
 
 def test_a_rule_over_groups_fires_once_when_enough_hold_together_and_names_them() -> None:
     totals = {**failing("a", 100.0), **failing("b", 110.0), **failing("c", 120.0), **failing("d", 1e8)}
     found = Bench((ratio_rule(groups_at_least=3),), totals).run(150)
 
-    assert found.said() == [(126.0, "", "firing")]
+    assert found.said() == [(126.0, "global", "firing")]
     assert found.lines[0]["regions"] == ["a", "b", "c"]
     assert found.lines[0]["value"] == 3.0
 
