@@ -9,6 +9,7 @@ from chaos.mitigations.switching import Switchboard
 from chaos.operations import OperationFailed, Operations
 from chaos.plan import Plan
 from chaos.remediation.gate import Signals
+from chaos.remediation.metrics import JobMetrics
 from chaos.remediation.rollout import RemediationEnv
 from chaos.remediation.settings import SECTION, RemediationSettings
 from chaos.remediation.workflow import RemediationWorkflow
@@ -44,6 +45,7 @@ class Performer:
         self._zero_epoch_s = zero_epoch_s
         self._switchboard = Switchboard(plan)
         self.remediation: RemediationWorkflow | None = None
+        self._job_metrics = JobMetrics(env.metrics, plan.topology.names, self._inventory_age_s)
         self._methods: dict[type[Action], Callable[[str, Any], Awaitable[None]]] = {
             StartRemediation: self._start_remediation,
             CancelRemediation: self._cancel_remediation,
@@ -78,8 +80,12 @@ class Performer:
             regions=self._plan.scenario.rollout_regions(),
             signals=self._signals,
             origin_epoch_s=self._zero_epoch_s,
+            metrics=self._job_metrics,
         )
         self.remediation.start()
+
+    def _inventory_age_s(self) -> float | None:
+        return self.remediation.inventory_age_s() if self.remediation is not None else None
 
     def _remediation_settings(self) -> RemediationSettings:
         return resolve(RemediationSettings, self._switchboard.tree(), SECTION, "")

@@ -6,6 +6,8 @@ from services.chassis.metrics import Metrics, incrementer
 
 ANONYMOUS = "anonymous"
 BEARER = "bearer"
+ALERTED = (200, 409)
+"""Alerts compare their increase, and a counter that is born with its first refusal has none."""
 
 
 class BlobstoreMetrics:
@@ -19,12 +21,19 @@ class BlobstoreMetrics:
             ("region", "auth", "code"),
         )
         self._children: dict[tuple[str, int], Callable[[], None]] = {}
+        for status in ALERTED:
+            self._child(ANONYMOUS, status)
 
     def answered(self, auth: str, status: int) -> None:
         child = self._children.get((auth, status))
         if child is None:
-            child = self._children[auth, status] = incrementer(self._requests.labels(self._region, auth, str(status)))
+            child = self._child(auth, status)
         child()
+
+    def _child(self, auth: str, status: int) -> Callable[[], None]:
+        child = incrementer(self._requests.labels(self._region, auth, str(status)))
+        self._children[auth, status] = child
+        return child
 
 
 def export_accounts(metrics: Metrics, region: str, accounts: Callable[[], Iterable[tuple[bool, bool]]]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from controller_desk import Desk
 
 from chaos.controller.auth import load_tokens
+from chaos.controller.testbed import Testbed
 
 BLOB = "http://blobstore-eastus:8080/vmextmieastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip"
 
@@ -125,6 +126,17 @@ async def test_alerts_become_events(desk: Desk) -> None:
     assert (await desk.call("POST", "/alerts", body, token="")).json() == {"received": 1}
     assert desk.testbed.feed.history[-1]["kind"] == "alert"
     assert desk.testbed.feed.history[-1]["region"] == "eastus"
+
+
+async def test_alerts_from_outside_are_not_listed_while_a_run_writes_its_own(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alert = {"labels": {"alertname": "RetryStorm", "region": "eastus"}, "status": "firing"}
+    monkeypatch.setattr(Testbed, "run_is_on", True)
+    before = list(desk.testbed.feed.history)
+    body = {"version": "4", "status": "firing", "alerts": [alert]}
+    assert (await desk.call("POST", "/alerts", body, token="")).json() == {"received": 1}
+    assert [event for event in desk.testbed.feed.history if event not in before] == []
 
 
 async def test_every_call_of_the_api_is_described(desk: Desk) -> None:
