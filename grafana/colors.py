@@ -88,7 +88,7 @@ FAULTS: Colors = {
     "redis_stall": "#B0C4DE",
 }
 RUNNERS: Colors = {"wanted": ORANGE, "ordered": BLUE, "idle": GREY}
-EVENT_KINDS: Colors = {"action": BLUE, "fault": PURPLE, "alert": RED, "stall": PINK}
+EVENT_KINDS: Colors = {"action": BLUE, "fault": PURPLE, "alert": RED, "stall": PINK, "collapse": ORANGE}
 SEVERITIES: Colors = {"page": RED, "ticket": ORANGE}
 ALERTS: Colors = {rule.name: SEVERITIES[rule.severity] for rule in default_alerts()}
 

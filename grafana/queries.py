@@ -21,7 +21,7 @@ ALIVE = "count(identity_node_up)"
 ANNOTATIONS = [
     annotation("Actions", f'{EVENTS}{{kind="action"}} * 1000', BLUE, "{{title}}", "{{id}}"),
     annotation("Faults", f'{EVENTS}{{kind="fault"}} * 1000', PURPLE, "{{title}}", "{{id}}"),
-    annotation("Stalls", f'{EVENTS}{{kind="stall"}} * 1000', PINK, "{{title}}", "{{id}}"),
+    annotation("Stalls", f'{EVENTS}{{kind=~"stall|collapse"}} * 1000', PINK, "{{title}}", "{{id}}"),
 ]
 
 
