@@ -16,7 +16,13 @@ RECORDING = {ROOT / "loadgen" / "recorder.py", ROOT / "loadgen" / "series.py"}
 
 
 # The report's page is imported when the first report is written.
-CONTROLLER = ["chaos.controller.__main__", "chaos.controller.serve", "chaos.controller.api", "chaos.report.page", "compose.docker"]
+CONTROLLER = [
+    "chaos.controller.__main__",
+    "chaos.controller.serve",
+    "chaos.controller.api",
+    "chaos.report.page",
+    "compose.docker",
+]
 
 
 def listed(name: str) -> set[str]:
