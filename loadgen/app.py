@@ -3,50 +3,25 @@
 from itertools import islice
 
 from aiohttp import web
-from pydantic import Field
 
 from loadgen.load import Load, LoadError
+from loadgen.routes import CONFLICT, INVALID, ArrivalsRequest, LoadRequest, StartRequest, api
 from loadgen.settings import LoadgenSettings
 from services.chassis.app import build_app
-from services.chassis.bodies import read_json
+from services.chassis.bodies import parse, read_json
 from services.chassis.env import Env
-from services.chassis.errors import ErrorSpec, ServiceError
-from services.chassis.settings import M, Settings, SettingsError, validate
+from services.chassis.errors import ServiceError
+from services.chassis.settings import M, SettingsError, validate
 
-CONFLICT = ErrorSpec("LoadConflict", 409, "{detail}")
-INVALID = ErrorSpec("InvalidRequest", 422, "{detail}")
 LOAD = web.AppKey("load", Load)
 PAGE_MAX = 10_000
 
 
-class StartRequest(Settings):
-    at_epoch: float | None = Field(default=None, ge=0, description="Unix time of the first possible arrival")
-    zero_epoch: float | None = Field(default=None, ge=0, description="Unix time of τ = 0; default at_epoch")
-
-
-class LoadRequest(Settings):
-    region: str
-    factor: float = Field(ge=0)
-
-
-class ArrivalsRequest(Settings):
-    from_: int = Field(default=0, ge=0, alias="from")
-
-
 class Handlers:
-    """The routes under `/admin` that are the load's own."""
+    """What the calls under `/admin` do that are the load's own."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
-
-    def routes(self) -> list[web.AbstractRouteDef]:
-        return [
-            web.post("/admin/start", self.start),
-            web.post("/admin/stop", self.stop),
-            web.post("/admin/load", self.change),
-            web.get("/admin/load", self.show),
-            web.get("/admin/arrivals", self.arrivals),
-        ]
 
     async def start(self, request: web.Request) -> web.Response:
         wanted = _valid(StartRequest, await read_json(request) if request.can_read_body else {})
@@ -72,7 +47,10 @@ class Handlers:
         return self._state()
 
     async def arrivals(self, request: web.Request) -> web.Response:
-        first = _valid(ArrivalsRequest, dict(request.query)).from_
+        try:
+            first = validate(ArrivalsRequest, dict(request.query), "").from_
+        except SettingsError as error:
+            raise ServiceError(INVALID, detail=str(error)) from error
         kept, count = self._load.arrivals, self._load.arrivals_count
         oldest = count - len(kept)
         start = max(first, oldest)
@@ -91,10 +69,8 @@ class Handlers:
 
 
 def _valid(model: type[M], body: object) -> M:
-    if not isinstance(body, dict):
-        raise ServiceError(INVALID, detail="body: must be a JSON object")
     try:
-        return validate(model, body, "")
+        return parse(model, body, "")
     except SettingsError as error:
         raise ServiceError(INVALID, detail=str(error)) from error
 
@@ -107,7 +83,7 @@ def render_error(_request: web.Request, error: ServiceError) -> web.Response:
 def create_app(env: Env) -> web.Application:
     """A load generator that is silent until `POST /admin/start`."""
     load = Load(env)
-    app = build_app(env, settings_model=LoadgenSettings, routes=Handlers(load).routes(), render_error=render_error)
+    app = build_app(env, settings_model=LoadgenSettings, api=api(Handlers(load)), render_error=render_error)
     app[LOAD] = load
 
     async def stop(_app: web.Application) -> None:

@@ -18,7 +18,7 @@ from chaos.operations import OperationFailed
 from compose.runtime import RuntimeUnavailable, UnknownInstance
 from services.chassis import openapi, routes
 from services.chassis.app import routing_error
-from services.chassis.bodies import BODY_ERRORS, parse, read_json
+from services.chassis.bodies import parse, read_json
 from services.chassis.errors import INTERNAL, ErrorSpec, ServiceError
 from services.chassis.routes import JSON, Reply, Route
 from services.chassis.settings import Settings, SettingsError, validate
@@ -148,7 +148,7 @@ TRANSLATE: Middleware = translate
 def document(table: Iterable[Route], title: str, version: str) -> dict[str, Any]:
     """OpenAPI of the table."""
     error = Reply("refused", Error, JSON)
-    return openapi.document(table, title=title, version=version, dialect=lambda _route: error, common=_common_errors)
+    return openapi.document(openapi.Api(title, tuple(table), lambda _route: error, _common_errors, version))
 
 
 def _common_errors(route: Route) -> Iterable[ErrorSpec]:
@@ -158,8 +158,7 @@ def _common_errors(route: Route) -> Iterable[ErrorSpec]:
     if route.access == "operate":
         yield errors.FORBIDDEN
         yield from ACTS
-    if route.body is not None:
-        yield from BODY_ERRORS
+    yield from openapi.body_errors(route)
     yield errors.INVALID_QUERY
     if route.model is not None:
         yield errors.INVALID

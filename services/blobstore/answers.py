@@ -142,6 +142,8 @@ class Answers:
         return web.Response(status=status, headers=headers, body=json.dumps(body).encode())
 
     def arm_error(self, request: web.Request, error: ServiceError) -> web.Response:
+        if error.spec is NOT_FOUND:
+            error = ServiceError(errors.ARM_INVALID_TYPE, path=request.path)
         headers = self.arm_headers(request)
         headers.update(error.headers)
         headers["Content-Type"] = "application/json; charset=utf-8"
@@ -166,6 +168,7 @@ class Answers:
 
 
 _AS_BLOB_ERROR = {NOT_FOUND: errors.INVALID_URI, METHOD_NOT_ALLOWED: errors.UNSUPPORTED_VERB}
+"""What the router of routes refuses, in the data plane's words."""
 
 
 def authentication(request: web.Request) -> str:

@@ -10,7 +10,7 @@ from services.blobstore.arm import Arm
 from services.blobstore.handlers import Gate, Readers
 from services.blobstore.limits import ArmLimits
 from services.blobstore.metrics import BlobstoreMetrics, export_accounts
-from services.blobstore.openapi import document
+from services.blobstore.routes import api
 from services.blobstore.settings import BlobstoreSettings
 from services.blobstore.storage import Storage
 from services.blobstore.tokens import JwksVerifier, Verifier
@@ -30,13 +30,15 @@ def create_app(env: Env, verifier: Verifier | None = None) -> web.Application:
     limits = ArmLimits(storage.settings, env.clock)
     answers = Answers(env, metrics, limits)
     verifier = verifier or _identity_verifier(env, storage)
-    gate = Gate(env, verifier)
+    gate = Gate(env, storage, verifier)
     readers = Readers(env, storage, gate, answers, metrics)
-    parts = (
-        Admin(storage, env.clock),
-        Arm(env, storage, verifier, answers, limits),
+    table = api(
         readers,
         Writers(storage, gate, answers, metrics),
+        Arm(env, storage, verifier, answers, limits),
+        Admin(storage, env.clock),
+        subscription=storage.settings.subscription_id,
+        region=env.region,
     )
     export_accounts(env.metrics, env.region, lambda: _census(env, storage))
 
@@ -49,9 +51,6 @@ def create_app(env: Env, verifier: Verifier | None = None) -> web.Application:
         limits.reconfigure(storage.settings)
         readers.reconfigure()
 
-    async def openapi(_request: web.Request) -> web.Response:
-        return web.json_response(document(storage.settings.subscription_id, env.region))
-
     async def start() -> None:
         reconfigure("settings")
         env.live.on_change(reconfigure)
@@ -60,7 +59,7 @@ def create_app(env: Env, verifier: Verifier | None = None) -> web.Application:
     return build_app(
         env,
         settings_model=BlobstoreSettings,
-        routes=[web.get("/openapi.json", openapi), *(route for part in parts for route in part.routes())],
+        api=table,
         render_error=answers.render_error,
         on_start=start,
     )

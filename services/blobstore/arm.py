@@ -1,7 +1,6 @@
 """The resource manager's side: `Microsoft.Storage/storageAccounts` of this region, and the containers in them.
 
-ARM paths are case-insensitive, so they are taken apart here and not by the router of routes. Callers need no token; one
-that is sent is verified.
+Callers need no token; one that is sent is verified.
 """
 
 import re
@@ -25,8 +24,6 @@ from services.chassis.errors import ServiceError
 _API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?", re.ASCII)
 _GROUP_NAME = re.compile(r"[A-Za-z0-9._()-]{1,90}", re.ASCII)
 ANONYMOUS_ACTOR = "unknown"
-ACCOUNT = "/storageaccounts/(?P<account>[^/]+)"
-CONTAINERS = ACCOUNT + "/blobservices/default/containers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,43 +48,23 @@ class Arm:
         self._verifier = verifier
         self._answers = answers
         self._limits = limits
-        self._resources: tuple[tuple[re.Pattern[str], dict[str, Answer]], ...] = (
-            (_path("/storageaccounts", group=False), {"GET": self.list_accounts}),
-            (_path("/checknameavailability", group=False), {"POST": self.check_name}),
-            (_path("/storageaccounts"), {"GET": self.list_accounts}),
-            (
-                _path(ACCOUNT),
-                {
-                    "GET": self.get_account,
-                    "PUT": self.put_account,
-                    "PATCH": self.patch_account,
-                    "DELETE": self.delete_account,
-                },
-            ),
-            (_path(CONTAINERS), {"GET": self.list_containers}),
-            (
-                _path(CONTAINERS + "/(?P<container>[^/]+)"),
-                {
-                    "GET": self.get_container,
-                    "PUT": self.put_container,
-                    "PATCH": self.patch_container,
-                    "DELETE": self.delete_container,
-                },
-            ),
-        )
 
-    def routes(self) -> list[web.AbstractRouteDef]:
-        return [web.route("*", "/{root:(?i:subscriptions)}/{path:.+}", self.dispatch)]
+    def call(self, answer: Answer) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """`answer` behind what ARM itself checks: version, token, limit, subscription, names."""
 
-    async def dispatch(self, request: web.Request) -> web.Response:
-        """Finds the resource and the operation, and what ARM itself checks: version, token, limit, subscription."""
-        operations, target = self._find(request.path)
-        answer = operations.get(request.method)
-        if answer is None:
-            raise ServiceError(errors.ARM_VERB, headers={"Allow": ", ".join(operations)}, method=request.method)
-        self._check_api_version(request)
-        await self._check_token(request)
-        self._limits.take(arm_kind(request))
+        async def served(request: web.Request) -> web.Response:
+            match = request.match_info
+            names = (match.get(name, "") for name in ("subscription", "group", "account", "container"))
+            target = Target(*names)
+            self._check_api_version(request)
+            await self._check_token(request)
+            self._limits.take(arm_kind(request))
+            self._check_target(target)
+            return await answer(request, target)
+
+        return served
+
+    def _check_target(self, target: Target) -> None:
         expected = self._storage.settings.subscription_id
         if target.subscription.lower() != expected.lower():
             raise ServiceError(errors.ARM_SUBSCRIPTION_NOT_FOUND, subscription=target.subscription)
@@ -95,16 +72,6 @@ class Arm:
             raise ServiceError(errors.ARM_GROUP_INVALID, target="resourceGroup", group=target.group)
         if target.account and not re.fullmatch(ACCOUNT_NAME, target.account.lower()):
             raise ServiceError(errors.ARM_NAME_INVALID, target="name", name=target.account)
-        return await answer(request, target)
-
-    def _find(self, path: str) -> tuple[dict[str, Answer], Target]:
-        for pattern, operations in self._resources:
-            match = pattern.fullmatch(path.rstrip("/"))
-            if match:
-                found = match.groupdict("")
-                names = (found.get(name, "") for name in ("subscription", "group", "account", "container"))
-                return operations, Target(*names)
-        raise ServiceError(errors.ARM_INVALID_TYPE, path=path)
 
     def _check_api_version(self, request: web.Request) -> None:
         version = request.query.get("api-version", "")
@@ -254,12 +221,6 @@ class Arm:
 
     def _container_view(self, account: Account, container: Container) -> dict[str, object]:
         return bodies.container_view(bodies.account_id(self._storage.settings.subscription_id, account), container)
-
-
-def _path(rest: str, *, group: bool = True) -> re.Pattern[str]:
-    within = "/resourcegroups/(?P<group>[^/]+)" if group else ""
-    path = f"/subscriptions/(?P<subscription>[^/]+){within}/providers/microsoft.storage{rest}"
-    return re.compile(path, re.IGNORECASE)
 
 
 def _container(account: Account, target: Target) -> Container:

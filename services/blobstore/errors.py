@@ -133,7 +133,6 @@ ARM_NOT_FOUND = ErrorSpec(
     "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
 )
 ARM_CONTAINER_NOT_FOUND = ErrorSpec("ContainerNotFound", 404, "The specified container does not exist.")
-ARM_VERB = ErrorSpec("MethodNotAllowed", 405, "The resource does not support the method '{method}'.")
 ARM_NAME_INVALID = ErrorSpec(
     "AccountNameInvalid",
     400,
@@ -174,7 +173,6 @@ ARM = ErrorTable(
         ARM_GROUP_INVALID,
         ARM_NOT_FOUND,
         ARM_CONTAINER_NOT_FOUND,
-        ARM_VERB,
         ARM_NAME_INVALID,
         ARM_NAME_TAKEN,
         ARM_CONTAINER_NAME_INVALID,

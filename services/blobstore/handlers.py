@@ -13,27 +13,24 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from services.blobstore import errors, http_rules
-from services.blobstore.answers import Answers, authentication
+from services.blobstore.answers import Answers
 from services.blobstore.errors import BlobError
 from services.blobstore.listing import LISTING_HEADERS, list_container
 from services.blobstore.metrics import ANONYMOUS, BEARER, BlobstoreMetrics
-from services.blobstore.settings import RESERVED
 from services.blobstore.state import Account, Blob, Container, Scope, anonymous_denial
 from services.blobstore.storage import Ready, Storage
 from services.blobstore.tokens import STORAGE_AUDIENCE, KeysUnavailable, TokenRefused, Verifier
 from services.chassis.env import Env
 
-ACCOUNT_PATH = "/{account:(?!(?i:" + "|".join(RESERVED) + r")(?:\.json)?(?:/|$))[^/]+}"
-CONTAINER_PATH = ACCOUNT_PATH + "/{container:[^/]+}"
-BLOB_PATH = CONTAINER_PATH + "/{blob:.+}"
 ROOT = "$root"
 
 
 class Gate:
     """Who is asking, and may they?"""
 
-    def __init__(self, env: Env, verifier: Verifier) -> None:
+    def __init__(self, env: Env, storage: Storage, verifier: Verifier) -> None:
         self._clock = env.clock
+        self._storage = storage
         self._verifier = verifier
 
     async def authenticate(self, request: web.Request, account_name: str) -> None:
@@ -54,20 +51,34 @@ class Gate:
         except KeysUnavailable as error:
             raise BlobError(errors.SERVER_BUSY, headers={"Retry-After": "1"}) from error
 
-    async def require_bearer(self, request: web.Request, account: Account) -> None:
-        """For what nobody may do anonymously."""
-        if authentication(request) == ANONYMOUS:
-            if "sig" in request.query:
-                raise BlobError(errors.AUTHENTICATION_FAILED)
-            if not account.switch.effective(self._clock.epoch()):
-                raise BlobError(errors.PUBLIC_ACCESS_NOT_PERMITTED)
-            raise BlobError(errors.NO_AUTHENTICATION)
-        await self.authenticate(request, account.name)
+    async def admit(
+        self, request: web.Request, account_name: str, container_name: str = "", scope: Scope | None = None
+    ) -> tuple[Account, Container | None, str]:
+        """The one step of authorisation. It comes before anything else of a request is looked at.
 
-    def admit_anonymous(self, account: Account, name: str, container: Container | None, scope: Scope) -> None:
-        denial = anonymous_denial(account, name, container, scope, self._clock.epoch())
+        So a reader who may not see something learns nothing of it: neither from a query, a range, a condition or a
+        header that is refused, nor from its being there. Without a scope, only a bearer token will do.
+
+        Raises:
+            BlobError: 401, 403, 404, 409 or 503; see `authenticate` and `anonymous_denial`.
+        """
+        if "Authorization" in request.headers:
+            await self.authenticate(request, account_name)
+            account = self._storage.account(account_name)
+            return account, account.containers.get(container_name), BEARER
+        account = self._storage.account(account_name)
+        if request.query_string and "sig" in request.query:
+            raise BlobError(errors.AUTHENTICATION_FAILED)
+        container = account.containers.get(container_name)
+        now = self._clock.epoch()
+        if scope is not None:
+            denial = anonymous_denial(account, container_name, container, scope, now)
+        else:
+            open_ = account.switch.effective(now)
+            denial = errors.NO_AUTHENTICATION if open_ else errors.PUBLIC_ACCESS_NOT_PERMITTED
         if denial is not None:
             raise BlobError(denial)
+        return account, container, ANONYMOUS
 
 
 class Readers:
@@ -84,15 +95,6 @@ class Readers:
     def reconfigure(self) -> None:
         self._half_service_s = self._storage.settings.service_time_s / 2
 
-    def routes(self) -> list[web.AbstractRouteDef]:
-        return [
-            web.get(BLOB_PATH, self.read_blob),
-            web.get(CONTAINER_PATH, self.read_container),
-            web.get(CONTAINER_PATH + "/", self.read_container),
-            web.get(ACCOUNT_PATH, self.read_account),
-            web.get(ACCOUNT_PATH + "/", self.read_account),
-        ]
-
     async def _serve(self) -> None:
         half = self._half_service_s
         if half:
@@ -108,21 +110,12 @@ class Readers:
         self, request: web.Request, account_name: str, container_name: str, name: str
     ) -> web.StreamResponse:
         await self._serve()
-        asked = request.headers
-        auth = ANONYMOUS
-        if "Authorization" in asked:
-            auth = BEARER
-            await self._gate.authenticate(request, account_name)
-        account = self._storage.accounts.get(account_name)
-        if account is None:
-            raise BlobError(errors.ACCOUNT_NOT_FOUND)
+        _, container, auth = await self._gate.admit(request, account_name, container_name, "blob")
         if request.query_string:
             _check_blob_query(request)
-        container = account.containers.get(container_name)
-        if auth is ANONYMOUS:
-            self._gate.admit_anonymous(account, container_name, container, "blob")
         if container is None:
             raise BlobError(errors.CONTAINER_NOT_FOUND)
+        asked = request.headers
         blob = container.blobs.get(name)
         if http_rules.has_conditions(asked):
             http_rules.check_read(asked, blob.etag if blob else None, blob.modified_at if blob else 0.0)
@@ -207,15 +200,7 @@ class Readers:
         if "restype" not in query and "comp" not in query:
             return await self._read_blob(request, account_name, ROOT, name)
         await self._serve()
-        auth = authentication(request)
-        if auth == BEARER:
-            await self._gate.authenticate(request, account_name)
-        account = self._storage.account(account_name)
-        if auth == ANONYMOUS and "sig" in query:
-            raise BlobError(errors.AUTHENTICATION_FAILED)
-        container = account.containers.get(name)
-        if auth == ANONYMOUS:
-            self._gate.admit_anonymous(account, name, container, "container")
+        _, container, auth = await self._gate.admit(request, account_name, name, "container")
         if container is None:
             raise BlobError(errors.CONTAINER_NOT_FOUND)
         return self._answer_container(request, account_name, container, auth)
@@ -241,16 +226,13 @@ class Readers:
     async def read_account(self, request: web.Request) -> NoReturn:
         """Nothing of an account as such is readable here; the answer tells who may not and what is not."""
         await self._serve()
-        account = self._storage.account(request.match_info["account"])
-        await self._gate.require_bearer(request, account)
+        await self._gate.admit(request, request.match_info["account"])
         raise BlobError(errors.UNSUPPORTED_QUERY)
 
 
 def _check_blob_query(request: web.Request) -> None:
     """Snapshots and versions do not exist here; `comp` asks for parts of a blob that are not served."""
     query = request.query
-    if "sig" in query and "Authorization" not in request.headers:
-        raise BlobError(errors.AUTHENTICATION_FAILED)
     if "comp" in query:
         raise BlobError(errors.UNSUPPORTED_QUERY, details={"QueryParameterName": "comp"})
     if query.get("snapshot") or query.get("versionid"):

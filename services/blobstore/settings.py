@@ -55,10 +55,9 @@ class PackageSeed(Settings):
         return f"{self.publisher}.{self.type}/{self.version}/package.zip"
 
 
-class AccountSeed(Settings):
-    """An account that exists from the first start on."""
+class AccountBody(Settings):
+    """An account without its name; the body of the operator's `PUT /admin/accounts/{account}`."""
 
-    name: str = Field(pattern=ACCOUNT_NAME)
     exempt: StrictBool = Field(default=False, description="ground truth: anonymous read is intended here")
     public: StrictBool = Field(default=True, description="allowBlobPublicAccess")
     container: str = Field(default="packages", min_length=3, max_length=63, pattern=CONTAINER_NAME)
@@ -66,12 +65,25 @@ class AccountSeed(Settings):
     tags: dict[str, str] = {}
     packages: list[PackageSeed] = Field(default=[], max_length=100)
 
+
+class AccountSeed(AccountBody):
+    """An account that exists from the first start on."""
+
+    name: str = Field(pattern=ACCOUNT_NAME)
+
     @field_validator("name")
     @classmethod
     def _not_reserved(cls, name: str) -> str:
         if name in RESERVED:
             raise ValueError(f"must not be one of {', '.join(RESERVED)}")
         return name
+
+
+class ContainerSeed(Settings):
+    """The body of the operator's `PUT /admin/accounts/{account}/{container}`."""
+
+    access: Literal["None", "Blob", "Container"] = "None"
+    metadata: dict[str, str] = {}
 
 
 class BlobstoreSettings(Settings):

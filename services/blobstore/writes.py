@@ -14,7 +14,7 @@ from aiohttp import web
 from services.blobstore import errors, http_rules
 from services.blobstore.answers import NOT_XML, Answers
 from services.blobstore.errors import BlobError, bad_header
-from services.blobstore.handlers import BLOB_PATH, CONTAINER_PATH, Gate
+from services.blobstore.handlers import Gate
 from services.blobstore.metrics import BEARER, BlobstoreMetrics
 from services.blobstore.settings import CONTAINER_NAME
 from services.blobstore.state import Account, Blob, Level
@@ -44,14 +44,6 @@ class Writers:
         self._gate = gate
         self._answers = answers
         self._metrics = metrics
-
-    def routes(self) -> list[web.AbstractRouteDef]:
-        return [
-            web.put(BLOB_PATH, self.put_blob),
-            web.delete(BLOB_PATH, self.delete_blob),
-            web.put(CONTAINER_PATH, self.put_container),
-            web.delete(CONTAINER_PATH, self.delete_container),
-        ]
 
     async def put_blob(self, request: web.Request) -> web.Response:
         account = await self._open(request)
@@ -96,9 +88,8 @@ class Writers:
         return self._done(request, 202, {})
 
     async def _open(self, request: web.Request) -> Account:
-        account = self._storage.account(request.match_info["account"])
-        await self._gate.require_bearer(request, account)
-        return self._storage.account(account.name)
+        account, _, _ = await self._gate.admit(request, request.match_info["account"])
+        return account
 
     def _done(self, request: web.Request, status: int, more: Mapping[str, str]) -> web.Response:
         self._metrics.answered(BEARER, status)

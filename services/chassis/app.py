@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import replace
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -17,10 +18,15 @@ from services.chassis.errors import (
     ServiceError,
 )
 from services.chassis.fault_edge import Suffering
-from services.chassis.metrics import CONTENT_TYPE, DURATION_BUCKETS_S
+from services.chassis.metrics import DURATION_BUCKETS_S
+from services.chassis.openapi import Api
+from services.chassis.pages import pages
+from services.chassis.routes import install
 from services.chassis.settings import Settings
 
 ENV = web.AppKey("env", Env)
+API = web.AppKey("api", Api)
+"""What the application serves: the whole table."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 RenderError = Callable[[web.Request, ServiceError], web.Response]
 Job = Callable[[], Awaitable[None]]
@@ -34,13 +40,13 @@ def build_app(
     env: Env,
     *,
     settings_model: type[Settings],
-    routes: Iterable[web.AbstractRouteDef],
+    api: Api,
     render_error: RenderError,
     background: Iterable[Job] = (),
     on_start: Job | None = None,
     register: bool = True,
 ) -> web.Application:
-    """An application with the common edge around `routes`.
+    """An application with the common edge around the routes of `api`, and its document at `/openapi.json`.
 
     `on_start` finishes before the instance registers (load state, resume work); `background` jobs live as long as
     the application and are named by their function. A service that decides itself when it is in rotation passes
@@ -48,7 +54,8 @@ def build_app(
     """
     app = web.Application(middlewares=[_edge(env, render_error)], client_max_size=SIZE_MAX_BYTES)
     app[ENV] = env
-    app.add_routes([*_common_routes(env, settings_model), *routes])
+    app[API] = api = replace(api, routes=(*pages(env, settings_model, lambda: api), *api.routes))
+    install(app, api.routes)
     app.cleanup_ctx.append(_lifespan(env, on_start, background, register))
     return app
 
@@ -161,30 +168,3 @@ def routing_error(request: web.Request, error: web.HTTPException) -> ServiceErro
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return ServiceError(BODY_TOO_LARGE, limit_bytes=request._client_max_size)
     return ServiceError(ErrorSpec(error.reason.replace(" ", ""), error.status, error.text or error.reason))
-
-
-def _common_routes(env: Env, settings_model: type[Settings]) -> list[web.RouteDef]:
-    async def healthz(_request: web.Request) -> web.Response:
-        return web.json_response({"status": "alive", "instance": env.instance.name})
-
-    async def readyz(_request: web.Request) -> web.Response:
-        try:
-            await env.store.ping()
-        except Exception as error:
-            return web.json_response({"status": "store unreachable", "error": repr(error)}, status=503)
-        if failing := env.background.failing:
-            return web.json_response({"status": "background task failing", "tasks": failing}, status=503)
-        return web.json_response({"status": "ready", "instance": env.instance.name})
-
-    async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=env.metrics.page(), headers={"Content-Type": CONTENT_TYPE})
-
-    async def settings(_request: web.Request) -> web.Response:
-        return web.json_response(env.settings(settings_model).model_dump(mode="json"))
-
-    return [
-        web.get("/healthz", healthz),
-        web.get("/readyz", readyz),
-        web.get("/metrics", metrics),
-        web.get("/admin/settings", settings),
-    ]

@@ -74,7 +74,7 @@ def parse(model: type[M], value: object, name: str = "body") -> M:
         SettingsError: naming each field that breaks a rule.
     """
     if not isinstance(value, dict):
-        raise SettingsError(f"{name}: must be a JSON object")
+        raise SettingsError(f"{name or 'body'}: must be a JSON object")
     try:
         return model.model_validate_json(json.dumps(value), strict=True)
     except ValidationError as error:

@@ -4,11 +4,13 @@ Schemas come from the models and types in the rows; pydantic names them. Errors 
 dialect of the process, so that an error cannot be answered under a status that the document does not know of.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import TypeAdapter
 
+from services.chassis.bodies import BODY_ERRORS
 from services.chassis.errors import ErrorSpec
 from services.chassis.routes import JSON, Body, Parameter, Reply, Route, Schema, Shape
 
@@ -24,31 +26,40 @@ Common = Callable[[Route], Iterable[ErrorSpec]]
 """The errors that a route can have because of what it is, beyond those in its row."""
 
 
-def document(
-    routes: Iterable[Route],
-    *,
-    title: str,
-    dialect: Dialect,
-    common: Common = lambda _route: (),
-    version: str = "1",
-) -> Schema:
+def body_errors(route: Route) -> Iterable[ErrorSpec]:
+    """What can be wrong with any JSON body."""
+    return BODY_ERRORS if route.body is not None and route.body.media == JSON else ()
+
+
+@dataclass(frozen=True)
+class Api:
+    """The table of a process, and the words for it."""
+
+    title: str
+    routes: tuple[Route, ...]
+    dialect: Dialect
+    common: Common = body_errors
+    version: str = "1"
+
+
+def document(api: Api) -> Schema:
     """The whole document."""
-    rows = list(routes)
-    shapes = _Shapes(rows, dialect)
+    shapes = _Shapes(api.routes, api.dialect)
     paths: dict[str, Schema] = {}
-    for row in rows:
-        operation = _operation(row, shapes, dialect, (*row.errors, *common(row)))
+    for row in api.routes:
+        operation = _operation(row, shapes, api.dialect, (*row.errors, *api.common(row)))
         paths.setdefault(row.path, {})[row.method.lower()] = operation
     components: Schema = {"schemas": shapes.definitions}
-    if any(row.access in WITH_TOKEN for row in rows):
+    if any(row.access in WITH_TOKEN for row in api.routes):
         components["securitySchemes"] = BEARER
-    return {"openapi": "3.1.0", "info": {"title": title, "version": version}, "paths": paths, "components": components}
+    info = {"title": api.title, "version": api.version}
+    return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
 
 
 class _Shapes:
     """The schema of every shape in a table, and the definitions that they refer to."""
 
-    def __init__(self, rows: Iterable[Route], dialect: Dialect) -> None:
+    def __init__(self, rows: Sequence[Route], dialect: Dialect) -> None:
         wanted = {(repr(shape), mode): shape for row in rows for shape, mode in _shapes_of(row, dialect)}
         adapters = [(key, mode, TypeAdapter(shape)) for (key, mode), shape in wanted.items()]
         self._schemas, generated = TypeAdapter.json_schemas(adapters, ref_template=COMPONENTS + "{model}")
@@ -126,8 +137,3 @@ def _reply(reply: Reply, shapes: _Shapes, method: str) -> Schema:
         return described
     content = {"schema": shapes.schema(reply.shape, "serialization")} if reply.shape is not None else {}
     return {**described, "content": {reply.media or JSON: content}}
-
-
-def listed(served: Mapping[str, Any]) -> set[tuple[str, str]]:
-    """Method and path of every operation in a document."""
-    return {(method.upper(), path) for path, methods in served["paths"].items() for method in methods}

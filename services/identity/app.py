@@ -14,6 +14,7 @@ from services.identity.errors import render
 from services.identity.handlers import Handlers
 from services.identity.metrics import IdentityMetrics
 from services.identity.node import Node
+from services.identity.routes import api
 from services.identity.settings import IdentitySettings
 
 STARTED_KEY = "identity-nodes-started"
@@ -24,10 +25,11 @@ def create_app(env: Env) -> web.Application:
     metrics = IdentityMetrics(env.metrics, env.region)
     node = Node(env, metrics)
     rotation = Rotation(env, node)
+    handlers = Handlers(env, node, metrics)
     app = build_app(
         env,
         settings_model=IdentitySettings,
-        routes=[*Handlers(env, node, metrics).routes(), web.post("/admin/crash", _crash)],
+        api=api(handlers.handler_of, handlers.crash),
         render_error=render,
         background=[rotation.keep],
         on_start=rotation.start,
@@ -79,11 +81,6 @@ class Rotation:
             await asyncio.sleep(self._env.registry.lease_s / 3)
             if self._node.up and self._joined:
                 await self._env.registry.register(self._env.instance)
-
-
-async def _crash(request: web.Request) -> web.Response:
-    request.app[NODE].crash("operator")
-    return web.json_response({"status": "crashed"})
 
 
 async def _stop(app: web.Application) -> None:

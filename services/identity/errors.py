@@ -53,8 +53,8 @@ TABLE = ErrorTable(
 
 def render(request: web.Request, error: ServiceError) -> web.Response:
     """The error in the dialect of the path it happened on."""
-    path = request.path
-    dialect = "arm" if path.startswith("/subscriptions") else "msi" if path.startswith("/msi/") else "imds"
+    path = request.path.lower()
+    dialect = "arm" if path.startswith("/subscriptions/") else "msi" if path.startswith("/msi/") else "imds"
     body = _body(dialect, error.spec, error.message, error.target or "")
     return web.Response(body=body, status=error.spec.status, headers={**JSON_CONTENT, **error.headers})
 

@@ -11,26 +11,25 @@ from typing import Any
 from aiohttp import web
 from yarl import URL
 
-from services.chassis.bodies import read_json
+from services.chassis.bodies import parse, read_json
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
+from services.chassis.identity_api import SELECTORS, Handler, IdentityBody, IdentityPatch
+from services.chassis.settings import SettingsError
 from services.identity import errors
 from services.identity.directory import Directory, resource_id, system_assigned
 from services.identity.metrics import IdentityMetrics
 from services.identity.node import Node
-from services.identity.openapi import document
 from services.identity.tokens import Issuer
 from services.policies.recent import Recent
 
-SELECTORS = ("client_id", "object_id", "principal_id", "msi_res_id", "mi_res_id")
 TOKENS_MAX = 4096
 APP_SERVICE_SECRET = "aftershock-app-service"
 JSON_HEADERS = {"Content-Type": "application/json; charset=utf-8"}
-ARM_BASE = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ManagedIdentity"
 
 
 class Handlers:
-    """The routes of one node."""
+    """What one node answers; services/identity/routes.py says to what."""
 
     def __init__(self, env: Env, node: Node, metrics: IdentityMetrics) -> None:
         self._env = env
@@ -42,24 +41,19 @@ class Handlers:
         self._tokens: Recent[tuple[str, str], tuple[float, str]] = Recent(TOKENS_MAX)
         self._crashes = 0
 
-    def routes(self) -> list[web.AbstractRouteDef]:
-        identity = ARM_BASE + "/userAssignedIdentities/{name}"
-        return [
-            web.get("/metadata/identity/oauth2/token", self.imds_token),
-            web.get("/metadata/identity/oauth2/token/", self.imds_token),  # the JavaScript client's spelling
-            web.get("/msi/token", self.app_service_token),
-            web.get("/.well-known/jwks.json", self.jwks),
-            web.get("/openapi.json", _openapi),
-            web.put(identity, self.put_identity),
-            web.patch(identity, self.put_identity),
-            web.get(identity, self.get_identity),
-            web.delete(identity, self.delete_identity),
-            web.get(ARM_BASE + "/userAssignedIdentities", self.list_identities),
-            web.get(
-                "/subscriptions/{subscription}/providers/Microsoft.ManagedIdentity/userAssignedIdentities",
-                self.list_identities,
-            ),
-        ]
+    def handler_of(self, operation_id: str) -> Handler:
+        """Who answers a row of the table."""
+        return {
+            "get_token": self.imds_token,
+            "get_app_service_token": self.app_service_token,
+            "get_keys": self.jwks,
+            "create_identity": self.put_identity,
+            "update_identity": self.put_identity,
+            "get_identity": self.get_identity,
+            "delete_identity": self.delete_identity,
+            "list_identities_of_group": self.list_identities,
+            "list_identities": self.list_identities,
+        }[operation_id]
 
     async def imds_token(self, request: web.Request) -> web.Response:
         if request.headers.get("Metadata", "").lower() != "true":
@@ -163,6 +157,10 @@ class Handlers:
     async def jwks(self, _request: web.Request) -> web.Response:
         return web.json_response(self._issuer.jwks())
 
+    async def crash(self, _request: web.Request) -> web.Response:
+        self._node.crash("operator")
+        return web.json_response({"status": "crashed"})
+
     def _resource_id(self, request: web.Request) -> str:
         _require_api_version(request)
         match = request.match_info
@@ -175,10 +173,6 @@ class Handlers:
     def _answer(self, operation: str, body: dict[str, Any], status: int = 200) -> web.Response:
         self._metrics.answered(operation, status)
         return web.Response(body=json.dumps(body).encode(), status=status, headers=JSON_HEADERS)
-
-
-async def _openapi(_request: web.Request) -> web.Response:
-    return web.json_response(document())
 
 
 @lru_cache(maxsize=4096)
@@ -202,14 +196,11 @@ def _require_api_version(request: web.Request) -> None:
 
 
 def _identity_body(body: object, *, partial: bool) -> dict[str, Any]:
-    if not isinstance(body, dict):
-        raise ServiceError(errors.ARM_INVALID, target="body", detail="The request body must be a JSON object.")
-    location, tags = body.get("location"), body.get("tags")
-    if not partial and not isinstance(location, str):
-        raise ServiceError(errors.ARM_INVALID, target="location", detail="'location' must be a region name.")
-    if tags is not None and not (isinstance(tags, dict) and all(isinstance(v, str) for v in tags.values())):
-        raise ServiceError(errors.ARM_INVALID, target="tags", detail="'tags' must map names to strings.")
-    return body
+    try:
+        return parse(IdentityPatch if partial else IdentityBody, body, "").model_dump(exclude_none=True)
+    except SettingsError as error:
+        target, _, rule = str(error).partition(": ")
+        raise ServiceError(errors.ARM_INVALID, target=target, detail=f"'{target}' is invalid: {rule}") from error
 
 
 def _arm_view(identity: dict[str, Any]) -> dict[str, Any]:

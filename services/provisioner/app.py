@@ -88,7 +88,7 @@ def create_app(env: Env) -> web.Application:
     app = build_app(
         env,
         settings_model=ProvisionerSettings,
-        routes=handlers.routes(),
+        api=handlers.api(),
         render_error=handlers.render_error,
         background=[provisioner.journal.run, provisioner.scheduler.read, provisioner.scheduler.expire],
         on_start=provisioner.start,

@@ -1,6 +1,6 @@
 """The front door: Azure Resource Manager's paths, verbs, headers and status codes for compute.
 
-Paths are matched without regard to case, as ARM does. Every answer carries ARM's ids; every accepted operation carries
+Every answer carries ARM's ids; every accepted operation carries
 the URL to poll, absolute, on the host that the client used.
 """
 
@@ -13,29 +13,21 @@ from aiohttp import web
 from services.chassis.bodies import read_json
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
+from services.chassis.openapi import Api
 from services.provisioner import errors, validation, views
 from services.provisioner.compute import Compute
 from services.provisioner.control import Accepted, Control
-from services.provisioner.ids import KIND_OF_TYPE, Ref, operation_path, subscription_of
-from services.provisioner.openapi import document
+from services.provisioner.ids import Ref, operation_path, subscription_of
+from services.provisioner.routes import api
 from services.provisioner.settings import ProvisionerSettings
-from services.provisioner.state import ACTIONS, EXTENSION, FAILED, IN_PROGRESS, VM, Operation, Resource
+from services.provisioner.state import EXTENSION, FAILED, IN_PROGRESS, VM, Operation, Resource
 from services.provisioner.throttle import Throttle
 
-ACTION_OF = {name.lower(): name for name in ACTIONS}
 JSON_TYPE = "application/json; charset=utf-8"
 Headers = dict[str, str]
 Answer = tuple[int, Any, Headers]
 """Status, body or None, headers of its own."""
 Handler = Callable[[web.Request], Awaitable[Answer]]
-
-_SUBSCRIPTION = "/{_s:(?i:subscriptions)}/{subscription}"
-_GROUP = _SUBSCRIPTION + "/{_g:(?i:resourceGroups)}/{group}"
-_PROVIDER = "/{_p:(?i:providers)}/{_c:(?i:Microsoft\\.Compute)}"
-_TYPE = "/{type:(?i:virtualMachines|virtualMachineScaleSets)}"
-_NAMED = _GROUP + _PROVIDER + _TYPE + "/{name}"
-_EXTENSIONS = _GROUP + _PROVIDER + "/{_t:(?i:virtualMachines)}/{parent}/{_e:(?i:extensions)}"
-_OPERATION = _SUBSCRIPTION + _PROVIDER + "/{_l:(?i:locations)}/{location}/{_o:(?i:operations)}/{operation}"
 
 
 class Handlers:
@@ -50,55 +42,39 @@ class Handlers:
         self._throttle = throttle
         self.settings = settings
 
-    def routes(self) -> list[web.RouteDef]:
-        arm = self._arm
-        routes: list[web.RouteDef] = [web.get("/openapi.json", _openapi)]
-        for path in (_NAMED, _EXTENSIONS + "/{extension}"):
-            routes += [
-                web.put(path, arm(self.put)),
-                web.patch(path, arm(self.patch)),
-                web.delete(path, arm(self.delete)),
-                web.get(path, arm(self.get)),
-            ]
-        return [
-            *routes,
-            web.get(_NAMED + "/{_v:(?i:instanceView)}", arm(self.instance_view)),
-            web.post(_NAMED + "/{action:(?i:" + "|".join(ACTIONS) + ")}", arm(self.act)),
-            web.get(_EXTENSIONS, arm(self.list_extensions)),
-            web.get(_GROUP + _PROVIDER + _TYPE, arm(self.list)),
-            web.get(_SUBSCRIPTION + _PROVIDER + _TYPE, arm(self.list)),
-            web.get(_OPERATION, arm(self.operation)),
-        ]
+    def api(self) -> Api:
+        """What is served."""
+        return api(self, self._arm)
 
     # --- resources ---------------------------------------------------------------------------------------
 
-    async def put(self, request: web.Request) -> Answer:
-        accepted = await self._control.put(_ref(request), await read_json(request))
+    async def put(self, kind: str, request: web.Request) -> Answer:
+        accepted = await self._control.put(_ref(kind, request), await read_json(request))
         return self._resource_answer(request, accepted)
 
-    async def patch(self, request: web.Request) -> Answer:
-        accepted = await self._control.patch(_ref(request), await read_json(request))
+    async def patch(self, kind: str, request: web.Request) -> Answer:
+        accepted = await self._control.patch(_ref(kind, request), await read_json(request))
         return self._resource_answer(request, accepted)
 
-    async def act(self, request: web.Request) -> Answer:
-        accepted = await self._control.act(_ref(request), ACTION_OF[request.match_info["action"].lower()])
+    async def act(self, kind: str, request: web.Request, *, action: str) -> Answer:
+        accepted = await self._control.act(_ref(kind, request), action)
         return 202, None, self._poll_headers(request, accepted.operation, monitor=True)
 
-    async def delete(self, request: web.Request) -> Answer:
-        accepted = await self._control.delete(_ref(request))
+    async def delete(self, kind: str, request: web.Request) -> Answer:
+        accepted = await self._control.delete(_ref(kind, request))
         if accepted is None:
             return 204, None, {}
         return 202, None, self._poll_headers(request, accepted.operation, monitor=True)
 
-    async def get(self, request: web.Request) -> Answer:
-        found = self._control.find(_ref(request))
+    async def get(self, kind: str, request: web.Request) -> Answer:
+        found = self._control.find(_ref(kind, request))
         view = views.resource(found)
         if "instanceview" in request.query.get("$expand", "").lower():
             view["properties"]["instanceView"] = self._instance_view(found)
         return 200, view, {}
 
-    async def instance_view(self, request: web.Request) -> Answer:
-        return 200, self._instance_view(self._control.find(_ref(request))), {}
+    async def instance_view(self, kind: str, request: web.Request) -> Answer:
+        return 200, self._instance_view(self._control.find(_ref(kind, request))), {}
 
     def _instance_view(self, found: Resource) -> views.View:
         if found.kind == EXTENSION:
@@ -109,18 +85,18 @@ class Handlers:
             return views.machine_instance_view(found, self._compute.children(found.key), at)
         return views.scale_set_instance_view(found, at)
 
-    async def list_extensions(self, request: web.Request) -> Answer:
+    async def list_extensions(self, _kind: str, request: web.Request) -> Answer:
         match = request.match_info
         machine = self._control.find(Ref(match["subscription"], match["group"], VM, match["parent"]))
         return 200, {"value": [views.resource(item) for item in self._compute.children(machine.key)]}, {}
 
-    async def list(self, request: web.Request) -> Answer:
+    async def list(self, kind: str, request: web.Request) -> Answer:
         """A page of resources; `nextLink` leads to the next."""
         match = request.match_info
         prefix = f"/subscriptions/{match['subscription']}/".lower()
         if "group" in match:
             prefix += f"resourcegroups/{match['group']}/".lower()
-        found = self._compute.select(prefix, KIND_OF_TYPE[match["type"].lower()])
+        found = self._compute.select(prefix, kind)
         skip = request.query.get("$skiptoken", "0")
         if not (skip.isascii() and skip.isdigit()):
             raise ServiceError(errors.INVALID_SKIP_TOKEN, target="$skiptoken", value=skip)
@@ -132,7 +108,7 @@ class Handlers:
 
     # --- operations --------------------------------------------------------------------------------------
 
-    async def operation(self, request: web.Request) -> Answer:
+    async def operation(self, _kind: str, request: web.Request) -> Answer:
         """The state of an operation; with `monitor=true` the older protocol, where the status code tells."""
         match = request.match_info
         found = self._compute.operations.get(match["operation"].lower())
@@ -205,12 +181,8 @@ class Handlers:
         return headers
 
 
-def _ref(request: web.Request) -> Ref:
+def _ref(kind: str, request: web.Request) -> Ref:
     match = request.match_info
-    if "extension" in match:
-        return Ref(match["subscription"], match["group"], EXTENSION, match["extension"], match["parent"])
-    return Ref(match["subscription"], match["group"], KIND_OF_TYPE[match["type"].lower()], match["name"])
-
-
-async def _openapi(_request: web.Request) -> web.Response:
-    return web.json_response(document())
+    if kind == EXTENSION:
+        return Ref(match["subscription"], match["group"], kind, match["extension"], match["parent"])
+    return Ref(match["subscription"], match["group"], kind, match["name"])

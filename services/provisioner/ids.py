@@ -6,7 +6,6 @@ from services.provisioner.state import EXTENSION, VM, VMSS
 
 PROVIDER = "Microsoft.Compute"
 TYPES = {VM: "virtualMachines", VMSS: "virtualMachineScaleSets", EXTENSION: "virtualMachines/extensions"}
-KIND_OF_TYPE = {"virtualmachines": VM, "virtualmachinescalesets": VMSS}
 
 
 @dataclass(frozen=True, slots=True)

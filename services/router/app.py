@@ -7,35 +7,20 @@ from services.chassis.env import Env
 from services.router.errors import render
 from services.router.handlers import Router
 from services.router.metrics import RouterMetrics
-from services.router.openapi import document
+from services.router.routes import api
 from services.router.settings import RouterSettings
 
 ROUTER = web.AppKey("router", Router)
-FORWARDED_PATHS = (
-    "/metadata/identity/oauth2/token",
-    "/metadata/identity/oauth2/token/",
-    "/msi/token",
-    "/.well-known/jwks.json",
-    "/subscriptions/{tail:.*}",
-)
 
 
 def create_app(env: Env) -> web.Application:
     pair = env.settings(RouterSettings).pair
     router = Router(env, RouterMetrics(env.metrics, env.region, pair))
 
-    async def openapi(_request: web.Request) -> web.Response:
-        return web.json_response(document(env.region))
-
     app = build_app(
         env,
         settings_model=RouterSettings,
-        routes=[
-            web.get("/openapi.json", openapi),
-            *(web.route("*", path, router.forward) for path in FORWARDED_PATHS),
-            web.get("/admin/traffic", router.show_traffic),
-            web.put("/admin/traffic/{region}", router.change_traffic),
-        ],
+        api=api(router.forward, router.show_traffic, router.change_traffic, env.region),
         render_error=render,
         background=[router.rotation.follow],
         on_start=router.start,

@@ -25,7 +25,7 @@ TABLE = ErrorTable((SHED, NOT_ADMITTED, NO_NODE, NODE_TIMEOUT, NODE_LOST, UNKNOW
 
 def render(request: web.Request, error: ServiceError) -> web.Response:
     """ARM's shape on ARM paths, the token endpoint's elsewhere."""
-    body = _body(request.path.startswith("/subscriptions"), error.spec.code, error.message)
+    body = _body(request.path.lower().startswith("/subscriptions/"), error.spec.code, error.message)
     return web.Response(body=body, status=error.spec.status, headers={**JSON_CONTENT, **error.headers})
 
 

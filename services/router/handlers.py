@@ -6,16 +6,15 @@ from typing import Any
 
 from aiohttp import web
 from multidict import CIMultiDictProxy
-from pydantic import Field
 from yarl import URL
 
-from services.chassis.bodies import read_json
+from services.chassis.bodies import parse, read_bytes, read_json
 from services.chassis.client import TIMEOUT, Reply
 from services.chassis.env import Env
 from services.chassis.errors import ErrorSpec, ServiceError
 from services.chassis.live import announce
 from services.chassis.registry import Instance
-from services.chassis.settings import Settings, SettingsError, validate
+from services.chassis.settings import SettingsError
 from services.chassis.store import Keys
 from services.policies import deadline
 from services.policies.admission import EnvoyAdmission
@@ -24,22 +23,13 @@ from services.policies.outcome import Outcome
 from services.router import errors
 from services.router.metrics import RouterMetrics
 from services.router.rotation import Rotation
+from services.router.routes import TrafficChange
 from services.router.settings import RouterSettings
-from services.router.state import OPEN, Gate, Mode, Traffic
+from services.router.state import OPEN, Gate, Traffic
 
 FORWARDED = ("Metadata", "X-IDENTITY-HEADER", "Content-Type", "x-tenant", "x-deadline", "x-attempt", "x-backlog")
 RETURNED = ("Content-Type", "Retry-After")
 LEAST_TIMEOUT_S = 0.001
-
-
-class TrafficChange(Settings):
-    """Body of `PUT /admin/traffic/{region}`."""
-
-    mode: Mode
-    from_fraction: float = Field(default=0.10, ge=0, le=2)
-    to_fraction: float = Field(default=0.85, gt=0, le=2)
-    over_s: float = Field(default=80.0, gt=0)
-    hold_s: float = Field(default=20.0, ge=0)
 
 
 class Router:
@@ -113,7 +103,7 @@ class Router:
             self._metrics.shed(region, "no_node")
             self._learn(region, 503)
             raise self._refusal(errors.NO_NODE, region=region)
-        body = await request.read() if request.body_exists else None
+        body = await read_bytes(request) if request.body_exists else None
         reply = await self._env.http.call(
             request.method,
             URL(node.url + request.raw_path, encoded=True),
@@ -188,9 +178,8 @@ class Router:
         region = request.match_info["region"]
         if region != self.home:
             raise ServiceError(errors.UNKNOWN_REGION, region=region, known=self.home)
-        body = await read_json(request)
         try:
-            change = validate(TrafficChange, body if isinstance(body, dict) else {"body": body}, "traffic")
+            change = parse(TrafficChange, await read_json(request), "traffic")
         except SettingsError as error:
             raise ServiceError(errors.INVALID_TRAFFIC, detail=str(error)) from error
         await self.rotation.refresh()

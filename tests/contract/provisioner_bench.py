@@ -7,6 +7,7 @@ from base64 import b64encode
 from typing import Any
 
 from aiohttp import web
+from api_contract import Contract
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from services.chassis.client import HttpClient, Reply
@@ -137,6 +138,7 @@ class Bench:
             peers=Peers(),
         )
         app = create_app(self.env)
+        self.contract = Contract.of(app)
         self.provisioner = app[PROVISIONER]
         self.base = f"http://{host}:8080"
         self.served = await self.world.serve(app, host, 8080)
@@ -163,7 +165,11 @@ class Bench:
 
     async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.client.call(method, self.url(path), timeout_s=60.0, json=body, headers=names or None)
+        url = self.url(path)
+        reply = await self.client.call(method, url, timeout_s=60.0, json=body, headers=names or None)
+        if not reply.failure:
+            self.contract.check(method, url, reply.status, reply.headers, reply.body)
+        return reply
 
     async def put_machine(self, name: str, *, package: str = RUNNER, **more: Any) -> Reply:
         tags = {"aftershock-tenant": "github-actions", **({"aftershock-extension": package} if package else {})}

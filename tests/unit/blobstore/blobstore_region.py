@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from api_contract import Contract
 
 from compose.virtual.world import EPOCH_S, Served, VirtualWorld
 from services.blobstore.app import create_app
@@ -76,6 +77,7 @@ class Region:
             peers=Peers(),
         )
         self.app = create_app(self.env)
+        self.contract = Contract.of(self.app)
         self.served = await self.world.serve(self.app, host, 8080)
         return self
 
@@ -113,6 +115,7 @@ class Region:
             headers["Authorization"] = f"Bearer {bearer}"
         async with self.session.request(method, f"{self.served.url}{path}", headers=headers, **options) as response:
             body = await response.read()
+            self.contract.check(method, path, response.status, response.headers, body)
             return Answer(self.clock.now(), response.status, response.reason, _lower(response.headers), body)
 
     async def get(self, path: str, **headers: str) -> Answer:

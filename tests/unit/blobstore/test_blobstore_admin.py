@@ -65,7 +65,7 @@ async def test_everything_can_be_deleted(region: Region) -> None:
         ("metrics", {}, "account.name: Value error, must not be one of admin, healthz, metrics"),
         ("seeded", {"access": "All"}, "account.access: Input should be"),
         ("seeded", {"packages": [{"publisher": "a"}]}, "account.packages.0.type: Field required"),
-        ("seeded", [], "the body must be a JSON object"),
+        ("seeded", [], "account: must be a JSON object"),
         ("vmextmieastus/packages", {"level": "Blob"}, "container.level: unknown setting"),
     ],
 )

@@ -155,7 +155,7 @@ async def test_a_public_container_is_refused_on_a_locked_account_as_soon_as_the_
 async def test_a_large_blob_is_read_whole_and_in_ranges_across_its_chunks(region: Region) -> None:
     data = Random(1).randbytes(65 * MIB + 12_345)
     stored = await region.blob("vmextmieastus/packages/large", data)
-    assert stored.json() == {"name": "large", "size": len(data), "etag": stored.json()["etag"], "md5": md5(data)}
+    assert stored.json() == {"name": "large", "size_bytes": len(data), "etag": stored.json()["etag"], "md5": md5(data)}
     path = "/vmextmieastus/packages/large"
     whole = await region.get(path)
     assert (whole.status, whole.headers["content-length"]) == (200, str(len(data)))

@@ -1,0 +1,309 @@
+"""What the blob service serves: the data plane, the resource manager of storage, and the operator's own door."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+from pydantic import BaseModel, WithJsonSchema, create_model
+
+from services.blobstore import arm_bodies as bodies
+from services.blobstore import documents as shapes
+from services.blobstore import errors
+from services.blobstore.http_rules import CONDITIONS
+from services.blobstore.settings import ACCOUNT_NAME, RESERVED, AccountBody, ContainerSeed
+from services.chassis.arm import API_VERSION, ARM_DIALECT, GROUP, SCOPE, SUBSCRIPTION
+from services.chassis.errors import INVALID_SETTING, ErrorSpec
+from services.chassis.openapi import Api
+from services.chassis.routes import Body, Parameter, Reply, Route, Shape
+
+TITLE = "Aftershock blob service (Microsoft.Storage)"
+OCTETS = "application/octet-stream"
+XML = "application/xml"
+BLOB = "/{account}/{container}/{blob}"
+CONTAINER = "/{account}/{container}"
+ADMIN = "/admin/accounts"
+STORAGE = "providers/Microsoft.Storage"
+ACCOUNTS = f"{GROUP}/{STORAGE}/storageAccounts"
+CONTAINERS = f"{ACCOUNTS}/{{account}}/blobServices/default/containers"
+
+PATTERNS = {
+    "account": "(?!(?i:" + "|".join(RESERVED) + r")(?:\.json)?(?:/|$))[^/]+",
+    "container": "[^/]+",
+    "blob": ".+",
+}
+ADMIN_PATTERNS = {**PATTERNS, "account": "[^/]+"}
+PATH_SHAPES: Mapping[str, Shape] = {
+    "account": {"type": "string", "pattern": ACCOUNT_NAME},
+    "container": {"type": "string", "pattern": r"^[a-z0-9]{3,63}$"},
+    "blob": {"type": "string", "pattern": r"^[A-Za-z0-9._-]{1,100}$"},
+}
+
+DENIED = (
+    errors.PUBLIC_ACCESS_NOT_PERMITTED,
+    errors.RESOURCE_NOT_FOUND,
+    errors.ACCOUNT_NOT_FOUND,
+    errors.CONTAINER_NOT_FOUND,
+    errors.NO_AUTHENTICATION,
+    errors.INVALID_TOKEN,
+    errors.AUTHENTICATION_FAILED,
+    errors.SERVER_BUSY,
+)
+"""What the one step of authorisation can answer, before anything else of a request is looked at."""
+
+ASKED_BADLY = (errors.INVALID_HEADER, errors.INVALID_QUERY, errors.UNSUPPORTED_QUERY, errors.QUERY_OUT_OF_RANGE)
+CONDITIONAL = (errors.NOT_MODIFIED, errors.CONDITION_NOT_MET, errors.UNSATISFIABLE_CONDITION)
+READ = (*DENIED, *ASKED_BADLY, errors.BLOB_NOT_FOUND, *CONDITIONAL, errors.INVALID_RANGE)
+WRITE = (*DENIED, *ASKED_BADLY, errors.INVALID_NAME, errors.NAME_LENGTH)
+STORE = (
+    errors.MISSING_HEADER,
+    errors.MISSING_LENGTH,
+    errors.MD5_MISMATCH,
+    errors.BODY_TOO_LARGE,
+    errors.BLOB_EXISTS,
+    errors.CONDITION_NOT_MET,
+)
+ARM_EVERY = (
+    errors.ARM_NO_API_VERSION,
+    errors.ARM_BAD_API_VERSION,
+    errors.ARM_INVALID_TOKEN,
+    errors.ARM_SUBSCRIPTION_NOT_FOUND,
+    errors.ARM_GROUP_INVALID,
+    errors.ARM_NAME_INVALID,
+    errors.ARM_THROTTLED,
+    errors.ARM_KEYS_UNAVAILABLE,
+)
+ARM_CHANGE = (
+    errors.ARM_INVALID_PROPERTY,
+    errors.ARM_UNKNOWN_MEMBER,
+    errors.ARM_LOCATION,
+    errors.ARM_NAME_TAKEN,
+    errors.ARM_LOCKED,
+)
+
+
+def api(readers: Any, writers: Any, arm: Any, admin: Any, *, subscription: str, region: str) -> Api:
+    """The table. The reads of packages come first, as they are what nearly all requests ask for.
+
+    The one subscription and location there are stand in the document, so that a generator of requests gets past.
+    """
+    rows = [*_data_plane(readers, writers), *_admin(admin)]
+    rows += [_fix(row, subscription) for row in (*_accounts(arm, region), *_containers(arm))]
+    return Api(TITLE, tuple(rows), _dialect)
+
+
+def _dialect(route: Route) -> Reply:
+    if route.is_arm or route.path.startswith("/admin"):
+        return ARM_DIALECT
+    return Reply("refused", shapes.BLOB_ERROR, XML)
+
+
+# --- data plane ------------------------------------------------------------------------------------------
+
+
+def _data_plane(readers: Any, writers: Any) -> list[Route]:
+    ranges = ("Range", "x-ms-range", "x-ms-range-get-content-md5", *CONDITIONS)
+    whole = Reply("the blob, or nothing to HEAD", shapes.BYTES, "*/*")
+    read = {200: whole, 206: Reply("the range", shapes.BYTES, "*/*", {"Content-Range": "which bytes of how many"})}
+    stored = {201: Reply("stored", headers={"ETag": "of the blob", "Last-Modified": "when"})}
+    octets, parts = Body(shapes.BYTES, media=OCTETS), ("x-ms-blob-type", "Content-MD5", *CONDITIONS)
+    conditions = (*WRITE, errors.BLOB_NOT_FOUND, errors.CONDITION_NOT_MET)
+    return [
+        _blob("GET", BLOB, "get_blob", readers.read_blob, read, READ, ranges),
+        _blob("HEAD", BLOB, "get_blob_properties", readers.read_blob, read, READ, ranges),
+        _blob("PUT", BLOB, "put_blob", writers.put_blob, stored, (*WRITE, *STORE), parts, octets),
+        _blob("DELETE", BLOB, "delete_blob", writers.delete_blob, {202: Reply("deleted")}, conditions, CONDITIONS),
+        *_container_calls(readers, writers, read, ranges),
+        _blob("GET", "/{account}", "get_account_itself", readers.read_account, {}, (*DENIED, *ASKED_BADLY)),
+    ]
+
+
+def _container_calls(readers: Any, writers: Any, read: Mapping[int, Reply], ranges: tuple[str, ...]) -> list[Route]:
+    """A container, or without `restype` a blob of the root container, which can be of any type."""
+    created, kind = {201: Reply("created")}, _queries("restype", "comp")
+    listing = (*kind, *_queries("prefix", "delimiter", "marker", "startFrom", "include", "maxresults"))
+    new = (*WRITE, errors.CONTAINER_EXISTS)
+    gone = {202: Reply("deleted")}
+    return [
+        _blob("GET", CONTAINER, "list_blobs", readers.read_container, read, READ, ranges, query=listing),
+        _blob("HEAD", CONTAINER, "get_container_properties", readers.read_container, read, READ, ranges, query=kind),
+        _blob("PUT", CONTAINER, "create_container", writers.put_container, created, new, query=kind),
+        _blob("DELETE", CONTAINER, "delete_container", writers.delete_container, gone, WRITE, query=kind),
+    ]
+
+
+def _blob(
+    method: str,
+    path: str,
+    operation_id: str,
+    handler: Any,
+    replies: Mapping[int, Reply],
+    refusals: tuple[ErrorSpec, ...],
+    headers: tuple[str, ...] = (),
+    body: Body | None = None,
+    query: tuple[Parameter, ...] = (),
+) -> Route:
+    common = ("x-ms-version", "x-ms-client-request-id", "Authorization")
+    return Route(
+        method,
+        path,
+        operation_id,
+        operation_id.replace("_", " ").capitalize(),
+        handler,
+        "client",
+        replies,
+        refusals,
+        body,
+        query,
+        tuple(Parameter(name) for name in (*headers, *common)),
+        PATH_SHAPES,
+        PATTERNS,
+        slash=path != BLOB,
+        tag="blobs",
+    )
+
+
+def _queries(*names: str) -> tuple[Parameter, ...]:
+    return tuple(Parameter(name) for name in names)
+
+
+# --- resource manager ------------------------------------------------------------------------------------
+
+
+def _accounts(arm: Any, region: str) -> list[Route]:
+    account = f"{ACCOUNTS}/{{account}}"
+    here = Annotated[str, WithJsonSchema({"const": region})]
+    create: type[BaseModel] = create_model("AccountCreate", __base__=bodies.AccountCreate, location=(here, ...))
+    one, many = {200: Reply("the account", shapes.AccountResource)}, {200: Reply("all", shapes.AccountResourceList)}
+    gone = {200: Reply("deleted"), 204: Reply("was not there")}
+    answer = {200: Reply("whether it is free", shapes.NameAnswer)}
+    provider, unknown = f"{SUBSCRIPTION}/{STORAGE}", (errors.ARM_NOT_FOUND,)
+    question, change = Body(bodies.NameQuestion, by_handler=True), (*ARM_CHANGE, *unknown)
+    update = Body(bodies.AccountUpdate, by_handler=True)
+    new = Body(create, by_handler=True)
+    return [
+        _arm("GET", f"{provider}/storageAccounts", "list_accounts", arm.call(arm.list_accounts), many),
+        _arm(
+            "POST",
+            f"{provider}/checkNameAvailability",
+            "check_name",
+            arm.call(arm.check_name),
+            answer,
+            ARM_CHANGE,
+            question,
+        ),
+        _arm("GET", ACCOUNTS, "list_accounts_of_group", arm.call(arm.list_accounts), many),
+        _arm("GET", account, "get_account", arm.call(arm.get_account), one, unknown),
+        _arm("PUT", account, "create_account", arm.call(arm.put_account), one, change, new),
+        _arm("PATCH", account, "update_account", arm.call(arm.patch_account), one, change, update),
+        _arm("DELETE", account, "delete_account", arm.call(arm.delete_account), gone),
+    ]
+
+
+def _containers(arm: Any) -> list[Route]:
+    container = f"{CONTAINERS}/{{container}}"
+    one = {200: Reply("the container", shapes.ContainerResource)}
+    many = {200: Reply("all", shapes.ContainerResourceList)}
+    created = {**one, 201: Reply("created", shapes.ContainerResource)}
+    gone = {200: Reply("deleted"), 204: Reply("was not there")}
+    unknown = (errors.ARM_NOT_FOUND, errors.ARM_CONTAINER_NOT_FOUND)
+    change = (*unknown, *ARM_CHANGE, errors.ARM_CONTAINER_NAME_INVALID)
+    body = Body(bodies.ContainerBody, by_handler=True)
+    return [
+        _arm("GET", CONTAINERS, "list_containers", arm.call(arm.list_containers), many, unknown),
+        _arm("GET", container, "get_container", arm.call(arm.get_container), one, unknown),
+        _arm("PUT", container, "create_container_resource", arm.call(arm.put_container), created, change, body),
+        _arm("PATCH", container, "update_container", arm.call(arm.patch_container), one, change, body),
+        _arm("DELETE", container, "delete_container_resource", arm.call(arm.delete_container), gone, unknown),
+    ]
+
+
+def _arm(
+    method: str,
+    path: str,
+    operation_id: str,
+    handler: Any,
+    replies: Mapping[int, Reply],
+    refusals: tuple[ErrorSpec, ...] = (),
+    body: Body | None = None,
+) -> Route:
+    return Route(
+        method,
+        path,
+        operation_id,
+        operation_id.replace("_", " ").capitalize(),
+        handler,
+        "client",
+        replies,
+        (*ARM_EVERY, *refusals),
+        body,
+        (API_VERSION,),
+        path_shapes={**SCOPE, **PATH_SHAPES},
+        tag="Microsoft.Storage",
+    )
+
+
+def _fix(row: Route, subscription: str) -> Route:
+    return replace(row, path_shapes={**row.path_shapes, "subscription": {"const": subscription}})
+
+
+# --- operators -------------------------------------------------------------------------------------------
+
+
+def _admin(admin: Any) -> list[Route]:
+    account, container = f"{ADMIN}/{{account}}", f"{ADMIN}/{{account}}/{{container}}"
+    blob = f"{container}/{{blob}}"
+    seen = Reply("as an operator sees it", shapes.AccountSummary)
+    many = {200: Reply("all", shapes.AccountSummaryList)}
+    seeded, put = {200: seen, 201: seen}, Reply("it is there", shapes.ContainerStored)
+    gone, unknown = {204: Reply("deleted")}, (errors.ACCOUNT_NOT_FOUND, errors.CONTAINER_NOT_FOUND)
+    seed, level = (
+        Body(AccountBody, required=False, by_handler=True),
+        Body(ContainerSeed, required=False, by_handler=True),
+    )
+    octets, stored = Body(shapes.BYTES, media=OCTETS), {201: Reply("stored", shapes.BlobStored)}
+    named = (INVALID_SETTING, errors.INVALID_NAME, errors.NAME_LENGTH)
+    taken = (errors.ARM_NAME_TAKEN,)
+    store = (*unknown, *named, *STORE, errors.INVALID_HEADER)
+    return [
+        _operator("GET", ADMIN, "admin_list_accounts", admin.list_accounts, many),
+        _operator("GET", account, "admin_get_account", admin.get_account, {200: seen}, unknown),
+        _operator("PUT", account, "admin_seed_account", admin.put_account, seeded, (INVALID_SETTING, *taken), seed),
+        _operator("DELETE", account, "admin_delete_account", admin.delete_account, gone, unknown),
+        _operator(
+            "PUT",
+            container,
+            "admin_seed_container",
+            admin.put_container,
+            {200: put, 201: put},
+            (*unknown, *named),
+            level,
+        ),
+        _operator("DELETE", container, "admin_delete_container", admin.delete_container, gone, unknown),
+        _operator("PUT", blob, "admin_store_blob", admin.put_blob, stored, store, octets),
+        _operator("DELETE", blob, "admin_delete_blob", admin.delete_blob, gone, (*unknown, errors.BLOB_NOT_FOUND)),
+    ]
+
+
+def _operator(
+    method: str,
+    path: str,
+    operation_id: str,
+    handler: Any,
+    replies: Mapping[int, Reply],
+    refusals: tuple[ErrorSpec, ...] = (),
+    body: Body | None = None,
+) -> Route:
+    return Route(
+        method,
+        path,
+        operation_id,
+        operation_id.replace("_", " ").capitalize(),
+        handler,
+        "project",
+        replies,
+        refusals,
+        body,
+        path_shapes=PATH_SHAPES,
+        patterns=ADMIN_PATTERNS,
+        tag="admin",
+    )

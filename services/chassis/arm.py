@@ -1,0 +1,35 @@
+"""What every call of Azure Resource Manager has in common, for the route tables of the services that speak it."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, Field
+
+from services.chassis.routes import JSON, Parameter, Reply, Shape
+
+SUBSCRIPTION = "/subscriptions/{subscription}"
+GROUP = f"{SUBSCRIPTION}/resourceGroups/{{group}}"
+VERSION_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$"
+API_VERSION = Parameter("api-version", {"type": "string", "pattern": VERSION_PATTERN}, required=True)
+SCOPE: Mapping[str, Shape] = {
+    "subscription": {"type": "string", "pattern": r"^[A-Za-z0-9-]{1,64}$"},
+    "group": {"type": "string", "pattern": r"^[A-Za-z0-9._()-]{1,90}$"},
+}
+
+
+class ArmDetail(BaseModel):
+    code: str
+    message: str = Field(description="one sentence for people")
+
+
+class ArmErrorDetail(ArmDetail):
+    target: str = Field(default="", description="the part of the request that is meant")
+    details: list["ArmErrorDetail"] = []
+
+
+class ArmError(BaseModel):
+    """Every error of the resource manager."""
+
+    error: ArmErrorDetail
+
+
+ARM_DIALECT = Reply("refused", ArmError, JSON)

@@ -1,0 +1,191 @@
+"""The public calls of the identity service, one table for whoever serves them: a node, and the router before it.
+
+`handler_of` and `errors_of` give what a server does for a row and refuses it with, by the row's operation id.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from services.chassis.arm import API_VERSION, ARM_DIALECT, GROUP, SCOPE, SUBSCRIPTION
+from services.chassis.errors import ErrorSpec
+from services.chassis.routes import JSON, Body, Parameter, Reply, Route, Shape
+
+TYPE = "providers/Microsoft.ManagedIdentity/userAssignedIdentities"
+IMDS, APP_SERVICE = "/metadata/identity/oauth2/token", "/msi/token"
+SELECTORS = ("client_id", "object_id", "principal_id", "msi_res_id", "mi_res_id")
+TEXT: Shape = {"type": "string", "minLength": 1}
+NAME: Shape = {"type": "string", "pattern": r"^[A-Za-z0-9_-]{3,128}$"}
+TAG = "tokens"
+IDENTITIES = "identities"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+HandlerOf = Callable[[str], Handler]
+ErrorsOf = Callable[[str], tuple[ErrorSpec, ...]]
+
+
+class AppServiceToken(BaseModel):
+    access_token: str
+    client_id: str
+    expires_on: str
+    resource: str
+    token_type: str
+
+
+class ImdsToken(AppServiceToken):
+    expires_in: str
+    ext_expires_in: str
+    not_before: str
+
+
+class ImdsError(BaseModel):
+    error: str
+    error_description: str
+
+
+class AppServiceError(BaseModel):
+    statusCode: int
+    message: str
+    correlationId: str
+
+
+class Key(BaseModel):
+    """A public key (RFC 8037)."""
+
+    kty: str
+    crv: str
+    x: str
+    kid: str
+    alg: str
+    use: str
+
+
+class KeySet(BaseModel):
+    keys: list[Key]
+
+
+class IdentityPatch(BaseModel):
+    tags: dict[str, str] | None = None
+
+
+class IdentityBody(IdentityPatch):
+    location: str
+
+
+class IdentityIds(BaseModel):
+    tenantId: str
+    principalId: str
+    clientId: str
+
+
+class Identity(BaseModel):
+    id: str
+    name: str
+    type: str
+    location: str
+    tags: dict[str, str]
+    properties: IdentityIds
+
+
+class IdentityList(BaseModel):
+    value: list[Identity]
+
+
+_DIALECTS = {IMDS: Reply("refused", ImdsError, JSON), APP_SERVICE: Reply("refused", AppServiceError, JSON)}
+
+
+def dialect(route: Route) -> Reply:
+    """ARM's shape on its paths, else that of the token endpoint."""
+    return ARM_DIALECT if route.is_arm else _DIALECTS.get(route.path, _DIALECTS[IMDS])
+
+
+def identity_routes(handler_of: HandlerOf, errors_of: ErrorsOf) -> tuple[Route, ...]:
+    """The table; tokens first, as they are what nearly all requests ask for."""
+    rows = (*_tokens(), *_identities())
+    return tuple(replace(row, handler=handler_of(row.operation_id), errors=errors_of(row.operation_id)) for row in rows)
+
+
+async def _nobody(_request: web.Request) -> web.StreamResponse:
+    raise NotImplementedError
+
+
+def _tokens() -> list[Route]:
+    return [
+        _token(
+            IMDS,
+            "get_token",
+            "Token, as IMDS gives it",
+            Parameter("Metadata", {"const": "true"}, required=True),
+            ImdsToken,
+        ),
+        _token(
+            APP_SERVICE,
+            "get_app_service_token",
+            "Token, as App Service gives it",
+            Parameter("X-IDENTITY-HEADER", TEXT, required=True),
+            AppServiceToken,
+        ),
+        Route(
+            "GET",
+            "/.well-known/jwks.json",
+            "get_keys",
+            "Key set",
+            _nobody,
+            "client",
+            {200: Reply("the keys that verify tokens", KeySet)},
+            tag=TAG,
+        ),
+    ]
+
+
+def _token(path: str, operation_id: str, summary: str, header: Parameter, shape: Shape) -> Route:
+    asked = (Parameter("api-version", TEXT, required=True), Parameter("resource", TEXT, required=True))
+    return Route(
+        "GET",
+        path,
+        operation_id,
+        summary,
+        _nobody,
+        "client",
+        {200: Reply("a token", shape)},
+        query=(*asked, *(Parameter(name, TEXT, about="whose; at most one of these") for name in SELECTORS)),
+        headers=(header, Parameter("x-tenant", about="who asks; counts for fairness and system-assigned identities")),
+        slash=path == IMDS,  # the JavaScript client's spelling
+        tag=TAG,
+    )
+
+
+def _identities() -> list[Route]:
+    one, every, everywhere = f"{GROUP}/{TYPE}/{{name}}", f"{GROUP}/{TYPE}", f"{SUBSCRIPTION}/{TYPE}"
+    saved = {200: Reply("updated", Identity)}
+    gone = {200: Reply("deleted"), 204: Reply("was not there")}
+    rows = {200: Reply("by id", IdentityList)}
+    put, patch = Body(IdentityBody, by_handler=True), Body(IdentityPatch, by_handler=True)
+    return [
+        _arm("PUT", one, "create_identity", "Create or update", {**saved, 201: Reply("created", Identity)}, put),
+        _arm("PATCH", one, "update_identity", "Update tags", saved, patch),
+        _arm("GET", one, "get_identity", "Get", {200: Reply("found", Identity)}),
+        _arm("DELETE", one, "delete_identity", "Delete", gone),
+        _arm("GET", every, "list_identities_of_group", "List of a group", rows),
+        _arm("GET", everywhere, "list_identities", "List of the subscription", rows),
+    ]
+
+
+def _arm(
+    method: str, path: str, operation_id: str, summary: str, replies: Mapping[int, Reply], body: Body | None = None
+) -> Route:
+    return Route(
+        method,
+        path,
+        operation_id,
+        summary,
+        _nobody,
+        "client",
+        replies,
+        body=body,
+        query=(API_VERSION,),
+        path_shapes={**SCOPE, "name": NAME},
+        tag=IDENTITIES,
+    )

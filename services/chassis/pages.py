@@ -1,0 +1,87 @@
+"""The pages that every service has: health, readiness, metrics, settings, and the description of all its calls."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from services.chassis.env import Env
+from services.chassis.metrics import CONTENT_TYPE
+from services.chassis.openapi import Api, document
+from services.chassis.routes import Access, Reply, Route
+from services.chassis.settings import Settings
+
+TAG = "about"
+Page = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class Alive(BaseModel):
+    status: Literal["alive"]
+    instance: str
+
+
+class Ready(BaseModel):
+    status: Literal["ready"]
+    instance: str
+
+
+class NotReady(BaseModel):
+    """Why it is not: the store's error, or the tasks that fail and theirs."""
+
+    status: str
+    error: str = ""
+    tasks: dict[str, str] = {}
+
+
+def pages(env: Env, settings_model: type[Settings], api: Callable[[], Api]) -> list[Route]:
+    """Their rows; `api` gives the whole table once it is complete."""
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "alive", "instance": env.instance.name})
+
+    async def readyz(_request: web.Request) -> web.Response:
+        try:
+            await env.store.ping()
+        except Exception as error:
+            return web.json_response({"status": "store unreachable", "error": repr(error)}, status=503)
+        if failing := env.background.failing:
+            return web.json_response({"status": "background task failing", "tasks": failing}, status=503)
+        return web.json_response({"status": "ready", "instance": env.instance.name})
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=env.metrics.page(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def settings(_request: web.Request) -> web.Response:
+        return web.json_response(env.settings(settings_model).model_dump(mode="json"))
+
+    described: list[bytes] = []
+
+    async def openapi(_request: web.Request) -> web.Response:
+        if not described:
+            described.append(json.dumps(document(api())).encode())
+        return web.Response(body=described[0], content_type="application/json")
+
+    readiness = {200: Reply("ready", Ready), 503: Reply("not ready", NotReady)}
+    text = Reply("the text format", {"type": "string"}, "text/plain")
+    return [
+        _page("/healthz", "get_health", "Whether the process is alive", healthz, {200: Reply("alive", Alive)}),
+        _page("/readyz", "get_readiness", "Whether it can serve", readyz, readiness),
+        _page("/metrics", "get_metrics", "Prometheus metrics", metrics, {200: text}),
+        _page("/openapi.json", "get_openapi", "This document", openapi, {200: Reply("OpenAPI", {"type": "object"})}),
+        _page(
+            "/admin/settings",
+            "get_settings",
+            "The settings in force",
+            settings,
+            {200: Reply("in force", settings_model)},
+            "project",
+        ),
+    ]
+
+
+def _page(
+    path: str, operation_id: str, summary: str, handler: Page, replies: dict[int, Reply], access: Access = "open"
+) -> Route:
+    return Route("GET", path, operation_id, summary, handler, access, replies, tag=TAG)

@@ -1,0 +1,166 @@
+"""What the front door serves: Azure Resource Manager's calls for compute."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from services.chassis.arm import API_VERSION, ARM_DIALECT, GROUP, SCOPE, SUBSCRIPTION
+from services.chassis.errors import ErrorSpec
+from services.chassis.openapi import Api
+from services.chassis.routes import Body, Parameter, Reply, Route, Shape
+from services.provisioner import errors
+from services.provisioner.documents import (
+    INSTANCE_VIEWS,
+    REQUESTS,
+    ComputeResource,
+    ComputeResourceList,
+    OperationStatus,
+)
+from services.provisioner.state import ACTIONS, EXTENSION, VM, VMSS
+
+TITLE = "Aftershock provisioner (Microsoft.Compute)"
+PROVIDER = "providers/Microsoft.Compute"
+TYPES = {VM: ("virtualMachines", "virtual_machine"), VMSS: ("virtualMachineScaleSets", "scale_set")}
+"""Kind → the word in the path, and the word in operation ids."""
+
+RESOURCE_NAME: Shape = {"type": "string", "pattern": r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_])?$"}
+SHAPES: Mapping[str, Shape] = {
+    **SCOPE,
+    "name": RESOURCE_NAME,
+    "parent": RESOURCE_NAME,
+    "extension": RESOURCE_NAME,
+    "location": {"type": "string", "pattern": r"^[a-z0-9]+$"},
+    "operation": {"type": "string", "pattern": r"^[0-9a-f-]{36}$"},
+}
+POLLING = {"Azure-AsyncOperation": "where to poll", "Retry-After": "seconds between two looks"}
+LOCATION = {**POLLING, "Location": "where to poll by status code"}
+
+EVERY = (errors.MISSING_API_VERSION, errors.INVALID_API_VERSION, errors.THROTTLED)
+READ = (*EVERY, errors.RESOURCE_NOT_FOUND, errors.PARENT_NOT_FOUND)
+ACCEPTED = (*READ, errors.INVALID_PARAMETER, errors.CONFLICT, errors.CHANGE_NOT_ALLOWED, errors.STORE_UNAVAILABLE)
+CHANGE = (
+    *ACCEPTED,
+    errors.INVALID_SUBSCRIPTION,
+    errors.LOCATION_REQUIRED,
+    errors.LOCATION_NOT_AVAILABLE,
+    errors.ARTIFACT_NOT_FOUND,
+)
+
+Wrap = Callable[[Any], Any]
+
+
+def api(handlers: Any, arm: Wrap) -> Api:
+    """The table. `arm` puts what all calls of the resource manager share around a handler's method."""
+    table = _Table(handlers, arm)
+    rows = [row for kind in TYPES for row in table.resource(kind)]
+    return Api(TITLE, (*rows, *table.extensions(), table.operation()), lambda _route: ARM_DIALECT)
+
+
+class _Table:
+    """Makes the rows."""
+
+    def __init__(self, handlers: Any, arm: Wrap) -> None:
+        self._handlers = handlers
+        self._arm = arm
+
+    def resource(self, kind: str) -> list[Route]:
+        """A machine or a scale set: the resource, what can be done to it, and the lists."""
+        word, label = TYPES[kind]
+        every, everywhere = f"{GROUP}/{PROVIDER}/{word}", f"{SUBSCRIPTION}/{PROVIDER}/{word}"
+        one = f"{every}/{{name}}"
+        view = {200: Reply("how far it got", INSTANCE_VIEWS[label])}
+        rows = self._crud(kind, one, label)
+        rows.append(self._row("GET", f"{one}/instanceView", f"get_{label}_instance_view", "instance_view", kind, view))
+        rows += [self._action(kind, one, label, action) for action in ACTIONS]
+        rows.append(self._list(every, f"list_{label}s_of_group", kind))
+        rows.append(self._list(everywhere, f"list_{label}s", kind))
+        return rows
+
+    def extensions(self) -> list[Route]:
+        every = f"{GROUP}/{PROVIDER}/virtualMachines/{{parent}}/extensions"
+        one = f"{every}/{{extension}}"
+        rows = {200: Reply("of one machine", ComputeResourceList)}
+        return [
+            *self._crud(EXTENSION, one, "extension"),
+            self._row("GET", every, "list_extensions", "list_extensions", EXTENSION, rows),
+        ]
+
+    def operation(self) -> Route:
+        """Polling, by the body or by the status code."""
+        replies = {
+            200: Reply("its state; with `monitor`, the resource", OperationStatus | ComputeResource, headers=POLLING),
+            202: Reply("`monitor`: in progress", headers=LOCATION),
+            204: Reply("`monitor`: done, nothing is left"),
+            409: Reply("`monitor`: failed", ARM_DIALECT.shape),
+        }
+        return self._row(
+            "GET",
+            f"{SUBSCRIPTION}/{PROVIDER}/locations/{{location}}/operations/{{operation}}",
+            "get_operation",
+            "operation",
+            "",
+            replies,
+            (*EVERY, errors.OPERATION_NOT_FOUND),
+            query=(Parameter("monitor", {"type": "string", "enum": ["true", "false"]}),),
+        )
+
+    def _crud(self, kind: str, one: str, label: str) -> list[Route]:
+        put, patch = (Body(shape, by_handler=True) for shape in REQUESTS[label])
+        updated = {200: Reply("an update was accepted", ComputeResource, headers=POLLING)}
+        created = {**updated, 201: Reply("the creation was accepted", ComputeResource, headers=POLLING)}
+        gone = {202: Reply("accepted", headers=LOCATION), 204: Reply("was not there")}
+        found = {200: Reply("found", ComputeResource)}
+        expand = (Parameter("$expand", {"type": "string", "enum": ["instanceView"]}),)
+        return [
+            self._row("PUT", one, f"create_{label}", "put", kind, created, CHANGE, put),
+            self._row("GET", one, f"get_{label}", "get", kind, found, query=expand),
+            self._row("PATCH", one, f"update_{label}", "patch", kind, updated, CHANGE, patch),
+            self._row("DELETE", one, f"delete_{label}", "delete", kind, gone, ACCEPTED),
+        ]
+
+    def _action(self, kind: str, one: str, label: str, action: str) -> Route:
+        return self._row(
+            "POST",
+            f"{one}/{action}",
+            f"{action}_{label}",
+            "act",
+            kind,
+            {202: Reply("accepted", headers=LOCATION)},
+            ACCEPTED,
+            action=action,
+        )
+
+    def _list(self, path: str, operation_id: str, kind: str) -> Route:
+        query = (Parameter("$skiptoken", {"type": "string", "pattern": "^[0-9]{1,9}$"}),)
+        rows = {200: Reply("a page", ComputeResourceList)}
+        return self._row(
+            "GET", path, operation_id, "list", kind, rows, (*EVERY, errors.INVALID_SKIP_TOKEN), query=query
+        )
+
+    def _row(
+        self,
+        method: str,
+        path: str,
+        operation_id: str,
+        handler: str,
+        kind: str,
+        replies: Mapping[int, Reply],
+        refusals: tuple[ErrorSpec, ...] = READ,
+        body: Body | None = None,
+        query: tuple[Parameter, ...] = (),
+        **fixed: str,
+    ) -> Route:
+        return Route(
+            method,
+            path,
+            operation_id,
+            operation_id.replace("_", " ").capitalize(),
+            self._arm(partial(getattr(self._handlers, handler), kind, **fixed)),
+            "client",
+            replies,
+            refusals,
+            body,
+            (API_VERSION, *query),
+            path_shapes=SHAPES,
+            tag=kind or "operations",
+        )

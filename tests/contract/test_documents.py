@@ -1,0 +1,171 @@
+"""The OpenAPI document of every service: valid, complete, true of the answers. The controller's has its own test."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from api_contract import Contract, operations
+from openapi_spec_validator import validate
+
+from chaos.plan import make_plan
+from chaos.scenarios.loader import load
+from chaos.scenarios.restrict import restrict
+from compose.topology import PORT, app_factory
+from compose.virtual.runtime import VirtualRuntime
+from compose.virtual.world import VirtualWorld
+from services.chassis.app import API
+from services.chassis.env import make_env
+from services.chassis.managed_identity import SUBSCRIPTION
+from services.chassis.openapi import document
+
+SERVICES = ("blobstore", "provisioner", "identity", "router", "loadgen")
+HOSTS = {name: f"{name}-eastus" for name in SERVICES} | {"identity": "identity-eastus-1", "loadgen": "loadgen"}
+NEVER_READABLE = ("GET", "/{account}")
+SAMPLE = "sample1"
+"""Good for every path parameter there is."""
+
+
+@pytest.fixture
+async def runtime(world: VirtualWorld) -> AsyncIterator[VirtualRuntime]:
+    """Two paired regions, one node of identity each, and the load generator."""
+    scenario = restrict(load("azure-fnj8-vqz-short"), ["eastus", "westus"])
+    nodes = tuple(region.model_copy(update={"identity_nodes": 1}) for region in scenario.regions)
+    plan = make_plan(scenario.model_copy(update={"regions": nodes}), 1)
+    made = VirtualRuntime(world)
+    await made.start(plan.topology, plan.settings, 1, lambda _event: None)
+    yield made
+    await made.stop()
+
+
+def application(runtime: VirtualRuntime, service: str) -> web.Application:
+    """An application of its own, which is never started."""
+    running = runtime._running[HOSTS[service]].env
+    env = make_env(
+        running.instance,
+        seed=1,
+        clock=runtime.clock,
+        http=runtime.http,
+        store=runtime.store,
+        sink=lambda _event: None,
+        tree=runtime._tree,
+        peers=runtime.peers,
+    )
+    return app_factory(service)(env)
+
+
+async def described(runtime: VirtualRuntime, service: str) -> dict[str, Any]:
+    reply = await runtime.http.call("GET", f"http://{HOSTS[service]}:{PORT}/openapi.json", timeout_s=5.0)
+    found: dict[str, Any] = reply.json()
+    return found
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_document_is_valid(runtime: VirtualRuntime, service: str) -> None:
+    validate(await described(runtime, service))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_every_operation_says_what_a_program_needs(runtime: VirtualRuntime, service: str) -> None:
+    found = await described(runtime, service)
+    ids = [operation["operationId"] for _, _, operation in operations(found)]
+    assert len(set(ids)) == len(ids) > 8
+    for method, path, operation in operations(found):
+        where = f"{method} {path}"
+        good = [reply for status, reply in operation["responses"].items() if status.startswith("2")]
+        assert good or (method, path) == NEVER_READABLE, where
+        assert all(media["schema"] for reply in good for media in reply.get("content", {}).values()), where
+        names = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"]
+        assert names == re.findall(r"\{(\w+)\}", path), where
+        assert all(one["schema"] for one in operation.get("parameters", ())), where
+        for media, content in operation.get("requestBody", {}).get("content", {}).items():
+            assert content["schema"], where
+            assert media != "application/json" or {"400", "413", "415"} <= operation["responses"].keys(), where
+        if method == "HEAD":
+            assert not any("content" in reply for reply in operation["responses"].values()), where
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_document_lists_what_is_served_and_nothing_else(runtime: VirtualRuntime, service: str) -> None:
+    """Asked of aiohttp's own router, so that a route that by-passes the table is found."""
+    app = application(runtime, service)
+    listed = {(method, re.sub(r"\{\w+\}", SAMPLE, path)) for method, path, _ in operations(document(app[API]))}
+    served = {(route.method, route.resource) for route in app.router.routes() if route.resource is not None}
+    for method, path in listed:
+        assert any(method == verb and _matches(resource, path) for verb, resource in served), f"{method} {path}"
+    for verb, resource in served:
+        verbs = {verb, "GET"} if verb == "HEAD" else {verb}
+        assert any(method in verbs and _matches(resource, path) for method, path in listed), f"{verb} {resource}"
+
+
+def _matches(resource: Any, path: str) -> bool:
+    return resource._match(path) is not None or resource._match(f"{path}/") is not None
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_who_may_call_is_said_of_every_route(runtime: VirtualRuntime, service: str) -> None:
+    app = application(runtime, service)
+    for route in app[API].routes:
+        assert route.access in ("open", "client", "project")
+        assert (route.access == "project") == route.path.startswith("/admin"), route.path
+        if route.access == "open":
+            assert route.method == "GET", f"{route.path}: what anybody may call changes nothing"
+
+
+GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/group/providers/Microsoft.ManagedIdentity"
+EVERY = f"{GROUP}/userAssignedIdentities?api-version=1"
+ONE = f"{GROUP}/userAssignedIdentities/one?api-version=1"
+TALK: dict[str, list[tuple[str, str, Any, int]]] = {
+    "identity": [
+        ("GET", "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=r", None, 200),
+        ("GET", "/metadata/identity/oauth2/token?api-version=2018-02-01", None, 400),
+        ("GET", "/msi/token?api-version=2019-08-01&resource=r", None, 200),
+        ("GET", "/.well-known/jwks.json", None, 200),
+        ("PUT", ONE, {"location": "x"}, 201),
+        ("PUT", ONE, {}, 400),
+        (
+            "PATCH",
+            ONE,
+            {"tags": {"a": "b"}},
+            200,
+        ),
+        ("GET", ONE, None, 200),
+        ("GET", EVERY, None, 200),
+        ("DELETE", ONE, None, 200),
+        ("DELETE", ONE, None, 204),
+        ("GET", ONE, None, 404),
+    ],
+    "router": [
+        ("GET", "/admin/traffic", None, 200),
+        ("PUT", "/admin/traffic/eastus", {"mode": "drain"}, 200),
+        ("GET", "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=r", None, 503),
+        ("PUT", "/admin/traffic/eastus", {"mode": "open"}, 200),
+        ("PUT", "/admin/traffic/eastus", {"mode": "sideways"}, 422),
+        ("PUT", "/admin/traffic/mars", {"mode": "open"}, 404),
+    ],
+    "loadgen": [
+        ("GET", "/admin/load", None, 200),
+        ("POST", "/admin/start", {}, 200),
+        ("POST", "/admin/start", {}, 409),
+        ("POST", "/admin/load", {"region": "eastus", "factor": 2}, 200),
+        ("POST", "/admin/load", {"region": "mars", "factor": 2}, 422),
+        ("GET", "/admin/arrivals?from=0", None, 200),
+        ("GET", "/admin/arrivals?from=x", None, 422),
+        ("POST", "/admin/stop", None, 200),
+    ],
+}
+TALK["router"] += TALK["identity"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_real_answers_are_as_described(runtime: VirtualRuntime, service: str) -> None:
+    """Of storage and compute the answers in all their own tests are compared; here are the others, and the pages."""
+    contract = Contract(await described(runtime, service))
+    pages = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/admin/settings")
+    for method, path, body, status in [("GET", page, None, 200) for page in pages] + TALK.get(service, []):
+        headers = {"Metadata": "true", "X-IDENTITY-HEADER": "aftershock-app-service"}
+        url = f"http://{HOSTS[service]}:{PORT}{path}"
+        reply = await runtime.http.call(method, url, json=body, headers=headers, timeout_s=30.0)
+        assert reply.status == status, (method, path, reply.body)
+        contract.check(method, path, reply.status, reply.headers, reply.body)
