@@ -19,5 +19,6 @@ def refused() -> Refused:
     from chaos.runs import RunFolderError
     from chaos.scenarios.loader import ScenarioError
     from compose.runtime import RuntimeUnavailable
+    from loadgen.record_files import NotWhole
 
-    return ControllerFailed, RecordError, RunFolderError, RuntimeUnavailable, ScenarioError, UnhealthyBaseline
+    return ControllerFailed, NotWhole, RecordError, RunFolderError, RuntimeUnavailable, ScenarioError, UnhealthyBaseline

@@ -10,6 +10,7 @@ import yaml
 from chaos.mitigations import expand, mitigation_overlay, transform
 from chaos.scenarios.model import Entry, Scenario
 from compose.topology import Region, Topology
+from loadgen.record_files import VERSION, VERSION_KEY
 from services.chassis.settings import Settings, SettingsError, Tree, check_regions, merge
 
 MINUTE_S = 60.0
@@ -50,6 +51,7 @@ class Plan:
         """The content of plan.json."""
         scenario = self.scenario
         return {
+            VERSION_KEY: VERSION,
             "scenario": scenario.name,
             "title": scenario.title,
             "source": scenario.source,

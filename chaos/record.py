@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from loadgen.recorder import EVENTS_FILE, METRICS_FILE, Recorder, read_metrics
+from loadgen.record_files import EVENTS_FILE, METRICS_FILE, PLAN_FILE, read_json, verify
+from loadgen.recorder import Recorder, read_metrics
 from loadgen.series import Array, SeriesTable, increments
 
-PLAN_FILE = "plan.json"
 COVER_S = 2.0  # how far the first and last sample may stay inside a window that still counts as covered
 How = Literal["mean", "max", "min", "last"]
 Filter = str | Collection[str]
@@ -55,14 +55,18 @@ class Record:
 
     @classmethod
     def load(cls, folder: str | Path) -> "Record":
-        """Reads a run's folder. A run that was interrupted hard has no metrics: its series are empty.
+        """Reads a run's folder.
 
         Raises:
-            RecordError: naming the file, when there is no plan or a file cannot be read.
+            RecordError: naming file and line, when it is no run, was never closed, or is not as its run wrote it.
         """
         folder = Path(folder)
-        series = read_metrics(folder / METRICS_FILE) if (folder / METRICS_FILE).exists() else SeriesTable()
-        return cls(_read_plan(folder / PLAN_FILE), list(_read_events(folder / EVENTS_FILE)), series, folder)
+        try:
+            verify(folder)
+            plan = _read_plan(folder / PLAN_FILE)
+            return cls(plan, list(_read_events(folder / EVENTS_FILE)), read_metrics(folder / METRICS_FILE), folder)
+        except ValueError as error:
+            raise error if isinstance(error, RecordError) else RecordError(str(error)) from error
 
     @classmethod
     def from_memory(cls, plan: dict[str, Any], recorder: Recorder) -> "Record":
@@ -213,27 +217,18 @@ def _matches(event: Event, match: Mapping[str, Any]) -> bool:
 
 
 def _read_plan(path: Path) -> dict[str, Any]:
-    try:
-        plan = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RecordError(f"{path.parent}: not a run: {path.name} is missing") from error
-    except ValueError as error:
-        raise RecordError(f"{path}: not JSON: {error}") from error
+    plan = read_json(path)
     if not isinstance(plan, dict) or "scenario" not in plan:
-        raise RecordError(f"{path}: not a plan: no `scenario` in it")
+        raise RecordError(f"{path}:1: not a plan: no `scenario` in it")
     return plan
 
 
 def _read_events(path: Path) -> Iterator[Event]:
-    """The last line of a run that was killed may be torn; it is left out."""
-    if not path.exists():
-        return
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], 1):
         try:
             event = json.loads(line)
         except ValueError as error:
-            if number == len(lines):
-                return
             raise RecordError(f"{path}:{number}: not JSON: {error}") from error
+        if not isinstance(event, dict) or not isinstance(event.get("t"), int | float) or "kind" not in event:
+            raise RecordError(f"{path}:{number}: not an event: `t` and `kind` are needed")
         yield event

@@ -1,7 +1,9 @@
 """Where records live and how a run is carried out: one folder a run, `runs/latest` points at the newest."""
 
+import fcntl
 import json
 import logging
+import os
 import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,6 +15,7 @@ from chaos.baseline import UnhealthyBaseline
 from chaos.experiment import Experiment, Observer
 from chaos.plan import Plan
 from compose.runtime import Runtime, RuntimeUnavailable
+from loadgen.record_files import PLAN_FILE
 from loadgen.recorder import Recorder
 from services.chassis.clock import Clock, system_clock
 from services.chassis.exit_codes import INTERRUPT
@@ -22,7 +25,6 @@ from services.chassis.interrupts import run as run_until_signal
 RuntimeName = Literal["virtual", "local", "compose"]
 TransportName = Literal["http", "direct"]
 RUNS = Path("runs")
-PLAN_FILE = "plan.json"
 
 
 class RunFolderError(OSError):
@@ -66,22 +68,15 @@ def new_folder(name: str, root: Path | None = None) -> Path:
 
 
 def given_folder(folder: Path) -> Path:
-    """The folder a user asked for; it must be new or empty, so that no two runs mix.
+    """The folder a user asked for; it must be new or empty, so that no two runs mix. It is ours until we end.
 
     Raises:
-        RunFolderError: when it holds something or cannot be made.
+        RunFolderError: when it holds something, cannot be made or written, or another command works in it.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise RunFolderError(f"{folder}: is not empty; a record needs a folder of its own")
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except RunFolderError:
-        raise
-    except OSError as error:
-        raise RunFolderError(f"{folder}: cannot write a record there: {error.strerror}") from error
+    _make(folder, "record")
+    claim(folder)
+    if any(folder.iterdir()):
+        raise RunFolderError(f"{folder}: is not empty; a record needs a folder of its own")
     return folder
 
 
@@ -89,22 +84,81 @@ def used_folder(folder: Path | None, kind: str) -> Path:
     """Where the files of a `kind` of many runs go: a new folder, or the one given, though it may hold some already.
 
     Raises:
-        RunFolderError: when it cannot be made.
+        RunFolderError: when it cannot be made or written, or another command works in it.
     """
     if folder is None:
         return new_folder(kind)
+    _make(folder, kind)
+    return claim(folder)
+
+
+def _make(folder: Path, kind: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
     except OSError as error:
         raise RunFolderError(f"{folder}: cannot write a {kind} there: {error.strerror}") from error
-    return folder
+
+
+_CLAIMED: dict[Path, int] = {}
+"""Open files whose locks last as long as this process, however it ends."""
+
+
+def claim(path: Path) -> Path:
+    """No other command writes this folder, or this file, until this one has ended.
+
+    Raises:
+        RunFolderError: when another does already.
+    """
+    if path.resolve() in _CLAIMED:
+        return path
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise RunFolderError(f"{path}: cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(number)
+        raise RunFolderError(f"{path}: another command is writing there") from error
+    except OSError:  # a file system without locks is no reason to fail
+        os.close(number)
+    else:
+        _CLAIMED[path.resolve()] = number
+    return path
+
+
+def output_file(path: Path) -> Path:
+    """A file that a user wants written in the end: whether it can be is known now, and it is ours until we end.
+
+    Raises:
+        RunFolderError: when it cannot be written, or another command works on it.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    _make(path.parent, "file")
+    if path.is_dir() or (path.exists() and not os.access(path, os.W_OK)):
+        raise RunFolderError(f"{path}: cannot be written")
+    lock.touch()
+    claim(lock)
+    return path
 
 
 def replace(path: Path, text: str) -> Path:
-    """Writes a file in one step: whoever reads it sees the old text or the new one, never half of it."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    """Writes a file in one step: whoever reads it sees the old text or the new one, never half of it.
+
+    Raises:
+        OSError: naming the file.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     return path
 
 
@@ -118,7 +172,7 @@ def point_latest(folder: Path) -> None:
 
 def write_plan(folder: Path, document: dict[str, Any]) -> None:
     """plan.json: everything that decides the run."""
-    (folder / PLAN_FILE).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    replace(folder / PLAN_FILE, json.dumps(document, indent=1, sort_keys=True) + "\n")
 
 
 def commit() -> str:
@@ -126,7 +180,7 @@ def commit() -> str:
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
         return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):
         return ""
 
 

@@ -12,14 +12,17 @@ import io
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
+from loadgen.record_files import ARRIVALS_FILE, EVENTS_FILE, METRICS_FILE, LinesFile, named, seal
 from loadgen.series import Array, SeriesTable
 from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
@@ -31,7 +34,6 @@ INTERVAL_S = 1.0
 SCRAPE_TIMEOUT_S = 0.9
 ARRIVAL = "arrival"
 ARRIVAL_COLUMNS = ("tenant", "region", "planned_t", "actual_t", "dropped")
-EVENTS_FILE, ARRIVALS_FILE, METRICS_FILE = "events.jsonl", "arrivals.csv", "metrics.npz"
 IGNORED_SUFFIXES = ("_created",)
 SERIES_AT_ONCE = 256
 
@@ -161,6 +163,7 @@ class Recorder:
         self._pages: dict[str, _Page] = {}
         self._digest = hashlib.sha256()
         self._arrivals = 0
+        self._closed = False
         self._events_file, self._arrivals_file = _open(folder, EVENTS_FILE), _open(folder, ARRIVALS_FILE)
         self._arrivals_file.write(",".join(ARRIVAL_COLUMNS) + "\n")
         self._arrival_rows = csv.writer(self._arrivals_file, lineterminator="\n")
@@ -284,28 +287,44 @@ class Recorder:
     # Files
 
     def flush(self) -> None:
+        """Raises OSError, naming the file, when something of the record could not be written."""
         self._events_file.flush()
         self._arrivals_file.flush()
 
     def close(self) -> None:
-        """Writes `metrics.npz` and closes the files. Safe to call after an abort, and twice."""
-        if self._events_file.closed:
+        """Closes the files, writes `metrics.npz` and seals the record. Safe to call after an abort, and twice.
+
+        Raises:
+            OSError: naming the file that could not be written; the record is not sealed then.
+        """
+        if self._closed:
             return
-        self.flush()
-        self._events_file.close()
-        self._arrivals_file.close()
+        self._closed = True
+        with ExitStack() as closing:
+            closing.callback(self._arrivals_file.close)
+            closing.callback(self._events_file.close)
         if self.folder is not None:
             write_metrics(self.folder / METRICS_FILE, self.series)
+            seal(self.folder)
 
 
 def write_metrics(path: Path, table: SeriesTable) -> None:
     """The table as `times`, `series` (JSON keys) and `values` (series × times); replaces `path` in one step."""
     series = [json.dumps({"name": name, "labels": labels}, separators=(",", ":")) for name, labels in table.series()]
     partial = path.with_suffix(".partial.npz")
-    np.savez_compressed(partial, times=table.times, series=np.array(series, dtype=np.str_))
-    with zipfile.ZipFile(partial, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("values.npy", "w") as file:
-        _write_values(file, table.values)
-    partial.replace(path)
+    try:
+        with named(partial):
+            np.savez_compressed(partial, times=table.times, series=np.array(series, dtype=np.str_))
+            with (
+                zipfile.ZipFile(partial, "a", zipfile.ZIP_DEFLATED) as archive,
+                archive.open("values.npy", "w") as file,
+            ):
+                _write_values(file, table.values)
+            partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def _write_values(file: IO[bytes], values: Array) -> None:
@@ -330,14 +349,14 @@ def read_metrics(path: Path) -> SeriesTable:
         with np.load(path, allow_pickle=False) as arrays:
             parsed = [json.loads(key) for key in arrays["series"]]
             return SeriesTable.of(arrays["times"], [(key["name"], key["labels"]) for key in parsed], arrays["values"])
-    except (KeyError, ValueError, OSError, EOFError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+    except FileNotFoundError:
+        raise
+    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path}: not a metrics file: {error}") from error
 
 
-def _open(folder: Path | None, name: str) -> TextIO:
-    return io.StringIO() if folder is None else (folder / name).open("w", encoding="utf-8", newline="")
+def _open(folder: Path | None, name: str) -> LinesFile | io.StringIO:
+    return io.StringIO() if folder is None else LinesFile(folder / name)
 
 
 def _dumps(line: Mapping[str, Any]) -> str:

@@ -10,7 +10,8 @@ from chaos.campaign.jobs import Result
 from chaos.claims import PAIRS, claims, judge_pair
 from chaos.claims.model import Claim
 from chaos.record import RecordError
-from chaos.runs import RunFolderError
+from chaos.runs import replace
+from loadgen.record_files import NotWhole, sealed, unsealed
 
 Document = dict[str, Any]
 GOOD = {"yes": "reproduced", "partly": "underspecified"}
@@ -78,26 +79,23 @@ def _controls(results: Sequence[Result]) -> Iterator[Document]:
 
 
 def write(document: Document, path: Path) -> None:
-    """Raises RunFolderError when it cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise RunFolderError(f"{path}: cannot be written: {error.strerror}") from error
+    """In one step, and so that `read` knows it again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace(path, json.dumps(sealed(document), indent=1) + "\n")
 
 
 def read(path: Path) -> Document:
     """A campaign that was written.
 
     Raises:
-        RecordError: naming the file, when it is not one, or of other claims than today's.
+        RecordError: naming the file, when it is not one, not whole, or of other claims than today's.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: not a campaign: {error}") from error
-    if not isinstance(document, dict) or document.get("kind") != KIND:
-        raise RecordError(f"{path}: not a campaign: no `kind: {KIND}` in it")
+        document = unsealed(path)
+    except (OSError, NotWhole) as error:
+        raise RecordError(f"{error}: not a campaign" if isinstance(error, NotWhole) else f"{path}: {error}") from error
+    if document.get("kind") != KIND:
+        raise RecordError(f"{path}:1: not a campaign: no `kind: {KIND}` in it")
     rows, wanted = [row["id"] for row in document["rows"]], [claim.id for claim in claims()]
     if rows != wanted:
         odd = ", ".join(sorted(set(rows) ^ set(wanted))) or "their order"

@@ -23,7 +23,7 @@ from chaos.matrix.cache import Cache
 from chaos.matrix.engine import Engine, processes
 from chaos.mitigations import expand
 from chaos.progress import counting
-from chaos.runs import RUNS, RunFolderError, commit, replace
+from chaos.runs import RUNS, commit, output_file, replace
 
 PERTURBATION = 0.2
 PERTURBED_MAY_FAIL = 0.05
@@ -72,6 +72,8 @@ def campaign_command(
     wanted = campaign_jobs(scenario, seeds, perturbed, mitigations)
     for job in wanted[:1]:
         job.plan()
+    if not mitigations:
+        output_file(out)
     try:
         results = _run(wanted, jobs or os.cpu_count() or 1, console)
     except KeyboardInterrupt:
@@ -90,13 +92,10 @@ def conformance_command(campaign: Path, out: Path, console: Console) -> int:
 
     Raises:
         RecordError: when the file is no campaign.
-        RunFolderError: when the page cannot be written.
+        OSError: naming the page, when it cannot be written.
     """
     document = read(campaign)
-    try:
-        replace(out, render(document))
-    except OSError as error:
-        raise RunFolderError(f"{out}: cannot write the page there: {error.strerror}") from error
+    replace(out, render(document))
     missing = unexplained(document)
     console.print(f"page  {out}", highlight=False)
     if missing:

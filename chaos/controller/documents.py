@@ -247,7 +247,8 @@ class RunView(BaseModel):
 
 class RunSummary(BaseModel):
     id: str
-    status: str
+    status: str = Field(description="of its verdict; or `not judged`, or `unreadable`")
+    why: str = Field(default="", description="what is wrong with the record of an unreadable run")
 
 
 class RunList(BaseModel):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from chaos.runs import RunFolderError, replace
+from loadgen.record_files import NotWhole, sealed, unsealed
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -79,15 +80,15 @@ class Cache(Generic[J, R]):
             raise RunFolderError(f"{folder}: cannot keep results there: {error.strerror}") from error
 
     def get(self, job: J) -> R | None:
-        """What was kept; None when nothing was, or the file is damaged."""
+        """What was kept; None when nothing was, or the file is not what was written: then it is computed again."""
         try:
-            return self.codec.from_document(json.loads(self._path(job).read_text(encoding="utf-8"))["result"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return self.codec.from_document(unsealed(self._path(job))["result"])
+        except (OSError, NotWhole):
             return None
 
     def put(self, job: J, result: R) -> None:
         document = {"job": str(job), "result": self.codec.to_document(result)}
-        replace(self._path(job), json.dumps(document, indent=1))
+        replace(self._path(job), json.dumps(sealed(document), indent=1))
 
     def _path(self, job: J) -> Path:
         if job not in self._keys:

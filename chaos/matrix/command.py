@@ -44,6 +44,7 @@ def matrix_command(options: dict[str, Any], console: Console) -> int:
 
 def _ask_matrix(options: dict[str, Any], console: Console) -> int:
     question = _question(options)
+    _claim_early(options)
     with _runs(options) as engine, _progress(console) as progress:
         matrix = make_matrix(question, engine, progress)
     folder = used_folder(options["out"], "matrix")
@@ -85,6 +86,7 @@ def _ask_defences(options: dict[str, Any], console: Console) -> int:
     jobs = {one: [one.job(scenario, seed, options["assignments"]) for seed in seeds] for one in defences()}
     for of in jobs.values():
         of[0].plan()
+    _claim_early(options)
     with _runs(options) as engine, _progress(console) as progress:
         every = [job for of in jobs.values() for job in of]
         known = engine.outcomes(every, _bar(progress, "defences", len(every)))
@@ -95,6 +97,12 @@ def _ask_defences(options: dict[str, Any], console: Console) -> int:
     console.print(f"{engine.computed} runs computed · {folder / JSON_FILE}", highlight=False)
     problems = [(one.id, job.seed, known[job].problem) for one, of in jobs.items() for job in of]
     return _problems(console, [problem for problem in problems if problem[2]])
+
+
+def _claim_early(options: dict[str, Any]) -> None:
+    """Whether the folder of the files can be written is asked before the hours of computing, not after."""
+    if options["out"]:
+        used_folder(options["out"], "matrix")
 
 
 def _problems(console: Console, problems: Sequence[tuple[str, int, str]]) -> int:

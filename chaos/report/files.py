@@ -6,6 +6,7 @@ from pathlib import Path
 from chaos.claims import Verdict
 from chaos.record import Record, RecordError
 from chaos.runs import replace
+from loadgen.record_files import NotWhole, read_json
 
 VERDICT_FILE, REPORT_FILE = "verdict.json", "report.html"
 
@@ -23,11 +24,13 @@ def read_verdict(folder: Path) -> Verdict:
     """
     path = folder / VERDICT_FILE
     try:
-        return Verdict.from_document(json.loads(path.read_text(encoding="utf-8")))
+        return Verdict.from_document(read_json(path))
     except FileNotFoundError as error:
         raise RecordError(f"{path}: not judged yet; `aftershock report {folder}` does it") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise RecordError(f"{path}: not a verdict: {error}") from error
+    except NotWhole as error:
+        raise RecordError(str(error)) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RecordError(f"{path}:1: not a verdict: {error!r}") from error
 
 
 def write_report(folder: Path, record: Record, verdict: Verdict) -> Path:

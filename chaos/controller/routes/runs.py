@@ -48,7 +48,7 @@ def routes(testbed: Testbed) -> list[Route]:
         left, right = (_folder(testbed, name) for name in (call.query.left, call.query.right))
         try:
             return 200, compare(Record.load(left), Record.load(right)).document()
-        except RecordError as error:
+        except (RecordError, OSError) as error:
             raise ServiceError(errors.CONFLICT, detail=str(error)) from error
 
     one = "/v1/runs/{id}"
@@ -112,10 +112,14 @@ def _folder(testbed: Testbed, name: str) -> Path:
 def _read(folder: Path) -> dict[str, Any]:
     try:
         return read_verdict(folder).document()
-    except RecordError as error:
+    except (RecordError, OSError) as error:
         raise ServiceError(errors.NOT_FOUND, detail=str(error)) from error
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    judged = (folder / VERDICT_FILE).is_file()
-    return {"id": folder.name, "status": read_verdict(folder).status if judged else "not judged"}
+    """One damaged run is named as such, and hides none of the others."""
+    try:
+        judged = (folder / VERDICT_FILE).exists()
+        return {"id": folder.name, "status": read_verdict(folder).status if judged else "not judged", "why": ""}
+    except (RecordError, OSError) as error:
+        return {"id": folder.name, "status": "unreadable", "why": str(error)}

@@ -41,8 +41,12 @@ def routes(testbed: Testbed) -> list[Route]:
         testbed.require_idle()
         if testbed.make_runtime is None:
             raise ServiceError(errors.UNSUPPORTED, detail="this testbed cannot run scenarios")
-        run = testbed.run = _make_run(testbed, call.body)
-        run.start()
+        try:
+            run = _make_run(testbed, call.body)
+            run.start()
+        except OSError as error:
+            raise ServiceError(errors.UNAVAILABLE, detail=f"no record can be written: {error}") from error
+        testbed.run = run
         testbed.acted("start_scenario", scenario=call.body.scenario, seed=call.body.seed)
         return 202, run.document()
 
@@ -83,6 +87,7 @@ def routes(testbed: Testbed) -> list[Route]:
             start,
             "operate",
             {202: Reply("started", RunView)},
+            (errors.UNAVAILABLE,),
             body=Body(StartRun),
             tag=TAG,
         ),

@@ -17,7 +17,7 @@ from chaos.campaign.jobs import Job, Result
 from chaos.claims import PAIRS, claims, judge
 from chaos.claims.explanations import explanations
 from chaos.record import RecordError
-from chaos.runs import RunFolderError
+from loadgen.record_files import sealed
 
 PAGE = Path(__file__).parents[3] / "docs" / "conformance.md"
 SCENARIO = "azure-fnj8-vqz"
@@ -106,7 +106,7 @@ def test_rows_that_nobody_explained_fail_the_command(plain: Result, tmp_path: Pa
 def test_a_page_that_cannot_be_written_is_refused_by_name(plain: Result, tmp_path: Path) -> None:
     file, nowhere = tmp_path / "campaign.json", tmp_path / "missing" / "page.md"
     write(campaign(plain), file)
-    with pytest.raises(RunFolderError, match=r"missing/page\.md: cannot write the page there"):
+    with pytest.raises(FileNotFoundError, match=r"missing/page\.md'"):
         conformance_command(file, nowhere, Console(quiet=True))
 
 
@@ -114,8 +114,14 @@ def test_a_page_that_cannot_be_written_is_refused_by_name(plain: Result, tmp_pat
     ("text", "said"),
     [
         ("{", "not a campaign"),
-        ("[]", "no `kind: aftershock campaign`"),
-        (json.dumps({"kind": "aftershock campaign", "rows": [{"id": "M99"}]}), "another table of claims"),
+        ("[]", "not a campaign"),
+        (json.dumps({"kind": "aftershock campaign", "rows": []}), "no `sha256` in it"),
+        (
+            json.dumps(sealed({"kind": "aftershock campaign"})).replace("afters", "befores"),
+            "damaged, or changed by hand",
+        ),
+        (json.dumps(sealed({"rows": []})), "no `kind: aftershock campaign`"),
+        (json.dumps(sealed({"kind": "aftershock campaign", "rows": [{"id": "M99"}]})), "another table of claims"),
     ],
 )
 def test_what_is_no_campaign_is_refused_by_name(tmp_path: Path, text: str, said: str) -> None:

@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from process_watch import descendants, left_after
+
+from chaos.cli import main
 
 pytestmark = [pytest.mark.real_time, pytest.mark.timeout(180)]
 
@@ -114,6 +117,9 @@ def test_a_run_that_is_killed_leaves_nothing_running(scenario: Path) -> None:
         assert len(below) >= 5
         process.kill()
         assert left_after(below) == set()
+    result = CliRunner().invoke(main, ["report", str(scenario.parent / "run")])
+    assert result.exit_code == 2
+    assert "this record was never closed" in result.stderr
 
 
 @pytest.mark.parametrize(("signals", "code"), [([INT], 130), ([TERM, TERM], 143), ([HUP], 129)])

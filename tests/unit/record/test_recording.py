@@ -174,7 +174,7 @@ async def test_metrics_come_back_from_the_file_as_they_were(tmp_path: Path) -> N
     assert table.times.tolist() == [-2.0, -1.0, 0.0]
     assert list(table.series()) == list(recorder.series.series())
     assert table.values.tolist() == recorder.series.values.tolist()
-    assert sorted(os.listdir(tmp_path)) == ["arrivals.csv", "events.jsonl", "metrics.npz"]
+    assert sorted(os.listdir(tmp_path)) == ["arrivals.csv", "events.jsonl", "manifest.json", "metrics.npz"]
 
 
 def test_a_file_that_is_not_metrics_is_refused_by_name(tmp_path: Path) -> None:

@@ -249,7 +249,8 @@ def test_the_verdict_file_is_what_the_contract_says(tmp_path: Path, verdict: Ver
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"), [(None, "not judged yet"), ("{", "not a verdict"), ('{"claims": []}', "not a verdict")]
+    ("content", "complaint"),
+    [(None, "not judged yet"), ("{", r"verdict\.json:1: not JSON"), ('{"claims": []}', "not a verdict")],
 )
 def test_a_missing_or_broken_verdict_is_refused(tmp_path: Path, content: str | None, complaint: str) -> None:
     if content is not None:

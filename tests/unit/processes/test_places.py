@@ -1,0 +1,119 @@
+"""A full disk, a place that cannot be written, one place for two commands: one line that names it, exit code 2."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from process_watch import descendants
+
+from chaos import runs
+from chaos.cli import main
+from chaos.runs import RunFolderError, claim
+
+ROOT = Path(__file__).parents[3]
+KIB = 300
+"""A record of calm-day is larger."""
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("runtime", [["--transport", "direct"]], ids=["virtual"])
+def test_a_disk_that_is_full_in_mid_run_is_named_and_nothing_runs_on(runtime: list[str], tmp_path: Path) -> None:
+    """`ulimit -f` stands for the disk: no file may grow beyond it."""
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "chaos", "run", "azure-fnj8-vqz-short", *runtime, "--out", str(folder)]
+    limited = ["bash", "-c", f'ulimit -f {KIB}; exec "$@"', "bash", *command]
+    with subprocess.Popen(limited, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        _, said = process.communicate(timeout=110)
+        assert process.returncode == 2, said
+        assert descendants(process.pid) == set()
+    (line,) = said.splitlines()
+    assert line.startswith(f"aftershock: {folder}/")
+    assert line.endswith(": File too large")
+    assert "never closed" in CliRunner().invoke(main, ["report", str(folder)]).stderr
+
+
+PLACES = {
+    "run": ["run", "calm-day", "--out"],
+    "matrix": ["matrix", "azure-fnj8-vqz-short", "--mitigations", "R1", "--out"],
+    "defences": ["matrix", "azure-fnj8-vqz-short", "--defences", "--out"],
+    "map": ["map", "--out"],
+    "campaign": ["campaign", "--seeds", "1", "--perturbed", "0", "--out"],
+}
+
+
+def start_nothing(*_arguments: object, **_options: object) -> None:
+    raise AssertionError("nothing may be started before it is known where to write")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("chaos.running.carry_out", "chaos.matrix.command.processes", "chaos.hysteresis.command.processes"):
+        monkeypatch.setattr(name, start_nothing)
+    monkeypatch.setattr("chaos.campaign.command.processes", start_nothing)
+
+
+@pytest.mark.parametrize("command", PLACES)
+@pytest.mark.parametrize("place", ["/proc/aftershock", "{}/file", "{}/file/below"])
+def test_a_place_that_cannot_be_written_is_known_before_anything_runs(
+    command: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").mkdir() if command == "campaign" else (tmp_path / "file").touch()
+    if command == "campaign" and place.endswith("below"):
+        place = "/proc/version/below"
+    place = place.format(tmp_path)
+    result = CliRunner().invoke(main, [*PLACES[command], place])
+    assert result.exit_code == 2, result.output
+    (line,) = result.stderr.splitlines()
+    assert place in line or str(Path(place).parent) in line
+
+
+OTHER = """
+import sys
+from pathlib import Path
+from chaos.runs import given_folder, output_file
+(output_file if sys.argv[2] == "file" else given_folder)(Path(sys.argv[1]))
+print("claimed", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("command", PLACES)
+def test_one_place_is_for_one_command_at_a_time(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "out"
+    kind = "file" if command == "campaign" else "folder"
+    other = [sys.executable, "-c", OTHER, str(place), kind]
+    with subprocess.Popen(other, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"claimed\n"
+        result = CliRunner().invoke(main, [*PLACES[command], str(place)])
+        assert result.exit_code == 2
+        (line,) = result.stderr.splitlines()
+        assert "out" in line
+        assert line.endswith("another command is writing there")
+        process.kill()
+    assert claim(tmp_path / (".out.lock" if kind == "file" else "out"))  # however the other one ended
+
+
+def test_what_is_claimed_stays_so_for_this_process_alone(tmp_path: Path) -> None:
+    assert claim(tmp_path) == claim(tmp_path) == tmp_path
+    with pytest.raises(RunFolderError, match="nowhere: cannot be written: No such file"):
+        claim(tmp_path / "nowhere")
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    runs.replace(path, "old")
+
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
+        runs.replace(path, "new")
+    assert path.read_bytes() == b"old"
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]

@@ -1,0 +1,230 @@
+"""A record is read as its run wrote it or not at all: cut, damaged, mixed up, old or unclosed ones are refused."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from chaos.cli import main
+from chaos.controller.routes.runs import _summary
+from chaos.record import Record, RecordError
+from loadgen.record_files import RECORD_FILES, VERSION, VERSION_KEY, LinesFile, NotWhole, seal, sealed, unsealed
+from loadgen.recorder import Recorder
+from services.chassis.clock import Clock
+from services.chassis.metrics import Metrics
+from services.chassis.registry import Instance
+
+EVENTS = 350
+
+
+def planned(folder: Path, seed: int) -> Path:
+    folder.mkdir()
+    command = f"aftershock run calm-day --seed {seed}"
+    plan = {VERSION_KEY: VERSION, "scenario": "calm-day", "seed": seed, "command": command}
+    (folder / "plan.json").write_text(json.dumps(plan, indent=1) + "\n")
+    return folder
+
+
+async def write(folder: Path, seed: int = 1) -> Path:
+    """A small record, by the recorder itself."""
+    recorder = Recorder(Clock(lambda: 0.0, 0.0), 0.0, folder=planned(folder, seed))
+    metrics = Metrics()
+    metrics.counter("requests_total", "d").inc(seed)
+    recorder.attach(Instance("identity", "eastus", "identity-eastus-1", ""), metrics)
+    for number in range(EVENTS):
+        recorder.event({"at": float(number), "source": "a", "kind": "audit", "id": number * seed})
+        recorder.event({"at": 0.0, "source": "a", "kind": "arrival", "tenant": "t", "region": "e", "planned_at": 0.0})
+    await recorder.sample()
+    recorder.close()
+    return folder
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> Path:
+    return await write(tmp_path / "run")
+
+
+def lines(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
+    path.write_bytes(b"".join(change(path.read_bytes().splitlines(keepends=True))))
+
+
+def flip(number: int, old: bytes, new: bytes) -> Callable[[list[bytes]], list[bytes]]:
+    return lambda all_: [line.replace(old, new) if n == number else line for n, line in enumerate(all_, 1)]
+
+
+def test_a_whole_record_is_read(folder: Path) -> None:
+    assert len(Record.load(folder).events) == EVENTS
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "events cut at a line": (
+        lambda f: lines(f / "events.jsonl", lambda all_: all_[:35]),
+        r"events\.jsonl:35: ends here; its run wrote 350 lines$",
+    ),
+    "events cut at a hundred": (
+        lambda f: lines(f / "events.jsonl", lambda all_: all_[:200]),
+        r"events\.jsonl:200: ends here; its run wrote 350 lines$",
+    ),
+    "events cut within a line": (
+        lambda f: (f / "events.jsonl").write_bytes((f / "events.jsonl").read_bytes()[:1000]),
+        r"events\.jsonl:\d+: ends here; its run wrote 350 lines$",
+    ),
+    "no event is left": (
+        lambda f: (f / "events.jsonl").write_bytes(b""),
+        r"events\.jsonl:1: ends here; its run wrote 350 lines$",
+    ),
+    "an event that is no JSON": (
+        lambda f: lines(f / "events.jsonl", flip(217, b"{", b"[")),
+        r"events\.jsonl:217: not JSON: damaged$",
+    ),
+    "an event with another number": (
+        lambda f: lines(f / "events.jsonl", flip(217, b"216", b"999")),
+        r"events\.jsonl:201: not what its run wrote, between here and line 300: damaged, or of another run$",
+    ),
+    "two lines exchanged": (
+        lambda f: lines(f / "events.jsonl", lambda a: [*a[:10], a[11], a[10], *a[12:]]),
+        r"events\.jsonl:1: not what its run wrote, between here and line 100",
+    ),
+    "events that go on": (
+        lambda f: lines(f / "events.jsonl", lambda a: [*a, a[-1]]),
+        r"events\.jsonl:301: not what its run wrote|events\.jsonl:351: its run wrote only 350 lines",
+    ),
+    "arrivals cut": (
+        lambda f: lines(f / "arrivals.csv", lambda all_: all_[:-1]),
+        r"arrivals\.csv:350: ends here; its run wrote 351 lines$",
+    ),
+    "a plan with another seed": (
+        lambda f: (f / "plan.json").write_text((f / "plan.json").read_text().replace('"seed": 1', '"seed": 2')),
+        r"plan\.json:1: not what its run wrote",
+    ),
+    "metrics cut": (
+        lambda f: (f / "metrics.npz").write_bytes((f / "metrics.npz").read_bytes()[:-40]),
+        r"metrics\.npz: damaged, or of another run: \d+ bytes instead of \d+$",
+    ),
+    "metrics with a flipped bit": (
+        lambda f: (f / "metrics.npz").write_bytes(b"Q" + (f / "metrics.npz").read_bytes()[1:]),
+        r"metrics\.npz: damaged, or of another run$",
+    ),
+    **{
+        f"no {name}": ((lambda f, name=name: (f / name).unlink()), rf"{name}.* (is )?missing$")  # type: ignore[misc]
+        for name in RECORD_FILES
+    },
+    "never closed": (
+        lambda f: (f / "manifest.json").unlink(),
+        r"run: this record was never closed \(manifest\.json is missing\): its run still goes on, or was killed$",
+    ),
+    "older than manifests": (
+        lambda f: [(f / "manifest.json").unlink(), (f / "plan.json").write_text('{"scenario": "x", "command": "c d"}')],
+        r"plan\.json: not of this version of Aftershock; run it again: c d$",
+    ),
+    "of another version": (
+        lambda f: (f / "manifest.json").write_text('{"record_version": 99, "files": {}}'),
+        r"manifest\.json: a record of version 99; this Aftershock reads version 1$",
+    ),
+    "a cut manifest": (
+        lambda f: (f / "manifest.json").write_bytes((f / "manifest.json").read_bytes()[:100]),
+        r"manifest\.json:\d+: not JSON",
+    ),
+    "a manifest that lists nothing": (
+        lambda f: (f / "manifest.json").write_text('{"record_version": 1, "files": {}}'),
+        r"plan\.json: is not a file of this run$",
+    ),
+    "bytes that are no text": (
+        lambda f: (f / "manifest.json").write_bytes(b"\n\n\xff\xfe"),
+        r"manifest\.json:3: not JSON: not UTF-8 text$",
+    ),
+    "a manifest that is nested without end": (
+        lambda f: (f / "manifest.json").write_text("[" * 100_000),
+        r"manifest\.json:1: not JSON of ours: nested too deep$",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_record_is_refused_by_file_and_line(damage: str, folder: Path) -> None:
+    break_, said = DAMAGE[damage]
+    break_(folder)
+    with pytest.raises(RecordError, match=said) as refused:
+        Record.load(folder)
+    assert len(str(refused.value).splitlines()) == 1
+    assert str(refused.value).startswith(str(folder))
+
+
+@pytest.mark.parametrize("name", RECORD_FILES)
+async def test_a_file_of_another_run_is_refused(name: str, folder: Path, tmp_path: Path) -> None:
+    other = await write(tmp_path / "other", seed=2)
+    shutil.copy(other / name, folder / name)
+    if name == "arrivals.csv":
+        assert Record.load(folder)  # these two runs have the same arrivals
+        return
+    with pytest.raises(RecordError, match=rf"{name}.*of another run"):
+        Record.load(folder)
+
+
+@pytest.mark.parametrize("command", [["report"], ["diff"]])
+def test_every_command_that_reads_a_record_refuses_a_damaged_one(command: list[str], folder: Path) -> None:
+    lines(folder / "events.jsonl", lambda all_: all_[:35])
+    again = [str(folder)] * (2 if command == ["diff"] else 1)
+    result = CliRunner().invoke(main, [*command, *again])
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert "events.jsonl:35: ends here" in line
+    assert not (folder / "verdict.json").exists()
+
+
+def test_a_list_of_runs_names_the_damaged_one_and_goes_on(folder: Path) -> None:
+    assert _summary(folder) == {"id": "run", "status": "not judged", "why": ""}
+    (folder / "verdict.json").write_text('{"status": ')
+    assert _summary(folder)["status"] == "unreadable"
+    assert "verdict.json:1: not JSON" in _summary(folder)["why"]
+    (folder / "verdict.json").unlink()
+    (folder / "verdict.json").mkdir()
+    assert _summary(folder)["status"] == "unreadable"
+
+
+# Our other files
+
+
+@pytest.mark.parametrize("change", [('"n": 1', '"n": 2'), ("}", ""), ('"sha256"', '"sha"'), ('"n"', '"m"')])
+def test_a_sealed_document_is_read_whole_or_not_at_all(change: tuple[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_text(json.dumps(sealed({"n": 1, "list": ["ä"]}), indent=1))
+    assert unsealed(path) == {"n": 1, "list": ["ä"]}
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(NotWhole, match=r"file\.json:\d"):
+        unsealed(path)
+
+
+# A full disk
+
+
+def test_a_full_disk_is_told_by_path_once_and_not_to_who_reports(tmp_path: Path) -> None:
+    full = LinesFile(Path("/dev/full"))
+    for _ in range(5000):
+        full.write("a line that is longer than nothing\n")
+    for end in (full.flush, full.flush, full.close):
+        with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):
+            end()
+
+
+async def test_a_record_that_could_not_be_written_is_not_sealed(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").symlink_to("/dev/full")
+    recorder = Recorder(Clock(lambda: 0.0, 0.0), 0.0, folder=tmp_path)
+    recorder.event({"at": 0.0, "source": "a", "kind": "audit"})
+    with pytest.raises(OSError, match=r"events\.jsonl'$"):
+        await recorder.sample()
+    with pytest.raises(OSError, match=r"events\.jsonl'$"):
+        recorder.close()
+    recorder.close()
+    assert sorted(os.listdir(tmp_path)) == ["arrivals.csv", "events.jsonl"]
+
+
+def test_a_seal_is_whole_or_absent(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json.partial").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"manifest\.json\.partial"):
+        seal(tmp_path)
+    assert list(tmp_path.iterdir()) == []
