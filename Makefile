@@ -52,7 +52,6 @@ up: $(STAMP) ## the testbed in Docker: build, start, wait until healthy, print e
 	@echo "  Grafana       http://127.0.0.1:$${GRAFANA_PORT:-3000}"
 	@echo "  console       http://127.0.0.1:$${CONTROLLER_PORT:-8090}   (OpenAPI: /openapi.json)"
 	@echo "  Prometheus    http://127.0.0.1:$${PROMETHEUS_PORT:-9090}"
-	@echo "  Alertmanager  http://127.0.0.1:$${ALERTMANAGER_PORT:-9093}"
 	@docker compose logs --no-log-prefix controller 2>/dev/null | grep -A2 'chaos controller on' | tail -n 3
 
 down: ## stop the testbed in Docker and remove what it kept

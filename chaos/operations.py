@@ -11,6 +11,7 @@ from typing import Any
 from chaos.remediation.accounts import Audit, Restored, StorageAccounts
 from compose.runtime import Runtime
 from compose.topology import LOADGEN, InstanceSpec
+from services.chassis.access import SECRET_HEADER
 from services.chassis.client import Reply
 from services.chassis.events import Events
 from services.chassis.live import announce
@@ -69,7 +70,7 @@ class Operations:
     async def set_traffic(self, region: str, rule: Mapping[str, Any]) -> None:
         """`rule` is the body of the router's `PUT /admin/traffic/{region}`."""
         url = f"{self._runtime.peers.url('router', region)}/admin/traffic/{region}"
-        reply = await self._runtime.http.call("PUT", url, json=dict(rule), timeout_s=OPERATOR_TIMEOUT_S)
+        reply = await self._call("PUT", url, dict(rule))
         _require(reply, f"router of {region}")
 
     async def set_load(self, region: str, factor: float) -> None:
@@ -91,8 +92,12 @@ class Operations:
         _require(await self._load("POST", "/admin/stop", {}), "load generator")
 
     async def _load(self, method: str, path: str, body: Tree) -> Reply:
-        url = self._runtime.peers.url(LOADGEN, "") + path
-        return await self._runtime.http.call(method, url, json=body, timeout_s=OPERATOR_TIMEOUT_S)
+        return await self._call(method, self._runtime.peers.url(LOADGEN, "") + path, body)
+
+    async def _call(self, method: str, url: str, body: Tree) -> Reply:
+        """An operator's call to one of our own processes."""
+        headers = {SECRET_HEADER: self._runtime.secret}
+        return await self._runtime.http.call(method, url, json=body, headers=headers, timeout_s=OPERATOR_TIMEOUT_S)
 
     async def overlay(self, change: Tree) -> Tree:
         """Lays settings over those in force, in every instance, at once; returns the whole overlay."""

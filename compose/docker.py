@@ -19,6 +19,7 @@ from compose.docker_engine import HOST, PAUSED, Container, Engine
 from compose.run_lease import RunLease
 from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, Target, UnknownInstance
 from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, next_nodes
+from services.chassis.access import shared_secret
 from services.chassis.background import Background
 from services.chassis.client import HttpClient
 from services.chassis.clock import system_clock
@@ -48,6 +49,7 @@ class DockerRuntime:
         self.clock = system_clock()
         self.http = HttpClient(real_session())
         self.peers = Peers()
+        self.secret = ""
         self.store: Store = connect(f"redis://{REDIS}:{REDIS_PORT}/0")
         self._lease: RunLease | None = None
         self._observer: Background | None = None
@@ -75,6 +77,8 @@ class DockerRuntime:
             raise RuntimeUnavailable(
                 f"the testbed {self.engine.project!r} has no {', '.join(sorted(missing))}; start it: docker compose up"
             )
+        if not self._inside and REDIS not in missing:
+            missing |= set() if REDIS_PORT in ((await self.engine.find(REDIS)).host_ports or {}) else {REDIS}
         if missing:
             await docker_stack.bring_up(self.engine.project, sorted(missing))
         await self._revive_others()
@@ -83,6 +87,7 @@ class DockerRuntime:
             await self.store.aclose()
             self.store = connect(f"redis://{HOST}:{(redis.host_ports or {})[REDIS_PORT]}/0")
         await self._until(lambda: _pings(self.store), "Redis")
+        self.secret = await shared_secret(self.store)
         await self.refresh()
 
     async def _revive_others(self) -> None:
@@ -114,6 +119,7 @@ class DockerRuntime:
             pipe.flushdb()
             pipe.set(Keys.OVERLAY, json.dumps(tree, sort_keys=True))
             pipe.set(Keys.SEED, seed)
+            pipe.set(Keys.SECRET, self.secret)
             if self._lease is not None:
                 self._lease.write(pipe)
             await pipe.execute()

@@ -13,6 +13,8 @@ from compose.children import bound
 from compose.runtime import RuntimeUnavailable
 
 COMPOSE_FILE = Path(__file__).parent / "docker-compose.yaml"
+HOST_FILE = COMPOSE_FILE.with_name("docker-compose.host.yaml")
+"""Publishes Redis, which a runtime on the host needs."""
 DEFAULT_PROJECT = "aftershock"
 INSIDE = "AFTERSHOCK_PROJECT"
 """Set by the compose file for the controller: its project's name, and that it lives inside of it."""
@@ -41,7 +43,8 @@ async def bring_up(project: str, services: Sequence[str]) -> None:
     program = shutil.which("docker")
     if program is None:
         raise RuntimeUnavailable("the compose runtime needs Docker with Compose v2: no `docker` on the PATH")
-    command = [program, "compose", "--file", str(COMPOSE_FILE), "--project-name", project]
+    files = ["--file", str(COMPOSE_FILE), "--file", str(HOST_FILE)]
+    command = [program, "compose", *files, "--project-name", project]
     up = bound([*command, "up", "--detach", *services])
     process = await asyncio.create_subprocess_exec(*up, stdout=PIPE, stderr=STDOUT, start_new_session=True)
     try:

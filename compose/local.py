@@ -30,6 +30,7 @@ from services.chassis.events import Sink
 from services.chassis.process import PREFIX, real_session
 from services.chassis.settings import Tree
 from services.chassis.store import Store, connect
+from services.chassis.streams import secret_token
 
 HOST = "127.0.0.1"
 READY_TIMEOUT_S = 90.0
@@ -73,6 +74,7 @@ class LocalRuntime:
         self._children: dict[str, _Instance] = {}
         self._reviving: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._spare: list[int] = []
+        self.secret = secret_token()
         self._tree: Tree = {}
         self._seed = 0
 
@@ -104,6 +106,7 @@ class LocalRuntime:
             "seed": self._seed,
             "settings": json.dumps(self._tree),
             "peers": json.dumps(dict(self.peers.urls)),
+            "project_secret": self.secret,
         }
         environment = {**os.environ, **{PREFIX + name.upper(): str(value) for name, value in values.items()}}
         log = self._logs / f"{spec.name}.log"

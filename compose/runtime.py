@@ -62,6 +62,8 @@ class Runtime(Protocol):
     http: HttpClient
     store: Store
     peers: Peers
+    secret: str
+    """Of the project; known once it has started. Operators' calls to its processes carry it."""
 
     async def start(self, topology: Topology, tree: Tree, seed: int, sink: Sink) -> None:
         """Starts every instance and returns when all are ready. `sink` receives their event lines."""

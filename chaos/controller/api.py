@@ -153,7 +153,7 @@ def document(table: Iterable[Route], title: str, version: str) -> dict[str, Any]
 
 def _common_errors(route: Route) -> Iterable[ErrorSpec]:
     """What follows from a row: who may call, what is sent along."""
-    if route.access in ("read", "operate"):
+    if route.access in ("read", "operate", "project"):
         yield errors.UNAUTHENTICATED
     if route.access == "operate":
         yield errors.FORBIDDEN

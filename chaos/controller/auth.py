@@ -1,4 +1,7 @@
-"""Two bearer tokens, two roles: `read` looks, `operate` also acts. Compared in constant time."""
+"""Two bearer tokens, two roles: `read` looks, `operate` also acts. Compared in constant time.
+
+Alertmanager, which is of the project and no operator, shows the secret of the project instead.
+"""
 
 import hmac
 import json
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.controller import errors
+from services.chassis.access import matches
 from services.chassis.errors import ServiceError
 from services.chassis.routes import Access
 from services.chassis.streams import secret_token
@@ -19,15 +23,18 @@ class Tokens:
 
     read: str
     operate: str
+    project: str = ""
 
     def check(self, header: str | None, needed: Access, method: str, path: str) -> None:
         """
         Raises:
             ServiceError: 401 without a valid token, 403 when the read token tries to act.
         """
+        given = header[len(SCHEME) :] if header and header.startswith(SCHEME) else ""
+        if needed == "project" and not matches(given, self.project):
+            raise ServiceError(errors.UNAUTHENTICATED)
         if needed not in ("read", "operate"):
             return
-        given = header[len(SCHEME) :] if header and header.startswith(SCHEME) else ""
         may_operate = hmac.compare_digest(given.encode(), self.operate.encode())
         may_read = hmac.compare_digest(given.encode(), self.read.encode())
         if not (may_operate or may_read):

@@ -1,6 +1,7 @@
 """Starts the controller on a testbed: a compose project's, or a local one that it brings up itself."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from chaos.controller.app import create_controller, run_until_cancelled
 from chaos.controller.auth import Tokens, load_tokens
@@ -70,6 +71,9 @@ async def serve_local(settings: ControllerSettings, scenario: Scenario) -> None:
 
 async def _serve(testbed: Testbed, settings: ControllerSettings) -> None:
     tokens, made = load_tokens(settings.runs / TOKEN_FILE, settings.read_token, settings.operate_token)
+    tokens = replace(tokens, project=testbed.runtime.secret)
+    if settings.secret_file is not None:
+        settings.secret_file.write_text(testbed.runtime.secret, encoding="utf-8")
     app = create_controller(testbed, tokens, webhook_url=settings.webhook_url)
 
     keepers: list[LoadKeeper] = []

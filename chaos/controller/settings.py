@@ -14,5 +14,6 @@ class ControllerSettings(Settings):
     operate_token: str = Field(default="", description="may look and act; generated when empty")
     read_token: str = Field(default="", description="may look; generated when empty")
     webhook_url: str = Field(default="", description="where Service Health messages are forwarded; empty: nowhere")
+    secret_file: Path | None = Field(default=None, description="where Alertmanager finds the secret of the project")
     runs: Path = Path("runs")
     scenario: str = Field(default="azure-fnj8-vqz-short", description="its world is the testbed's")

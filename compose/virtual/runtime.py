@@ -17,6 +17,8 @@ from services.chassis.settings import Tree
 
 OPERATOR_HOST = "operator"
 STALL_S = 86_400.0
+SECRET = "secret of the simulated testbed"
+"""No secret at all: nobody can reach into a simulation."""
 
 
 @dataclass
@@ -31,6 +33,7 @@ class VirtualRuntime:
 
     name = "virtual"
     events_in_store = False
+    secret = SECRET
 
     def __init__(self, world: VirtualWorld) -> None:
         self._world = world
@@ -59,6 +62,7 @@ class VirtualRuntime:
             sink=self._sink,
             tree=self._tree,
             peers=self.peers,
+            secret=self.secret,
         )
         served = await self._world.serve(app_factory(spec.service)(env), spec.name, PORT)
         self._running[spec.name] = _Running(spec, env, served)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from services.chassis import access
 from services.chassis.bodies import SIZE_MAX_BYTES
 from services.chassis.env import Env
 from services.chassis.errors import (
@@ -32,7 +33,6 @@ RenderError = Callable[[web.Request, ServiceError], web.Response]
 Job = Callable[[], Awaitable[None]]
 
 OPERATOR_PATHS = ("/healthz", "/readyz", "/metrics", "/openapi.json")
-ADMIN = "/admin/"
 REQUEST_BUCKETS_S = (0.001, 0.002, 0.005, *DURATION_BUCKETS_S)
 
 
@@ -106,6 +106,7 @@ def _edge(env: Env, render_error: RenderError) -> Middleware:
 
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
+            access.check(request, env.secret)
             if env.live.rules and not _is_operators(request):
                 await suffering.meet(request)
             return await handler(request)
@@ -131,7 +132,7 @@ def _is_operators(request: web.Request) -> bool:
     """
     resource = request.match_info.route.resource
     path = resource.canonical if resource is not None else ""
-    return path in OPERATOR_PATHS or path.startswith(ADMIN)
+    return path in OPERATOR_PATHS or path.startswith(access.ADMIN)
 
 
 class _Traffic:

@@ -46,6 +46,8 @@ class Env:
     live: Live
     peers: Peers
     lag: LoopLag
+    secret: str = field(repr=False)
+    """Of the project, for calls between its processes; without one nobody may make them."""
     background: Background
 
     @property
@@ -69,6 +71,7 @@ def make_env(
     tree: Tree,
     peers: Peers,
     lease_s: float = 9.0,
+    secret: str = "",
 ) -> Env:
     """Wires an `Env`; the same call in every runtime."""
     metrics = Metrics()
@@ -85,5 +88,6 @@ def make_env(
         live=Live(store, clock, tree, (instance.service, instance.region, instance.name)),
         peers=peers,
         lag=LoopLag(clock, metrics),
+        secret=secret,
         background=Background(clock, events.emit),
     )

@@ -14,6 +14,7 @@ from aiohttp import web
 from pydantic import Field
 
 from services.chassis import exit_codes, interrupts
+from services.chassis.access import shared_secret
 from services.chassis.client import HttpClient
 from services.chassis.clock import system_clock
 from services.chassis.env import DEFAULT_PEER_URL, Env, Peers, make_env
@@ -39,6 +40,7 @@ class ProcessSettings(Settings):
     settings: dict[str, Any] = {}
     peers: dict[str, str] = {}
     peer_pattern: str = DEFAULT_PEER_URL
+    project_secret: str = Field(default="", repr=False, description="shared by the testbed; from the store when empty")
 
 
 def from_environment(environment: dict[str, str]) -> ProcessSettings:
@@ -83,13 +85,14 @@ def process_env(service: str, process: ProcessSettings) -> tuple[Env, StreamSink
         sink=sink,
         tree=process.settings,
         peers=Peers(process.peers, process.peer_pattern),
+        secret=process.project_secret,
     )
     return env, sink
 
 
 async def serve(service: str, create_app: Callable[[Env], web.Application], process: ProcessSettings) -> None:
     """Runs until it is cancelled, by SIGTERM for one, then lets requests in flight finish."""
-    env, sink = process_env(service, await _with_run_seed(process))
+    env, sink = process_env(service, await _as_the_testbed_says(process))
     async with AsyncExitStack() as ending:  # the last thing pushed is done first, and none prevents the others
         ending.push_async_callback(env.store.aclose)
         ending.push_async_callback(env.http.close)
@@ -104,14 +107,16 @@ async def serve(service: str, create_app: Callable[[Env], web.Application], proc
         await asyncio.Event().wait()
 
 
-async def _with_run_seed(process: ProcessSettings) -> ProcessSettings:
-    """A run on a standing testbed leaves its seed in the store; without one the process keeps its own."""
+async def _as_the_testbed_says(process: ProcessSettings) -> ProcessSettings:
+    """A run on a standing testbed leaves its seed in the store, and the first process of a testbed its secret."""
     store = connect(process.redis_url)
     try:
         raw = await store.get(Keys.SEED)
+        secret = await shared_secret(store, process.project_secret)
     finally:
         await store.aclose()
-    return process if raw is None else process.model_copy(update={"seed": int(raw)})
+    seed = process.seed if raw is None else int(raw)
+    return process.model_copy(update={"seed": seed, "project_secret": secret})
 
 
 def main(service: str, create_app: Callable[[Env], web.Application]) -> NoReturn:

@@ -44,6 +44,7 @@ class Keys:
     FAULT_PREFIX = "fault:"
     EVENTS = "events"
     SEED = "seed"
+    SECRET = "project-secret"
     LEFTOVERS = "loadgen:leftovers"
 
     @staticmethod

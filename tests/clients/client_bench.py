@@ -26,6 +26,7 @@ from chaos.scenarios.loader import load
 from chaos.scenarios.restrict import restrict
 from compose.local import HOST, LocalRuntime, free_ports
 from compose.topology import Region, Topology
+from services.chassis.access import SECRET_HEADER
 from services.chassis.managed_identity import SUBSCRIPTION
 from services.chassis.store import CHANGES_CHANNEL, Keys
 
@@ -112,6 +113,7 @@ class Bench:
     def admin(self, method: str, path: str, region: str = "eastus", **options: Any) -> dict[str, Any]:
         """A call of the blob service's operator's door, below `/admin/accounts`."""
         url = f"{self.url('blobstore', region)}/admin/accounts/{path}".rstrip("/")
+        options["headers"] = {SECRET_HEADER: self._runtime.secret, **options.get("headers", {})}
         answer = requests.request(method, url, timeout=60, **options)
         assert answer.ok, answer.text
         return dict(answer.json()) if answer.content else {}

@@ -16,6 +16,7 @@ PORTS = {
     "ALERTMANAGER_PORT": "29093",
 }
 TOKENS = {"AFTERSHOCK_OPERATE_TOKEN": "operate-in-tests", "AFTERSHOCK_READ_TOKEN": "read-in-tests"}
+FILES = "compose/docker-compose.yaml:compose/docker-compose.host.yaml"
 UP_TIMEOUT_S = 300
 COMMAND_TIMEOUT_S = 600
 
@@ -24,7 +25,7 @@ class Stack:
     """`docker compose` on the test project."""
 
     def __init__(self) -> None:
-        self.environment = {**os.environ, **PORTS, **TOKENS, "COMPOSE_PROJECT_NAME": PROJECT}
+        self.environment = {**os.environ, **PORTS, **TOKENS, "COMPOSE_PROJECT_NAME": PROJECT, "COMPOSE_FILE": FILES}
 
     def compose(self, *arguments: str, check: bool = True) -> str:
         done = subprocess.run(

@@ -68,7 +68,7 @@ def routes(testbed: Testbed, webhook_url: str) -> list[Route]:
             "take_alerts",
             "Alertmanager's webhook",
             take,
-            "open",
+            "project",
             {200: Reply("taken", Received)},
             body=Body(AlertmanagerMessage),
             tag=TAG,

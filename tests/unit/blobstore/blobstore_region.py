@@ -10,6 +10,7 @@ from api_contract import Contract
 
 from compose.virtual.world import EPOCH_S, Served, VirtualWorld
 from services.blobstore.app import create_app
+from services.chassis.access import SECRET_HEADER
 from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
 from services.chassis.env import Env, Peers, make_env
@@ -17,6 +18,7 @@ from services.chassis.managed_identity import SUBSCRIPTION
 from services.chassis.registry import Instance
 from services.identity.tokens import Issuer
 
+SECRET = "secret of the project in tests"
 GROUPS = f"/subscriptions/{SUBSCRIPTION}/resourceGroups"
 PROVIDER = "providers/Microsoft.Storage"
 VERSION = "api-version=2023-05-01"
@@ -75,6 +77,7 @@ class Region:
             sink=self.events.append,
             tree={"blobstore": {"service_time_s": 0.0, **self.settings}},
             peers=Peers(),
+            secret=SECRET,
         )
         self.app = create_app(self.env)
         self.contract = Contract.of(self.app)
@@ -110,7 +113,7 @@ class Region:
         headers: dict[str, str] | None = None,
         **options: Any,
     ) -> Answer:
-        headers = dict(headers or {})
+        headers = {SECRET_HEADER: SECRET, **(headers or {})} if path.startswith("/admin/") else dict(headers or {})
         if bearer is not None:
             headers["Authorization"] = f"Bearer {bearer}"
         async with self.session.request(method, f"{self.served.url}{path}", headers=headers, **options) as response:

@@ -11,7 +11,7 @@ from chaos.plan import Plan
 from compose.virtual.world import VirtualWorld
 from services.chassis.client import HttpClient, Reply
 
-TOKENS = Tokens(read="read-token", operate="operate-token")
+TOKENS = Tokens(read="read-token", operate="operate-token", project="project-secret")
 CONTROLLER = "http://controller"
 
 

@@ -123,7 +123,9 @@ async def test_the_controller_works_while_identity_is_entirely_down(desk: Desk) 
 async def test_alerts_become_events(desk: Desk) -> None:
     alert = {"labels": {"alertname": "RetryStorm", "region": "eastus"}, "status": "firing"}
     body = {"version": "4", "status": "firing", "alerts": [alert]}
-    assert (await desk.call("POST", "/alerts", body, token="")).json() == {"received": 1}
+    for token in ("", "read-token", "operate-token"):
+        assert (await desk.call("POST", "/alerts", body, token=token)).status == 401
+    assert (await desk.call("POST", "/alerts", body, token="project-secret")).json() == {"received": 1}
     assert desk.testbed.feed.history[-1]["kind"] == "alert"
     assert desk.testbed.feed.history[-1]["region"] == "eastus"
 

@@ -21,6 +21,7 @@ from services.chassis.managed_identity import ManagedIdentityClient
 from services.chassis.registry import Instance
 from services.chassis.settings import Tree
 
+SECRET = "secret of the project in tests"
 PORT = 8080
 RETRY_AFTER_S = 15
 TOKEN_LIFETIME_S = 86_400
@@ -178,6 +179,7 @@ class Cloud:
             sink=self.events.append,
             tree=tree or {},
             peers=Peers(),
+            secret=SECRET,
         )
 
     def load(

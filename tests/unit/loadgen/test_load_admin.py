@@ -4,9 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from loadgen_cloud import PORT, Cloud
+from loadgen_cloud import PORT, SECRET, Cloud
 
 from loadgen.app import create_app
+from services.chassis.access import SECRET_HEADER
 from services.chassis.client import HttpClient, Reply
 
 BASE = f"http://generator:{PORT}"
@@ -26,7 +27,8 @@ async def operator(cloud: Cloud) -> HttpClient:
 
 
 async def call(operator: HttpClient, method: str, path: str, json: Any = None, data: bytes | None = None) -> Reply:
-    return await operator.call(method, BASE + path, timeout_s=5.0, json=json, data=data)
+    headers = {SECRET_HEADER: SECRET}
+    return await operator.call(method, BASE + path, timeout_s=5.0, json=json, data=data, headers=headers)
 
 
 async def test_it_is_silent_until_told_to_start(cloud: Cloud, operator: HttpClient) -> None:

@@ -1,0 +1,191 @@
+"""Every route of every process, with who may call it. A new route needs an entry, and is then tried.
+
+`open` changes nothing. `client` may change something and is what a client of Azure calls: anyone but a foreign page.
+`project` needs the secret of the testbed.
+"""
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from chaos.controller.app import create_controller
+from chaos.controller.auth import Tokens
+from chaos.controller.testbed import Testbed
+from chaos.scenarios.loader import load
+from chaos.scenarios.restrict import restrict
+from compose.topology import MODULES, app_factory
+from compose.virtual.runtime import VirtualRuntime
+from compose.virtual.world import VirtualWorld
+from services.chassis.access import SAFE_METHODS, SECRET_HEADER, shared_secret
+from services.chassis.client import HttpClient, Reply
+from services.chassis.clock import Clock
+from services.chassis.env import Env, Peers, make_env
+from services.chassis.registry import Instance
+
+SECRET = "secret of the project in tests"
+LOADED = {"eastus": {"job_rate_per_s": 0.1, "token_rate_per_s": 0.1}}
+PROJECT = {
+    "identity": {"POST /admin/crash"},
+    "router": {"PUT /admin/traffic/{}"},
+    "loadgen": {"POST /admin/start", "POST /admin/stop", "POST /admin/load"},
+    "provisioner": set(),
+    "blobstore": {
+        f"{method} /admin/accounts/{rest}" for method in ("PUT", "DELETE") for rest in ("{}", "{}/{}", "{}/{}/{}")
+    },
+}
+ARM = "/subscriptions/{}/resourcegroups/{}/providers/"
+IDENTITY = ARM + "microsoft.managedidentity/userassignedidentities/{}"
+MACHINES = ("virtualmachines", "virtualmachinescalesets")
+CLIENT: dict[str, set[str]] = {
+    "identity": {f"{method} {IDENTITY}" for method in ("PUT", "PATCH", "DELETE")},
+    "loadgen": set(),
+    "blobstore": {f"{method} /{rest}" for method in ("PUT", "DELETE") for rest in ("{}/{}", "{}/{}/{}")},
+}
+FOREIGN: tuple[dict[str, str], ...] = (
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Origin": "http://evil.example"},
+    {"Origin": "null"},
+    {"Origin": "http://rebound.example:8080", "Host": "rebound.example:8080"},
+)
+
+
+def environment(world: VirtualWorld, service: str) -> Env:
+    name = f"{service}-eastus"
+    return make_env(
+        Instance(service, "eastus", name, f"http://{name}:8080"),
+        seed=1,
+        clock=Clock(world.loop.time, world.epoch_s),
+        http=HttpClient(world.session(name)),
+        store=world.redis.client(),
+        sink=lambda _event: None,
+        tree={"loadgen": {"regions": LOADED}},
+        peers=Peers(),
+        secret=SECRET,
+    )
+
+
+def changing(app: web.Application) -> dict[str, str]:
+    """Every route that may change something: its plain name, and a path that leads there."""
+    found = {}
+    for route in app.router.routes():
+        resource = route.resource
+        assert resource is not None
+        plain = re.sub(r"\{[^}]*\}", "{}", resource.canonical).lower().rstrip("/") or "/"
+        methods = ("PUT", "PATCH", "POST", "DELETE") if route.method == "*" else (route.method,)
+        for method in methods:
+            if method not in SAFE_METHODS:
+                found[f"{method} {plain}"] = re.sub(r"\{\}", "name1", plain)
+    return found
+
+
+@pytest.mark.parametrize("service", sorted(MODULES))
+async def test_every_operators_call_is_listed_and_needs_the_secret(world: VirtualWorld, service: str) -> None:
+    app = app_factory(service)(environment(world, service))
+    admin = {name for name in changing(app) if " /admin/" in name}
+    assert admin == PROJECT[service], "a new operators' route: say here who may call it"
+    await world.serve(app, "served", 8080)
+    http = HttpClient(world.session("caller"))
+    for name in sorted(admin):
+        method, path = name.split(" ")
+        url = "http://served:8080" + path.replace("{}", "name1")
+        for headers in ({}, {SECRET_HEADER: "wrong"}, {SECRET_HEADER: ""}):
+            reply = await http.call(method, url, json={}, headers=headers, timeout_s=5.0)
+            assert reply.status == 403, name
+            assert b"processes of this testbed only" in reply.body
+        reply = await http.call(method, url, json={}, headers={SECRET_HEADER: SECRET}, timeout_s=5.0)
+        assert reply.status not in (0, 403) or name == "POST /admin/crash", name
+        await asyncio.sleep(1.0)
+
+
+@pytest.mark.parametrize("service", sorted(set(MODULES) - {"loadgen"}))
+@pytest.mark.parametrize("page", FOREIGN, ids=str)
+async def test_no_route_that_changes_something_obeys_a_foreign_page(
+    world: VirtualWorld, service: str, page: dict[str, str]
+) -> None:
+    app = app_factory(service)(environment(world, service))
+    await world.serve(app, "served", 8080)
+    http = HttpClient(world.session("caller"))
+    tried = {name: path for name, path in changing(app).items() if " /admin/" not in name}
+    for name, path in tried.items():
+        method = name.split(" ")[0]
+        url = "http://served:8080" + (path if path.count("{") == 0 else "/")
+        reply = await http.call(method, url, json={}, headers=page, timeout_s=30.0)
+        if reply.status not in (404, 405):  # a pattern that the made-up path does not meet
+            assert (reply.status, b"another origin" in reply.body) == (403, True), (name, reply)
+    reply = await http.call("PUT", "http://served:8080/" + PLAIN[service], json={}, headers=page, timeout_s=30.0)
+    assert reply.status == 403, reply
+
+
+SUBSCRIPTION = "subscriptions/00000000-0000-4000-8000-00000af7e5c0/resourceGroups/g/providers"
+PLAIN = {
+    "blobstore": "vmextmieastus/packages/a.zip",
+    "identity": f"{SUBSCRIPTION}/Microsoft.ManagedIdentity/userAssignedIdentities/i?api-version=2024-11-30",
+    "provisioner": f"{SUBSCRIPTION}/Microsoft.Compute/virtualMachines/m?api-version=2024-07-01",
+    "router": f"{SUBSCRIPTION}/Microsoft.ManagedIdentity/userAssignedIdentities/i?api-version=2024-11-30",
+}
+
+
+@pytest.mark.parametrize("service", sorted(PLAIN))
+@pytest.mark.parametrize(
+    "page", [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin", "Origin": "http://served:8080"}], ids=str
+)
+async def test_a_program_and_a_page_of_its_own_are_heard(
+    world: VirtualWorld, service: str, page: dict[str, str]
+) -> None:
+    await world.serve(app_factory(service)(environment(world, service)), "served", 8080)
+    http = HttpClient(world.session("caller"))
+    reply: Reply = await http.call("PUT", "http://served:8080/" + PLAIN[service], json={}, headers=page, timeout_s=30.0)
+    assert b"another origin" not in reply.body
+
+
+CONTROLLER: dict[str, set[str]] = {
+    "open": {
+        "GET /", "GET /healthz", "GET /metrics", "GET /openapi.json", "GET /prometheus/targets",
+    },
+    "project": {"POST /alerts"},
+}  # fmt: skip
+
+
+async def test_the_controller_needs_a_token_for_everything_that_changes_something(
+    world: VirtualWorld, tmp_path: Any
+) -> None:
+    runtime = VirtualRuntime(world)
+    testbed = Testbed(runtime, restrict(load("azure-fnj8-vqz-short"), ["eastus", "westus"]), tmp_path)
+    app = create_controller(testbed, Tokens(read="r", operate="o", project="p"))
+    await world.serve(app, "controller", 80)
+    http = HttpClient(world.session("caller"))
+    tried = changing(app)
+    assert len(tried) > 20
+    for name in tried:
+        method, path = name.split(" ")
+        for token in ("", "wrong", "r") if name not in CONTROLLER["project"] else ("", "wrong", "r", "o"):
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            url = "http://controller" + REMEDIATION.get(path, path.replace("{}", "name1"))
+            reply = await http.call(method, url, json={}, headers=headers, timeout_s=5.0)
+            assert reply.status in (401, 403), (name, token, reply)
+
+
+async def test_without_a_secret_nobody_may_make_operators_calls(world: VirtualWorld) -> None:
+    env = environment(world, "identity")
+    env.secret = ""
+    await world.serve(app_factory("identity")(env), "served", 8080)
+    http = HttpClient(world.session("caller"))
+    for headers in ({}, {SECRET_HEADER: ""}):
+        assert (await http.call("POST", "http://served:8080/admin/crash", headers=headers, timeout_s=5.0)).status == 403
+
+
+async def test_the_processes_of_a_testbed_agree_on_a_secret(
+    world: VirtualWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_up = iter(("first", "second"))
+    monkeypatch.setattr("services.chassis.access.secret_token", lambda: next(made_up))
+    store = world.redis.client()
+    made = await shared_secret(store)
+    assert made == "first"
+    assert await shared_secret(world.redis.client()) == made
+    assert await shared_secret(store, "given") == "given"
+    assert await shared_secret(store) == "given"
