@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from compose import render
+from compose.docker_stack import HOST_FILE
 from compose.topology import MODULES, InstanceSpec
 from services.chassis.process import PREFIX, ProcessSettings
 
@@ -20,7 +21,13 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 INSTANCES = {
     name: service for name, service in SERVICES.items() if name in {s.name for s in render.stack().instances()}
 }
+HOST: dict[str, dict[str, Any]] = yaml.safe_load(HOST_FILE.read_text(encoding="utf-8"))["services"]
 PUBLISHED = re.compile(r"127\.0\.0\.1:\$\{([A-Z_]+):-(\d+)\}(\d*):(\d+)")
+
+
+def published(name: str) -> list[str]:
+    """The ports of a service, those for programs on the host included."""
+    return [*SERVICES[name].get("ports", []), *HOST.get(name, {}).get("ports", [])]
 
 
 def test_the_committed_file_is_what_render_writes() -> None:
@@ -91,12 +98,33 @@ def test_every_service_is_bounded_and_comes_back(name: str) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_port_is_on_loopback_and_can_be_moved(name: str) -> None:
-    for port in SERVICES[name]["ports"]:
+    for port in published(name):
         assert PUBLISHED.fullmatch(port), port
 
 
+def test_what_the_host_does_not_need_is_not_published() -> None:
+    """Alertmanager's API obeys any page; Redis anybody who can reach it."""
+    assert {name for name, service in SERVICES.items() if "ports" not in service} == {"redis", "alertmanager"}
+    assert set(HOST) == {"redis", "alertmanager"}
+
+
+def test_prometheus_obeys_nobody() -> None:
+    command = " ".join(SERVICES["prometheus"]["command"])
+    for power in ("enable-lifecycle", "enable-admin-api", "enable-remote-write-receiver", "cors"):
+        assert power not in command
+
+
+def test_alertmanager_shows_the_secret_that_the_controller_writes() -> None:
+    receiver = yaml.safe_load((ROOT / "compose" / "alertmanager" / "alertmanager.yml").read_text())["receivers"][0]
+    shown = receiver["webhook_configs"][0]["http_config"]["authorization"]["credentials_file"]
+    assert SERVICES["controller"]["environment"]["AFTERSHOCK_SECRET_FILE"] == shown
+    folder = str(Path(shown).parent)
+    assert f"secret:{folder}" in SERVICES["controller"]["volumes"]
+    assert f"secret:{folder}:ro" in SERVICES["alertmanager"]["volumes"]
+
+
 def test_no_two_services_publish_the_same_port() -> None:
-    ports = [PUBLISHED.fullmatch(port) for service in SERVICES.values() for port in service["ports"]]
+    ports = [PUBLISHED.fullmatch(port) for name in SERVICES for port in published(name)]
     defaults = [match[2] + match[3] for match in ports if match]
     assert len(set(defaults)) == len(defaults)
 

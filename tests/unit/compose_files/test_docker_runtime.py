@@ -134,7 +134,11 @@ async def test_a_reset_leaves_nothing_of_an_earlier_run(runtime: DockerRuntime, 
     assert engine.did("unpause") == ["router-eastus"]
     everyone = {spec.name for spec in TOPOLOGY.instances()}
     assert set(engine.did("limit")) == set(engine.did("kill")) == set(engine.did("start")) == everyone
-    assert sorted(await runtime.store.keys()) == [Keys.OVERLAY.encode(), Keys.SEED.encode()]
+    assert sorted(await runtime.store.keys()) == [
+        Keys.OVERLAY.encode(),
+        Keys.SECRET.encode(),
+        Keys.SEED.encode(),
+    ]
     overlay = json.loads(await runtime.store.get(Keys.OVERLAY))
     assert overlay["identity"] == {"workers": 3}
     assert await runtime.store.get(Keys.SEED) == b"7"
