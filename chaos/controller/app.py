@@ -31,6 +31,7 @@ from services.chassis.routes import Access, Reply, Route
 TITLE = "Aftershock chaos controller"
 CONSOLE = Path(__file__).with_name("console.html")
 TESTBED = web.AppKey("testbed", Testbed)
+ROUTES = web.AppKey("routes", tuple[Route, ...])
 SUBJECTS = (accounts, remediation, policy_insights, faults, operations, mitigations, scenarios, runs)
 
 
@@ -41,6 +42,7 @@ def create_controller(testbed: Testbed, tokens: Tokens, *, webhook_url: str = ""
     routes = [route for subject in SUBJECTS for route in subject.routes(testbed)]
     routes += [*alerts.routes(testbed, webhook_url), *_own_routes(testbed), _description(lambda: described)]
     described = document(routes, TITLE, version("aftershock"))
+    app[ROUTES] = tuple(routes)
     install(app, routes, lambda: tokens)
     app.cleanup_ctx.append(_lifespan(testbed))
     return app

@@ -17,6 +17,7 @@ from aiohttp import web
 from yarl import URL
 
 from services.chassis.errors import ErrorSpec, ServiceError
+from services.chassis.routes import Route
 from services.chassis.store import Keys, Store, text
 from services.chassis.streams import secret_token
 
@@ -54,6 +55,13 @@ def check(request: web.Request, secret: str) -> None:
         raise ServiceError(FOREIGN_PAGE, method=request.method, path=request.path)
     if is_admin(request) and not matches(request.headers.get(SECRET_HEADER), secret):
         raise ServiceError(NEEDS_SECRET, method=request.method, path=request.path)
+
+
+def refusals(route: Route) -> tuple[ErrorSpec, ...]:
+    """What `check` answers to the wrong caller of a route."""
+    if route.method in SAFE_METHODS:
+        return ()
+    return (FOREIGN_PAGE, NEEDS_SECRET) if route.access == "project" else (FOREIGN_PAGE,)
 
 
 def is_admin(request: web.Request) -> bool:

@@ -54,7 +54,13 @@ def build_app(
     """
     app = web.Application(middlewares=[_edge(env, render_error)], client_max_size=SIZE_MAX_BYTES)
     app[ENV] = env
-    app[API] = api = replace(api, routes=(*pages(env, settings_model, lambda: api), *api.routes))
+    refusals = api.common
+    api = replace(
+        api,
+        routes=(*pages(env, settings_model, lambda: api), *api.routes),
+        common=lambda route: (*refusals(route), *access.refusals(route)),
+    )
+    app[API] = api
     install(app, api.routes)
     app.cleanup_ctx.append(_lifespan(env, on_start, background, register))
     return app
