@@ -22,7 +22,7 @@ Access = Literal["open", "client", "project", "read", "operate"]
 """Who may call.
 
 * `open`: anyone. Such a call changes nothing.
-* `client`: what a client of Azure calls. The protocol's own tokens decide; what changes something obeys no foreign page.
+* `client`: what a client of Azure calls. The tokens of the protocol decide; a change obeys no foreign page.
 * `project`: our own processes. What changes something needs the secret of the project; anybody may look.
 * `read`, `operate`: whoever holds that token of the controller; the second is good for both.
 """
