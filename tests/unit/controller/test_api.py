@@ -137,7 +137,7 @@ async def test_alerts_from_outside_are_not_listed_while_a_run_writes_its_own(
     monkeypatch.setattr(Testbed, "run_is_on", True)
     before = list(desk.testbed.feed.history)
     body = {"version": "4", "status": "firing", "alerts": [alert]}
-    assert (await desk.call("POST", "/alerts", body, token="")).json() == {"received": 1}
+    assert (await desk.call("POST", "/alerts", body, token="project-secret")).json() == {"received": 1}
     assert [event for event in desk.testbed.feed.history if event not in before] == []
 
 
