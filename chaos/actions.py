@@ -1,9 +1,12 @@
 """Performs one timeline entry: each kind of action has one method, and none of them knows what will come of it."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from chaos.faults.leases import FaultLeases, StoreSilent, UnknownFault
+from chaos.faults.targets import UnknownTarget
 from chaos.mitigations import left_out
 from chaos.mitigations.switching import Switchboard
 from chaos.operations import OperationFailed, Operations
@@ -19,6 +22,8 @@ from chaos.scenarios.actions import (
     CancelRemediation,
     DisableAccounts,
     Drain,
+    EndFault,
+    InjectFault,
     Mitigate,
     Note,
     Open,
@@ -29,16 +34,28 @@ from chaos.scenarios.actions import (
     StartRemediation,
 )
 from chaos.scenarios.model import Entry
+from compose.runtime import RuntimeUnavailable, UnknownInstance
 from services.chassis.settings import SettingsError, resolve
+
+REFUSALS = (SettingsError, UnknownTarget, UnknownInstance, RuntimeUnavailable, StoreSilent)
+"""What the testbed may have against a fault."""
 
 
 class Performer:
     """Does what timeline entries say, through `Operations` and the policy job."""
 
     def __init__(
-        self, env: RemediationEnv, operations: Operations, plan: Plan, signals: Signals, zero_epoch_s: float
+        self,
+        env: RemediationEnv,
+        operations: Operations,
+        faults: FaultLeases,
+        plan: Plan,
+        signals: Signals,
+        zero_epoch_s: float,
     ) -> None:
         self._env = env
+        self._faults = faults
+        self._began: dict[str, asyncio.Future[str]] = {}
         self._operations = operations
         self._plan = plan
         self._signals = signals
@@ -57,6 +74,8 @@ class Performer:
             Ramp: self._ramp,
             Open: self._open,
             SetLoad: self._set_load,
+            InjectFault: self._inject_fault,
+            EndFault: self._end_fault,
             Mitigate: self._mitigate,
             Note: self._note,
         }
@@ -69,11 +88,18 @@ class Performer:
             self._env.events.emit("action_failed", id=entry.id, error=str(error))
 
     async def close(self) -> None:
+        """Ends the policy job, and the faults that are still under way."""
+        try:
+            await self._close_remediation()
+        finally:
+            await self._faults.end_own("end of the run")
+
+    async def _close_remediation(self) -> None:
         if self.remediation is not None:
             await self.remediation.close()
 
     async def _start_remediation(self, _id: str, _action: StartRemediation) -> None:
-        await self.close()
+        await self._close_remediation()
         self.remediation = RemediationWorkflow(
             self._env,
             self._remediation_settings(),
@@ -135,6 +161,28 @@ class Performer:
         if action.for_s is not None:
             await asyncio.sleep(action.for_s)
             await self._operations.set_load(action.region, 1.0)
+
+    async def _inject_fault(self, id_: str, action: InjectFault) -> None:
+        began: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._began[id_] = began
+        started_id = ""
+        try:
+            started_id = (await self._faults.start(action.spec, actor=id_)).id
+        except REFUSALS as error:
+            raise OperationFailed(str(error.args[0])) from error
+        finally:
+            began.set_result(started_id)
+
+    async def _end_fault(self, _id: str, action: EndFault) -> None:
+        """One whose lease has just run out is over, as was meant."""
+        fault_id = await self._began[action.fault]
+        if not fault_id:
+            raise OperationFailed(f"fault {action.fault!r} could not begin")
+        try:
+            with contextlib.suppress(UnknownFault):
+                await self._faults.stop(fault_id)
+        except REFUSALS as error:
+            raise OperationFailed(str(error.args[0])) from error
 
     async def _mitigate(self, id_: str, action: Mitigate) -> None:
         """Services follow at once, the policy job at its next run."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from chaos import baseline
 from chaos.actions import Performer
 from chaos.alerts import AlertEvaluator, default_alerts
+from chaos.faults.leases import FaultLeases
 from chaos.machine import EVENT, STALLS, StallDetector, lost_s
 from chaos.operations import Operations
 from chaos.plan import Plan
@@ -99,6 +100,7 @@ class Experiment:
             UnhealthyBaseline: when fewer than 99 % of operations succeeded in the 20 s before the first action.
         """
         plan, runtime = self.plan, self.runtime
+        plan.require_offered(runtime.name)
         early: list[dict[str, Any]] = []
         sink = _Sink(early)
         self._lag.start()
@@ -126,7 +128,8 @@ class Experiment:
         call = env.background.call
         self._broken = asyncio.get_running_loop().create_future()
         operations = Operations(runtime, plan.topology.names, events)
-        performer = Performer(env, operations, plan, RecordedSignals(recorder), zero_epoch_s)
+        faults = FaultLeases(runtime, events, env.streams["faults"], env.background)
+        performer = Performer(env, operations, faults, plan, RecordedSignals(recorder), zero_epoch_s)
         recorder.attach(Instance(CONTROLLER, "", CONTROLLER, ""), env.metrics)
         self._attach_new(recorder)
         if runtime.events_in_store:

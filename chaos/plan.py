@@ -7,8 +7,11 @@ from typing import Any
 
 import yaml
 
+from chaos.faults.registry import require_offered
 from chaos.mitigations import expand, mitigation_overlay, transform
+from chaos.scenarios.actions import InjectFault
 from chaos.scenarios.model import Entry, Scenario
+from compose.runtime import RuntimeUnavailable
 from compose.topology import Region, Topology
 from loadgen.record_files import VERSION, VERSION_KEY
 from services.chassis.settings import Settings, SettingsError, Tree, check_regions, merge
@@ -46,6 +49,18 @@ class Plan:
     @property
     def starts_at(self) -> datetime:
         return self.scenario.starts_at
+
+    def require_offered(self, runtime: str) -> None:
+        """
+        Raises:
+            RuntimeUnavailable: naming the entry whose fault this runtime does not offer, and those that do.
+        """
+        for entry in self.timeline:
+            if isinstance(entry.action, InjectFault):
+                try:
+                    require_offered(entry.action.kind, runtime)
+                except RuntimeUnavailable as error:
+                    raise RuntimeUnavailable(f"{self.scenario.name}: {entry.id}: {error}") from None
 
     def document(self, runtime: str, transport: str, commit: str) -> dict[str, Any]:
         """The content of plan.json."""

@@ -204,6 +204,7 @@ def carry_out(
     Raises:
         RuntimeUnavailable: when the runtime cannot start here.
     """
+    plan.require_offered(runtime)
     document = plan.document(runtime, transport if runtime == "virtual" else "http", commit() if folder else "")
     if folder is not None:
         write_plan(folder, document)

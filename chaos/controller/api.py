@@ -13,7 +13,8 @@ from chaos.controller import errors
 from chaos.controller.auth import Tokens
 from chaos.controller.calm import Busy
 from chaos.controller.documents import Error
-from chaos.faults.leases import StoreSilent, UnknownFault, UnknownTarget
+from chaos.faults.leases import StoreSilent, UnknownFault
+from chaos.faults.targets import UnknownTarget
 from chaos.operations import OperationFailed
 from compose.runtime import RuntimeUnavailable, UnknownInstance
 from services.chassis import openapi, routes

@@ -106,6 +106,7 @@ class FaultKind(BaseModel):
     kind: str
     level: Level
     summary: str
+    runtimes: list[str] = Field(description="where it is offered")
     parameters: Document = Field(description="JSON schema of the parameters")
 
 

@@ -16,6 +16,7 @@ class CpuLimit(InstanceFault):
     kind = "cpu_limit"
     summary = "Limits the processor time of instances; of several limits the lowest counts."
     parameters = CpuLimitParameters
+    runtimes = ("compose",)
 
     async def apply(self, runtime: Runtime, name: str, asked: Sequence[Asked]) -> None:
         await runtime.cpu_limit(name, min((one.parameters.cpus for one in asked), default=None))

@@ -6,19 +6,20 @@ until it succeeds. Since a fault may be that the store does not answer, what thi
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Sequence
 from dataclasses import replace
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 
 from chaos.faults.ledger import FAILURES as RUNTIME_FAILURES
 from chaos.faults.ledger import Ledger, Repaired
-from chaos.faults.model import FaultSpec, FaultTarget, InstanceFault
+from chaos.faults.model import FaultSpec, InstanceFault
 from chaos.faults.records import ActiveFault, FaultRecords
 from chaos.faults.redis_stall import RedisStall
-from chaos.faults.registry import CATALOGUE, check
+from chaos.faults.registry import CATALOGUE, check, require_offered
+from chaos.faults.targets import find_targets
 from compose.runtime import Runtime, RuntimeUnavailable
 from compose.topology import InstanceSpec
 from services.chassis.background import Background
@@ -29,10 +30,6 @@ STORE_PATIENCE_S = 1.0
 FAILURES = (*RUNTIME_FAILURES, RedisError)
 STORE_FAILURES = (TimeoutError, RedisError, OSError)
 T = TypeVar("T")
-
-
-class UnknownTarget(LookupError):
-    """The target matches no instance; the text lists what there is."""
 
 
 class UnknownFault(LookupError):
@@ -68,21 +65,18 @@ class FaultLeases:
         Raises:
             UnknownTarget: when there is none.
         """
-        candidates = CATALOGUE[spec.kind].candidates(self._runtime, spec.target)
-        found = [instance for instance in candidates if spec.target.meets(instance)]
-        if not found:
-            raise UnknownTarget(f"target matches no instance: {_describe(spec.target)}; {_known(spec, candidates)}")
-        return found
+        return find_targets(spec, self._runtime.instances())
 
     # Beginning
 
-    async def start(self, spec: FaultSpec) -> ActiveFault:
-        """Begins a fault; it ends with its lease.
+    async def start(self, spec: FaultSpec, actor: str = "") -> ActiveFault:
+        """Begins a fault; it ends with its lease. `actor` goes into the record as what caused it.
 
         Raises:
-            SettingsError, UnknownTarget, StoreSilent: nothing was started.
+            SettingsError, UnknownTarget, RuntimeUnavailable, StoreSilent: nothing was started.
         """
         kind, _ = check(spec)
+        require_offered(spec.kind, self._runtime.name)
         names = tuple(instance.name for instance in self.targets(spec))
         fault_id = await self._next_id(spec)
         fault = ActiveFault(fault_id, spec, kind.level, self._runtime.clock.epoch() + spec.lease_s, names)
@@ -91,9 +85,10 @@ class FaultLeases:
         else:
             await self._promptly(self._records.publish(fault))
             self._service_level[fault.id] = fault
-        unmet = {"unmet": list(fault.unmet)} if fault.unmet else {}
+        more: dict[str, Any] = {"actor": actor} if actor else {}
+        more |= {"unmet": list(fault.unmet)} if fault.unmet else {}
         target = spec.target.model_dump()
-        self._events.emit("fault_started", id=fault.id, fault=spec.kind, target=target, lease_s=spec.lease_s, **unmet)
+        self._events.emit("fault_started", id=fault.id, fault=spec.kind, target=target, lease_s=spec.lease_s, **more)
         return fault
 
     async def _next_id(self, spec: FaultSpec) -> str:
@@ -169,8 +164,8 @@ class FaultLeases:
 
     # Ending
 
-    async def stop(self, fault_id: str) -> None:
-        """Ends a fault before its lease does.
+    async def stop(self, fault_id: str, why: str = "call") -> None:
+        """Ends a fault before its lease does; `why` goes into the record.
 
         Raises:
             UnknownFault: when it is not active.
@@ -178,12 +173,12 @@ class FaultLeases:
         """
         watched = self._watched.get(fault_id)
         if watched is not None:  # asked first, because the fault may be that the store does not answer
-            await self._stop_watched(watched)
+            await self._stop_watched(watched, why)
         elif await self._promptly(self._records.withdraw(fault_id)):
             self._service_level.pop(fault_id, None)
-            self._events.emit("fault_ended", id=fault_id, why="call")
+            self._events.emit("fault_ended", id=fault_id, why=why)
         else:
-            await self._end(await self._of_others(fault_id), "call")
+            await self._end(await self._of_others(fault_id), why)
 
     async def _of_others(self, fault_id: str) -> ActiveFault:
         for fault in await self._others():
@@ -191,7 +186,7 @@ class FaultLeases:
                 return fault
         raise UnknownFault(f"no active fault {fault_id!r}")
 
-    async def _stop_watched(self, fault: ActiveFault) -> None:
+    async def _stop_watched(self, fault: ActiveFault, why: str) -> None:
         watcher = self._watchers[fault.id]
         if fault.id in self._reverting:  # its lease has just run out
             await asyncio.wait([watcher])
@@ -200,7 +195,7 @@ class FaultLeases:
             raise UnknownFault(f"fault {fault.id!r} is being ended")
         watcher.cancel()
         try:
-            await self._end(fault, "call")
+            await self._end(fault, why)
         except BaseException:
             self._watch(fault)
             raise
@@ -237,7 +232,7 @@ class FaultLeases:
 
     async def _lift(self, kind: InstanceFault, fault: ActiveFault) -> None:
         self._ledger.strike(fault.id)
-        present = {spec.name for spec in kind.candidates(self._runtime, fault.spec.target)}
+        present = {spec.name for spec in kind.candidates(self._runtime.instances(), fault.spec.target)}
         names = [name for name in fault.instances if name in present]
         done = await self._ledger.settle(kind, names, await self._others())
         if done.failures:
@@ -271,10 +266,18 @@ class FaultLeases:
     async def reset(self) -> int:
         """Ends every fault; returns how many there were. One that cannot be ended now stays watched."""
         found = await self.active()
-        for fault in sorted(found, key=lambda fault: fault.spec.kind != RedisStall.kind):  # the others need the store
-            with contextlib.suppress(UnknownFault, *FAILURES):  # or its lease ran out meanwhile
-                await self.stop(fault.id)
+        await self._stop_all(found, "call")
         return len(found)
+
+    async def end_own(self, why: str) -> None:
+        """Ends what was started here, and closes: the end of a run."""
+        await self._stop_all([*self._watched.values(), *self._running_service_level()], why)
+        await self.close()
+
+    async def _stop_all(self, faults: Iterable[ActiveFault], why: str) -> None:
+        for fault in sorted(faults, key=lambda fault: fault.spec.kind != RedisStall.kind):  # the others need the store
+            with contextlib.suppress(UnknownFault, StoreSilent, *FAILURES):  # or its lease ran out meanwhile
+                await self.stop(fault.id, why)
 
     async def close(self) -> None:
         """Stops watching; the faults stay, with their leases."""
@@ -338,15 +341,3 @@ class FaultLeases:
             self._watched[fault.id] = fault
             self._ledger.enter(fault)
         await self._records.keep(fault)
-
-
-def _known(spec: FaultSpec, candidates: Sequence[InstanceSpec]) -> str:
-    if spec.target.instance:
-        return f"known instances: {', '.join(sorted(i.name for i in candidates))}"
-    services = ", ".join(sorted({i.service for i in candidates}))
-    regions = ", ".join(sorted({i.region for i in candidates if i.region})) or "none"
-    return f"known services: {services}; known regions: {regions}"
-
-
-def _describe(target: FaultTarget) -> str:
-    return ", ".join(f"{name}={value}" for name, value in target.model_dump().items() if value) or "any"

@@ -19,6 +19,7 @@ from services.chassis.settings import Settings
 Level = Literal["service", "instance"]
 LEASE_MAX_S = 86_400.0
 ACCOUNT_SERVICE = "blobstore"
+RUNTIMES = ("virtual", "local", "compose")
 PROBABILITY = "of each request (service level) or each target (instance level) to be met; 0 is a control"
 
 
@@ -57,11 +58,13 @@ class Fault(ABC):
     summary: ClassVar[str]
     level: ClassVar[Level] = "service"
     parameters: ClassVar[type[Parameters]] = Parameters
+    runtimes: ClassVar[tuple[str, ...]] = RUNTIMES
+    """Where it is offered; elsewhere it is refused before anything is done."""
 
     @classmethod
-    def candidates(cls, runtime: Runtime, _target: FaultTarget) -> list[InstanceSpec]:
-        """Everything that a fault of this kind can meet."""
-        return list(runtime.instances())
+    def candidates(cls, instances: Sequence[InstanceSpec], _target: FaultTarget) -> list[InstanceSpec]:
+        """Those of the testbed's instances that a fault of this kind can meet."""
+        return list(instances)
 
     @classmethod
     def describe(cls) -> dict[str, Any]:
@@ -70,6 +73,7 @@ class Fault(ABC):
             "kind": cls.kind,
             "level": cls.level,
             "summary": cls.summary,
+            "runtimes": list(cls.runtimes),
             "parameters": cls.parameters.model_json_schema(),
         }
 
@@ -78,10 +82,10 @@ class ServiceFault(Fault):
     """A rule that the services carry out on their own requests; nothing to start or stop beyond the rule itself."""
 
     @classmethod
-    def candidates(cls, runtime: Runtime, target: FaultTarget) -> list[InstanceSpec]:
+    def candidates(cls, instances: Sequence[InstanceSpec], target: FaultTarget) -> list[InstanceSpec]:
         """All that take requests; an account is a matter of blob stores only."""
         narrowed = ACCOUNT_SERVICE if target.account else ""
-        return [spec for spec in runtime.instances() if spec.service != LOADGEN and narrowed in ("", spec.service)]
+        return [spec for spec in instances if spec.service != LOADGEN and narrowed in ("", spec.service)]
 
 
 @dataclass(frozen=True)

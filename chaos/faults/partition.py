@@ -18,6 +18,7 @@ class Partition(InstanceFault):
     kind = "partition"
     summary = "Cuts the network between the targets and the instances that match `peer`."
     parameters = PartitionParameters
+    runtimes = ("virtual", "compose")
 
     async def apply(self, runtime: Runtime, name: str, asked: Sequence[Asked]) -> None:
         await runtime.partition(name, [Cut(one.id, one.parameters.peer, one.left_s) for one in asked])

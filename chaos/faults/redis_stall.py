@@ -14,7 +14,7 @@ class RedisStall(InstanceFault):
     summary = "Makes Redis stop answering."
 
     @classmethod
-    def candidates(cls, _runtime: Runtime, _target: FaultTarget) -> list[InstanceSpec]:
+    def candidates(cls, _instances: Sequence[InstanceSpec], _target: FaultTarget) -> list[InstanceSpec]:
         return [InstanceSpec(REDIS, "", REDIS)]
 
     async def apply(self, runtime: Runtime, name: str, asked: Sequence[Asked]) -> None:

@@ -12,6 +12,7 @@ from chaos.faults.model import ACCOUNT_SERVICE, Fault, FaultSpec, Parameters
 from chaos.faults.partition import Partition
 from chaos.faults.redis_stall import RedisStall
 from chaos.faults.throttle import Throttle
+from compose.runtime import RuntimeUnavailable
 from services.chassis.settings import SettingsError, validate
 
 CATALOGUE: dict[str, Fault] = {
@@ -45,6 +46,16 @@ def check(spec: FaultSpec) -> tuple[Fault, Parameters]:
     if spec.target.account and (fault.level == "instance" or spec.target.service not in ("", ACCOUNT_SERVICE)):
         raise SettingsError(f"target.account: only requests to {ACCOUNT_SERVICE} concern an account; {_instead(spec)}")
     return fault, validate(fault.parameters, spec.parameters, "parameters")
+
+
+def require_offered(kind: str, runtime: str) -> None:
+    """
+    Raises:
+        RuntimeUnavailable: naming where the kind is offered.
+    """
+    where = CATALOGUE[kind].runtimes
+    if runtime not in where:
+        raise RuntimeUnavailable(f"{kind}: the {runtime} runtime does not offer it; offered by: {', '.join(where)}")
 
 
 def _instead(spec: FaultSpec) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from chaos.faults.model import LEASE_MAX_S, FaultSpec, FaultTarget
 from chaos.remediation.settings import POLICY, GateSettings, InventorySettings
 
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{1,23}$")]
@@ -31,7 +32,6 @@ FaultKind = Literal[
     "partition",
     "redis_stall",
 ]
-FaultService = Literal["", "blobstore", "provisioner", "identity", "router", "loadgen", "redis"]
 
 
 class Action(BaseModel):
@@ -150,17 +150,6 @@ class SetLoad(Action):
     for_s: Seconds | None = None
 
 
-class FaultTarget(BaseModel):
-    """Whom a fault meets; an empty field means any."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    service: FaultService = ""
-    region: RegionName | Literal[""] = ""
-    instance: str = ""
-    account: str = ""
-
-
 class InjectFault(Action):
     """A leased fault begins. It ends by `end_fault` naming this entry, or when the lease is over."""
 
@@ -168,12 +157,19 @@ class InjectFault(Action):
     kind: FaultKind
     target: FaultTarget = FaultTarget()
     fault_parameters: dict[str, str | int | float | bool] = Field(default={}, alias="parameters")
-    probability: Annotated[float, Field(gt=0, le=1)] = 1.0
-    lease_s: Seconds
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    lease_s: Annotated[float, Field(gt=0, le=LEASE_MAX_S)]
 
-    def named_regions(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        if self.target.region:
-            yield ("target", "region"), self.target.region
+    @property
+    def spec(self) -> FaultSpec:
+        """The fault as the registry knows it."""
+        return FaultSpec(
+            kind=self.kind,
+            target=self.target,
+            parameters=self.fault_parameters,
+            probability=self.probability,
+            lease_s=self.lease_s,
+        )
 
 
 class EndFault(Action):

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chaos.scenarios.actions import CancelRemediation, EndFault, InjectFault, StartRemediation
+from chaos.scenarios.actions import CancelRemediation, StartRemediation
 from chaos.scenarios.document import Loc
+from chaos.scenarios.fault_checks import fault_findings
 from chaos.scenarios.model import SECTIONS, Scenario
 
 
@@ -96,20 +97,16 @@ def _timeline(scenario: Scenario) -> Iterator[Finding]:
             if name not in known:
                 yield Finding((*loc, *place), _unknown(name, scenario))
     yield from _order(scenario)
+    yield from (Finding(loc, text) for loc, text in fault_findings(scenario))
 
 
 def _order(scenario: Scenario) -> Iterator[Finding]:
-    """Things can only be ended after they began."""
+    """The policy job can only be ended after it began."""
     number_of = {id(entry): number for number, entry in enumerate(scenario.timeline)}
-    faults: set[str] = set()
     running = False
     for entry in scenario.in_order:
         loc: Loc = ("timeline", number_of[id(entry)])
         match entry.action:
-            case InjectFault():
-                faults.add(entry.id)
-            case EndFault(fault=fault) if fault not in faults:
-                yield Finding((*loc, "fault"), f"no earlier inject_fault has the id {fault!r}")
             case StartRemediation():
                 if running:
                     yield Finding((*loc, "do"), "the policy job is already started")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from chaos.scenarios.fault_checks import fault_findings
 from chaos.scenarios.model import Entry, Scenario
 from services.chassis.settings import Tree
 
@@ -16,7 +17,7 @@ def restrict(scenario: Scenario, regions: Sequence[str]) -> Scenario:
     )
     remediation = scenario.remediation
     order = tuple(name for name in remediation.order if name in regions)
-    return scenario.model_copy(
+    smaller = scenario.model_copy(
         update={
             "regions": kept,
             "load": {name: load for name, load in scenario.load.items() if name in regions},
@@ -25,6 +26,15 @@ def restrict(scenario: Scenario, regions: Sequence[str]) -> Scenario:
             "timeline": tuple(entry for entry in (_entry(entry, regions) for entry in scenario.timeline) if entry),
         }
     )
+    return _without_lost_faults(smaller)
+
+
+def _without_lost_faults(scenario: Scenario) -> Scenario:
+    """A fault that met nobody else is left out, and then what would have ended it."""
+    while lost := {loc[1] for loc, _ in fault_findings(scenario)}:
+        kept = tuple(entry for number, entry in enumerate(scenario.timeline) if number not in lost)
+        scenario = scenario.model_copy(update={"timeline": kept})
+    return scenario
 
 
 def _settings(tree: dict[str, Any], regions: Sequence[str]) -> Tree:

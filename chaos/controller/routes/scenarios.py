@@ -134,6 +134,7 @@ def _make_run(testbed: Testbed, body: StartRun) -> ScenarioRun:
         raise ServiceError(errors.NOT_FOUND, detail=f"unknown scenario {body.scenario!r}; known: {', '.join(names())}")
     scenario = restrict(scenario, testbed.regions)
     plan = make_plan(scenario, body.seed, mitigations=body.mitigations, command=_command(body))
+    plan.require_offered(testbed.runtime.name)
     folder = new_folder(f"{scenario.name}-compose-s{body.seed}", testbed.runs)
     assert testbed.make_runtime is not None
     return ScenarioRun(
