@@ -10,7 +10,7 @@ from typing import Any
 
 from chaos.remediation.accounts import Audit, Restored, StorageAccounts
 from compose.runtime import Runtime
-from compose.topology import LOADGEN, InstanceSpec
+from compose.topology import LOADGEN, NODES_MAX, SCALABLE, InstanceSpec
 from services.chassis.access import SECRET_HEADER
 from services.chassis.client import Reply
 from services.chassis.events import Events
@@ -20,10 +20,15 @@ from services.chassis.store import Keys, text
 
 OPERATOR_TIMEOUT_S = 10.0
 ALREADY_RUNNING = 409
+INVALID = 422
 
 
 class OperationFailed(RuntimeError):
     """An operation was refused; the text says by whom and why."""
+
+
+class OutOfBounds(OperationFailed):
+    """More was asked for than there is, or than the machine carries; the text says the bound."""
 
 
 class Operations:
@@ -63,9 +68,26 @@ class Operations:
         return await self.accounts.audit(self._regions)
 
     async def scale_identity(self, region: str, count: int) -> Sequence[InstanceSpec]:
-        """Adds `count` nodes, or removes the newest −`count`."""
+        """Adds `count` nodes, or removes the newest −`count`.
+
+        Raises:
+            OutOfBounds: naming how many may be added or removed.
+        """
+        self._require_room(region, count)
         change = self._runtime.add_nodes if count >= 0 else self._runtime.remove_nodes
         return await change(region, abs(count))
+
+    def _require_room(self, region: str, count: int) -> None:
+        nodes = [spec for spec in self._runtime.instances() if spec.service == SCALABLE]
+        here = sum(spec.region == region for spec in nodes)
+        if -count > here:
+            raise OutOfBounds(f"count: {region} has {here} identity nodes, so at most {here} can be removed")
+        bound = NODES_MAX[self._runtime.name]
+        if count > 0 and len(nodes) + count > bound:
+            raise OutOfBounds(
+                f"count: the testbed has {len(nodes)} identity nodes and the {self._runtime.name} runtime carries "
+                f"{bound}, so at most {max(0, bound - len(nodes))} can be added"
+            )
 
     async def set_traffic(self, region: str, rule: Mapping[str, Any]) -> None:
         """`rule` is the body of the router's `PUT /admin/traffic/{region}`."""
@@ -118,6 +140,8 @@ async def write_overlay(runtime: Runtime, overlay: Tree, events: Events) -> Tree
 
 
 def _require(reply: Reply, who: str) -> None:
+    if reply.status == INVALID:
+        raise OutOfBounds(str(reply.json()["error"]["message"]))
     if not reply.ok:
         detail = reply.failure or f"{reply.status} {reply.body[:300].decode(errors='replace')}"
         raise OperationFailed(f"{who}: {detail}")

@@ -9,10 +9,10 @@ import yaml
 
 from chaos.faults.registry import require_offered
 from chaos.mitigations import expand, mitigation_overlay, transform
-from chaos.scenarios.actions import InjectFault
+from chaos.scenarios.actions import InjectFault, ScaleIdentity
 from chaos.scenarios.model import Entry, Scenario
 from compose.runtime import RuntimeUnavailable
-from compose.topology import Region, Topology
+from compose.topology import NODES_MAX, Region, Topology
 from loadgen.record_files import VERSION, VERSION_KEY
 from services.chassis.settings import Settings, SettingsError, Tree, check_regions, merge
 
@@ -53,8 +53,15 @@ class Plan:
     def require_offered(self, runtime: str) -> None:
         """
         Raises:
-            RuntimeUnavailable: naming the entry whose fault this runtime does not offer, and those that do.
+            RuntimeUnavailable: naming the entry whose fault this runtime does not offer, and those that do; or how
+                many nodes it carries.
         """
+        nodes, most = sum(region.identity_nodes for region in self.topology.regions), NODES_MAX[runtime]
+        nodes += sum(sum(e.action.nodes.values()) for e in self.timeline if isinstance(e.action, ScaleIdentity))
+        if nodes > most:
+            raise RuntimeUnavailable(
+                f"{self.scenario.name}: asks for {nodes} identity nodes and the {runtime} runtime carries {most}"
+            )
         for entry in self.timeline:
             if isinstance(entry.action, InjectFault):
                 try:

@@ -163,6 +163,7 @@ class LocalRuntime:
             if child.paused and child.alive:
                 child.process.kill()  # it does not hear SIGTERM
         await end([child.process for child in leaving])
+        self._spare += [child.port for child in leaving]
         return newest
 
     async def kill(self, name: str) -> None:

@@ -15,6 +15,8 @@ PORT = 8080
 REGIONAL = ("blobstore", "router", "provisioner")
 SCALABLE = "identity"
 LOADGEN = "loadgen"
+NODES_MAX = {"virtual": 1000, "local": 48, "compose": 48}
+"""Identity nodes that a testbed may have, by runtime. A process of one keeps 80 MB, a container may have 96 MB."""
 MODULES = {
     "blobstore": "services.blobstore",
     "provisioner": "services.provisioner",

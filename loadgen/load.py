@@ -17,7 +17,7 @@ from loadgen.journeys.runner_job import RUNNER_TYPES, JobParameters, RunnerJobPa
 from loadgen.leftovers import STORE_ERRORS
 from loadgen.metrics import LoadMetrics
 from loadgen.runner_pool import RunnerPool
-from loadgen.settings import LoadgenSettings, RegionRates
+from loadgen.settings import FACTOR_MAX, LoadgenSettings, RegionRates
 from loadgen.site import FAILED, SUCCESS, Outcome, Site, Tools
 from loadgen.tenants import Tenant, TenantTable, default_table
 from services.chassis.env import Env
@@ -218,9 +218,21 @@ class Load:
             raise LoadError(f"region: unknown region {region!r}; known: {', '.join(self.settings.regions)}")
         if not (math.isfinite(factor) and factor >= 0):
             raise LoadError(f"factor: must be a number of at least 0 (got {factor!r})")
+        self._require_carried(region, factor)
         self._factors[region] = factor
         self._set_rates()
         self._env.events.emit("load_changed", region=region, factor=factor)
+
+    def _require_carried(self, region: str, factor: float) -> None:
+        rates, most = self.settings.regions, self.settings.rate_max_per_s
+        here = rates[region].total_per_s
+        others = sum(rates[name].total_per_s * self.factor(name) for name in rates if name != region)
+        if here and others + factor * here > most:
+            bound = min(FACTOR_MAX, max(0.0, (most - others) / here))
+            raise LoadError(
+                f"factor: {factor:g} would make {others + factor * here:.0f} arrivals/s and the testbed carries "
+                f"{most:g} (loadgen.rate_max_per_s), so at most {math.floor(100 * bound) / 100:g} for {region} now"
+            )
 
     def record_arrival(self, site: Site, planned: float, actual: float, dropped: bool) -> None:
         tenant, region = site.tenant, site.region

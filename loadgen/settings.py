@@ -3,11 +3,17 @@
 All durations are bench seconds (one is an incident minute). What differs between tenants stands in `tenants.yaml`.
 """
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from loadgen.tenants import TenantError, default_table
 from services.chassis.settings import Settings
 from services.policies.retry import SDK_NAIVE, WORKFLOW_NAIVE, RetrySettings
+
+RATE_MAX_PER_S = 150.0
+"""What two cores carry at the worst. An attempt costs all processes together 1 ms of processor (`LocalRuntime`, token
+requests through a router to a node), and an operation whose service is down makes 12 attempts."""
+
+FACTOR_MAX = 100.0
 
 
 class RegionRates(Settings):
@@ -16,6 +22,10 @@ class RegionRates(Settings):
     token_rate_per_s: float = Field(default=0.0, ge=0, description="identity operations that need a request")
     job_rate_per_s: float = Field(default=0.0, ge=0, description="provisionings")
 
+    @property
+    def total_per_s(self) -> float:
+        return self.token_rate_per_s + self.job_rate_per_s
+
 
 class LoadgenSettings(Settings):
     """Read as `loadgen: {…}` from the settings tree."""
@@ -23,6 +33,9 @@ class LoadgenSettings(Settings):
     regions: dict[str, RegionRates] = Field(default={}, description="only these regions get load")
     tenants: tuple[str, ...] | None = Field(default=None, description="slugs; None means every tenant")
 
+    rate_max_per_s: float = Field(
+        default=RATE_MAX_PER_S, gt=0, le=10_000, description="arrivals of all regions; more is refused, not sent"
+    )
     late_after_s: float = Field(default=0.1, gt=0, description="an arrival sent this long after its plan is late")
     in_flight_max: int = Field(default=500, ge=1, description="per tenant and region; one more is dropped")
 
@@ -47,6 +60,13 @@ class LoadgenSettings(Settings):
     arrivals_kept_max: int = Field(default=20_000, ge=1, description="newest arrivals kept for /admin/arrivals")
     setup_interval_s: float = Field(default=1.5, gt=0, description="between the provisionings that come before load")
     token_refresh_margin_s: float = Field(default=5.0, ge=0, description="a token this close to its end is not used")
+
+    @model_validator(mode="after")
+    def _is_carried(self) -> "LoadgenSettings":
+        total = sum(rates.total_per_s for rates in self.regions.values())
+        if total > self.rate_max_per_s:
+            raise ValueError(f"regions: {total:g} arrivals/s in all, and rate_max_per_s is {self.rate_max_per_s:g}")
+        return self
 
     @field_validator("tenants")
     @classmethod

@@ -15,7 +15,7 @@ from chaos.controller.calm import Busy
 from chaos.controller.documents import Error
 from chaos.faults.leases import StoreSilent, UnknownFault
 from chaos.faults.targets import UnknownTarget
-from chaos.operations import OperationFailed
+from chaos.operations import OperationFailed, OutOfBounds
 from compose.runtime import RuntimeUnavailable, UnknownInstance
 from services.chassis import openapi, routes
 from services.chassis.app import routing_error
@@ -135,6 +135,8 @@ def _as_service_error(error: Exception) -> ServiceError:
             return ServiceError(errors.UNAVAILABLE, detail=str(error))
         case Busy():
             return ServiceError(errors.CONFLICT, detail=str(error))
+        case OutOfBounds():
+            return ServiceError(errors.INVALID, detail=f"body.{error}")
         case OperationFailed():
             return ServiceError(errors.REFUSED, detail=str(error))
         case RuntimeUnavailable():

@@ -6,7 +6,7 @@ from chaos.faults.model import Parameters, ServiceFault
 
 
 class ThrottleParameters(Parameters):
-    rate_per_s: float = Field(ge=0, description="requests per second and instance that still pass")
+    rate_per_s: float = Field(ge=0, le=1_000_000, description="requests per second and instance that still pass")
 
 
 class Throttle(ServiceFault):

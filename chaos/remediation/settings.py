@@ -34,7 +34,7 @@ class GateSettings(Settings):
     variant: GateVariant = "repaired"
     settle_s: float = Field(default=14.0, ge=0, description="shortest time between two regions, whatever the gate says")
     bake_s: float = Field(default=60.0, ge=0, description="how long a region is watched before it counts as healthy")
-    poll_s: float = Field(default=1.0, gt=0, description="how often the gate is asked while it holds")
+    poll_s: float = Field(default=1.0, ge=0.05, description="how often the gate is asked while it holds")
     samples_min: int = Field(default=5, ge=1, description="fewer samples than this are no data")
     unhealthy_ratio: float = Field(default=0.2, gt=0, le=1, description="failure ratio of provisioning that stops")
     lag_s: float = Field(default=30.0, ge=0, description="stale_data: age of the newest sample that is read")
@@ -51,7 +51,7 @@ class RemediationSettings(Settings):
     """The job itself; names and limits follow Microsoft.PolicyInsights/remediations."""
 
     policy: Literal["storage-account-disable-public-blob-access"] = POLICY
-    period_s: float = Field(default=60.0, gt=0, description="the job starts again on this beat")
+    period_s: float = Field(default=60.0, ge=0.5, description="the job starts again on this beat")
     parallel: int = Field(default=10, ge=1, le=30, description="parallelDeployments")
     resource_count: int = Field(default=500, ge=1, le=50_000, description="most accounts one run may change")
     timeout_s: float = Field(default=5.0, gt=0, description="per call to the storage resource provider")

@@ -11,12 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from chaos.faults.model import LEASE_MAX_S, FaultSpec, FaultTarget
 from chaos.remediation.settings import POLICY, GateSettings, InventorySettings
+from loadgen.settings import FACTOR_MAX
 
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{1,23}$")]
 AccountGlob = Annotated[str, StringConstraints(pattern=r"^[a-z0-9*?]{1,24}$")]
 Mitigation = Literal["R1", "R2", "R3", "R4", "R5", "R6", "R7", "X1", "X2", "X3", "X4", "X5", "X6"]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+LONGEST_S = 86_400.0
+"""A day of bench time is two months of incident."""
+
+Seconds = Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
+Pause = Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)]
 Regions = Annotated[tuple[RegionName, ...], Field(min_length=1)]
 FaultKind = Literal[
@@ -65,7 +69,7 @@ class StartRemediation(Action):
 
     do: Literal["start_remediation"]
     policy: Literal["storage-account-disable-public-blob-access"] = POLICY
-    period_s: Seconds | None = None
+    period_s: Annotated[float, Field(ge=0.5, le=LONGEST_S)] | None = None
     parallel: Annotated[int, Field(ge=1, le=30)] | None = None
     gate: GateSettings | None = None
     inventory: InventorySettings | None = None
@@ -146,7 +150,7 @@ class SetLoad(Action):
 
     do: Literal["set_load"]
     region: RegionName
-    factor: Annotated[float, Field(ge=0, le=1000)]
+    factor: Annotated[float, Field(ge=0, le=FACTOR_MAX)]
     for_s: Seconds | None = None
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chaos.scenarios.actions import CancelRemediation, StartRemediation
+from chaos.scenarios.actions import CancelRemediation, SetLoad, StartRemediation
 from chaos.scenarios.document import Loc
 from chaos.scenarios.fault_checks import fault_findings
 from chaos.scenarios.model import SECTIONS, Scenario
+from loadgen.settings import RATE_MAX_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ def findings(scenario: Scenario) -> Iterator[Finding]:
     yield from _regions(scenario)
     yield from _load(scenario)
     yield from _settings(scenario)
+    yield from _carried(scenario)
     yield from _timeline(scenario)
 
 
@@ -56,6 +58,29 @@ def _load(scenario: Scenario) -> Iterator[Finding]:
     absent = [name for name in known if name not in scenario.load]
     if absent:
         yield Finding(("load",), f"has no entry for region {absent[0]!r}")
+
+
+def _carried(scenario: Scenario) -> Iterator[Finding]:
+    """No more arrivals at any time than the load generator will send."""
+    section = scenario.settings.get("loadgen", {})
+    most = section.get("rate_max_per_s", RATE_MAX_PER_S) if isinstance(section, dict) else RATE_MAX_PER_S
+    if not isinstance(most, int | float):
+        return  # reported as what it is, a wrong setting
+    base = {name: load.token_rate_per_s + load.job_rate_per_s for name, load in scenario.load.items()}
+    loc: Loc = ("load",)
+    changes: list[tuple[float, Loc, str, float]] = []
+    for number, entry in enumerate(scenario.timeline):
+        if isinstance(action := entry.action, SetLoad):
+            changes.append((entry.t, ("timeline", number, "factor"), action.region, action.factor))
+            if action.for_s is not None:
+                changes.append((entry.t + action.for_s, loc, action.region, 1.0))
+    factors = dict.fromkeys(base, 1.0)
+    for _, where, region, factor in [(0.0, loc, "", 1.0), *sorted(changes, key=lambda change: change[0])]:
+        factors[region] = factor
+        total = sum(rate * factors[name] for name, rate in base.items())
+        if total > most:
+            yield Finding(where, f"makes {total:g} arrivals/s in all; at most {most:g} (loadgen.rate_max_per_s)")
+            return
 
 
 def _settings(scenario: Scenario) -> Iterator[Finding]:

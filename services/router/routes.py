@@ -17,6 +17,8 @@ TAG = "traffic"
 OWN = (errors.SHED, errors.NOT_ADMITTED, errors.NO_NODE, errors.NODE_LOST, errors.NODE_TIMEOUT)
 PASSED_ON = tuple(ErrorSpec("passed on", status, "The node's answer.") for status in (400, 401, 404, 413, 415, 429))
 
+LONGEST_S = 86_400.0
+
 
 class TrafficChange(Settings):
     """Body of `PUT /admin/traffic/{region}`."""
@@ -24,8 +26,8 @@ class TrafficChange(Settings):
     mode: Mode
     from_fraction: float = Field(default=0.10, ge=0, le=2)
     to_fraction: float = Field(default=0.85, gt=0, le=2)
-    over_s: float = Field(default=80.0, gt=0)
-    hold_s: float = Field(default=20.0, ge=0)
+    over_s: float = Field(default=80.0, gt=0, le=LONGEST_S)
+    hold_s: float = Field(default=20.0, ge=0, le=LONGEST_S)
 
 
 class RegionTraffic(BaseModel):

@@ -1,6 +1,6 @@
 """What operators do: restore accounts, scale, drain, ramp, open, repair, change the load."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -9,6 +9,9 @@ from chaos.controller.api import Answer, Call
 from chaos.controller.documents import Audit, LoadChanged, Repaired, Restored, Scaled, TrafficChanged
 from chaos.controller.routes.accounts import require_region
 from chaos.controller.testbed import Testbed
+from chaos.scenarios.actions import LONGEST_S, AccountGlob
+from compose.topology import NODES_MAX
+from loadgen.settings import FACTOR_MAX, RATE_MAX_PER_S
 from services.chassis.errors import ServiceError
 from services.chassis.routes import Body, Reply, Route
 from services.chassis.settings import Settings
@@ -19,8 +22,8 @@ TAG = "operations"
 class Restore(Settings):
     """Empty `regions` means all."""
 
-    regions: tuple[str, ...] = ()
-    accounts: tuple[str, ...] = ("*",)
+    regions: tuple[str, ...] = Field(default=(), max_length=100)
+    accounts: tuple[AccountGlob, ...] = Field(default=("*",), max_length=100)
     spacing_s: float = Field(default=0.0, ge=0, le=600)
 
 
@@ -28,7 +31,11 @@ class Scale(Settings):
     """Nodes to add to a region's identity service, or, negative, to remove."""
 
     region: str
-    count: Annotated[int, Field(ge=-50, le=50)]
+    count: int = Field(
+        ge=-NODES_MAX["compose"],
+        le=NODES_MAX["compose"],
+        description=f"a testbed carries {NODES_MAX['compose']} identity nodes in all",
+    )
 
 
 class Traffic(Settings):
@@ -37,8 +44,8 @@ class Traffic(Settings):
     mode: Literal["open", "drain", "ramp"]
     from_fraction: float = Field(default=0.10, ge=0, le=2)
     to_fraction: float = Field(default=0.85, gt=0, le=2)
-    over_s: float = Field(default=80.0, gt=0)
-    hold_s: float = Field(default=20.0, ge=0)
+    over_s: float = Field(default=80.0, gt=0, le=LONGEST_S)
+    hold_s: float = Field(default=20.0, ge=0, le=LONGEST_S)
 
 
 class Repair(Settings):
@@ -51,7 +58,7 @@ class LoadFactor(Settings):
     """Users of a region send `factor` times their usual load."""
 
     region: str
-    factor: float = Field(ge=0, le=100)
+    factor: float = Field(ge=0, le=FACTOR_MAX, description=f"the testbed gets at most {RATE_MAX_PER_S:g} arrivals/s")
 
 
 class OperatorCalls:

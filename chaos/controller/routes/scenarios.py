@@ -27,7 +27,7 @@ class StartRun(Settings):
     """A run of a scenario on this testbed, in real time."""
 
     scenario: str
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, le=2**53 - 1)
     mitigations: tuple[str, ...] = ()
 
 

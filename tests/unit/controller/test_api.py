@@ -1,6 +1,7 @@
 """The controller's API: who may call, what a bad call gets, and that its calls act on the testbed."""
 
 import asyncio
+import re
 import stat
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from controller_desk import Desk
 
 from chaos.controller.auth import load_tokens
 from chaos.controller.testbed import Testbed
+from compose.topology import NODES_MAX
 
 BLOB = "http://blobstore-eastus:8080/vmextmieastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip"
 
@@ -159,3 +161,49 @@ def test_tokens_are_made_once_and_kept_private(tmp_path: Path) -> None:
     assert first.read != first.operate
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert load_tokens(file, "", "mine")[0].operate == "mine"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "bound"),
+    [
+        ("/v1/operations/load", {"region": "eastus", "factor": 100.5}, "body.factor: .*equal to 100"),
+        ("/v1/operations/load", {"region": "eastus", "factor": 50}, r"body.factor: 50 would .* 150 .* at most 11.3"),
+        ("/v1/operations/scale", {"region": "eastus", "count": 49}, "body.count: .*equal to 48"),
+        ("/v1/operations/scale", {"region": "eastus", "count": -2}, "body.count: eastus has 1 .* at most 1"),
+        ("/v1/operations/restore", {"spacing_s": 601}, "body.spacing_s: .*equal to 600"),
+        ("/v1/remediation", {"period_s": 0.001}, "body.period_s: .*equal to 0.5"),
+        ("/v1/remediation", {"gate": {"poll_s": 0.0001}}, "body.gate.poll_s: .*equal to 0.05"),
+        ("/v1/runs", {"scenario": "calm-day", "seed": 2**53}, "body.seed: .*9007199254740991"),
+        ("/v1/faults", {"kind": "crash", "lease_s": 86401}, "body.lease_s: .*equal to 86400"),
+        ("/v1/faults", {"kind": "crash", "lease_s": 5, "probability": 2}, "body.probability: .*equal to 1"),
+        ("/v1/faults", {"kind": "throttle", "parameters": {"rate_per_s": 1e7}, "lease_s": 5}, "rate_per_s: .*1000000"),
+        ("/v1/faults", {"kind": "cpu_limit", "parameters": {"cpus": 0.001}, "lease_s": 5}, "cpus: .*equal to 0.01"),
+        ("/v1/faults", {"kind": "latency", "parameters": {"delay_s": 601}, "lease_s": 5}, "delay_s: .*equal to 600"),
+    ],
+)
+async def test_every_size_has_a_bound_that_the_message_names(
+    desk: Desk, path: str, body: dict[str, object], bound: str
+) -> None:
+    reply = await desk.call("POST", path, body)
+    assert reply.status == 422, reply.body
+    assert re.search(bound, reply.json()["error"]["message"]), reply.body
+
+
+async def test_a_ramp_has_a_longest_time(desk: Desk) -> None:
+    body = {"mode": "ramp", "over_s": 1e6}
+    reply = await desk.call("PUT", "/v1/regions/eastus/traffic", body)
+    assert (reply.status, "86400" in reply.json()["error"]["message"]) == (422, True)
+
+
+async def test_the_document_says_the_bounds(desk: Desk) -> None:
+    text = (await desk.call("GET", "/openapi.json", token="")).body.decode()
+    assert "at most 150 arrivals/s" in text
+    assert "a testbed carries 48 identity nodes in all" in text
+
+
+async def test_scaling_out_stops_at_what_the_runtime_carries(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(NODES_MAX, "virtual", 4)
+    assert (await desk.call("POST", "/v1/operations/scale", {"region": "eastus", "count": 2})).status == 200
+    reply = await desk.call("POST", "/v1/operations/scale", {"region": "eastus", "count": 1})
+    assert reply.status == 422
+    assert "the virtual runtime carries 4, so at most 0 can be added" in reply.json()["error"]["message"]

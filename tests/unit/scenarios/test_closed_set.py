@@ -104,7 +104,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "ramp": {"regions": ["one"], "over_s": 5},
     "open": {"regions": ["one"]},
     "set_load": {"region": "one", "factor": 2},
-    "inject_fault": {"kind": "latency", "lease_s": 5},
+    "inject_fault": {"kind": "latency", "parameters": {"delay_s": 1}, "lease_s": 5},
     "end_fault": {"fault": "F01"},
     "mitigate": {"on": ["R1"]},
     "note": {"observe": "Something was seen."},
