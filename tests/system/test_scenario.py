@@ -6,48 +6,28 @@ fail.
 """
 
 import asyncio
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 from system_desk import Desk, total
-from system_incident import Incident, phases, virtual_run, watch_incident
-from system_testbed import PROJECT, Stack
+from system_incident import Incident, phases, virtual_run
+from system_testbed import Stack
 
 from chaos.claims.verdict import FACTS, judge
 from chaos.claims.view import ATTEMPTS, EAST, JOBS, PAIR, STARTED, WORK, View
-from compose.docker import DockerRuntime
-from compose.render import stack
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
-SEEDS = range(1, int(os.environ.get("AFTERSHOCK_SYSTEM_RUNS", "1")) + 1)
 ALERT = "ManagedIdentityAvailabilityBurn"
 ALERT_WITHIN_S = 10.0
 AGREE = 0.05
+ALERTS_AGREE_S = 4.0
+"""Prometheus scrapes and the recorder samples at other moments of a second, and each may be late under load."""
+INCIDENT = "controller_incident_timestamp_seconds"
+QUIET = ("incident: mark Stalls", "region: mark Stalls", "policies: mark Stalls", "chaos: mark Stalls")
 VIRTUAL_AGREE = 0.25
 PEAK_WINDOW_S = 20.0
 CALM_DAY = "calm-day"
 CALM_UNTIL_T = 25.0
-
-
-async def _with_desk(seed: int, into: Path) -> Incident:
-    runtime = DockerRuntime(PROJECT)
-    await runtime.attach(stack())
-    try:
-        return await watch_incident(Desk(runtime), seed, into)
-    finally:
-        await runtime.stop()
-
-
-@pytest.fixture(scope="session", params=SEEDS, ids=lambda seed: f"seed-{seed}")
-def incident(testbed: Stack, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Incident:
-    """One run for all tests of this file; a second try if the guard refuses the first."""
-    for _ in range(2):
-        seen = asyncio.run(_with_desk(request.param, tmp_path_factory.mktemp("runs")))
-        if not seen.too_slow:
-            return seen
-    pytest.xfail(f"THIS MACHINE CANNOT JUDGE IT, says the run's own guard: {seen.why}")
 
 
 @pytest.fixture(scope="session")
@@ -148,8 +128,24 @@ async def test_the_identity_alert_fires_at_once_and_names_the_region(incident: I
 
 
 def test_every_query_of_the_dashboards_gives_data_during_the_incident(incident: Incident) -> None:
+    """But for the incident's calendar, which a scenario that does not keep its pace has none of, and a stall."""
     assert incident.asked >= 3
-    assert [name for (name, _), answers in incident.answered.items() if not answers] == []
+    silent = [name for (name, query), answers in incident.answered.items() if not answers and INCIDENT not in query]
+    assert [name for name in silent if name not in QUIET] == []
+
+
+async def test_prometheus_and_the_run_list_the_same_alerts_each_once(incident: Incident, desk: Desk) -> None:
+    """Both evaluate the same rules at the same pace; before, one of them was up to 68 s late."""
+    view = incident.view
+    firing = await desk.curve('ALERTS{alertstate="firing"}', incident.at(view.at.start), incident.at(view.at.end))
+    seen = {(line.labels["alertname"], line.labels["region"]): line.points[0][0] for line in firing}
+    events = view.record.events_of("alert", view.at.start, view.at.end, state="firing")
+    listed = {(event["name"], event["region"]): event["t"] for event in events}
+    print({key: (t, seen.get(key, 0.0) - incident.zero_epoch_s) for key, t in listed.items()})
+    assert len(events) == len(listed), "an alert fires once for a thing"
+    assert set(seen) == set(listed)
+    late = {key: seen[key] - incident.at(t) for key, t in listed.items()}
+    assert {key: round(s, 1) for key, s in late.items() if abs(s) > ALERTS_AGREE_S} == {}
 
 
 async def test_a_calm_day_fires_no_alert_and_is_aborted_without_a_trace(testbed: Stack, desk: Desk) -> None:
