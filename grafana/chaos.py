@@ -127,8 +127,11 @@ def extension_errors() -> Panel:
 
 
 def injected() -> Panel:
-    counts = {"{{kind}}": "sum by (kind) (controller_faults_active)"}
-    return lines("Faults active by kind", counts, unit="none", stacked=True, colors=FAULTS)
+    counts = {
+        "all": "sum(controller_faults_active)",
+        "{{kind}}": "sum by (kind) (controller_faults_active) > 0",
+    }
+    return lines("Faults active by kind", counts, unit="none", colors=FAULTS)
 
 
 def effects() -> Panel:

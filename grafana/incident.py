@@ -39,7 +39,7 @@ def build() -> dict[str, Any]:
         row(3, headline(), last_action(), clock(), widths=(8, 10, 6)),
         row(3, provisioning_success(), identity_success(), retries(), backlog(), pages(), fullest()),
         row(11, does_it_work(), alerts(), work(), widths=(9, 8, 7)),
-        row(8, amplification_by_region(), backlog_by_region(), saturation_by_region(), users()),
+        row(9, amplification_by_region(), backlog_by_region(), saturation_by_region(), users()),
         annotations=ANNOTATIONS,
     )
 
