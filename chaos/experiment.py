@@ -17,6 +17,7 @@ from chaos.machine import EVENT, STALLS, StallDetector, lost_s
 from chaos.operations import Operations
 from chaos.plan import Plan
 from chaos.remediation.rollout import RemediationEnv
+from chaos.remediation.workflow import RemediationWorkflow
 from chaos.signals import RecordedSignals
 from compose.runtime import Runtime, Target
 from loadgen.recorder import Recorder
@@ -82,6 +83,7 @@ class Experiment:
         self.recorder: Recorder | None = None
         self._attached: dict[str, Target] = {}
         self._env: ControllerEnv | None = None
+        self._performer: Performer | None = None
         self._broken: asyncio.Future[None]
         self.metrics = Metrics()
         self._lag = LoopLag(runtime.clock, self.metrics)
@@ -92,6 +94,11 @@ class Experiment:
         if self._env is None:
             raise RuntimeError("the run has not begun")
         return self._env.background
+
+    @property
+    def remediation(self) -> RemediationWorkflow | None:
+        """The policy job that the timeline started; None before."""
+        return self._performer.remediation if self._performer is not None else None
 
     async def run(self) -> None:
         """Runs the scenario to its end, or raises what stopped it; the record is closed in either case.
@@ -129,7 +136,7 @@ class Experiment:
         self._broken = asyncio.get_running_loop().create_future()
         operations = Operations(runtime, plan.topology.names, events)
         faults = FaultLeases(runtime, events, env.streams["faults"], env.background)
-        performer = Performer(env, operations, faults, plan, RecordedSignals(recorder), zero_epoch_s)
+        performer = self._performer = Performer(env, operations, faults, plan, RecordedSignals(recorder), zero_epoch_s)
         recorder.attach(Instance(CONTROLLER, "", CONTROLLER, ""), env.metrics)
         self._attach_new(recorder)
         if runtime.events_in_store:

@@ -236,6 +236,10 @@ def _baseline(event: Event, _d: Displays) -> Happening:
     return Happening("testbed", "baseline is healthy" if ok else "baseline is not healthy", "good" if ok else "bad")
 
 
+def _collapse(event: Event, d: Displays, words: str, tone: Tone) -> Happening:
+    return Happening("testbed", f"{d.get(str(event['region']), event['region'])} {words}", tone)
+
+
 def _audit(event: Event, _d: Displays) -> Happening:
     private = event["private_exempt"]
     return Happening("operators", f"audit: {private} of {private + event['public_exempt']} extension accounts private")
@@ -256,6 +260,8 @@ KINDS: dict[str, Callable[[Event, Displays], Happening]] = {
     "alert": _alert,
     "audit": _audit,
     "baseline": _baseline,
+    "collapse_began": lambda e, d: _collapse(e, d, "went down", "bad"),
+    "collapse_ended": lambda e, d: _collapse(e, d, "is up again", "good"),
     "fault_ended": _fault_ended,
     "fault_started": _fault_started,
     "gate_decision": _gate,

@@ -47,14 +47,14 @@ class Finished:
         return self.recorder.sha256 if self.recorder else ""
 
 
-def new_folder(name: str, root: Path | None = None) -> Path:
+def new_folder(name: str, root: Path | None = None, *, clock: Clock | None = None) -> Path:
     """A fresh folder `root/name-<UTC time>`; a second one within a second gets a number.
 
     Raises:
         RunFolderError: when it cannot be made.
     """
     root = root or RUNS
-    stamp = f"{name}-{system_clock().utc():%Y%m%dT%H%M%S}"
+    stamp = f"{name}-{(clock or system_clock()).utc():%Y%m%dT%H%M%S}"
     try:
         root.mkdir(parents=True, exist_ok=True)
         for number in range(1, 1000):

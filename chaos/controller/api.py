@@ -10,7 +10,7 @@ from aiohttp.typedefs import Middleware
 from pydantic import BaseModel, BeforeValidator
 
 from chaos.controller import errors
-from chaos.controller.auth import Tokens
+from chaos.controller.auth import Tokens, presented
 from chaos.controller.calm import Busy
 from chaos.controller.documents import Error
 from chaos.faults.leases import StoreSilent, UnknownFault
@@ -69,7 +69,7 @@ def install(app: web.Application, table: Iterable[Route], tokens: Callable[[], T
 
 def _endpoint(route: Route, tokens: Callable[[], Tokens]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def endpoint(request: web.Request) -> web.StreamResponse:
-        tokens().check(request.headers.get("Authorization"), route.access, request.method, request.path)
+        tokens().check(presented(request), route.access, request.method, request.path)
         query = _query(route, request)
         answer = await route.handler(Call(request, query, await _body(route, request)))
         if isinstance(answer, web.StreamResponse):

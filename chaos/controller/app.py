@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +13,7 @@ from chaos.controller.documents import Alive, TestbedStatus
 from chaos.controller.routes import (
     accounts,
     alerts,
+    console,
     faults,
     mitigations,
     operations,
@@ -29,7 +29,6 @@ from services.chassis.metrics import CONTENT_TYPE
 from services.chassis.routes import Access, Reply, Route
 
 TITLE = "Aftershock chaos controller"
-CONSOLE = Path(__file__).with_name("console.html")
 TESTBED = web.AppKey("testbed", Testbed)
 ROUTES = web.AppKey("routes", tuple[Route, ...])
 SUBJECTS = (accounts, remediation, policy_insights, faults, operations, mitigations, scenarios, runs)
@@ -40,7 +39,12 @@ def create_controller(testbed: Testbed, tokens: Tokens, *, webhook_url: str = ""
     app = web.Application(middlewares=[TRANSLATE], client_max_size=SIZE_MAX_BYTES)
     app[TESTBED] = testbed
     routes = [route for subject in SUBJECTS for route in subject.routes(testbed)]
-    routes += [*alerts.routes(testbed, webhook_url), *_own_routes(testbed), _description(lambda: described)]
+    routes += [
+        *alerts.routes(testbed, webhook_url),
+        *console.routes(testbed, tokens),
+        *_own_routes(testbed),
+        _description(lambda: described),
+    ]
     described = document(routes, TITLE, version("aftershock"))
     app[ROUTES] = tuple(routes)
     install(app, routes, lambda: tokens)
@@ -57,9 +61,6 @@ def _own_routes(testbed: Testbed) -> list[Route]:
         run = testbed.run.page() if testbed.run else b""
         return web.Response(body=_joined(own, run) if run else own, headers={"Content-Type": CONTENT_TYPE})
 
-    async def console(_call: Call) -> web.StreamResponse:
-        return web.FileResponse(CONSOLE)
-
     async def state(_call: Call) -> Answer:
         return 200, await status(testbed)
 
@@ -67,7 +68,6 @@ def _own_routes(testbed: Testbed) -> list[Route]:
     return [
         _about("/healthz", "get_health", "Whether the controller is alive", healthz, Reply("alive", Alive)),
         _about("/metrics", "get_metrics", "The controller's own metrics", metrics, Reply("a page", page, "text/plain")),
-        _about("/", "get_console", "The console; it asks for a token", console, Reply("a page", page, "text/html")),
         _about("/v1/status", "get_status", "The testbed at a glance", state, Reply("now", TestbedStatus), "read"),
     ]
 

@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiohttp import web
+
 from chaos.controller import errors
 from services.chassis.access import matches
 from services.chassis.errors import ServiceError
@@ -15,6 +17,13 @@ from services.chassis.routes import Access
 from services.chassis.streams import secret_token
 
 SCHEME = "Bearer "
+SESSION_COOKIE = "aftershock_read"
+
+
+def presented(request: web.Request) -> str | None:
+    """What a caller shows: the header, or for a GET the cookie of a session, which holds the read token."""
+    cookie = request.cookies.get(SESSION_COOKIE) if request.method == "GET" else None
+    return request.headers.get("Authorization") or (SCHEME + cookie if cookie else None)
 
 
 @dataclass(frozen=True, repr=False)

@@ -291,6 +291,45 @@ class ComparisonView(BaseModel):
     claims: dict[str, list[Status]]
 
 
+# --- moments ---------------------------------------------------------------------------------------------
+
+
+class SuccessView(BaseModel):
+    """Shares of what was tried in the last seconds; null where nothing was."""
+
+    provisioning: float | None
+    identity: float | None
+
+
+class Tick(BaseModel):
+    """The testbed at one second."""
+
+    at: float = Field(description="Unix time")
+    source: str
+    kind: Literal["tick"]
+    run: str = Field(description="the run under way; empty while there is none")
+    t: float = Field(description="bench seconds since the incident began; without a run, of a clock of its own")
+    clock: str = Field(description="the incident's calendar, in scenarios that keep its pace")
+    phase: str = Field(description="what was done last")
+    total: SuccessView
+    regions: dict[str, SuccessView]
+    asked_per_s: float = Field(description="identity operations that callers began")
+    offered_per_s: float = Field(description="attempts that became of them")
+    good_per_s: float = Field(description="work that nodes finished for somebody who waited")
+    wasted_per_s: float = Field(description="work that nodes finished for nobody")
+    amplification: float | None = Field(description="attempts for each operation begun")
+    backlog: int = Field(description="provisioning jobs that wait")
+    nodes_up: int
+
+
+class Ticks(BaseModel):
+    ticks: list[Tick]
+
+
+class SessionOpened(BaseModel):
+    reads: str = Field(description="the path below which the cookie is good for reading")
+
+
 # --- alerts and status -----------------------------------------------------------------------------------
 
 

@@ -21,8 +21,10 @@ class Feed:
         self.history: deque[dict[str, Any]] = deque(maxlen=HISTORY)
         self._listeners: set[asyncio.Queue[dict[str, Any]]] = set()
 
-    def publish(self, event: dict[str, Any]) -> None:
-        self.history.append(event)
+    def publish(self, event: dict[str, Any], *, keep: bool = True) -> None:
+        """`keep`: newcomers get to see it too. What comes every second would push everything else out."""
+        if keep:
+            self.history.append(event)
         for queue in self._listeners:
             if queue.full():
                 queue.get_nowait()

@@ -1,19 +1,19 @@
 """A scenario under way on the testbed: the same experiment as everywhere, watched over HTTP, aborted with roll-back."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from chaos.baseline import UnhealthyBaseline
 from chaos.claims.verdict import judge
-from chaos.controller.annotations import Annotations, RunMoment
-from chaos.controller.feed import Feed
+from chaos.controller.annotations import RunMoment
+from chaos.controller.telling import Telling
 from chaos.experiment import Experiment
-from chaos.happenings import happening
 from chaos.plan import Plan
-from chaos.progress import clock, displays, last_action, now_of, phase
+from chaos.progress import clock, last_action, now_of, phase
 from chaos.record import Record
+from chaos.remediation.workflow import RemediationWorkflow
 from chaos.report.files import write_report, write_verdict
 from chaos.runs import commit, point_latest, write_plan
 from chaos.scenarios.times import incident_time
@@ -34,9 +34,8 @@ class ScenarioRun:
         plan: Plan,
         runtime: Runtime,
         folder: Path,
-        feed: Feed,
+        telling: Telling,
         *,
-        annotations: Annotations | None = None,
         settle: Callable[[], Awaitable[None]] | None = None,
         background: Background,
     ) -> None:
@@ -48,8 +47,7 @@ class ScenarioRun:
         self.now: dict[str, Any] = {}
         self.zero_epoch_s = 0.0
         self._t = -plan.warmup_s
-        self._feed = feed
-        self._annotations = annotations
+        self._telling = telling
         self._settle = settle
         self._background = background
         self._runtime = runtime
@@ -66,6 +64,11 @@ class ScenarioRun:
         return self.state == "running" and LOAD_STARTS_S - self.plan.warmup_s < self._t < self.plan.duration_s - 1.0
 
     @property
+    def remediation(self) -> RemediationWorkflow | None:
+        """The policy job of the scenario, once the timeline has started it."""
+        return self._experiment.remediation
+
+    @property
     def moment(self) -> RunMoment:
         """Where the run is, for the dashboards."""
         done = last_action(self.plan, self._t)[1] if self.now and self.state == "running" else self.state
@@ -77,8 +80,7 @@ class ScenarioRun:
         return self._experiment.metrics.page() if self.active else b""
 
     def start(self) -> None:
-        if self._annotations is not None:
-            self._annotations.clear()
+        self._telling.new_run()
         write_plan(self.folder, self.plan.document(self._runtime.name, "http", commit()))
         self._task = self._background.once(self._run(), f"run {self.folder.name}")
 
@@ -126,7 +128,7 @@ class ScenarioRun:
 
     def _become(self, state: str, why: str = "") -> None:
         self.state, self.why = state, why
-        self._publish("run", {"id": self.folder.name, "state": state, "why": why})
+        self._telling.state("run", id=self.folder.name, state=state, why=why)
 
     def _judge(self) -> None:
         record = Record.load(self.folder)
@@ -139,26 +141,16 @@ class ScenarioRun:
         self._become("running")
         self.zero_epoch_s = zero_epoch_s
         recorder = Recorder(clock, zero_epoch_s, folder=self.folder, http=self._runtime.http)
-        if self._annotations is not None:
-            recorder.watchers.append(self._annotations.take)
-        recorder.watchers.append(self._relay)
+        recorder.watchers.append(self._telling.run_event)
         return recorder
-
-    def _relay(self, event: Mapping[str, Any]) -> None:
-        """What the run's operators, policy job, faults and alerts do, as it happens; not what comes by the hundred."""
-        if happening(event, displays(self.plan)) is not None:
-            self._feed.publish(dict(event))
 
     def _observe(self, experiment: Experiment, t: float) -> None:
         plan = self.plan
         self._t = t
         self.now = {
             **now_of(experiment, t).document(),
+            "run": self.folder.name,
             "clock": clock(plan, t),
             "phase": phase(plan, t),
         }
-        self._publish("tick", self.now)
-
-    def _publish(self, kind: str, fields: dict[str, Any]) -> None:
-        at = self._runtime.clock.epoch()
-        self._feed.publish({"at": at, "source": "controller", "kind": kind, **fields})
+        self._telling.tick(self.now)

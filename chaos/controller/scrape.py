@@ -18,7 +18,7 @@ async def scrape(runtime: Runtime, instances: Iterable[InstanceSpec], names: Col
     """`(name, labels, value)` of the wanted samples by instance; one that does not answer is left out."""
     specs = list(instances)
     pages = await asyncio.gather(*(_page(runtime, spec) for spec in specs))
-    return {spec.name: list(_rows(page, names)) for spec, page in zip(specs, pages, strict=True) if page}
+    return {spec.name: list(rows(page, names)) for spec, page in zip(specs, pages, strict=True) if page}
 
 
 async def _page(runtime: Runtime, spec: InstanceSpec) -> str:
@@ -27,7 +27,7 @@ async def _page(runtime: Runtime, spec: InstanceSpec) -> str:
     return reply.body.decode() if reply.ok else ""
 
 
-def _rows(page: str, names: Collection[str]) -> Iterator[Row]:
+def rows(page: str, names: Collection[str]) -> Iterator[Row]:
     """Lines of other families are passed over before prometheus-client parses: a page has hundreds."""
     wanted = [line for line in page.splitlines() if line.split("{", 1)[0].split(" ", 1)[0] in names]
     for family in text_string_to_metric_families("\n".join(wanted) + "\n"):

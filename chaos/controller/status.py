@@ -14,7 +14,7 @@ async def status(testbed: Testbed) -> dict[str, Any]:
     """What is wrong (`banner`, see `chaos.controller.banner`); regions with accounts, traffic and nodes; the run, the
     policy job, faults and mitigations."""
     regions, faults = await asyncio.gather(_regions(testbed), testbed.faults.active())
-    job = testbed.remediation
+    job = testbed.job
     return {
         "banner": _banner(testbed, [fault.id for fault in faults]),
         "regions": regions,

@@ -7,11 +7,14 @@ from typing import Any
 from chaos.controller.annotations import Annotations, export_faults, export_run
 from chaos.controller.calm import Busy, restart_everything
 from chaos.controller.feed import Feed
+from chaos.controller.pulse import Pulse
 from chaos.controller.rolling import RollingSignals
 from chaos.controller.scenario_run import ScenarioRun
+from chaos.controller.telling import Telling
 from chaos.controller.watch import Watch
 from chaos.experiment import ControllerEnv
 from chaos.faults.leases import FaultLeases
+from chaos.glance import Glance
 from chaos.operations import Operations
 from chaos.plan import Plan, make_plan
 from chaos.remediation.metrics import JobMetrics
@@ -51,12 +54,13 @@ class Testbed:
         self.runs = runs
         self.make_runtime = make_runtime
         self.feed = Feed(runtime.clock)
-        self.events = Events(self._publish, runtime.clock, SOURCE)
+        self.events = Events(lambda event: self.telling.event(event), runtime.clock, SOURCE)
         self.env = ControllerEnv(runtime, self.events, Streams(SEED, SOURCE))
         self.operations = Operations(runtime, self.regions, self.events)
         self.faults = FaultLeases(runtime, self.events, self.env.streams["faults"], self.env.background)
         self.signals = RollingSignals(runtime, self.env.background)
-        self.annotations = Annotations(self.env.metrics, self.displays)
+        self.telling = Telling(self.feed, Annotations(self.env.metrics, self.displays), self.displays, runtime.clock)
+        self.pulse = Pulse(runtime, self.regions, self.env.background, lambda: self.run_is_on, self._tick)
         self.watch = Watch(runtime, self.env.background, self._noticed)
         self._lag = LoopLag(runtime.clock, self.env.metrics, self.watch.lost)
         self.resetting = False
@@ -72,9 +76,20 @@ class Testbed:
         export_run(self.env.metrics, lambda: self.run.moment if self.run and self.run_is_on else None)
         export_faults(self.env.metrics, lambda: self.faults.counts().items())
 
-    def _publish(self, event: dict[str, Any]) -> None:
-        self.annotations.take(event)
-        self.feed.publish(event)
+    def _tick(self, moment: Glance) -> None:
+        """A moment of the idle testbed, which is at no time of any incident. A run that began meanwhile has its own."""
+        if self.run_under_way is None:
+            self.telling.tick({**moment.document(), "run": "", "clock": "", "phase": ""})
+
+    @property
+    def run_under_way(self) -> ScenarioRun | None:
+        return self.run if self.run is not None and self.run.active else None
+
+    @property
+    def job(self) -> RemediationWorkflow | None:
+        """The policy job: the scenario's own while a run that has one is under way, else the one started here."""
+        run = self.run_under_way
+        return run.remediation if run is not None and run.remediation is not None else self.remediation
 
     @property
     def regions(self) -> Sequence[str]:
@@ -102,6 +117,7 @@ class Testbed:
     async def open(self) -> None:
         self._lag.start()
         self.watch.start()
+        self.pulse.start()
         await self.faults.adopt()
 
     async def close(self) -> None:
@@ -112,6 +128,7 @@ class Testbed:
         if self.remediation is not None:
             await self.remediation.close()
         await self.signals.close()
+        await self.pulse.close()
         await self.faults.close()
         await self.env.background.stop()
 

@@ -14,7 +14,7 @@ TAG = "remediation"
 
 def routes(testbed: Testbed) -> list[Route]:
     async def start(call: Call) -> Answer:
-        if testbed.remediation is not None and testbed.remediation.status()["provisioningState"] == "Evaluating":
+        if testbed.job is not None and testbed.job.status()["provisioningState"] == "Evaluating":
             raise ServiceError(errors.CONFLICT, detail="a remediation is running; cancel it first")
         given = call.body.model_dump(mode="json", exclude_unset=True)
         defects = testbed.scenario.remediation.model_dump(mode="json", exclude_unset=True)
@@ -70,6 +70,6 @@ def routes(testbed: Testbed) -> list[Route]:
 
 
 def _job(testbed: Testbed):  # type: ignore[no-untyped-def]
-    if testbed.remediation is None:
+    if testbed.job is None:
         raise ServiceError(errors.NOT_FOUND, detail="no remediation was started")
-    return testbed.remediation
+    return testbed.job

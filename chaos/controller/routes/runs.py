@@ -1,5 +1,6 @@
 """Records of runs: list, verdict, report, compare."""
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,11 @@ class Sides(Settings):
     right: str
 
 
+REPORT_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:",
+    "X-Content-Type-Options": "nosniff",
+}
 _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 
 
@@ -42,7 +48,7 @@ def routes(testbed: Testbed) -> list[Route]:
         path = _folder(testbed, call.path("id")) / REPORT_FILE
         if not path.is_file():
             raise ServiceError(errors.NOT_FOUND, detail=f"run {call.path('id')!r} has no report yet")
-        return web.FileResponse(path, headers={"Content-Type": "text/html; charset=utf-8"})
+        return web.Response(body=await asyncio.to_thread(path.read_bytes), headers=REPORT_HEADERS)
 
     async def comparison(call: Call) -> Answer:
         left, right = (_folder(testbed, name) for name in (call.query.left, call.query.right))

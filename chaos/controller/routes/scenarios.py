@@ -135,14 +135,13 @@ def _make_run(testbed: Testbed, body: StartRun) -> ScenarioRun:
     scenario = restrict(scenario, testbed.regions)
     plan = make_plan(scenario, body.seed, mitigations=body.mitigations, command=_command(body))
     plan.require_offered(testbed.runtime.name)
-    folder = new_folder(f"{scenario.name}-compose-s{body.seed}", testbed.runs)
+    folder = new_folder(f"{scenario.name}-compose-s{body.seed}", testbed.runs, clock=testbed.runtime.clock)
     assert testbed.make_runtime is not None
     return ScenarioRun(
         plan,
         testbed.make_runtime(),
         folder,
-        testbed.feed,
-        annotations=testbed.annotations,
+        testbed.telling,
         settle=testbed.settle,
         background=testbed.env.background,
     )
