@@ -162,27 +162,35 @@ class Front:
             self._pipe.send(message)
 
     def start(self) -> None:
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._serve, self._read)]
+        self._threads[0].start()
         assert self._ready.wait(30)
-        threading.Thread(target=self._read, daemon=True).start()
+        self._threads[1].start()
 
     def stop(self) -> None:
+        """The world has ended, so the reader has too."""
+        self._threads[1].join(20)
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._threads[0].join(20)
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._listen())
+        runner = self._loop.run_until_complete(self._listen())
         self._ready.set()
         self._loop.run_forever()
+        self._loop.run_until_complete(runner.cleanup())
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
 
-    async def _listen(self) -> None:
+    async def _listen(self) -> web.AppRunner:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        return runner
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self._number += 1
@@ -195,13 +203,15 @@ class Front:
             response = web.StreamResponse(status=status)
             for name, value in kept:
                 response.headers.add(name, value)
-            await response.prepare(request)
-            while (message := await queue.get())[0] == "piece":
-                await response.write(message[2])
+            with suppress(ConnectionResetError):  # the browser has left
+                await response.prepare(request)
+                while (message := await queue.get())[0] == "piece":
+                    await response.write(message[2])
             return response
         finally:
             del self._answers[number]
-            self._send(("gone", number))
+            with suppress(OSError):
+                self._send(("gone", number))
 
     def _read(self) -> None:
         with suppress(EOFError, OSError, RuntimeError):
@@ -222,6 +232,7 @@ def console_world(runs: Path) -> Iterator[Front]:
     ours, theirs = context.Pipe()
     child = context.Process(target=_run_world, args=(theirs, runs), daemon=True)
     child.start()
+    theirs.close()
     try:
         assert ours.poll(120), "the world did not come up"
         assert ours.recv() == ("up",)
@@ -236,4 +247,6 @@ def console_world(runs: Path) -> Iterator[Front]:
     finally:
         if child.is_alive():
             child.kill()
-            child.join()
+        child.join()
+        child.close()
+        ours.close()

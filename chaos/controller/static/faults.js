@@ -40,7 +40,7 @@ function field(name, schema, required) {
     const above = kind.exclusiveMinimum;
     input = el("input", { ...common, type: "number", step: kind.type === "integer" ? 1 : "any", min: kind.minimum ?? above, max: kind.maximum });
   } else {
-    input = el("input", { ...common, type: "text", pattern: kind.pattern, autocomplete: "off" });
+    input = el("input", { ...common, type: "text", autocomplete: "off" });
   }
   if (schema.default !== undefined && schema.default !== null) input.value = String(schema.default);
   const hint = schema.description ? el("span", {}, schema.description) : "";
