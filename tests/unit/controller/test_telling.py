@@ -1,6 +1,7 @@
 """What the console is told: a moment of every second, events with words, its files, and reports through a link."""
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ async def test_the_idle_testbed_has_a_moment_every_second_and_shows_a_flipped_re
     await asyncio.sleep(30)
     ticks = (await desk.call("GET", "/v1/ticks", token="read-token")).json()["ticks"]
     seconds = [tick["at"] for tick in ticks]
-    assert [round(b - a) for a, b in zip(seconds, seconds[1:], strict=False)] == [1] * (len(ticks) - 1)
+    assert [round(b - a) for a, b in pairwise(seconds)] == [1] * (len(ticks) - 1)
     assert ticks[-1]["run"] == ""
     assert ticks[-1]["regions"]["eastus"] == {"provisioning": 1.0, "identity": 1.0}
     await desk.call("PUT", "/v1/regions/eastus/anonymous-access", {"enabled": False})
