@@ -28,12 +28,12 @@ FLAGS = (
 )
 WITHIN_MS = 60_000
 RUN_SPEED = 25.0
-REFUSED = re.compile(r"the server responded with a status of (401|403|409|422)")
+REFUSED = re.compile(r"the server responded with a status of (401|403|404|409|422)")
 """Chromium's own words for an answer that the page expects and explains; there is no way to silence them."""
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: set CHROMIUM or install Debian's chromium"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 
@@ -200,7 +200,7 @@ def test_a_scenario_is_started_watched_and_aborted(opened: Open, front: Front) -
     page.get_by_label("scenario", exact=True).select_option("azure-fnj8-vqz-short")
     front.pace(RUN_SPEED, 45.0)
     page.get_by_role("button", name="Start", exact=True).click()
-    expect(page.locator("#clock")).to_have_text(re.compile(r"^τ 4[5-9] s$"), timeout=120_000)
+    expect(page.locator("#clock")).to_have_text(re.compile(r"^τ 4[5-9] s$"), timeout=400_000)
     expect(page.locator("#phase")).to_have_text("T07 cancel the policy job")
     expect(page.locator("#job")).to_contain_text("Canceled")
     assert share(page, "East US", "provisioning") < 50
@@ -217,7 +217,7 @@ def test_a_scenario_is_started_watched_and_aborted(opened: Open, front: Front) -
     assert page.locator("#chart-work canvas").bounding_box()
     page.get_by_role("button", name="Abort").click()
     front.pace(RUN_SPEED)
-    expect(page.locator("#clock")).to_have_text("no run", timeout=120_000)
+    expect(page.locator("#clock")).to_have_text("no run", timeout=400_000)
     expect(page.locator("#state")).to_contain_text("aborted")
     expect(page.locator("#runs")).to_contain_text("not judged")
 
