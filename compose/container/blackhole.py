@@ -3,6 +3,9 @@
 `python -m compose.container.blackhole LEASE_S IP...` runs in a helper container that shares the victim's network and
 alone holds NET_ADMIN. It pins each address to a MAC that nobody has: packets leave and vanish, on new and on open
 connections, as behind a dead switch. A blackhole route would not do: it fails connects at once with EINVAL.
+
+Cuts overlap: each helper keeps one abstract Unix socket for each address, which belongs to the network namespace and
+goes with its process, and an address is given back by the last helper that keeps one.
 """
 
 import signal
@@ -10,6 +13,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 NOBODY = bytes.fromhex("020000000001")
 RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETROUTE = 28, 29, 26
@@ -18,6 +22,7 @@ NLMSG_ERROR = 2
 NUD_PERMANENT = 0x80
 NDA_DST, NDA_LLADDR = 1, 2
 RTA_DST, RTA_OIF = 1, 4
+KEPT_MAX = 64
 HEADER = struct.Struct("=IHHII")
 ATTRIBUTE = struct.Struct("=HH")
 
@@ -82,17 +87,43 @@ class Kernel:
         raise OSError(f"no route to {socket.inet_ntoa(address)}")
 
 
+def keep(address: bytes) -> socket.socket:
+    """Says to the other helpers in this network namespace that the address is to stay cut off."""
+    for number in range(KEPT_MAX):
+        mine = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            mine.bind(f"\0{_mark(address)}{number}")
+        except OSError:
+            mine.close()
+        else:
+            return mine
+    raise OSError(f"more than {KEPT_MAX} cuts of {socket.inet_ntoa(address)}")
+
+
+def is_kept(address: bytes) -> bool:
+    with open("/proc/net/unix", encoding="utf-8") as table:
+        return any(f"@{_mark(address)}" in line for line in table)
+
+
+def _mark(address: bytes) -> str:
+    return f"aftershock-cut/{socket.inet_ntoa(address)}/"
+
+
 def main(arguments: Sequence[str]) -> None:
     lease_s, addresses = float(arguments[0]), [socket.inet_aton(text) for text in arguments[1:]]
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     kernel = Kernel()
+    kept = {address: keep(address) for address in addresses}
     interfaces = {address: kernel.interface(address) for address in addresses}
     for address, interface in interfaces.items():
         kernel.ask(neighbour(address, interface, cut=True))
     print("cut", *arguments[1:], flush=True)
     signal.sigtimedwait({signal.SIGTERM, signal.SIGINT}, lease_s)
     for address, interface in interfaces.items():
-        kernel.ask(neighbour(address, interface, cut=False))
+        kept[address].close()
+        if not is_kept(address):
+            with suppress(OSError):  # the other helper, ending at the same moment, was faster
+                kernel.ask(neighbour(address, interface, cut=False))
     print("restored", *arguments[1:], flush=True)
 
 

@@ -173,6 +173,11 @@ class DirectCall:
         if self.exchange is not None:
             self.exchange.suffer(fault)
 
+    def recover(self) -> None:
+        """A link fault ends."""
+        if self.exchange is not None:
+            self.exchange.recover()
+
     def finish(self) -> None:
         """No more is wanted: stop the clocks, and hang up unless the response is complete."""
         exchange = self.exchange

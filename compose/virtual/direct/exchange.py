@@ -85,6 +85,7 @@ class Exchange:
     _request_count = 0
     _closing = False
     _client_gone = False
+    _lost = False
     _server_gone = False
     _head_sent = False
     _last_back_s = 0.0
@@ -133,6 +134,7 @@ class Exchange:
             place.pop(end, None)
             place[end] = None
         if link.blackhole:
+            self._lost = True
             return
         if link.reset:
             self.cut(aiohttp.ClientOSError(errno.ECONNRESET, "Connection reset by peer"))
@@ -290,7 +292,7 @@ class Exchange:
         if link.clean and not self._last_back_s:
             self.loop.call_soon(callback, *arguments, context=self._client_context)
         elif link.blackhole:
-            self._client_gone = True
+            self._client_gone = self._lost = True
         elif link.reset:
             self.cut(aiohttp.ClientOSError(errno.ECONNRESET, "Connection reset by peer"))
         else:
@@ -348,6 +350,11 @@ class Exchange:
                 self.abort_client()
             else:
                 self.abort()
+
+    def recover(self) -> None:
+        """Reset if the request or its response was lost and would not be now; as for in-memory transports."""
+        if self._lost and not (self.there.blackhole or self.back.blackhole):
+            self.cut(aiohttp.ClientOSError(errno.ECONNRESET, "Connection reset by peer"))
 
     def abort(self) -> None:
         """The server's end of the connection ends now; to the client that is `ServerDisconnectedError`."""

@@ -21,7 +21,7 @@ class LinkFault:
     latency_s: float = 0.0
     """Extra one-way delay of every byte; faults on one link add up."""
     blackhole: bool = False
-    """Bytes vanish and connects hang. A connection that lost bytes stays broken after the fault ends."""
+    """Bytes vanish and connects hang. A connection that lost bytes is reset when the fault ends."""
     refuse: bool = False
     """Connects are refused, and open connections end when the fault starts."""
     reset: bool = False

@@ -229,7 +229,7 @@ class Network:
     def stop_fault(self, fault: LinkFault) -> None:
         """End a link fault."""
         self.links.remove(fault)
-        self._changed()
+        self._recover()
 
     @contextmanager
     def fault(self, source: str = "*", destination: str = "*", **what: Any) -> Iterator[LinkFault]:
@@ -251,6 +251,12 @@ class Network:
     def heal(self) -> None:
         """End all link faults."""
         self.links.clear()
+        self._recover()
+
+    def _recover(self) -> None:
+        """Nobody goes on waiting for bytes that a black hole has swallowed: such connections are reset with its end."""
+        for end in list(self.connections):
+            end.recover()
         self._changed()
 
     async def _next_change(self) -> None:

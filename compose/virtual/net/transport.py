@@ -260,6 +260,11 @@ class MemoryTransport(asyncio.Transport):
             else:
                 self.abort()
 
+    def recover(self) -> None:
+        """Some link fault has ended: reset if bytes of this end were lost and would not be now."""
+        if self._lost_bytes and not self.link.blackhole:
+            self.break_off()
+
     def break_off(self) -> None:
         """The link resets the connection: both ends get ConnectionResetError."""
         error = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")

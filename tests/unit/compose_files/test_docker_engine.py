@@ -202,3 +202,16 @@ def test_no_answer_is_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket, "create_connection", refuse)
     assert healthcheck.main() == 1
+
+
+@pytest.mark.real_time
+async def test_an_address_is_kept_cut_off_until_the_last_helper_lets_go() -> None:
+    here, other = bytes([192, 0, 2, 7]), bytes([192, 0, 2, 70])
+    assert not blackhole.is_kept(here)
+    first, second = blackhole.keep(here), blackhole.keep(here)
+    assert blackhole.is_kept(here)
+    assert not blackhole.is_kept(other), "192.0.2.7 is not the beginning of 192.0.2.70"
+    first.close()
+    assert blackhole.is_kept(here)
+    second.close()
+    assert not blackhole.is_kept(here)

@@ -147,16 +147,19 @@ async def test_faults_on_one_link_add_up_and_leave_others_alone(world: VirtualWo
 
 
 @both
-async def test_a_black_hole_swallows_the_response_for_good(world: VirtualWorld) -> None:
+async def test_a_response_that_a_black_hole_swallows_is_lost_for_good_and_its_caller_told_at_the_end(
+    world: VirtualWorld,
+) -> None:
     await serve_hello(world, seconds=1.0)
     session = world.session("client")
     call = asyncio.create_task(fetch(session, timeout=limit(total=5.0)))
     await asyncio.sleep(0.5)
     with world.network.fault("server", "client", blackhole=True):
         await asyncio.sleep(1.0)
-    with pytest.raises(TimeoutError):
+        assert not call.done()
+    with pytest.raises(aiohttp.ClientError):
         await call
-    assert world.loop.time() == 5.0
+    assert world.loop.time() == 1.5
     assert await fetch(session) == "hello"
 
 
@@ -183,6 +186,26 @@ async def test_a_connect_goes_on_when_the_partition_heals(world: VirtualWorld) -
     world.network.heal()
     assert await call == "hello"
     assert world.loop.time() == 4.0
+
+
+@both
+async def test_overlapping_black_holes_hold_until_the_last_one_ends(world: VirtualWorld) -> None:
+    await serve_hello(world, seconds=2.0)
+    session = world.session("client")
+    call = asyncio.create_task(fetch(session))
+    await asyncio.sleep(1.0)
+    first, second = world.network.partition("client", "server"), world.network.partition("client", "*")
+    await asyncio.sleep(4.0)
+    for fault in first:
+        world.network.stop_fault(fault)
+    await asyncio.sleep(4.0)
+    assert not call.done()
+    for fault in second:
+        world.network.stop_fault(fault)
+    with pytest.raises(aiohttp.ClientError):
+        await call
+    assert world.loop.time() == 9.0
+    assert await fetch(session) == "hello"
 
 
 @both
