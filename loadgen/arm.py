@@ -40,12 +40,12 @@ class ArmReply:
 
     __slots__ = ("_reply", "failure", "retry_after_s", "retryable", "status")
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply, now_epoch_s: float = 0.0) -> None:
         self._reply = reply
         self.status = reply.status
         self.failure = outcome_of(reply)
         self.retryable = bool(reply.failure) or reply.status in RETRYABLE_STATUS
-        self.retry_after_s = reply.retry_after_s() if reply.status else None
+        self.retry_after_s = reply.retry_after_s(now_epoch_s) if reply.status else None
 
     @property
     def operation_url(self) -> str:
@@ -109,8 +109,8 @@ class ArmCaller:
         return await call(tools.workflow, sdk_layer, clock_now=tools.env.clock.now, sleep=asyncio.sleep, rng=self._rng)
 
     async def _once(self, method: str, url: URL, body: Any) -> ArmReply:
-        timeout_s = self._tools.settings.arm_timeout_s
-        return ArmReply(await self._tools.env.http.call(method, url, timeout_s=timeout_s, json=body))
+        env, timeout_s = self._tools.env, self._tools.settings.arm_timeout_s
+        return ArmReply(await env.http.call(method, url, timeout_s=timeout_s, json=body), env.clock.epoch())
 
     async def follow(self, accepted: ArmReply, deadline: float) -> Ended:
         """Polls until the operation ends, or until `deadline` (clock seconds), whichever is first."""

@@ -1,20 +1,21 @@
 """HTTP's reading rules as Azure applies them: one byte range, and the four conditions. Pure.
 
-Azure knows no suffix ranges and no lists. A malformed standard `Range` is ignored (RFC 9110 §14.2); a malformed
-`x-ms-range` is Azure's own header and refused.
+Azure knows no suffix ranges and no lists, and before version 2011-08-18 (or without `x-ms-version`, which means 2009)
+no range without an end (docs "Specifying the range header for Blob service operations"). What it does not know of a
+standard `Range` is ignored (RFC 9110 §14.2); a malformed `x-ms-range` is Azure's own header and refused.
 """
 
 import re
 from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 from services.blobstore import errors
 from services.blobstore.errors import BlobError, bad_header
+from services.chassis.clock import parse_http_date
 
 RANGE = "Range"
 X_MS_RANGE = "x-ms-range"
 RANGE_MD5 = "x-ms-range-get-content-md5"
+OPEN_RANGE_SINCE = "2011-08-18"
 RANGE_MD5_MAX_BYTES = 4 * 2**20
 IF_MATCH = "If-Match"
 IF_NONE_MATCH = "If-None-Match"
@@ -35,6 +36,8 @@ def byte_range(headers: Mapping[str, str], size: int) -> tuple[int, int] | None:
     if not value:
         return None
     match = _RANGE.fullmatch(value.strip())
+    if match and not match[2] and headers.get("x-ms-version", "") < OPEN_RANGE_SINCE:
+        match = None
     first = int(match[1]) if match else 0
     last = int(match[2]) if match and match[2] else max(first, size - 1)
     if match is None or last < first:
@@ -127,8 +130,7 @@ def _date(headers: Mapping[str, str], name: str) -> float | None:
     value = headers.get(name)
     if value is None:
         return None
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError as error:
-        raise bad_header(name, value) from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    moment_s = parse_http_date(value)
+    if moment_s is None:
+        raise bad_header(name, value)
+    return moment_s

@@ -38,15 +38,23 @@ _CONTENT = (
 
 
 def list_container(endpoint: str, container: Container, query: Mapping[str, str]) -> bytes:
-    """The page that `query` asks for (`prefix`, `delimiter`, `marker`, `maxresults`, `include`).
+    """The page that `query` asks for (`prefix`, `delimiter`, `marker`, `startFrom`, `maxresults`, `include`).
 
     Raises:
         BlobError: 400 for a `maxresults` that is not a positive number or an `include` that Azure does not know.
     """
     results_max = _results_max(query)
     includes = _includes(query)
-    prefix, delimiter, marker = (query.get(name, "") for name in ("prefix", "delimiter", "marker"))
-    page = list_page(container, prefix=prefix, delimiter=delimiter, marker=marker, results_max=results_max)
+    names = ("prefix", "delimiter", "marker", "startFrom")
+    prefix, delimiter, marker, start_from = (query.get(name, "") for name in names)
+    page = list_page(
+        container,
+        prefix=prefix,
+        delimiter=delimiter,
+        marker=marker,
+        start_from=start_from,
+        results_max=results_max,
+    )
     parts = [
         '<?xml version="1.0" encoding="utf-8"?>',
         f'<EnumerationResults ServiceEndpoint="{_attribute(endpoint)}" ContainerName="{_attribute(container.name)}">',

@@ -168,10 +168,16 @@ class Page:
     next_marker: str
 
 
-def list_page(container: Container, *, prefix: str, delimiter: str, marker: str, results_max: int) -> Page:
-    """Names after `marker` that start with `prefix`; with a delimiter, names below it fold into one prefix."""
+def list_page(
+    container: Container, *, prefix: str, delimiter: str, marker: str, results_max: int, start_from: str = ""
+) -> Page:
+    """Names after `marker` and from `start_from` on (which is listed itself) that start with `prefix`.
+
+    With a delimiter, names below it fold into one prefix.
+    """
     names = container.names()
-    index = max(bisect_left(names, prefix), bisect_right(names, marker) if marker else 0)
+    start = max(bisect_left(names, prefix), bisect_left(names, start_from))
+    index = max(start, bisect_right(names, marker) if marker else 0)
     blobs: list[Blob] = []
     prefixes: list[str] = []
     last = ""

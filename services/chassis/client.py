@@ -6,12 +6,15 @@ seconds are switched off: every call states its timeout, and it fires exactly th
 """
 
 import json
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import aiohttp
 from yarl import URL
+
+from services.chassis.clock import parse_http_date
 
 TIMEOUT = "timeout"
 RESET = "reset"
@@ -41,13 +44,22 @@ class Reply:
     def json(self) -> Any:
         return json.loads(self.body) if self.body else None
 
-    def retry_after_s(self) -> float | None:
-        """Seconds from `Retry-After`, or None. Only the delta form is used between these services."""
+    def retry_after_s(self, now_epoch_s: float) -> float | None:
+        """Seconds from `Retry-After`, which is their number or a date (RFC 9110 §10.2.3); None for anything else."""
         value = self.headers.get("Retry-After")
-        return float(value) if value else None
+        return _seconds_from(value, now_epoch_s) if value else None
 
     def __repr__(self) -> str:
         return f"<Reply {self.failure or self.status}, {len(self.body)} bytes>"
+
+
+def _seconds_from(value: str, now_epoch_s: float) -> float | None:
+    try:
+        seconds = float(value)
+        return seconds if 0 <= seconds < math.inf else None
+    except ValueError:
+        moment_s = parse_http_date(value)
+        return None if moment_s is None else max(0.0, moment_s - now_epoch_s)
 
 
 NO_HEADERS: Mapping[str, str] = {}

@@ -7,6 +7,7 @@ queues; `epoch()` is the calendar and goes into tokens, HTTP dates and event lin
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 
 class Clock:
@@ -69,3 +70,12 @@ def http_date(epoch_s: float) -> str:
 def utc_text(epoch_s: float) -> str:
     """ISO 8601 in whole seconds, e.g. `2026-02-02T18:03:00Z`."""
     return datetime.fromtimestamp(epoch_s, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_http_date(value: str) -> float | None:
+    """The moment that an HTTP date names, as Unix time; None when it is none. A date without a zone is UTC's."""
+    try:
+        moment = parsedate_to_datetime(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

@@ -35,13 +35,13 @@ class CallResult:
 
     __slots__ = ("attempts", "body", "failure", "retry_after_s", "retryable", "status")
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply, now_epoch_s: float = 0.0) -> None:
         self.status = reply.status
         self.body = reply.body
         self.failure = outcome_of(reply)
         self.attempts = 1
         self.retryable = bool(reply.failure) or reply.status in RETRYABLE_STATUS
-        self.retry_after_s = reply.retry_after_s() if self.retryable and reply.status else None
+        self.retry_after_s = reply.retry_after_s(now_epoch_s) if self.retryable and reply.status else None
 
     @classmethod
     def held_back(cls, *, retryable: bool) -> "CallResult":
@@ -157,7 +157,7 @@ class Operation:
         reply = await self.env.http.call(
             self._method, self._url, timeout_s=rules.timeout_s, headers=headers, json=self._body
         )
-        result = CallResult(reply)
+        result = CallResult(reply, self.env.clock.epoch())
         self.counters.attempt[result.failure or OK]()
         return result
 

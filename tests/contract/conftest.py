@@ -8,9 +8,11 @@ import asyncio
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
+from small_testbed import SmallTestbed, open_testbed
 
 from compose.local import HOST, free_ports, redis_command
 from compose.virtual.kernel.loop import VirtualLoop
@@ -50,3 +52,10 @@ async def _emptied(client: Store) -> None:
         except RedisConnectionError:
             assert time.monotonic() < deadline, "the server did not start"
             await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def testbed(world: VirtualWorld, tmp_path: Path) -> AsyncIterator[SmallTestbed]:
+    opened = await open_testbed(world, tmp_path)
+    yield opened
+    await opened.runtime.stop()

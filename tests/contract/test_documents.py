@@ -1,49 +1,30 @@
 """The OpenAPI document of every service: valid, complete, true of the answers. The controller's has its own test."""
 
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from aiohttp import web
 from api_contract import Contract, operations
 from openapi_spec_validator import validate
+from small_testbed import HOSTS, SERVICES, SmallTestbed
 
-from chaos.plan import make_plan
-from chaos.scenarios.loader import load
-from chaos.scenarios.restrict import restrict
-from compose.topology import PORT, app_factory
-from compose.virtual.runtime import VirtualRuntime
-from compose.virtual.world import VirtualWorld
+from compose.topology import app_factory
 from services.chassis.app import API
 from services.chassis.env import make_env
 from services.chassis.managed_identity import SUBSCRIPTION
 from services.chassis.openapi import document
 
-SERVICES = ("blobstore", "provisioner", "identity", "router", "loadgen")
-HOSTS = {name: f"{name}-eastus" for name in SERVICES} | {"identity": "identity-eastus-1", "loadgen": "loadgen"}
 NEVER_READABLE = ("GET", "/{account}")
 SAMPLE = "sample1"
 """Good for every path parameter there is."""
 
 
-@pytest.fixture
-async def runtime(world: VirtualWorld) -> AsyncIterator[VirtualRuntime]:
-    """Two paired regions, one node of identity each, and the load generator."""
-    scenario = restrict(load("azure-fnj8-vqz-short"), ["eastus", "westus"])
-    nodes = tuple(region.model_copy(update={"identity_nodes": 1}) for region in scenario.regions)
-    plan = make_plan(scenario.model_copy(update={"regions": nodes}), 1)
-    made = VirtualRuntime(world)
-    await made.start(plan.topology, plan.settings, 1, lambda _event: None)
-    yield made
-    await made.stop()
-
-
-def application(runtime: VirtualRuntime, service: str) -> web.Application:
+def application(testbed: SmallTestbed, service: str) -> web.Application:
     """An application of its own, which is never started."""
-    running = runtime._running[HOSTS[service]].env
+    runtime = testbed.runtime
     env = make_env(
-        running.instance,
+        runtime._running[HOSTS[service]].env.instance,
         seed=1,
         clock=runtime.clock,
         http=runtime.http,
@@ -55,20 +36,14 @@ def application(runtime: VirtualRuntime, service: str) -> web.Application:
     return app_factory(service)(env)
 
 
-async def described(runtime: VirtualRuntime, service: str) -> dict[str, Any]:
-    reply = await runtime.http.call("GET", f"http://{HOSTS[service]}:{PORT}/openapi.json", timeout_s=5.0)
-    found: dict[str, Any] = reply.json()
-    return found
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_document_is_valid(testbed: SmallTestbed, service: str) -> None:
+    validate(await testbed.document(service))
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_a_document_is_valid(runtime: VirtualRuntime, service: str) -> None:
-    validate(await described(runtime, service))
-
-
-@pytest.mark.parametrize("service", SERVICES)
-async def test_every_operation_says_what_a_program_needs(runtime: VirtualRuntime, service: str) -> None:
-    found = await described(runtime, service)
+async def test_every_operation_says_what_a_program_needs(testbed: SmallTestbed, service: str) -> None:
+    found = await testbed.document(service)
     ids = [operation["operationId"] for _, _, operation in operations(found)]
     assert len(set(ids)) == len(ids) > 8
     for method, path, operation in operations(found):
@@ -87,9 +62,9 @@ async def test_every_operation_says_what_a_program_needs(runtime: VirtualRuntime
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_a_document_lists_what_is_served_and_nothing_else(runtime: VirtualRuntime, service: str) -> None:
+async def test_a_document_lists_what_is_served_and_nothing_else(testbed: SmallTestbed, service: str) -> None:
     """Asked of aiohttp's own router, so that a route that by-passes the table is found."""
-    app = application(runtime, service)
+    app = application(testbed, service)
     listed = {(method, re.sub(r"\{\w+\}", SAMPLE, path)) for method, path, _ in operations(document(app[API]))}
     served = {(route.method, route.resource) for route in app.router.routes() if route.resource is not None}
     for method, path in listed:
@@ -104,8 +79,8 @@ def _matches(resource: Any, path: str) -> bool:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_who_may_call_is_said_of_every_route(runtime: VirtualRuntime, service: str) -> None:
-    app = application(runtime, service)
+async def test_who_may_call_is_said_of_every_route(testbed: SmallTestbed, service: str) -> None:
+    app = application(testbed, service)
     for route in app[API].routes:
         assert route.access in ("open", "client", "project")
         assert (route.access == "project") == route.path.startswith("/admin"), route.path
@@ -159,13 +134,12 @@ TALK["router"] += TALK["identity"]
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_real_answers_are_as_described(runtime: VirtualRuntime, service: str) -> None:
+async def test_real_answers_are_as_described(testbed: SmallTestbed, service: str) -> None:
     """Of storage and compute the answers in all their own tests are compared; here are the others, and the pages."""
-    contract = Contract(await described(runtime, service))
+    contract = Contract(await testbed.document(service))
     pages = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/admin/settings")
     for method, path, body, status in [("GET", page, None, 200) for page in pages] + TALK.get(service, []):
         headers = {"Metadata": "true", "X-IDENTITY-HEADER": "aftershock-app-service"}
-        url = f"http://{HOSTS[service]}:{PORT}{path}"
-        reply = await runtime.http.call(method, url, json=body, headers=headers, timeout_s=30.0)
+        reply = await testbed.call(service, method, path, json=body, headers=headers)
         assert reply.status == status, (method, path, reply.body)
         contract.check(method, path, reply.status, reply.headers, reply.body)

@@ -15,8 +15,8 @@ DATE, EARLIER, LATER = (
 ETAG = '"0xAB"'
 
 
-def span(value: str, size: int = 100, name: str = "Range") -> tuple[int, int] | None:
-    return http_rules.byte_range(CIMultiDict({name: value}), size)
+def span(value: str, size: int = 100, name: str = "Range", version: str = "2021-12-02") -> tuple[int, int] | None:
+    return http_rules.byte_range(CIMultiDict({name: value} | ({"x-ms-version": version} if version else {})), size)
 
 
 def refusal(check: object, *args: object) -> tuple[int, str]:
@@ -31,6 +31,14 @@ def refusal(check: object, *args: object) -> tuple[int, str]:
 )
 def test_a_range_is_cut_to_the_blob(value: str, expected: tuple[int, int]) -> None:
     assert span(value) == span(value, name="x-ms-range") == expected
+
+
+@pytest.mark.parametrize("version", ["", "2009-09-19", "2011-08-17"])
+def test_a_range_without_an_end_is_unknown_before_august_2011(version: str) -> None:
+    assert span("bytes=5-", version=version) is None
+    assert span("bytes=5-9", version=version) == (5, 10)
+    assert refusal(span, "bytes=5-", 100, "x-ms-range", version) == (400, "InvalidHeaderValue")
+    assert span("bytes=5-", version="2011-08-18") == (5, 100)
 
 
 def test_azures_header_wins_over_the_standard_one() -> None:

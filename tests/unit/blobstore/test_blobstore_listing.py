@@ -74,6 +74,18 @@ async def test_prefix_delimiter_and_pages(lists: Region) -> None:
     assert (names, marker) == (["a.txt", "dir/one", "dir/two", "e & f"], "")
 
 
+async def test_a_listing_starts_where_it_is_told_inclusively(lists: Region) -> None:
+    names = ["a.txt", "dir/one", "dir/two", "e & f"]
+    for start, expected in (("", names), ("a.txt", names), ("dir/one", names[1:]), ("dir/oneX", names[2:]), ("f", [])):
+        assert read((await lists.get(f"{LIST}&startFrom={start}")).body)[1] == expected
+    assert read((await lists.get(f"{LIST}&startFrom=dir/two&prefix=dir/")).body)[1] == ["dir/two"]
+    assert read((await lists.get(f"{LIST}&startFrom=b&delimiter=/")).body)[1:] == (["e & f"], ["dir/"])
+    page, more, _ = read((await lists.get(f"{LIST}&startFrom=dir/one&maxresults=1")).body)
+    assert more == ["dir/one"]
+    rest = f"{LIST}&startFrom=dir/one&marker={page.findtext('NextMarker')}"
+    assert read((await lists.get(rest)).body)[1] == ["dir/two", "e & f"], "the marker goes on from the last page"
+
+
 async def test_an_empty_container_lists_nothing(region: Region) -> None:
     await region.account("lists", access="Container")
     root, names, prefixes = read((await region.get(LIST)).body)

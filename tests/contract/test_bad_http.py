@@ -1,0 +1,280 @@
+"""What can be wrong with a request whatever it asks for, at all six programs that answer HTTP."""
+
+import gzip
+import json
+import re
+from collections.abc import AsyncIterator
+from itertools import product
+from typing import Any
+
+from api_contract import Contract, operations
+from small_testbed import SERVERS, SmallTestbed
+
+from services.chassis.bodies import DEPTH_MAX, SIZE_MAX_BYTES
+from services.chassis.managed_identity import SUBSCRIPTION
+
+JSON = {"Content-Type": "application/json"}
+NAMES = {
+    "subscription": SUBSCRIPTION,
+    "group": "eastus",
+    "resource_group": "eastus",
+    "namespace": "Microsoft.Management",
+    "management_group": "all",
+    "account": "vmextmieastus",
+    "container": "packages",
+    "blob": "x",
+    "region": "eastus",
+    "name": "x1",
+    "parent": "x1",
+    "extension": "x2",
+    "location": "eastus",
+    "operation": "00000000-0000-0000-0000-000000000000",
+    "id": "R1",
+}
+ALL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
+Call = tuple[str, str, str]
+"""Server, method, path."""
+
+
+def address(path: str, operation: dict[str, Any]) -> str:
+    """A path that is good in itself, with the query that must be there."""
+    required = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "query" and one["required"]]
+    query = "&".join(f"{name}=2021-10-01" for name in required)
+    return path.format(**NAMES) + (f"?{query}" if query else "")
+
+
+async def calls_with_json(testbed: SmallTestbed, each: int = 1000) -> list[Call]:
+    """The calls that take JSON, at most `each` of one server."""
+    found: list[Call] = []
+    for server in SERVERS:
+        own = [
+            (server, method, address(path, operation))
+            for method, path, operation in operations(await testbed.document(server))
+            if "application/json" in operation.get("requestBody", {}).get("content", {})
+        ]
+        assert own, server
+        found += own[:each]
+    return found
+
+
+NOT_JSON: dict[str, bytes] = {
+    "nested 3000 deep": b"[" * 3000 + b"]" * 3000,
+    "nested 3000 deep, objects": b'{"a":' * 3000 + b"1" + b"}" * 3000,
+    "nested a little too deep": b'{"a":' * DEPTH_MAX + b"1" + b"}" * DEPTH_MAX,
+    "never closed": b"[" * 100_000,
+    "nothing at all after a brace": b"{",
+    "not UTF-8": b'{"a": "\xff\xfe"}',
+    "UTF-16": '{"a": 1}'.encode("utf-16"),
+    "half a surrogate pair": b'{"a": "\\ud800"}',
+    "half a surrogate pair as a name": b'{"\\udc00": 1}',
+    "NaN": b'{"a": NaN}',
+    "Infinity": b'{"a": -Infinity}',
+    "beyond a double": b'{"a": 1e999}',
+    "beyond 64 bits": b'{"a": 36893488147419103232}',
+    "beyond any number": b'{"a": ' + b"9" * 5000 + b"}",
+    "a name twice": b'{"a": 1, "a": 2}',
+    "a name twice, further down": b'{"a": [{"b": 1, "b": 1}]}',
+    "a comment": b'{"a": 1 /* one */}',
+    "a NUL": b"\x00",
+    "two documents": b"{}{}",
+}
+
+
+OTHER_MEDIA = (
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x",
+    "application/xml",
+    "image/png",
+    "application/json; charset=utf-16",
+)
+
+
+async def test_what_is_no_good_json_is_400_and_says_why(testbed: SmallTestbed) -> None:
+    for server, method, path in await calls_with_json(testbed):
+        for why, body in NOT_JSON.items():
+            reply = await testbed.call(server, method, path, data=body, headers=JSON)
+            assert reply.status == 400, (server, method, path, why, reply.body)
+            assert b"not valid JSON" in reply.body, (server, method, path, why, reply.body)
+
+
+async def test_depth_that_is_still_good_is_read(testbed: SmallTestbed) -> None:
+    """The rule is the reader's, not the interpreter's: one level less is no matter of JSON any more."""
+    body = b'{"a":' * (DEPTH_MAX - 1) + b"1" + b"}" * (DEPTH_MAX - 1)
+    for server, method, path in await calls_with_json(testbed):
+        reply = await testbed.call(server, method, path, data=body, headers=JSON)
+        assert b"not valid JSON" not in reply.body, (method, path)
+        assert reply.status != 500, (server, method, path, reply.body)
+
+
+async def test_json_that_is_no_object_is_refused(testbed: SmallTestbed) -> None:
+    for server, method, path in await calls_with_json(testbed):
+        for body in (b"[]", b'"x"', b"1", b"true", b"null"):
+            reply = await testbed.call(server, method, path, data=body, headers=JSON)
+            assert reply.status in (400, 404, 422), (server, method, path, body, reply.status, reply.body)
+
+
+async def test_another_media_type_is_415(testbed: SmallTestbed) -> None:
+    """So no page in a browser can send a body by a form or a plain `fetch`, which may not say `application/json`."""
+    for server, method, path in await calls_with_json(testbed):
+        for media in OTHER_MEDIA:
+            reply = await testbed.call(server, method, path, data=b"{}", headers={"Content-Type": media})
+            assert reply.status == 415, (server, method, path, media, reply.body)
+
+
+async def stream(size_bytes: int) -> AsyncIterator[bytes]:
+    """A body of unknown length: it is sent in chunks."""
+    for _ in range(0, size_bytes, 2**18):
+        yield b" " * 2**18
+
+
+async def test_a_body_beyond_the_limit_is_413_however_it_is_framed(testbed: SmallTestbed) -> None:
+    for server, method, path in await calls_with_json(testbed, 2):
+        chunked = await testbed.call(server, method, path, data=stream(20 * 2**20), headers=JSON)
+        assert chunked.status == 413, (method, path, chunked)
+        assert str(SIZE_MAX_BYTES).encode() in chunked.body, "it names the limit"
+        framed = await testbed.call(server, method, path, data=stream(20 * 2**20), headers=JSON)
+        assert framed.status == 413, (method, path, framed)
+
+
+async def test_a_blob_beyond_the_accounts_limit_is_413(testbed: SmallTestbed) -> None:
+    env = testbed.runtime._running["blobstore-eastus"].env
+    env.live.tree = {**env.live.tree, "blobstore": {**env.live.tree.get("blobstore", {}), "blob_size_max_bytes": 2**20}}
+    for listener in env.live._listeners:
+        listener("settings")
+    path = "/admin/accounts/vmextmieastus/packages/large"
+    reply = await testbed.call("blobstore", "PUT", path, data=stream(20 * 2**20))
+    assert reply.status == 413
+    assert (await testbed.call("blobstore", "GET", "/vmextmieastus/packages/large")).status == 404
+
+
+async def test_a_damaged_content_encoding_is_400(testbed: SmallTestbed) -> None:
+    for server, method, path in await calls_with_json(testbed, 2):
+        headers = {**JSON, "Content-Encoding": "gzip"}
+        reply = await testbed.call(server, method, path, data=b"this is not gzip", headers=headers)
+        assert reply.status == 400, (server, method, path, reply.body)
+
+
+async def test_a_compressed_bomb_is_413(testbed: SmallTestbed) -> None:
+    bomb = gzip.compress(b" " * 20 * 2**20)
+    for server, method, path in await calls_with_json(testbed, 1):
+        reply = await testbed.call(server, method, path, data=bomb, headers={**JSON, "Content-Encoding": "gzip"})
+        assert reply.status == 413, (server, method, path, reply.body)
+
+
+async def test_a_method_that_is_not_served_is_405_and_says_which_are(testbed: SmallTestbed) -> None:
+    for server in SERVERS:
+        document = await testbed.document(server)
+        contract = Contract(document)
+        for path, methods in document["paths"].items():
+            served = {method.upper() for method in methods}
+            url = path.format(**NAMES)
+            for method in set(ALL_METHODS) - served - {"HEAD"}:
+                if contract.find(method, url):  # `/v1/faults/catalogue` can also be the fault of that name
+                    continue
+                reply = await testbed.call(server, method, url)
+                assert reply.status == 405, (server, method, path, reply.status, reply.body)
+                allowed = set(re.split(r",\s*", reply.headers.get("Allow", "")))
+                assert served <= allowed <= served | {"HEAD"}, (server, method, path, allowed)
+
+
+async def test_a_body_where_none_is_expected_changes_nothing(testbed: SmallTestbed) -> None:
+    bodies = (b"x" * 100, b"[" * 3000, b'{"a": 1}')
+    for server, path, body in product(SERVERS, ("/healthz", "/metrics", "/openapi.json"), bodies):
+        reply = await testbed.call(server, "GET", path, data=body)
+        assert reply.status == 200, (server, path, reply.body)
+
+
+ODD_PATHS = (
+    "/%00",
+    "/%2F",
+    "/%2e%2e/%2e%2e/etc/passwd",
+    "/%C0%80/x",
+    "/%FF%FE/x/y",
+    "/%25%32%46/x/y",
+    "//",
+    "///healthz",
+    "/./healthz/../metrics",
+    "/%E2%80%AE/x/y",
+    "/a%0d%0aSet-Cookie:%20x=1/b/c",
+    "/subscriptions/%00/resourceGroups/%2F/providers/Microsoft.Compute/virtualMachines/%FF",
+    f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Nothing/things?api-version=2021-10-01",
+    "/" + "x" * 4000,
+)
+
+
+async def test_odd_paths_are_answered_and_never_with_500(testbed: SmallTestbed) -> None:
+    for server, path, method in product(SERVERS, ODD_PATHS, ("GET", "PUT", "DELETE")):
+        reply = await testbed.call(server, method, path)
+        assert 200 <= reply.status < 500, (server, method, path, reply)
+        assert "Set-Cookie" not in reply.headers
+
+
+def spellings(path: str) -> list[str]:
+    """The fixed words of a path of the resource manager in other cases, the last with a slash at the end."""
+    words = path.split("/")
+    cases = [
+        "/".join(word if word.startswith("{") else change(word) for word in words)
+        for change in (str.lower, str.upper, str.swapcase)
+    ]
+    return [*cases, f"{path}/"]
+
+
+async def test_paths_of_the_resource_manager_have_no_case(testbed: SmallTestbed) -> None:
+    for server in ("blobstore", "provisioner", "identity", "router", "controller"):
+        asked = 0
+        for path, methods in (await testbed.document(server))["paths"].items():
+            if path.startswith(("/subscriptions/", "/providers/")) and "get" in methods:
+                canonical = await testbed.call(server, "GET", address(path, methods["get"]))
+                for spelling in spellings(path):
+                    reply = await testbed.call(server, "GET", address(spelling, methods["get"]))
+                    assert reply.status == canonical.status, (server, spelling, reply.body)
+                    assert _code(reply.body) == _code(canonical.body), (server, spelling, reply.body)
+                    asked += 1
+        assert asked >= 8, server
+
+
+def _code(body: bytes) -> str:
+    found = json.loads(body)
+    return str(found.get("error", {}).get("code", ""))
+
+
+GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/eastus/providers"
+STORAGE, COMPUTE = f"{GROUP}/Microsoft.Storage/storageAccounts", f"{GROUP}/Microsoft.Compute/virtualMachineScaleSets"
+IDENTITY = f"{GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities"
+POLICY = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.PolicyInsights/remediations"
+VERSION = "?api-version=2021-10-01"
+EXTENSION = {"name": "a", "properties": {"publisher": "a", "type": "b", "autoUpgradeMinorVersion": "yes"}}
+PROFILE = {"virtualMachineProfile": {"extensionProfile": {"extensions": [EXTENSION]}}}
+OF_ANOTHER_TYPE: list[tuple[str, str, str, object, str]] = [
+    ("controller", "PUT", "/v1/anonymous-access", {"enabled": "yes"}, "enabled"),
+    ("controller", "PUT", "/v1/anonymous-access", {"enabled": 1}, "enabled"),
+    ("controller", "PUT", "/v1/mitigations/R1", {"on": "yes"}, "on"),
+    ("controller", "POST", "/v1/remediation", {"inventory": {"validate_targets": "yes"}}, "validate_targets"),
+    ("controller", "POST", "/v1/operations/load", {"region": "eastus", "factor": "2"}, "factor"),
+    ("blobstore", "PUT", "/admin/accounts/newaccount", {"public": "yes"}, "public"),
+    ("blobstore", "PUT", "/admin/accounts/newaccount", {"exempt": 1}, "exempt"),
+    ("loadgen", "POST", "/admin/load", {"region": "eastus", "factor": "2"}, "factor"),
+    ("loadgen", "POST", "/admin/start", {"at_epoch": "1"}, "at_epoch"),
+    ("router", "PUT", "/admin/traffic/eastus", {"mode": "ramp", "over_s": "80"}, "over_s"),
+    ("router", "PUT", "/admin/traffic/eastus", {"mode": "ramp", "over_s": True}, "over_s"),
+]
+OF_ANOTHER_TYPE_IN_ARM: list[tuple[str, str, str, object, str]] = [
+    ("blobstore", "PATCH", f"{STORAGE}/vmextmieastus", {"properties": {"allowBlobPublicAccess": "yes"}}, "Access"),
+    ("provisioner", "PUT", f"{COMPUTE}/x1", {"location": "eastus", "properties": PROFILE}, "autoUpgradeMinorVersion"),
+    ("identity", "PUT", f"{IDENTITY}/one", {"location": "eastus", "tags": {"a": True}}, "tags"),
+    ("identity", "PUT", f"{IDENTITY}/one", {"location": 5}, "location"),
+    ("identity", "PATCH", f"{IDENTITY}/one", {"tags": ["a"]}, "tags"),
+    ("router", "PUT", f"{IDENTITY}/one", {"location": 5}, "location"),
+    ("controller", "PUT", f"{POLICY}/one", {"properties": {"policyAssignmentId": "p", "resourceCount": True}}, "Count"),
+]
+
+
+async def test_a_value_of_another_type_is_refused_and_named(testbed: SmallTestbed) -> None:
+    """A boolean that is the string "yes" is no boolean; the resource manager says 400, our own calls 422."""
+    for status, table in ((422, OF_ANOTHER_TYPE), (400, OF_ANOTHER_TYPE_IN_ARM)):
+        for server, method, path, body, field in table:
+            query = VERSION if status == 400 else ""
+            reply = await testbed.call(server, method, path + query, json=body)
+            assert reply.status == status, (server, path, reply.body)
+            assert field in reply.body.decode(), (server, path, reply.body)

@@ -1,0 +1,55 @@
+"""The HTTP client: what the other side says is heeded, and nothing that it says can make a call raise."""
+
+import pytest
+
+from services.chassis.client import Reply
+from services.chassis.clock import http_date
+
+NOW = 1_000_000.0
+GARBAGE = (
+    "",
+    "soon",
+    "-1",
+    "nan",
+    "inf",
+    "-inf",
+    "1e999",
+    "1, 2",
+    "Mon, 99 Feb 2026 18:03:00 GMT",
+    "Mon, 02 Feb 99999 18:03:00 GMT",
+    "\x00",
+    "\u0661\u0662 apples",
+    "\ud83d\udca9".encode("utf-16", "surrogatepass").decode("utf-16"),
+)
+
+
+def reply(value: str) -> Reply:
+    return Reply(503, {"Retry-After": value}, b"")
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("0", 0.0), ("7", 7.0), ("0.5", 0.5), (" 3 ", 3.0), ("1e2", 100.0)])
+def test_retry_after_is_a_number_of_seconds(value: str, seconds: float) -> None:
+    assert reply(value).retry_after_s(NOW) == seconds
+
+
+@pytest.mark.parametrize(("ahead_s", "seconds"), [(30.0, 30.0), (0.0, 0.0), (-30.0, 0.0)])
+def test_retry_after_is_a_date_and_counts_from_now(ahead_s: float, seconds: float) -> None:
+    assert reply(http_date(NOW + ahead_s)).retry_after_s(NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["Mon, 12 Jan 1970 13:46:50 GMT", "Monday, 12-Jan-70 13:46:50 GMT", "Mon Jan 12 13:46:50 1970"],
+    ids=["IMF-fixdate", "RFC 850", "asctime"],
+)
+def test_all_three_forms_of_an_http_date_are_read(value: str) -> None:
+    assert reply(value).retry_after_s(NOW) == 10.0
+
+
+@pytest.mark.parametrize("value", GARBAGE)
+def test_garbage_is_as_if_nothing_had_been_said(value: str) -> None:
+    assert reply(value).retry_after_s(NOW) is None
+
+
+def test_without_the_header_nothing_is_said() -> None:
+    assert Reply(503, {}, b"").retry_after_s(NOW) is None
