@@ -1,4 +1,4 @@
-"""`Retry-After` on the way of a real operation: a date is waited for to the second, garbage neither raises nor delays."""
+"""`Retry-After` in a real operation: a date is waited for to the second, garbage neither raises nor delays."""
 
 import pytest
 from caller_bench import OVERLOADED, Caller
