@@ -13,12 +13,13 @@ from chaos.scenarios.restrict import restrict
 from compose.topology import PORT
 from compose.virtual.runtime import VirtualRuntime
 from compose.virtual.world import VirtualWorld
+from services.chassis.access import SECRET_HEADER
 from services.chassis.client import Reply
 
 SERVICES = ("blobstore", "provisioner", "identity", "router", "loadgen")
 SERVERS = (*SERVICES, "controller")
 HOSTS = {name: f"{name}-eastus" for name in SERVICES} | {"identity": "identity-eastus-1", "loadgen": "loadgen"}
-TOKENS = Tokens(read="read-token", operate="operate-token")
+TOKENS = Tokens(read="read-token", operate="operate-token", project="project-token")
 
 
 @dataclass
@@ -33,7 +34,9 @@ class SmallTestbed:
     async def call(
         self, server: str, method: str, path: str, headers: dict[str, str] | None = None, **options: Any
     ) -> Reply:
-        sent = {"Authorization": f"Bearer {TOKENS.operate}"} if server == "controller" else {}
+        sent = {SECRET_HEADER: self.runtime.secret}
+        if server == "controller":
+            sent = {"Authorization": f"Bearer {TOKENS.project if path == '/alerts' else TOKENS.operate}"}
         return await self.runtime.http.call(
             method, self.url(server) + path, headers=sent | (headers or {}), timeout_s=30.0, **options
         )

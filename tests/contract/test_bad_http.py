@@ -166,16 +166,15 @@ async def test_a_method_that_is_not_served_is_405_and_says_which_are(testbed: Sm
     for server in SERVERS:
         document = await testbed.document(server)
         contract = Contract(document)
-        for path, methods in document["paths"].items():
-            served = {method.upper() for method in methods}
+        for path in document["paths"]:
             url = path.format(**NAMES)
+            # Of every path that it matches: `/v1/faults/catalogue` can also be the fault of that name.
+            served = {method for method in ALL_METHODS if contract.find(method, url)} - {"HEAD"}
             for method in set(ALL_METHODS) - served - {"HEAD"}:
-                if contract.find(method, url):  # `/v1/faults/catalogue` can also be the fault of that name
-                    continue
                 reply = await testbed.call(server, method, url)
                 assert reply.status == 405, (server, method, path, reply.status, reply.body)
                 allowed = set(re.split(r",\s*", reply.headers.get("Allow", "")))
-                assert served <= allowed <= served | {"HEAD"}, (server, method, path, allowed)
+                assert allowed - {"HEAD"} == served, (server, method, path, allowed)
 
 
 async def test_a_body_where_none_is_expected_changes_nothing(testbed: SmallTestbed) -> None:
