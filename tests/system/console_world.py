@@ -100,7 +100,7 @@ class _World:
 
     def _held(self) -> bool:
         run = self.testbed.run
-        return run is not None and run.active and self.hold_at is not None and run.moment[1] >= self.hold_at
+        return run is not None and run.active and self.hold_at is not None and run.moment.t >= self.hold_at
 
     def _take(self, message: tuple[Any, ...]) -> None:
         match message:

@@ -68,7 +68,7 @@ def routes(testbed: Testbed, tokens: Tokens) -> list[Route]:
             tag=TAG,
         ),
         Route("GET", "/v1/ticks", "list_ticks", "A moment of every second", ticks, "read", seen, tag=TAG),
-        Route("POST", "/v1/session", "open_session", "Let links open reports", session, "read", opened, tag=TAG),
+        Route("GET", "/v1/session", "get_session", "Let links open reports", session, "read", opened, tag=TAG),
     ]
 
 

@@ -127,7 +127,7 @@ async function open() {
   await refresh();
   if (running) return;
   running = true;
-  await call("POST", "/v1/session");
+  await call("GET", "/v1/session");
   const list = (await call("GET", "/v1/scenarios")).scenarios;
   $("scenario").replaceChildren(...list.map((one) => new Option(`${one.title} (${one.name}, ${Math.round(one.duration_s)} s)`, one.name, false, one.name.endsWith("short"))));
   await faults.open(state.regions, act);

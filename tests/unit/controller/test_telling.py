@@ -99,7 +99,7 @@ async def test_a_session_opens_reports_by_link_and_does_nothing_else(desk: Desk,
     run.mkdir()
     (run / "plan.json").write_text("{}")
     (run / "report.html").write_text("<p>report</p>")
-    opened = await desk.call("POST", "/v1/session", token="read-token")
+    opened = await desk.call("GET", "/v1/session", token="read-token")
     cookie = opened.headers["Set-Cookie"]
     assert {"HttpOnly", "Path=/v1/runs", "SameSite=Strict"} <= {part.strip() for part in cookie.split(";")}
     shown = {"Cookie": f"{SESSION_COOKIE}={TOKENS.read}"}
