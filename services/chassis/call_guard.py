@@ -85,20 +85,22 @@ class CallGuard:
             return THROTTLED
         return ALLOWED
 
-    def ended(self, outcome: Outcome, now: float, *, is_retry: bool, failure: Failure = "error") -> None:
-        """An attempt that went out has ended. `failure`: what a retry that now succeeded had been made for."""
-        self._tell_breaker(outcome, now, is_retry)
-        self._throttle.on_outcome(outcome, now)
+    def ended(
+        self, outcome: Outcome, now: float, *, is_retry: bool, failure: Failure = "error", began: float | None = None
+    ) -> None:
+        """An attempt that went out at `began` has ended. `failure`: what a retry that now succeeded was made for."""
+        self._tell_breaker(outcome, now, is_retry, began)
+        self._throttle.on_outcome(outcome, now, began)
         self._pay_back(outcome, now, is_retry, failure)
 
     def abandoned(self, now: float, *, is_retry: bool) -> None:
         """An attempt that was paid for never went out."""
         self._pay_back(Outcome.IGNORED, now, is_retry, "error")
 
-    def _tell_breaker(self, outcome: Outcome, now: float, is_retry: bool) -> None:
+    def _tell_breaker(self, outcome: Outcome, now: float, is_retry: bool, began: float | None = None) -> None:
         """In half-open, a breaker of retries is tried with a retry: a first attempt was never its trial."""
         if is_retry or not self._retries_only or self._breaker.state(now) == "closed":
-            self._breaker.on_outcome(outcome, now)
+            self._breaker.on_outcome(outcome, now, began)
 
     def _pay_back(self, outcome: Outcome, now: float, is_retry: bool, failure: Failure) -> None:
         if self._quota is not None:

@@ -214,7 +214,8 @@ class GuardedOperation:
     async def _attempt(self) -> CallResult:
         operation, guard, clock = self._operation, self._guard, self._operation.env.clock
         is_retry = self._sent is not None
-        refusal = guard.refusal(clock.now(), is_retry=is_retry)
+        began = clock.now()
+        refusal = guard.refusal(began, is_retry=is_retry)
         if refusal:
             operation.counters.held_back(refusal)
             return self._hold_back(refusal)
@@ -226,7 +227,7 @@ class GuardedOperation:
             self._failure = _kind(result)
             return result
         finally:
-            guard.ended(outcome, clock.now(), is_retry=is_retry, failure=made_for)
+            guard.ended(outcome, clock.now(), is_retry=is_retry, failure=made_for, began=began)
 
     def _hold_back(self, refusal: Refusal) -> CallResult:
         """A broken circuit ends the operation, with its last answer if it has one; a throttle is like a refusal."""

@@ -113,9 +113,10 @@ class SharedTokens(Generic[FetchedT]):
     async def _lead(self, key: str, fetch: Callable[[], Awaitable[FetchedT]]) -> FetchedT:
         flight = self._flights[key] = asyncio.get_running_loop().create_future()
         result: FetchedT | None = None
+        began = self._now()
         try:
             result = await fetch()
-            self._settle(key, result)
+            self._settle(key, result, began)
             return result
         finally:
             # Without a result the leader was cancelled; the first of those who wait finds no flight and leads.
@@ -123,14 +124,14 @@ class SharedTokens(Generic[FetchedT]):
                 del self._flights[key]
             flight.set_result(result)
 
-    def _settle(self, key: str, result: FetchedT) -> None:
+    def _settle(self, key: str, result: FetchedT, began: float) -> None:
         now = self._now()
         if result.ok:
             self._failures.pop(key, None)
             self._cache.store(key, self._cached(result), now, result.lifetime_s(self._epoch()))
         else:
             self._failures[key] = result
-            self._cache.fail(key, now)
+            self._cache.fail(key, now, began)
 
     def __repr__(self) -> str:
         return f"<SharedTokens {self._cache!r}, {len(self._flights)} in flight>"

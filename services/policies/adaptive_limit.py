@@ -17,6 +17,8 @@ What surprises:
 * Gradient2 never looks at drops, and its least limit of 20 is 10 times what a bench node with 2 workers needs: pass
   `least`. AIMD and Gradient2 grow only when the limit is in use, so an idle server keeps its old one.
 * A slow drift of latency becomes Gradient2's normal: it finds a trend, not an absolute overload.
+* Envoy's minimum takes only requests that began after the measurement did: those in flight from before waited in a
+  queue that the old limit allowed. A minimum taken from them is several times too large, and so is each limit after it.
 * Envoy measures its minimum by throttling itself to 3 in flight. Rejections during that are the price, not a fault.
 """
 
@@ -28,6 +30,9 @@ from typing import Literal, Protocol
 from pydantic import Field
 
 from services.policies.settings import PolicySettings
+
+RTT_MIN_S = 1e-6
+"""No latency is taken for less: in simulated time an answer may take none, and ratios are made of it."""
 
 
 class ConcurrencyLimit(Protocol):
@@ -97,6 +102,7 @@ class VegasLimit:
         return int(self._estimate)
 
     def on_sample(self, rtt_s: float, inflight: int, dropped: bool, now: float) -> None:
+        rtt_s = max(rtt_s, RTT_MIN_S)
         self._samples += 1
         if self._samples >= self._probe_jitter * self.probe_multiplier * self._estimate:
             self._samples = 0
@@ -168,6 +174,7 @@ class Gradient2Limit:
         return int(self._estimate)
 
     def on_sample(self, rtt_s: float, inflight: int, dropped: bool, now: float) -> None:
+        rtt_s = max(rtt_s, RTT_MIN_S)
         long_s = self._average(rtt_s)
         if long_s > 2.0 * rtt_s:
             self.long_rtt_s = long_s * 0.95
@@ -197,6 +204,7 @@ class EnvoyGradientLimit:
     __slots__ = (
         "_at_least",
         "_deferred",
+        "_epoch",
         "_measure_at",
         "_rng",
         "_samples",
@@ -240,6 +248,7 @@ class EnvoyGradientLimit:
         self._samples: list[float] = []
         self._update_at = 0.0
         self._measure_at = 0.0
+        self._epoch = float("-inf")
         self._at_least = 0
 
     @property
@@ -252,8 +261,11 @@ class EnvoyGradientLimit:
             self._deferred = self.limit
             self.limit = self.least
             self._samples.clear()
+            self._epoch = now
+        if now - rtt_s < self._epoch:
+            return  # it began under the old limit, and its latency is that one's
         if not dropped:
-            self._samples.append(rtt_s)
+            self._samples.append(max(rtt_s, RTT_MIN_S))
         if self._deferred is not None:
             if len(self._samples) >= self.measure_requests:
                 self._end_measure(self._deferred, now)

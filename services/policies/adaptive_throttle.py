@@ -8,6 +8,8 @@ Defaults: K = 2, window 2 minutes. On the bench 1 s stands for 1 incident minute
 What surprises:
 * `requests` counts what the application wanted, locally refused requests included, and counts it before it is sent:
   counting at the answer would let a burst through while all its requests are still in flight.
+* An answer that says nothing takes its request back where it was counted: taken from the present slice, requests could
+  fall below zero, and p rise above 1.
 * p never reaches 1, so a recovered backend is noticed; K = 2 lets about as many requests fail as succeed.
 * With few requests per client it converges to nothing useful: it is a local estimate.
 """
@@ -40,11 +42,12 @@ class AdaptiveThrottle:
         self._counts.add(now)
         return probability > 0.0 and rng.random() < probability
 
-    def on_outcome(self, outcome: Outcome, now: float) -> None:
+    def on_outcome(self, outcome: Outcome, now: float, began: float | None = None) -> None:
+        """`began`: when `should_reject` let the request pass; default now."""
         if outcome is Outcome.SUCCESS:
             self._counts.add(now, 0.0, 1.0)
         elif outcome is Outcome.IGNORED:
-            self._counts.add(now, -1.0)
+            self._counts.take_back(now, now if began is None else began)
 
     def __repr__(self) -> str:
         return f"<AdaptiveThrottle K={self.k:g}, {self._counts!r}>" if self.enabled else "<AdaptiveThrottle off>"

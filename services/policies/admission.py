@@ -193,7 +193,8 @@ class PriorityShedding:
 
     def threshold(self, load: float) -> float:
         """Priority numbers above this are refused."""
-        overload = (load - self.shed_from) / (self.shed_all - self.shed_from)
+        width = self.shed_all - self.shed_from
+        overload = (load - self.shed_from) / width if width > 0 else float(load > self.shed_all)
         overload = min(1.0, max(0.0, overload))
         return 100.0 * (1.0 - overload * overload * overload)
 
@@ -255,7 +256,7 @@ class Dagor:
             return True
         if now >= self._window_end or self._arrivals >= self.requests_max:
             self._end_window(now)
-        level = min(level, len(self._histogram) - 1)
+        level = max(0, min(level, len(self._histogram) - 1))
         self._histogram[level] += 1
         self._arrivals += 1
         if level >= self.cutoff:

@@ -14,7 +14,7 @@ What surprises:
 * A breaker over everything turns overload into refusal for all callers, and its reopening is a synchronised burst;
   one over retries only removes the amplification and leaves the offered load.
 * It needs local statistics: many small clients see too few calls to trip (Brooker 2022), hence `consecutive_failures`.
-* Calls that began before the break and end during it teach nothing.
+* Calls that began before the break teach nothing, neither during it nor as if they were the trial that follows it.
 """
 
 from typing import Literal
@@ -50,7 +50,17 @@ class BreakerSettings(PolicySettings):
 class Breaker:
     """One breaker per callee. `allow`, then exactly one `on_outcome` for each allowed call."""
 
-    __slots__ = ("_counts", "_in_a_row", "_opened_at", "_seen", "_state", "_trials_good", "_trials_out", "settings")
+    __slots__ = (
+        "_counts",
+        "_in_a_row",
+        "_opened_at",
+        "_seen",
+        "_since",
+        "_state",
+        "_trials_good",
+        "_trials_out",
+        "settings",
+    )
 
     def __init__(self, settings: BreakerSettings | None = None) -> None:
         self.settings = settings = settings or BreakerSettings()
@@ -58,6 +68,7 @@ class Breaker:
         self._state: BreakerState = "closed"
         self._in_a_row = 0
         self._opened_at = 0.0
+        self._since = float("-inf")
         self._trials_out = 0
         self._trials_good = 0
         self._seen = 0.0
@@ -66,6 +77,7 @@ class Breaker:
         self._seen = now
         if self._state == "open" and now >= self._opened_at + self.settings.break_s:
             self._state = "half-open"
+            self._since = now
             self._trials_out = self._trials_good = 0
         return self._state
 
@@ -79,10 +91,13 @@ class Breaker:
             return True
         return state == "closed"
 
-    def on_outcome(self, outcome: Outcome, now: float) -> None:
+    def on_outcome(self, outcome: Outcome, now: float, began: float | None = None) -> None:
+        """`began`: when the call was allowed. What began in an earlier state says nothing about this one."""
         if self.settings.mode == "off":
             return
         state = self.state(now)
+        if began is not None and began < self._since:
+            return
         if state == "half-open":
             self._on_trial(outcome, now)
         elif state == "closed" and outcome is not Outcome.IGNORED:
@@ -113,12 +128,13 @@ class Breaker:
             self._trials_good += 1
             if self._trials_good >= self.settings.trials:
                 self._state = "closed"
+                self._since = now
                 self._in_a_row = 0
                 self._counts.clear()
 
     def _open(self, now: float) -> None:
         self._state = "open"
-        self._opened_at = now
+        self._opened_at = self._since = now
 
     def __repr__(self) -> str:
         if self.settings.mode == "off":

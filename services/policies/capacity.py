@@ -78,7 +78,7 @@ class ScaleOut:
     def weight(self, joined_at: float, now: float) -> float:
         """Share of a full node's traffic, 0..1."""
         settings = self.settings
-        age_s = now - joined_at
+        age_s = max(0.0, now - joined_at)  # the node's own clock may be ahead
         if age_s >= settings.slow_start_s:
             return 1.0
         part: float = max(age_s, settings.unit_s) / settings.slow_start_s

@@ -43,13 +43,14 @@ class OutlierSettings(PolicySettings):
 
 
 class _Host:
-    __slots__ = ("back_at", "ejected", "failures", "times")
+    __slots__ = ("back_at", "ejected", "failures", "since", "times")
 
     def __init__(self) -> None:
         self.failures = 0
         self.times = 0
         self.ejected = False
         self.back_at = 0.0
+        self.since = float("-inf")
 
 
 class OutlierDetector:
@@ -77,17 +78,21 @@ class OutlierDetector:
                 if host.ejected and now >= host.back_at:
                     host.ejected = False
                     host.failures = 0
+                    host.since = host.back_at
             self._refresh()
         return self._available
 
-    def on_outcome(self, name: str, outcome: Outcome, now: float) -> None:
+    def on_outcome(self, name: str, outcome: Outcome, now: float, began: float | None = None) -> None:
+        """`began`: when the request was sent. What was sent before a host came back says nothing about it now."""
         host = self._hosts.get(name)
         if host is None or not self.settings.enabled or outcome is Outcome.IGNORED:
+            return
+        self.available(now)
+        if began is not None and began < host.since:
             return
         if outcome is Outcome.SUCCESS:
             host.failures = 0
             return
-        self.available(now)
         host.failures += 1
         if host.failures >= self.settings.consecutive_failures and not host.ejected:
             host.failures = 0

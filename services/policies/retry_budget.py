@@ -174,9 +174,10 @@ class EnvoyBudget:
         return True
 
     def on_outcome(self, outcome: Outcome, now: float, *, is_retry: bool = False) -> None:
-        self.active -= 1
+        """More ends than beginnings are somebody's mistake; they must not become room for retries."""
+        self.active = max(0, self.active - 1)
         if is_retry:
-            self.retries -= 1
+            self.retries = max(0, self.retries - 1)
 
     def __repr__(self) -> str:
         return f"<EnvoyBudget {self.retries} retries of {self.active} in flight>"

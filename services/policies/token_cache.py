@@ -63,14 +63,14 @@ class TokenCacheSettings(PolicySettings):
 
 
 class _Entry(Generic[T]):
-    __slots__ = ("early_at", "expires", "failed_until", "flight_until", "token")
+    __slots__ = ("early_at", "expires", "failed_until", "flight_began", "flight_until", "token")
 
     def __init__(self) -> None:
         self.token: T | None = None
         self.expires = float("-inf")
         self.early_at = float("inf")
         self.failed_until = float("-inf")
-        self.flight_until = float("-inf")
+        self.flight_began = self.flight_until = float("-inf")
 
 
 class TokenCache(Generic[T]):
@@ -94,13 +94,13 @@ class TokenCache(Generic[T]):
         if now < entry.expires:
             if now < entry.early_at or in_flight:
                 return Lookup.HIT
-            entry.flight_until = now + settings.flight_s
+            entry.flight_began, entry.flight_until = now, now + settings.flight_s
             return Lookup.REFRESH_EARLY
         if in_flight:
             return Lookup.WAIT
         if now < entry.failed_until:
             return Lookup.FAILED
-        entry.flight_until = now + settings.flight_s
+        entry.flight_began, entry.flight_until = now, now + settings.flight_s
         return Lookup.MISS
 
     def token(self, key: str) -> T | None:
@@ -119,10 +119,10 @@ class TokenCache(Generic[T]):
         if lifetime_s >= settings.early_lifetime_s:
             entry.early_at = now + lifetime_s / 2.0
 
-    def fail(self, key: str, now: float) -> None:
-        """The leader could not fetch."""
+    def fail(self, key: str, now: float, began: float | None = None) -> None:
+        """The leader that began then could not fetch; of one that has been replaced nobody needs to know."""
         entry = self._entries.get(key)
-        if entry is None:
+        if entry is None or (began is not None and began < entry.flight_began):
             return
         entry.flight_until = float("-inf")
         if now < entry.expires:

@@ -36,6 +36,18 @@ class SlidingCounts:
             self._good += good
             self._good_slices[index] += good
 
+    def take_back(self, now: float, at: float, total: float = 1.0) -> None:
+        """Uncounts what was counted at `at`, unless it has left the window meanwhile; never below nothing."""
+        tick = int(now * self._slices_per_s)
+        if tick > self._tick:
+            self._advance(tick)
+        counted = min(int(at * self._slices_per_s), self._tick)
+        if self._tick - counted < self.buckets:
+            index = counted % self.buckets
+            taken = min(total, max(0.0, self._total_slices[index]))
+            self._total_slices[index] -= taken
+            self._total -= taken
+
     def total(self, now: float) -> float:
         tick = int(now * self._slices_per_s)
         if tick > self._tick:

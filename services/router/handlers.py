@@ -104,6 +104,7 @@ class Router:
             self._learn(region, 503)
             raise self._refusal(errors.NO_NODE, region=region)
         body = await read_bytes(request) if request.body_exists else None
+        began = self._env.clock.now()
         reply = await self._env.http.call(
             request.method,
             URL(node.url + request.raw_path, encoded=True),
@@ -111,7 +112,7 @@ class Router:
             headers=_subset(headers, FORWARDED),
             data=body,
         )
-        return self._pass_on(reply, node)
+        return self._pass_on(reply, node, began)
 
     def _let_in(self, region: str, headers: Mapping[str, str]) -> None:
         """Raises the refusal of whoever holds this request back: an operator's rule, or admission control."""
@@ -141,15 +142,15 @@ class Router:
             return self.home
         return self.failover.route(now, self._rng, is_retry=headers.get("x-attempt", "1") != "1")
 
-    def _pass_on(self, reply: Reply, node: Instance) -> web.Response:
+    def _pass_on(self, reply: Reply, node: Instance, began: float) -> web.Response:
         region = node.region
         if reply.failure:
             if reply.failure != TIMEOUT:
                 self.rotation.drop(node)
             spec = errors.NODE_TIMEOUT if reply.failure == TIMEOUT else errors.NODE_LOST
-            self.rotation.on_outcome(node, self._learn(region, spec.status))
+            self.rotation.on_outcome(node, self._learn(region, spec.status), began)
             raise self._refusal(spec, region=region)
-        self.rotation.on_outcome(node, self._learn(region, reply.status))
+        self.rotation.on_outcome(node, self._learn(region, reply.status), began)
         return web.Response(status=reply.status, body=reply.body, headers=_subset(reply.headers, RETURNED))
 
     def _learn(self, region: str, status: int) -> Outcome:

@@ -99,8 +99,8 @@ class Pool:
         available = self._outlier.available(now)
         return [node for node in nodes if node.name in available] or nodes
 
-    def on_outcome(self, node: Instance, outcome: Outcome, now: float) -> None:
-        self._outlier.on_outcome(node.name, outcome, now)
+    def on_outcome(self, node: Instance, outcome: Outcome, now: float, began: float | None = None) -> None:
+        self._outlier.on_outcome(node.name, outcome, now, began)
 
     def drop(self, node: Instance) -> None:
         """Leave a node out until the registry says otherwise."""

@@ -46,10 +46,10 @@ class Rotation:
         nodes = pool.nodes
         return nodes[int(rng.random() * len(nodes))] if nodes else None
 
-    def on_outcome(self, node: Instance, outcome: Outcome) -> None:
+    def on_outcome(self, node: Instance, outcome: Outcome, began: float) -> None:
         pool = self.pools[node.region]
         if not pool.plain:
-            pool.on_outcome(node, outcome, self._now())
+            pool.on_outcome(node, outcome, self._now(), began)
 
     def drop(self, node: Instance) -> None:
         self.pools[node.region].drop(node)

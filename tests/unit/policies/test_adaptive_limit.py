@@ -205,8 +205,8 @@ def test_envoy_measures_again_after_a_minute_and_keeps_its_limit_meanwhile() -> 
     limit.limit = 5
     limit.on_sample(0.2, 3, False, due)
     assert (limit.limit, limit.measuring) == (3, True)
-    for _ in range(49):
-        limit.on_sample(0.2, 3, False, due)
+    for _ in range(50):
+        limit.on_sample(0.2, 3, False, due + 1.0)
     assert (limit.limit, limit.min_rtt_s) == (5, 0.2)
 
 
@@ -279,3 +279,27 @@ def test_off_has_no_limit() -> None:
 def test_settings_build_every_kind_at_a_nodes_size(kind: str, line: str) -> None:
     settings = LimitSettings.model_validate({"kind": kind, "start": 4, "least": 2, "most": 8})
     assert repr(settings.build(Random(1))) == line
+
+
+def test_envoys_minimum_takes_only_requests_that_began_after_its_measurement() -> None:
+    """200 requests that waited 2 s under the old limit end while the minimum is measured; 50 fast ones follow."""
+    policy = EnvoyGradientLimit(Random(1), measure_s=60.0)
+    for number in range(50):
+        policy.on_sample(0.2, 3, False, 1.0 + number * 0.01)
+    assert policy.min_rtt_s == 0.2
+    again = 1.5 + 60.0 * 1.15 + 1.0
+    for number in range(200):
+        policy.on_sample(2.0, 40, False, again + number * 0.001)
+    assert policy.measuring
+    for number in range(51):
+        policy.on_sample(0.2, 3, False, again + 1.0 + number * 0.01)
+    assert not policy.measuring
+    assert policy.min_rtt_s == 0.2
+
+
+@pytest.mark.parametrize("kind", ["aimd", "vegas", "gradient2", "envoy"])
+def test_a_latency_of_nothing_divides_by_nothing(kind: str) -> None:
+    policy = LimitSettings.model_validate({"kind": kind}).build(Random(1))
+    for number in range(300):
+        policy.on_sample(0.0, 30, number % 7 == 0, number * 0.1)
+    assert policy.limit >= 1

@@ -78,3 +78,16 @@ def test_off_rejects_nothing() -> None:
 def test_reprs() -> None:
     assert repr(AdaptiveThrottle(enabled=False)) == "<AdaptiveThrottle off>"
     assert repr(AdaptiveThrottle()) == "<AdaptiveThrottle K=2, <SlidingCounts 0 good of 0 in 120s>>"
+
+
+@pytest.mark.parametrize("late_s", [0.0, 6.0, 130.0])
+def test_an_ignored_answer_in_a_later_slice_leaves_no_debt(late_s: float) -> None:
+    """Three requests of the first second end one after the other: nothing may become less than nothing."""
+    throttle = AdaptiveThrottle()
+    for _ in range(3):
+        throttle.should_reject(1.0, Random(1))
+    for _ in range(3):
+        throttle.on_outcome(Outcome.IGNORED, 1.0 + late_s, 1.0)
+        assert 0.0 <= throttle.probability(1.0 + late_s) < 1.0
+    assert throttle.probability(125.0) == 0.0
+    assert throttle.probability(1.0 + late_s) == 0.0

@@ -141,3 +141,26 @@ def test_the_repr_says_when_it_half_opens() -> None:
     policy.allow(2.0)
     assert repr(policy) == "<Breaker open, 3/5 failures, half-open in 4.0s>"
     assert repr(breaker()) == "<Breaker closed, 0/0 failures>"
+
+
+def test_a_late_success_of_an_old_call_is_not_the_trial() -> None:
+    policy = breaker()
+    assert policy.allow(0.5)
+    report(policy, 1.0, BAD, BAD, BAD)
+    assert policy.allow(6.0)
+    policy.on_outcome(GOOD, 6.1, 0.5)
+    assert policy.state(6.1) == "half-open"
+    policy.on_outcome(BAD, 6.2, 0.5)
+    assert policy.state(6.2) == "half-open", "nor is a late failure"
+    policy.on_outcome(GOOD, 6.3, 6.0)
+    assert policy.state(6.3) == "closed"
+
+
+def test_late_failures_of_calls_from_before_the_break_do_not_open_it_again() -> None:
+    policy = breaker()
+    report(policy, 1.0, BAD, BAD, BAD)
+    assert policy.allow(6.0)
+    policy.on_outcome(GOOD, 6.1, 6.0)
+    for _ in range(5):
+        policy.on_outcome(BAD, 6.2, 0.5)
+    assert policy.state(6.2) == "closed"

@@ -150,3 +150,17 @@ def test_reprs() -> None:
     fail(policy, "n2", 0.0)
     fail(policy, "n3", 0.0)
     assert repr(policy) == "<OutlierDetector 3/4 ejected, panic>"
+
+
+def test_failures_of_requests_from_before_the_ejection_do_not_eject_again() -> None:
+    detector = OutlierDetector(("a", "b", "c", "d"), OutlierSettings(enabled=True))
+    for _ in range(5):
+        detector.on_outcome("a", Outcome.DROPPED, 1.0, 0.5)
+    assert "a" not in detector.available(30.9)
+    assert "a" in detector.available(31.0)
+    for _ in range(5):
+        detector.on_outcome("a", Outcome.DROPPED, 31.1, 0.5)
+    assert "a" in detector.available(31.2)
+    for _ in range(5):
+        detector.on_outcome("a", Outcome.DROPPED, 31.2, 31.1)
+    assert "a" not in detector.available(31.3)

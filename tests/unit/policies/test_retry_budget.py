@@ -216,3 +216,10 @@ def test_every_budget_that_remembers_ends_a_retry_storm(kind: str) -> None:
         else:
             budget.on_outcome(Outcome.DROPPED, now, is_retry=True)
     assert 1000 <= attempts <= 1110
+
+
+def test_more_ends_than_beginnings_make_no_room_for_retries() -> None:
+    budget = EnvoyBudget()
+    for _ in range(100):
+        budget.on_outcome(Outcome.DROPPED, 1.0, is_retry=True)
+    assert [budget.may_retry(1.0) for _ in range(4)] == [True, True, True, False]
