@@ -5,6 +5,7 @@ clock, draws from a global, logs or waits. The one coroutine is `retry.call`, wh
 
     outcome            success, ignored, dropped: the only thing policies learn from
     window             sliding counts, the memory under several of them
+    recent             a mapping of bounded size, for what callers name
 
     client             retry · retry_budget · adaptive_throttle · breaker · deadline · token_cache
     server             queue_discipline · adaptive_limit · admission · fairness
@@ -13,4 +14,7 @@ clock, draws from a global, logs or waits. The one coroutine is `retry.call`, wh
 
 Each file's docstring has the formula, the source, the defaults and what surprises. Each policy can be switched off, and
 its defaults are the incident's: most are off.
+
+A result says when its call began: what began before a breaker opened, a host was ejected, a minimum was measured or a
+leader was replaced says nothing about what is now.
 """
