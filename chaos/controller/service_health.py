@@ -1,14 +1,20 @@
-"""An alert in the shape of an Azure Service Health activity-log alert (common webhook schema).
+"""An alert in the shape of an Azure Service Health activity-log alert, as its webhook sends it.
 
 Fields and nesting: MicrosoftDocs, activity-log-alerts-webhook and service-health-notifications-properties, as listed
-in docs/azure-api.md §4. Level Error means several regions, Warning a subset.
+in docs/azure-api.md §4. Level Error means several regions, Warning a subset. The states of one incident share their
+correlation and tracking ids; each state is an event of its own, with an id of its own.
 """
 
 import json
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
+from pydantic import BaseModel
+
+from chaos.alerts import default_alerts
 from chaos.scenarios.model import Scenario
 from services.chassis.clock import iso
+from services.chassis.managed_identity import SUBSCRIPTION
 from services.chassis.streams import stable_uuid
 
 OPERATION = "Microsoft.ServiceHealth/incident/action"
@@ -16,31 +22,61 @@ SERVICE_NAMES = {
     "identity": "Managed identities for Azure resources",
     "provisioner": "Virtual Machines",
     "blobstore": "Storage",
+    "router": "Traffic Manager",
+    "controller": "Azure Policy",
 }
+"""The service that an alert is about, in the names of Service Health; the controller runs the policy job."""
+
+UNKNOWN_SERVICE = "Microsoft Azure"
+EVERYWHERE = "Global"
 TRACKING_ID = "FNJ8-VQZ"
+Stage = Literal["Active", "Resolved"]
 
 
-def message(alert: dict[str, Any], scenario: Scenario, now_epoch_s: float) -> dict[str, Any]:
-    """`alert` is one of Alertmanager's; times are ISO 8601."""
-    labels, notes = alert.get("labels", {}), alert.get("annotations", {})
-    region = next((r.display for r in scenario.regions if r.name == labels.get("region")), "Global")
-    service = SERVICE_NAMES.get(labels.get("service", ""), SERVICE_NAMES["identity"])
-    stage = "Resolved" if alert.get("status") == "resolved" else "Active"
-    name = labels.get("alertname", "alert")
-    event_id = stable_uuid(f"alert:{name}:{region}:{alert.get('startsAt', '')}")
+class Alert(BaseModel):
+    """The fields of one of Alertmanager's alerts that are used; it sends more."""
+
+    status: Literal["firing", "resolved"] = "firing"
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    startsAt: datetime | None = None
+    endsAt: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        return self.labels.get("alertname", "alert")
+
+    @property
+    def stage(self) -> Stage:
+        return "Resolved" if self.status == "resolved" else "Active"
+
+    @property
+    def service(self) -> str:
+        """By its label, else by the rule of that name."""
+        by_rule = next((rule.service for rule in default_alerts() if rule.name == self.name), "")
+        return SERVICE_NAMES.get(self.labels.get("service", by_rule), UNKNOWN_SERVICE)
+
+
+def message(alert: Alert, scenario: Scenario, now_epoch_s: float) -> dict[str, Any]:
+    """The whole body of the webhook."""
+    region = next((r.display for r in scenario.regions if r.name == alert.labels.get("region")), EVERYWHERE)
+    started = alert.startsAt.timestamp() if alert.startsAt else now_epoch_s
+    incident = f"alert:{alert.name}:{region}:{started}"
+    correlation = stable_uuid(incident)
     log = {
         "channels": "Admin",
-        "correlationId": event_id,
-        "description": f"{stage}: {service} - {region}",
+        "correlationId": correlation,
+        "description": f"{alert.stage}: {alert.service} - {region}",
         "eventSource": "ServiceHealth",
         "eventTimestamp": iso(now_epoch_s),
-        "eventDataId": event_id,
-        "level": "Error" if region == "Global" else "Warning",
+        "eventDataId": stable_uuid(f"{incident}:{alert.stage}"),
+        "level": "Error" if region == EVERYWHERE else "Warning",
         "operationName": OPERATION,
-        "operationId": event_id,
-        "properties": _properties(service, region, stage, notes, alert, event_id),
-        "status": stage,
-        "subscriptionId": stable_uuid("subscription"),
+        "operationId": correlation,
+        "properties": _properties(alert, region, incident, started, now_epoch_s),
+        "status": alert.stage,
+        "subStatus": None,
+        "subscriptionId": SUBSCRIPTION,
         "submissionTimestamp": iso(now_epoch_s),
     }
     return {
@@ -49,23 +85,26 @@ def message(alert: dict[str, Any], scenario: Scenario, now_epoch_s: float) -> di
     }
 
 
-def _properties(
-    service: str, region: str, stage: str, notes: dict[str, Any], alert: dict[str, Any], event_id: str
-) -> dict[str, str]:
-    title = str(notes.get("summary", "Availability impact"))
-    impacted = [{"ImpactedRegions": [{"RegionName": region}], "ServiceName": service}]
-    return {
+def _properties(alert: Alert, region: str, incident: str, started: float, now_epoch_s: float) -> dict[str, str]:
+    title = alert.annotations.get("summary", "Availability impact")
+    text = alert.annotations.get("description", title)
+    impacted = [{"ImpactedRegions": [{"RegionName": region}], "ServiceName": alert.service}]
+    properties = {
         "title": title,
-        "service": service,
+        "service": alert.service,
         "region": region,
-        "communication": str(notes.get("description", title)),
+        "communication": text,
         "incidentType": "Incident",
         "trackingId": TRACKING_ID,
-        "impactStartTime": str(alert.get("startsAt", "")),
+        "impactStartTime": iso(started),
         "impactedServices": json.dumps(impacted),
         "defaultLanguageTitle": title,
-        "defaultLanguageContent": title,
-        "stage": stage,
-        "communicationId": event_id,
+        "defaultLanguageContent": text,
+        "stage": alert.stage,
+        "communicationId": stable_uuid(f"{incident}:{alert.stage}:communication"),
         "version": "0.1.1",
     }
+    if alert.stage == "Resolved":
+        ended = alert.endsAt.timestamp() if alert.endsAt and alert.endsAt.year > 1 else now_epoch_s
+        properties["impactMitigationTime"] = iso(ended)
+    return properties

@@ -1,13 +1,12 @@
 """Alerts come in from Alertmanager, go onto the event stream, and out in the shape of Azure Service Health."""
 
 import json
-from typing import Any
 
 from aiohttp import web
 
 from chaos.controller.api import Answer, Call
 from chaos.controller.documents import Received, TargetGroup
-from chaos.controller.service_health import message
+from chaos.controller.service_health import Alert, message
 from chaos.controller.testbed import Testbed
 from services.chassis.routes import Body, Reply, Route
 from services.chassis.settings import Settings
@@ -23,25 +22,24 @@ class AlertmanagerMessage(Settings):
     model_config = Settings.model_config | {"extra": "ignore"}
 
     status: str = ""
-    alerts: tuple[dict[str, Any], ...] = ()
+    alerts: tuple[Alert, ...] = ()
 
 
 def routes(testbed: Testbed, webhook_url: str) -> list[Route]:
     async def take(call: Call) -> Answer:
         for alert in call.body.alerts:
             if not testbed.run_is_on:
-                record(alert, call.body.status)
+                record(alert)
             if webhook_url:
                 testbed.env.background.once(forward(alert), "service health")
         return 200, {"received": len(call.body.alerts)}
 
-    def record(alert: dict[str, Any], status: str) -> None:
+    def record(alert: Alert) -> None:
         """A run evaluates the same rules itself and writes them down; from here they would be listed twice."""
-        labels = alert.get("labels", {})
-        fields = {field: str(labels.get(label, "")) for field, label in LABELS.items()}
-        testbed.events.emit("alert", state=str(alert.get("status", status)), **fields)
+        fields = {field: alert.labels.get(label, "") for field, label in LABELS.items()}
+        testbed.events.emit("alert", state=alert.status, **fields)
 
-    async def forward(alert: dict[str, Any]) -> None:
+    async def forward(alert: Alert) -> None:
         document = message(alert, testbed.scenario, testbed.runtime.clock.epoch())
         reply = await testbed.runtime.http.call("POST", webhook_url, json=document, timeout_s=FORWARD_TIMEOUT_S)
         testbed.events.emit("service_health_sent", status=reply.status, failure=reply.failure)
