@@ -151,7 +151,7 @@ TRANSLATE: Middleware = translate
 def document(table: Iterable[Route], title: str, version: str) -> dict[str, Any]:
     """OpenAPI of the table."""
     error = Reply("refused", Error, JSON)
-    return openapi.document(openapi.Api(title, tuple(table), lambda _route: error, _common_errors, version))
+    return openapi.document(openapi.Api(title, tuple(table), lambda _route: error, _common_errors, version, "bearer"))
 
 
 def _common_errors(route: Route) -> Iterable[ErrorSpec]:

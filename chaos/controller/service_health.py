@@ -7,6 +7,7 @@ correlation and tracking ids; each state is an event of its own, with an id of i
 
 import json
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -53,8 +54,14 @@ class Alert(BaseModel):
     @property
     def service(self) -> str:
         """By its label, else by the rule of that name."""
-        by_rule = next((rule.service for rule in default_alerts() if rule.name == self.name), "")
-        return SERVICE_NAMES.get(self.labels.get("service", by_rule), UNKNOWN_SERVICE)
+        service = self.labels.get("service") or _services().get(self.name, "")
+        return SERVICE_NAMES.get(service, UNKNOWN_SERVICE)
+
+
+@cache
+def _services() -> dict[str, str]:
+    """Rule → the service that it is about."""
+    return {rule.name: rule.service for rule in default_alerts()}
 
 
 def message(alert: Alert, scenario: Scenario, now_epoch_s: float) -> dict[str, Any]:

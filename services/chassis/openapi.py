@@ -10,14 +10,17 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
+from services.chassis.access import SAFE_METHODS, SECRET_HEADER
 from services.chassis.bodies import BODY_ERRORS
 from services.chassis.errors import ErrorSpec
 from services.chassis.routes import JSON, Body, Parameter, Reply, Route, Schema, Shape
 
 COMPONENTS = "#/components/schemas/"
 TEXT: Schema = {"type": "string"}
-BEARER = {"bearer": {"type": "http", "scheme": "bearer"}}
-WITH_TOKEN = ("read", "operate")
+SCHEMES: Schema = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "secret": {"type": "apiKey", "in": "header", "name": SECRET_HEADER},
+}
 
 Mode = Literal["validation", "serialization"]
 Dialect = Callable[[Route], Reply]
@@ -40,6 +43,16 @@ class Api:
     dialect: Dialect
     common: Common = body_errors
     version: str = "1"
+    project_scheme: Literal["bearer", "secret"] = "secret"
+    """How our own processes show that they are; the controller takes a bearer token, the services a header."""
+
+    def scheme(self, route: Route) -> str:
+        """What a caller of a route must show; empty for nothing, or what the protocol of Azure itself has."""
+        if route.access in ("read", "operate"):
+            return "bearer"
+        if route.access != "project" or (self.project_scheme == "secret" and route.method in SAFE_METHODS):
+            return ""
+        return self.project_scheme
 
 
 def document(api: Api) -> Schema:
@@ -48,10 +61,12 @@ def document(api: Api) -> Schema:
     paths: dict[str, Schema] = {}
     for row in api.routes:
         operation = _operation(row, shapes, api.dialect, (*row.errors, *api.common(row)))
+        if scheme := api.scheme(row):
+            operation["security"] = [{scheme: []}]
         paths.setdefault(row.path, {})[row.method.lower()] = operation
     components: Schema = {"schemas": shapes.definitions}
-    if any(row.access in WITH_TOKEN for row in api.routes):
-        components["securitySchemes"] = BEARER
+    if used := {api.scheme(row) for row in api.routes} - {""}:
+        components["securitySchemes"] = {name: SCHEMES[name] for name in sorted(used)}
     info = {"title": api.title, "version": api.version}
     return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
 
@@ -91,8 +106,6 @@ def _operation(row: Route, shapes: _Shapes, dialect: Dialect, errors: Iterable[E
     if row.body is not None:
         operation["requestBody"] = _body(row.body, shapes)
     operation["responses"] = _responses(row, shapes, dialect, errors)
-    if row.access in WITH_TOKEN:
-        operation["security"] = [{"bearer": []}]
     return operation
 
 

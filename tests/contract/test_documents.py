@@ -86,6 +86,9 @@ async def test_who_may_call_is_said_of_every_route(testbed: SmallTestbed, servic
         assert (route.access == "project") == route.path.startswith("/admin"), route.path
         if route.access == "open":
             assert route.method == "GET", f"{route.path}: what anybody may call changes nothing"
+    for method, path, operation in operations(document(app[API])):
+        secured = path.startswith("/admin") and method != "GET"
+        assert operation.get("security", []) == ([{"secret": []}] if secured else []), f"{method} {path}"
 
 
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/group/providers/Microsoft.ManagedIdentity"

@@ -81,12 +81,7 @@ REGIONS = {"type": "array", "minItems": 1, "items": closed({"RegionName": TEXT})
 IMPACTED = {
     "type": "array",
     "minItems": 1,
-    "items": closed(
-        {
-            "ServiceName": TEXT,
-            "ImpactedRegions": {"type": "array", "minItems": 1, "items": closed({"RegionName": TEXT})},
-        }
-    ),
+    "items": closed({"ServiceName": TEXT, "ImpactedRegions": REGIONS}),
 }
 
 
