@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
-from chaos.commands import Commands
+from chaos.commands import JOBS, RUNS_MAX, SEED, SEEDS, Commands, FiniteRange
 from chaos.hysteresis.options import map_options, map_points
 from chaos.plan import Plan, make_plan, parse_assignment
 from chaos.scenarios.loader import load, names
 from chaos.scenarios.model import Scenario
+from chaos.terminal import terminal
 from compose.runtime import RuntimeUnavailable
 from services.chassis.interrupts import run as run_until_signal
 
@@ -41,10 +41,10 @@ def main() -> None:
     show_default=True,
     help="virtual runtime: real HTTP bytes in memory, or requests handed over (faster, same events)",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--seed", type=SEED, default=1, show_default=True)
 @click.option("--with", "mitigations", default="", metavar="R1,X5", help="mitigations that are on from the start")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="override a setting")
-@click.option("--perturb", type=click.FloatRange(0, 0.9), default=0.0, help="shake 17 parameters jointly by ±this")
+@click.option("--perturb", type=FiniteRange(0, 0.9), default=0.0, help="shake 17 parameters jointly by ±this")
 @click.option("--shift", "shifts", multiple=True, metavar="T07=-60m", help="move an entry of the timeline")
 @click.option("--drop", "drops", multiple=True, metavar="T13", help="leave an entry of the timeline out")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the record; default runs/…")
@@ -55,7 +55,7 @@ def run(**options: Any) -> None:
     from chaos.running import run_command
 
     plan = _plan(options)
-    sys.exit(run_command(plan, options, Console(stderr=options["as_json"])))
+    sys.exit(run_command(plan, options, terminal(stderr=options["as_json"])))
 
 
 def _plan(options: dict[str, Any]) -> Plan:
@@ -136,7 +136,7 @@ def report(folder: Path) -> None:
     """Judge the record in RUN again and write its verdict.json and report.html."""
     from chaos.running import report_command
 
-    sys.exit(report_command(folder, Console()))
+    sys.exit(report_command(folder, terminal()))
 
 
 @main.command()
@@ -146,13 +146,13 @@ def diff(left: Path, right: Path) -> None:
     """Compare two runs: figures side by side, claims whose verdict changed."""
     from chaos.running import diff_command
 
-    sys.exit(diff_command(left, right, Console()))
+    sys.exit(diff_command(left, right, terminal()))
 
 
 @main.command()
-@click.option("--jobs", type=click.IntRange(min=1), help="processes; default one a core")
-@click.option("--seeds", type=click.IntRange(min=1), default=10, show_default=True)
-@click.option("--perturbed", type=click.IntRange(min=0), default=20, show_default=True, help="runs with ±20 %")
+@click.option("--jobs", type=JOBS, help="processes; default one a core")
+@click.option("--seeds", type=SEEDS, default=10, show_default=True)
+@click.option("--perturbed", type=click.IntRange(0, RUNS_MAX), default=20, show_default=True, help="runs with ±20 %")
 @click.option("--scenario", "name", default="azure-fnj8-vqz", show_default=True)
 @click.option(
     "--with",
@@ -175,7 +175,7 @@ def campaign(jobs: int | None, seeds: int, perturbed: int, name: str, mitigation
     """
     from chaos.campaign.command import campaign_command
 
-    sys.exit(campaign_command(name, seeds, perturbed, jobs, Console(), _names(mitigations), out))
+    sys.exit(campaign_command(name, seeds, perturbed, jobs, terminal(), _names(mitigations), out))
 
 
 @main.command()
@@ -187,7 +187,7 @@ def conformance(file: Path, out: Path) -> None:
     """Write the page of all claims from CAMPAIGN, the file that `campaign` left."""
     from chaos.campaign.command import conformance_command
 
-    sys.exit(conformance_command(file, out, Console()))
+    sys.exit(conformance_command(file, out, terminal()))
 
 
 @main.command()
@@ -202,28 +202,32 @@ def serve(host: str, port: int, name: str) -> None:
     from chaos.controller.serve import serve_local, settings_from
 
     settings = settings_from({**os.environ, "AFTERSHOCK_HOST": host, "AFTERSHOCK_PORT": str(port)})
-    _require_free(host, port)  # asked before some thirty processes are started in vain
+    _require_free(host, port, settings.address)  # asked before some thirty processes are started in vain
     run_until_signal(serve_local(settings, load(name)))
 
 
-def _require_free(host: str, port: int) -> None:
+def _require_free(host: str, port: int, shown: str) -> None:
+    """Whether the controller could listen on every address that the host's name stands for."""
     try:
-        with socket.create_server((host, port)):
-            pass
-    except OSError as error:
-        raise RuntimeUnavailable(f"--port {port}: cannot listen on {host}:{port}: {error.strerror}") from error
+        for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind) as one:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                one.bind(address)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a host name"
+        raise RuntimeUnavailable(f"--port {port}: cannot listen on {shown}: {reason}") from error
 
 
 @main.command()
 @click.argument("scenario")
 @click.option("--mitigations", default="", metavar="R1,X5", help="which to ask about; default all")
-@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True)
-@click.option("--jobs", type=click.IntRange(min=1), help="processes; default one a core")
+@click.option("--seeds", type=SEEDS, default=5, show_default=True)
+@click.option("--jobs", type=JOBS, help="processes; default one a core")
 @click.option("--scheduler", metavar="ADDRESS", help="run on a Dask cluster instead (tcp://host:8786)")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="override a setting")
 @click.option(
     "--sets-max-size",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 13),
     default=2,
     show_default=True,
     help="search sufficient sets up to this size; 1: no runs beyond the cells",
@@ -237,7 +241,7 @@ def matrix(**options: Any) -> None:
     """
     from chaos.matrix.command import matrix_command
 
-    sys.exit(matrix_command(options, Console()))
+    sys.exit(matrix_command(options, terminal()))
 
 
 main.command(name="map")(map_options(map_points))

@@ -1,22 +1,25 @@
 """A run decided in full before anything starts: scenario, seed and every setting, expanded and written to plan.json."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import yaml
-
 from chaos.faults.registry import require_offered
 from chaos.mitigations import expand, mitigation_overlay, transform
 from chaos.scenarios.actions import InjectFault, ScaleIdentity
+from chaos.scenarios.document import DocumentError
+from chaos.scenarios.document import parse as parse_document
 from chaos.scenarios.model import Entry, Scenario
 from compose.runtime import RuntimeUnavailable
 from compose.topology import NODES_MAX, Region, Topology
 from loadgen.record_files import VERSION, VERSION_KEY
-from services.chassis.settings import Settings, SettingsError, Tree, check_regions, merge
+from services.chassis.settings import Settings, SettingsError, Tree, check_regions, merge, resolve
 
 MINUTE_S = 60.0
+PATH_PARTS_MAX = 12
+EVERYWHERE = ("remediation",)
+"""Sections that no region has of its own."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def make_plan(
         overrides = merge(overrides, overlay)
     topology = Topology(tuple(_region(region) for region in scenario.regions))
     tree = merge(merge(base, mitigation_overlay(on, topology.names)), overrides)
-    check_settings(tree, topology.names)
+    check_settings(tree, topology)
     return Plan(scenario, seed, tree, topology, on, command=command, base=base, overrides=overrides)
 
 
@@ -128,20 +131,46 @@ def _region(region: Any) -> Region:
     return Region(region.name, region.display, region.pair, region.role, region.identity_nodes)
 
 
-def check_settings(tree: Tree, regions: Sequence[str]) -> None:
-    """Every section belongs to a service and satisfies its model, in every region."""
-    models = settings_models()
-    for name in tree:
-        if name not in (*models, "regions", "instances"):
-            raise SettingsError(f"{name}: unknown section; known: {', '.join(sorted(models))}")
-    for region, sections in tree.get("regions", {}).items():
-        if region not in regions:
-            raise SettingsError(f"regions.{region}: unknown region; known: {', '.join(regions)}")
-        for name in sections:
-            if name not in models:
-                raise SettingsError(f"regions.{region}.{name}: unknown section; known: {', '.join(sorted(models))}")
+def check_settings(tree: Tree, topology: Topology) -> None:
+    """Every name in the tree exists, and every section satisfies its model, everywhere it applies.
+
+    Raises:
+        SettingsError: naming the first path that is wrong, and the rule or the names that are known.
+    """
+    models, regions = settings_models(), topology.names
+    scopes = {"regions": regions, "instances": [spec.name for spec in topology.instances()]}
+    _check_names("", tree, (*models, *scopes), "section", scopes)
+    for scope, known in scopes.items():
+        _check_names(f"{scope}.", _mapping(scope, tree.get(scope, {})), known, scope[:-1])
+        for owner, sections in tree.get(scope, {}).items():
+            path = f"{scope}.{owner}"
+            local = [name for name in models if name not in EVERYWHERE]
+            _check_names(f"{path}.", _mapping(path, sections), local, "section")
+            for name, values in sections.items():
+                _mapping(f"{path}.{name}", values)
     for name, model in models.items():
+        _mapping(name, tree.get(name, {}))
         check_regions(model, tree, name, regions)
+        for spec in topology.instances():
+            if name in tree.get("instances", {}).get(spec.name, {}):
+                resolve(model, tree, name, spec.region, spec.name)
+    rates = tree.get("loadgen", {}).get("regions", {})
+    _check_names("loadgen.regions.", rates, regions, "region")
+
+
+def _mapping(path: str, given: Any) -> Mapping[str, Any]:
+    if not isinstance(given, Mapping):
+        raise SettingsError(f"{path}: should be a mapping (got {given!r})")
+    return given
+
+
+def _check_names(
+    prefix: str, given: Mapping[str, Any], known: Sequence[str], kind: str, hidden: Collection[str] = ()
+) -> None:
+    for name in given:
+        if name not in known:
+            shown = ", ".join(sorted(one for one in known if one not in hidden))
+            raise SettingsError(f"{prefix}{name}: unknown {kind}; known: {shown}")
 
 
 def settings_models() -> dict[str, type[Settings]]:
@@ -172,14 +201,21 @@ def parse_assignment(text: str) -> Tree:
         SettingsError: when the text is not `path=value`.
     """
     path, found, raw = text.partition("=")
-    parts = [part for part in path.strip().split(".") if part]
-    if not found or len(parts) < 2:
+    parts = path.strip().split(".")
+    if not found or not 2 <= len(parts) <= PATH_PARTS_MAX or not all(parts):
         raise SettingsError(f"{text!r}: should be section.field=value, e.g. identity.queue_length=30")
-    try:
-        value = yaml.safe_load(raw)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not a value: {raw!r}") from error
+    value = _value(path.strip(), raw)
     for part in reversed(parts):
         value = {part: value}
     tree: Tree = value
     return tree
+
+
+def _value(path: str, raw: str) -> Any:
+    """By the rules of scenario files: `010` is ten, `on` is text."""
+    if not raw.strip():
+        return None
+    try:
+        return parse_document(raw, path).values
+    except DocumentError as error:
+        raise SettingsError(f"{path}: not a value: {str(error).removeprefix(path + ':1: ')}") from error

@@ -27,7 +27,7 @@ CALM, WARM_UP = "calm", "warm-up"
 
 def counting() -> tuple[ProgressColumn, ...]:
     """The columns of the bar that counts many runs."""
-    return TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    return TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
 
 
 def now_of(experiment: Experiment, t: float) -> Glance:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from chaos.claims.verdict import Verdict, judge
 from chaos.exit_codes import BAD_INPUT, EXPECTED
@@ -24,7 +25,8 @@ def run_command(plan: Plan, options: dict[str, Any], console: Console) -> int:
     """One run from plan to verdict; returns the exit code."""
     quiet_libraries()
     folder = given_folder(options["out"]) if options["out"] else new_folder(_folder_name(plan, options))
-    console.print(f"[bold]{plan.scenario.name}[/]: {plan.scenario.title} (seed {plan.seed}, {options['runtime']})")
+    what = f": {plan.scenario.title} (seed {plan.seed}, {options['runtime']})"
+    console.print(Text.assemble((plan.scenario.name, "bold"), what))
     ending = _carry_out(plan, options, folder, console)
     return _conclude(ending, folder, plan, options["as_json"], console)
 
@@ -74,7 +76,7 @@ def _conclude(ending: _Ending, folder: Path, plan: Plan, as_json: bool, console:
 
 def _say_where(folder: Path, ending: _Ending, plan: Plan, console: Console) -> None:
     if ending.problem:
-        console.print(f"[red]{ending.problem}[/]")
+        console.print(ending.problem, style="red")
     console.print(f"record  {folder}/  (events SHA-256 {ending.sha256[:16]}…)", highlight=False)
     console.print(f"report  {folder / 'report.html'}", highlight=False)
     console.print(f"repeat  {plan.command}", highlight=False, soft_wrap=True)

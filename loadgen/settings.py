@@ -68,6 +68,8 @@ class LoadgenSettings(Settings):
             raise ValueError(f"regions: {total:g} arrivals/s in all, and rate_max_per_s is {self.rate_max_per_s:g}")
         return self
 
+    ORDER = (("patience_min_s", "<=", "patience_mean_s"), ("ready_machines", "<=", "machines_max"))
+
     @field_validator("tenants")
     @classmethod
     def _known(cls, value: tuple[str, ...] | None, _info: ValidationInfo) -> tuple[str, ...] | None:

@@ -13,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Column, Table
+from rich.text import Text
 
 from chaos.campaign.collect import collect, read, write
 from chaos.campaign.conformance import render, unexplained
@@ -139,7 +140,7 @@ def summarise(results: Sequence[Result]) -> tuple[Table, bool]:
         mark = "green" if holds >= needed else "red"
         table.add_row(
             name,
-            f"[{mark}]{holds} of {len(rows)}[/]",
+            Text(f"{holds} of {len(rows)}", mark),
             str(needed),
             ", ".join(f"seed {row.job.seed}: {' '.join(row.failed)}" for row in rows if not row.holds),
             *(_span(rows, figure) for figure in figures),

@@ -51,7 +51,7 @@ def _values(scenario: Scenario) -> Iterator[tuple[tuple[str, ...], Any]]:
     models = settings_models()
     for section, field in SERVICES:
         yield (section, field), getattr(resolve(models[section], plan.settings, section, EAST), field)
-    for region in (EAST, WEST):
+    for region in (name for name in (EAST, WEST) if name in scenario.load):
         slots = resolve(models["provisioner"], plan.settings, "provisioner", region)
         yield ("regions", region, "provisioner", "slots"), slots.slots  # type: ignore[attr-defined]
         for field in ("token_rate_per_s", "job_rate_per_s"):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from chaos.claims.controls import calm
 from chaos.claims.figures import figures
 from chaos.claims.model import CHECKS, NO_ACTION, STATUSES, Claim, Finding, claims
-from chaos.claims.view import ATTEMPTS, View
+from chaos.claims.view import ATTEMPTS, PAIR, View
 from chaos.machine import WINDOW_S, Stall, stalls_in
 from chaos.record import Record
 from services.chassis.exit_codes import BAD_INPUT, CONTRADICTED, EXPECTED
@@ -24,6 +24,7 @@ EXIT_CODES: dict[Outcome, int] = {
 }
 FACTS = ("F0", "F1", "F2", "F3", "F4")
 CALM = "calm-day"
+OTHER_WORLD = "the claims are about another world"
 OBSERVER = "controller"
 
 
@@ -123,6 +124,8 @@ def _judge(claim: Claim, view: View, stalls: Sequence[Stall]) -> Judged:
 def _if_seen(finding: Finding, view: View) -> Finding:
     """In a record that ends early, only what was over by then is judged: the rest may still have happened."""
     record = view.record
+    if _missing(record):
+        return Finding("not_judged", note=OTHER_WORLD)
     if record.covers(view.at.start, view.at.end):
         return finding
     if finding.window is not None and record.covers(*finding.window):
@@ -135,6 +138,13 @@ def _if_steady(finding: Finding, stalls: Sequence[Stall]) -> Finding:
     if not stalls or (finding.window is not None and finding.window[1] <= stalls[0].t - WINDOW_S - stalls[0].stalled_s):
         return finding
     return Finding("not_judged", finding.measured, finding.window, "the machine stalled before this was over")
+
+
+def _missing(record: Record) -> list[str]:
+    """The regions that the facts and claims are about, and this run's world does not have."""
+    regions = record.plan.get("regions")
+    names = {region["name"] for region in regions} if regions else set(PAIR)
+    return [name for name in PAIR if name not in names]
 
 
 def _status(view: View, judged: dict[str, Judged], stalls: Sequence[Stall]) -> tuple[Outcome, str]:
@@ -152,6 +162,9 @@ def _status(view: View, judged: dict[str, Judged], stalls: Sequence[Stall]) -> t
     if stalls:
         lost = ", ".join(f"{stall.stalled_s:.1f} s before τ = {stall.t:.0f}" for stall in stalls[:3])
         return "could_not_judge", f"the machine stalled ({lost}{', …' if len(stalls) > 3 else ''})"
+    missing = _missing(record)
+    if missing:
+        return "could_not_judge", f"{OTHER_WORLD}: it has no {' and no '.join(missing)}"
     if record.plan["scenario"] == CALM:
         finding = calm(view)
         return _outcome([finding.note] if finding.status == "contradicted" else [], finding.status == "not_judged")

@@ -90,6 +90,6 @@ async def _serve(testbed: Testbed, settings: ControllerSettings) -> None:
 
 
 def _greeting(settings: ControllerSettings, tokens: Tokens, made: bool) -> str:
-    url = f"http://{settings.host}:{settings.port}"
+    url = f"http://{settings.address}"
     shown = f"\n  operate token  {tokens.operate}\n  read token     {tokens.read}" if made else ""
     return f"chaos controller on {url} (OpenAPI: {url}/openapi.json){shown}"

@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from chaos.exit_codes import BAD_INPUT, EXPECTED
 from chaos.hysteresis import words
@@ -146,15 +147,15 @@ def print_map(question: Map, console: Console) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _coloured(cell: Cell, separator: str = " ") -> str:
-    text = words.cell(cell, separator)
-    return f"[{COLOURS[cell.kind]}]{text}[/]" if cell.kind is not None else text
+def _coloured(cell: Cell, separator: str = " ") -> Text:
+    return Text(words.cell(cell, separator), COLOURS[cell.kind] if cell.kind is not None else "")
 
 
 def print_points(question: Map, console: Console) -> None:
     """One point: what every stall did, seed by seed."""
     for at, cell in question.cells.items():
-        console.print(f"{', '.join(f'{name}={value}' for name, value in at)}: {_coloured(cell)}", highlight=False)
+        where = ", ".join(f"{name}={value}" for name, value in at)
+        console.print(Text.assemble(f"{where}: ", _coloured(cell)))
         for seed, finding in sorted(cell.findings.items()):
             console.print(_probes(seed, finding))
     for line in words.legend(question):

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from chaos.commands import JOBS, FiniteRange
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 OPTIONS = (
@@ -17,13 +19,13 @@ OPTIONS = (
     click.option(
         "--watch",
         "watch_s",
-        type=click.FloatRange(20, 180),
+        type=FiniteRange(20, 180),
         default=60.0,
         show_default=True,
         help="seconds after a stall in which the region must come back",
     ),
     click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True),
-    click.option("--jobs", type=click.IntRange(min=1), help="processes; default one a core"),
+    click.option("--jobs", type=JOBS, help="processes; default one a core"),
     click.option("--with", "mitigations", default="", metavar="R1,X5", help="mitigations that are on everywhere"),
     click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="holds everywhere"),
     click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the files; default runs/…"),
@@ -43,8 +45,7 @@ def map_points(**options: Any) -> None:
     At each point every identity node of one region is stalled for 0.5 s, 1 s … 12 s, with the load unchanged, until
     one stall is not survived. Default: --x load --y retries.
     """
-    from rich.console import Console
-
     from chaos.hysteresis.command import run_map
+    from chaos.terminal import terminal
 
-    sys.exit(run_map(options, Console()))
+    sys.exit(run_map(options, terminal()))

@@ -5,6 +5,7 @@ the boolean true, and a scenario is full of both.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import yaml
 
 Loc = tuple[str | int, ...]
 NODES_MAX = 20_000
+DEPTH_MAX = 40
+BYTES_MAX = 2**20
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -25,15 +28,40 @@ class _CoreLoader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[str, Any] = {}
 
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._depth = 0
 
-_CoreLoader.add_implicit_resolver(f"{_TAG}bool", re.compile(r"^(?:true|false)$"), list("tf"))
-_CoreLoader.add_implicit_resolver(f"{_TAG}null", re.compile(r"^(?:null|~|)$"), ["n", "~", ""])
-_CoreLoader.add_implicit_resolver(f"{_TAG}int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
-_CoreLoader.add_implicit_resolver(
-    f"{_TAG}float",
-    re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$"),
-    list("-+.0123456789"),
-)
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """PyYAML composes by recursion: some thousand brackets would end the program, not the file."""
+        self._depth += 1
+        if self._depth > DEPTH_MAX:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, f"nested deeper than {DEPTH_MAX} levels", mark)
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+
+DIGITS_MAX = 19
+_FORMS = {
+    "bool": re.compile(r"true|false"),
+    "null": re.compile(r"null|~|"),
+    "int": re.compile(r"[-+]?[0-9]+"),
+    "float": re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?"),
+}
+_FIRST = {"bool": "tf", "null": "n~", "int": "-+0123456789", "float": "-+.0123456789"}
+_READ: dict[str, Callable[[str], Any]] = {
+    "bool": lambda text: text == "true",
+    "null": lambda _text: None,
+    "int": int,
+    "float": float,
+}
+_COLLECTIONS = (f"{_TAG}seq", f"{_TAG}map")
+for _kind, _form in _FORMS.items():
+    _signs = [*_FIRST[_kind], ""] if _kind == "null" else list(_FIRST[_kind])
+    _CoreLoader.add_implicit_resolver(f"{_TAG}{_kind}", re.compile(f"^(?:{_form.pattern})$"), _signs)
 
 
 @dataclass(frozen=True)
@@ -70,11 +98,16 @@ def read(path: Path) -> Document:
         DocumentError: when the file is absent, not UTF-8, or not one YAML document.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(BYTES_MAX + 1)
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DocumentError(f"{path.name}:1: not UTF-8 text: {error.reason} at byte {error.start}") from error
+        line = error.object[: error.start].count(b"\n") + 1
+        raise DocumentError(f"{path.name}:{line}: not UTF-8 text: {error.reason} at byte {error.start}") from error
     except OSError as error:
         raise DocumentError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(content) > BYTES_MAX:
+        raise DocumentError(f"{path.name}:1: larger than {BYTES_MAX} bytes")
     return parse(text, path.name)
 
 
@@ -86,7 +119,7 @@ def parse(text: str, name: str) -> Document:
         mark = error.problem_mark or error.context_mark
         raise DocumentError(f"{name}:{mark.line + 1 if mark else 1}: not valid YAML: {error.problem}") from error
     except yaml.YAMLError as error:
-        raise DocumentError(f"{name}:1: not valid YAML: {error}") from error
+        raise DocumentError(f"{name}:1: not valid YAML: {' '.join(str(error).split())}") from error
     if node is None:
         raise DocumentError(f"{name}:1: the file is empty")
     reader = _Reader(name)
@@ -109,6 +142,8 @@ class _Reader:
             raise self._error(node, "an alias refers to itself")
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
+        if node.tag not in _COLLECTIONS:
+            raise self._error(node, f"cannot be read as {node.tag.removeprefix(_TAG)}")
         self._open.append(node)
         try:
             if isinstance(node, yaml.SequenceNode):
@@ -122,7 +157,7 @@ class _Reader:
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self._error(key_node, "a key must be text")
-            key = key_node.value
+            key = self._text(key_node)
             if key in values:
                 raise self._error(key_node, f"{'.'.join(map(str, (*loc, key)))}: given twice")
             self.lines[(*loc, key)] = key_node.start_mark.line + 1
@@ -130,18 +165,20 @@ class _Reader:
         return values
 
     def _scalar(self, node: Any) -> Any:
-        match node.tag.removeprefix(_TAG):
-            case "str":
-                return node.value
-            case "bool":
-                return node.value == "true"
-            case "null":
-                return None
-            case "int" if len(node.value) < 20:
-                return int(node.value)
-            case "float":
-                return float(node.value)
-        raise self._error(node, f"cannot be read as {node.tag.removeprefix(_TAG)}")
+        """A tag that is written out (`!!int abc`) is held to the same forms as a value without one."""
+        kind, value = node.tag.removeprefix(_TAG), node.value
+        if kind == "str":
+            return self._text(node)
+        if kind in _FORMS and _FORMS[kind].fullmatch(value) and len(value) <= DIGITS_MAX:
+            return _READ[kind](value)
+        raise self._error(node, f"{value[:40]!r} cannot be read as {kind}")
+
+    def _text(self, node: Any) -> str:
+        """Text is shown on terminals: what moves a cursor or colours a screen has no place in it."""
+        text: str = node.value
+        if not all(sign.isprintable() or sign in "\n\t" for sign in text):
+            raise self._error(node, f"a control character in {text[:40]!r}")
+        return text
 
     def _error(self, node: Any, text: str) -> DocumentError:
         return DocumentError(f"{self.name}:{node.start_mark.line + 1}: {text}")

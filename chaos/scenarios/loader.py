@@ -13,10 +13,12 @@ from chaos.scenarios.actions import ACTIONS
 from chaos.scenarios.checks import findings
 from chaos.scenarios.document import Document, DocumentError, Loc, parse, read
 from chaos.scenarios.model import Scenario
-from services.chassis.settings import Settings, section
+from services.chassis.settings import SHOWN_MAX, Settings, section
+from services.policies.settings import CONTRADICTION
 
 FOLDER = Path(__file__).parent
 SUFFIXES = (".yaml", ".yml")
+FINDINGS_MAX = 20
 Models = Mapping[str, type[Settings]]
 
 
@@ -71,17 +73,20 @@ def build(document: Document, *, models: Models | None = None) -> Scenario:
     try:
         scenario = Scenario.model_validate(document.values)
     except ValidationError as error:
-        raise ScenarioError(_joined(_explain(document, error))) from error
+        raise ScenarioError(_joined(document, _explain(document, error))) from error
     found = [document.message(finding.loc, finding.text) for finding in findings(scenario)]
     found += _settings_findings(document, scenario, models or {})
     if found:
-        raise ScenarioError(_joined(found))
+        raise ScenarioError(_joined(document, found))
     return scenario
 
 
-def _joined(messages: Iterable[str]) -> str:
-    """In the order of the file's lines."""
-    return "\n".join(sorted(messages, key=lambda message: int(message.split(":")[1])))
+def _joined(document: Document, messages: Iterable[str]) -> str:
+    """In the order of the file's lines; the file's name may have colons of its own."""
+    after = len(document.name) + 1
+    listed = sorted(messages, key=lambda message: int(message[after:].split(":")[0]))
+    more = [f"{document.name}:1: and {len(listed) - FINDINGS_MAX} more findings"] if len(listed) > FINDINGS_MAX else []
+    return "\n".join([*listed[:FINDINGS_MAX], *more])
 
 
 def _settings_findings(document: Document, scenario: Scenario, models: Models) -> list[str]:
@@ -102,6 +107,8 @@ def _explain(document: Document, error: ValidationError, *prefixes: Loc) -> Iter
     for finding in error.errors(include_url=False):
         loc, missing = finding["loc"], finding["type"] == "missing"
         text = _text(finding)
+        if finding["type"] == CONTRADICTION:
+            loc = (*loc, finding["ctx"]["field"])
         if finding["type"].startswith("union_tag"):
             loc, missing = (*loc, "do"), finding["type"] == "union_tag_not_found"
         prefix = max(prefixes or ((),), key=lambda prefix: _depth(document, prefix, loc))
@@ -130,4 +137,7 @@ def _text(finding: Mapping[str, Any]) -> str:
         case _:
             text = str(finding["msg"])
     given = finding["input"]
-    return text if isinstance(given, dict | list) else f"{text} (got {given!r})"
+    if isinstance(given, str | int | float | bool | None):
+        shown = repr(given)
+        return f"{text} (got {shown if len(shown) <= SHOWN_MAX else shown[:SHOWN_MAX] + '…'})"
+    return text

@@ -17,6 +17,7 @@ from services.chassis.settings import Tree, merge
 
 SECTIONS = ("blobstore", "provisioner", "identity", "identity_client", "router", "loadgen")
 ENTRY_FIELDS = ("id", "at", "at_s", "note")
+YEARS = (1980, 2900)
 Role = Literal["canary", "east", "west", "control", "broad"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 Rate = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
@@ -95,10 +96,10 @@ class Scenario(_Part):
     title: Annotated[str, Field(min_length=1, max_length=120)]
     source: str = ""
     starts_at: datetime
-    warmup_s: Pause = 30.0
-    duration_s: Seconds
+    warmup_s: Annotated[Pause, Field(le=100_000)] = 30.0
+    duration_s: Annotated[Seconds, Field(le=1_000_000)]
     detection_pace: Annotated[float, Field(gt=0, le=10)] = 1.0
-    regions: Annotated[tuple[Region, ...], Field(min_length=1)]
+    regions: Annotated[tuple[Region, ...], Field(min_length=1, max_length=100)]
     load: dict[RegionName, Load]
     tenants: tuple[Name, ...] = ()
     settings: dict[str, Any] = {}
@@ -110,6 +111,14 @@ class Scenario(_Part):
     @classmethod
     def _is_utc(cls, given: Any) -> Any:
         return times.utc(given) if isinstance(given, str) else given
+
+    @field_validator("starts_at")
+    @classmethod
+    def _is_of_an_age_with_clouds(cls, given: datetime) -> datetime:
+        """Clocks, tokens and file names count seconds from 1970, and a run may last two years."""
+        if not YEARS[0] <= given.year <= YEARS[1]:
+            raise ValueError(f"should be between {YEARS[0]} and {YEARS[1]}")
+        return given
 
     def model_post_init(self, _context: Any) -> None:
         for entry in self.timeline:

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 INCIDENT_S_PER_BENCH_S = 60.0
-_OF_DAY = re.compile(r"(?:\+(?P<days>[0-9]+)d )?(?P<hour>[01][0-9]|2[0-3]):(?P<minute>[0-5][0-9])")
+_OF_DAY = re.compile(r"(?:\+(?P<days>[0-9]{1,3})d )?(?P<hour>[01][0-9]|2[0-3]):(?P<minute>[0-5][0-9])")
 FORMS = "'HH:MM' on the first day, '+1d HH:MM' on a later one, or ISO 8601 in UTC"
 
 

@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from services.policies.settings import CONTRADICTION, Agreeing
+
 Tree = dict[str, Any]
 SHOWN_MAX = 200
 
 
-class Settings(BaseModel):
+class Settings(Agreeing):
     """Base of every settings model: immutable, and an unknown name is an error, not a silent no-op."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -71,6 +73,9 @@ def explain(error: ValidationError, prefix: str = "") -> str:
     lines = []
     for finding in error.errors(include_url=False):
         path = ".".join([prefix, *map(str, finding["loc"])] if prefix else map(str, finding["loc"]))
+        if finding["type"] == CONTRADICTION:
+            lines.append(f"{path}.{finding['ctx']['field']}: {finding['msg']}")
+            continue
         rule = "unknown setting" if finding["type"] == "extra_forbidden" else finding["msg"]
         lines.append(f"{path}: {rule} (got {_short(finding['input'])})")
     return "; ".join(lines)

@@ -40,6 +40,8 @@ class SheddingSettings(PolicySettings):
     users: int = Field(default=16, ge=1)
     """dagor: classes of tenants within fresh and within backlog."""
 
+    ORDER = (("shed_from", "<", "shed_all"),)
+
 
 class IdentitySettings(Settings):
     """Defaults: docs/model.md §2, the parameter set that is known to collapse and to recover with wide margins."""
@@ -74,6 +76,8 @@ class IdentitySettings(Settings):
     scale_out: ScaleOutSettings = Field(
         default=ScaleOutSettings(), description="guarded: warm up before joining; the rest of it is the router's"
     )
+
+    ORDER = (("codel_target_s", "<", "codel_interval_s"),)
 
     token_lifetime_s: float = Field(default=86400.0, gt=0)
     issuer: str = "https://sts.aftershock.invalid/"

@@ -23,9 +23,10 @@ What surprises:
 """
 
 import sys
+from inspect import signature
 from math import ceil, log10, sqrt
 from random import Random
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
@@ -342,6 +343,14 @@ class Windowed:
         return f"<Windowed {self.inner!r}, {self._count} samples>"
 
 
+_RULES: dict[str, type[ConcurrencyLimit]] = {
+    "aimd": AimdLimit,
+    "vegas": VegasLimit,
+    "gradient2": Gradient2Limit,
+    "envoy": EnvoyGradientLimit,
+}
+
+
 class LimitSettings(PolicySettings):
     """Which limit a server has. None keeps the source's number, which is made for servers far larger than a bench
     node."""
@@ -356,6 +365,15 @@ class LimitSettings(PolicySettings):
     """Never above."""
     window_s: float = Field(default=1.0, gt=0)
     """Netflix kinds: one averaged sample per this long, of at least 10 requests."""
+
+    ORDER = (("least", "<=", "start"), ("start", "<=", "most"), ("least", "<=", "most"))
+
+    def ordered(self) -> dict[str, Any]:
+        """With the rule's own bounds where none is given: a `most` below them is no limit that could be kept."""
+        rule = _RULES.get(self.kind)
+        own = {name: one.default for name, one in signature(rule).parameters.items()} if rule else {}
+        bounds = {name: getattr(self, name) or own.get(name) for name in ("least", "most")}
+        return {**bounds, "start": self.start}
 
     def build(self, rng: Random) -> ConcurrencyLimit:
         given = {name: value for name in ("start", "least", "most") if (value := getattr(self, name)) is not None}

@@ -41,6 +41,8 @@ class OutlierSettings(PolicySettings):
     forgive_s: float = Field(default=10.0, gt=0)
     """Each such time back in service takes one from n."""
 
+    ORDER = (("base_s", "<=", "max_s"),)
+
 
 class _Host:
     __slots__ = ("back_at", "ejected", "failures", "since", "times")

@@ -65,6 +65,8 @@ class RequeueSettings(PolicySettings):
     jitter: float = Field(default=0.0, ge=0, le=1)
     """Spread, as a share of the delay in both directions; the defended profile says 0.5."""
 
+    ORDER = (("base_s", "<=", "max_s"),)
+
     def delay_s(self, times_blocked: int, rng: Random) -> float:
         """Seconds until a job blocked for the nth time (from 1) is tried again."""
         growth: float = self.multiplier ** min(times_blocked - 1, 64)

@@ -264,6 +264,8 @@ class QueueSettings(PolicySettings):
     wait_budget_s: float = Field(default=0.5, gt=0)
     """bounded_wait: longest predicted wait that is still accepted."""
 
+    ORDER = (("target_s", "<", "interval_s"),)
+
 
 def build_queue(settings: QueueSettings, *, workers: int, service_s: float, now: float = 0.0) -> Fifo[T]:
     """A queue of these settings for a node with `workers` workers and mean service time `service_s`."""

@@ -188,6 +188,12 @@ class RetrySettings(PolicySettings):
     stop_after_delay_s: float | None = Field(default=None, gt=0)
     """Give up at the first failure this long after the start, or later; None: only `attempts` counts."""
 
+    ORDER = (("base_s", "<=", "max_s"),)
+
+    def ordered(self) -> dict[str, Any]:
+        """The fixed kind has no use for `max_s`."""
+        return {} if self.wait == "fixed" else super().ordered()
+
     def build(self) -> RetryPolicy:
         """The same settings as tenacity strategies."""
         stop: stop_base = stop_after_attempt(self.attempts)

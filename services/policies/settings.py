@@ -1,9 +1,43 @@
 """Base of the policies' settings: immutable, unknown names are errors, the docstring under a field is its help."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
+
+CONTRADICTION = "contradiction"
+"""The type of a finding that is about two fields; its context has the `field` that it is told of."""
+
+Order = tuple[str, Literal["<", "<="], str]
 
 
-class PolicySettings(BaseModel):
+def contradiction(field: str, rule: str, given: object) -> PydanticCustomError:
+    """Each value is right by itself, and the two exclude each other: said of `field`, as `rule`."""
+    return PydanticCustomError(CONTRADICTION, "{rule} (got {given})", {"field": field, "rule": rule, "given": given})
+
+
+class Agreeing(BaseModel):
+    """A model whose fields bound each other: `ORDER` says which must be below, or not above, which."""
+
+    ORDER: ClassVar[tuple[Order, ...]] = ()
+
+    def ordered(self) -> dict[str, Any]:
+        """The values to compare; None, or absent, when a field does not count just now."""
+        return {name: getattr(self, name) for order in self.ORDER for name in (order[0], order[2])}
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        values = self.ordered() if self.ORDER else {}
+        for low, relation, high in self.ORDER:
+            one, other = values.get(low), values.get(high)
+            if one is None or other is None or (one < other if relation == "<" else one <= other):
+                continue
+            word = "be below" if relation == "<" else "not be above"
+            raise contradiction(low, f"must {word} {high}, which is {other:g}", one)
+        return self
+
+
+class PolicySettings(Agreeing):
     """Plain values in seconds; a service nests these in its own settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)

@@ -61,6 +61,8 @@ class TokenCacheSettings(PolicySettings):
     flight_s: float = Field(default=30.0, gt=0)
     """A leader that has neither stored nor failed after this long is replaced."""
 
+    ORDER = (("margin_s", "<", "early_lifetime_s"),)
+
 
 class _Entry(Generic[T]):
     __slots__ = ("early_at", "expires", "failed_until", "flight_began", "flight_until", "token")
