@@ -46,18 +46,18 @@ class Commands(click.Group):
             raise _Carried(error) from error
 
     def main(
-        self, args: Any = None, prog_name: str | None = None, *_more: Any, standalone_mode: bool = True, **options: Any
+        self, args: Any = None, prog_name: Any = None, *_more: Any, standalone_mode: bool = True, **options: Any
     ) -> Any:
         def body() -> Any:
-            return self._main(args, prog_name or PROGRAM, options)
+            return self._main(args, options)
 
         if not standalone_mode:
             return body()
         sys.exit(exit_codes.run(PROGRAM, body, refused))
 
-    def _main(self, args: Any, prog_name: str, options: dict[str, Any]) -> Any:
+    def _main(self, args: Any, options: dict[str, Any]) -> Any:
         try:
-            return super().main(args, prog_name, standalone_mode=False, **options)
+            return super().main(args, PROGRAM, standalone_mode=False, **options)
         except _Carried as carried:
             raise carried.error from carried.error.__cause__
         except click.exceptions.NoArgsIsHelpError as error:

@@ -14,7 +14,7 @@ from chaos.scenarios.model import Entry, Scenario
 from compose.runtime import RuntimeUnavailable
 from compose.topology import NODES_MAX, Region, Topology
 from loadgen.record_files import VERSION, VERSION_KEY
-from services.chassis.settings import Settings, SettingsError, Tree, check_regions, merge, resolve
+from services.chassis.settings import Settings, SettingsError, Tree, check_regions, merge, resolve, short
 
 MINUTE_S = 60.0
 PATH_PARTS_MAX = 12
@@ -154,13 +154,15 @@ def check_settings(tree: Tree, topology: Topology) -> None:
         for spec in topology.instances():
             if name in tree.get("instances", {}).get(spec.name, {}):
                 resolve(model, tree, name, spec.region, spec.name)
+    for region in regions:
+        resolve(models["blobstore"], tree, "blobstore", region).seeds(region)  # type: ignore[attr-defined]
     rates = tree.get("loadgen", {}).get("regions", {})
     _check_names("loadgen.regions.", rates, regions, "region")
 
 
 def _mapping(path: str, given: Any) -> Mapping[str, Any]:
     if not isinstance(given, Mapping):
-        raise SettingsError(f"{path}: should be a mapping (got {given!r})")
+        raise SettingsError(f"{path}: should be a mapping (got {short(given)})")
     return given
 
 
@@ -203,7 +205,7 @@ def parse_assignment(text: str) -> Tree:
     path, found, raw = text.partition("=")
     parts = path.strip().split(".")
     if not found or not 2 <= len(parts) <= PATH_PARTS_MAX or not all(parts):
-        raise SettingsError(f"{text!r}: should be section.field=value, e.g. identity.queue_length=30")
+        raise SettingsError(f"{short(text)}: should be section.field=value, e.g. identity.queue_length=30")
     value = _value(path.strip(), raw)
     for part in reversed(parts):
         value = {part: value}

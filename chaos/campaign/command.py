@@ -19,12 +19,14 @@ from chaos.campaign.collect import collect, read, write
 from chaos.campaign.conformance import render, unexplained
 from chaos.campaign.jobs import CODEC, Job, Result, perform
 from chaos.claims import CONTROLS, PAIRS
+from chaos.claims.verdict import missing_regions
 from chaos.exit_codes import CONTRADICTED, EXPECTED
 from chaos.matrix.cache import Cache
 from chaos.matrix.engine import Engine, processes
 from chaos.mitigations import expand
 from chaos.progress import counting
 from chaos.runs import RUNS, commit, output_file, replace
+from services.chassis.settings import SettingsError
 
 PERTURBATION = 0.2
 PERTURBED_MAY_FAIL = 0.05
@@ -72,7 +74,11 @@ def campaign_command(
     """
     wanted = campaign_jobs(scenario, seeds, perturbed, mitigations)
     for job in wanted[:1]:
-        job.plan()
+        missing = missing_regions(job.plan().topology.names)
+        if missing:
+            raise SettingsError(
+                f"--scenario: a campaign counts facts of regions that {scenario} lacks: {', '.join(missing)}"
+            )
     if not mitigations:
         output_file(out)
     try:

@@ -4,7 +4,7 @@ The word rests on what the scenario is for: an incident replay on its five facts
 claims that are contradicted are shown and counted, but a claim is evidence about the report, not a gate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -140,11 +140,14 @@ def _if_steady(finding: Finding, stalls: Sequence[Stall]) -> Finding:
     return Finding("not_judged", finding.measured, finding.window, "the machine stalled before this was over")
 
 
-def _missing(record: Record) -> list[str]:
-    """The regions that the facts and claims are about, and this run's world does not have."""
-    regions = record.plan.get("regions")
-    names = {region["name"] for region in regions} if regions else set(PAIR)
+def missing_regions(names: Collection[str]) -> list[str]:
+    """The regions that the facts and claims are about, and a world with these does not have."""
     return [name for name in PAIR if name not in names]
+
+
+def _missing(record: Record) -> list[str]:
+    regions = record.plan.get("regions")
+    return missing_regions([region["name"] for region in regions]) if regions else []
 
 
 def _status(view: View, judged: dict[str, Judged], stalls: Sequence[Stall]) -> tuple[Outcome, str]:

@@ -97,18 +97,19 @@ def read(path: Path) -> Document:
     Raises:
         DocumentError: when the file is absent, not UTF-8, or not one YAML document.
     """
+    name = path.name if path.name.isprintable() else repr(path.name)
     try:
         with path.open("rb") as file:
             content = file.read(BYTES_MAX + 1)
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise DocumentError(f"{path.name}:{line}: not UTF-8 text: {error.reason} at byte {error.start}") from error
+        raise DocumentError(f"{name}:{line}: not UTF-8 text: {error.reason} at byte {error.start}") from error
     except OSError as error:
         raise DocumentError(f"{path}: cannot be read: {error.strerror}") from error
     if len(content) > BYTES_MAX:
-        raise DocumentError(f"{path.name}:1: larger than {BYTES_MAX} bytes")
-    return parse(text, path.name)
+        raise DocumentError(f"{name}:1: larger than {BYTES_MAX} bytes")
+    return parse(text, name)
 
 
 def parse(text: str, name: str) -> Document:
@@ -171,7 +172,7 @@ class _Reader:
             return self._text(node)
         if kind in _FORMS and _FORMS[kind].fullmatch(value) and len(value) <= DIGITS_MAX:
             return _READ[kind](value)
-        raise self._error(node, f"{value[:40]!r} cannot be read as {kind}")
+        raise self._error(node, f"cannot be read as {kind}")
 
     def _text(self, node: Any) -> str:
         """Text is shown on terminals: what moves a cursor or colours a screen has no place in it."""

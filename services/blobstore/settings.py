@@ -111,7 +111,7 @@ class BlobstoreSettings(Settings):
     jwks_lifetime_s: float = Field(default=300.0, gt=0, description="after this, keys are fetched again when needed")
     jwks_pause_s: float = Field(default=1.0, ge=0, description="least time between two fetches for an unknown key")
 
-    ORDER = (("package_size_bytes", "<=", "blob_size_max_bytes"), ("jwks_pause_s", "<=", "jwks_lifetime_s"))
+    ORDER = (("jwks_pause_s", "<=", "jwks_lifetime_s"),)
 
     def seeds(self, region: str) -> list[AccountSeed]:
         """The accounts of the first start."""

@@ -77,10 +77,10 @@ def explain(error: ValidationError, prefix: str = "") -> str:
             lines.append(f"{path}.{finding['ctx']['field']}: {finding['msg']}")
             continue
         rule = "unknown setting" if finding["type"] == "extra_forbidden" else finding["msg"]
-        lines.append(f"{path}: {rule} (got {_short(finding['input'])})")
+        lines.append(f"{path}: {rule} (got {short(finding['input'])})")
     return "; ".join(lines)
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
     shown = repr(value)
     return shown if len(shown) <= SHOWN_MAX else f"{shown[:SHOWN_MAX]}…"

@@ -17,7 +17,6 @@ What surprises:
 """
 
 from math import ceil, inf
-from typing import Any
 
 from pydantic import Field
 
@@ -55,11 +54,6 @@ class ScaleOutSettings(PolicySettings):
     """Weight of a node that has just joined."""
     unit_s: float = Field(default=1.0, gt=0)
     """Envoy counts a node's age from at least this long."""
-
-    ORDER = (("unit_s", "<=", "slow_start_s"),)
-
-    def ordered(self) -> dict[str, Any]:
-        return super().ordered() if self.slow_start_s else {}
 
 
 class ScaleOut:

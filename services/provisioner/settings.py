@@ -79,13 +79,11 @@ class ProvisionerSettings(Settings):
     poll_s: float = Field(default=30.0, gt=0, description="queue audit; new work is announced, not polled for")
     reconnect_s: float = Field(default=0.5, gt=0, description="between attempts while Redis is away")
 
-    ORDER = (("requeue_delay_s", "<=", "requeue_delay_max_s"),)
-
     def requeue(self) -> RequeueSettings:
         """The same numbers as the pacing policy takes them."""
         return RequeueSettings(
             base_s=self.requeue_delay_s,
             multiplier=self.requeue_multiplier,
-            max_s=self.requeue_delay_max_s,
+            max_s=max(self.requeue_delay_max_s, self.requeue_delay_s),
             jitter=self.requeue_jitter,
         )

@@ -1,6 +1,7 @@
 """One word for a run, its figures, and records that cannot carry a judgement."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from incident_record import E, IncidentRecord, R, calm_day, fresh_incident
@@ -190,3 +191,14 @@ def test_a_stall_in_the_warm_up_is_the_baselines_business() -> None:
 def test_a_calm_day_on_a_stalled_machine_cannot_be_judged() -> None:
     verdict = judge(stalled(3.0, 20.0, calm_day()).build())
     assert (verdict.status, verdict.exit_code) == ("could_not_judge", 2)
+
+
+@pytest.mark.parametrize("scenario", ["azure-fnj8-vqz", "calm-day"])
+def test_a_world_without_the_claims_regions_is_not_judged(scenario: str) -> None:
+    """No region fell, because there is none: that contradicts nothing."""
+    record = fresh_incident().build()
+    plan = {**record.plan, "scenario": scenario, "regions": [{"name": "northeurope"}, {"name": "eastus"}]}
+    verdict = judge(replace(record, plan=plan))
+    assert (verdict.status, verdict.exit_code) == ("could_not_judge", 2)
+    assert verdict.why == "the claims are about another world: it has no westus"
+    assert {claim.status for claim in verdict.claims} <= {"not_judged", "narrative"}

@@ -203,6 +203,7 @@ def shell(line: str) -> subprocess.CompletedProcess[str]:
         ("aftershock scenarios > /dev/full", 2, "standard output: No space left on device"),
         ("set -o pipefail; aftershock scenarios --json | true", 2, "standard output: "),
         ("set -o pipefail; aftershock --help | true", 2, "standard output: "),
+        ("set -o pipefail; aftershock run calm-day --seed 7 --out $(mktemp -d) | true", 2, "standard output: "),
         ("aftershock scenarios >&-", 0, ""),
         ("PYTHONIOENCODING=ascii aftershock scenarios", 0, ""),
         ("LC_ALL=C PYTHONCOERCECLOCALE=0 PYTHONUTF8=0 aftershock scenarios", 0, ""),
