@@ -20,6 +20,7 @@ from chaos.cli import main
 from chaos.plan import parse_assignment, settings_models
 from chaos.scenarios.document import DEPTH_MAX
 from chaos.scenarios.loader import FOLDER
+from chaos.terminal import terminal
 from compose.runtime import RuntimeUnavailable
 
 TINY = """\
@@ -177,6 +178,11 @@ def test_markup_in_what_a_user_wrote_is_text() -> None:
     assert findings(result) == ["aftershock: reached"]
     assert "tiny: Restore [/etc] :smile: [bold] (seed 1, virtual)" in result.stdout
     assert Path("run[/x]").is_dir()
+
+
+def test_the_terminal_takes_no_markup_from_anybody(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal().print("report  run[/x]/report.html :smile: [bold]")
+    assert capsys.readouterr().out == "report  run[/x]/report.html :smile: [bold]\n"
 
 
 def test_a_campaign_counts_no_facts_of_a_world_that_has_not_their_regions() -> None:
