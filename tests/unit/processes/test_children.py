@@ -74,7 +74,7 @@ async def test_a_child_that_dies_at_once_is_told_at_once_with_its_last_words(
 ) -> None:
     monkeypatch.setattr(local, "redis_command", lambda _port: python("-c", "raise SystemExit('no memory for a store')"))
     runtime = LocalRuntime(tmp_path)
-    with pytest.raises(RuntimeUnavailable, match="^Redis ended with code 1; its last words: no memory for a store"):
+    with pytest.raises(RuntimeUnavailable, match=r"^Redis ended with code 1; its last words: no memory for a store"):
         await runtime.start(Topology(()), {}, 1, lambda _event: None)
     await runtime.stop()
 
