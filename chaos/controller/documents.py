@@ -239,6 +239,7 @@ class RunView(BaseModel):
     scenario: str
     seed: int
     mitigations: list[str]
+    runtime: str = Field(description="virtual: apart from the testbed, in virtual time; else on the testbed")
     state: Literal["starting", "running", "settling", "judging", "done", "failed", "aborted"]
     why: str
     duration_s: float

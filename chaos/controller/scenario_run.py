@@ -97,6 +97,7 @@ class ScenarioRun:
             "scenario": plan.scenario.name,
             "seed": plan.seed,
             "mitigations": list(plan.mitigations),
+            "runtime": self._runtime.name,
             "state": self.state,
             "why": self.why,
             "duration_s": plan.duration_s,

@@ -18,7 +18,7 @@ async def status(testbed: Testbed) -> dict[str, Any]:
     return {
         "banner": _banner(testbed, [fault.id for fault in faults]),
         "regions": regions,
-        "run": testbed.run.document() if testbed.run else None,
+        "run": testbed.latest_run.document() if testbed.latest_run else None,
         "remediation": job.status() if job else None,
         "faults": [fault.document() for fault in faults],
         "mitigations": sorted(testbed.mitigations),

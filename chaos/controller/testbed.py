@@ -9,6 +9,7 @@ from chaos.controller.calm import Busy, restart_everything
 from chaos.controller.feed import Feed
 from chaos.controller.pulse import Pulse
 from chaos.controller.rolling import RollingSignals
+from chaos.controller.run_apart import RunApart
 from chaos.controller.scenario_run import ScenarioRun
 from chaos.controller.telling import Telling
 from chaos.controller.watch import Watch
@@ -35,8 +36,8 @@ Restart = Callable[[Runtime, Plan], Awaitable[None]]
 class Testbed:
     """One running testbed.
 
-    `make_runtime` builds the runtime of a scenario run; it is None where runs are not possible. `restart` ends every
-    process and starts it again from an empty store.
+    `make_runtime` builds the runtime of a scenario run; without it, runs take place apart from the testbed, in virtual
+    time. `restart` ends every process and starts it again from an empty store.
     """
 
     __test__ = False  # a name that pytest would take for a test class
@@ -67,6 +68,7 @@ class Testbed:
         self._restart = restart or restart_everything
         self.remediation: RemediationWorkflow | None = None
         self.run: ScenarioRun | None = None
+        self.apart: RunApart | None = None
         self.mitigations: set[str] = set()
         self._job_metrics = JobMetrics(self.env.metrics, self.regions, self._inventory_age_s)
         self._actions = self.env.metrics.counter(
@@ -84,6 +86,11 @@ class Testbed:
     @property
     def run_under_way(self) -> ScenarioRun | None:
         return self.run if self.run is not None and self.run.active else None
+
+    @property
+    def latest_run(self) -> ScenarioRun | RunApart | None:
+        """The run under way or the last one, here or apart."""
+        return self.apart or self.run
 
     @property
     def job(self) -> RemediationWorkflow | None:
@@ -123,8 +130,9 @@ class Testbed:
     async def close(self) -> None:
         self._lag.stop()
         await self.watch.close()
-        if self.run is not None:
-            await self.run.abort()
+        for run in (self.run, self.apart):
+            if run is not None:
+                await run.abort()
         if self.remediation is not None:
             await self.remediation.close()
         await self.signals.close()
@@ -192,7 +200,10 @@ class Testbed:
         await self.operations.ensure_load()
 
     async def _end_run(self) -> bool:
-        """Whether a run was under way; its own end has then taken the testbed back to calm."""
+        """Whether a run was under way here; its own end has then taken the testbed back to calm."""
+        apart, self.apart = self.apart, None
+        if apart is not None:
+            await apart.abort()
         run, self.run = self.run, None
         if run is None or not run.active:
             return False

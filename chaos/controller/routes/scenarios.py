@@ -1,6 +1,7 @@
 """Scenarios: list, start one, watch it, abort it with roll-back. One at a time."""
 
 import contextlib
+from pathlib import Path
 
 from aiohttp import web
 from pydantic import Field
@@ -8,9 +9,10 @@ from pydantic import Field
 from chaos.controller import errors
 from chaos.controller.api import Answer, Call
 from chaos.controller.documents import RunView, ScenarioList
+from chaos.controller.run_apart import RUNTIME, RunApart
 from chaos.controller.scenario_run import ScenarioRun
 from chaos.controller.testbed import Testbed
-from chaos.plan import make_plan
+from chaos.plan import Plan, make_plan
 from chaos.runs import new_folder
 from chaos.scenarios.loader import ScenarioError, load, names
 from chaos.scenarios.model import Scenario
@@ -24,7 +26,7 @@ SSE_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache",
 
 
 class StartRun(Settings):
-    """A run of a scenario on this testbed, in real time."""
+    """A run of a scenario: on this testbed in real time, or apart from it in virtual time where it cannot run any."""
 
     scenario: str
     seed: int = Field(default=1, ge=0, le=2**53 - 1)
@@ -36,17 +38,15 @@ def routes(testbed: Testbed) -> list[Route]:
         return 200, {"scenarios": [_view(load(name)) for name in names()]}
 
     async def start(call: Call) -> Answer:
-        if testbed.run is not None and testbed.run.active:
-            raise ServiceError(errors.CONFLICT, detail=f"run {testbed.run.folder.name} is under way; abort it first")
+        latest = testbed.latest_run
+        if latest is not None and latest.active:
+            raise ServiceError(errors.CONFLICT, detail=f"run {latest.folder.name} is under way; abort it first")
         testbed.require_idle()
-        if testbed.make_runtime is None:
-            raise ServiceError(errors.UNSUPPORTED, detail="this testbed cannot run scenarios")
+        scenario = _scenario(call.body.scenario)
         try:
-            run = _make_run(testbed, call.body)
-            run.start()
+            run = _start_here(testbed, scenario, call.body) or _start_apart(testbed, scenario, call.body)
         except OSError as error:
             raise ServiceError(errors.UNAVAILABLE, detail=f"no record can be written: {error}") from error
-        testbed.run = run
         testbed.acted("start_scenario", scenario=call.body.scenario, seed=call.body.seed)
         return 202, run.document()
 
@@ -125,19 +125,22 @@ def routes(testbed: Testbed) -> list[Route]:
     ]
 
 
-def _make_run(testbed: Testbed, body: StartRun) -> ScenarioRun:
+def _scenario(name: str) -> Scenario:
     try:
-        scenario = load(body.scenario) if body.scenario in names() else None
+        scenario = load(name) if name in names() else None
     except ScenarioError as error:
         raise ServiceError(errors.INVALID, detail=str(error)) from error
     if scenario is None:
-        raise ServiceError(errors.NOT_FOUND, detail=f"unknown scenario {body.scenario!r}; known: {', '.join(names())}")
-    scenario = restrict(scenario, testbed.regions)
-    plan = make_plan(scenario, body.seed, mitigations=body.mitigations, command=_command(body))
-    plan.require_offered(testbed.runtime.name)
-    folder = new_folder(f"{scenario.name}-compose-s{body.seed}", testbed.runs, clock=testbed.runtime.clock)
-    assert testbed.make_runtime is not None
-    return ScenarioRun(
+        raise ServiceError(errors.NOT_FOUND, detail=f"unknown scenario {name!r}; known: {', '.join(names())}")
+    return scenario
+
+
+def _start_here(testbed: Testbed, scenario: Scenario, body: StartRun) -> ScenarioRun | None:
+    """A run on the testbed itself, in the regions that it has; None where it cannot carry any out."""
+    if testbed.make_runtime is None:
+        return None
+    plan, folder = _prepare(testbed, restrict(scenario, testbed.regions), body, "compose", testbed.runtime.name)
+    run = ScenarioRun(
         plan,
         testbed.make_runtime(),
         folder,
@@ -145,17 +148,33 @@ def _make_run(testbed: Testbed, body: StartRun) -> ScenarioRun:
         settle=testbed.settle,
         background=testbed.env.background,
     )
+    run.start()
+    testbed.run = run
+    return run
 
 
-def _command(body: StartRun) -> str:
+def _start_apart(testbed: Testbed, scenario: Scenario, body: StartRun) -> RunApart:
+    """A run in virtual time, with all regions of the scenario; the testbed is left as it is."""
+    plan, folder = _prepare(testbed, scenario, body, RUNTIME, RUNTIME)
+    run = RunApart(plan, folder, testbed.telling, testbed.env.background)
+    run.start()
+    testbed.apart = run
+    return run
+
+
+def _prepare(testbed: Testbed, scenario: Scenario, body: StartRun, label: str, runtime: str) -> tuple[Plan, Path]:
+    """The plan, which is refused before anything is written, and a folder of its own."""
     extra = f" --with {','.join(body.mitigations)}" if body.mitigations else ""
-    return f"aftershock run {body.scenario} --runtime compose --seed {body.seed}{extra}"
+    command = f"aftershock run {body.scenario} --runtime {label} --seed {body.seed}{extra}"
+    plan = make_plan(scenario, body.seed, mitigations=body.mitigations, command=command)
+    plan.require_offered(runtime)
+    return plan, new_folder(f"{scenario.name}-{label}-s{body.seed}", testbed.runs, clock=testbed.runtime.clock)
 
 
-def _run(testbed: Testbed) -> ScenarioRun:
-    if testbed.run is None:
+def _run(testbed: Testbed) -> ScenarioRun | RunApart:
+    if testbed.latest_run is None:
         raise ServiceError(errors.NOT_FOUND, detail="no scenario was started")
-    return testbed.run
+    return testbed.latest_run
 
 
 def _view(scenario: Scenario) -> dict[str, object]:
