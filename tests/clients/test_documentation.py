@@ -28,9 +28,11 @@ def run(bench: Bench, *command: str) -> list[str]:
 
 
 def test_the_python_part_runs(bench: Bench) -> None:
-    size, state, code = run(bench, sys.executable, "-c", blocks("python"))
+    size, state, code, first, second, parts = run(bench, sys.executable, "-c", blocks("python"))
     assert re.fullmatch(r"\d+ bytes", size)
     assert (state, code) == ("Succeeded", "ProvisioningState/succeeded")
+    assert (first, second) == ("identity_provider", "cache")
+    assert parts == f"{size.removesuffix(' bytes')} 4"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
