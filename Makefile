@@ -46,7 +46,8 @@ conformance: $(STAMP) ## every claim over 20 seeds, and docs/conformance.md from
 matrix: $(STAMP) ## which mitigation would have prevented which part
 	$(BIN)/aftershock matrix $(SCENARIO) --jobs $(JOBS)
 
-up: $(STAMP) ## the testbed in Docker: build, start, wait until healthy, print every URL
+up: $(STAMP) ## the testbed in Docker: build, start, wait until healthy, print every URL (LOAD=rest: little load)
+	@case "$${LOAD:-base}" in base|rest) ;; *) echo "LOAD must be base or rest"; exit 2;; esac
 	docker compose up --build --detach --wait $(SERVICES)
 	@echo
 	@echo "  Grafana       http://127.0.0.1:$${GRAFANA_PORT:-3000}"

@@ -124,7 +124,8 @@ def make_plan(
 
 def _load(scenario: Scenario) -> Tree:
     rates = {name: load.model_dump() for name, load in scenario.load.items()}
-    return {"loadgen": {"regions": rates, "tenants": list(scenario.tenants) or None}}
+    """A run has its scenario's whole load, whatever the testbed that stands idle has."""
+    return {"loadgen": {"regions": rates, "profile": "base", "tenants": list(scenario.tenants) or None}}
 
 
 def _region(region: Any) -> Region:

@@ -17,7 +17,7 @@ from loadgen.journeys.runner_job import RUNNER_TYPES, JobParameters, RunnerJobPa
 from loadgen.leftovers import STORE_ERRORS
 from loadgen.metrics import LoadMetrics
 from loadgen.runner_pool import RunnerPool
-from loadgen.settings import FACTOR_MAX, LoadgenSettings, RegionRates
+from loadgen.settings import FACTOR_MAX, PROFILES, LoadgenSettings, RegionRates
 from loadgen.site import FAILED, SUCCESS, Outcome, Site, Tools
 from loadgen.tenants import Tenant, TenantTable, default_table
 from services.chassis.env import Env
@@ -225,8 +225,9 @@ class Load:
 
     def _require_carried(self, region: str, factor: float) -> None:
         rates, most = self.settings.regions, self.settings.rate_max_per_s
-        here = rates[region].total_per_s
-        others = sum(rates[name].total_per_s * self.factor(name) for name in rates if name != region)
+        share = PROFILES[self.settings.profile]
+        here = share * rates[region].total_per_s
+        others = sum(share * rates[name].total_per_s * self.factor(name) for name in rates if name != region)
         if here and others + factor * here > most:
             bound = min(FACTOR_MAX, max(0.0, (most - others) / here))
             raise LoadError(
@@ -278,7 +279,8 @@ class Load:
 
     def _rate_of(self, users: Users) -> float:
         rates = self.settings.regions.get(users.site.region)
-        return 0.0 if rates is None else users.rate_per_s(rates, self.factor(users.site.region))
+        share = PROFILES[self.settings.profile]
+        return 0.0 if rates is None else users.rate_per_s(rates, share * self.factor(users.site.region))
 
     def _set_rates(self) -> None:
         for users in self._users:

@@ -3,6 +3,8 @@
 All durations are bench seconds (one is an incident minute). What differs between tenants stands in `tenants.yaml`.
 """
 
+from typing import Literal
+
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from loadgen.tenants import TenantError, default_table
@@ -14,6 +16,17 @@ RATE_MAX_PER_S = 150.0
 requests through a router to a node), and an operation whose service is down makes 12 attempts."""
 
 FACTOR_MAX = 100.0
+
+Profile = Literal["base", "rest"]
+PROFILES: dict[Profile, float] = {"base": 1.0, "rest": 0.1}
+"""How much of a region's rates is sent.
+
+`base` is the incident's users. `rest` is for trying one's own client: retries cannot hold a region down then. A failing
+operation makes A = 12 attempts, so a collapsed region is offered 12 λ, and stays down where that exceeds its capacity:
+from 1/12 = 8 % of it on (docs/model.md §1, (3) and (4)). East US, the busiest, has 44 % of its capacity to do at
+`base` and 4 % at `rest`, where it recovers by itself from five minutes of frozen identity nodes; at a quarter of
+`base` it does not recover from two.
+"""
 
 
 class RegionRates(Settings):
@@ -31,6 +44,7 @@ class LoadgenSettings(Settings):
     """Read as `loadgen: {…}` from the settings tree."""
 
     regions: dict[str, RegionRates] = Field(default={}, description="only these regions get load")
+    profile: Profile = Field(default="base", description="base: the rates as they are; rest: a tenth of them")
     tenants: tuple[str, ...] | None = Field(default=None, description="slugs; None means every tenant")
 
     rate_max_per_s: float = Field(

@@ -373,10 +373,17 @@ class BannerView(BaseModel):
     remedy: Remedy | None
 
 
+class LoadView(BaseModel):
+    """What the users of the idle testbed send."""
+
+    profile: Literal["base", "rest"]
+
+
 class TestbedStatus(BaseModel):
     __test__ = False  # a name that pytest would take for a test class
 
     banner: BannerView | None
+    load: LoadView
     regions: list[RegionStatus]
     run: RunView | None
     remediation: RemediationStatus | None

@@ -50,7 +50,7 @@ async def serve_compose(settings: ControllerSettings) -> None:
     async def restart(_runtime: Runtime, plan: Plan) -> None:
         await runtime.reset(plan.topology, plan.settings, plan.seed)
 
-    testbed = Testbed(runtime, scenario, settings.runs, make_runtime, restart)
+    testbed = Testbed(runtime, scenario, settings.runs, make_runtime, restart, settings.load)
     await runtime.observe(testbed.env.background)
     await _serve(testbed, settings)
 
@@ -59,12 +59,12 @@ async def serve_local(settings: ControllerSettings, scenario: Scenario) -> None:
     """The controller on a local testbed that it starts and stops itself."""
     from compose.local import LocalRuntime
 
-    plan = make_plan(scenario, 1)
+    plan = make_plan(scenario, 1, overlays=[{"loadgen": {"profile": settings.load}}])
     runtime = LocalRuntime()
     try:
         print(f"starting {len(plan.topology.instances())} processes …", flush=True)
         await runtime.start(plan.topology, plan.settings, plan.seed, lambda _event: None)
-        await _serve(Testbed(runtime, scenario, settings.runs), settings)
+        await _serve(Testbed(runtime, scenario, settings.runs, load_profile=settings.load), settings)
     finally:
         await runtime.stop()
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from loadgen.settings import Profile
 from services.chassis.settings import Settings
 
 
@@ -13,6 +14,7 @@ class ControllerSettings(Settings):
     project: str = Field(default="aftershock", description="the compose project it may touch, and no other")
     operate_token: str = Field(default="", description="may look and act; generated when empty")
     read_token: str = Field(default="", description="may look; generated when empty")
+    load: Profile = Field(default="base", description="the load of the idle testbed")
     webhook_url: str = Field(default="", description="where Service Health messages are forwarded; empty: nowhere")
     secret_file: Path | None = Field(default=None, description="where Alertmanager finds the secret of the project")
     runs: Path = Path("runs")

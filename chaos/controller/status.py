@@ -17,6 +17,7 @@ async def status(testbed: Testbed) -> dict[str, Any]:
     job = testbed.job
     return {
         "banner": _banner(testbed, [fault.id for fault in faults]),
+        "load": {"profile": testbed.load_profile},
         "regions": regions,
         "run": testbed.latest_run.document() if testbed.latest_run else None,
         "remediation": job.status() if job else None,

@@ -16,16 +16,18 @@ from chaos.controller.watch import Watch
 from chaos.experiment import ControllerEnv
 from chaos.faults.leases import FaultLeases
 from chaos.glance import Glance
-from chaos.operations import Operations
+from chaos.mitigations import run_time_overlay
+from chaos.operations import Operations, write_overlay
 from chaos.plan import Plan, make_plan
 from chaos.remediation.metrics import JobMetrics
 from chaos.remediation.settings import RemediationSettings
 from chaos.remediation.workflow import RemediationWorkflow
 from chaos.scenarios.model import Scenario
 from compose.runtime import Runtime
+from loadgen.settings import Profile
 from services.chassis.events import Events
 from services.chassis.loop_lag import LoopLag
-from services.chassis.settings import Tree
+from services.chassis.settings import Tree, merge
 from services.chassis.streams import Streams
 
 SOURCE = "controller"
@@ -49,6 +51,7 @@ class Testbed:
         runs: Path,
         make_runtime: Callable[[], Runtime] | None = None,
         restart: Restart | None = None,
+        load_profile: Profile = "base",
     ) -> None:
         self.runtime = runtime
         self.scenario = scenario
@@ -70,6 +73,7 @@ class Testbed:
         self.run: ScenarioRun | None = None
         self.apart: RunApart | None = None
         self.mitigations: set[str] = set()
+        self.load_profile = load_profile
         self._job_metrics = JobMetrics(self.env.metrics, self.regions, self._inventory_age_s)
         self._actions = self.env.metrics.counter(
             "controller_actions_total", "Operator actions performed, for annotations.", ("action",)
@@ -188,15 +192,35 @@ class Testbed:
             raise Busy("a reset is under way; wait for it")
 
     def base_overlay(self) -> Tree:
-        """The settings of the run under way, which lie over the testbed's own."""
+        """What lies over the testbed's own settings: those of the run under way, else the load's profile."""
         run = self.run
-        return run.plan.topology.settings(run.plan.settings) if run is not None and run.active else {}
+        return run.plan.topology.settings(run.plan.settings) if run is not None and run.active else self._load_overlay()
+
+    def _load_overlay(self) -> Tree:
+        return {"loadgen": {"profile": self.load_profile}}
+
+    def plan(self) -> Plan:
+        """The idle testbed: the scenario's world and its users, who send what the profile says."""
+        return make_plan(self.scenario, SEED, overlays=[self._load_overlay()])
+
+    async def set_load_profile(self, profile: Profile) -> None:
+        """
+        Raises:
+            Busy: while a run is under way, whose load is its scenario's.
+        """
+        self.require_idle()
+        if self.run_is_on:
+            raise Busy("a run is under way, and its load is its scenario's; wait for it or abort it")
+        self.load_profile = profile
+        overlay = merge(self._load_overlay(), run_time_overlay(sorted(self.mitigations)))
+        await write_overlay(self.runtime, overlay, self.events)
 
     async def settle(self) -> None:
         """Every process ends and starts again, from an empty store, with the load on."""
         self.mitigations.clear()
         self.watch.forget()
-        await self._restart(self.runtime, make_plan(self.scenario, SEED))
+        await self._restart(self.runtime, self.plan())
+        await self.operations.overlay(self._load_overlay())
         await self.operations.ensure_load()
 
     async def _end_run(self) -> bool:

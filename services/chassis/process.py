@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import aiohttp
 from aiohttp import web
@@ -20,7 +20,7 @@ from services.chassis.clock import system_clock
 from services.chassis.env import DEFAULT_PEER_URL, Env, Peers, make_env
 from services.chassis.event_stream import StreamSink
 from services.chassis.registry import Instance
-from services.chassis.settings import Settings, SettingsError, validate
+from services.chassis.settings import Settings, SettingsError, merge, validate
 from services.chassis.store import Keys, connect
 
 BACKLOG = 4096  # aiohttp's 128 makes a burst of connects wait for the kernel's 1 s SYN retry
@@ -38,6 +38,7 @@ class ProcessSettings(Settings):
     port: int = Field(default=8080, ge=0, le=65535)
     seed: int = 1
     settings: dict[str, Any] = {}
+    load: Literal["base", "rest"] = Field(default="base", description="the load's profile, unless the settings say it")
     peers: dict[str, str] = {}
     peer_pattern: str = DEFAULT_PEER_URL
     project_secret: str = Field(default="", repr=False, description="shared by the testbed; from the store when empty")
@@ -83,7 +84,7 @@ def process_env(service: str, process: ProcessSettings) -> tuple[Env, StreamSink
         http=HttpClient(real_session()),
         store=store,
         sink=sink,
-        tree=process.settings,
+        tree=merge({"loadgen": {"profile": process.load}}, process.settings),
         peers=Peers(process.peers, process.peer_pattern),
         secret=process.project_secret,
     )

@@ -6,12 +6,12 @@ from pydantic import Field
 
 from chaos.controller import errors
 from chaos.controller.api import Answer, Call
-from chaos.controller.documents import Audit, LoadChanged, Repaired, Restored, Scaled, TrafficChanged
+from chaos.controller.documents import Audit, LoadChanged, LoadView, Repaired, Restored, Scaled, TrafficChanged
 from chaos.controller.routes.accounts import require_region
 from chaos.controller.testbed import Testbed
 from chaos.scenarios.actions import LONGEST_S, AccountGlob
 from compose.topology import NODES_MAX
-from loadgen.settings import FACTOR_MAX, RATE_MAX_PER_S
+from loadgen.settings import FACTOR_MAX, RATE_MAX_PER_S, Profile
 from services.chassis.errors import ServiceError
 from services.chassis.routes import Body, Reply, Route
 from services.chassis.settings import Settings
@@ -61,6 +61,12 @@ class LoadFactor(Settings):
     factor: float = Field(ge=0, le=FACTOR_MAX, description=f"the testbed gets at most {RATE_MAX_PER_S:g} arrivals/s")
 
 
+class LoadProfile(Settings):
+    """base: the incident's users. rest: a tenth of them, for trying one's own client; retries hold no region down."""
+
+    profile: Profile
+
+
 class OperatorCalls:
     """Handlers of what operators do."""
 
@@ -108,6 +114,11 @@ class OperatorCalls:
         self._testbed.acted("set_load", region=region, factor=call.body.factor)
         return 200, {"region": region, "factor": call.body.factor}
 
+    async def profile(self, call: Call) -> Answer:
+        await self._testbed.set_load_profile(call.body.profile)
+        self._testbed.acted("load_profile", profile=call.body.profile)
+        return 200, {"profile": call.body.profile}
+
     async def audit(self, _call: Call) -> Answer:
         seen = await self._testbed.operations.audit_accounts()
         return 200, {
@@ -119,6 +130,17 @@ class OperatorCalls:
     def routes(self) -> list[Route]:
         base = "/v1/operations"
         return [
+            Route(
+                "PUT",
+                "/v1/load",
+                "set_load_profile",
+                "How much load the idle testbed has: base or rest",
+                self.profile,
+                "operate",
+                {200: Reply("changed", LoadView)},
+                body=Body(LoadProfile),
+                tag=TAG,
+            ),
             Route(
                 "POST",
                 f"{base}/restore",

@@ -1,0 +1,65 @@
+"""The load for trying one's own client: no stall leaves a region down, where the incident's load stays down."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from chaos.plan import make_plan
+from chaos.runs import carry_out
+from chaos.scenarios.loader import load
+from loadgen.recorder import Recorder
+
+REGIONS = ("eastus", "westus")
+SHORT = Path("chaos/scenarios/azure-fnj8-vqz-short.yaml")
+STALL_T = 5.0
+
+
+def stalled(folder: Path, profile: str, stall_s: float, after_s: float) -> Recorder:
+    """The pair of the short scenario, whose identity nodes freeze for so long."""
+    document = yaml.safe_load(SHORT.read_text(encoding="utf-8"))
+    freeze = {
+        "id": "X1",
+        "at_s": STALL_T,
+        "do": "inject_fault",
+        "kind": "freeze",
+        "target": {"service": "identity"},
+        "lease_s": stall_s,
+    }
+    document |= {
+        "name": "stalled",
+        "duration_s": STALL_T + stall_s + after_s,
+        "regions": [region for region in document["regions"] if region["name"] in REGIONS],
+        "load": {name: document["load"][name] for name in REGIONS},
+        "timeline": [freeze],
+    }
+    del document["remediation"]
+    path = folder / "stalled.yaml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    plan = make_plan(load(str(path)), 1, overlays=[{"loadgen": {"profile": profile}}])
+    finished = carry_out(plan, transport="direct")
+    assert not finished.problem
+    assert finished.recorder is not None
+    return finished.recorder
+
+
+def success(recorder: Recorder, region: str, start_t: float, end_t: float) -> float:
+    tries = recorder.increase(
+        "identity_client_attempts_total", {"layer": "sdk", "region": region}, start_t, end_t, by=("outcome",)
+    )
+    return tries.get(("ok",), 0.0) / sum(tries.values())
+
+
+def test_the_incidents_load_stays_down_after_six_seconds(tmp_path: Path) -> None:
+    recorder = stalled(tmp_path, "base", 6.0, 60.0)
+    end_t = STALL_T + 66.0
+    assert {region: success(recorder, region, end_t - 20.0, end_t) < 0.2 for region in REGIONS} == dict.fromkeys(
+        REGIONS, True
+    )
+
+
+@pytest.mark.parametrize("stall_s", [6.0, 60.0])
+def test_the_rest_profile_recovers_by_itself(tmp_path: Path, stall_s: float) -> None:
+    recorder = stalled(tmp_path, "rest", stall_s, 60.0)
+    end_t = STALL_T + stall_s + 60.0
+    assert {region: success(recorder, region, end_t - 30.0, end_t) for region in REGIONS} == dict.fromkeys(REGIONS, 1.0)
