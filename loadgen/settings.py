@@ -69,7 +69,7 @@ class LoadgenSettings(Settings):
     identities_max: int = Field(default=200, ge=0, description="identities a tenant keeps per region")
     discard_used: bool = Field(default=False, description="used runners and agents are deleted at once")
     resource_lifetime_s: float = Field(
-        default=1800.0, gt=0, description="whatever the load created and no longer uses is deleted this long after"
+        default=900.0, gt=0, description="whatever the load created and no longer uses is deleted this long after"
     )
     arrivals_kept_max: int = Field(default=20_000, ge=1, description="newest arrivals kept for /admin/arrivals")
     setup_interval_s: float = Field(default=1.5, gt=0, description="between the provisionings that come before load")

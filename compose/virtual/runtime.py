@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from aiohttp import web
+
 from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, Target, UnknownInstance
 from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, app_factory, next_nodes
 from compose.virtual.net.links import LinkFault
@@ -80,6 +82,10 @@ class VirtualRuntime:
 
     def targets(self) -> Sequence[Target]:
         return [Target(running.spec, metrics=running.env.metrics) for running in self._running.values()]
+
+    def applications(self) -> Sequence[tuple[InstanceSpec, Env, web.Application]]:
+        """What runs, to look into."""
+        return [(running.spec, running.env, running.served.app) for running in self._running.values()]
 
     async def add_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
         specs = next_nodes(self.instances(), region, count)

@@ -78,6 +78,10 @@ class Served:
         """Where it answers."""
         return f"http://{self.host}" if self.port == 80 else f"http://{self.host}:{self.port}"
 
+    @property
+    def app(self) -> web.Application:
+        return self._runner.app
+
     async def stop(self) -> None:
         """SIGTERM: refuse new connections, finish what is running, run the clean-up hooks."""
         if self.process.state != "dead":

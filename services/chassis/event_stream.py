@@ -24,15 +24,18 @@ class StreamSink:
     The stream keeps the newest `STREAM_LENGTH_MAX` lines; whoever reads it tells when it missed some.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, echo: bool = True) -> None:
+        """`echo` prints the lines too, for whoever reads a container's log."""
         self._store = store
+        self._echo = echo
         self._buffer: deque[str] = deque()
         self._lost = 0
         self._newest: dict[str, Any] = {}
 
     def __call__(self, event: dict[str, Any]) -> None:
         line = json.dumps(event, separators=(",", ":"))
-        print(line, file=sys.stdout, flush=False)
+        if self._echo:
+            print(line, file=sys.stdout, flush=False)
         self._buffer.append(line)
         self._bound(newest=event)
 

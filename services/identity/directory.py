@@ -13,7 +13,7 @@ from services.policies.recent import Recent
 
 TENANT_ID = stable_uuid("tenant")
 KEY = "identities"
-CACHE_MAX = 4096
+CACHE_MAX = 1024
 
 
 def resource_id(subscription: str, group: str, name: str) -> str:
@@ -23,7 +23,7 @@ def resource_id(subscription: str, group: str, name: str) -> str:
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def system_assigned(caller: str) -> dict[str, str]:
     """The identity of a resource that has no user-assigned one. `caller` is any stable name of it."""
     return {
@@ -88,7 +88,7 @@ class Directory:
         return found
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _keys(rid: str) -> tuple[str, str, str]:
     rid = rid.lower()
     return rid, stable_uuid(f"client:{rid}"), stable_uuid(f"principal:{rid}")

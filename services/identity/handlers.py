@@ -23,7 +23,7 @@ from services.identity.node import Node
 from services.identity.tokens import Issuer
 from services.policies.recent import Recent
 
-TOKENS_MAX = 4096
+TOKENS_MAX = 1024
 APP_SERVICE_SECRET = "aftershock-app-service"
 JSON_HEADERS = {"Content-Type": "application/json; charset=utf-8"}
 
@@ -175,7 +175,7 @@ class Handlers:
         return web.Response(body=json.dumps(body).encode(), status=status, headers=JSON_HEADERS)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _token_query(raw: str) -> tuple[str, str]:
     """The resource asked for, and the client id, object id or resource id of the identity; empty for the system's."""
     query = URL.build(path="/", query_string=raw, encoded=True).query

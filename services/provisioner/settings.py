@@ -71,7 +71,7 @@ class ProvisionerSettings(Settings):
     throttle_deletes_per_s: float = Field(default=10.0, gt=0)
     throttle_deletes_burst: float = Field(default=200.0, ge=1)
     list_page_size: int = Field(default=200, ge=1)
-    operation_retention_s: float = Field(default=1800.0, gt=0, description="how long a finished operation is kept")
+    operation_retention_s: float = Field(default=900.0, gt=0, description="how long a finished operation is kept")
     operations_max: int = Field(default=20_000, ge=1, description="finished operations kept; the oldest go first")
     resources_max: int = Field(default=20_000, ge=1, description="resources of the region; one more is refused: 409")
     jobs_max: int = Field(default=10_000, ge=1, description="operations in progress; one more is refused: 429")

@@ -47,7 +47,7 @@ def test_defaults():
         "throttle_deletes_per_s": 10.0,
         "throttle_deletes_burst": 200.0,
         "list_page_size": 200,
-        "operation_retention_s": 1800.0,
+        "operation_retention_s": 900.0,
         "operations_max": 20_000,
         "resources_max": 20_000,
         "jobs_max": 10_000,

@@ -1,0 +1,82 @@
+"""When a quantity counts as growing: the one rule of `make soak` and `make soak-docker`.
+
+    grows    readings rise together with time (Kendall's tau ≥ 0.6, p < 0.005), and
+             at this rate (Theil–Sen slope) a week adds more than a tenth of the level, and more than `floor`
+
+Both statistics look at order and medians, so a sawtooth, a single peak or noise is no growth, and a slow straight line
+is, however small its steps. Of each stretch of time the median reading counts, which takes out the daily teeth of a
+cache that is cleared.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from scipy.stats import kendalltau, theilslopes
+
+TAU_MIN = 0.6
+P_MAX = 0.005
+WEEK_H = 168.0
+SHARE_A_WEEK = 0.1
+READINGS_MIN = 6
+
+
+@dataclass(frozen=True)
+class Trend:
+    """What a series does: `level` is its median, `per_hour` its slope."""
+
+    name: str
+    level: float
+    per_hour: float
+    grows: bool
+
+
+def trend(name: str, hours: Sequence[float], values: Sequence[float], floor: float) -> Trend:
+    """`hours` are the times of the readings. Fewer than six cannot show growth, so they are refused.
+
+    Raises:
+        ValueError: with too few readings.
+    """
+    if len(values) < READINGS_MIN:
+        raise ValueError(f"{name}: {len(values)} readings after the settling time; at least {READINGS_MIN} are needed")
+    level = median(values)
+    if min(values) == max(values):
+        return Trend(name, level, 0.0, False)
+    per_hour = float(theilslopes(values, hours)[0])
+    tau, p = kendalltau(hours, values, alternative="greater")
+    rises = tau >= TAU_MIN and p < P_MAX
+    return Trend(name, level, per_hour, bool(rises and per_hour * WEEK_H > max(SHARE_A_WEEK * level, floor)))
+
+
+def medians(readings: Sequence[tuple[float, float]], stretch_h: float) -> tuple[list[float], list[float]]:
+    """(time, median) of each stretch of the readings (hour, value)."""
+    stretches: dict[int, list[tuple[float, float]]] = {}
+    for hour, value in readings:
+        stretches.setdefault(int(hour / stretch_h + 1e-9), []).append((hour, value))
+    times = [median(hour for hour, _ in part) for part in stretches.values()]
+    return times, [median(value for _, value in part) for part in stretches.values()]
+
+
+def trends(
+    readings: Sequence[tuple[float, Mapping[str, float]]],
+    *,
+    from_h: float,
+    stretch_h: float,
+    floors: Mapping[str, float],
+) -> list[Trend]:
+    """One trend for each name that any reading after `from_h` has; a name that is missing somewhere is 0 there.
+
+    `floors` gives the growth in a week that does not matter, by the first part of the name (up to a blank).
+
+    Raises:
+        ValueError: when there are too few readings after `from_h`.
+    """
+    late = [(hour, values) for hour, values in readings if hour > from_h]
+    names = sorted({name for _, values in late for name in values})
+    if not names:
+        raise ValueError(f"no readings after hour {from_h:g}")
+    found = []
+    for name in names:
+        times, levels = medians([(hour, values.get(name, 0.0)) for hour, values in late], stretch_h)
+        found.append(trend(name, times, levels, floors.get(name.split(" ", 1)[0], 0.0)))
+    return found
