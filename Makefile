@@ -7,9 +7,11 @@ SCENARIO ?= azure-fnj8-vqz
 SEED ?= 1
 SERVICES ?=
 JOBS ?= $(shell nproc)
+HOURS ?= 24
+MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench campaign conformance matrix up down test-system clean
+.PHONY: help demo test check bench soak soak-docker campaign conformance matrix up down test-system clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +37,12 @@ check: $(STAMP) ## lint, format, types, import contracts
 
 bench: $(STAMP) ## speed, size, cost per hop, generator accuracy
 	$(BIN)/python -m tests.bench
+
+soak: $(STAMP) ## a day of base load in virtual time; exit code 1 when anything grows (HOURS=24)
+	$(BIN)/aftershock soak --hours $(HOURS)
+
+soak-docker: $(STAMP) ## MB per hour of every container of the running testbed (MINUTES=60)
+	$(BIN)/aftershock soak --docker $(MINUTES)
 
 campaign: $(STAMP) ## many seeds, perturbations, negative controls: one table
 	$(BIN)/aftershock campaign --jobs $(JOBS)

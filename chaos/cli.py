@@ -23,6 +23,7 @@ from chaos.scenarios.model import Scenario
 from chaos.terminal import terminal
 from compose.runtime import RuntimeUnavailable
 from services.chassis.interrupts import run as run_until_signal
+from services.chassis.settings import merge
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -242,6 +243,35 @@ def matrix(**options: Any) -> None:
     from chaos.matrix.command import matrix_command
 
     sys.exit(matrix_command(options, terminal()))
+
+
+@main.command()
+@click.option("--hours", type=click.FloatRange(min=4.0), default=24.0, show_default=True, help="bench hours")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="override a setting")
+@click.option(
+    "--docker", "minutes", type=click.FloatRange(min=1.0), help="watch the Docker testbed for so many minutes"
+)
+@click.option(
+    "--settle", type=click.FloatRange(min=0.0), help="--docker: begin when every container is so old; minutes"
+)
+@click.option("--project", default="aftershock", show_default=True, help="--docker: the compose project")
+def soak(**options: Any) -> None:
+    """Does anything grow? A day of base load in virtual time, or --docker: the memory of the running testbed.
+
+    Exit code 1 when something still grows after the second hour.
+    """
+    overrides: Any = {}
+    for text in options["assignments"]:
+        overrides = merge(overrides, parse_assignment(text))
+    if options["minutes"] is not None:
+        from chaos.soak.docker import SETTLED_MINUTES, soak_docker_command
+
+        settle = SETTLED_MINUTES if options["settle"] is None else options["settle"]
+        sys.exit(soak_docker_command(options["minutes"], options["project"], settle, Console()))
+    from chaos.soak.command import soak_command
+
+    sys.exit(soak_command(options["hours"], options["seed"], overrides, Console()))
 
 
 main.command(name="map")(map_options(map_points))

@@ -1,6 +1,5 @@
 """`aftershock soak`: prints a line per bench hour, then what grew; exit 1 when anything still grows."""
 
-import time
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -9,6 +8,7 @@ from chaos.exit_codes import CONTRADICTED, EXPECTED
 from chaos.soak.readings import FLOORS, Reading
 from chaos.soak.trend import Trend, trends
 from chaos.soak.virtual import READINGS_AN_HOUR, soak
+from services.chassis.clock import system_clock
 from services.chassis.settings import Tree
 
 SETTLED_H = 2.0
@@ -18,17 +18,18 @@ SERVICES = ("blobstore", "controller", "identity", "loadgen", "provisioner", "ro
 
 def soak_command(hours: float, seed: int, overrides: Tree, console: Console) -> int:
     """Runs, prints, judges; the exit code."""
-    start = time.monotonic()
+    clock = system_clock()
+    start = clock.now()
     console.print(_row((*COLUMNS, *SERVICES, "runtime")), highlight=False, soft_wrap=True)
     before: list[Reading] = []
 
     def tell(reading: Reading) -> None:
         if abs(reading.hour - round(reading.hour)) < 1e-6:
-            console.print(_row(_cells(reading, before, time.monotonic() - start)), highlight=False, soft_wrap=True)
+            console.print(_row(_cells(reading, before, clock.now() - start)), highlight=False, soft_wrap=True)
             before[:] = [reading]
 
     readings = soak(hours, tell, overrides=overrides, seed=seed)
-    return conclude(growing(readings), hours, time.monotonic() - start, console)
+    return conclude(growing(readings), hours, clock.now() - start, console)
 
 
 def growing(readings: Sequence[Reading], settled_h: float = SETTLED_H, stretch_h: float | None = None) -> list[Trend]:

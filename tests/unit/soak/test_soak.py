@@ -1,0 +1,95 @@
+"""The soak itself: flat with everything in place, red when one deletion is switched off."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from chaos.exit_codes import CONTRADICTED, EXPECTED
+from chaos.soak import virtual
+from chaos.soak.command import conclude, growing
+from chaos.soak.readings import Reading
+from chaos.soak.store import stock
+from chaos.soak.virtual import soak
+from compose.virtual.world import VirtualWorld
+
+READINGS_AN_HOUR = 100
+HOURS, SETTLED_H = 0.12, 0.055
+QUICK: dict[str, Any] = {
+    "loadgen": {
+        "resource_lifetime_s": 60.0,
+        "patience_mean_s": 30.0,
+        "warm_runners": 1,
+        "ready_machines": 1,
+        "identities_max": 2,
+        "machine_uses_max": 5,
+        "arrivals_kept_max": 100,
+        "regions": {
+            "centraluseuap": {"token_rate_per_s": 0.0, "job_rate_per_s": 0.0},
+            "eastus": {"token_rate_per_s": 1.0, "job_rate_per_s": 1.0},
+            "westus": {"token_rate_per_s": 0.0, "job_rate_per_s": 0.0},
+            "northeurope": {"token_rate_per_s": 0.0, "job_rate_per_s": 0.0},
+        },
+    },
+    "provisioner": {"operation_retention_s": 60.0, "poll_s": 10.0},
+}
+"""A small region whose lifetimes are so short that a few minutes show what a day does."""
+
+LEAKS = {
+    "machines": ({"loadgen": {"resource_lifetime_s": 1e6}}, "entries compute:eastus:resources"),
+    "operations": ({"provisioner": {"operation_retention_s": 1e6}}, "entries compute:eastus:operations"),
+}
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual, "READINGS_AN_HOUR", READINGS_AN_HOUR)
+
+
+def names(overrides: dict[str, Any]) -> list[str]:
+    from services.chassis.settings import merge
+
+    readings: list[Reading] = []
+    soak(HOURS, readings.append, overrides=merge(QUICK, overrides))
+    assert len(readings) == round(HOURS * READINGS_AN_HOUR)
+    return [one.name for one in growing(readings, SETTLED_H, 1 / READINGS_AN_HOUR)]
+
+
+def test_machines_identities_and_operations_are_flat() -> None:
+    grown = names({})
+    assert [name for name in grown if name.startswith(("entries compute", "entries identities", "keys"))] == []
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_one_deletion_switched_off_is_seen_in_the_store_and_in_memory(leak: str) -> None:
+    overrides, expected = LEAKS[leak]
+    grown = names(overrides)
+    assert expected in grown
+    assert f"state provisioner: Compute.{expected.rsplit(':', 1)[1]}" in grown
+
+
+def test_the_exit_code_follows_what_grows() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    assert conclude([], 24.0, 1.0, console) == EXPECTED
+    from chaos.soak.trend import Trend
+
+    assert conclude([Trend("entries x", 10.0, 1.0, True)], 24.0, 1.0, console) == CONTRADICTED
+    assert "grows  entries x: +1 an hour at 10" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+async def test_the_stock_of_the_store_by_family(world: VirtualWorld) -> None:
+    store = world.redis.client()
+    await store.set("overlay", "{}")
+    await store.set("fault:f12", "abc")
+    await store.set("fault:f13", "abcd")
+    await store.hset("compute:eastus:operations", mapping={"a": "12", "b": "345"})
+    await store.zadd("loadgen:leftovers", {"one": 1.0})
+    await store.sadd("blobstore:eastus:uploads", "x", "y")
+    await store.xadd("events", {"line": "hello"})
+    found = await stock(store)
+    assert found["fault:*"] == (2, 2, 7 + 2 * len("fault:f12"))
+    assert found["compute:eastus:operations"][:2] == (1, 2)
+    assert found["compute:eastus:operations"].size_bytes == 7 + len("compute:eastus:operations")
+    assert (found["loadgen:leftovers"].entries, found["blobstore:eastus:uploads"].entries) == (1, 2)
+    assert found["events"].size_bytes == len("line") + len("hello") + len("events")
