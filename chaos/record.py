@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from chaos.retention import used
 from loadgen.record_files import EVENTS_FILE, METRICS_FILE, PLAN_FILE, read_json, verify
 from loadgen.recorder import Recorder, read_metrics
 from loadgen.series import Array, SeriesTable, increments
@@ -64,6 +65,7 @@ class Record:
         try:
             verify(folder)
             plan = _read_plan(folder / PLAN_FILE)
+            used(folder)
             return cls(plan, list(_read_events(folder / EVENTS_FILE)), read_metrics(folder / METRICS_FILE), folder)
         except ValueError as error:
             raise error if isinstance(error, RecordError) else RecordError(str(error)) from error

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from chaos.baseline import UnhealthyBaseline
 from chaos.experiment import Experiment, Observer
 from chaos.plan import Plan
+from chaos.retention import runs_max, tidy_runs
 from compose.runtime import Runtime, RuntimeUnavailable
 from loadgen.record_files import PLAN_FILE
 from loadgen.recorder import Recorder
@@ -48,12 +49,13 @@ class Finished:
 
 
 def new_folder(name: str, root: Path | None = None, *, clock: Clock | None = None) -> Path:
-    """A fresh folder `root/name-<UTC time>`; a second one within a second gets a number.
+    """A fresh folder `root/name-<UTC time>`; a second one within a second gets a number. Old ones make room for it.
 
     Raises:
         RunFolderError: when it cannot be made.
+        SettingsError: when the variable that says how many stay is no such number.
     """
-    root = root or RUNS
+    root, most = root or RUNS, runs_max()
     stamp = f"{name}-{(clock or system_clock()).utc():%Y%m%dT%H%M%S}"
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -61,6 +63,7 @@ def new_folder(name: str, root: Path | None = None, *, clock: Clock | None = Non
             folder = root / (stamp if number == 1 else f"{stamp}-{number}")
             with suppress(FileExistsError):
                 folder.mkdir()
+                tidy_runs(root, most)
                 return folder
     except OSError as error:
         raise RunFolderError(f"{root}: cannot write a record there: {error.strerror}") from error

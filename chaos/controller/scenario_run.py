@@ -51,7 +51,8 @@ class ScenarioRun:
         self._settle = settle
         self._background = background
         self._runtime = runtime
-        self._experiment = Experiment(plan, runtime, self._recorder, observers=[self._observe])
+        self._experiment: Experiment | None = None
+        """While it runs: afterwards the record is on disk, and keeping it here too would cost up to 250 MB."""
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -77,7 +78,7 @@ class ScenarioRun:
 
     def page(self) -> bytes:
         """The metrics of the experiment itself, such as those of its policy job."""
-        return self._experiment.metrics.page() if self.active else b""
+        return self._experiment.metrics.page() if self._experiment is not None else b""
 
     def start(self) -> None:
         self._telling.new_run()
@@ -108,7 +109,7 @@ class ScenarioRun:
     async def _run(self) -> None:
         try:
             try:
-                await self._experiment.run()
+                await self._carry_out()
             finally:
                 await self._calm_down()
             self._become("judging")
@@ -121,6 +122,13 @@ class ScenarioRun:
             self._become("failed", str(error))
         except Exception as error:
             self._become("failed", f"{type(error).__name__}: {error}")
+
+    async def _carry_out(self) -> None:
+        self._experiment = Experiment(self.plan, self._runtime, self._recorder, observers=[self._observe])
+        try:
+            await self._experiment.run()
+        finally:
+            self._experiment = None
 
     async def _calm_down(self) -> None:
         if self._settle is not None:

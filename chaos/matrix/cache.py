@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from chaos.retention import tidy_results, used
 from chaos.runs import RunFolderError, replace
 from loadgen.record_files import NotWhole, sealed, unsealed
 
@@ -21,6 +22,8 @@ PACKAGES = ("services", "loadgen", "compose", "chaos")
 SOURCES = (".py", ".yaml")
 ONLY_SHOWN = (
     "chaos/report/",
+    "chaos/retention.py",
+    "chaos/soak/",
     "chaos/cli.py",
     "chaos/campaign/collect.py",
     "chaos/campaign/command.py",
@@ -78,11 +81,14 @@ class Cache(Generic[J, R]):
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunFolderError(f"{folder}: cannot keep results there: {error.strerror}") from error
+        tidy_results(folder)
 
     def get(self, job: J) -> R | None:
         """What was kept; None when nothing was, or the file is not what was written: then it is computed again."""
         try:
-            return self.codec.from_document(unsealed(self._path(job))["result"])
+            found = self.codec.from_document(unsealed(self._path(job))["result"])
+            used(self._path(job))
+            return found
         except (OSError, NotWhole):
             return None
 

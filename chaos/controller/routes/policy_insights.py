@@ -30,6 +30,7 @@ SCOPES = {
 }
 ONCE_S = 1e9
 BUSY = "a remediation is running and cannot be changed or deleted; cancel it first"
+REMEDIATIONS_MAX = 100
 UNDER_WAY = ("Accepted", "Evaluating", "Cancelling")
 
 MISSING_API_VERSION = ErrorSpec(
@@ -119,7 +120,15 @@ class PolicyInsights:
         self._testbed.acted("start_remediation", remediation=id_, properties=given)
         made = _Remediation(id_, given, job)
         self._remediations[id_.lower()] = made
+        self._forget_oldest()
         return 201 if before is None else 200, made.view()
+
+    def _forget_oldest(self) -> None:
+        """Of more than `REMEDIATIONS_MAX` the first that is over; at most one is under way."""
+        while len(self._remediations) > REMEDIATIONS_MAX:
+            key = next(key for key, item in self._remediations.items() if item.state not in UNDER_WAY)
+            gone = self._remediations.pop(key)
+            self._testbed.events.emit("remediation_forgotten", remediation=gone.id, kept_max=REMEDIATIONS_MAX)
 
     def _settings(self, given: Mapping[str, Any], regions: Sequence[str]) -> RemediationSettings:
         """The incident's job with what this request changes."""

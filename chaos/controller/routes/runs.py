@@ -14,6 +14,7 @@ from chaos.controller.testbed import Testbed
 from chaos.record import Record, RecordError
 from chaos.report.compare import compare
 from chaos.report.files import REPORT_FILE, VERDICT_FILE, read_verdict
+from chaos.retention import used
 from services.chassis.errors import ServiceError
 from services.chassis.routes import Reply, Route
 from services.chassis.settings import Settings
@@ -112,6 +113,7 @@ def _folder(testbed: Testbed, name: str) -> Path:
     if not _ID.match(name) or not folder.is_dir():
         known = ", ".join(sorted(p.parent.name for p in testbed.runs.glob("*/plan.json"))) or "none"
         raise ServiceError(errors.NOT_FOUND, detail=f"unknown run {name!r}; known: {known}")
+    used(folder)
     return folder
 
 
