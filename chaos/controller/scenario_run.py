@@ -67,7 +67,7 @@ class ScenarioRun:
     @property
     def remediation(self) -> RemediationWorkflow | None:
         """The policy job of the scenario, once the timeline has started it."""
-        return self._experiment.remediation
+        return self._experiment.remediation if self._experiment is not None else None
 
     @property
     def moment(self) -> RunMoment:
