@@ -26,13 +26,13 @@ SIZES = ("Standard_D2s_v5", "Standard_D4s_v5")
 class Machine(NamedTuple):
     """A machine or scale set.
 
-    `changes` counts changes of size, `extras` are its extensions beyond the tenant's own, `uses` counts operations.
+    `changes` counts changes of size, `extras` are its extensions beyond the tenant's own, `born` is in clock seconds.
     """
 
     path: str
     changes: int = 0
     extras: tuple[str, ...] = ()
-    uses: int = 0
+    born: float = 0.0
 
 
 class Machines:
@@ -49,14 +49,15 @@ class Machines:
         self._site.tools.leftovers.hold(lambda: map(self.leftover, self.ready))
 
     def keep(self, machine: Machine) -> None:
-        """Remembers a machine for later operations; one too many, or one that is worn out, is let go.
+        """Remembers a machine for later operations; one too many, or one that is too old, is let go.
 
-        What is let go is deleted with the leftovers. A machine wears out because every use leaves something on it:
-        an extension, or one more instance of a scale set.
+        What is let go is deleted with the leftovers. Age is bounded because every use leaves something on a machine: an
+        extension, or one more instance of a scale set.
         """
-        settings = self._site.tools.settings
-        if len(self.ready) < settings.machines_max and machine.uses < settings.machine_uses_max:
-            self.ready.append(machine._replace(uses=machine.uses + 1))
+        tools = self._site.tools
+        young = tools.now - machine.born < tools.settings.machine_age_max_s
+        if young and len(self.ready) < tools.settings.machines_max:
+            self.ready.append(machine)
 
     def leftover(self, machine: Machine) -> Leftover:
         return self._site.leftover("machine", machine.path)
@@ -72,7 +73,7 @@ class Machines:
     def new(self) -> Machine:
         """A machine that does not exist yet; it is deleted in the end, whatever becomes of its journey."""
         name = self._site.new_name(self._kind)
-        machine = Machine(f"{self._site.arm.group}/{COLLECTIONS[self._kind]}/{name}")
+        machine = Machine(f"{self._site.arm.group}/{COLLECTIONS[self._kind]}/{name}", born=self._site.tools.now)
         self._site.tools.leftovers.note(self.leftover(machine))
         return machine
 

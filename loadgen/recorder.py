@@ -22,13 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
+from loadgen.event_reader import EventReader
 from loadgen.record_files import ARRIVALS_FILE, EVENTS_FILE, METRICS_FILE, LinesFile, named, seal
 from loadgen.series import Array, SeriesTable
 from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
 from services.chassis.metrics import Metrics, Reader
 from services.chassis.registry import Instance
-from services.chassis.store import Keys, Store, text
+from services.chassis.store import Store
 
 INTERVAL_S = 1.0
 SCRAPE_TIMEOUT_S = 0.9
@@ -154,7 +155,7 @@ class Recorder:
         self.last = self.series.last
         self.late_samples = 0
         self.watchers: list[Callable[[Mapping[str, Any]], None]] = []
-        self.stream_position = "0-0"
+        self._reader = EventReader()
         self._clock = clock
         self._zero_epoch_s = zero_epoch_s
         self._http = http
@@ -269,15 +270,10 @@ class Recorder:
             pass
 
     async def _take(self, store: Store, block_ms: int | None) -> int:
-        answer: Any = await store.xread({Keys.EVENTS: self.stream_position}, count=5000, block=block_ms)
-        pairs = answer.items() if isinstance(answer, dict) else answer or ()
-        taken = 0
-        for _stream, entries in pairs:
-            for entry_id, entry in entries:
-                self.event(json.loads(text(entry[b"line"] if b"line" in entry else entry["line"])))
-                self.stream_position = text(entry_id)
-                taken += 1
-        return taken
+        events = await self._reader.take(store, self._clock.epoch(), block_ms)
+        for event in events:
+            self.event(event)
+        return len(events)
 
     @property
     def sha256(self) -> str:

@@ -65,8 +65,8 @@ class LoadgenSettings(Settings):
     warm_runners: int = Field(default=2, ge=0, description="idle hosted runners kept per region and runner type")
     ready_machines: int = Field(default=2, ge=0, description="machines a tenant owns per region when load starts")
     machines_max: int = Field(default=8, ge=0, description="machines a tenant keeps per region; one more is let go")
-    machine_uses_max: int = Field(default=50, ge=1, description="operations until a machine is let go")
-    identities_max: int = Field(default=200, ge=0, description="identities a tenant keeps per region")
+    machine_age_max_s: float = Field(default=3600.0, gt=0, description="older machines are let go after their next use")
+    identities_max: int = Field(default=50, ge=0, description="identities a tenant keeps per region")
     discard_used: bool = Field(default=False, description="used runners and agents are deleted at once")
     resource_lifetime_s: float = Field(
         default=900.0, gt=0, description="whatever the load created and no longer uses is deleted this long after"

@@ -23,7 +23,7 @@ QUICK: dict[str, Any] = {
         "warm_runners": 1,
         "ready_machines": 1,
         "identities_max": 2,
-        "machine_uses_max": 5,
+        "machine_age_max_s": 60.0,
         "arrivals_kept_max": 100,
         "regions": {
             "centraluseuap": {"token_rate_per_s": 0.0, "job_rate_per_s": 0.0},

@@ -1,0 +1,51 @@
+"""Reads the event stream of real processes, in order, and tells when lines were gone before it could read them."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from services.chassis.event_stream import LOST
+from services.chassis.store import Keys, Store, text
+
+AT_ONCE = 5000
+
+
+class EventReader:
+    """Its place in the stream. The stream has a bound: who reads too slowly misses its oldest lines."""
+
+    def __init__(self, source: str = "recorder") -> None:
+        self._source = source
+        self._position = "0-0"
+        self._removed: int | None = None
+        """Lines that had been removed from the stream before this reader came, read by it, or told as lost."""
+
+    async def take(self, store: Store, epoch_s: float, block_ms: int | None) -> list[dict[str, Any]]:
+        """What is new, after at most `block_ms`; a loss comes first, as a line of its own."""
+        lost = await self._lost(store)
+        events = [{"at": epoch_s, "source": self._source, "kind": LOST, "count": lost}] if lost else []
+        answer: Any = await store.xread({Keys.EVENTS: self._position}, count=AT_ONCE, block=block_ms)
+        for _stream, entries in answer.items() if isinstance(answer, dict) else answer or ():
+            for entry_id, entry in entries:
+                events.append(json.loads(text(entry[b"line"] if b"line" in entry else entry["line"])))
+                self._position = text(entry_id)
+                self._removed = (self._removed or 0) + 1
+        return events
+
+    async def _lost(self, store: Store) -> int:
+        """Removed lines that this reader never saw; 0 as well where the server does not count."""
+        info: dict[str, Any] = {}
+        with suppress(ResponseError):  # no stream yet
+            info = await store.xinfo_stream(Keys.EVENTS)
+        if "entries-added" not in info:
+            return 0
+        removed = int(info["entries-added"]) - int(info["length"])
+        if self._removed is None:
+            self._removed = removed
+        lost = max(0, removed - self._removed)
+        self._removed += lost
+        return lost
+
+    def __repr__(self) -> str:
+        return f"<EventReader at {self._position}>"
