@@ -246,14 +246,14 @@ def matrix(**options: Any) -> None:
 
 
 @main.command()
-@click.option("--hours", type=click.FloatRange(min=4.0), default=24.0, show_default=True, help="bench hours")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--hours", type=FiniteRange(min=4.0, max=10_000.0), default=24.0, show_default=True, help="bench hours")
+@click.option("--seed", type=SEED, default=1, show_default=True)
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="override a setting")
 @click.option(
-    "--docker", "minutes", type=click.FloatRange(min=1.0), help="watch the Docker testbed for so many minutes"
+    "--docker", "minutes", type=FiniteRange(min=1.0, max=100_000.0), help="watch the Docker testbed for so many minutes"
 )
 @click.option(
-    "--settle", type=click.FloatRange(min=0.0), help="--docker: begin when every container is so old; minutes"
+    "--settle", type=FiniteRange(min=0.0, max=100_000.0), help="--docker: begin when every container is so old; minutes"
 )
 @click.option("--project", default="aftershock", show_default=True, help="--docker: the compose project")
 def soak(**options: Any) -> None:
@@ -268,10 +268,10 @@ def soak(**options: Any) -> None:
         from chaos.soak.docker import SETTLED_MINUTES, soak_docker_command
 
         settle = SETTLED_MINUTES if options["settle"] is None else options["settle"]
-        sys.exit(soak_docker_command(options["minutes"], options["project"], settle, Console()))
+        sys.exit(soak_docker_command(options["minutes"], options["project"], settle, terminal()))
     from chaos.soak.command import soak_command
 
-    sys.exit(soak_command(options["hours"], options["seed"], overrides, Console()))
+    sys.exit(soak_command(options["hours"], options["seed"], overrides, terminal()))
 
 
 main.command(name="map")(map_options(map_points))

@@ -20,12 +20,12 @@ def soak_command(hours: float, seed: int, overrides: Tree, console: Console) -> 
     """Runs, prints, judges; the exit code."""
     clock = system_clock()
     start = clock.now()
-    console.print(_row((*COLUMNS, *SERVICES, "runtime")), highlight=False, soft_wrap=True)
+    console.print(_row((*COLUMNS, *SERVICES, "runtime")), soft_wrap=True)
     before: list[Reading] = []
 
     def tell(reading: Reading) -> None:
         if abs(reading.hour - round(reading.hour)) < 1e-6:
-            console.print(_row(_cells(reading, before, clock.now() - start)), highlight=False, soft_wrap=True)
+            console.print(_row(_cells(reading, before, clock.now() - start)), soft_wrap=True)
             before[:] = [reading]
 
     readings = soak(hours, tell, overrides=overrides, seed=seed)
@@ -47,9 +47,9 @@ def growing(readings: Sequence[Reading], settled_h: float = SETTLED_H, stretch_h
 
 def conclude(grown: Sequence[Trend], hours: float, wall_s: float, console: Console) -> int:
     for one in grown:
-        console.print(f"grows  {one.name}: {one.per_hour:+.3g} an hour at {one.level:.4g}", highlight=False)
+        console.print(f"grows  {one.name}: {one.per_hour:+.3g} an hour at {one.level:.4g}")
     word = f"{len(grown)} grow" if grown else "nothing grows"
-    console.print(f"{word} after hour {SETTLED_H:g} of {hours:g}; {wall_s:.0f} s of wall time", highlight=False)
+    console.print(f"{word} after hour {SETTLED_H:g} of {hours:g}; {wall_s:.0f} s of wall time")
     return CONTRADICTED if grown else EXPECTED
 
 

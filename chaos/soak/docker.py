@@ -103,7 +103,7 @@ def soak_docker_command(minutes: float, project: str, settle_minutes: float, con
     rows = judge(run_until_signal(_watch(Meter(project), minutes, settle_minutes, console)))
     console.print(_table(rows, minutes))
     grown = [one.name for one, counts in rows if counts]
-    console.print(f"grows: {', '.join(grown)}" if grown else "nothing grows", highlight=False)
+    console.print(f"grows: {', '.join(grown)}" if grown else "nothing grows")
     return CONTRADICTED if grown else EXPECTED
 
 
@@ -118,7 +118,7 @@ async def _watch(meter: Meter, minutes: float, settle_minutes: float, console: C
         looks.append(await asyncio.to_thread(meter.look))
         if number % round(60.0 / INTERVAL_S) == 0:
             total = sum(looks[-1].memory_mb.values())
-            console.print(f"minute {number * INTERVAL_S / 60.0:4.0f}: {total:.0f} MB in all", highlight=False)
+            console.print(f"minute {number * INTERVAL_S / 60.0:4.0f}: {total:.0f} MB in all")
     return looks
 
 
