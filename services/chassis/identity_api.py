@@ -3,17 +3,20 @@
 `handler_of` and `errors_of` give what a server does for a row and refuses it with, by the row's operation id.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from aiohttp import web
 from pydantic import BaseModel
 
 from services.chassis.arm import API_VERSION, ARM_DIALECT, GROUP, SCOPE, SUBSCRIPTION
-from services.chassis.errors import ErrorSpec
+from services.chassis.errors import ErrorSpec, ServiceError
 from services.chassis.routes import JSON, Body, Parameter, Reply, Route, Shape
 
 TYPE = "providers/Microsoft.ManagedIdentity/userAssignedIdentities"
+JSON_CONTENT = {"Content-Type": "application/json; charset=utf-8"}
 IMDS, APP_SERVICE = "/metadata/identity/oauth2/token", "/msi/token"
 SELECTORS = ("client_id", "object_id", "principal_id", "msi_res_id", "mi_res_id")
 TEXT: Shape = {"type": "string", "minLength": 1}
@@ -99,6 +102,24 @@ _DIALECTS = {IMDS: Reply("refused", ImdsError, JSON), APP_SERVICE: Reply("refuse
 def dialect(route: Route) -> Reply:
     """ARM's shape on its paths, else that of the token endpoint."""
     return ARM_DIALECT if route.is_arm else _DIALECTS.get(route.path, _DIALECTS[IMDS])
+
+
+def error_response(request: web.Request, error: ServiceError) -> web.Response:
+    """An error in the dialect of its path. A node and the router before it speak the same, so a caller parses one."""
+    body = _error_body(request.path.lower(), error.spec, error.message, error.target or "")
+    return web.Response(body=body, status=error.spec.status, headers={**JSON_CONTENT, **error.headers})
+
+
+@lru_cache(maxsize=1024)
+def _error_body(path: str, spec: ErrorSpec, message: str, target: str) -> bytes:
+    """Kept, because an overloaded node refuses with the same few sentences a hundred thousand times."""
+    if path.startswith("/subscriptions/"):
+        detail = {"code": spec.code, "message": message} | ({"target": target} if target else {})
+        return json.dumps({"error": detail}).encode()
+    if path.startswith(f"{APP_SERVICE}/") or path == APP_SERVICE:
+        return json.dumps({"statusCode": spec.status, "message": message, "correlationId": ""}).encode()
+    known = "invalid_request" if spec.status == 400 and spec.code.startswith("bad_request") else spec.code
+    return json.dumps({"error": known, "error_description": message}).encode()
 
 
 def identity_routes(handler_of: HandlerOf, errors_of: ErrorsOf) -> tuple[Route, ...]:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from services.chassis.app import build_app
 from services.chassis.env import Env
-from services.identity.errors import render
+from services.chassis.identity_api import error_response
 from services.identity.handlers import Handlers
 from services.identity.metrics import IdentityMetrics
 from services.identity.node import Node
@@ -30,7 +30,7 @@ def create_app(env: Env) -> web.Application:
         env,
         settings_model=IdentitySettings,
         api=api(handlers.handler_of, handlers.crash),
-        render_error=render,
+        render_error=error_response,
         background=[rotation.keep],
         on_start=rotation.start,
         register=False,

@@ -3,14 +3,7 @@
 Codes and sentences: docs/azure-api.md §3 (IMDS) and §3.2 (ARM).
 """
 
-import json
-from functools import lru_cache
-
-from aiohttp import web
-
-from services.chassis.errors import ErrorSpec, ErrorTable, ServiceError
-
-JSON_CONTENT = {"Content-Type": "application/json; charset=utf-8"}
+from services.chassis.errors import ErrorSpec, ErrorTable
 
 METADATA_MISSING = ErrorSpec("bad_request_102", 400, "Required metadata header not specified")
 API_VERSION_MISSING = ErrorSpec("bad_request_100", 400, "Required api-version parameter not specified")
@@ -49,26 +42,3 @@ TABLE = ErrorTable(
         ARM_INVALID,
     )
 )
-
-
-def render(request: web.Request, error: ServiceError) -> web.Response:
-    """The error in the dialect of the path it happened on."""
-    path = request.path.lower()
-    dialect = "arm" if path.startswith("/subscriptions/") else "msi" if path.startswith("/msi/") else "imds"
-    body = _body(dialect, error.spec, error.message, error.target or "")
-    return web.Response(body=body, status=error.spec.status, headers={**JSON_CONTENT, **error.headers})
-
-
-@lru_cache(maxsize=1024)
-def _body(dialect: str, spec: ErrorSpec, message: str, target: str) -> bytes:
-    """Kept, because an overloaded node refuses with the same few sentences a hundred thousand times."""
-    if dialect == "arm":
-        detail = {"code": spec.code, "message": message} | ({"target": target} if target else {})
-        return json.dumps({"error": detail}).encode()
-    if dialect == "msi":
-        return json.dumps({"statusCode": spec.status, "message": message, "correlationId": ""}).encode()
-    return json.dumps({"error": _imds_error(spec), "error_description": message}).encode()
-
-
-def _imds_error(spec: ErrorSpec) -> str:
-    return "invalid_request" if spec.status == 400 and spec.code.startswith("bad_request") else spec.code

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from services.chassis.app import build_app
 from services.chassis.env import Env
-from services.router.errors import render
+from services.chassis.identity_api import error_response
 from services.router.handlers import Router
 from services.router.metrics import RouterMetrics
 from services.router.routes import api
@@ -21,7 +21,7 @@ def create_app(env: Env) -> web.Application:
         env,
         settings_model=RouterSettings,
         api=api(router.forward, router.show_traffic, router.change_traffic, env.region),
-        render_error=render,
+        render_error=error_response,
         background=[router.rotation.follow],
         on_start=router.start,
     )

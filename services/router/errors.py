@@ -1,13 +1,6 @@
 """The router's own errors; everything else it answers with is a node's answer, passed on."""
 
-import json
-from functools import lru_cache
-
-from aiohttp import web
-
-from services.chassis.errors import ErrorSpec, ErrorTable, ServiceError
-
-JSON_CONTENT = {"Content-Type": "application/json; charset=utf-8"}
+from services.chassis.errors import ErrorSpec, ErrorTable
 
 SHED = ErrorSpec("traffic_removed", 503, "Traffic to {region} is limited by an operator ({mode}).", retry_safe=True)
 NOT_ADMITTED = ErrorSpec("not_admitted", 503, "Too few requests to {region} succeed to let all in.", retry_safe=True)
@@ -21,16 +14,3 @@ NODE_LOST = ErrorSpec(
 UNKNOWN_REGION = ErrorSpec("unknown_region", 404, "Unknown region '{region}'; known: {known}.")
 INVALID_TRAFFIC = ErrorSpec("invalid_traffic", 422, "{detail}")
 TABLE = ErrorTable((SHED, NOT_ADMITTED, NO_NODE, NODE_TIMEOUT, NODE_LOST, UNKNOWN_REGION, INVALID_TRAFFIC))
-
-
-def render(request: web.Request, error: ServiceError) -> web.Response:
-    """ARM's shape on ARM paths, the token endpoint's elsewhere."""
-    body = _body(request.path.lower().startswith("/subscriptions/"), error.spec.code, error.message)
-    return web.Response(body=body, status=error.spec.status, headers={**JSON_CONTENT, **error.headers})
-
-
-@lru_cache(maxsize=256)
-def _body(arm: bool, code: str, message: str) -> bytes:
-    if arm:
-        return json.dumps({"error": {"code": code, "message": message}}).encode()
-    return json.dumps({"error": code, "error_description": message}).encode()

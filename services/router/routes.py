@@ -5,9 +5,9 @@ from pydantic import BaseModel, Field
 from services.chassis import identity_api
 from services.chassis.bodies import BODY_ERRORS
 from services.chassis.errors import ErrorSpec
-from services.chassis.identity_api import Handler, ImdsError
+from services.chassis.identity_api import Handler
 from services.chassis.openapi import Api
-from services.chassis.routes import JSON, Body, Reply, Route
+from services.chassis.routes import Body, Reply, Route
 from services.chassis.settings import Settings
 from services.router import errors
 from services.router.state import Mode
@@ -75,11 +75,7 @@ def api(forward: Handler, show: Handler, change: Handler, home: str) -> Api:
             tag=TAG,
         ),
     )
-    return Api(TITLE, (*public, *operator), _dialect, _common)
-
-
-def _dialect(route: Route) -> Reply:
-    return identity_api.dialect(route) if route.is_arm else Reply("refused, here or by the node", ImdsError, JSON)
+    return Api(TITLE, (*public, *operator), identity_api.dialect, _common)
 
 
 def _common(route: Route) -> tuple[ErrorSpec, ...]:

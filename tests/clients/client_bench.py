@@ -107,6 +107,11 @@ class Bench:
             if (child.spec.service, child.spec.region) == (service, region)
         )
 
+    @property
+    def secret(self) -> dict[str, str]:
+        """What our own processes show."""
+        return {SECRET_HEADER: self._runtime.secret}
+
     def group_path(self, provider: str) -> str:
         return f"/subscriptions/{self.subscription}/resourceGroups/{GROUP}/providers/{provider}"
 
@@ -167,7 +172,7 @@ class Bench:
 
     def traffic(self, mode: str, region: str) -> None:
         url = self.url("router", region) + "/admin/traffic"
-        assert requests.put(f"{url}/{region}", json={"mode": mode}, timeout=5).ok
+        assert requests.put(f"{url}/{region}", json={"mode": mode}, headers=self.secret, timeout=5).ok
         wait_until(lambda: requests.get(url, timeout=5).json()["regions"][region]["mode"] == mode, f"traffic: {mode}")
 
     @contextmanager

@@ -257,7 +257,7 @@ def _state(url: str) -> str:
         ({"policyAssignmentId": "/other"}, "policyAssignmentId"),
         ({"policyAssignmentId": ASSIGNMENT, "parallelDeployments": 31}, "parallel"),
         ({"policyAssignmentId": ASSIGNMENT, "resourceCount": 50_001}, "resource_count"),
-        ({"policyAssignmentId": ASSIGNMENT, "failureThreshold": {"percentage": 2}}, "failure_threshold"),
+        ({"policyAssignmentId": ASSIGNMENT, "failureThreshold": {"percentage": 2}}, "failureThreshold"),
         ({"policyAssignmentId": ASSIGNMENT, "filters": {"locations": ["mars"]}}, "eastus, westus"),
         ({"policyAssignmentId": ASSIGNMENT, "resourceDiscoveryMode": "x"}, "resourceDiscoveryMode"),
     ],

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import requests
 import schemathesis
-from client_bench import Bench
+from client_bench import TOKENS, Bench
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -27,13 +27,14 @@ BOUNDED = settings(
 )
 
 
-@pytest.mark.parametrize("service", ["blobstore", "provisioner", "identity", "router"])
+@pytest.mark.parametrize("service", ["blobstore", "provisioner", "identity", "router", "controller"])
 def test_a_service_answers_as_its_document_says(bench: Bench, service: str) -> None:
-    base = bench.url(service, REGION)
+    base = bench.controller if service == "controller" else bench.url(service, REGION)
     schema = schemathesis.openapi.from_url(f"{base}/openapi.json")
     schema.config.update(base_url=base)
     headers = _headers(bench, service)
-    operations = [result.ok() for result in schema.get_all_operations()]
+    harmless = schema.exclude(operation_id="crash")  # the next test needs the node
+    operations = [result.ok() for result in harmless.get_all_operations()]
     statuses: set[int] = set()
     for operation in operations:
         statuses |= _exercise(operation, headers)
@@ -55,10 +56,12 @@ def _exercise(operation: Any, headers: dict[str, str]) -> set[int]:
 
 
 def _headers(bench: Bench, service: str) -> dict[str, str]:
-    """A token where one is checked, so that the generator gets past the door."""
+    """What is checked, so that the generator gets past the door; of the controller it may only read."""
+    if service == "controller":
+        return {"Authorization": f"Bearer {TOKENS.read}"}
     if service != "blobstore":
-        return {}
+        return bench.secret
     url = bench.url("router") + "/metadata/identity/oauth2/token?api-version=2018-02-01"
     params = {"resource": "https://management.azure.com"}
     answer = requests.get(url, params=params, headers={"Metadata": "true"}, timeout=5)
-    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    return {"Authorization": f"Bearer {answer.json()['access_token']}", **bench.secret}

@@ -118,6 +118,8 @@ TALK: dict[str, list[tuple[str, str, Any, int]]] = {
         ("GET", "/admin/traffic", None, 200),
         ("PUT", "/admin/traffic/eastus", {"mode": "drain"}, 200),
         ("GET", "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=r", None, 503),
+        ("GET", "/msi/token?api-version=2019-08-01&resource=r", None, 503),
+        ("GET", ONE, None, 503),
         ("PUT", "/admin/traffic/eastus", {"mode": "open"}, 200),
         ("PUT", "/admin/traffic/eastus", {"mode": "sideways"}, 422),
         ("PUT", "/admin/traffic/mars", {"mode": "open"}, 404),
@@ -134,6 +136,7 @@ TALK: dict[str, list[tuple[str, str, Any, int]]] = {
     ],
 }
 TALK["router"] += TALK["identity"]
+TALK["identity"] = [*TALK["identity"], ("POST", "/admin/crash", None, 200)]
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -119,7 +119,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "Everything that happens, as server-sent events",
             watch,
             "read",
-            {200: Reply("a stream", {"type": "string"}, "text/event-stream")},
+            {200: Reply("a stream", {"description": "events, each with a line of JSON"}, "text/event-stream")},
             tag=TAG,
         ),
     ]
