@@ -15,12 +15,12 @@ from typing import Any
 
 import click
 
-from chaos.commands import JOBS, RUNS_MAX, SEED, SEEDS, Commands, FiniteRange
-from chaos.hysteresis.options import map_options, map_points
-from chaos.plan import Plan, make_plan, parse_assignment
+from chaos.command.group import JOBS, RUNS_MAX, SEED, SEEDS, Commands, FiniteRange
+from chaos.experiment.plan import Plan, make_plan, parse_assignment
+from chaos.progress.terminal import terminal
 from chaos.scenarios.loader import load, names
 from chaos.scenarios.model import Scenario
-from chaos.terminal import terminal
+from chaos.studies.map.options import map_options, map_points
 from compose.runtime import RuntimeUnavailable
 from services.chassis.interrupts import run as run_until_signal
 from services.chassis.settings import merge
@@ -53,15 +53,15 @@ def main() -> None:
 @click.option("--json", "as_json", is_flag=True, help="print the verdict as JSON and nothing else")
 def run(**options: Any) -> None:
     """Run SCENARIO (a name or a YAML file), record it, judge the record."""
-    from chaos.running import run_command
+    from chaos.command.run import run_command
 
     plan = _plan(options)
     sys.exit(run_command(plan, options, terminal(stderr=options["as_json"])))
 
 
 def _plan(options: dict[str, Any]) -> Plan:
-    from chaos.campaign.perturb import perturbation
-    from chaos.whatif import rearrange
+    from chaos.command.whatif import rearrange
+    from chaos.studies.campaign.perturb import perturbation
 
     mitigations = _names(options["mitigations"])
     scenario = rearrange(load(options["scenario"]), options["shifts"], options["drops"])
@@ -135,7 +135,7 @@ def _summary(scenario: Scenario) -> dict[str, Any]:
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="RUN")
 def report(folder: Path) -> None:
     """Judge the record in RUN again and write its verdict.json and report.html."""
-    from chaos.running import report_command
+    from chaos.command.run import report_command
 
     sys.exit(report_command(folder, terminal()))
 
@@ -145,7 +145,7 @@ def report(folder: Path) -> None:
 @click.argument("right", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="RUN")
 def diff(left: Path, right: Path) -> None:
     """Compare two runs: figures side by side, claims whose verdict changed."""
-    from chaos.running import diff_command
+    from chaos.command.run import diff_command
 
     sys.exit(diff_command(left, right, terminal()))
 
@@ -174,7 +174,7 @@ def campaign(jobs: int | None, seeds: int, perturbed: int, name: str, mitigation
 
     What has been computed is kept in runs/campaign-cache; the same command goes on from there.
     """
-    from chaos.campaign.command import campaign_command
+    from chaos.studies.campaign.command import campaign_command
 
     sys.exit(campaign_command(name, seeds, perturbed, jobs, terminal(), _names(mitigations), out))
 
@@ -186,7 +186,7 @@ def campaign(jobs: int | None, seeds: int, perturbed: int, name: str, mitigation
 )
 def conformance(file: Path, out: Path) -> None:
     """Write the page of all claims from CAMPAIGN, the file that `campaign` left."""
-    from chaos.campaign.command import conformance_command
+    from chaos.studies.campaign.command import conformance_command
 
     sys.exit(conformance_command(file, out, terminal()))
 
@@ -240,7 +240,7 @@ def matrix(**options: Any) -> None:
 
     What has been computed is kept in runs/matrix-cache; the same command goes on from there.
     """
-    from chaos.matrix.command import matrix_command
+    from chaos.studies.matrix.command import matrix_command
 
     sys.exit(matrix_command(options, terminal()))
 
@@ -265,11 +265,11 @@ def soak(**options: Any) -> None:
     for text in options["assignments"]:
         overrides = merge(overrides, parse_assignment(text))
     if options["minutes"] is not None:
-        from chaos.soak.docker import SETTLED_MINUTES, soak_docker_command
+        from chaos.studies.soak.docker import SETTLED_MINUTES, soak_docker_command
 
         settle = SETTLED_MINUTES if options["settle"] is None else options["settle"]
         sys.exit(soak_docker_command(options["minutes"], options["project"], settle, terminal()))
-    from chaos.soak.command import soak_command
+    from chaos.studies.soak.command import soak_command
 
     sys.exit(soak_command(options["hours"], options["seed"], overrides, terminal()))
 

@@ -13,12 +13,12 @@ __all__ = ["BAD_INPUT", "CONTRADICTED", "DEFECT", "EXPECTED", "refused"]
 
 def refused() -> Refused:
     """Exceptions that mean bad input, or a testbed that cannot be had; their texts say what, in one line each."""
-    from chaos.baseline import UnhealthyBaseline
     from chaos.controller.serve import ControllerFailed
-    from chaos.record import RecordError
-    from chaos.runs import RunFolderError
+    from chaos.experiment.baseline import UnhealthyBaseline
+    from chaos.experiment.runs import RunFolderError
+    from chaos.record.files import NotWhole
+    from chaos.record.record import RecordError
     from chaos.scenarios.loader import ScenarioError
     from compose.runtime import RuntimeUnavailable
-    from loadgen.record_files import NotWhole
 
     return ControllerFailed, NotWhole, RecordError, RunFolderError, RuntimeUnavailable, ScenarioError, UnhealthyBaseline

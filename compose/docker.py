@@ -21,10 +21,10 @@ from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, Target, Unkno
 from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, next_nodes
 from services.chassis.access import shared_secret
 from services.chassis.background import Background
-from services.chassis.client import HttpClient
 from services.chassis.clock import system_clock
 from services.chassis.env import Peers
 from services.chassis.events import Events, Sink
+from services.chassis.http import HttpClient
 from services.chassis.live import announce
 from services.chassis.process import real_session
 from services.chassis.settings import Tree

@@ -23,10 +23,10 @@ from redis.exceptions import RedisError
 from compose.children import Child, end, python
 from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, Target, UnknownInstance
 from compose.topology import SCALABLE, InstanceSpec, Topology, next_nodes
-from services.chassis.client import HttpClient
 from services.chassis.clock import system_clock
 from services.chassis.env import Peers
 from services.chassis.events import Sink
+from services.chassis.http import HttpClient
 from services.chassis.process import PREFIX, real_session
 from services.chassis.settings import Tree
 from services.chassis.store import Store, connect

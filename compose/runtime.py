@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from compose.topology import InstanceSpec, Topology
-from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
 from services.chassis.env import Peers
 from services.chassis.events import Sink
+from services.chassis.http import HttpClient
 from services.chassis.metrics import Metrics
 from services.chassis.settings import Tree
 from services.chassis.store import Store

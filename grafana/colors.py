@@ -7,7 +7,7 @@ shade of grey, never in a colour that means something.
 
 from collections.abc import Mapping
 
-from chaos.alerts import default_alerts
+from chaos.experiment.alerts import default_alerts
 
 GREEN, YELLOW, ORANGE, RED = "#56A64B", "#F2CC0C", "#FF780A", "#E02F44"
 BLUE, PURPLE, CYAN, PINK, WHITE = "#3E8BFF", "#A352CC", "#1FC8DB", "#FF7AC6", "#E6E8EB"

@@ -7,16 +7,18 @@ nothing for ever; the next load generator finds the entries and goes on. What a 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from redis.exceptions import RedisError
 
+from loadgen.metrics import LoadMetrics
+from loadgen.settings import LoadgenSettings
+from services.chassis.env import Env
 from services.chassis.store import Keys, text
-
-if TYPE_CHECKING:
-    from loadgen.site import Tools
+from services.clients.arm import ArmCaller
+from services.clients.identity.client import ManagedIdentityClient
 
 Kind = Literal["machine", "identity"]
 INTERVAL_S = 1.0
@@ -50,10 +52,23 @@ class Leftover(NamedTuple):
 Held = Callable[[], Iterable[Leftover]]
 
 
+class Means(Protocol):
+    """With what they are deleted; `site.Tools` is one."""
+
+    env: Env
+    settings: LoadgenSettings
+    metrics: LoadMetrics
+    identity: ManagedIdentityClient
+    spawn: Callable[[Coroutine[Any, Any, Any]], None]
+
+    def arm(self, tenant: str, region: str) -> ArmCaller:
+        """Management calls for a tenant."""
+
+
 class Leftovers:
     """Notes what is created, and deletes it `resource_lifetime_s` later unless a holder still has it."""
 
-    def __init__(self, tools: "Tools") -> None:
+    def __init__(self, tools: Means) -> None:
         self._tools = tools
         self._holders: list[Held] = []
         self._noted: dict[str, float] = {}

@@ -21,8 +21,8 @@ from loadgen.settings import FACTOR_MAX, PROFILES, LoadgenSettings, RegionRates
 from loadgen.site import FAILED, SUCCESS, Outcome, Site, Tools
 from loadgen.tenants import Tenant, TenantTable, default_table
 from services.chassis.env import Env
-from services.chassis.managed_identity import ManagedIdentityClient
 from services.chassis.settings import SettingsError
+from services.clients.identity.client import ManagedIdentityClient
 
 CRASHED = "LoadGeneratorError"
 
@@ -135,6 +135,7 @@ class Load:
         self._env = env
         self._table = table or default_table()
         metrics = LoadMetrics(env.metrics)
+        self._pools: dict[str, RunnerPool] = {}
         self.tools = Tools(
             env,
             settings or env.settings(LoadgenSettings),
@@ -247,7 +248,8 @@ class Load:
 
     def _make_users(self, run: str) -> list[Users]:
         selected = self._table.select(self.settings.tenants)
-        self.tools.pools = {region: self._make_pool(region, run) for region in self.settings.regions}
+        self._pools = {region: self._make_pool(region, run) for region in self.settings.regions}
+        self.tools.pools = {**self._pools}
         users = []
         for region in self.settings.regions:
             for tenant in selected:
@@ -270,7 +272,7 @@ class Load:
         if self.settings.regions[region].job_rate_per_s == 0:
             return
         here = [users for users in self._users if users.site.region == region]
-        steps = self.tools.pools[region].setup() if any(users.needs_runners for users in here) else []
+        steps = self._pools[region].setup() if any(users.needs_runners for users in here) else []
         for users in here:
             steps += users.journey.setup()
         for step in steps:
@@ -299,7 +301,7 @@ class Load:
         self._set_rates()
 
     def _runner_rows(self) -> Iterator[tuple[tuple[str, ...], float]]:
-        for pool in self.tools.pools.values():
+        for pool in self._pools.values():
             yield from pool.counts()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:

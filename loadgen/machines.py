@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from loadgen.arm import WAITING, Ended
 from loadgen.leftovers import Leftover
 from loadgen.site import ABANDONED, FAILED, SUCCESS, Outcome, Site
+from services.clients.arm import WAITING, Ended
 
 MachineKind = Literal["vm", "vmss"]
 Extension = Annotated[str, Field(pattern=r"^[A-Za-z][\w.]*/[A-Za-z]\w*$")]

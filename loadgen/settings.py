@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from loadgen.tenants import TenantError, default_table
+from loadgen.tenant_names import choose, shipped_names
 from services.chassis.settings import Settings
 from services.policies.retry import SDK_NAIVE, WORKFLOW_NAIVE, RetrySettings
 
@@ -87,7 +87,4 @@ class LoadgenSettings(Settings):
     @field_validator("tenants")
     @classmethod
     def _known(cls, value: tuple[str, ...] | None, _info: ValidationInfo) -> tuple[str, ...] | None:
-        try:
-            return None if value is None else tuple(tenant.slug for tenant in default_table().select(value))
-        except TenantError as error:
-            raise ValueError(str(error)) from error
+        return None if value is None else choose(value, shipped_names())

@@ -3,18 +3,15 @@
 from collections.abc import Callable, Coroutine, Mapping
 from random import Random
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from loadgen.arm import ArmCaller
 from loadgen.leftovers import Kind, Leftover, Leftovers
 from loadgen.metrics import LoadMetrics, Meter
+from loadgen.settings import LoadgenSettings
 from services.chassis.env import Env
-from services.chassis.managed_identity import ManagedIdentityClient
+from services.clients.arm import ArmCaller
+from services.clients.identity.client import ManagedIdentityClient
 from services.policies.retry import RetryPolicy
-
-if TYPE_CHECKING:
-    from loadgen.runner_pool import RunnerPool
-    from loadgen.settings import LoadgenSettings
 
 SUCCESS, FAILED, ABANDONED = "success", "failed", "abandoned"
 NO_DETAIL: Mapping[str, Any] = MappingProxyType({})
@@ -34,13 +31,26 @@ class Outcome(NamedTuple):
 Steps = list[Callable[[], Coroutine[Any, Any, Any]]]
 
 
+class Pool(Protocol):
+    """Who hands out hosted runners in a region; `runner_pool.RunnerPool` is one."""
+
+    def order(self, runner_type: str) -> None:
+        """A job needs a runner soon."""
+
+    async def acquire(self, runner_type: str, deadline: float) -> Any:
+        """A runner, or None when none came before `deadline` (clock seconds)."""
+
+    def release(self, runner: Any) -> None:
+        """The job is over."""
+
+
 class Tools:
     """Shared by every site of one load generator. `apply` swaps the settings while it runs."""
 
     def __init__(
         self,
         env: Env,
-        settings: "LoadgenSettings",
+        settings: LoadgenSettings,
         identity: ManagedIdentityClient,
         metrics: LoadMetrics,
         spawn: Spawn,
@@ -50,11 +60,11 @@ class Tools:
         self.identity = identity
         self.metrics = metrics
         self.spawn = spawn
-        self.pools: dict[str, RunnerPool] = {}
+        self.pools: dict[str, Pool] = {}
         self.apply(settings)
         self.leftovers = Leftovers(self)
 
-    def apply(self, settings: "LoadgenSettings") -> None:
+    def apply(self, settings: LoadgenSettings) -> None:
         self.settings = settings
         self.sdk: RetryPolicy = settings.sdk.build()
         self.workflow: RetryPolicy = settings.workflow.build()

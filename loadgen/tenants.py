@@ -13,16 +13,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from loadgen.journeys import JourneyParameters
+from loadgen.tenant_names import TENANTS_FILE, TenantError, choose
 from services.chassis.settings import explain
 
-TENANTS_FILE = Path(__file__).with_name("tenants.yaml")
 SHARE_TOLERANCE = 1e-6
 
 Load = Literal["jobs", "tokens"]
-
-
-class TenantError(ValueError):
-    """The tenant table cannot be used; the text names the file, the tenant, the field and the rule."""
 
 
 class Tenant(BaseModel):
@@ -80,11 +76,7 @@ class TenantTable(BaseModel):
         """
         if slugs is None:
             return self.tenants
-        wanted = set(slugs)
-        unknown = sorted(wanted - {tenant.slug for tenant in self.tenants})
-        if unknown:
-            known = ", ".join(tenant.slug for tenant in self.tenants)
-            raise TenantError(f"unknown tenant {', '.join(map(repr, unknown))}; known: {known}")
+        wanted = choose(slugs, (tenant.slug for tenant in self.tenants))
         return tuple(tenant for tenant in self.tenants if tenant.slug in wanted)
 
 

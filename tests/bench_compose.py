@@ -18,7 +18,7 @@ from docker.errors import DockerException
 from rich.console import Console
 from rich.table import Table
 
-from services.chassis.client import HttpClient
+from services.chassis.http import HttpClient
 from services.chassis.process import real_session
 
 ROOT = Path(__file__).parent.parent

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from chaos.alerts import PACE_METRIC, Rule, default_alerts, prometheus_rules, write_prometheus_rules
-from chaos.record import Record
+from chaos.experiment.alerts import PACE_METRIC, Rule, default_alerts, prometheus_rules, write_prometheus_rules
+from chaos.record.record import Record
 
 Span = tuple[str, float, float]
 """Region, firing, resolved."""

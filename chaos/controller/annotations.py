@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chaos.alerts import nearest_pace
+from chaos.experiment.alerts import nearest_pace
 from chaos.faults.registry import CATALOGUE
-from chaos.happenings import happening
+from chaos.progress.happenings import happening
 from services.chassis.metrics import Metrics
 
 EVENTS_MAX = 200

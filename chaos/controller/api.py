@@ -13,9 +13,9 @@ from chaos.controller import errors
 from chaos.controller.auth import Tokens, presented
 from chaos.controller.calm import Busy
 from chaos.controller.documents import Error
+from chaos.experiment.operations import OperationFailed, OutOfBounds
 from chaos.faults.leases import StoreSilent, UnknownFault
 from chaos.faults.targets import UnknownTarget
-from chaos.operations import OperationFailed, OutOfBounds
 from compose.runtime import RuntimeUnavailable, UnknownInstance
 from services.chassis import openapi, routes
 from services.chassis.app import routing_error

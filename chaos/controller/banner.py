@@ -12,7 +12,7 @@ is what is shown, and its text tells of the stall.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chaos.machine import Stall
+from chaos.record.machine import Stall
 from services.chassis.clock import utc_text
 
 SHOWN_S = 60.0

@@ -7,7 +7,7 @@ traffic would leave the testbed where it was. What was accepted before is gone w
 import asyncio
 from collections.abc import Sequence
 
-from chaos.plan import Plan
+from chaos.experiment.plan import Plan
 from compose.runtime import Runtime
 from compose.topology import LOADGEN, SCALABLE, InstanceSpec
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from chaos.claims.model import Status
-from chaos.claims.verdict import Outcome
 from chaos.faults.model import FaultTarget, Level
+from chaos.verdict.model import Status
+from chaos.verdict.verdict import Outcome
 
 Document = dict[str, Any]
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from redis.exceptions import RedisError
 
 from chaos.controller.testbed import Testbed
-from chaos.operations import OperationFailed
+from chaos.experiment.operations import OperationFailed
 from compose.run_lease import KEY
 from compose.topology import LOADGEN
 

@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from chaos.controller.scrape import rows
-from chaos.glance import FAMILIES, PROVISIONING_WINDOW_S, Glance, glance
+from chaos.progress.glance import FAMILIES, PROVISIONING_WINDOW_S, Glance, glance
+from chaos.record.series import Group, Where, matches
 from compose.runtime import Runtime, Target
 from compose.topology import LOADGEN, SCALABLE
-from loadgen.series import Group, Where, matches
 from services.chassis.background import Background
 
 INTERVAL_S = 1.0

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 
 from chaos.controller.scrape import scrape
-from chaos.signals import DONE, TRIES
+from chaos.experiment.signals import DONE, TRIES
 from compose.runtime import Runtime
 from services.chassis.background import Background
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.controller.telling import Telling
-from chaos.plan import Plan
+from chaos.experiment.plan import Plan
 from chaos.report.files import VERDICT_FILE
 from compose.children import Child, end, python
 from services.chassis.background import Background

@@ -5,20 +5,20 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from chaos.baseline import UnhealthyBaseline
-from chaos.claims.verdict import judge
 from chaos.controller.annotations import RunMoment
 from chaos.controller.telling import Telling
-from chaos.experiment import Experiment
-from chaos.plan import Plan
-from chaos.progress import clock, last_action, now_of, phase
-from chaos.record import Record
+from chaos.experiment.baseline import UnhealthyBaseline
+from chaos.experiment.experiment import Experiment
+from chaos.experiment.plan import Plan
+from chaos.experiment.runs import commit, point_latest, write_plan
+from chaos.progress.progress import clock, last_action, now_of, phase
+from chaos.record.record import Record
+from chaos.record.recorder import Recorder
 from chaos.remediation.workflow import RemediationWorkflow
 from chaos.report.files import write_report, write_verdict
-from chaos.runs import commit, point_latest, write_plan
 from chaos.scenarios.times import incident_time
+from chaos.verdict.verdict import judge
 from compose.runtime import Runtime
-from loadgen.recorder import Recorder
 from services.chassis.background import Background
 from services.chassis.clock import Clock
 

@@ -8,7 +8,7 @@ from chaos.controller.auth import Tokens, load_tokens
 from chaos.controller.load_keeper import LoadKeeper
 from chaos.controller.settings import ControllerSettings
 from chaos.controller.testbed import Testbed
-from chaos.plan import Plan, make_plan
+from chaos.experiment.plan import Plan, make_plan
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Scenario
 from chaos.scenarios.restrict import restrict

@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from chaos.alerts import default_alerts
+from chaos.experiment.alerts import default_alerts
 from chaos.scenarios.model import Scenario
 from services.chassis.clock import iso
-from services.chassis.managed_identity import SUBSCRIPTION
 from services.chassis.streams import stable_uuid
+from services.clients.identity.client import SUBSCRIPTION
 
 OPERATION = "Microsoft.ServiceHealth/incident/action"
 SERVICE_NAMES = {

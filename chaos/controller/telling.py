@@ -7,7 +7,7 @@ from typing import Any
 
 from chaos.controller.annotations import Annotations
 from chaos.controller.feed import Feed
-from chaos.happenings import happening
+from chaos.progress.happenings import happening
 from services.chassis.clock import Clock
 
 TICKS_KEPT = 900

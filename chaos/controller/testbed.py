@@ -13,12 +13,12 @@ from chaos.controller.run_apart import RunApart
 from chaos.controller.scenario_run import ScenarioRun
 from chaos.controller.telling import Telling
 from chaos.controller.watch import Watch
-from chaos.experiment import ControllerEnv
+from chaos.experiment.experiment import ControllerEnv
+from chaos.experiment.operations import Operations, write_overlay
+from chaos.experiment.plan import Plan, make_plan
 from chaos.faults.leases import FaultLeases
-from chaos.glance import Glance
 from chaos.mitigations import run_time_overlay
-from chaos.operations import Operations, write_overlay
-from chaos.plan import Plan, make_plan
+from chaos.progress.glance import Glance
 from chaos.remediation.metrics import JobMetrics
 from chaos.remediation.settings import RemediationSettings
 from chaos.remediation.workflow import RemediationWorkflow

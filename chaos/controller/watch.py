@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from chaos.controller.scrape import Labels, Row, scrape
-from chaos.machine import STALLS, Stall, StallDetector, lost_s
+from chaos.record.machine import STALLS, Stall, StallDetector, lost_s
 from compose.runtime import Runtime
 from compose.topology import LOADGEN
 from services.chassis.background import Background

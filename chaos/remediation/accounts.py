@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 from chaos.remediation.inventory import Account
-from services.chassis.client import HttpClient, Reply
-from services.chassis.managed_identity import SUBSCRIPTION
+from services.chassis.http import HttpClient, Reply
+from services.clients.identity.client import SUBSCRIPTION
 
 API_VERSION = "2023-05-01"
 ACCOUNTS_PATH = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Storage/storageAccounts"

@@ -15,9 +15,9 @@ from chaos.remediation.inventory import Account, Inventory, Snapshot, contradict
 from chaos.remediation.metrics import CHANGED, SKIPPED, WRONG, JobMetrics
 from chaos.remediation.settings import RemediationSettings
 from services.chassis.background import Background
-from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
 from services.chassis.events import Events
+from services.chassis.http import HttpClient
 from services.chassis.metrics import Metrics
 from services.chassis.streams import Streams
 

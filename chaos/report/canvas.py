@@ -17,8 +17,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from chaos.record.series import Array
 from chaos.report.words import Clock
-from loadgen.series import Array
 
 COLOURS = {
     "ink": "#010101",

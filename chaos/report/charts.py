@@ -6,12 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 
-from chaos.claims.view import ATTEMPTS, EAST, PAIR, STARTED, TRIES, WEST, WORK, View
-from chaos.record import Of, trailing
+from chaos.record.record import Of, trailing
+from chaos.record.series import Array
 from chaos.report.canvas import COLOURS, LABEL_SIZE, Canvas, Chart, Curve, Mark, area, line, shares
 from chaos.report.words import Clock
 from chaos.scenarios.drill import ROW
-from loadgen.series import Array
+from chaos.verdict.view import ATTEMPTS, EAST, PAIR, STARTED, TRIES, WEST, WORK, View
 
 SIDES = ((WEST, "west", "West US"), (EAST, "east", "East US"))
 ACTED = {

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from chaos.claims import Verdict, judge
-from chaos.record import Record
+from chaos.record.record import Record
 from chaos.report import words
 from chaos.report.table import STYLES
+from chaos.verdict import Verdict, judge
 
 DESCRIBED = ("scenario", "seed", "runtime", "transport", "mitigations")
 

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from chaos.claims import Verdict
-from chaos.record import Record, RecordError
-from chaos.runs import replace
-from loadgen.record_files import NotWhole, read_json
+from chaos.experiment.runs import replace
+from chaos.record.files import NotWhole, read_json
+from chaos.record.record import Record, RecordError
+from chaos.verdict import Verdict
 
 VERDICT_FILE, REPORT_FILE = "verdict.json", "report.html"
 

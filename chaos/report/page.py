@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chaos.claims import STATUSES, Verdict
-from chaos.claims.verdict import FACTS, Judged
-from chaos.claims.view import View
-from chaos.record import Record
+from chaos.record.record import Record
 from chaos.report import words
 from chaos.report.charts import charts
 from chaos.report.templates import fill
+from chaos.verdict import STATUSES, Verdict
+from chaos.verdict.verdict import FACTS, Judged
+from chaos.verdict.view import View
 
 TEMPLATES = Path(__file__).parent / "templates"
 STATUS_WORDS = {

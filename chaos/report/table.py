@@ -6,9 +6,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from chaos.claims import Verdict
-from chaos.claims.verdict import FACTS, Judged
 from chaos.report import words
+from chaos.verdict import Verdict
+from chaos.verdict.verdict import FACTS, Judged
 
 STYLES = {
     "reproduced": "green",

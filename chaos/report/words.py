@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from chaos.claims import STATUSES, Verdict
 from chaos.scenarios.times import INCIDENT_S_PER_BENCH_S
+from chaos.verdict import STATUSES, Verdict
 
 NEVER = "never"
 LABELS = {

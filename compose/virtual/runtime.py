@@ -10,10 +10,10 @@ from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, Target, Unkno
 from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, app_factory, next_nodes
 from compose.virtual.net.links import LinkFault
 from compose.virtual.world import Served, VirtualWorld
-from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
 from services.chassis.env import Env, Peers, make_env
 from services.chassis.events import Sink
+from services.chassis.http import HttpClient
 from services.chassis.registry import Instance
 from services.chassis.settings import Tree
 

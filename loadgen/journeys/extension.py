@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from loadgen.arm import WAITING
 from loadgen.journeys.base import Parameters
 from loadgen.machines import Extension, Machine, Machines, outcome
 from loadgen.site import Outcome, Site, Steps
+from services.clients.arm import WAITING
 
 INSTALL = "install_extension"
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from loadgen.journeys.base import Parameters, Weights
 from loadgen.journeys.token import failed
 from loadgen.site import SUCCESS, Outcome, Site, Steps
-from services.chassis.managed_identity import CallResult
+from services.clients.identity.client import CallResult
 
 Operation = Literal["identity_create", "identity_update", "identity_delete"]
 

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from loadgen.arm import Ended
 from loadgen.journeys.base import Parameters
 from loadgen.machines import Extension, Machine, MachineKind, Machines, outcome
 from loadgen.site import Outcome, Site, Steps
+from services.clients.arm import Ended
 
 Operation = Literal["create", "delete", "restart", "reimage", "resize", "scale_out", "configure", "install_extension"]
 ONLY_FOR: dict[str, MachineKind] = {

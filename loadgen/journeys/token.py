@@ -11,7 +11,7 @@ from pydantic import Field
 
 from loadgen.journeys.base import Parameters
 from loadgen.site import FAILED, SUCCESS, Outcome, Site, Steps
-from services.chassis.managed_identity import CallResult
+from services.clients.identity.client import CallResult
 
 ACQUIRE, ACQUIRE_NEW = "token", "token_new_identity"
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from aiohttp import web
 
+from services.blobstore.data.writes import check_container_name, store_blob, write_check
 from services.blobstore.settings import AccountBody, AccountSeed, ContainerSeed
 from services.blobstore.state import Account
-from services.blobstore.storage import Storage
-from services.blobstore.writes import check_container_name, store_blob, write_check
+from services.blobstore.store.storage import Storage
 from services.chassis.bodies import parse, read_json
 from services.chassis.clock import Clock
 from services.chassis.errors import INVALID_SETTING, ServiceError

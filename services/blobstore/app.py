@@ -5,19 +5,20 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from services.blobstore.admin import Admin
-from services.blobstore.answers import Answers
-from services.blobstore.arm import Arm
-from services.blobstore.handlers import Gate, Readers
+from services.blobstore.arm.handlers import Arm
+from services.blobstore.data.answers import Answers
+from services.blobstore.data.authorisation import ReadAuthorisation
+from services.blobstore.data.writes import Writers
+from services.blobstore.handlers import Readers
 from services.blobstore.limits import ArmLimits
 from services.blobstore.metrics import BlobstoreMetrics, export_accounts
 from services.blobstore.routes import api
 from services.blobstore.settings import BlobstoreSettings
-from services.blobstore.storage import Storage
+from services.blobstore.store.storage import Storage
 from services.blobstore.tokens import JwksVerifier, Verifier
-from services.blobstore.writes import Writers
 from services.chassis.app import build_app
-from services.chassis.client import Reply
 from services.chassis.env import Env
+from services.chassis.http import Reply
 from services.chassis.settings import SettingsError
 
 JWKS_PATH = "/.well-known/jwks.json"
@@ -30,11 +31,11 @@ def create_app(env: Env, verifier: Verifier | None = None) -> web.Application:
     limits = ArmLimits(storage.settings, env.clock)
     answers = Answers(env, metrics, limits)
     verifier = verifier or _identity_verifier(env, storage)
-    gate = Gate(env, storage, verifier)
-    readers = Readers(env, storage, gate, answers, metrics)
+    authorisation = ReadAuthorisation(env, storage, verifier)
+    readers = Readers(env, storage, authorisation, answers, metrics)
     table = api(
         readers,
-        Writers(storage, gate, answers, metrics),
+        Writers(storage, authorisation, answers, metrics),
         Arm(env, storage, verifier, answers, limits),
         Admin(storage, env.clock),
         subscription=storage.settings.subscription_id,

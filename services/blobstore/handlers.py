@@ -12,81 +12,28 @@ from typing import NoReturn
 from aiohttp import web
 from multidict import CIMultiDict
 
-from services.blobstore import errors, http_rules
-from services.blobstore.answers import Answers
+from services.blobstore import errors
+from services.blobstore.data import http_rules
+from services.blobstore.data.answers import Answers
+from services.blobstore.data.authorisation import ReadAuthorisation
+from services.blobstore.data.listing import LISTING_HEADERS, list_container
 from services.blobstore.errors import BlobError
-from services.blobstore.listing import LISTING_HEADERS, list_container
-from services.blobstore.metrics import ANONYMOUS, BEARER, BlobstoreMetrics
-from services.blobstore.state import Account, Blob, Container, Scope, anonymous_denial
-from services.blobstore.storage import Ready, Storage
-from services.blobstore.tokens import STORAGE_AUDIENCE, KeysUnavailable, TokenRefused, Verifier
+from services.blobstore.metrics import BlobstoreMetrics
+from services.blobstore.state import Blob, Container
+from services.blobstore.store.storage import Ready, Storage
 from services.chassis.env import Env
 
 ROOT = "$root"
 
 
-class Gate:
-    """Who is asking, and may they?"""
-
-    def __init__(self, env: Env, storage: Storage, verifier: Verifier) -> None:
-        self._clock = env.clock
-        self._storage = storage
-        self._verifier = verifier
-
-    async def authenticate(self, request: web.Request, account_name: str) -> None:
-        """Passes a valid bearer token.
-
-        Raises:
-            BlobError: 401 for a token that is not good, 403 for a kind of credential no account here has,
-                503 when the keys cannot be read.
-        """
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            raise BlobError(errors.AUTHENTICATION_FAILED)
-        audiences = (STORAGE_AUDIENCE, f"https://{account_name}.blob.core.windows.net")
-        try:
-            await self._verifier.verify(token.strip(), audiences)
-        except TokenRefused as error:
-            raise BlobError(errors.INVALID_TOKEN, details={"AuthenticationErrorDetail": str(error)}) from error
-        except KeysUnavailable as error:
-            raise BlobError(errors.SERVER_BUSY, headers={"Retry-After": "1"}) from error
-
-    async def admit(
-        self, request: web.Request, account_name: str, container_name: str = "", scope: Scope | None = None
-    ) -> tuple[Account, Container | None, str]:
-        """The one step of authorisation. It comes before anything else of a request is looked at.
-
-        So a reader who may not see something learns nothing of it: neither from a query, a range, a condition or a
-        header that is refused, nor from its being there. Without a scope, only a bearer token will do.
-
-        Raises:
-            BlobError: 401, 403, 404, 409 or 503; see `authenticate` and `anonymous_denial`.
-        """
-        if "Authorization" in request.headers:
-            await self.authenticate(request, account_name)
-            account = self._storage.account(account_name)
-            return account, account.containers.get(container_name), BEARER
-        account = self._storage.account(account_name)
-        if request.query_string and "sig" in request.query:
-            raise BlobError(errors.AUTHENTICATION_FAILED)
-        container = account.containers.get(container_name)
-        now = self._clock.epoch()
-        if scope is not None:
-            denial = anonymous_denial(account, container_name, container, scope, now)
-        else:
-            open_ = account.switch.effective(now)
-            denial = errors.NO_AUTHENTICATION if open_ else errors.PUBLIC_ACCESS_NOT_PERMITTED
-        if denial is not None:
-            raise BlobError(denial)
-        return account, container, ANONYMOUS
-
-
 class Readers:
     """GET and HEAD below `/{account}`."""
 
-    def __init__(self, env: Env, storage: Storage, gate: Gate, answers: Answers, metrics: BlobstoreMetrics) -> None:
+    def __init__(
+        self, env: Env, storage: Storage, authorisation: ReadAuthorisation, answers: Answers, metrics: BlobstoreMetrics
+    ) -> None:
         self._storage = storage
-        self._gate = gate
+        self._authorisation = authorisation
         self._answers = answers
         self._count = metrics.answered
         self._rng = env.streams["service-time"]
@@ -110,7 +57,7 @@ class Readers:
         self, request: web.Request, account_name: str, container_name: str, name: str
     ) -> web.StreamResponse:
         await self._serve()
-        _, container, auth = await self._gate.admit(request, account_name, container_name, "blob")
+        _, container, auth = await self._authorisation.admit(request, account_name, container_name, "blob")
         if request.query_string:
             _check_blob_query(request)
         if container is None:
@@ -200,7 +147,7 @@ class Readers:
         if "restype" not in query and "comp" not in query:
             return await self._read_blob(request, account_name, ROOT, name)
         await self._serve()
-        _, container, auth = await self._gate.admit(request, account_name, name, "container")
+        _, container, auth = await self._authorisation.admit(request, account_name, name, "container")
         if container is None:
             raise BlobError(errors.CONTAINER_NOT_FOUND)
         return self._answer_container(request, account_name, container, auth)
@@ -226,7 +173,7 @@ class Readers:
     async def read_account(self, request: web.Request) -> NoReturn:
         """Nothing of an account as such is readable here; the answer tells who may not and what is not."""
         await self._serve()
-        await self._gate.admit(request, request.match_info["account"])
+        await self._authorisation.admit(request, request.match_info["account"])
         raise BlobError(errors.UNSUPPORTED_QUERY)
 
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, WithJsonSchema, create_model
 
-from services.blobstore import arm_bodies as bodies
 from services.blobstore import documents as shapes
 from services.blobstore import errors
-from services.blobstore.http_rules import CONDITIONS
+from services.blobstore.arm import bodies as bodies
+from services.blobstore.data.http_rules import CONDITIONS
 from services.blobstore.settings import ACCOUNT_NAME, RESERVED, AccountBody, ContainerSeed
 from services.chassis.arm import API_VERSION, ARM_DIALECT, GROUP, SCOPE, SUBSCRIPTION
 from services.chassis.errors import INVALID_SETTING, ErrorSpec

@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import Field, StrictBool, field_validator
 
 from services.blobstore.packages import SIZE_MAX_BYTES, SIZE_MIN_BYTES
-from services.chassis.managed_identity import SUBSCRIPTION
 from services.chassis.settings import Settings, validate
+from services.clients.identity.client import SUBSCRIPTION
 
 MIB = 2**20
 ACCOUNT_NAME = r"^[a-z0-9]{3,24}$"

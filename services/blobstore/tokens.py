@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import jwt
 from jwt.exceptions import PyJWTError
 
-from services.chassis.client import Reply
 from services.chassis.clock import Clock
+from services.chassis.http import Reply
 from services.policies.recent import Recent
 
 ALGORITHMS = ("EdDSA", "RS256")

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.chassis.background import Background
-from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
 from services.chassis.events import Events, Sink
+from services.chassis.http import HttpClient
 from services.chassis.live import Live
 from services.chassis.loop_lag import LoopLag
 from services.chassis.metrics import Metrics

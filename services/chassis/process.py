@@ -15,10 +15,10 @@ from pydantic import Field
 
 from services.chassis import exit_codes, interrupts
 from services.chassis.access import shared_secret
-from services.chassis.client import HttpClient
 from services.chassis.clock import system_clock
 from services.chassis.env import DEFAULT_PEER_URL, Env, Peers, make_env
 from services.chassis.event_stream import StreamSink
+from services.chassis.http import HttpClient
 from services.chassis.registry import Instance
 from services.chassis.settings import Settings, SettingsError, merge, validate
 from services.chassis.store import Keys, connect

@@ -6,19 +6,19 @@ from aiohttp import web
 
 from services.chassis.app import build_app
 from services.chassis.env import Env
-from services.chassis.managed_identity import ManagedIdentityClient
 from services.chassis.settings import SettingsError
-from services.provisioner.compute import Compute
-from services.provisioner.control import Control
+from services.clients.identity.client import ManagedIdentityClient
+from services.provisioner.arm.compute import Compute
+from services.provisioner.arm.throttle import Throttle
 from services.provisioner.handlers import Handlers
-from services.provisioner.journal import Journal
+from services.provisioner.jobs.control import Control
+from services.provisioner.jobs.packages import PackageSource
+from services.provisioner.jobs.recovery import Recovery
+from services.provisioner.jobs.scheduler import Scheduler
+from services.provisioner.jobs.worker import Worker
 from services.provisioner.metrics import ProvisionerMetrics
-from services.provisioner.packages import PackageSource
-from services.provisioner.recovery import Recovery
-from services.provisioner.scheduler import Scheduler
 from services.provisioner.settings import ProvisionerSettings
-from services.provisioner.throttle import Throttle
-from services.provisioner.worker import Worker
+from services.provisioner.store.journal import Journal
 
 STOP_TIMEOUT_S = 2.0
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.chassis.arm import ArmErrorDetail
 from services.chassis.routes import Schema
-from services.provisioner.validation import CAPACITY_MAX, IDENTITY_TYPES
+from services.provisioner.arm.validation import CAPACITY_MAX, IDENTITY_TYPES
 
 TEXT: Schema = {"type": "string"}
 FLAG: Schema = {"type": "boolean"}

@@ -14,14 +14,15 @@ from services.chassis.bodies import read_json
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
 from services.chassis.openapi import Api
-from services.provisioner import errors, validation, views
-from services.provisioner.compute import Compute
-from services.provisioner.control import Accepted, Control
+from services.provisioner import errors
+from services.provisioner.arm import validation, views
+from services.provisioner.arm.compute import Compute
+from services.provisioner.arm.throttle import Throttle
 from services.provisioner.ids import Ref, operation_path, subscription_of
+from services.provisioner.jobs.control import Accepted, Control
 from services.provisioner.routes import api
 from services.provisioner.settings import ProvisionerSettings
 from services.provisioner.state import EXTENSION, FAILED, IN_PROGRESS, VM, Operation, Resource
-from services.provisioner.throttle import Throttle
 
 JSON_TYPE = "application/json; charset=utf-8"
 Headers = dict[str, str]

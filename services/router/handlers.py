@@ -9,9 +9,9 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from services.chassis.bodies import parse, read_bytes, read_json
-from services.chassis.client import TIMEOUT, Reply
 from services.chassis.env import Env
 from services.chassis.errors import ErrorSpec, ServiceError
+from services.chassis.http import TIMEOUT, Reply
 from services.chassis.live import announce
 from services.chassis.registry import Instance
 from services.chassis.settings import SettingsError

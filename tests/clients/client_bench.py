@@ -27,8 +27,8 @@ from chaos.scenarios.restrict import restrict
 from compose.local import HOST, LocalRuntime, free_ports
 from compose.topology import Region, Topology
 from services.chassis.access import SECRET_HEADER
-from services.chassis.managed_identity import SUBSCRIPTION
 from services.chassis.store import CHANGES_CHANNEL, Keys
+from services.clients.identity.client import SUBSCRIPTION
 
 GROUP = "clients"
 TOKENS = Tokens(read="read-token", operate="operate-token")

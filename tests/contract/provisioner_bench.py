@@ -10,9 +10,9 @@ from aiohttp import web
 from api_contract import Contract
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from services.chassis.client import HttpClient, Reply
 from services.chassis.clock import Clock
 from services.chassis.env import Env, Peers, make_env
+from services.chassis.http import HttpClient, Reply
 from services.chassis.live import announce
 from services.chassis.registry import Instance
 from services.chassis.store import Keys

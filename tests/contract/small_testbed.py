@@ -7,14 +7,14 @@ from typing import Any
 from chaos.controller.app import create_controller
 from chaos.controller.auth import Tokens
 from chaos.controller.testbed import Testbed
-from chaos.plan import make_plan
+from chaos.experiment.plan import make_plan
 from chaos.scenarios.loader import load
 from chaos.scenarios.restrict import restrict
 from compose.topology import PORT
 from compose.virtual.runtime import VirtualRuntime
 from compose.virtual.world import VirtualWorld
 from services.chassis.access import SECRET_HEADER
-from services.chassis.client import Reply
+from services.chassis.http import Reply
 
 SERVICES = ("blobstore", "provisioner", "identity", "router", "loadgen")
 SERVERS = (*SERVICES, "controller")

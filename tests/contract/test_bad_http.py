@@ -11,7 +11,7 @@ from api_contract import Contract, operations
 from small_testbed import SERVERS, SmallTestbed
 
 from services.chassis.bodies import DEPTH_MAX, SIZE_MAX_BYTES
-from services.chassis.managed_identity import SUBSCRIPTION
+from services.clients.identity.client import SUBSCRIPTION
 
 JSON = {"Content-Type": "application/json"}
 NAMES = {

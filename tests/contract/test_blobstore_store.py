@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.blobstore.repository import CHUNK_BYTES, Repository
 from services.blobstore.state import Account, Blob, Container, Switch
+from services.blobstore.store.repository import CHUNK_BYTES, Repository
 from services.chassis.store import Store
 
 pytestmark = pytest.mark.both_clocks

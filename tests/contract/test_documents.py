@@ -12,8 +12,8 @@ from small_testbed import HOSTS, SERVICES, SmallTestbed
 from compose.topology import app_factory
 from services.chassis.app import API
 from services.chassis.env import make_env
-from services.chassis.managed_identity import SUBSCRIPTION
 from services.chassis.openapi import document
+from services.clients.identity.client import SUBSCRIPTION
 
 NEVER_READABLE = ("GET", "/{account}")
 SAMPLE = "sample1"

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from services.chassis.store import Store
-from services.provisioner.compute import Compute
-from services.provisioner.journal import Journal
-from services.provisioner.recovery import Recovery
+from services.provisioner.arm.compute import Compute
+from services.provisioner.jobs.recovery import Recovery
 from services.provisioner.state import BLOCKED, SUCCEEDED, VM, Job, Operation, Outcome, Resource, plan
+from services.provisioner.store.journal import Journal
 
 pytestmark = pytest.mark.both_clocks
 NOW = 1000.0

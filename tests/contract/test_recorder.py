@@ -5,10 +5,10 @@ import json
 import pytest
 from aiohttp import web
 
+from chaos.record.recorder import Recorder
 from compose.virtual.world import VirtualWorld
-from loadgen.recorder import Recorder
-from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
+from services.chassis.http import HttpClient
 from services.chassis.metrics import CONTENT_TYPE, Metrics
 from services.chassis.registry import Instance
 

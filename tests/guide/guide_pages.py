@@ -25,9 +25,9 @@ from typing import Any
 import click
 from click.testing import CliRunner
 
-from chaos import running
 from chaos.cli import main
-from chaos.hysteresis import command as map_command
+from chaos.command import run as running
+from chaos.studies.map import command as map_command
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 BLOCK = re.compile(

@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from chaos.campaign.jobs import Job, Result, perform
+from chaos.studies.campaign.jobs import Job, Result, perform
 
 SHORT = "azure-fnj8-vqz-short"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from incident_rules import spans, write_test
 
-from chaos.alerts import default_alerts
-from chaos.plan import make_plan
-from chaos.record import Record
-from chaos.runs import carry_out
+from chaos.experiment.alerts import default_alerts
+from chaos.experiment.plan import make_plan
+from chaos.experiment.runs import carry_out
+from chaos.record.record import Record
 from chaos.scenarios.loader import load
 
 SHORT = "azure-fnj8-vqz-short"

@@ -2,11 +2,11 @@
 
 from functools import cache
 
-from chaos.claims.view import TRIES, View
-from chaos.plan import make_plan
-from chaos.record import Record
-from chaos.runs import carry_out
+from chaos.experiment.plan import make_plan
+from chaos.experiment.runs import carry_out
+from chaos.record.record import Record
 from chaos.scenarios.loader import loads
+from chaos.verdict.view import TRIES, View
 
 SCENARIO = """
 name: small-drill

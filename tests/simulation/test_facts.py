@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from chaos.campaign.jobs import Result
-from chaos.claims import CONTROLS, PAIRS
+from chaos.studies.campaign.jobs import Result
+from chaos.verdict import CONTROLS, PAIRS
 
 Run = Callable[..., Result]
 

@@ -6,11 +6,11 @@ accounts are restored at 24.
 
 from functools import cache
 
-from chaos.claims.view import TRIES
-from chaos.plan import make_plan
-from chaos.record import Record
-from chaos.runs import carry_out
+from chaos.experiment.plan import make_plan
+from chaos.experiment.runs import carry_out
+from chaos.record.record import Record
 from chaos.scenarios.loader import loads
+from chaos.verdict.view import TRIES
 
 CANARY, EAST = "centraluseuap", "eastus"
 END = 40.0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.plan import make_plan
-from chaos.runs import TransportName, carry_out
+from chaos.experiment.plan import make_plan
+from chaos.experiment.runs import TransportName, carry_out
 from chaos.scenarios.loader import load
 
 SCENARIO = "azure-fnj8-vqz-short"

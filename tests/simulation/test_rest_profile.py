@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chaos.plan import make_plan
-from chaos.runs import carry_out
+from chaos.experiment.plan import make_plan
+from chaos.experiment.runs import carry_out
+from chaos.record.recorder import Recorder
 from chaos.scenarios.loader import load
-from loadgen.recorder import Recorder
 
 REGIONS = ("eastus", "westus")
 SHORT = Path("chaos/scenarios/azure-fnj8-vqz-short.yaml")

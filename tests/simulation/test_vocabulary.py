@@ -10,15 +10,15 @@ from typing import Any, cast
 
 import pytest
 
-from chaos.experiment import Experiment
+from chaos.experiment.experiment import Experiment
+from chaos.experiment.plan import make_plan
+from chaos.experiment.runs import TransportName, carry_out
 from chaos.faults.registry import CATALOGUE
-from chaos.plan import make_plan
-from chaos.record import Record
-from chaos.runs import TransportName, carry_out
+from chaos.record.record import Record
 from chaos.scenarios.actions import ACTIONS
 from chaos.scenarios.loader import loads
 from compose.runtime import RuntimeUnavailable
-from services.chassis.client import HttpClient
+from services.chassis.http import HttpClient
 
 TRANSPORTS = ("http", "direct")
 HEAD = """

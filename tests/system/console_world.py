@@ -22,7 +22,7 @@ from chaos.controller import scenario_run
 from chaos.controller.app import create_controller
 from chaos.controller.auth import Tokens
 from chaos.controller.testbed import Testbed
-from chaos.plan import make_plan
+from chaos.experiment.plan import make_plan
 from chaos.scenarios.loader import load
 from compose.virtual.runtime import VirtualRuntime
 from compose.virtual.world import VirtualWorld

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from system_testbed import PORTS, PROJECT, TOKENS
 
 from compose.docker import DockerRuntime
-from services.chassis.client import HttpClient, Reply
+from services.chassis.http import HttpClient, Reply
 
 PROMETHEUS = f"http://127.0.0.1:{PORTS['PROMETHEUS_PORT']}"
 ALERTMANAGER = f"http://127.0.0.1:{PORTS['ALERTMANAGER_PORT']}"

@@ -11,14 +11,14 @@ from pathlib import Path
 from system_desk import Desk, copy_run, dashboard_queries
 from system_testbed import ROOT
 
-from chaos.baseline import MachineStalled
-from chaos.claims.verdict import judge
-from chaos.claims.view import View
-from chaos.plan import make_plan
-from chaos.record import Record
-from chaos.runs import carry_out
+from chaos.experiment.baseline import MachineStalled
+from chaos.experiment.plan import make_plan
+from chaos.experiment.runs import carry_out
+from chaos.record.record import Record
 from chaos.scenarios.loader import load
 from chaos.scenarios.restrict import restrict
+from chaos.verdict.verdict import judge
+from chaos.verdict.view import View
 from compose.render import REGIONS
 
 SCENARIO = "azure-fnj8-vqz-short"

@@ -19,7 +19,7 @@ from system_testbed import Stack
 
 from compose.render import stack
 from loadgen.machines import EXTENSION_TAG, TENANT_TAG
-from services.chassis.managed_identity import SUBSCRIPTION
+from services.clients.identity.client import SUBSCRIPTION
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 REGION = "northeurope"

@@ -13,8 +13,8 @@ from system_desk import Desk, total
 from system_incident import Incident, phases, virtual_run
 from system_testbed import Stack
 
-from chaos.claims.verdict import FACTS, judge
-from chaos.claims.view import ATTEMPTS, EAST, JOBS, PAIR, STARTED, WORK, View
+from chaos.verdict.verdict import FACTS, judge
+from chaos.verdict.view import ATTEMPTS, EAST, JOBS, PAIR, STARTED, WORK, View
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 ALERT = "ManagedIdentityAvailabilityBurn"

@@ -14,7 +14,7 @@ from compose.docker import DockerRuntime
 from compose.render import load_scenario, stack, stack_settings
 from compose.runtime import Cut
 from compose.topology import node
-from services.chassis.client import Reply
+from services.chassis.http import Reply
 from services.chassis.registry import Registry
 from services.chassis.store import Keys
 

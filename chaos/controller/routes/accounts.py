@@ -6,7 +6,7 @@ from chaos.controller import errors
 from chaos.controller.api import Answer, Call
 from chaos.controller.documents import AccessChanged, AccountList
 from chaos.controller.testbed import Testbed
-from chaos.operations import OperationFailed
+from chaos.experiment.operations import OperationFailed
 from chaos.remediation.inventory import Account
 from services.chassis.errors import ServiceError
 from services.chassis.routes import Body, Reply, Route

@@ -3,8 +3,8 @@
 from chaos.controller.api import Answer, Call
 from chaos.controller.documents import MitigationList, MitigationSwitched
 from chaos.controller.testbed import Testbed
+from chaos.experiment.operations import write_overlay
 from chaos.mitigations import catalogue, expand, run_time_overlay
-from chaos.operations import write_overlay
 from services.chassis.routes import Body, Reply, Route
 from services.chassis.settings import Settings, merge
 

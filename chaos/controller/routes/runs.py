@@ -11,10 +11,10 @@ from chaos.controller import errors
 from chaos.controller.api import Answer, Call
 from chaos.controller.documents import ComparisonView, RunList, VerdictView
 from chaos.controller.testbed import Testbed
-from chaos.record import Record, RecordError
+from chaos.record.record import Record, RecordError
+from chaos.record.retention import used
 from chaos.report.compare import compare
 from chaos.report.files import REPORT_FILE, VERDICT_FILE, read_verdict
-from chaos.retention import used
 from services.chassis.errors import ServiceError
 from services.chassis.routes import Reply, Route
 from services.chassis.settings import Settings

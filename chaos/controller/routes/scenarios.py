@@ -12,8 +12,8 @@ from chaos.controller.documents import RunView, ScenarioList
 from chaos.controller.run_apart import RUNTIME, RunApart
 from chaos.controller.scenario_run import ScenarioRun
 from chaos.controller.testbed import Testbed
-from chaos.plan import Plan, make_plan
-from chaos.runs import new_folder
+from chaos.experiment.plan import Plan, make_plan
+from chaos.experiment.runs import new_folder
 from chaos.scenarios.loader import ScenarioError, load, names
 from chaos.scenarios.model import Scenario
 from chaos.scenarios.restrict import restrict

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chaos.alerts import AlertEvaluator, Line, Rule, default_alerts
-from loadgen.series import SeriesTable
+from chaos.experiment.alerts import AlertEvaluator, Line, Rule, default_alerts
+from chaos.record.series import SeriesTable
 from services.chassis.clock import Clock
 from services.chassis.events import Events
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chaos.alerts import (
+from chaos.experiment.alerts import (
     ALERTS_FILE,
     PACES,
     RULES_FOLDER,
@@ -204,7 +204,7 @@ def test_every_metric_that_an_alert_reads_is_exported_by_some_service() -> None:
 
 def test_the_rule_files_of_the_testbed_are_what_the_alerts_say() -> None:
     found = {path: path.read_text() for path in RULES_FOLDER.glob("rules*.yml")}
-    assert found == rule_files(), "run `python -m chaos.alerts`"
+    assert found == rule_files(), "run `python -m chaos.experiment.alerts`"
 
 
 def test_the_writer_makes_the_folder_it_needs(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from api_contract import Contract
 from compose.virtual.world import EPOCH_S, Served, VirtualWorld
 from services.blobstore.app import create_app
 from services.chassis.access import SECRET_HEADER
-from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
 from services.chassis.env import Env, Peers, make_env
-from services.chassis.managed_identity import SUBSCRIPTION
+from services.chassis.http import HttpClient
 from services.chassis.registry import Instance
+from services.clients.identity.client import SUBSCRIPTION
 from services.identity.tokens import Issuer
 
 SECRET = "secret of the project in tests"

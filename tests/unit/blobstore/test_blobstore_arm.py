@@ -7,7 +7,7 @@ import pytest
 from blobstore_region import GROUPS, PACKAGE, PROVIDER, VERSION, Region
 
 from compose.virtual.world import VirtualWorld
-from services.chassis.managed_identity import SUBSCRIPTION
+from services.clients.identity.client import SUBSCRIPTION
 
 MANAGEMENT = "https://management.azure.com/"
 NEW = "group1!storageAccounts/created"

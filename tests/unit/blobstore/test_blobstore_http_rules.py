@@ -3,7 +3,7 @@
 import pytest
 from multidict import CIMultiDict
 
-from services.blobstore import http_rules
+from services.blobstore.data import http_rules
 from services.blobstore.errors import BlobError
 
 MOMENT = 1770055380.25

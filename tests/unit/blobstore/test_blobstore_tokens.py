@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from compose.virtual.world import VirtualWorld
 from services.blobstore.tokens import JwksVerifier, KeysUnavailable, TokenRefused
-from services.chassis.client import Reply
+from services.chassis.http import Reply
 from services.identity.tokens import Issuer
 
 SECRET = "/vmextmieastus/private/b"

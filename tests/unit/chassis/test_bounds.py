@@ -9,12 +9,12 @@ import pytest
 from chaos.faults.model import LEASE_MAX_S
 from compose.virtual.world import VirtualWorld
 from services.chassis import event_stream, metrics
-from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
 from services.chassis.env import Peers, make_env
 from services.chassis.event_stream import LOST, StreamSink
 from services.chassis.fault_edge import EFFECTS_KEPT_S, _EffectCounter
 from services.chassis.faults import Effect, FaultRule, Target
+from services.chassis.http import HttpClient
 from services.chassis.metrics import Metrics
 from services.chassis.registry import DEAD_LEASES, Instance, Registry
 from services.chassis.store import Keys

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.chassis.client import Reply
 from services.chassis.clock import http_date
+from services.chassis.http import Reply
 
 NOW = 1_000_000.0
 GARBAGE = (

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from chaos.plan import make_plan
-from chaos.runs import carry_out
+from chaos.experiment.plan import make_plan
+from chaos.experiment.runs import carry_out
 from chaos.scenarios.loader import load
 from services.chassis.clock import Clock
 from services.chassis.loop_lag import LAG_METRIC, LOOK_S, STALL_METRIC, LoopLag

@@ -22,9 +22,9 @@ from compose.virtual.runtime import VirtualRuntime
 from compose.virtual.world import VirtualWorld
 from services.chassis.access import ADMIN, SAFE_METHODS, SECRET_HEADER, shared_secret
 from services.chassis.app import API
-from services.chassis.client import HttpClient, Reply
 from services.chassis.clock import Clock
 from services.chassis.env import Env, Peers, make_env
+from services.chassis.http import HttpClient, Reply
 from services.chassis.registry import Instance
 from services.chassis.routes import install
 

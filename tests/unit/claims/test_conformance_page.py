@@ -10,14 +10,14 @@ import pytest
 from incident_record import fresh_incident
 from rich.console import Console
 
-from chaos.campaign.collect import collect, read, write
-from chaos.campaign.command import conformance_command
-from chaos.campaign.conformance import render, unexplained
-from chaos.campaign.jobs import Job, Result
-from chaos.claims import PAIRS, claims, judge
-from chaos.claims.explanations import explanations
-from chaos.record import RecordError
-from loadgen.record_files import sealed
+from chaos.record.files import sealed
+from chaos.record.record import RecordError
+from chaos.studies.campaign.collect import collect, read, write
+from chaos.studies.campaign.command import conformance_command
+from chaos.studies.campaign.conformance import render, unexplained
+from chaos.studies.campaign.jobs import Job, Result
+from chaos.verdict import PAIRS, claims, judge
+from chaos.verdict.explanations import explanations
 
 PAGE = Path(__file__).parents[3] / "docs" / "conformance.md"
 SCENARIO = "azure-fnj8-vqz"

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from incident_record import NAMES, D, E, IncidentRecord, R, calm_day, fresh_incident
 
-from chaos.claims import CHECKS, CONTROLS, claims, judge_control
-from chaos.record import Record
+from chaos.record.record import Record
+from chaos.verdict import CHECKS, CONTROLS, claims, judge_control
 
 END = 760.0
 ATTEMPTS, ENDED = "identity_client_attempts_total", "identity_client_operations_total"

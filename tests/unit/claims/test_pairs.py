@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from chaos.campaign.controls import variant
-from chaos.claims import CHECKS, CONTROLS, PAIRS, claims, judge_pair
-from chaos.plan import make_plan
+from chaos.experiment.plan import make_plan
 from chaos.scenarios.loader import load
+from chaos.studies.campaign.controls import variant
+from chaos.verdict import CHECKS, CONTROLS, PAIRS, claims, judge_pair
 from loadgen.settings import LoadgenSettings
-from services.chassis.managed_identity import IdentityClientSettings
 from services.chassis.settings import resolve
+from services.clients.identity.client import IdentityClientSettings
 
 INCIDENT = {
     "storage_impact_s": 400.0,

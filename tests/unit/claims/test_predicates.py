@@ -7,8 +7,8 @@ import pytest
 from incident_record import AGAIN as DRILL_RESTORE
 from incident_record import NAMES, OTHERS, S1, S2, D, E, IncidentRecord, R, W, fresh_incident
 
-from chaos.claims import CHECKS
-from chaos.claims.view import View
+from chaos.verdict import CHECKS
+from chaos.verdict.view import View
 from loadgen.tenants import default_table
 
 Doctor = Callable[[IncidentRecord], object]

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from incident_record import E, IncidentRecord, R, calm_day, fresh_incident
 
-from chaos.claims import CHECKS, EXIT_CODES, STATUSES, Verdict, judge
-from chaos.claims.model import NO_ACTION, Conditions, Finding, plain
-from chaos.claims.view import Anchors
-from chaos.record import Record
-from loadgen.series import SeriesTable
+from chaos.record.record import Record
+from chaos.record.series import SeriesTable
+from chaos.verdict import CHECKS, EXIT_CODES, STATUSES, Verdict, judge
+from chaos.verdict.model import NO_ACTION, Conditions, Finding, plain
+from chaos.verdict.view import Anchors
 
 ATTEMPTS = "identity_client_attempts_total"
 

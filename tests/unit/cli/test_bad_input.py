@@ -15,12 +15,12 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from chaos import running
 from chaos.cli import main
-from chaos.plan import parse_assignment, settings_models
+from chaos.command import run as running
+from chaos.experiment.plan import parse_assignment, settings_models
+from chaos.progress.terminal import terminal
 from chaos.scenarios.document import DEPTH_MAX
 from chaos.scenarios.loader import FOLDER
-from chaos.terminal import terminal
 from compose.runtime import RuntimeUnavailable
 
 TINY = """\

@@ -14,10 +14,10 @@ import pytest
 from click.testing import CliRunner, Result
 from redis.exceptions import ConnectionError as StoreGone
 
-from chaos.baseline import UnhealthyBaseline
-from chaos.commands import Commands
-from chaos.record import RecordError
-from chaos.runs import RunFolderError
+from chaos.command.group import Commands
+from chaos.experiment.baseline import UnhealthyBaseline
+from chaos.experiment.runs import RunFolderError
+from chaos.record.record import RecordError
 from chaos.scenarios.loader import ScenarioError
 from compose.runtime import RuntimeUnavailable
 from services.chassis.exit_codes import CODES

@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from chaos.alerts import default_alerts
+from chaos.experiment.alerts import default_alerts
 from chaos.faults.registry import CATALOGUE
 from chaos.remediation.gate import DECISIONS
 from chaos.remediation.metrics import OUTCOMES as OUTCOMES_OF_JOB
 from chaos.scenarios.loader import load
 from grafana import colors
 from loadgen.metrics import RESULTS
-from services.chassis.call_guard import REASONS
-from services.chassis.identity_call import OUTCOMES
 from services.chassis.loop_lag import LAG_METRIC, STALL_METRIC
+from services.clients.identity.call import OUTCOMES
+from services.clients.identity.guard import REASONS
 from services.provisioner.failures import CODES
 from services.provisioner.metrics import TRY_BLOCKED, TRY_DONE, TRY_IDENTITY
 from services.provisioner.state import BLOCKED, QUEUED, RUNNING

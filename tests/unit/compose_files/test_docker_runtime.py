@@ -14,8 +14,8 @@ from compose.run_lease import KEY, RunLease
 from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, UnknownInstance
 from compose.topology import InstanceSpec, Region, Topology, node
 from services.chassis.background import Background
-from services.chassis.client import Reply
 from services.chassis.clock import Clock
+from services.chassis.http import Reply
 from services.chassis.store import Keys
 
 TOPOLOGY = Topology((Region("eastus", "East US", identity_nodes=2),), loadgen=False)

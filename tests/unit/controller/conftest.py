@@ -9,12 +9,12 @@ from controller_desk import CONTROLLER, TOKENS, Desk
 
 from chaos.controller.app import create_controller
 from chaos.controller.testbed import Testbed
-from chaos.plan import make_plan
+from chaos.experiment.plan import make_plan
 from chaos.scenarios.loader import load
 from chaos.scenarios.restrict import restrict
 from compose.virtual.runtime import VirtualRuntime
 from compose.virtual.world import VirtualWorld
-from services.chassis.client import HttpClient
+from services.chassis.http import HttpClient
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from api_contract import Contract
 
 from chaos.controller.auth import Tokens
 from chaos.controller.testbed import Testbed
-from chaos.plan import Plan
+from chaos.experiment.plan import Plan
 from compose.virtual.world import VirtualWorld
-from services.chassis.client import HttpClient, Reply
+from services.chassis.http import HttpClient, Reply
 
 TOKENS = Tokens(read="read-token", operate="operate-token", project="project-secret")
 CONTROLLER = "http://controller"

@@ -8,7 +8,7 @@ from controller_desk import Desk
 
 from chaos.controller.banner import REMEDY, SHOWN_S, banner
 from chaos.controller.watch import RegionHealth
-from chaos.machine import Stall
+from chaos.record.machine import Stall
 
 NAMES = {"eastus": "East US", "westus": "West US"}
 NOW = 1_770_055_380.0

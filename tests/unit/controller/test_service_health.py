@@ -10,11 +10,11 @@ from aiohttp import web
 from controller_desk import TOKENS, Desk
 from jsonschema import Draft202012Validator, FormatChecker
 
-from chaos.alerts import default_alerts
 from chaos.controller.app import create_controller
 from chaos.controller.service_health import SERVICE_NAMES, Alert, message
+from chaos.experiment.alerts import default_alerts
 from chaos.scenarios.loader import load
-from services.chassis.managed_identity import SUBSCRIPTION
+from services.clients.identity.client import SUBSCRIPTION
 
 SCENARIO = load("azure-fnj8-vqz-short")
 NOW = 1_770_077_640.0

@@ -10,7 +10,7 @@ from controller_desk import CONTROLLER, TOKENS, Desk
 from chaos.controller.auth import SESSION_COOKIE
 from chaos.controller.pulse import Readings, parse
 from chaos.controller.routes.console import FILES
-from chaos.glance import ATTEMPTS
+from chaos.progress.glance import ATTEMPTS
 
 SDK = 'region="eastus",layer="sdk",outcome="ok"'
 

@@ -14,12 +14,12 @@ from loadgen.metrics import LoadMetrics
 from loadgen.settings import LoadgenSettings
 from loadgen.site import Site, Tools
 from loadgen.tenants import Tenant, TenantTable, default_table
-from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
 from services.chassis.env import Env, Peers, make_env
-from services.chassis.managed_identity import ManagedIdentityClient
+from services.chassis.http import HttpClient
 from services.chassis.registry import Instance
 from services.chassis.settings import Tree
+from services.clients.identity.client import ManagedIdentityClient
 
 SECRET = "secret of the project in tests"
 PORT = 8080

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
+from chaos.record.recorder import Recorder
 from compose.virtual.world import VirtualWorld
 from loadgen.event_reader import EventReader
-from loadgen.recorder import Recorder
 from services.chassis.clock import Clock
 from services.chassis.store import Keys
 

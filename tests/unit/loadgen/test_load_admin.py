@@ -8,7 +8,7 @@ from loadgen_cloud import PORT, SECRET, Cloud
 
 from loadgen.app import create_app
 from services.chassis.access import SECRET_HEADER
-from services.chassis.client import HttpClient, Reply
+from services.chassis.http import HttpClient, Reply
 
 BASE = f"http://generator:{PORT}"
 SETTINGS = {

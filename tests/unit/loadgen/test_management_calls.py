@@ -3,8 +3,8 @@
 import pytest
 from loadgen_cloud import Cloud, metric
 
-from loadgen.arm import Ended
 from loadgen.site import Site
+from services.clients.arm import Ended
 
 PATH = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm"
 FOREVER = 1e9

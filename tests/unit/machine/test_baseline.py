@@ -3,7 +3,8 @@
 import pytest
 from click.testing import CliRunner
 
-from chaos.baseline import (
+from chaos.cli import main
+from chaos.experiment.baseline import (
     ATTEMPTS,
     OPERATIONS,
     CollapsedInWarmup,
@@ -12,9 +13,8 @@ from chaos.baseline import (
     UnhealthyBaseline,
     require,
 )
-from chaos.cli import main
-from chaos.machine import STALLS
-from loadgen.recorder import Recorder
+from chaos.record.machine import STALLS
+from chaos.record.recorder import Recorder
 from services.chassis.clock import Clock
 from services.chassis.loop_lag import LAG_METRIC
 from services.chassis.metrics import Metrics

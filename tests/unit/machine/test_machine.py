@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from chaos.machine import STALLS, Stall, StallDetector, lost_s, stalls_in, worst_lag_s
-from loadgen.series import SeriesTable
+from chaos.record.machine import STALLS, Stall, StallDetector, lost_s, stalls_in, worst_lag_s
+from chaos.record.series import SeriesTable
 from services.chassis.loop_lag import LAG_METRIC
 
 OBSERVER = "controller"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from chaos.hysteresis.probe import ATTEMPTS, RESULTS, Trigger, _Enough
+from chaos.studies.map.probe import ATTEMPTS, RESULTS, Trigger, _Enough
 from services.chassis.background import Background
 from services.chassis.clock import Clock
 

@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from chaos.cli import main
-from chaos.hysteresis import command
-from chaos.hysteresis.points import Finding, Job, classify
-from chaos.hysteresis.probe import Probe
+from chaos.studies.map import command
+from chaos.studies.map.points import Finding, Job, classify
+from chaos.studies.map.probe import Probe
 
 
 class Here(Executor):

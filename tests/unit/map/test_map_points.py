@@ -2,9 +2,9 @@
 
 import pytest
 
-from chaos.hysteresis.axes import Axis
-from chaos.hysteresis.points import Cell, Finding, Job, Kind, Map, classify, perform
-from chaos.hysteresis.probe import End, Probe
+from chaos.studies.map.axes import Axis
+from chaos.studies.map.points import Cell, Finding, Job, Kind, Map, classify, perform
+from chaos.studies.map.probe import End, Probe
 
 TRIGGER = {"stalls_s": (3.0,), "watch_s": 20.0}
 

@@ -2,7 +2,7 @@
 
 from map_scripts import DOWN, LIMPING, NODES, play
 
-from chaos.hysteresis.probe import Trigger
+from chaos.studies.map.probe import Trigger
 
 
 async def test_every_identity_node_is_stalled_and_goes_on_twice() -> None:

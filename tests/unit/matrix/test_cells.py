@@ -2,8 +2,8 @@
 
 from math import comb
 
-from chaos.matrix.cells import candidates, cells, minimal
 from chaos.mitigations import expand
+from chaos.studies.matrix.cells import candidates, cells, minimal
 
 ALL = expand(["all"])
 

@@ -9,9 +9,9 @@ from distributed import LocalCluster
 from toy_world import SCENARIO, world
 
 from chaos.cli import main
-from chaos.matrix import command
-from chaos.matrix.engine import cluster
-from chaos.matrix.job import Job, perform_apart
+from chaos.studies.engine import cluster
+from chaos.studies.matrix import command
+from chaos.studies.matrix.job import Job, perform_apart
 from compose.runtime import RuntimeUnavailable
 
 TINY = """

@@ -10,12 +10,12 @@ from rich.console import Console
 from toy_world import SCENARIO, Inline, world
 
 from chaos.cli import main
-from chaos.matrix import command
-from chaos.matrix.cache import Cache
-from chaos.matrix.defences import Defence, as_json, defences, table
-from chaos.matrix.engine import Engine
-from chaos.matrix.job import CODEC, Job
-from chaos.matrix.outcomes import OP_SUCCESS, Outcome
+from chaos.studies.cache import Cache
+from chaos.studies.engine import Engine
+from chaos.studies.matrix import command
+from chaos.studies.matrix.defences import Defence, as_json, defences, table
+from chaos.studies.matrix.job import CODEC, Job
+from chaos.studies.matrix.outcomes import OP_SUCCESS, Outcome
 
 
 @pytest.mark.parametrize("one", defences(), ids=lambda one: one.id)

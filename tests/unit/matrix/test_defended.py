@@ -9,15 +9,15 @@ from incident_record import IncidentRecord, fresh_incident
 from rich.console import Console
 from toy_world import Inline
 
-from chaos.campaign import command
-from chaos.campaign.command import campaign_jobs, summarise
-from chaos.campaign.defended import judge_defended, worst_op_success
-from chaos.campaign.jobs import CODEC, Job, Result
-from chaos.claims.view import View
 from chaos.cli import main
-from chaos.matrix.cache import Cache, key
-from chaos.matrix.engine import Engine
 from chaos.mitigations import expand
+from chaos.studies.cache import Cache, key
+from chaos.studies.campaign import command
+from chaos.studies.campaign.command import campaign_jobs, summarise
+from chaos.studies.campaign.defended import judge_defended, worst_op_success
+from chaos.studies.campaign.jobs import CODEC, Job, Result
+from chaos.studies.engine import Engine
+from chaos.verdict.view import View
 
 SCENARIO = "azure-fnj8-vqz-short"
 DEFENDED = expand(["defended"])

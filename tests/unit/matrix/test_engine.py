@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from toy_world import SCENARIO, Inline, world
 
-from chaos.matrix import cache as cache_module
-from chaos.matrix.cache import Cache, code_hash, key
-from chaos.matrix.engine import Engine, cluster
-from chaos.matrix.job import CODEC, Job, from_document, to_document
+from chaos.studies import cache as cache_module
+from chaos.studies.cache import Cache, code_hash, key
+from chaos.studies.engine import Engine, cluster
+from chaos.studies.matrix.job import CODEC, Job, from_document, to_document
 from compose.runtime import RuntimeUnavailable
 
 JOB = Job(SCENARIO, 1, ("R1",))
@@ -58,7 +58,7 @@ def test_a_changed_source_changes_the_hash_unless_it_only_shows_results(tmp_path
     assert hashed(tmp_path) == before
     (tmp_path / "chaos/plan.yaml").write_text("2")
     assert hashed(tmp_path) != before
-    assert cache_module.ROOT.joinpath("chaos/matrix/cache.py").is_file()
+    assert cache_module.ROOT.joinpath("chaos/studies/cache.py").is_file()
 
 
 def test_a_damaged_file_is_computed_again(tmp_path: Path) -> None:

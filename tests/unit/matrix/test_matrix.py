@@ -12,17 +12,17 @@ from rich.progress import Progress
 from toy_world import SCENARIO, Inline, world
 
 from chaos.cli import main
-from chaos.matrix import command, words
-from chaos.matrix.cache import Cache
-from chaos.matrix.engine import Engine
-from chaos.matrix.files import as_csv, as_document, write
-from chaos.matrix.job import CODEC, Job
-from chaos.matrix.outcomes import COLUMNS
-from chaos.matrix.page import relative, render
-from chaos.matrix.search import Question
-from chaos.matrix.statistics import Estimate
-from chaos.matrix.summary import EVENTS, Matrix, is_worse
 from chaos.mitigations import expand
+from chaos.studies.cache import Cache
+from chaos.studies.engine import Engine
+from chaos.studies.matrix import command, words
+from chaos.studies.matrix.files import as_csv, as_document, write
+from chaos.studies.matrix.job import CODEC, Job
+from chaos.studies.matrix.outcomes import COLUMNS
+from chaos.studies.matrix.page import relative, render
+from chaos.studies.matrix.search import Question
+from chaos.studies.matrix.summary import EVENTS, Matrix, is_worse
+from chaos.studies.statistics import Estimate
 
 NAMES = ("R1", "R2", "R3", "R6", "R7", "X2", "X4")
 BY_NAME = {column.name: column for column in COLUMNS}

@@ -5,9 +5,9 @@ import math
 import pytest
 from incident_record import END, D, E, IncidentRecord, fresh_incident
 
-from chaos.claims.figures import identity_impact_s, storage_impact_s
-from chaos.claims.view import View
-from chaos.matrix.outcomes import COLUMNS, Outcome, outcome
+from chaos.studies.matrix.outcomes import COLUMNS, Outcome, outcome
+from chaos.verdict.figures import identity_impact_s, storage_impact_s
+from chaos.verdict.view import View
 
 
 def measured(made: IncidentRecord) -> Outcome:

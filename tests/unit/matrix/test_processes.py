@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from toy_world import SCENARIO
 
 from chaos.cli import main
-from chaos.matrix import command
-from chaos.matrix.engine import processes
+from chaos.studies.engine import processes
+from chaos.studies.matrix import command
 
 
 def test_every_run_has_a_process_of_its_own() -> None:

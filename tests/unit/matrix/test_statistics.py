@@ -5,7 +5,7 @@ import math
 import pytest
 from scipy import stats
 
-from chaos.matrix.statistics import Estimate, estimate, share
+from chaos.studies.statistics import Estimate, estimate, share
 
 
 def test_the_interval_is_students() -> None:

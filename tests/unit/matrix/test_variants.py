@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from incident_record import IncidentRecord, fresh_incident
 
-from chaos.claims.view import View
-from chaos.matrix.job import Job
-from chaos.matrix.variants import AFTER_S, survived, unattended, with_replay
 from chaos.scenarios.actions import Drain, Open, Ramp, ScaleIdentity
 from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load, loads
+from chaos.studies.matrix.job import Job
+from chaos.studies.matrix.variants import AFTER_S, survived, unattended, with_replay
+from chaos.verdict.view import View
 
 FULL = without_drill(load("azure-fnj8-vqz"))
 END = 760.0 - AFTER_S  # the made-up record is as long as the scenario: the trigger comes again within it

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from chaos.matrix.job import Job
-from chaos.matrix.outcomes import COLUMNS, Outcome
+from chaos.studies.matrix.job import Job
+from chaos.studies.matrix.outcomes import COLUMNS, Outcome
 
 SCENARIO = "azure-fnj8-vqz-short"
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from compose.virtual.world import EPOCH_S
-from services.chassis.client import TIMEOUT, Reply
 from services.chassis.clock import Clock
 from services.chassis.env import Env, Peers, make_env
-from services.chassis.managed_identity import CallResult, ManagedIdentityClient
+from services.chassis.http import TIMEOUT, Reply
 from services.chassis.registry import Instance
 from services.chassis.settings import Tree, merge
+from services.clients.identity.client import CallResult, ManagedIdentityClient
 
 EAST = "eastus"
 RESOURCE = "https://management.azure.com/"

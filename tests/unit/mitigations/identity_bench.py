@@ -18,14 +18,14 @@ from typing import Any
 
 from compose.topology import PORT, app_factory
 from compose.virtual.world import Served, VirtualWorld
-from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
 from services.chassis.env import Env, Peers, make_env
+from services.chassis.http import HttpClient
 from services.chassis.live import announce
-from services.chassis.managed_identity import CallResult, ManagedIdentityClient
 from services.chassis.registry import Instance
 from services.chassis.settings import Tree, merge
 from services.chassis.store import Keys
+from services.clients.identity.client import CallResult, ManagedIdentityClient
 from services.identity.app import NODE
 from services.identity.node import Node
 from services.router.app import ROUTER

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from caller_bench import NOT_FOUND, OVERLOADED, THROTTLED, TIMED_OUT, Caller
 
-from services.chassis.call_guard import CallGuard, GuardSettings
-from services.chassis.managed_identity import IdentityClientSettings
+from services.clients.identity.client import IdentityClientSettings
+from services.clients.identity.guard import CallGuard, GuardSettings
 from services.policies.deadline import HEADER
 
 FINAGLE = {"budget": {"kind": "finagle", "share": 0.1, "retries_per_s_min": 0.3, "window_s": 10.0}}

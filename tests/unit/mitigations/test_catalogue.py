@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.experiment.plan import make_plan, settings_models
 from chaos.mitigations import (
     bundle_name,
     catalogue,
@@ -15,7 +16,6 @@ from chaos.mitigations import (
 )
 from chaos.mitigations.catalogue import FILE, load
 from chaos.mitigations.model import IDS, leaves
-from chaos.plan import make_plan, settings_models
 from chaos.scenarios.loader import load as load_scenario
 from services.chassis.settings import SettingsError, resolve
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 import services.policies
+from chaos.experiment.plan import settings_models
 from chaos.mitigations import default_catalogue
-from chaos.plan import settings_models
 
 NO_MECHANISM = {"__init__", "outcome", "settings", "window"}
 MODULES = sorted(p.stem for p in Path(services.policies.__file__).parent.glob("*.py") if p.stem not in NO_MECHANISM)

@@ -7,7 +7,7 @@ import pytest
 from identity_bench import CALLER, EAST, Bench
 
 from compose.virtual.world import VirtualWorld
-from services.chassis.client import Reply
+from services.chassis.http import Reply
 
 ONE_TRY = {"identity_client": {"sdk": {"enabled": False}, "workflow": {"enabled": False}, "timeout_s": 60.0}}
 STEADY = {"identity": {"overload_slowdown": 0.0, "crash_enabled": False}, "router": {"hop_timeout_s": 60.0}}

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 from identity_bench import Bench
 
-from chaos.plan import make_plan
-from chaos.runs import carry_out
+from chaos.experiment.plan import make_plan
+from chaos.experiment.runs import carry_out
+from chaos.record.series import SeriesTable
 from chaos.scenarios.loader import load
 from compose.virtual.world import VirtualWorld
-from loadgen.series import SeriesTable
 
 NODE_NAME = "identity-eastus-1"
 ONE_TRY = {"identity_client": {"sdk": {"enabled": False}, "workflow": {"enabled": False}, "timeout_s": 60.0}}

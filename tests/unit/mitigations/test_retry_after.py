@@ -4,8 +4,8 @@ import pytest
 from caller_bench import OVERLOADED, Caller
 
 from compose.virtual.world import EPOCH_S
-from services.chassis.client import Reply
 from services.chassis.clock import http_date
+from services.chassis.http import Reply
 
 HONOURING = {"sdk": {"attempts": 2, "honour_retry_after": True}, "workflow": {"enabled": False}}
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from chaos.mitigations.switching import Switchboard
-from chaos.plan import make_plan
+from chaos.experiment.plan import make_plan
+from chaos.experiment.switching import Switchboard
 from chaos.scenarios.loader import load
-from services.chassis.managed_identity import IdentityClientSettings
 from services.chassis.settings import SettingsError, merge, resolve
+from services.clients.identity.client import IdentityClientSettings
 from services.identity.settings import IdentitySettings
 from services.provisioner.settings import ProvisionerSettings
 

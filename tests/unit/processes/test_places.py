@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 from process_watch import descendants
 
-from chaos import runs
 from chaos.cli import main
-from chaos.runs import RunFolderError, claim
+from chaos.experiment import runs
+from chaos.experiment.runs import RunFolderError, claim
 
 ROOT = Path(__file__).parents[3]
 KIB = 300
@@ -49,9 +49,13 @@ def start_nothing(*_arguments: object, **_options: object) -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("chaos.running.carry_out", "chaos.matrix.command.processes", "chaos.hysteresis.command.processes"):
+    for name in (
+        "chaos.command.run.carry_out",
+        "chaos.studies.matrix.command.processes",
+        "chaos.studies.map.command.processes",
+    ):
         monkeypatch.setattr(name, start_nothing)
-    monkeypatch.setattr("chaos.campaign.command.processes", start_nothing)
+    monkeypatch.setattr("chaos.studies.campaign.command.processes", start_nothing)
 
 
 @pytest.mark.parametrize("command", PLACES)
@@ -73,7 +77,7 @@ def test_a_place_that_cannot_be_written_is_known_before_anything_runs(
 OTHER = """
 import sys
 from pathlib import Path
-from chaos.runs import given_folder, output_file
+from chaos.experiment.runs import given_folder, output_file
 (output_file if sys.argv[2] == "file" else given_folder)(Path(sys.argv[1]))
 print("claimed", flush=True)
 sys.stdin.read()

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from chaos.glance import ATTEMPTS, JOBS, NODE_UP, STARTED, WORK
-from chaos.signals import TRIES
-from loadgen.series import SeriesTable
+from chaos.experiment.signals import TRIES
+from chaos.progress.glance import ATTEMPTS, JOBS, NODE_UP, STARTED, WORK
+from chaos.record.series import SeriesTable
 
 REGIONS = ("eastus", "northeurope")
 DISPLAYS = {"eastus": "East US", "northeurope": "North Europe"}

@@ -7,8 +7,8 @@ from typing import cast
 from progress_bench import CALM, DISPLAYS, FIRST_WAVE, REGIONS, SECOND_WAVE, table
 from rich.console import Console, ConsoleDimensions, RenderableType
 
-from chaos.board import Board, board, percent, ratio_spark, watch_board
-from chaos.glance import Glance, glance
+from chaos.progress.board import Board, board, percent, ratio_spark, watch_board
+from chaos.progress.glance import Glance, glance
 
 PARTS = ((20, CALM), (20, FIRST_WAVE), (20, SECOND_WAVE))
 

@@ -3,9 +3,9 @@
 import pytest
 from progress_bench import CALM, FIRST_WAVE, REGIONS, SECOND_WAVE, Key, table
 
-from chaos.glance import Success, glance
-from chaos.progress import head, line
-from loadgen.series import SeriesTable
+from chaos.progress.glance import Success, glance
+from chaos.progress.progress import head, line
+from chaos.record.series import SeriesTable
 
 HEAD = "     τ  provis  identity  att/s  ampl  backlog  nodes   eastus  northeurope  last action"
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from chaos.happenings import ACTIONS, KINDS, SILENT, Happening, happening
-from chaos.plan import make_plan
-from chaos.progress import phase
+from chaos.experiment.plan import make_plan
+from chaos.progress.happenings import ACTIONS, KINDS, SILENT, Happening, happening
+from chaos.progress.progress import phase
 from chaos.scenarios import actions
 from chaos.scenarios.loader import load
 

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 import pytest
 from rich.console import Console
 
-from chaos.plan import Plan, make_plan
-from chaos.progress import Progress
-from chaos.runs import carry_out
+from chaos.experiment.plan import Plan, make_plan
+from chaos.experiment.runs import carry_out
+from chaos.progress.progress import Progress
 from chaos.scenarios.loader import load
 from chaos.scenarios.restrict import restrict
 

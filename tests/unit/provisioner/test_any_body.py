@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.chassis.errors import ServiceError
-from services.provisioner import views
+from services.provisioner.arm import views
+from services.provisioner.arm.validation import clean, merged, packages_of, tenant_of
 from services.provisioner.ids import Ref
 from services.provisioner.settings import ProvisionerSettings
 from services.provisioner.state import EXTENSION, VM, VMSS, Resource, capacity
-from services.provisioner.validation import clean, merged, packages_of, tenant_of
 
 PACKAGES = ProvisionerSettings().packages
 REFS = (Ref("s", "g", VM, "a"), Ref("s", "g", VMSS, "a"), Ref("s", "g", EXTENSION, "a", "b"))

@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.chassis.client import Reply
+from services.chassis.http import Reply
 from services.provisioner.failures import error_of, storage_message
-from services.provisioner.packages import judge
+from services.provisioner.jobs.packages import judge
 from services.provisioner.state import EXTENSION, VM, VMSS, Operation, Resource, Stop
 
 RUNNER = "GitHub.Actions/HostedRunner"

@@ -2,10 +2,10 @@
 
 import pytest
 
+from services.provisioner.arm.validation import clean, merged, packages_of, tenant_of
 from services.provisioner.ids import Ref, parent_key
 from services.provisioner.settings import ProvisionerSettings
 from services.provisioner.state import EXTENSION, VM, VMSS
-from services.provisioner.validation import clean, merged, packages_of, tenant_of
 
 PACKAGES = ProvisionerSettings().packages
 MACHINE = Ref("sub", "rg", VM, "vm1")

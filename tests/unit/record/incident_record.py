@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from chaos.plan import make_plan
-from chaos.record import Record
+from chaos.experiment.plan import make_plan
+from chaos.record.record import Record
+from chaos.record.series import Array, SeriesTable, matches
 from chaos.scenarios.loader import load
-from loadgen.series import Array, SeriesTable, matches
 from loadgen.tenants import default_table
 
 NAMES = ("centraluseuap", "eastus", "westus", "northeurope", "southeastasia", "australiaeast")

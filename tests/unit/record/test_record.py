@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chaos.record import Of, Record
-from loadgen.record_files import seal
-from loadgen.recorder import Recorder, write_metrics
-from loadgen.series import SeriesTable, increments
+from chaos.record.files import seal
+from chaos.record.record import Of, Record
+from chaos.record.recorder import Recorder, write_metrics
+from chaos.record.series import SeriesTable, increments
 from services.chassis.clock import Clock
 
 NAN = float("nan")

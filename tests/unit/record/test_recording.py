@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from chaos.record.recorder import Recorder, read_metrics
+from chaos.record.series import SeriesTable
 from compose.virtual.world import VirtualWorld
-from loadgen.recorder import Recorder, read_metrics
-from loadgen.series import SeriesTable
 from services.chassis.clock import Clock
 from services.chassis.metrics import Metrics
 from services.chassis.registry import Instance
@@ -107,7 +107,7 @@ async def test_live_answers_follow_new_series_and_group_by_label() -> None:
 
 
 async def test_the_same_question_gets_the_same_answer_early_or_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loadgen.recorder.SeriesTable", lambda: SeriesTable(columns=8))
+    monkeypatch.setattr("chaos.record.recorder.SeriesTable", lambda: SeriesTable(columns=8))
     time = Time()
     asked_early, asked_late = Recorder(time.clock(), ZERO_S), Recorder(time.clock(), ZERO_S)
     metrics = Metrics()
@@ -199,7 +199,7 @@ async def test_run_samples_on_the_grid_and_skips_what_came_too_late(monkeypatch:
         time.now += seconds
 
     monkeypatch.setattr(recorder, "sample", sample)
-    monkeypatch.setattr("loadgen.recorder.asyncio.sleep", sleep)
+    monkeypatch.setattr("chaos.record.recorder.asyncio.sleep", sleep)
     with pytest.raises(StopAsyncIteration):
         await recorder.run()
     assert recorder.series.times.tolist() == [-2.0, -1.0, 0.0, 1.0, 3.5, 4.0, 5.0, 6.0, 7.0]

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 from chaos.cli import main
 from chaos.controller.routes.runs import _summary
-from chaos.record import Record, RecordError
-from loadgen.record_files import RECORD_FILES, VERSION, VERSION_KEY, LinesFile, NotWhole, seal, sealed, unsealed
-from loadgen.recorder import Recorder
+from chaos.record.files import RECORD_FILES, VERSION, VERSION_KEY, LinesFile, NotWhole, seal, sealed, unsealed
+from chaos.record.record import Record, RecordError
+from chaos.record.recorder import Recorder
 from services.chassis.clock import Clock
 from services.chassis.metrics import Metrics
 from services.chassis.registry import Instance

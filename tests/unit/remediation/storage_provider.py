@@ -13,10 +13,10 @@ from chaos.remediation.settings import RemediationSettings
 from chaos.remediation.workflow import RemediationWorkflow
 from compose.virtual.world import EPOCH_S, VirtualWorld
 from services.chassis.background import Background
-from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
 from services.chassis.env import Peers
 from services.chassis.events import Events
+from services.chassis.http import HttpClient
 from services.chassis.metrics import Metrics
 from services.chassis.streams import Streams
 

@@ -5,9 +5,9 @@ from typing import Any
 from chaos.remediation.accounts import Audit, StorageAccounts
 from compose.virtual.world import EPOCH_S, VirtualWorld
 from services.blobstore.app import create_app
-from services.chassis.client import HttpClient
 from services.chassis.clock import Clock
 from services.chassis.env import Env, Peers, make_env
+from services.chassis.http import HttpClient
 from services.chassis.registry import Instance
 
 URL = "http://blobstore-eastus:8080"

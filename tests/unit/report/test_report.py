@@ -13,15 +13,15 @@ import pytest
 from incident_record import E, IncidentRecord, calm_day, fresh_incident
 from rich.console import Console
 
-from chaos.claims import CHECKS, Verdict, judge
-from chaos.claims.view import View
-from chaos.record import Record, RecordError
+from chaos.record.record import Record, RecordError
+from chaos.record.series import SeriesTable
 from chaos.report import words
 from chaos.report.compare import Comparison, compare, flat, print_comparison
 from chaos.report.files import read_verdict, write_report, write_verdict
 from chaos.report.page import render
 from chaos.report.table import print_verdict
-from loadgen.series import SeriesTable
+from chaos.verdict import CHECKS, Verdict, judge
+from chaos.verdict.view import View
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +264,7 @@ def test_the_report_file_is_the_page(tmp_path: Path, record: Record, verdict: Ve
 
 
 def test_matplotlib_is_imported_only_to_draw() -> None:
-    modules = "chaos.claims, chaos.report.files, chaos.report.table, chaos.report.compare"
+    modules = "chaos.verdict, chaos.report.files, chaos.report.table, chaos.report.compare"
     code = f"import sys, {modules}; print('matplotlib' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"

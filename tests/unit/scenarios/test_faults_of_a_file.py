@@ -2,7 +2,7 @@
 
 import pytest
 
-from chaos.plan import make_plan
+from chaos.experiment.plan import make_plan
 from chaos.scenarios.actions import InjectFault
 from chaos.scenarios.loader import ScenarioError, loads
 from chaos.scenarios.model import Scenario

@@ -1,0 +1,102 @@
+"""What the commands do once their input is known to be good: run, judge, write, print."""
+
+import gc
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from chaos.experiment.plan import Plan
+from chaos.experiment.runs import carry_out, given_folder, new_folder, quiet_libraries
+from chaos.progress.progress import Progress
+from chaos.record.record import Record
+from chaos.report.compare import compare, print_comparison
+from chaos.report.files import write_report, write_verdict
+from chaos.report.table import print_verdict
+from chaos.verdict.verdict import Verdict, judge
+from services.chassis.exit_codes import BAD_INPUT, EXPECTED
+
+
+def run_command(plan: Plan, options: dict[str, Any], console: Console) -> int:
+    """One run from plan to verdict; returns the exit code."""
+    quiet_libraries()
+    folder = given_folder(options["out"]) if options["out"] else new_folder(_folder_name(plan, options))
+    what = f": {plan.scenario.title} (seed {plan.seed}, {options['runtime']})"
+    console.print(Text.assemble((plan.scenario.name, "bold"), what))
+    ending = _carry_out(plan, options, folder, console)
+    return _conclude(ending, folder, plan, options["as_json"], console)
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """What is left of a run to tell once its record is on disk.
+
+    Judging reads the record from there: with the run still in memory it would take half as much again.
+    """
+
+    sha256: str
+    problem: str
+    interrupted: int
+
+
+def _carry_out(plan: Plan, options: dict[str, Any], folder: Path, console: Console) -> _Ending:
+    with Progress(console, watch=options["watch"]) as progress:
+        finished = carry_out(
+            plan,
+            runtime=options["runtime"],
+            transport=options["transport"],
+            folder=folder,
+            observers=[progress],
+        )
+    return _Ending(finished.sha256, finished.problem, finished.interrupted)
+
+
+def _folder_name(plan: Plan, options: dict[str, Any]) -> str:
+    parts = [plan.scenario.name, options["runtime"], f"s{plan.seed}", *plan.mitigations]
+    return "-".join(parts)
+
+
+def _conclude(ending: _Ending, folder: Path, plan: Plan, as_json: bool, console: Console) -> int:
+    if ending.interrupted:
+        console.print(f"interrupted; the record so far is in {folder}")
+        return ending.interrupted
+    gc.collect()  # a run is full of cycles
+    verdict = _judge(folder)
+    if as_json:
+        click.echo(json.dumps(verdict.document(), ensure_ascii=False))
+    else:
+        print_verdict(verdict, console)
+        _say_where(folder, ending, plan, console)
+    return BAD_INPUT if ending.problem else verdict.exit_code
+
+
+def _say_where(folder: Path, ending: _Ending, plan: Plan, console: Console) -> None:
+    if ending.problem:
+        console.print(ending.problem, style="red")
+    console.print(f"record  {folder}/  (events SHA-256 {ending.sha256[:16]}…)", highlight=False)
+    console.print(f"report  {folder / 'report.html'}", highlight=False)
+    console.print(f"repeat  {plan.command}", highlight=False, soft_wrap=True)
+
+
+def _judge(folder: Path) -> Verdict:
+    record = Record.load(folder)
+    verdict = judge(record)
+    write_verdict(folder, verdict)
+    write_report(folder, record, verdict)
+    return verdict
+
+
+def report_command(folder: Path, console: Console) -> int:
+    verdict = _judge(folder)
+    print_verdict(verdict, console)
+    console.print(f"report  {folder / 'report.html'}", highlight=False)
+    return verdict.exit_code
+
+
+def diff_command(left: Path, right: Path, console: Console) -> int:
+    print_comparison(compare(Record.load(left), Record.load(right)), console)
+    return EXPECTED

@@ -1,0 +1,118 @@
+"""Whether the testbed worked before anything was injected, and if not, what is known about why.
+
+A run in virtual time never ran on too slow a machine; a run in real time did when its loops say so. A region that
+collapsed in the warm-up did so by its own load, and that is a finding about the settings, not about the machine.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from chaos.record.machine import stalls_in, worst_lag_s
+from chaos.record.recorder import Recorder
+
+WINDOW_S = 20.0
+SUCCESS_MIN = 0.99
+OPERATIONS_MIN = 20
+ATTEMPTS_MIN = 0.8
+COLLAPSE_SUCCESS = 0.5
+OPERATIONS = "identity_client_operations_total"
+ATTEMPTS = "identity_client_attempts_total"
+
+
+class UnhealthyBaseline(RuntimeError):
+    """The testbed did not work before anything was injected; nothing can be judged from such a run."""
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}: {super().__str__()}"
+
+
+class CollapsedInWarmup(UnhealthyBaseline):
+    """A region collapsed under its base load alone."""
+
+
+class MachineStalled(UnhealthyBaseline):
+    """The machine stood still in the warm-up, which no run in real time survives with its figures."""
+
+
+class NotEnoughLoad(UnhealthyBaseline):
+    """Too few operations ended to say anything."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What was measured in the last seconds before the scenario began."""
+
+    operations: int
+    success_ratio: float
+    attempt_ratio: float
+    by_region: dict[str, float]
+    """Share of attempts that succeeded."""
+
+    @classmethod
+    def of(cls, recorder: Recorder) -> "Baseline":
+        now = recorder.t()
+        ended = recorder.increase(OPERATIONS, {}, now - WINDOW_S, now, by=("result",))
+        tries = recorder.increase(ATTEMPTS, {"layer": "sdk"}, now - WINDOW_S, now, by=("region", "outcome"))
+        total, good = sum(ended.values()), sum(value for (_, outcome), value in tries.items() if outcome == "ok")
+        sums = {one: sum(v for (region, _), v in tries.items() if region == one) for one, _ in tries}
+        return cls(
+            operations=int(total),
+            success_ratio=ended.get(("success",), 0.0) / total if total else 0.0,
+            attempt_ratio=good / sum(tries.values()) if any(tries.values()) else 0.0,
+            by_region={one: tries.get((one, "ok"), 0.0) / count for one, count in sorted(sums.items()) if count},
+        )
+
+    @property
+    def healthy(self) -> bool:
+        """Operations end up to twenty seconds after they began to fail; attempts tell at once."""
+        enough = self.operations >= OPERATIONS_MIN
+        return enough and self.success_ratio >= SUCCESS_MIN and self.attempt_ratio >= ATTEMPTS_MIN
+
+    @property
+    def collapsed(self) -> list[str]:
+        return [region for region, ratio in self.by_region.items() if ratio < COLLAPSE_SUCCESS]
+
+    def problem(self, stalled_s: float, lag_s: float) -> UnhealthyBaseline:
+        """Why it is not healthy, as far as the record can tell.
+
+        `stalled_s` is what the machine lost so far, `lag_s` the largest lag of any loop; both are 0 in virtual time.
+        """
+        if stalled_s:
+            return MachineStalled(
+                f"the machine stalled for {stalled_s:.1f} s in the warm-up, and {self._seen()}{self._which()}; "
+                "run it again when the machine is less busy"
+            )
+        lag = f"; no loop was later than {lag_s:.2f} s" if lag_s else ""
+        if self.collapsed:
+            return CollapsedInWarmup(f"{self._collapse()}{lag}")
+        if self.operations < OPERATIONS_MIN:
+            return NotEnoughLoad(f"{self._seen()}; at least {OPERATIONS_MIN} operations are needed{lag}")
+        return UnhealthyBaseline(f"{self._seen()}; needed are {SUCCESS_MIN:.0%} and {ATTEMPTS_MIN:.0%}{lag}")
+
+    def _collapse(self) -> str:
+        shares = ", ".join(f"{self.by_region[region]:.0%} in {region}" for region in self.collapsed)
+        return (
+            f"the region{'s' * (len(self.collapsed) > 1)} {' and '.join(self.collapsed)} collapsed before anything was "
+            f"injected: {shares} of the attempts succeeded in the last {WINDOW_S:.0f} s. The base load tips it with "
+            "this seed and these settings; choose another seed or a lower load"
+        )
+
+    def _seen(self) -> str:
+        return (
+            f"{self.success_ratio:.1%} of {self.operations} operations and {self.attempt_ratio:.1%} of attempts "
+            f"succeeded in the {WINDOW_S:.0f} s before the scenario began"
+        )
+
+    def _which(self) -> str:
+        return f" ({' and '.join(self.collapsed)} collapsed)" if self.collapsed else ""
+
+
+def require(recorder: Recorder, observer: str) -> tuple[dict[str, Any], UnhealthyBaseline | None]:
+    """The fields of the `baseline` event, and the problem if there is one."""
+    seen = Baseline.of(recorder)
+    fields: dict[str, Any] = {"ok": seen.healthy, "success_ratio": seen.success_ratio, "operations": seen.operations}
+    if seen.healthy:
+        return fields, None
+    stalled_s = sum(stall.stalled_s for stall in stalls_in(recorder.series, observer))
+    problem = seen.problem(stalled_s, worst_lag_s(recorder.series))
+    return {**fields, "reason": type(problem).__name__, "why": str(problem)}, problem

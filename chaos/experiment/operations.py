@@ -1,0 +1,147 @@
+"""What operators and the world do to a running testbed: one method an action, over the same interfaces people have.
+
+Storage accounts through the storage management API, traffic through the routers, nodes through the runtime. Nothing
+here knows or sets an outcome.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chaos.remediation.accounts import Audit, Restored, StorageAccounts
+from compose.runtime import Runtime
+from compose.topology import LOADGEN, NODES_MAX, SCALABLE, InstanceSpec
+from services.chassis.access import SECRET_HEADER
+from services.chassis.events import Events
+from services.chassis.http import Reply
+from services.chassis.live import announce
+from services.chassis.settings import Tree, merge
+from services.chassis.store import Keys, text
+
+OPERATOR_TIMEOUT_S = 10.0
+ALREADY_RUNNING = 409
+INVALID = 422
+
+
+class OperationFailed(RuntimeError):
+    """An operation was refused; the text says by whom and why."""
+
+
+class OutOfBounds(OperationFailed):
+    """More was asked for than there is, or than the machine carries; the text says the bound."""
+
+
+class Operations:
+    """Acts on the testbed. `actor` on each call is the id that shows up as the cause in the record."""
+
+    def __init__(self, runtime: Runtime, regions: Sequence[str], events: Events) -> None:
+        self._runtime = runtime
+        self._regions = tuple(regions)
+        self._events = events
+        self.accounts = StorageAccounts(runtime.http, runtime.peers, timeout_s=OPERATOR_TIMEOUT_S)
+
+    async def restore_accounts(
+        self, regions: Sequence[str], patterns: Sequence[str], *, spacing_s: float, actor: str
+    ) -> Restored:
+        """Makes private exempt accounts public again, region by region.
+
+        Raises:
+            OperationFailed: naming the accounts or regions that could not be reached; the others are restored.
+        """
+        restored = await self.accounts.restore(regions, patterns, actor=actor, spacing_s=spacing_s)
+        if restored.failed:
+            raise OperationFailed(f"could not restore: {', '.join(restored.failed)}")
+        return restored
+
+    async def disable_accounts(self, regions: Sequence[str], patterns: Sequence[str], *, actor: str) -> None:
+        """Makes public exempt accounts private.
+
+        Raises:
+            OperationFailed: naming the accounts or regions that could not be reached; the others are switched.
+        """
+        failed = await self.accounts.disable(regions, patterns, actor=actor)
+        if failed:
+            raise OperationFailed(f"could not disable: {', '.join(failed)}")
+
+    async def audit_accounts(self) -> Audit:
+        """Counts every account of every region."""
+        return await self.accounts.audit(self._regions)
+
+    async def scale_identity(self, region: str, count: int) -> Sequence[InstanceSpec]:
+        """Adds `count` nodes, or removes the newest −`count`.
+
+        Raises:
+            OutOfBounds: naming how many may be added or removed.
+        """
+        self._require_room(region, count)
+        change = self._runtime.add_nodes if count >= 0 else self._runtime.remove_nodes
+        return await change(region, abs(count))
+
+    def _require_room(self, region: str, count: int) -> None:
+        nodes = [spec for spec in self._runtime.instances() if spec.service == SCALABLE]
+        here = sum(spec.region == region for spec in nodes)
+        if -count > here:
+            raise OutOfBounds(f"count: {region} has {here} identity nodes, so at most {here} can be removed")
+        bound = NODES_MAX[self._runtime.name]
+        if count > 0 and len(nodes) + count > bound:
+            raise OutOfBounds(
+                f"count: the testbed has {len(nodes)} identity nodes and the {self._runtime.name} runtime carries "
+                f"{bound}, so at most {max(0, bound - len(nodes))} can be added"
+            )
+
+    async def set_traffic(self, region: str, rule: Mapping[str, Any]) -> None:
+        """`rule` is the body of the router's `PUT /admin/traffic/{region}`."""
+        url = f"{self._runtime.peers.url('router', region)}/admin/traffic/{region}"
+        reply = await self._call("PUT", url, dict(rule))
+        _require(reply, f"router of {region}")
+
+    async def set_load(self, region: str, factor: float) -> None:
+        reply = await self._load("POST", "/admin/load", {"region": region, "factor": factor})
+        _require(reply, "load generator")
+
+    async def start_load(self, at_epoch: float, zero_epoch: float) -> None:
+        """`zero_epoch` is the calendar at τ = 0; users' intended times are told relative to it."""
+        body = {"at_epoch": at_epoch, "zero_epoch": zero_epoch}
+        _require(await self._load("POST", "/admin/start", body), "load generator")
+
+    async def ensure_load(self) -> None:
+        """Starts the load unless it runs already."""
+        reply = await self._load("POST", "/admin/start", {})
+        if reply.status != ALREADY_RUNNING:
+            _require(reply, "load generator")
+
+    async def stop_load(self) -> None:
+        _require(await self._load("POST", "/admin/stop", {}), "load generator")
+
+    async def _load(self, method: str, path: str, body: Tree) -> Reply:
+        return await self._call(method, self._runtime.peers.url(LOADGEN, "") + path, body)
+
+    async def _call(self, method: str, url: str, body: Tree) -> Reply:
+        """An operator's call to one of our own processes."""
+        headers = {SECRET_HEADER: self._runtime.secret}
+        return await self._runtime.http.call(method, url, json=body, headers=headers, timeout_s=OPERATOR_TIMEOUT_S)
+
+    async def overlay(self, change: Tree) -> Tree:
+        """Lays settings over those in force, in every instance, at once; returns the whole overlay."""
+        return await write_overlay(self._runtime, merge(await read_overlay(self._runtime), change), self._events)
+
+
+async def read_overlay(runtime: Runtime) -> Tree:
+    raw = await runtime.store.get(Keys.OVERLAY)
+    overlay: Tree = json.loads(text(raw)) if raw else {}
+    return overlay
+
+
+async def write_overlay(runtime: Runtime, overlay: Tree, events: Events) -> Tree:
+    await runtime.store.set(Keys.OVERLAY, json.dumps(overlay, sort_keys=True))
+    await announce(runtime.store, "settings")
+    events.emit("setting_changed", overlay=overlay)
+    return overlay
+
+
+def _require(reply: Reply, who: str) -> None:
+    if reply.status == INVALID:
+        raise OutOfBounds(str(reply.json()["error"]["message"]))
+    if not reply.ok:
+        detail = reply.failure or f"{reply.status} {reply.body[:300].decode(errors='replace')}"
+        raise OperationFailed(f"{who}: {detail}")

@@ -1,0 +1,66 @@
+"""Mitigations on and off while a planned run goes on.
+
+Only settings can be switched: a timeline has begun and nodes exist or not. Switching off what was on from the start
+needs more than taking an overlay away, because it is part of the run's own tree: the overlay then says what the field
+would be without it.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from chaos.experiment.plan import Plan, settings_models
+from chaos.mitigations.catalogue import expand, mitigation_overlay, require_switchable
+from chaos.mitigations.model import Path, leaves
+from services.chassis.settings import Tree, merge, resolve
+
+
+class Switchboard:
+    """What is on in one run, beginning with what its plan has on."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._regions = plan.topology.names
+        self._touched: set[str] = set(plan.mitigations)
+        self.on = expand(plan.mitigations)
+
+    def switch(self, on: Iterable[str], off: Iterable[str]) -> Tree:
+        """Switches, and returns the overlay that makes the running services follow.
+
+        Raises:
+            SettingsError: naming what is unknown, or cannot be switched; nothing is switched then.
+        """
+        on, off = expand(on), expand(off)
+        require_switchable((*on, *off))
+        self.on = expand((set(self.on) - set(off)) | set(on))
+        self._touched.update(self.on)
+        return self._overlay()
+
+    def tree(self) -> Tree:
+        """The run's settings as they now should be."""
+        plan = self._plan
+        return merge(merge(plan.base, mitigation_overlay(self.on, self._regions)), plan.overrides)
+
+    def _overlay(self) -> Tree:
+        tree, overlay = self.tree(), Tree()
+        for path, _value in sorted(leaves(mitigation_overlay(self._touched, self._regions))):
+            overlay = merge(overlay, _at(path, _effective(tree, path)))
+        return overlay
+
+    def __repr__(self) -> str:
+        return f"<Switchboard {', '.join(self.on) or 'nothing'} on>"
+
+
+def _effective(tree: Tree, path: Path) -> Any:
+    """The value of a field in the tree, or its default where the tree does not say."""
+    region, (section, *fields) = (path[1], path[2:]) if path[0] == "regions" else ("", path)
+    value: Any = resolve(settings_models()[section], tree, section, region).model_dump(mode="json")
+    for name in fields:
+        value = value[name]
+    return value
+
+
+def _at(path: Path, value: Any) -> Tree:
+    for part in reversed(path):
+        value = {part: value}
+    tree: Tree = value
+    return tree

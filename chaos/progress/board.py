@@ -1,0 +1,163 @@
+"""A run on a terminal, drawn with rich: what works in each region, the curves of the last two minutes, what happened.
+
+Pure drawing: a `Board` goes in, a renderable comes out, so that a test can say the exact text.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import ConsoleDimensions, Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from chaos.progress.glance import Glance
+
+BARS = "▁▂▃▄▅▆▇█"
+GOOD_FROM, BAD_BELOW = 0.95, 0.5
+AMPLIFIED_FROM = 3.0
+REGION_WIDTH = 16
+PERCENT_WIDTH = 6
+FRAME = 2 * PERCENT_WIDTH + REGION_WIDTH + 12
+SPARK_MIN, SPARK_MAX = 8, 60
+NARROW_SPARK = 30
+HEAD_LINES = 8
+TONES = {"bad": "red", "good": "green", "": ""}
+
+
+@dataclass(frozen=True)
+class Board:
+    """What is drawn. `past` ends with now; `happened` holds (τ, sentence, tone), oldest first."""
+
+    title: str
+    clock: str
+    phase: str
+    displays: Mapping[str, str]
+    start_t: float
+    end_t: float
+    past: Sequence[Glance]
+    happened: Sequence[tuple[float, str, str]] = ()
+
+
+def percent(ratio: float | None) -> str:
+    """`9 %`; a dash where nothing was tried."""
+    return "–" if ratio is None else f"{ratio * 100:.0f} %"
+
+
+def shade(ratio: float | None) -> str:
+    """The style of a share that succeeded."""
+    if ratio is None:
+        return "dim"
+    return "green" if ratio >= GOOD_FROM else "red" if ratio < BAD_BELOW else "yellow"
+
+
+def ratio_spark(values: Sequence[float | None], width: int) -> Text:
+    """The newest `width` shares, from 0 to 1, each in its own colour; a gap where nothing was tried."""
+    text = Text()
+    for value in values[-width:]:
+        text.append(" " if value is None else _bar(value), style=shade(value))
+    return text
+
+
+def rate_spark(values: Sequence[float], width: int, top: float, style: str = "") -> Text:
+    """The newest `width` values, from 0 to `top`."""
+    return Text("".join(_bar(value / top if top else 0.0) for value in values[-width:]), style=style)
+
+
+def _bar(ratio: float) -> str:
+    return BARS[min(len(BARS) - 1, max(0, round(ratio * (len(BARS) - 1))))]
+
+
+def board(seen: Board, width: int) -> RenderableType:
+    """The board of a run under way, a dozen lines."""
+    spark = max(SPARK_MIN, min(NARROW_SPARK, (width - FRAME) // 2))
+    return Group(_head(seen), _regions(seen, spark), _rates(seen, spark), _bar_of_time(seen, min(width, 80)))
+
+
+def watch_board(seen: Board, size: ConsoleDimensions) -> RenderableType:
+    """The board over the whole terminal, and under it the newest happenings, as many as there is room for."""
+    spark = max(SPARK_MIN, min(SPARK_MAX, (size.width - FRAME) // 2))
+    room = max(0, size.height - HEAD_LINES - len(seen.displays))
+    return Group(
+        _head(seen),
+        _regions(seen, spark),
+        _rates(seen, spark),
+        _bar_of_time(seen, size.width),
+        Text(),
+        *_happened(seen, room),
+    )
+
+
+def _head(seen: Board) -> Text:
+    now = seen.past[-1]
+    parts = [
+        (seen.title, "bold"),
+        (f"τ {now.t:.0f} of {seen.end_t:.0f} s", ""),
+        (seen.clock, "bold"),
+        (seen.phase, "cyan"),
+    ]
+    text = Text("   ").join(Text(words, style=style) for words, style in parts if words)
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
+
+
+def _regions(seen: Board, spark: int) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=REGION_WIDTH, no_wrap=True)
+    for _ in range(2):
+        table.add_column(width=PERCENT_WIDTH, justify="right", no_wrap=True)
+        table.add_column(width=spark, justify="right", no_wrap=True)
+    table.add_row("", "", Text("provisioning", style="dim"), "", Text("identity", style="dim"))
+    totals = [glance.total for glance in seen.past]
+    table.add_row(*_row("all regions", totals, spark), style="bold")
+    for name, display in seen.displays.items():
+        table.add_row(*_row(display, [glance.regions[name] for glance in seen.past], spark))
+    return table
+
+
+def _row(title: str, past: Sequence[object], spark: int) -> list[RenderableType]:
+    cells: list[RenderableType] = [title]
+    for side in ("provisioning", "identity"):
+        values: list[float | None] = [getattr(success, side) for success in past]
+        cells += [Text(percent(values[-1]), style=shade(values[-1])), ratio_spark(values, spark)]
+    return cells
+
+
+def _rates(seen: Board, spark: int) -> Table:
+    """Offered, good and wasted share one scale: how far they are apart is what there is to see."""
+    now = seen.past[-1]
+    top = max(max(g.offered_per_s, g.good_per_s, g.wasted_per_s) for g in seen.past[-spark:])
+    backlogs = [float(g.backlog) for g in seen.past]
+    ampl = now.amplification
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=REGION_WIDTH, no_wrap=True)
+    table.add_column(width=PERCENT_WIDTH, justify="right", no_wrap=True)
+    table.add_column(width=spark, justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    offered = Text(
+        "attempts per operation –" if ampl is None else f"attempts per operation ×{ampl:.1f}",
+        style="bold red" if (ampl or 0.0) >= AMPLIFIED_FROM else "",
+    )
+    rows = (
+        ("attempts / s", [g.offered_per_s for g in seen.past], top, "cyan", offered),
+        ("good / s", [g.good_per_s for g in seen.past], top, "green", Text(f"{now.nodes_up} identity nodes up")),
+        ("wasted / s", [g.wasted_per_s for g in seen.past], top, "red", Text()),
+        ("jobs waiting", backlogs, max(backlogs[-spark:]), "magenta", Text()),
+    )
+    for title, values, scale, style, aside in rows:
+        table.add_row(title, f"{values[-1]:.0f}", rate_spark(values, spark, scale, style), aside)
+    return table
+
+
+def _bar_of_time(seen: Board, width: int) -> ProgressBar:
+    done = seen.past[-1].t - seen.start_t
+    return ProgressBar(total=seen.end_t - seen.start_t, completed=done, width=width)
+
+
+def _happened(seen: Board, room: int) -> list[Text]:
+    lines = []
+    for t, sentence, tone in reversed(seen.happened[-room:] if room else ()):
+        text = Text(f"τ {t:5.0f}  {sentence}", style=TONES.get(tone, ""))
+        text.no_wrap, text.overflow = True, "ellipsis"
+        lines.append(text)
+    return lines

@@ -1,0 +1,103 @@
+"""A run or an idle testbed at one moment: the few numbers that say what works and what does not.
+
+Two kinds of success stand side by side, because they fail at different times: provisioning (tries of jobs) is what the
+first wave of the incident hits, identity (attempts to get a token) what the second one does. Every reader of a moment
+takes it from here: progress lines, live view, console.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from chaos.experiment.signals import DONE, TRIES
+from chaos.record.series import Group, Where
+
+WINDOW_S = 5.0
+PROVISIONING_WINDOW_S = 10.0
+"""Control regions begin a job every three seconds: a shorter window would often hold none."""
+ATTEMPTS = "identity_client_attempts_total"
+STARTED = "identity_client_operations_started_total"
+WORK = "identity_work_completed_total"
+JOBS = "provisioner_jobs"
+NODE_UP = "identity_node_up"
+FAMILIES = (TRIES, ATTEMPTS, STARTED, WORK, JOBS, NODE_UP)
+WAITING = ("queued", "blocked")
+
+
+class Samples(Protocol):
+    """What has been sampled so far, asked as `SeriesTable` is asked. Nothing sampled gives no group."""
+
+    def increase(
+        self, name: str, where: Where, start_t: float, end_t: float, by: Sequence[str]
+    ) -> dict[Group, float]: ...
+    def last(self, name: str, where: Where, by: Sequence[str]) -> dict[Group, float]: ...
+
+
+@dataclass(frozen=True)
+class Success:
+    """Shares that succeeded in the last seconds; None where nothing was tried, which is neither good nor bad."""
+
+    provisioning: float | None
+    identity: float | None
+
+
+@dataclass(frozen=True)
+class Glance:
+    """One moment. `asked` is operations that callers began, `offered` the attempts that became of them, `good` and
+    `wasted` the work that nodes finished for somebody who waited and for nobody."""
+
+    t: float
+    total: Success
+    regions: Mapping[str, Success]
+    asked_per_s: float
+    offered_per_s: float
+    good_per_s: float
+    wasted_per_s: float
+    backlog: int
+    nodes_up: int
+
+    @property
+    def amplification(self) -> float | None:
+        """Attempts for each operation begun; None while none begins."""
+        return self.offered_per_s / self.asked_per_s if self.asked_per_s else None
+
+    def document(self) -> dict[str, Any]:
+        """For the API; rounded to what the eye can tell apart."""
+        return {**_rounded(asdict(self)), "amplification": _rounded(self.amplification)}
+
+
+def glance(samples: Samples, regions: Sequence[str], t: float) -> Glance:
+    """What the samples say of `t`; every region is there, whether or not anything was tried in it."""
+    tries = samples.increase(TRIES, {}, t - PROVISIONING_WINDOW_S, t, by=("region", "result"))
+    attempts = samples.increase(ATTEMPTS, {"layer": "sdk"}, t - WINDOW_S, t, by=("region", "outcome"))
+    work = samples.increase(WORK, {}, t - WINDOW_S, t, by=("outcome",))
+    return Glance(
+        t=t,
+        total=Success(_share(tries, DONE), _share(attempts, "ok")),
+        regions={name: Success(_share(_of(tries, name), DONE), _share(_of(attempts, name), "ok")) for name in regions},
+        asked_per_s=_sum(samples.increase(STARTED, {}, t - WINDOW_S, t, by=())) / WINDOW_S,
+        offered_per_s=_sum(attempts) / WINDOW_S,
+        good_per_s=work.get(("useful",), 0.0) / WINDOW_S,
+        wasted_per_s=work.get(("wasted",), 0.0) / WINDOW_S,
+        backlog=int(_sum(samples.last(JOBS, {"state": WAITING}, by=()))),
+        nodes_up=int(_sum(samples.last(NODE_UP, {}, by=()))),
+    )
+
+
+def _of(counts: Mapping[Group, float], region: str) -> dict[Group, float]:
+    return {group: value for group, value in counts.items() if group[0] == region}
+
+
+def _sum(counts: Mapping[Group, float]) -> float:
+    return sum(counts.values())
+
+
+def _share(counts: Mapping[Group, float], good: str) -> float | None:
+    total = _sum(counts)
+    return sum(value for group, value in counts.items() if group[-1] == good) / total if total else None
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _rounded(inner) for name, inner in value.items()}
+    return round(value, 3) if isinstance(value, float) else value

@@ -1,0 +1,15 @@
+"""A scenario with kinds of actions left out of its timeline."""
+
+from chaos.scenarios.actions import Drain, Open, Ramp, ScaleIdentity
+from chaos.scenarios.model import Scenario
+
+
+def without(scenario: Scenario, *kinds: type) -> Scenario:
+    """The scenario without its entries of these kinds of actions."""
+    kept = tuple(entry for entry in scenario.timeline if not isinstance(entry.action, kinds))
+    return scenario.model_copy(update={"timeline": kept})
+
+
+def without_operators(scenario: Scenario) -> Scenario:
+    """The accounts are restored; then nobody scales, drains or ramps."""
+    return without(scenario, ScaleIdentity, Drain, Ramp, Open)

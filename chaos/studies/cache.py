@@ -1,0 +1,105 @@
+"""Results on disk, so that a matrix or a campaign can be stopped and resumed. What could change a run is in its key."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from chaos.experiment.runs import RunFolderError, replace
+from chaos.record.files import NotWhole, sealed, unsealed
+from chaos.record.retention import tidy_results, used
+
+J = TypeVar("J")
+R = TypeVar("R")
+Document = dict[str, Any]
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("services", "loadgen", "compose", "chaos")
+SOURCES = (".py", ".yaml")
+ONLY_SHOWN = (
+    "chaos/report/",
+    "chaos/record/retention.py",
+    "chaos/studies/soak/",
+    "chaos/cli.py",
+    "chaos/studies/campaign/collect.py",
+    "chaos/studies/campaign/command.py",
+    "chaos/studies/campaign/conformance.py",
+    "chaos/verdict/explanations.",
+    "chaos/studies/matrix/command.py",
+    "chaos/studies/matrix/files.py",
+    "chaos/studies/matrix/page.py",
+    "chaos/studies/matrix/search.py",
+    "chaos/studies/statistics.py",
+    "chaos/studies/matrix/summary.py",
+    "chaos/studies/matrix/words.py",
+)
+"""Sources that choose runs or show their results, and cannot change them."""
+
+
+@dataclass(frozen=True)
+class Codec(Generic[J, R]):
+    """How a kind of job is told from others, and how its result is written down."""
+
+    decides: Callable[[J], Document]
+    """Everything that decides the run and how it is judged, as JSON can say it."""
+    to_document: Callable[[R], Document]
+    from_document: Callable[[Document], R]
+    failed: Callable[[J, str], R]
+    """The result of a run that could not be carried out; such a one is never kept."""
+
+
+@lru_cache(maxsize=1)
+def code_hash(root: Path = ROOT) -> str:
+    """SHA-256 over the sources of all packages, and the interpreter's version."""
+    digest = hashlib.sha256(sys.version.encode())
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*")):
+            name = path.relative_to(root).as_posix()
+            if path.suffix in SOURCES and not name.startswith(ONLY_SHOWN):
+                digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def key(decides: Document, code: str) -> str:
+    """SHA-256 of the code and of all that decides the run."""
+    return hashlib.sha256(json.dumps([code, decides], sort_keys=True, default=str).encode()).hexdigest()
+
+
+class Cache(Generic[J, R]):
+    """A folder with one JSON file a result."""
+
+    def __init__(self, folder: Path, codec: Codec[J, R], code: str | None = None) -> None:
+        self._folder = folder
+        self.codec = codec
+        self._code = code or code_hash()
+        self._keys: dict[J, str] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(f"{folder}: cannot keep results there: {error.strerror}") from error
+        tidy_results(folder)
+
+    def get(self, job: J) -> R | None:
+        """What was kept; None when nothing was, or the file is not what was written: then it is computed again."""
+        try:
+            found = self.codec.from_document(unsealed(self._path(job))["result"])
+            used(self._path(job))
+            return found
+        except (OSError, NotWhole):
+            return None
+
+    def put(self, job: J, result: R) -> None:
+        document = {"job": str(job), "result": self.codec.to_document(result)}
+        replace(self._path(job), json.dumps(sealed(document), indent=1))
+
+    def _path(self, job: J) -> Path:
+        if job not in self._keys:
+            self._keys[job] = key(self.codec.decides(job), self._code)
+        return self._folder / f"{self._keys[job]}.json"
+
+    def __repr__(self) -> str:
+        return f"<Cache {self._folder}>"

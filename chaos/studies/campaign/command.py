@@ -1,0 +1,170 @@
+"""`aftershock campaign`: seeds, perturbations and controls on all cores, then one table and `campaign.json`.
+
+With mitigations it asks another question: whether these would have prevented the second wave (`defended.py`). What
+has been computed is kept, and the same command goes on from there.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Column, Table
+from rich.text import Text
+
+from chaos.experiment.runs import RUNS, commit, output_file, replace
+from chaos.mitigations import expand
+from chaos.progress.progress import counting
+from chaos.studies.cache import Cache
+from chaos.studies.campaign.collect import collect, read, write
+from chaos.studies.campaign.conformance import render, unexplained
+from chaos.studies.campaign.jobs import CODEC, Job, Result, perform
+from chaos.studies.engine import Engine, processes
+from chaos.verdict import CONTROLS, PAIRS
+from chaos.verdict.verdict import missing_regions
+from services.chassis.exit_codes import CONTRADICTED, EXPECTED
+from services.chassis.settings import SettingsError
+
+PERTURBATION = 0.2
+PERTURBED_MAY_FAIL = 0.05
+DEFENDED_MAY_FAIL = 0.025
+FIGURES = {"peak_amplification": "peak ×", "peak_attempts_per_s": "att/s", "recovered_t": "well at τ"}
+DEFENDED_FIGURES = {
+    "worst_op_success": "worst 10 s",
+    "peak_amplification": "peak ×",
+    "peak_attempts_per_s": "att/s",
+    "peak_nodes": "nodes",
+}
+CACHE = "campaign-cache"
+CAMPAIGN_FILE = RUNS / "campaign.json"
+PAIRED_SEEDS = 5
+"""How many seeds are also run with careful tenants: the claims that are judged on pairs (M41, C1)."""
+
+
+def campaign_jobs(scenario: str, seeds: int, perturbed: int, mitigations: Sequence[str] = ()) -> list[Job]:
+    """The whole campaign, longest jobs first so that no core idles at the end. Controls are the naive service's."""
+    on = expand(mitigations)
+    controls = [] if on else [Job(scenario, seed, control=name) for name in CONTROLS for seed in _seeds(name, seeds)]
+    plain = [Job(scenario, seed, mitigations=on) for seed in range(1, seeds + 1)]
+    shaken = [Job(scenario, seed, perturb=PERTURBATION, mitigations=on) for seed in range(1, perturbed + 1)]
+    return [*controls, *plain, *shaken]
+
+
+def _seeds(control: str, seeds: int) -> range:
+    paired = control in {pair.control for pair in PAIRS.values()}
+    return range(1, 1 + (min(seeds, PAIRED_SEEDS) if paired else 1))
+
+
+def campaign_command(
+    scenario: str,
+    seeds: int,
+    perturbed: int,
+    jobs: int | None,
+    console: Console,
+    mitigations: Sequence[str] = (),
+    out: Path = CAMPAIGN_FILE,
+) -> int:
+    """Runs the campaign; 0 when every group holds as often as it must, else 1.
+
+    Raises:
+        ScenarioError, SettingsError: before anything runs.
+    """
+    wanted = campaign_jobs(scenario, seeds, perturbed, mitigations)
+    for job in wanted[:1]:
+        missing = missing_regions(job.plan().topology.names)
+        if missing:
+            raise SettingsError(
+                f"--scenario: a campaign counts facts of regions that {scenario} lacks: {', '.join(missing)}"
+            )
+    if not mitigations:
+        output_file(out)
+    try:
+        results = _run(wanted, jobs or os.cpu_count() or 1, console)
+    except KeyboardInterrupt:
+        console.print("stopped; what has been computed is kept, and the same command goes on from there")
+        raise
+    table, good = summarise(results)
+    console.print(table)
+    if not mitigations:
+        write(collect(scenario, commit(), results), out)
+        console.print(f"claims  {out}  (a page from it: aftershock conformance {out})", highlight=False)
+    return EXPECTED if good else CONTRADICTED
+
+
+def conformance_command(campaign: Path, out: Path, console: Console) -> int:
+    """Writes the page; 1 when a row that does not hold has no explanation.
+
+    Raises:
+        RecordError: when the file is no campaign.
+        OSError: naming the page, when it cannot be written.
+    """
+    document = read(campaign)
+    replace(out, render(document))
+    missing = unexplained(document)
+    console.print(f"page  {out}", highlight=False)
+    if missing:
+        console.print(f"without an explanation: {', '.join(missing)}", highlight=False)
+    return CONTRADICTED if missing else EXPECTED
+
+
+def _run(jobs: Sequence[Job], count: int, console: Console) -> list[Result]:
+    cache = Cache(RUNS / CACHE, CODEC)
+    with processes(count) as executor, Progress(*counting(), console=console) as progress:
+        bar = progress.add_task("campaign", total=len(jobs))
+
+        def done(job: Job, result: Result) -> None:
+            progress.advance(bar)
+            if not result.holds:
+                progress.console.print(f"{job.group}, seed {job.seed}: {result.note}", highlight=False)
+
+        return list(Engine(executor, perform, cache).outcomes(jobs, done).values())
+
+
+def summarise(results: Sequence[Result]) -> tuple[Table, bool]:
+    """One row a group, and whether each group holds as often as it must."""
+    groups: dict[str, list[Result]] = defaultdict(list)
+    for result in sorted(results, key=lambda result: (bool(result.job.control), result.job.perturb, result.job.seed)):
+        groups[result.job.group].append(result)
+    figures = DEFENDED_FIGURES if any(result.job.mitigations for result in results) else FIGURES
+    table = Table(
+        Column("runs", overflow="fold", min_width=18),
+        Column("holds", no_wrap=True),
+        Column("needed", no_wrap=True),
+        Column("failed", overflow="fold"),
+        *(Column(title, overflow="fold") for title in figures.values()),
+        title="campaign",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    good = True
+    for name, rows in groups.items():
+        holds, needed = sum(row.holds for row in rows), _needed(rows)
+        good &= holds >= needed
+        mark = "green" if holds >= needed else "red"
+        table.add_row(
+            name,
+            Text(f"{holds} of {len(rows)}", mark),
+            str(needed),
+            ", ".join(f"seed {row.job.seed}: {' '.join(row.failed)}" for row in rows if not row.holds),
+            *(_span(rows, figure) for figure in figures),
+        )
+    return table, good
+
+
+def _needed(rows: Sequence[Result]) -> int:
+    """All, except that of perturbed runs one in twenty may fail, and one in forty where defences are on."""
+    job = rows[0].job
+    may_fail = DEFENDED_MAY_FAIL if job.mitigations else PERTURBED_MAY_FAIL
+    return len(rows) - (int(may_fail * len(rows)) if job.perturb else 0)
+
+
+def _span(rows: Sequence[Result], figure: str) -> str:
+    values = [value for row in rows if isinstance(value := row.figures.get(figure), int | float)]
+    if not values:
+        return "–"
+    digits = 3 if max(values) < 2 else 0
+    ends = dict.fromkeys(f"{value:.{digits}f}" for value in (min(values), max(values)))
+    return "–".join(ends)

@@ -1,0 +1,105 @@
+"""`docs/conformance.md`: the conformance table with what a campaign found, row by row.
+
+A row that does not hold in 19 of 20 runs needs an explanation (`chaos/verdict/explanations.yaml`); the page names those
+that have none, and the command fails.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from chaos.report import words
+from chaos.report.templates import fill
+from chaos.studies.campaign.collect import Document
+from chaos.verdict import CHECKS, CONTROLS, PAIRS, claims
+from chaos.verdict.explanations import explanations
+
+TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATE = "conformance.md.j2"
+GROUPS = (
+    ("F", "The five facts"),
+    ("T", "The timeline"),
+    ("M", "The mechanisms"),
+    ("S", "Systems and services"),
+    ("C", "Customers"),
+    ("O", "What others published"),
+)
+NOBODY = "cannot be seen in a run"
+
+
+def render(document: Document) -> str:
+    """The page in Markdown."""
+    rows = [_shown(row) for row in document["rows"]]
+    texts = explanations()
+    values = {
+        "document": document,
+        "groups": [(title, [row for row in rows if row["id"].startswith(letter)]) for letter, title in GROUPS],
+        "totals": _totals(document),
+        "explained": [(row, texts.rows[row["id"]]) for row in rows if row["id"] in texts.rows],
+        "unexplained": [row for row in rows if row["id"] in unexplained(document)],
+        "ambiguities": [(name, text, _resting_on(name)) for name, text in texts.ambiguities.items()],
+        "controls": [(CONTROLS[row["name"]], row) for row in document["controls"] if row["name"] in CONTROLS],
+    }
+    return fill(TEMPLATES / TEMPLATE, values)
+
+
+def unexplained(document: Document) -> list[str]:
+    """Rows that do not hold often enough and that nobody has explained."""
+    known = explanations().rows
+    return [row["id"] for row in document["rows"] if not row["holds"] and row["id"] not in known]
+
+
+def _shown(row: Document) -> Document:
+    claim = next(claim for claim in claims() if claim.id == row["id"])
+    check, pair = CHECKS.get(claim.id), PAIRS.get(claim.id)
+    predicate = check.text if check else pair.text if pair else claim.note or NOBODY
+    return {
+        "id": claim.id,
+        "statement": _cell(claim.statement),
+        "source": claim.source,
+        "predicate": _cell(predicate),
+        "verdict": _verdict(row, "pairs" if pair else "runs"),
+        "measured": _cell(_measured(row["example"])),
+        "rests_on": claim.rests_on,
+        "holds": row["holds"],
+        "others": row["others"],
+    }
+
+
+def _verdict(row: Document, what: str) -> str:
+    """`reproduced`, with a count wherever runs differ or are pairs."""
+    counts: dict[str, int] = row["counts"]
+    if not counts:
+        return "not judged: no pair in this campaign" if what == "pairs" else "not judged"
+    parts = [f"{status.replace('_', ' ')} {counts[status]}" for status in words.in_order(counts)]
+    return f"{', '.join(parts)} of {row['runs']}{' pairs' if what == 'pairs' else ''}"
+
+
+def _measured(example: Document | None) -> str:
+    if not example or not example["measured"]:
+        return "–"
+    return "; ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in example["measured"].items())
+
+
+def _value(value: Any) -> str:
+    text = words.measured(value)
+    return text if len(text) <= 90 else f"{text[:87]}…"
+
+
+def _cell(text: str) -> str:
+    """As a cell of a Markdown table can hold it."""
+    return " ".join(text.split()).replace("|", "\\|").replace("*", "\\*")
+
+
+def _totals(document: Document) -> str:
+    """How many rows are what, by their usual verdict; the facts restate claims and are not counted."""
+    usual: dict[str, int] = {}
+    for row in document["rows"]:
+        if row["id"].startswith("F"):
+            continue
+        status = max(row["counts"], key=row["counts"].__getitem__) if row["counts"] else "not_judged"
+        usual[status] = usual.get(status, 0) + 1
+    return ", ".join(f"{usual[status]} {status.replace('_', ' ')}" for status in words.in_order(usual))
+
+
+def _resting_on(ambiguity: str) -> str:
+    return ", ".join(claim.id for claim in claims() if claim.rests_on == ambiguity)

@@ -1,0 +1,127 @@
+"""The negative controls as runs: each is the incident with one thing different."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chaos.scenarios.actions import CancelRemediation, Drain, Ramp, RestoreAccounts
+from chaos.scenarios.actions import Open as OpenTraffic
+from chaos.scenarios.drill import ROW, without_drill
+from chaos.scenarios.loader import load
+from chaos.scenarios.model import Entry, Scenario
+from chaos.scenarios.without import without, without_operators
+from compose.topology import LOADGEN
+from services.chassis.settings import Tree
+
+NO_OPERATOR_UNTIL_S = 1500.0
+SHORT_S, SHORT_FACTOR = 500.0, 1.1
+INCIDENT = "azure-fnj8-vqz"
+DRILL_AT_S, DRILL_WATCHED_S = 5.0, 40.0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A scenario and settings to lay over it."""
+
+    scenario: Scenario
+    overlay: Tree
+
+
+Change = Callable[[Scenario], Variant]
+
+
+def without_drain(scenario: Scenario) -> Scenario:
+    """Nobody removes traffic and ramps it up again; nodes are still added."""
+    return without(scenario, Drain, Ramp, OpenTraffic)
+
+
+def _no_operator(scenario: Scenario) -> Variant:
+    """Nobody acts long after they would have."""
+    alone = without_operators(scenario)
+    longer = NO_OPERATOR_UNTIL_S if scenario.duration_s > SHORT_S else SHORT_FACTOR * scenario.duration_s
+    return Variant(alone.model_copy(update={"duration_s": longer}), {})
+
+
+def _no_restore(scenario: Scenario) -> Variant:
+    return Variant(without(scenario, RestoreAccounts), {})
+
+
+def _failover_off(scenario: Scenario) -> Variant:
+    return Variant(scenario, {"router": {"failover": {"enabled": False}}})
+
+
+def _abrupt_reopen(scenario: Scenario) -> Variant:
+    """Everything is let in at once at the moment the ramp would have begun."""
+
+    def reopened(entry: Entry) -> Entry:
+        if not isinstance(entry.action, Ramp):
+            return entry
+        copy = entry.model_copy(update={"action": OpenTraffic(do="open", regions=entry.action.regions)})
+        copy._t = entry.t
+        return copy
+
+    timeline = tuple(reopened(entry) for entry in scenario.timeline)
+    return Variant(scenario.model_copy(update={"timeline": timeline}), {})
+
+
+def _no_cancel(scenario: Scenario) -> Variant:
+    return Variant(without(scenario, CancelRemediation), {})
+
+
+def _repaired_inventory(scenario: Scenario) -> Variant:
+    return Variant(scenario, {"remediation": {"inventory": {"defect": "none", "validate_targets": True}}})
+
+
+def _repaired_gate(scenario: Scenario) -> Variant:
+    return Variant(scenario, {"remediation": {"gate": {"variant": "repaired"}}})
+
+
+def _careful_tenants(scenario: Scenario) -> Variant:
+    """Only what tenants decide: the load generator's calls to the identity service and to the control plane."""
+    restrained: Tree = {
+        "sdk": {"attempts": 3, "wait": "full_jitter", "honour_retry_after": True},
+        "workflow": {"enabled": False},
+    }
+    guard: Tree = {
+        "budget": {"kind": "finagle", "share": 0.1, "retries_per_s_min": 0.3, "window_s": 10.0},
+        "breaker": {"mode": "retries_only"},
+    }
+    client = {**restrained, "guard": guard, "cache": {"enabled": True}}
+    return Variant(scenario, {LOADGEN: restrained, "instances": {LOADGEN: {"identity_client": client}}})
+
+
+def _drill_alone(_scenario: Scenario) -> Variant:
+    """A calm day with the drill of the full incident, which is then not one after an incident: its rows are renamed."""
+    drill = [entry for entry in load(INCIDENT).in_order if entry.row == ROW]
+    begin = drill[0].t - DRILL_AT_S
+    entries = tuple(_at(entry, f"D{number:02}", entry.t - begin) for number, entry in enumerate(drill, 1))
+    update = {"timeline": entries, "duration_s": entries[-1].t + DRILL_WATCHED_S}
+    return Variant(load("calm-day").model_copy(update=update), {})
+
+
+def _at(entry: Entry, name: str, t: float) -> Entry:
+    copy = entry.model_copy(update={"id": name, "at": None, "at_s": t})
+    copy._t = t
+    return copy
+
+
+def _calm_day(_scenario: Scenario) -> Variant:
+    return Variant(load("calm-day"), {})
+
+
+VARIANTS: dict[str, Change] = {
+    "no-operator": _no_operator,
+    "no-restore": _no_restore,
+    "failover-off": _failover_off,
+    "abrupt-reopen": _abrupt_reopen,
+    "no-cancel": _no_cancel,
+    "repaired-inventory": _repaired_inventory,
+    "repaired-gate": _repaired_gate,
+    "careful-tenants": _careful_tenants,
+    "drill-alone": _drill_alone,
+    "calm-day": _calm_day,
+}
+
+
+def variant(name: str, scenario: Scenario) -> Variant:
+    """The control `name` of `scenario`, without the drill that may follow the incident."""
+    return VARIANTS[name](without_drill(scenario))

@@ -1,0 +1,106 @@
+"""One run of a campaign, as a value that can be sent to another process and back."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from chaos.experiment.plan import Plan, make_plan
+from chaos.experiment.runs import TransportName, carry_out, quiet_libraries
+from chaos.mitigations import bundle_name
+from chaos.record.record import Record
+from chaos.scenarios.drill import without_drill
+from chaos.scenarios.loader import load
+from chaos.studies.cache import Codec
+from chaos.studies.campaign.controls import variant, without_drain
+from chaos.studies.campaign.defended import judge_defended
+from chaos.studies.campaign.perturb import perturbation
+from chaos.verdict.controls import judge_control
+from chaos.verdict.verdict import FACTS, judge
+from chaos.verdict.view import View
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scenario with a seed; perturbed, or changed into a control, or defended, or as it is."""
+
+    scenario: str
+    seed: int
+    perturb: float = 0.0
+    control: str = ""
+    transport: TransportName = "direct"
+    mitigations: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        if self.control:
+            return f"control {self.control}"
+        name = f"±{self.perturb:.0%} perturbed" if self.perturb else "as it was"
+        return f"{bundle_name(self.mitigations)}, {name}" if self.mitigations else name
+
+    def plan(self) -> Plan:
+        """The run, decided in full. Where mitigations are on nobody drains: whether they make that needless is asked.
+
+        Raises:
+            ScenarioError, SettingsError: for what a user can get wrong.
+        """
+        scenario, overlays = load(self.scenario), []
+        if self.control:
+            changed = variant(self.control, scenario)
+            scenario, overlays = changed.scenario, [changed.overlay]
+        if self.mitigations:
+            scenario = without_drain(scenario)
+        if self.mitigations or self.perturb:
+            scenario = without_drill(scenario)
+        if self.perturb:
+            overlays.append(perturbation(scenario, self.perturb, self.seed))
+        return make_plan(scenario, self.seed, overlays=overlays, mitigations=self.mitigations)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How the job ended. `holds` is all five facts, or what the control or the defence must show."""
+
+    job: Job
+    holds: bool
+    failed: tuple[str, ...] = ()
+    note: str = ""
+    figures: dict[str, float | None] = field(default_factory=dict)
+    claims: dict[str, str] = field(default_factory=dict)
+    details: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Of the claims of an incident as it was: what was measured, and the note."""
+
+
+def perform(job: Job) -> Result:
+    """Carries the job out in this process, in virtual time, and judges its record."""
+    quiet_libraries()
+    finished = carry_out(job.plan(), transport=job.transport)
+    if finished.recorder is None or finished.problem:
+        return Result(job, False, ("baseline",), finished.problem or "no record")
+    record = Record.from_memory(finished.plan, finished.recorder)
+    verdict = judge(record)
+    claims = {claim.id: claim.status for claim in verdict.claims}
+    if job.control:
+        finding = judge_control(job.control, record)
+        return Result(
+            job, finding.holds, () if finding.holds else (job.control,), finding.note, verdict.figures, claims
+        )
+    if job.mitigations:
+        defended = judge_defended(View(record))
+        return Result(job, defended.holds, defended.failed, defended.note, {**verdict.figures, **defended.figures})
+    failed = tuple(fact for fact in FACTS if claims[fact] != "reproduced")
+    details = {} if job.perturb else {c.id: {"measured": c.measured, "note": c.note} for c in verdict.claims}
+    return Result(job, not failed, failed, verdict.why, verdict.figures, claims, details)
+
+
+def _decides(job: Job) -> dict[str, Any]:
+    """The scenario's name stands in the plan; what a control changes in it does too, but not how it is judged."""
+    return {"judged_as": job.control, "perturb": job.perturb, **job.plan().document("virtual", job.transport, "")}
+
+
+def _from_document(document: dict[str, Any]) -> Result:
+    job = Job(**{**document["job"], "mitigations": tuple(document["job"]["mitigations"])})
+    return Result(**{**document, "job": job, "failed": tuple(document["failed"])})
+
+
+CODEC: Codec[Job, Result] = Codec(
+    _decides, asdict, _from_document, lambda job, text: Result(job, False, ("run",), text)
+)

@@ -1,0 +1,58 @@
+"""Jointly shaken parameters: the facts must not hang on one lucky set of numbers.
+
+The seventeen are the continuous and queue parameters of docs/model.md §4; each is multiplied by its own factor from
+1 − f to 1 + f. Layer counts, node counts and scale-out sizes are held, as there.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from chaos.scenarios.model import Scenario
+from services.chassis.settings import Tree, merge
+from services.chassis.streams import Streams
+
+SERVICES = (
+    ("identity", "service_time_s"),
+    ("identity", "queue_length"),
+    ("identity", "overload_slowdown"),
+    ("identity", "cold_slowdown"),
+    ("identity", "crash_after_s"),
+    ("identity", "restart_s"),
+    ("identity", "warm_requests"),
+    ("identity_client", "timeout_s"),
+    ("router", "hop_timeout_s"),
+    ("provisioner", "requeue_delay_s"),
+    ("loadgen", "patience_mean_s"),
+)
+EAST, WEST = "eastus", "westus"
+PARAMETERS = len(SERVICES) + 6
+
+
+def perturbation(scenario: Scenario, fraction: float, seed: int) -> Tree:
+    """A settings overlay with every parameter multiplied by its own factor, drawn from `seed`."""
+    rng = Streams(seed, "perturbation")
+    tree: Tree = {}
+    for path, value in _values(scenario):
+        factor = 1.0 + fraction * (2.0 * rng[".".join(path)].random() - 1.0)
+        changed: Any = value * factor
+        if isinstance(value, int):
+            changed = max(1, round(changed))
+        for part in reversed(path):
+            changed = {part: changed}
+        tree = merge(tree, changed)
+    return tree
+
+
+def _values(scenario: Scenario) -> Iterator[tuple[tuple[str, ...], Any]]:
+    from chaos.experiment.plan import make_plan, settings_models
+    from services.chassis.settings import resolve
+
+    plan = make_plan(scenario, 0)
+    models = settings_models()
+    for section, field in SERVICES:
+        yield (section, field), getattr(resolve(models[section], plan.settings, section, EAST), field)
+    for region in (name for name in (EAST, WEST) if name in scenario.load):
+        slots = resolve(models["provisioner"], plan.settings, "provisioner", region)
+        yield ("regions", region, "provisioner", "slots"), slots.slots  # type: ignore[attr-defined]
+        for field in ("token_rate_per_s", "job_rate_per_s"):
+            yield ("loadgen", "regions", region, field), getattr(scenario.load[region], field)

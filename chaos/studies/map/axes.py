@@ -1,0 +1,172 @@
+"""The axes of a map: two settings by their dotted path, or by a shorthand, with the values to try.
+
+    load                       share of what four nodes serve (40 requests a second); open loop
+    retries                    most attempts of one operation, over both retry layers: 1 to 4, 8 or 12
+    stall=3,6                  the trigger itself, instead of looking for the smallest one
+    nodes=2,4,8                identity nodes
+    with=none,R1,R6            mitigations
+    identity.queue_length=8,60 any setting
+
+What surprises: a value stays the text that was typed, so that the command that repeats a point says the same.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from chaos.experiment.plan import parse_assignment
+from chaos.mitigations import expand
+from services.chassis.settings import SettingsError, Tree
+
+REGION = "eastus"
+CAPACITY_PER_S = 40.0
+"""Four nodes with two workers each, 0.2 s a request."""
+SDK_ATTEMPTS = 4
+LOAD_MIN, LOAD_MAX = 0.05, 2.0
+NODES_MAX = 50
+STALL_MIN_S, STALL_MAX_S = 0.1, 60.0
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a value of an axis does to the run."""
+
+    overlay: Tree = field(default_factory=dict)
+    mitigations: tuple[str, ...] = ()
+    nodes: int | None = None
+    stall_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A name with its values, as typed."""
+
+    name: str
+    values: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        return _SHORTHANDS[self.name].label if self.name in _SHORTHANDS else self.name
+
+    def __str__(self) -> str:
+        return f"{self.name}={','.join(self.values)}"
+
+
+def parse_axis(text: str) -> Axis:
+    """`load`, `load=0.2,0.4` or `identity.queue_length=5,60`.
+
+    Raises:
+        SettingsError: naming the axis and the rule.
+    """
+    name, given, raw = text.partition("=")
+    name = name.strip()
+    if given:
+        values = tuple(value.strip() for value in raw.split(",") if value.strip())
+    elif name in _SHORTHANDS and _SHORTHANDS[name].defaults:
+        values = _SHORTHANDS[name].defaults
+    else:
+        raise SettingsError(f"{name}: needs its values, e.g. {_SHORTHANDS.get(name, _PATH).example}")
+    if len(values) < 2:
+        raise SettingsError(f"{name}: an axis needs at least two values (got {raw!r}); for one point use --at")
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        raise SettingsError(f"{name}: given twice: {', '.join(twice)}")
+    for value in values:
+        effect(name, value)
+    return Axis(name, values)
+
+
+def parse_at(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """`load=0.4`, `retries=12`: one point.
+
+    Raises:
+        SettingsError: naming the setting and the rule.
+    """
+    found = []
+    for text in texts:
+        name, given, value = (part.strip() for part in text.partition("="))
+        if not given or not value:
+            raise SettingsError(f"--at {text!r}: should be NAME=VALUE, e.g. load=0.4")
+        effect(name, value)
+        found.append((name, value))
+    names = [name for name, _ in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingsError(f"{name}: given twice")
+    return tuple(found)
+
+
+def effect(name: str, value: str) -> Effect:
+    """What `name=value` does.
+
+    Raises:
+        SettingsError: naming it, when the name is neither a path nor a shorthand, or the value breaks its rule.
+    """
+    if name in _SHORTHANDS:
+        return _SHORTHANDS[name].effect(value)
+    if "." not in name:
+        raise SettingsError(f"{name}: unknown; give section.field, or one of {', '.join(_SHORTHANDS)}")
+    return Effect(parse_assignment(f"{name}={value}"))
+
+
+def number(name: str, text: str, low: float, high: float) -> float:
+    """A number within bounds.
+
+    Raises:
+        SettingsError: naming it.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise SettingsError(f"{name}: should be a number from {low:g} to {high:g} (got {text!r})")
+    return value
+
+
+def _load(text: str) -> Effect:
+    rate = number("load", text, LOAD_MIN, LOAD_MAX) * CAPACITY_PER_S
+    return Effect({"loadgen": {"regions": {REGION: {"token_rate_per_s": rate}}}})
+
+
+def _retries(text: str) -> Effect:
+    """Up to four attempts are the SDK layer's; eight and twelve are two and three rounds of it."""
+    rounds, attempts = 1, int(number("retries", text, 1, 12))
+    if attempts > SDK_ATTEMPTS:
+        rounds, attempts = attempts // SDK_ATTEMPTS, SDK_ATTEMPTS
+    if float(text) != rounds * attempts:
+        raise SettingsError(f"retries: should be 1, 2, 3, 4, 8 or 12: whole rounds of four attempts (got {text!r})")
+    return Effect({"identity_client": {"sdk": {"attempts": attempts}, "workflow": {"attempts": rounds}}})
+
+
+def _nodes(text: str) -> Effect:
+    value = number("nodes", text, 1, NODES_MAX)
+    if value != int(value):
+        raise SettingsError(f"nodes: should be a whole number (got {text!r})")
+    return Effect(nodes=int(value))
+
+
+def _stall(text: str) -> Effect:
+    return Effect(stall_s=number("stall", text, STALL_MIN_S, STALL_MAX_S))
+
+
+def _with(text: str) -> Effect:
+    return Effect() if text == NONE else Effect(mitigations=expand(text.split("+")))
+
+
+@dataclass(frozen=True)
+class _Shorthand:
+    label: str
+    example: str
+    defaults: tuple[str, ...]
+    effect: Callable[[str], Effect]
+
+
+_PATH = _Shorthand("", "identity.queue_length=5,15,30,60", (), lambda _text: Effect())
+_SHORTHANDS = {
+    "load": _Shorthand("load, share of capacity", "load=0.2,0.4", ("0.2", "0.3", "0.4", "0.5", "0.6"), _load),
+    "retries": _Shorthand("most attempts of an operation", "retries=1,12", ("1", "2", "4", "8", "12"), _retries),
+    "stall": _Shorthand("stall, seconds", "stall=1,3", ("0.5", "1.5", "3", "6", "12"), _stall),
+    "nodes": _Shorthand("identity nodes", "nodes=4,8", ("3", "4", "6", "8"), _nodes),
+    "with": _Shorthand("mitigations", "with=none,R1,R1+R6", (), _with),
+}

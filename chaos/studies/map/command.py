@@ -1,0 +1,184 @@
+"""`aftershock map`: from what the user typed to a table, three files and a page; or to one point, probe by probe."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import Progress, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from chaos.experiment.runs import used_folder
+from chaos.mitigations import expand
+from chaos.progress.progress import counting
+from chaos.studies.engine import processes
+from chaos.studies.map import words
+from chaos.studies.map.axes import STALL_MAX_S, STALL_MIN_S, Axis, number, parse_at, parse_axis
+from chaos.studies.map.engine import findings
+from chaos.studies.map.files import PAGE_FILE, write, write_document
+from chaos.studies.map.points import STALLS_S, Cell, Finding, Kind, Map
+from chaos.studies.map.probe import Probe
+from services.chassis.exit_codes import BAD_INPUT, EXPECTED
+from services.chassis.interrupts import postponed
+from services.chassis.settings import SettingsError
+
+COLOURS: dict[Kind, str] = {
+    "stable": "green",
+    "vulnerable": "yellow",
+    "metastable": "red",
+    "overloaded": "magenta",
+    "unmeasured": "dim",
+}
+ENDS = {
+    "recovered": "came back",
+    "returned": "tipped, came back",
+    "stayed": "stayed down",
+    "failing": "does not work",
+    "unmeasured": "not measured",
+}
+
+
+def run_map(options: dict[str, Any], console: Console) -> int:
+    """The exit code: 2 when a point could not be measured.
+
+    Raises:
+        SettingsError: before anything runs.
+    """
+    question = ask(options)
+    folder = None if options["at"] else used_folder(options["out"], "map")
+    try:
+        _measure(question, options["jobs"] or os.cpu_count() or 1, console, folder)
+    except KeyboardInterrupt:
+        with postponed():
+            _show(question, folder, console)
+        raise
+    _show(question, folder, console)
+    return BAD_INPUT if question.count(["unmeasured"]) else EXPECTED
+
+
+def _show(question: Map, folder: Path | None, console: Console) -> None:
+    """Whatever has been measured, in the files and on the terminal."""
+    if folder is None:
+        print_points(question, console)
+    else:
+        write(folder, question)
+        print_map(question, console)
+        console.print(f"page    {folder / PAGE_FILE}", highlight=False, soft_wrap=True)
+        console.print(f"repeat  {words.map_command(question)}", highlight=False, soft_wrap=True)
+    for problem in question.problems:
+        console.print(f"note    {problem}", highlight=False, soft_wrap=True)
+
+
+def ask(options: dict[str, Any]) -> Map:
+    """What is asked, checked in full: every point's plan is made once, so that no mistake waits in the last of them.
+
+    Raises:
+        SettingsError: naming the option or setting and the rule.
+    """
+    axes = _point(options) if options["at"] else _axes(options)
+    question = Map(
+        *axes,
+        seeds=tuple(range(1, options["seeds"] + 1)),
+        stalls_s=_stalls(options["stalls"]),
+        watch_s=options["watch_s"],
+        mitigations=expand(name.strip() for name in options["mitigations"].split(",") if name.strip()),
+        assignments=tuple(options["assignments"]),
+    )
+    for at in question.points:
+        question.job(at, 1).plan()
+    return question
+
+
+def _axes(options: dict[str, Any]) -> tuple[Axis, Axis]:
+    x, y = parse_axis(options["x"] or "load"), parse_axis(options["y"] or "retries")
+    if x.name == y.name:
+        raise SettingsError(f"{x.name}: is on both axes")
+    return x, y
+
+
+def _point(options: dict[str, Any]) -> tuple[Axis, Axis]:
+    """One point is a map of one by one."""
+    if options["x"] or options["y"]:
+        raise SettingsError("--at: names one point; --x and --y make a map; give one or the other")
+    if options["out"]:
+        raise SettingsError("--out: one point has no files; leave it out")
+    at = parse_at(options["at"])
+    if len(at) != 2:
+        raise SettingsError(f"--at: a point has two settings, e.g. --at load=0.4 --at retries=12 (got {len(at)})")
+    x, y = (Axis(name, (value,)) for name, value in at)
+    return x, y
+
+
+def _stalls(text: str | None) -> tuple[float, ...]:
+    if text is None:
+        return STALLS_S
+    values = [number("stalls", value.strip(), STALL_MIN_S, STALL_MAX_S) for value in text.split(",") if value.strip()]
+    if not values:
+        raise SettingsError("stalls: should be seconds, e.g. 1,3,6 (got nothing)")
+    return tuple(sorted(set(values)))
+
+
+def _measure(question: Map, count: int, console: Console, folder: Path | None) -> None:
+    """Fills the map; each finding is on disk before the next one is waited for."""
+    jobs = question.jobs
+    bar = Progress(*counting(), TimeRemainingColumn(), console=console, transient=True)
+    with processes(min(count, len(jobs))) as executor, bar as progress:
+        task = progress.add_task("points", total=len(jobs))
+        for job, finding in findings(jobs, executor):
+            question.add(job, finding)
+            progress.advance(task)
+            if folder is not None:
+                write_document(folder, question)
+
+
+def print_map(question: Map, console: Console) -> None:
+    """One line a value of y, one column a value of x."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(f"{question.y.name} ↓  {question.x.name} →", justify="right")
+    for x in question.x.values:
+        table.add_column(x, overflow="fold")
+    for y in question.y.values:
+        table.add_row(y, *(_coloured(question.cell(x, y), "\n") for x in question.x.values))
+    console.print(table)
+    axes = f"across: {question.x.label} · down: {question.y.label}"
+    for line in (axes, *words.headline(question), *words.legend(question)):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _coloured(cell: Cell, separator: str = " ") -> Text:
+    return Text(words.cell(cell, separator), COLOURS[cell.kind] if cell.kind is not None else "")
+
+
+def print_points(question: Map, console: Console) -> None:
+    """One point: what every stall did, seed by seed."""
+    for at, cell in question.cells.items():
+        where = ", ".join(f"{name}={value}" for name, value in at)
+        console.print(Text.assemble(f"{where}: ", _coloured(cell)))
+        for seed, finding in sorted(cell.findings.items()):
+            console.print(_probes(seed, finding))
+    for line in words.legend(question):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _probes(seed: int, finding: Finding) -> Table:
+    table = Table(title=f"seed {seed}" if seed > 1 else None, box=SIMPLE_HEAD)
+    for name in ("stall", "end", "ok after", "back after", "ops/s", "att/s", "waiting"):
+        table.add_column(name, justify="left" if name == "end" else "right", no_wrap=True)
+    for one in finding.probes:
+        table.add_row(*_row(one))
+    return table
+
+
+def _row(one: Probe) -> tuple[str, ...]:
+    last, before = one.last, one.before
+    return (
+        f"{one.stall_s:g} s",
+        ENDS[one.end] + (" (2nd time)" if one.end == "stayed" and one.shots > 1 else ""),
+        "–" if one.success_after is None else f"{one.success_after:.0%}",
+        words.seconds(one.back_after_s),
+        "–" if before is None or last is None else f"{before.operations_per_s:.0f} → {last.operations_per_s:.0f}",
+        "–" if last is None else f"{last.attempts_per_s:.0f}",
+        "–" if last is None else f"{last.queue:.0f}",
+    )

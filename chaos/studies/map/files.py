@@ -1,0 +1,81 @@
+"""The map as `map.json`, `map.csv` and `map.html`. Each is replaced in one step, so a reader never sees half a file."""
+
+import csv
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from chaos.experiment.runs import commit, replace
+from chaos.studies.map import words
+from chaos.studies.map.page import render
+from chaos.studies.map.points import Cell, Map
+
+JSON_FILE, CSV_FILE, PAGE_FILE = "map.json", "map.csv", "map.html"
+COLUMNS = ("seed", "class", "tips_at_s", "stays_at_s", "longest_stall_s", "problem", "command")
+
+
+def write(folder: Path, one: Map) -> list[Path]:
+    """All three."""
+    return [
+        write_document(folder, one),
+        replace(folder / CSV_FILE, as_csv(one)),
+        replace(folder / PAGE_FILE, render(one)),
+    ]
+
+
+def write_document(folder: Path, one: Map) -> Path:
+    """`map.json` alone: written after every point, so that whatever stops the program leaves what was measured."""
+    return replace(folder / JSON_FILE, json.dumps(as_document(one), indent=1, ensure_ascii=False) + "\n")
+
+
+def as_csv(one: Map) -> str:
+    """One line a point and seed; an empty field was not measured, or there is no such stall."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([one.x.name, one.y.name, *COLUMNS])
+    for at, cell in one.cells.items():
+        for seed, found in sorted(cell.findings.items()):
+            longest_s = found.probes[-1].stall_s if found.probes else None
+            figures = [found.kind, found.tips_at_s, found.stays_at_s, longest_s, found.problem]
+            writer.writerow([*(value for _, value in at), seed, *figures, words.point_command(one, at)])
+    return buffer.getvalue()
+
+
+def as_document(one: Map) -> dict[str, Any]:
+    """The content of map.json."""
+    return {
+        "x": asdict(one.x),
+        "y": asdict(one.y),
+        "seeds": list(one.seeds),
+        "stalls_s": list(one.stalls_s),
+        "watch_s": one.watch_s,
+        "mitigations": list(one.mitigations),
+        "assignments": list(one.assignments),
+        "commit": commit(),
+        "command": words.map_command(one),
+        "complete": one.complete,
+        "meanings": {**words.MEANINGS, "tipped": words.TIPPED, "back": words.BACK},
+        "points": [_point(one, cell) for cell in one.cells.values() if cell.findings],
+    }
+
+
+def _point(one: Map, cell: Cell) -> dict[str, Any]:
+    return {
+        "at": dict(cell.at),
+        "class": cell.kind,
+        "share_of_seeds": cell.share,
+        "escape_threshold_s": cell.threshold_s,
+        "command": words.point_command(one, cell.at),
+        "seeds": {
+            str(seed): {
+                "class": found.kind,
+                "tips_at_s": found.tips_at_s,
+                "stays_at_s": found.stays_at_s,
+                "problem": found.problem,
+                "probes": [asdict(probe) for probe in found.probes],
+            }
+            for seed, found in sorted(cell.findings.items())
+        },
+    }

@@ -1,0 +1,51 @@
+"""What `aftershock map` accepts. Imports nothing heavy: every command of the program pays for it."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from chaos.command.group import JOBS, FiniteRange
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+OPTIONS = (
+    click.option("--x", "x", metavar="SETTING=A,B,…", help="across: load, retries, stall, nodes, with, or any setting"),
+    click.option("--y", "y", metavar="SETTING=A,B,…", help="down"),
+    click.option("--at", "at", multiple=True, metavar="SETTING=A", help="one point instead of a map; give two"),
+    click.option("--stalls", metavar="0.5,1,…", help="seconds to stall, from short to long"),
+    click.option(
+        "--watch",
+        "watch_s",
+        type=FiniteRange(20, 180),
+        default=60.0,
+        show_default=True,
+        help="seconds after a stall in which the region must come back",
+    ),
+    click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True),
+    click.option("--jobs", type=JOBS, help="processes; default one a core"),
+    click.option("--with", "mitigations", default="", metavar="R1,X5", help="mitigations that are on everywhere"),
+    click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="holds everywhere"),
+    click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the files; default runs/…"),
+)
+
+
+def map_options(function: F) -> F:
+    """All options, on one command."""
+    for option in reversed(OPTIONS):
+        function = option(function)
+    return function
+
+
+def map_points(**options: Any) -> None:
+    """Where does a stall tip the system, and does it come back? One region, measured point by point.
+
+    At each point every identity node of one region is stalled for 0.5 s, 1 s … 12 s, with the load unchanged, until
+    one stall is not survived. Default: --x load --y retries.
+    """
+    from chaos.progress.terminal import terminal
+    from chaos.studies.map.command import run_map
+
+    sys.exit(run_map(options, terminal()))

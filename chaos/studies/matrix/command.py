@@ -1,0 +1,146 @@
+"""`aftershock matrix`: from what the user typed to the files."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, TimeRemainingColumn
+
+from chaos.experiment.runs import RUNS, commit, replace, used_folder
+from chaos.mitigations import default_catalogue, expand
+from chaos.progress.progress import counting
+from chaos.scenarios.loader import load
+from chaos.studies.cache import Cache, code_hash
+from chaos.studies.engine import Done, Engine, cluster, processes
+from chaos.studies.matrix import words
+from chaos.studies.matrix.cells import cells
+from chaos.studies.matrix.defences import JSON_FILE, Defence, as_json, defences, table
+from chaos.studies.matrix.files import PAGE_FILE, write
+from chaos.studies.matrix.job import CODEC, Job, perform, perform_apart
+from chaos.studies.matrix.outcomes import Outcome
+from chaos.studies.matrix.search import Question, Runs, rows, sufficient_sets
+from chaos.studies.matrix.summary import Matrix
+from services.chassis.exit_codes import BAD_INPUT, EXPECTED
+
+CACHE = "matrix-cache"
+EVERYTHING = "all"
+
+
+def matrix_command(options: dict[str, Any], console: Console) -> int:
+    """Computes what is not known yet and writes the files; 2 when a run could not be measured.
+
+    Raises:
+        ScenarioError, SettingsError: before anything runs.
+    """
+    ask = _ask_defences if options["defences"] else _ask_matrix
+    try:
+        return ask(options, console)
+    except KeyboardInterrupt:
+        console.print("stopped; what has been computed is kept, and the same command goes on from there")
+        raise
+
+
+def _ask_matrix(options: dict[str, Any], console: Console) -> int:
+    question = _question(options)
+    _claim_early(options)
+    with _runs(options) as engine, _progress(console) as progress:
+        matrix = make_matrix(question, engine, progress)
+    folder = used_folder(options["out"], "matrix")
+    write(folder, matrix)
+    for sentence in (*words.headline(matrix), *(words.sets(one) for one in matrix.sets)):
+        console.print(sentence, highlight=False)
+    console.print(f"{engine.computed} runs computed · {folder / PAGE_FILE}", highlight=False)
+    return _problems(
+        console, [(row.cell.name, seed, text) for row in matrix.rows for seed, text in row.problems.items()]
+    )
+
+
+def make_matrix(question: Question, engine: Runs, progress: Progress) -> Matrix:
+    """The whole matrix, with its search."""
+
+    def bar(name: str, total: int) -> Done[Job, Outcome]:
+        return _bar(progress, name, total)
+
+    found = rows(question, engine, bar)
+    sets, extra = sufficient_sets(question, found, engine, bar)
+    scenario = load(question.scenario)
+    return Matrix(
+        scenario=scenario.name,
+        title=scenario.title,
+        seeds=question.seeds,
+        mitigations=question.mitigations,
+        titles={one.id: one.title for one in default_catalogue().mitigations},
+        changes={one.id: one.changes for one in default_catalogue().mitigations},
+        rows=[*found, *extra],
+        sets=sets,
+        assignments=question.assignments,
+        code=code_hash(),
+        commit=commit(),
+    )
+
+
+def _ask_defences(options: dict[str, Any], console: Console) -> int:
+    scenario, seeds = options["scenario"], range(1, options["seeds"] + 1)
+    jobs = {one: [one.job(scenario, seed, options["assignments"]) for seed in seeds] for one in defences()}
+    for of in jobs.values():
+        of[0].plan()
+    _claim_early(options)
+    with _runs(options) as engine, _progress(console) as progress:
+        every = [job for of in jobs.values() for job in of]
+        known = engine.outcomes(every, _bar(progress, "defences", len(every)))
+    found: dict[Defence, list[Outcome]] = {one: [known[job] for job in of] for one, of in jobs.items()}
+    folder = used_folder(options["out"], "matrix")
+    replace(folder / JSON_FILE, as_json(scenario, found))
+    console.print(table(found))
+    console.print(f"{engine.computed} runs computed · {folder / JSON_FILE}", highlight=False)
+    problems = [(one.id, job.seed, known[job].problem) for one, of in jobs.items() for job in of]
+    return _problems(console, [problem for problem in problems if problem[2]])
+
+
+def _claim_early(options: dict[str, Any]) -> None:
+    """Whether the folder of the files can be written is asked before the hours of computing, not after."""
+    if options["out"]:
+        used_folder(options["out"], "matrix")
+
+
+def _problems(console: Console, problems: Sequence[tuple[str, int, str]]) -> int:
+    for name, seed, text in problems:
+        console.print(f"{name}, seed {seed}: not measured: {text}", highlight=False)
+    return BAD_INPUT if problems else EXPECTED
+
+
+def _question(options: dict[str, Any]) -> Question:
+    """What is asked, checked in full: every cell's plan is made once, so that no mistake waits in the last of them."""
+    given = [name.strip() for name in options["mitigations"].split(",") if name.strip()]
+    question = Question(
+        scenario=options["scenario"],
+        mitigations=expand(given or [EVERYTHING]),
+        seeds=range(1, options["seeds"] + 1),
+        assignments=tuple(options["assignments"]),
+        sets_max_size=options["sets_max_size"],
+    )
+    for cell in cells(question.mitigations):
+        question.job(cell.mitigations, 1).plan()
+    return question
+
+
+@contextmanager
+def _runs(options: dict[str, Any]) -> Iterator[Runs]:
+    cache = Cache(RUNS / CACHE, CODEC)
+    if options["scheduler"]:
+        with cluster(options["scheduler"]) as executor:
+            yield Engine(executor, perform_apart, cache)
+    else:
+        with processes(options["jobs"] or os.cpu_count() or 1) as executor:
+            yield Engine(executor, perform, cache)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(*counting(), TimeRemainingColumn(), console=console)
+
+
+def _bar(progress: Progress, name: str, total: int) -> Done[Job, Outcome]:
+    task = progress.add_task(name, total=total)
+    return lambda _job, _outcome: progress.advance(task)

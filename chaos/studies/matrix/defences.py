@@ -1,0 +1,90 @@
+"""`aftershock matrix --defences`: which single defence is enough when nobody acts after the restore."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+from rich.box import SIMPLE_HEAD
+from rich.table import Column, Table
+
+import chaos.mitigations
+from chaos.studies.matrix.job import Job, to_document
+from chaos.studies.matrix.outcomes import OP_SUCCESS, Outcome
+from chaos.studies.statistics import estimate
+
+FILE = Path(chaos.mitigations.__file__).with_name("defences.yaml")
+JSON_FILE = "defences.json"
+
+
+class Defence(BaseModel):
+    """One line of defences.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    title: str
+    set: tuple[str, ...] = ()
+    model: Annotated[float, Field(ge=0, le=1)] | None = None
+    """What the reference model found, where it was asked."""
+
+    def job(self, scenario: str, seed: int, assignments: Sequence[str] = ()) -> Job:
+        return Job(scenario, seed, assignments=(*assignments, *self.set), unattended=True)
+
+
+@lru_cache(maxsize=1)
+def defences() -> tuple[Defence, ...]:
+    """Those that ship, in the order of the file."""
+    return tuple(Defence.model_validate(one) for one in yaml.safe_load(FILE.read_text(encoding="utf-8")))
+
+
+Found = Mapping[Defence, Sequence[Outcome]]
+
+
+def table(found: Found) -> Table:
+    """One row a defence."""
+    figures = ("success", "model", "wave 2", "worst", "peak ×", "wasted", "E min", "W min")
+    shown = Table(
+        Column("defence, alone", overflow="fold"),
+        *(Column(title, no_wrap=True, justify="right") for title in figures),
+        title="operation success 36–106 s after the restore, nobody acts",
+        caption="worst: success in the worst 10 s; E, W: how long East US and West US are saturated",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for defence, runs in found.items():
+        waves = [run.second_wave for run in runs]
+        shown.add_row(
+            defence.title,
+            _mean(runs, OP_SUCCESS),
+            "–" if defence.model is None else f"{defence.model:.2f}",
+            "–" if None in waves else f"{sum(map(bool, waves))} of {len(waves)}",
+            _mean(runs, "worst_success"),
+            _mean(runs, "peak_amplification", 1),
+            _mean(runs, "wasted_ratio"),
+            _mean(runs, "east_saturated_min", 0),
+            _mean(runs, "west_saturated_min", 0),
+        )
+    return shown
+
+
+def _mean(runs: Sequence[Outcome], name: str, digits: int = 2) -> str:
+    mean = estimate([run.values.get(name) for run in runs]).mean
+    return "–" if mean is None else f"{mean:.{digits}f}"
+
+
+def as_json(scenario: str, found: Found) -> str:
+    """The content of defences.json."""
+    rows = [
+        {
+            **defence.model_dump(mode="json"),
+            OP_SUCCESS: asdict(estimate([run.values.get(OP_SUCCESS) for run in runs])),
+            "runs": [to_document(run) for run in runs],
+        }
+        for defence, runs in found.items()
+    ]
+    return json.dumps({"scenario": scenario, "defences": rows}, indent=1, ensure_ascii=False) + "\n"

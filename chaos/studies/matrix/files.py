@@ -1,0 +1,84 @@
+"""The matrix as `matrix.csv`, `matrix.json` and `matrix.html`. Each is replaced in one step."""
+
+import csv
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from chaos.experiment.runs import replace
+from chaos.studies.matrix import words
+from chaos.studies.matrix.job import to_document
+from chaos.studies.matrix.outcomes import COLUMNS
+from chaos.studies.matrix.page import render
+from chaos.studies.matrix.summary import EVENTS, Matrix, Row
+
+CSV_FILE, JSON_FILE, PAGE_FILE = "matrix.csv", "matrix.json", "matrix.html"
+NUMBERS = ("mean", "low", "high", "measured", "never")
+
+
+def write(folder: Path, matrix: Matrix) -> list[Path]:
+    """All three."""
+    texts = {
+        CSV_FILE: as_csv(matrix),
+        JSON_FILE: json.dumps(as_document(matrix), indent=1, ensure_ascii=False) + "\n",
+        PAGE_FILE: render(matrix),
+    }
+    return [replace(folder / name, text) for name, text in texts.items()]
+
+
+def as_csv(matrix: Matrix) -> str:
+    """One line a cell and outcome; an empty field was not measured."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["cell", "kind", "mitigations", "outcome", "unit", *NUMBERS])
+    for row in matrix.rows:
+        start = [row.cell.name, row.cell.kind, " ".join(row.cell.mitigations)]
+        for name in EVENTS:
+            one = row.shares[name]
+            share = [one.count / one.measured, one.low, one.high] if one.measured else [None] * 3
+            writer.writerow([*start, name, "share of seeds", *share, one.measured, 0])
+        for column in COLUMNS:
+            estimate = row.estimates[column.name]
+            writer.writerow([*start, column.name, column.unit, *(getattr(estimate, name) for name in NUMBERS)])
+    return buffer.getvalue()
+
+
+def as_document(matrix: Matrix) -> dict[str, Any]:
+    """The content of matrix.json."""
+    return {
+        "scenario": matrix.scenario,
+        "seeds": list(matrix.seeds),
+        "mitigations": list(matrix.mitigations),
+        "assignments": list(matrix.assignments),
+        "commit": matrix.commit,
+        "code": matrix.code,
+        "headline": words.headline(matrix),
+        "columns": [asdict(column) for column in COLUMNS],
+        "cells": [_row(row) for row in matrix.rows],
+        "repairs": [asdict(one) for one in words.repairs(matrix)],
+        "worse_than_none": [
+            {
+                "cell": one.cell.name,
+                "outcome": one.column.name,
+                "none": asdict(one.without),
+                "with": asdict(one.with_),
+            }
+            for one in matrix.worse
+        ],
+        "minimal_sufficient_sets": [
+            {**asdict(one), "complete": one.complete, "says": words.sets(one)} for one in matrix.sets
+        ],
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "cell": row.cell.name,
+        "kind": row.cell.kind,
+        "mitigations": list(row.cell.mitigations),
+        "shares": {name: asdict(one) for name, one in row.shares.items()},
+        "outcomes": {name: asdict(one) for name, one in row.estimates.items()},
+        "runs": {str(seed): to_document(run) for seed, run in row.runs.items()},
+    }

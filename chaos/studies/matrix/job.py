@@ -1,0 +1,102 @@
+"""One run of the matrix, as a value that can be sent to another process or machine and back."""
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from chaos.experiment.plan import Plan, make_plan, parse_assignment
+from chaos.experiment.runs import TransportName, carry_out, quiet_libraries
+from chaos.record.record import Record
+from chaos.scenarios.drill import without_drill
+from chaos.scenarios.loader import load
+from chaos.scenarios.model import Scenario
+from chaos.studies.cache import Codec
+from chaos.studies.matrix.outcomes import Outcome, outcome
+from chaos.studies.matrix.variants import late, unattended, with_replay
+from chaos.verdict.view import View
+from compose.children import bound, python
+
+TRANSPORT: TransportName = "direct"
+NEVER_WORD = "never"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scenario with some mitigations and settings, for one seed."""
+
+    scenario: str
+    seed: int
+    mitigations: tuple[str, ...] = ()
+    assignments: tuple[str, ...] = ()
+    unattended: bool = False
+    """Nobody acts after the restore; else operators do what the scenario says, and the trigger comes twice."""
+
+    def plan(self) -> Plan:
+        """The run, decided in full.
+
+        Raises:
+            ScenarioError, SettingsError: for what a user can get wrong.
+        """
+        overlays = [parse_assignment(text) for text in self.assignments]
+        change = unattended if self.unattended else with_replay
+        return make_plan(change(self._scenario()), self.seed, overlays=overlays, mitigations=self.mitigations)
+
+    def ends_t(self) -> float:
+        """When the incident's part of the run ends."""
+        scenario = self._scenario()
+        return (unattended(scenario) if self.unattended else scenario).duration_s
+
+    def _scenario(self) -> Scenario:
+        return without_drill(load(self.scenario))
+
+
+def perform(job: Job) -> Outcome:
+    """Carries the job out in this process, in virtual time, and measures its record."""
+    quiet_libraries()
+    finished = carry_out(job.plan(), transport=TRANSPORT)
+    if finished.recorder is None or finished.problem or finished.interrupted:
+        return Outcome(problem=finished.problem or "no record")
+    view = View(Record.from_memory({**finished.plan, "duration_s": job.ends_t()}, finished.recorder))
+    return outcome(view, late(view) if job.unattended else None)
+
+
+def perform_apart(job: Job) -> Outcome:
+    """`perform` in a fresh interpreter: a cluster's worker has threads and sockets that virtual time would disturb."""
+    command = bound(python("-m", "chaos.studies.matrix.job"))
+    done = subprocess.run(command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"exit code {done.returncode}: {done.stderr.strip()[-500:]}")
+    return from_document(json.loads(done.stdout))
+
+
+def to_document(one: Outcome) -> dict[str, Any]:
+    """As JSON can say it."""
+    values = {name: NEVER_WORD if value == math.inf else value for name, value in one.values.items()}
+    return {**asdict(one), "values": values}
+
+
+def from_document(document: dict[str, Any]) -> Outcome:
+    """What `to_document` gave."""
+    values = {name: math.inf if value == NEVER_WORD else value for name, value in document["values"].items()}
+    return Outcome(**{**document, "values": values})
+
+
+def _decides(job: Job) -> dict[str, Any]:
+    return {"unattended": job.unattended, **job.plan().document("virtual", TRANSPORT, "")}
+
+
+CODEC: Codec[Job, Outcome] = Codec(_decides, to_document, from_document, lambda _job, text: Outcome(problem=text))
+
+
+def main() -> None:
+    """A job on stdin, its outcome on stdout."""
+    raw = json.load(sys.stdin)
+    lists = {name: tuple(raw[name]) for name in ("mitigations", "assignments")}
+    json.dump(to_document(perform(Job(**{**raw, **lists}))), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""What one run came to, from its record: the columns of the matrix.
+
+Operators of the incident drained the pair (T16) because it did not work. The timeline drains it in every run, but
+nobody would drain a service that works: where the pair works when the drain comes, a run counts up to the drain only.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from chaos.record.record import Of, trailing
+from chaos.record.series import Array
+from chaos.scenarios.times import INCIDENT_S_PER_BENCH_S
+from chaos.studies.matrix.variants import survived
+from chaos.verdict.figures import BACKLOG_DONE, BLOCKED_SHARE, PEAK_WINDOW_S, SUSTAINED_WINDOW_S, WORKING
+from chaos.verdict.times import NEVER, Window
+from chaos.verdict.view import ATTEMPTS, EAST, ENDED, JOBS, PAIR, TRIES, WEST, WORK, View
+
+MINUTES_PER_S = INCIDENT_S_PER_BENCH_S / 60.0
+SATURATED = 0.95
+COLLAPSE = {EAST: (0.10, 14.0), WEST: (0.20, 11.0)}
+"""Attempt success below this over so many seconds, with saturated workers: the facts F1 and F2 (docs/model.md §4)."""
+OP_SUCCESS = "op_success"
+Better = Literal["less", "more"]
+Curve = tuple[Array, Array]
+
+
+@dataclass(frozen=True)
+class Column:
+    """An outcome: how people call it, its unit, what it means, and which way is better."""
+
+    name: str
+    label: str
+    unit: str
+    meaning: str
+    better: Better = "less"
+
+
+COLUMNS = (
+    Column("impact_a_min", "Impact A", "min", "Incident minutes in which storage blocked over 5 % of provisioning."),
+    Column("impact_b_min", "Impact B", "min", "Incident minutes in which under 95 % of the pair's attempts succeeded."),
+    Column("failed_operations", "Failed operations", "", "Identity operations that failed for good."),
+    Column("peak_amplification", "Peak amplification", "×", "Most attempts for each operation begun, over 10 s."),
+    Column("peak_attempts_per_s", "Peak attempts", "/s", "Most attempts a second, over 5 s."),
+    Column("wasted_ratio", "Wasted work", "%", "Share of the nodes' work that was finished after its caller had left."),
+    Column("east_saturated_min", "East saturated", "min", "Incident minutes with over 95 % of East US's workers busy."),
+    Column("west_saturated_min", "West saturated", "min", "Incident minutes with over 95 % of West US's workers busy."),
+    Column("backlog_peak", "Backlog peak", "", "Most provisioning jobs queued or blocked."),
+    Column("backlog_drain_min", "Backlog drain", "min", "From that peak until fewer than 20 wait, for good."),
+    Column(
+        "recovery_min",
+        "Recovery",
+        "min",
+        "From the start of the policy job until all is well, for good; 0: always was.",
+    ),
+    Column("worst_success", "Worst 10 s", "%", "Attempt success in the worse region of the pair after T09.", "more"),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run. A value is None where it could not be measured, infinite where what it waits for never came."""
+
+    values: dict[str, float | None] = field(default_factory=dict)
+    first_wave: bool | None = None
+    east_collapses: bool | None = None
+    west_collapses: bool | None = None
+    survives_replay: bool | None = None
+    counted_until_t: float | None = None
+    problem: str = ""
+
+    @property
+    def second_wave(self) -> bool | None:
+        """At least one region of the pair collapses."""
+        if self.east_collapses is None or self.west_collapses is None:
+            return None
+        return self.east_collapses or self.west_collapses
+
+
+def outcome(view: View, late: Window | None = None) -> Outcome:
+    """The outcome of a record; `late` is where an unattended run is judged.
+
+    First wave: storage blocked more than 5 % of provisioning tries over some 10 s. A region collapses when what the
+    facts F1 and F2 say of East US and West US holds anywhere between the restore in East and the drain.
+    """
+    until = counted_until(view)
+    impact_a = _blocked(view)
+    values = {
+        "impact_a_min": _minutes(view, impact_a, until),
+        "impact_b_min": _minutes(view, _failing(view), until),
+        **_load(view, until),
+        **{
+            f"{name}_saturated_min": _minutes(view, _saturated(view, region), until)
+            for name, region in (("east", EAST), ("west", WEST))
+        },
+        **_backlog(view, until),
+        "recovery_min": _recovery(view, until),
+        "worst_success": _worst_success(view, until),
+    }
+    kept = {column.name: values[column.name] for column in COLUMNS}
+    if late is not None:
+        kept[OP_SUCCESS] = view.op_success(*late)
+    return Outcome(
+        kept,
+        first_wave=None if impact_a is None else bool(impact_a.any()),
+        east_collapses=_collapses(view, EAST, until),
+        west_collapses=_collapses(view, WEST, until),
+        survives_replay=survived(view),
+        counted_until_t=until,
+    )
+
+
+def counted_until(view: View) -> float:
+    """The drain, where the pair works when it comes; else the end of the scenario."""
+    drain, end = view.at.drain, min(view.at.end, view.record.end)
+    if drain is None or drain > end:
+        return end
+    success = view.attempt_success(max(drain - SUSTAINED_WINDOW_S, view.record.start), drain)
+    return drain if success is not None and success >= WORKING else end
+
+
+def _second_wave_window(view: View, until: float) -> Window | None:
+    """From the restore in East to the drain: what happens while operators remove traffic is no wave."""
+    start = view.at.restore_east
+    if start is None or not view.record.series.knows(ATTEMPTS):
+        return None
+    window = (start, until if view.at.drain is None else min(until, view.at.drain))
+    return window if view.record.covers(*window) else None
+
+
+def _collapses(view: View, region: str, until: float) -> bool | None:
+    """Whether a window as long as the fact's lies wholly after the restore and looks as the fact says."""
+    window = _second_wave_window(view, until)
+    busy = _busy(view, region)
+    if window is None or busy is None:
+        return None
+    below, length_s = COLLAPSE[region]
+    times, success = view.success_curve(region, length_s)
+    inside = (times >= window[0] + length_s) & (times <= window[1])
+    saturated = trailing(times, busy.cumsum(), length_s) > SATURATED  # samples are a second apart
+    return bool((inside & (success < below) & saturated).any())
+
+
+def _busy(view: View, region: str) -> Array | None:
+    """Busy share of the workers that are up; where no node is up nothing is free."""
+    if not view.record.label_values("identity_workers", "region", region=region):
+        return None
+    busy = view.busy_curve(region)[1]
+    return np.where(np.isfinite(busy), busy, 1.0)
+
+
+def _load(view: View, until: float) -> dict[str, float | None]:
+    record = view.record
+    whole = (record.start, until)
+    knows = record.series.knows(ATTEMPTS)
+    return {
+        "failed_operations": record.delta(ENDED, *whole, result="failed"),
+        "peak_amplification": _peak(view.amplification_curve(SUSTAINED_WINDOW_S), until) if knows else None,
+        "peak_attempts_per_s": _peak(record.rate_curve(ATTEMPTS, PEAK_WINDOW_S, layer="sdk"), until) if knows else None,
+        "wasted_ratio": record.ratio(Of(WORK, outcome="wasted"), Of(WORK), *whole),
+    }
+
+
+def _backlog(view: View, until: float) -> dict[str, float | None]:
+    if not view.record.series.knows(JOBS):
+        return {"backlog_peak": None, "backlog_drain_min": None}
+    times, backlog = _up_to(view.backlog_curve(), until)
+    peak = _peak((times, backlog), until)
+    if peak is None:
+        return {"backlog_peak": None, "backlog_drain_min": None}
+    top = float(times[int(np.nanargmax(backlog))])
+    end = _well_from(times, backlog >= BACKLOG_DONE)
+    return {"backlog_peak": peak, "backlog_drain_min": max(end - top, 0.0) * MINUTES_PER_S}
+
+
+def _recovery(view: View, until: float) -> float | None:
+    """From the trigger to the moment after which the pair works, the backlog is small and storage blocks nobody."""
+    blocked, failing = _blocked(view), _failing(view)
+    if blocked is None or failing is None or not view.record.series.knows(JOBS):
+        return None
+    times, backlog = view.backlog_curve()
+    ill = (blocked | failing | (backlog >= BACKLOG_DONE)) & (times >= view.at.trigger)
+    kept = times <= until
+    return max(_well_from(times[kept], ill[kept]) - view.at.trigger, 0.0) * MINUTES_PER_S
+
+
+def _well_from(times: Array, ill: Any) -> float:
+    """The first sample after the last ill one; `NEVER` when that is the last, minus infinity when none was ill."""
+    bad = np.flatnonzero(ill)
+    if not len(bad):
+        return -NEVER
+    last = int(bad[-1])
+    return float(times[last + 1]) if last + 1 < len(times) else NEVER
+
+
+def _blocked(view: View) -> Any:
+    if not view.record.series.knows(TRIES):
+        return None
+    _, share = view.record.ratio_curve(Of(TRIES, result="blocked"), Of(TRIES), SUSTAINED_WINDOW_S)
+    return share > BLOCKED_SHARE
+
+
+def _failing(view: View) -> Any:
+    if not view.record.series.knows(ATTEMPTS):
+        return None
+    return view.success_curve(PAIR, SUSTAINED_WINDOW_S)[1] < WORKING
+
+
+def _saturated(view: View, region: str) -> Any:
+    if not view.record.label_values("identity_workers", "region", region=region):
+        return None
+    return view.busy_curve(region)[1] > SATURATED
+
+
+def _worst_success(view: View, until: float) -> float | None:
+    window = _second_wave_window(view, until)
+    if window is None:
+        return None
+    worst = [view.record.reduce(view.success_curve(region), *window, "min") for region in PAIR]
+    known = [value for value in worst if value is not None]
+    return min(known) if known else None
+
+
+def _minutes(view: View, holds: Any, until: float) -> float | None:
+    if holds is None:
+        return None
+    times = view.record.series.times
+    steps = np.diff(times, append=times[-1:])
+    return float(steps[holds & (times < until)].sum()) * MINUTES_PER_S
+
+
+def _peak(curve: Curve, until: float) -> float | None:
+    _, values = _up_to(curve, until)
+    known = values[np.isfinite(values)]
+    return float(known.max()) if len(known) else None
+
+
+def _up_to(curve: Curve, until: float) -> Curve:
+    kept = curve[0] <= until
+    return curve[0][kept], curve[1][kept]

@@ -1,0 +1,94 @@
+"""The matrix as one page: no network, no script, light, dark and on paper."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos.report.templates import fill
+from chaos.studies.matrix import words
+from chaos.studies.matrix.outcomes import COLUMNS, Column
+from chaos.studies.matrix.summary import Matrix, Row
+from chaos.studies.statistics import Estimate
+
+TEMPLATES = Path(__file__).parent / "templates"
+GROUPS = (
+    ("none", "Nothing"),
+    ("alone", "One alone"),
+    ("all-but", "All but one"),
+    ("all", "All"),
+    ("publisher", "The publisher's"),
+    ("set", "Sufficient sets"),
+)
+EVENT_LABELS = {
+    "first_wave": "first wave",
+    "east_collapses": "East US collapses",
+    "west_collapses": "West US collapses",
+    "survives_replay": "survives a replay",
+}
+"""The columns that count seeds."""
+GOOD_EVENT = "survives_replay"
+HEAT_MAX = 42.0
+"""Share of colour, in per cent, in a cell that could not be further from doing nothing."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One cell of the table: what it says and how it is shaded."""
+
+    mean: str
+    interval: str
+    tone: str
+    heat: float
+
+
+def render(matrix: Matrix) -> str:
+    """The page as one HTML document."""
+    values = {
+        "matrix": matrix,
+        "headline": words.headline(matrix),
+        "groups": [(title, rows) for kind, title in GROUPS if (rows := _of_kind(matrix, kind))],
+        "columns": COLUMNS,
+        "baseline": words.baseline(matrix),
+        "repairs": words.repairs(matrix),
+        "events": EVENT_LABELS,
+        "good_event": GOOD_EVENT,
+        "fields": {row.cell.name: _fields(matrix, row) for row in matrix.rows},
+        "worse": [(one, _text(one.column, one.without), _text(one.column, one.with_)) for one in matrix.worse],
+        "sets": [words.sets(one) for one in matrix.sets],
+        "seeds_text": words.seeds,
+        "name": lambda row: words.name(matrix, row),
+        "value": words.number,
+        "infinity": float("inf"),
+        "css": (TEMPLATES / "matrix.css").read_text(encoding="utf-8"),
+    }
+    return fill(TEMPLATES / "matrix.html.j2", values)
+
+
+def _of_kind(matrix: Matrix, kind: str) -> list[Row]:
+    return [row for row in matrix.rows if row.cell.kind == kind]
+
+
+def _fields(matrix: Matrix, row: Row) -> dict[str, Field]:
+    none = matrix.none.estimates
+    return {column.name: _field(column, none[column.name], row.estimates[column.name]) for column in COLUMNS}
+
+
+def _field(column: Column, none: Estimate, here: Estimate) -> Field:
+    change = relative(column, none, here)
+    tone = "better" if change < 0 else "worse" if change > 0 else ""
+    return Field(words.mean(column, here), words.interval(column, here), tone, abs(change) * HEAT_MAX)
+
+
+def relative(column: Column, none: Estimate, here: Estimate) -> float:
+    """How much worse than doing nothing, from -1 (all of it gone) to 1; 0 where it cannot be said."""
+    if here.never or none.never:
+        return float(bool(here.never)) - float(bool(none.never)) if here.measured and none.measured else 0.0
+    if here.mean is None or none.mean is None:
+        return 0.0
+    scale = max(abs(here.mean), abs(none.mean))
+    change = (here.mean - none.mean) / scale if scale else 0.0
+    return change if column.better == "less" else -change
+
+
+def _text(column: Column, one: Estimate) -> str:
+    interval = words.interval(column, one)
+    return words.mean(column, one) + (f" ({interval})" if interval else "")

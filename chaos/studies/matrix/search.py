@@ -1,0 +1,91 @@
+"""The matrix made: its cells first, then the smallest sufficient sets, size by size and seed by seed.
+
+A set suffices when no seed has the wave, so one seed that has it ends the search for that set: most fall at the first.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from chaos.studies.engine import Done, Engine
+from chaos.studies.matrix.cells import Cell, Names, candidates, cells, minimal
+from chaos.studies.matrix.job import Job
+from chaos.studies.matrix.outcomes import Outcome
+from chaos.studies.matrix.summary import WAVES, Row, Sets, Wave, had
+
+Runs = Engine[Job, Outcome]
+Bar = Callable[[str, int], Done[Job, Outcome]]
+"""Begins a stretch of work of so many runs and gives what is to be called after each."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the matrix is about."""
+
+    scenario: str
+    mitigations: Names
+    seeds: Sequence[int]
+    assignments: tuple[str, ...] = ()
+    sets_max_size: int = 2
+
+    def jobs(self, names: Names) -> list[Job]:
+        return [self.job(names, seed) for seed in self.seeds]
+
+    def job(self, names: Names, seed: int) -> Job:
+        return Job(self.scenario, seed, names, self.assignments)
+
+
+def rows(question: Question, engine: Runs, bar: Bar) -> list[Row]:
+    """Every cell over every seed."""
+    table = cells(question.mitigations)
+    jobs = list(dict.fromkeys(job for cell in table for job in question.jobs(cell.mitigations)))
+    known = engine.outcomes(jobs, bar("cells", len(jobs)))
+    return [Row.of(cell, {job.seed: known[job] for job in question.jobs(cell.mitigations)}) for cell in table]
+
+
+def sufficient_sets(question: Question, table: Sequence[Row], engine: Runs, bar: Bar) -> tuple[list[Sets], list[Row]]:
+    """The minimal sets for each wave, and the rows of those that are not cells yet."""
+    found: dict[Wave, list[Names]] = {wave: _small(table, wave) for wave in WAVES}
+    tried = dict.fromkeys(WAVES, 1 + len(question.mitigations))
+    largest = min(question.sets_max_size, len(question.mitigations))
+    for size in range(2, largest + 1):
+        for wave in WAVES:
+            if () in found[wave]:
+                continue
+            left = candidates(question.mitigations, found[wave], size)
+            tried[wave] += len(left)
+            found[wave] += _holding(question, wave, left, engine, bar)
+    kept = {wave: minimal(found[wave]) for wave in WAVES}
+    known = {frozenset(row.cell.mitigations) for row in table}
+    new = [names for names in _together(kept.values()) if frozenset(names) not in known]
+    extra = [_row(question, names, engine) for names in new]
+    total = len(question.mitigations)
+    return [
+        Sets(wave, kept[wave], max(largest, 1) if kept[wave] != [()] else total, tried[wave], total) for wave in WAVES
+    ], extra
+
+
+def _together(groups: Iterable[Sequence[Names]]) -> list[Names]:
+    """Every set of every group, once, the smallest first."""
+    every = {names for group in groups for names in group}
+    return sorted(every, key=lambda names: (len(names), names))
+
+
+def _small(table: Sequence[Row], wave: Wave) -> list[Names]:
+    """The sufficient sets of no or one mitigation: they are cells."""
+    return [row.cell.mitigations for row in table if row.cell.kind in ("none", "alone") and row.prevents(wave)]
+
+
+def _holding(question: Question, wave: Wave, left: list[Names], engine: Runs, bar: Bar) -> list[Names]:
+    for number, seed in enumerate(question.seeds, 1):
+        if not left:
+            break
+        jobs = {names: question.job(names, seed) for names in left}
+        name = f"sets of {len(left[0])} without a {wave} wave, seed {number} of {len(question.seeds)}"
+        known = engine.outcomes(jobs.values(), bar(name, len(jobs)))
+        left = [names for names, job in jobs.items() if had(known[job], wave) is False]
+    return left
+
+
+def _row(question: Question, names: Names, engine: Runs) -> Row:
+    known = engine.outcomes(question.jobs(names))
+    return Row.of(Cell("set", names), {job.seed: outcome for job, outcome in known.items()})

@@ -1,0 +1,119 @@
+"""A matrix summed up: what each cell came to, which repairs suffice, and which made something worse."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from chaos.studies.matrix.cells import Cell, Names
+from chaos.studies.matrix.outcomes import COLUMNS, Column, Outcome
+from chaos.studies.statistics import Estimate, Share, estimate, share
+
+Wave = str
+WAVES: tuple[Wave, ...] = ("first_wave", "second_wave")
+EVENTS = (*WAVES, "east_collapses", "west_collapses", "survives_replay")
+"""What a run has or has not; of a cell, in how many of its seeds."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A cell with its runs, one a seed."""
+
+    cell: Cell
+    runs: Mapping[int, Outcome]
+    estimates: Mapping[str, Estimate]
+    shares: Mapping[str, Share]
+    """By event."""
+
+    @classmethod
+    def of(cls, cell: Cell, runs: Mapping[int, Outcome]) -> "Row":
+        rows = list(runs.values())
+        estimates = {c.name: estimate([run.values.get(c.name) for run in rows]) for c in COLUMNS}
+        shares = {event: share([had(run, event) for run in rows]) for event in EVENTS}
+        return cls(cell, dict(runs), estimates, shares)
+
+    @property
+    def problems(self) -> dict[int, str]:
+        return {seed: run.problem for seed, run in self.runs.items() if run.problem}
+
+    def prevents(self, event: str) -> bool:
+        """In every seed, and every seed could be measured."""
+        return self.shares[event].never and self.shares[event].measured == len(self.runs)
+
+    def mean(self, column: str) -> float | None:
+        return self.estimates[column].mean
+
+
+def had(run: Outcome, event: str) -> bool | None:
+    """Whether it came in a run; None where that could not be measured."""
+    found: bool | None = getattr(run, event)
+    return found
+
+
+@dataclass(frozen=True)
+class Worse:
+    """An outcome that a cell made worse than doing nothing, beyond what chance explains."""
+
+    cell: Cell
+    column: Column
+    without: Estimate
+    with_: Estimate
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The smallest combinations without one wave, and how far they were searched."""
+
+    wave: Wave
+    found: Sequence[Names]
+    searched_to: int
+    tried: int
+    of: int
+
+    @property
+    def complete(self) -> bool:
+        return self.searched_to >= self.of
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Everything that the three files say."""
+
+    scenario: str
+    title: str
+    seeds: Sequence[int]
+    mitigations: Names
+    titles: Mapping[str, str]
+    changes: Mapping[str, str]
+    """What each mitigation does, by id."""
+    rows: Sequence[Row]
+    sets: Sequence[Sets]
+    assignments: Sequence[str] = ()
+    code: str = ""
+    commit: str = ""
+
+    @property
+    def none(self) -> Row:
+        return next(row for row in self.rows if row.cell.kind == "none")
+
+    def row(self, name: str) -> Row:
+        return next(row for row in self.rows if row.cell.name == name)
+
+    @property
+    def worse(self) -> list[Worse]:
+        """The surprises: cells that do worse than none in something, intervals apart."""
+        none = self.none
+        return [
+            Worse(row.cell, column, none.estimates[column.name], row.estimates[column.name])
+            for row in self.rows
+            if row.cell.mitigations
+            for column in COLUMNS
+            if is_worse(column, none.estimates[column.name], row.estimates[column.name])
+        ]
+
+
+def is_worse(column: Column, without: Estimate, with_: Estimate) -> bool:
+    """Whether the intervals are apart, the wrong way round; or what came in every seed now comes in none."""
+    if with_.never and with_.never == with_.measured:
+        return without.measured > 0 and not without.never
+    if without.low is None or without.high is None or with_.low is None or with_.high is None:
+        return False
+    return with_.low > without.high if column.better == "less" else with_.high < without.low

@@ -1,0 +1,203 @@
+"""What a matrix says, in sentences a manager reads in a minute, and its numbers as people read them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chaos.studies.matrix.cells import PUBLISHER
+from chaos.studies.matrix.outcomes import Column
+from chaos.studies.matrix.summary import Matrix, Row, Sets, Wave
+from chaos.studies.statistics import Estimate, Share
+
+WAVE_WORDS = {"first_wave": "first wave (storage)", "second_wave": "second wave (identity)"}
+SEEDS_TO_COMPARE = 2
+SHORTER, LONGER = 0.9, 1.1
+"""Against doing nothing: what is said to be shorter or longer at all."""
+FELT_MIN = 1.0
+"""Minutes of failing attempts from which a prevented wave was still felt."""
+Tone = str
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What one mitigation alone would have changed: a line of the first table."""
+
+    id: str
+    title: str
+    first: str
+    first_tone: Tone
+    second: str
+    second_tone: Tone
+    worse: str
+
+
+def headline(matrix: Matrix) -> list[str]:
+    """What there was to prevent, which repairs alone prevent it, which make something worse."""
+    return [_preventing(matrix, "second_wave"), _preventing(matrix, "first_wave"), *_publisher(matrix), _worse(matrix)]
+
+
+def baseline(matrix: Matrix) -> str:
+    """What the repairs are measured against."""
+    first, second = (matrix.none.mean(impact) for impact in ("impact_a_min", "impact_b_min"))
+    if first is None or second is None:
+        return ""
+    return f"With none of them the first wave hits customers for {first:.0f} minutes and the second for {second:.0f}."
+
+
+def _preventing(matrix: Matrix, wave: Wave) -> str:
+    what, none = WAVE_WORDS[wave], matrix.none.shares[wave]
+    if not none.measured:
+        return f"Whether there is a {what} could not be measured in this scenario."
+    if none.never:
+        return f"Without any repair there is no {what} in this scenario: there is nothing to prevent."
+    alone = alone_rows(matrix)
+    good = [row.cell.of for row in alone if row.prevents(wave)]
+    unmeasured = [row.cell.of for row in alone if row.shares[wave].measured < len(row.runs)]
+    some = [row for row in alone if row.cell.of not in (*good, *unmeasured)]
+    bad = [row.cell.of for row in some if row.shares[wave].always]
+    luck = [row.cell.of for row in some if not row.shares[wave].always]
+    parts = [f"Alone, {listed(good)} prevent{_s(good)} the {what}" if good else f"Alone, no repair prevents the {what}"]
+    if bad:
+        parts.append(f"{listed(bad)} {'does' if len(bad) == 1 else 'do'} not")
+    if luck:
+        parts.append(f"{listed(luck)} {'does' if len(luck) == 1 else 'do'} in some seeds only")
+    if unmeasured:
+        parts.append(f"{listed(unmeasured)} could not be measured in every seed")
+    return "; ".join(parts) + "."
+
+
+def _publisher(matrix: Matrix) -> list[str]:
+    row = matrix.row(PUBLISHER)
+    wave = row.shares["second_wave"]
+    if matrix.none.shares["second_wave"].never or not wave.measured:
+        return []
+    if row.prevents("second_wave"):
+        return ["The publisher's seven repair items together prevent the second wave."]
+    return [f"The publisher's seven repair items together do not: it comes in {seeds(wave)} seeds."]
+
+
+def _worse(matrix: Matrix) -> str:
+    if len(matrix.seeds) < SEEDS_TO_COMPARE:
+        return "Whether something makes an outcome worse takes at least two seeds to say."
+    found = [f"{row.cell.of} ({text})" for row in alone_rows(matrix) if (text := worse_in(matrix, row))]
+    if not found:
+        return "No repair alone makes any outcome measurably worse than doing nothing."
+    return f"Worse than doing nothing in something: {'; '.join(found)}."
+
+
+def alone_rows(matrix: Matrix) -> list[Row]:
+    return [row for row in matrix.rows if row.cell.kind == "alone"]
+
+
+def worse_in(matrix: Matrix, row: Row) -> str:
+    """In which outcomes a cell is worse than nothing, named."""
+    return ", ".join(one.column.label for one in matrix.worse if one.cell == row.cell)
+
+
+def repairs(matrix: Matrix) -> list[Repair]:
+    """Every mitigation alone, in the catalogue's order."""
+    return [_repair(matrix, row) for row in alone_rows(matrix)]
+
+
+def _repair(matrix: Matrix, row: Row) -> Repair:
+    first, first_tone = _wave_verdict(matrix, row, "first_wave", "impact_a_min")
+    second, second_tone = _wave_verdict(matrix, row, "second_wave", "impact_b_min")
+    return Repair(
+        row.cell.of, matrix.titles[row.cell.of], first, first_tone, second, second_tone, worse_in(matrix, row)
+    )
+
+
+def _wave_verdict(matrix: Matrix, row: Row, wave: Wave, impact: str) -> tuple[str, Tone]:
+    share, minutes, before = row.shares[wave], row.mean(impact), matrix.none.mean(impact)
+    if not share.measured:
+        return "not measured", ""
+    if matrix.none.shares[wave].never and share.never:
+        return "none to prevent", ""
+    if row.prevents(wave):
+        felt = minutes is not None and minutes >= FELT_MIN
+        what = "over 5 % of tries are blocked" if wave == "first_wave" else "over 5 % of attempts fail"
+        return ("prevented" + (f", but {what} for {minutes:.0f} min" if felt else ""), "better")
+    if not share.always:
+        return f"in {seeds(share)} seeds", "better"
+    spared = _spared(row) if wave == "second_wave" else ""
+    if minutes is None or not before:
+        return spared or "not prevented", "better" if spared else ""
+    length = f"{minutes:.0f} of {before:.0f} min"
+    if minutes < SHORTER * before:
+        return f"{spared or 'shorter'}: {length}", "better"
+    if minutes > LONGER * before:
+        return f"longer: {minutes:.0f} instead of {before:.0f} min", "worse"
+    return (f"{spared}: {length}", "better") if spared else (f"not prevented: {length}", "")
+
+
+def _spared(row: Row) -> str:
+    """The region of the pair that is saved in every seed, when the other is not."""
+    saved = [
+        name for name, event in (("East US", "east_collapses"), ("West US", "west_collapses")) if row.prevents(event)
+    ]
+    return f"{saved[0]} is spared" if len(saved) == 1 else ""
+
+
+def _s(names: Sequence[str]) -> str:
+    return "s" if len(names) == 1 else ""
+
+
+def listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def number(column: Column, value: float) -> str:
+    """A value with its unit."""
+    if column.unit == "%":
+        return f"{value:.1%}".replace("%", " %")
+    text = f"{value:.1f}" if abs(value) < 100 else f"{value:,.0f}".replace(",", " ")
+    return f"×{text}" if column.unit == "×" else f"{text} {column.unit}".strip()
+
+
+def mean(column: Column, one: Estimate) -> str:
+    if one.never:
+        return f"never ({one.never} of {one.measured})"
+    return "–" if one.mean is None else number(column, one.mean)
+
+
+def interval(column: Column, one: Estimate) -> str:
+    """The confidence interval, or nothing where there is none."""
+    if one.low is None or one.high is None:
+        return ""
+    return f"{number(column, one.low)} to {number(column, one.high)}"
+
+
+def seeds(share: Share) -> str:
+    return f"{share.count} of {share.measured}" if share.measured else "–"
+
+
+def sets(one: Sets) -> str:
+    """What was found, and what was not searched."""
+    what = WAVE_WORDS[one.wave]
+    if () in one.found:
+        return f"Without any mitigation there is no {what}: nothing is needed."
+    if one.found:
+        found = f"Smallest combinations without a {what}: " + "; ".join("+".join(names) for names in one.found) + "."
+    else:
+        found = f"No combination without a {what} was found."
+    return f"{found} {unsearched(one)}"
+
+
+def unsearched(one: Sets) -> str:
+    if one.complete:
+        return f"All {one.tried} combinations that could be minimal were tried."
+    larger = f"{one.searched_to + 1}" if one.searched_to + 1 == one.of else f"{one.searched_to + 1} to {one.of}"
+    return f"{one.tried} combinations of at most {one.searched_to} were tried; combinations of {larger} were not."
+
+
+def name(matrix: Matrix, row: Row) -> str:
+    """The row's name with what it is."""
+    cell = row.cell
+    if cell.kind == "none":
+        return "nothing"
+    if cell.kind == "publisher":
+        return "the publisher's seven, R1–R7"
+    if cell.kind == "all":
+        return "everything" if len(cell.mitigations) > 1 else matrix.titles[cell.mitigations[0]]
+    if cell.kind == "all-but":
+        return f"everything but {matrix.titles[cell.of]}"
+    return " + ".join(matrix.titles[one] for one in cell.mitigations)

@@ -1,0 +1,80 @@
+"""`aftershock soak`: prints a line per bench hour, then what grew; exit 1 when anything still grows."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from chaos.studies.soak.readings import FLOORS, Reading
+from chaos.studies.soak.trend import Trend, trends
+from chaos.studies.soak.virtual import READINGS_AN_HOUR, soak
+from services.chassis.clock import system_clock
+from services.chassis.exit_codes import CONTRADICTED, EXPECTED
+from services.chassis.settings import Tree
+
+SETTLED_H = 2.0
+COLUMNS = ("hour", "keys", "entries", "store MB", "python obj", "RSS MB", "success", "wall s")
+SERVICES = ("blobstore", "controller", "identity", "loadgen", "provisioner", "router")
+
+
+def soak_command(hours: float, seed: int, overrides: Tree, console: Console) -> int:
+    """Runs, prints, judges; the exit code."""
+    clock = system_clock()
+    start = clock.now()
+    console.print(_row((*COLUMNS, *SERVICES, "runtime")), soft_wrap=True)
+    before: list[Reading] = []
+
+    def tell(reading: Reading) -> None:
+        if abs(reading.hour - round(reading.hour)) < 1e-6:
+            console.print(_row(_cells(reading, before, clock.now() - start)), soft_wrap=True)
+            before[:] = [reading]
+
+    readings = soak(hours, tell, overrides=overrides, seed=seed)
+    return conclude(growing(readings), hours, clock.now() - start, console)
+
+
+def growing(readings: Sequence[Reading], settled_h: float = SETTLED_H, stretch_h: float | None = None) -> list[Trend]:
+    """What still grows after the settling time, steepest first.
+
+    Raises:
+        ValueError: when the run was too short to tell.
+    """
+    series = [(reading.hour, reading.series()) for reading in readings]
+    left_h = readings[-1].hour - settled_h
+    stretch = stretch_h or (1.0 if left_h >= 12.0 else 1.0 / READINGS_AN_HOUR)
+    found = [one for one in trends(series, from_h=settled_h, stretch_h=stretch, floors=FLOORS) if one.grows]
+    return sorted(found, key=lambda one: -one.per_hour)
+
+
+def conclude(grown: Sequence[Trend], hours: float, wall_s: float, console: Console) -> int:
+    for one in grown:
+        console.print(f"grows  {one.name}: {one.per_hour:+.3g} an hour at {one.level:.4g}")
+    word = f"{len(grown)} grow" if grown else "nothing grows"
+    console.print(f"{word} after hour {SETTLED_H:g} of {hours:g}; {wall_s:.0f} s of wall time")
+    return CONTRADICTED if grown else EXPECTED
+
+
+def _cells(reading: Reading, before: Sequence[Reading], wall_s: float) -> tuple[str, ...]:
+    total = reading.total
+    return (
+        f"{reading.hour:.0f}",
+        f"{total.keys}",
+        f"{total.entries}",
+        f"{total.size_bytes / 1e6:.1f}",
+        f"{reading.python_objects}",
+        f"{reading.rss_mb:.0f}",
+        f"{_success(reading, before):.1%}",
+        f"{wall_s:.0f}",
+        *(f"{reading.state[service].total()}" for service in SERVICES),
+        f"{reading.runtime.total()}",
+    )
+
+
+def _success(reading: Reading, before: Sequence[Reading]) -> float:
+    """Of the journeys that ended since the last line."""
+    earlier = before[0].operations if before else {}
+    grown = {result: count - earlier.get(result, 0.0) for result, count in reading.operations.items()}
+    return grown.get("success", 0.0) / max(1.0, sum(grown.values()))
+
+
+def _row(cells: Sequence[str]) -> str:
+    return " ".join(cell.rjust(11) for cell in cells)

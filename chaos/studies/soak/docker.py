@@ -1,0 +1,130 @@
+"""The same question of the running Docker testbed: the memory of every container over a while."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import docker
+from docker.errors import DockerException
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from chaos.studies.soak.trend import READINGS_MIN, Trend, trend
+from compose.docker_engine import COMPOSE_SERVICE, INSTANCE, PROJECT
+from compose.runtime import RuntimeUnavailable
+from services.chassis.clock import system_clock
+from services.chassis.exit_codes import CONTRADICTED, EXPECTED
+from services.chassis.interrupts import run as run_until_signal
+
+INTERVAL_S = 10.0
+MB = 1e6
+WEEK_H = 168.0
+SETTLED_MINUTES = 35.0
+"""After so long every lifetime and every retention has passed once: 900 s each, and the slowest cache is full."""
+FLOOR_MB_AN_HOUR = 1.0
+NOT_OURS = frozenset({"prometheus", "alertmanager", "grafana"})
+"""Shown and not judged: their memory has its own rules (Prometheus: two hours of samples), and a limit."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """All containers at one moment; memory without what the kernel may drop."""
+
+    at_s: float
+    memory_mb: dict[str, float]
+
+
+class Meter:
+    """Reads the containers of one compose project."""
+
+    def __init__(self, project: str) -> None:
+        self._project = project
+        self.clock = system_clock()
+        try:
+            self._client = docker.from_env()
+        except DockerException as error:
+            raise RuntimeUnavailable(f"no Docker engine answers: {error}") from error
+
+    def _containers(self) -> list[Any]:
+        found: list[Any] = self._client.containers.list(filters={"label": f"{PROJECT}={self._project}"})
+        if not found:
+            raise RuntimeUnavailable(f"no container of project {self._project!r} runs; start the testbed: make up")
+        return found
+
+    def look(self) -> Look:
+        """
+        Raises:
+            RuntimeUnavailable: when nothing of the project runs.
+        """
+        containers = self._containers()
+        with ThreadPoolExecutor(len(containers)) as pool:
+            rows = list(pool.map(lambda one: one.stats(stream=False, one_shot=True), containers))
+        pairs = zip(containers, rows, strict=True)
+        return Look(self.clock.now(), {name_of(one.labels): used_mb(row["memory_stats"]) for one, row in pairs})
+
+    def youngest_minutes(self) -> float:
+        """How long the container that was started last has been running."""
+        starts = [one.attrs["State"]["StartedAt"] for one in self._containers()]
+        return (self.clock.epoch() - max(map(_epoch, starts))) / 60.0
+
+
+def _epoch(stamp: str) -> float:
+    return datetime.fromisoformat(stamp[:19] + "+00:00").timestamp()
+
+
+def name_of(labels: dict[str, str]) -> str:
+    return labels.get(INSTANCE) or labels.get(COMPOSE_SERVICE, "?")
+
+
+def used_mb(stats: dict[str, Any]) -> float:
+    """cgroup v1 and v2 name the page cache differently."""
+    details = stats.get("stats", {})
+    cache = details.get("total_inactive_file", details.get("inactive_file", 0))
+    return float(stats.get("usage", 0) - cache) / MB
+
+
+def judge(looks: Sequence[Look]) -> list[tuple[Trend, bool]]:
+    """(trend in MB an hour, whether it counts) of every container that was there all the time."""
+    names = sorted(set.intersection(*(set(look.memory_mb) for look in looks)))
+    hours = [(look.at_s - looks[0].at_s) / 3600.0 for look in looks]
+    found = []
+    for name in names:
+        one = trend(name, hours, [look.memory_mb[name] for look in looks], FLOOR_MB_AN_HOUR * WEEK_H)
+        found.append((one, one.grows and name not in NOT_OURS))
+    return found
+
+
+def soak_docker_command(minutes: float, project: str, settle_minutes: float, console: Console) -> int:
+    """Waits until the testbed is old enough, watches it, prints MB per hour for each container; the exit code."""
+    rows = judge(run_until_signal(_watch(Meter(project), minutes, settle_minutes, console)))
+    console.print(_table(rows, minutes))
+    grown = [one.name for one, counts in rows if counts]
+    console.print(f"grows: {', '.join(grown)}" if grown else "nothing grows")
+    return CONTRADICTED if grown else EXPECTED
+
+
+async def _watch(meter: Meter, minutes: float, settle_minutes: float, console: Console) -> list[Look]:
+    wait_s = 60.0 * (settle_minutes - await asyncio.to_thread(meter.youngest_minutes))
+    if wait_s > 0:
+        console.print(f"waiting {wait_s / 60.0:.0f} min: until then the testbed fills (--settle {settle_minutes:g})")
+        await asyncio.sleep(wait_s)
+    start, looks = meter.clock.now(), list[Look]()
+    for number in range(max(READINGS_MIN, round(minutes * 60.0 / INTERVAL_S)) + 1):
+        await asyncio.sleep(max(0.0, start + number * INTERVAL_S - meter.clock.now()))
+        looks.append(await asyncio.to_thread(meter.look))
+        if number % round(60.0 / INTERVAL_S) == 0:
+            total = sum(looks[-1].memory_mb.values())
+            console.print(f"minute {number * INTERVAL_S / 60.0:4.0f}: {total:.0f} MB in all")
+    return looks
+
+
+def _table(rows: Sequence[tuple[Trend, bool]], minutes: float) -> Table:
+    table = Table("container", "MB", "MB per hour", "", box=SIMPLE_HEAD, title=f"memory over {minutes:g} min")
+    for one, counts in sorted(rows, key=lambda row: -row[0].per_hour):
+        word = "grows" if counts else "not judged" if one.name in NOT_OURS else ""
+        table.add_row(one.name, f"{one.level:.1f}", f"{one.per_hour:+.2f}", word)
+    return table

@@ -1,0 +1,112 @@
+"""One look at everything that a virtual testbed keeps: store, own state of each service, runtime, process."""
+
+import gc
+import resource
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaos.controller.testbed import Testbed
+from chaos.studies.soak.census import OWN, VIRTUAL, application_roots, census, module_caches
+from chaos.studies.soak.store import Stock, stock, total
+from compose.virtual.runtime import VirtualRuntime
+from compose.virtual.world import VirtualWorld
+
+MB = 1e6
+HOUR_S = 3600.0
+STATM = Path("/proc/self/statm")
+OPERATIONS = "loadgen_operations_total"
+FLOORS = {
+    "rss_mb": 50.0,
+    "python": 20_000.0,
+    "bytes": 200_000.0,
+    "keys": 20.0,
+    "entries": 500.0,
+    "state": 500.0,
+    "runtime": 500.0,
+    "module": 500.0,
+}
+"""Growth in a week that does not matter, by kind of series."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Everything at one moment. `state` is by service and then by attribute."""
+
+    hour: float
+    store: dict[str, Stock]
+    state: dict[str, Counter[str]]
+    runtime: Counter[str]
+    modules: Counter[str]
+    python_objects: int
+    rss_mb: float
+    operations: dict[str, float]
+    """Journeys ended so far, by result."""
+
+    @property
+    def total(self) -> Stock:
+        return total(self.store)
+
+    def series(self) -> dict[str, float]:
+        """Every quantity under a name of its own; the first word is its kind."""
+        found: dict[str, float] = {"rss_mb": self.rss_mb, "python objects": float(self.python_objects)}
+        for family, row in self.store.items():
+            found |= {f"keys {family}": row.keys, f"entries {family}": row.entries, f"bytes {family}": row.size_bytes}
+        for service, counts in self.state.items():
+            found |= {f"state {service}: {name}": float(count) for name, count in counts.items()}
+        found |= {f"runtime {name}": float(count) for name, count in self.runtime.items()}
+        found |= {f"module {name}": float(count) for name, count in self.modules.items()}
+        return found
+
+
+class Reader:
+    """Reads one virtual testbed and its controller."""
+
+    def __init__(self, world: VirtualWorld, runtime: VirtualRuntime, controller: Testbed) -> None:
+        self._world, self._runtime, self._controller = world, runtime, controller
+        self._store = world.redis.client()
+        self._start_s = runtime.clock.now()
+
+    @property
+    def elapsed_s(self) -> float:
+        return self._runtime.clock.now() - self._start_s
+
+    async def read(self) -> Reading:
+        gc.collect()
+        return Reading(
+            hour=self.elapsed_s / HOUR_S,
+            store=await stock(self._store),
+            state=self._state(),
+            runtime=census([self._world], VIRTUAL),
+            modules=module_caches(),
+            python_objects=len(gc.get_objects()),
+            rss_mb=rss_mb(),
+            operations=self._operations(),
+        )
+
+    def _state(self) -> dict[str, Counter[str]]:
+        roots: dict[str, list[object]] = {"controller": [self._controller]}
+        for spec, env, app in self._runtime.applications():
+            roots.setdefault(spec.service, []).extend(application_roots(app, env))
+        return {service: census(found, OWN) for service, found in sorted(roots.items())}
+
+    def _operations(self) -> dict[str, float]:
+        counts: Counter[str] = Counter()
+        for target in self._runtime.targets():
+            if target.metrics is not None:
+                for name, labels, number in target.metrics.samples():
+                    if name == OPERATIONS:
+                        counts[dict(labels)["result"]] += number  # type: ignore[assignment]
+        return dict(counts)
+
+
+def rss_mb() -> float:
+    """Resident memory of this process; where there is no /proc, the most it ever was."""
+    try:
+        pages = int(STATM.read_text().split()[1])
+    except OSError:
+        peak: Any = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return float(peak) / (MB if sys.platform == "darwin" else 1e3)
+    return pages * resource.getpagesize() / MB

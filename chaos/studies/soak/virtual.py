@@ -1,0 +1,72 @@
+"""The Docker testbed's base load in virtual time: a day of it in minutes, with the controller beside it.
+
+As in Docker, event lines go to a stream in the store, and no recorder runs: nobody records a day without a scenario.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from chaos.controller.load_keeper import LoadKeeper
+from chaos.controller.testbed import Testbed
+from chaos.experiment.plan import Plan, make_plan
+from chaos.scenarios.loader import load
+from chaos.scenarios.restrict import restrict
+from chaos.studies.soak.readings import HOUR_S, Reader, Reading
+from compose.render import REGIONS
+from compose.virtual.runtime import VirtualRuntime
+from compose.virtual.world import VirtualWorld
+from services.chassis.event_stream import StreamSink
+from services.chassis.settings import Tree
+
+SCENARIO = "azure-fnj8-vqz-short"
+READINGS_AN_HOUR = 4
+WATCH_S = 60.0
+
+Told = Callable[[Reading], None]
+
+
+def base_plan(overrides: Tree, seed: int) -> Plan:
+    """The world, load and settings of the compose file."""
+    return make_plan(restrict(load(SCENARIO), REGIONS), seed, overlays=[overrides])
+
+
+def soak(hours: float, tell: Told, *, overrides: Tree | None = None, seed: int = 1) -> list[Reading]:
+    """Runs the testbed for so many bench hours and returns a reading every quarter of an hour; each is also told."""
+    plan = base_plan(overrides or {}, seed)
+    world = VirtualWorld(seed=seed, transport="direct", epoch_s=plan.starts_at.timestamp())
+    return world.run(_soak(world, plan, hours, tell))
+
+
+async def _soak(world: VirtualWorld, plan: Plan, hours: float, tell: Told) -> list[Reading]:
+    runtime = VirtualRuntime(world)
+    sink = StreamSink(world.redis.client(), echo=False)
+    controller = Testbed(runtime, plan.scenario, Path("runs"))
+    background = controller.env.background
+    await runtime.start(plan.topology, plan.settings, plan.seed, sink)
+    background.keep(sink.run, "event sink")
+    background.keep(lambda: _watch(controller), "controller's watch")
+    keeper = LoadKeeper(controller)
+    await controller.operations.ensure_load()
+    readings = await _read(Reader(world, runtime, controller), hours, tell)
+    await keeper.close()
+    await controller.close()
+    await runtime.stop()
+    return readings
+
+
+async def _watch(controller: Testbed) -> None:
+    """Two seconds apart, as in Docker, the watch would be more work than all services together."""
+    await controller.faults.adopt()
+    while True:
+        await controller.watch.look()
+        await asyncio.sleep(WATCH_S)
+
+
+async def _read(reader: Reader, hours: float, tell: Told) -> list[Reading]:
+    readings: list[Reading] = []
+    for number in range(1, round(hours * READINGS_AN_HOUR) + 1):
+        await asyncio.sleep(max(0.0, number * HOUR_S / READINGS_AN_HOUR - reader.elapsed_s))
+        readings.append(await reader.read())
+        tell(readings[-1])
+    return readings

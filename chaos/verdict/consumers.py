@@ -1,0 +1,258 @@
+"""Who suffered, from what, and when: the consumers S01–S22 and the mechanisms about them (M10–M13, M40–M42).
+
+Window A is the storage outage until the restore in East, window B everything after it; the report's own windows
+overlap by the 22 minutes between the two restores.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+
+from chaos.record.record import Event
+from chaos.verdict.model import NO_ACTION, Conditions, Finding, check, not_judged
+from chaos.verdict.times import NEVER, Window
+from chaos.verdict.view import PAIR, View
+from loadgen.settings import LoadgenSettings
+from loadgen.tenants import Tenant, default_table
+from services.chassis.settings import section
+
+RUNNER_TIMEOUT = "RunnerWaitTimeout"
+STORAGE_CODES = ("PublicAccessNotPermitted", "VMExtension", "VMArtifact", "ResourceOperationFailure")
+UNTOUCHED = 0.02
+HURT = 0.05
+SPARED = 0.1
+"""Hurt in one window at most so much as in the other. A few slow answers are chance: service times have a tail."""
+SLOW = 5.0
+MIN_JOURNEYS = 5
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Before anything, the storage outage, the identity outage. A journey belongs to the window in which it began."""
+
+    base: Window
+    a: Window
+    b: Window
+
+
+def windows(view: View) -> Windows | None:
+    east = view.at.restore_east
+    if east is None:
+        return None
+    return Windows((view.at.start, view.at.trigger), (view.at.trigger, east), (east, view.at.end))
+
+
+def slugs(*ids: str) -> tuple[str, ...]:
+    """The tenants of these rows of the conformance table."""
+    return tuple(tenant.slug for tenant in default_table().tenants if tenant.id in ids)
+
+
+def token_users() -> tuple[str, ...]:
+    """The tenants that call the identity service themselves."""
+    return tuple(tenant.slug for tenant in default_table().tenants if tenant.load == "tokens")
+
+
+def journeys(view: View, tenants: Iterable[str], window: Window) -> list[Event]:
+    """Journeys of these tenants that began in a window (and ended before the run did)."""
+    found = (view.journeys.get(tenant, ()) for tenant in tenants)
+    return [event for events in found for begun, event in events if window[0] <= begun < window[1]]
+
+
+def failures(view: View, tenants: Iterable[str], window: Window) -> list[Event]:
+    """Those that failed or were given up."""
+    return [event for event in journeys(view, tenants, window) if event["result"] != "success"]
+
+
+def impact(view: View, tenants: Iterable[str], window: Window) -> float | None:
+    """Share of journeys that were hurt: failed, given up, or five times slower than the tenant's median at base.
+
+    None with fewer than five journeys.
+    """
+    hurt = total = 0
+    for tenant in tenants:
+        usual = [e["duration_s"] for e in journeys(view, (tenant,), (view.at.start, view.at.trigger))]
+        limit = SLOW * median(usual) if usual else NEVER
+        for event in journeys(view, (tenant,), window):
+            total += 1
+            hurt += event["result"] != "success" or event["duration_s"] > limit
+    return hurt / total if total >= MIN_JOURNEYS else None
+
+
+def _suffers(view: View, row: str, hit: str) -> Finding:
+    found = windows(view)
+    if found is None:
+        return not_judged(NO_ACTION)
+    tenants = [tenant for tenant in default_table().tenants if tenant.id == row]
+    conditions = Conditions((found.a[0], found.b[1]))
+    if "A" in hit:
+        jobs = tuple(tenant.slug for tenant in tenants if tenant.load == "jobs")
+        conditions.above("hurt_share_in_A", impact(view, jobs, found.a), HURT)
+    if "B" in hit:
+        tokens = tuple(tenant.slug for tenant in tenants if tenant.load == "tokens")
+        early, late = impact(view, tokens, _quiet(found.a)), impact(view, tokens, found.b)
+        conditions.above("hurt_share_in_B", late, HURT)
+        conditions.below("hurt_in_A_per_hurt_in_B", early / late if early is not None and late else None, SPARED)
+    return conditions.finding()
+
+
+def _quiet(a: Window) -> Window:
+    """Window A without its last seconds: what begins there may end in window B."""
+    return a[0], a[1] - 2.0
+
+
+def _texts(hit: str) -> str:
+    return {
+        "A": "more than 5 % of journeys begun in the storage outage fail or take over 5 times as long as at base",
+        "B": "more than 5 % of journeys begun after the restore in East are hurt, and under a tenth of that share in "
+        "the storage outage",
+        "A+B": "its provisioning is hurt in the storage outage (> 5 %), its token users after the restore in East (> 5 "
+        "%, and under a tenth of that share before)",
+    }[hit]
+
+
+def _register() -> None:
+    windows_of: dict[str, str] = {}
+    tenant: Tenant
+    for tenant in default_table().tenants:
+        windows_of.setdefault(tenant.id, tenant.window)
+    for row, hit in windows_of.items():
+        judge: Callable[[View], Finding] = partial(_suffers, row=row, hit=hit)
+        check(row, _texts(hit))(judge)
+
+
+_register()
+
+
+@check("M10", "in the storage outage journeys of virtual machines, scale sets, Kubernetes and pipelines fail: each")
+def each_class_fails(view: View) -> Finding:
+    found = windows(view)
+    if found is None:
+        return not_judged(NO_ACTION)
+    conditions = Conditions(found.a)
+    operations: set[str] = set()
+    for row in ("S01", "S02", "S03", "S04"):
+        failed = failures(view, slugs(row), found.a)
+        operations |= {f"{row} {event.get('operation', '')}" for event in failed}
+        known = journeys(view, slugs(row), found.a)
+        conditions.above(f"failed_{row}", len(failed) if known else None, 0)
+    return conditions.show("operations", operations).finding()
+
+
+@check(
+    "M11",
+    "Actions jobs that fail in the storage outage waited the whole time that a job may wait for a runner (median over "
+    "the limit ≥ 0.95), for every runner type and in every region whose accounts were off for long enough",
+)
+def actions_jobs_time_out(view: View) -> Finding:
+    found = windows(view)
+    if found is None:
+        return not_judged(NO_ACTION)
+    ended = journeys(view, slugs("S05"), found.a)
+    failed = [event for event in ended if event["result"] != "success"]
+    wait_s = _runner_wait_s(view)
+    timed_out = [event["duration_s"] / wait_s for event in failed if event["code"] == RUNNER_TIMEOUT]
+    expected = {region for region in view.affected if _could_time_out(view, region, ended, wait_s)}
+    return (
+        Conditions(found.a)
+        .above("failed_jobs", len(failed) if ended else None, 0)
+        .at_least("share_timed_out", len(timed_out) / len(failed) if failed else None, 0.95)
+        .at_least("waited_per_limit", median(timed_out) if timed_out else None, 0.95)
+        .true("every_region", {event["region"] for event in failed} >= expected if ended else None)
+        .true("every_runner_type", _types(failed) == _types(ended) if ended else None)
+        .finding()
+    )
+
+
+def _could_time_out(view: View, region: str, jobs: list[Event], wait_s: float) -> bool:
+    """Whether enough jobs of the region waited their whole time while its accounts were off."""
+    off, on = view.first_off[region], view.last_on.get(region, view.at.end)
+    begun = [float(event["t"] - event["duration_s"]) for event in jobs if event["region"] == region]
+    return sum(off <= t < on - wait_s for t in begun) >= MIN_JOURNEYS
+
+
+def _types(events: list[Event]) -> set[str]:
+    return {event["runner"] for event in events if "runner" in event}
+
+
+def _runner_wait_s(view: View) -> float:
+    tree = section(view.record.plan.get("settings") or {}, "loadgen", "")
+    return float(tree.get("runner_wait_s", LoadgenSettings().runner_wait_s))
+
+
+@check(
+    "M12",
+    "features that run on hosted runners are hurt in the storage outage, each of the six, but none of their failures "
+    "names storage or an extension",
+)
+def dependents_fail(view: View) -> Finding:
+    found = windows(view)
+    if found is None:
+        return not_judged(NO_ACTION)
+    conditions = Conditions(found.a)
+    direct = 0
+    for row in ("S06", "S07", "S08", "S09", "S10", "S11"):
+        conditions.above(f"hurt_share_{row}", impact(view, slugs(row), found.a), HURT)
+        direct += sum(_names_storage(event["code"]) for event in failures(view, slugs(row), found.a))
+    return conditions.at_most("failures_that_name_storage", direct, 0).finding()
+
+
+def _names_storage(code: str) -> bool:
+    return code.startswith(STORAGE_CODES)
+
+
+@check("M13", "Arc servers and PostgreSQL, which download packages themselves, are hurt in the storage outage (> 5 %)")
+def other_downloaders_fail(view: View) -> Finding:
+    found = windows(view)
+    if found is None:
+        return not_judged(NO_ACTION)
+    conditions = Conditions(found.a)
+    for row in ("S12", "S13"):
+        conditions.above(f"hurt_share_{row}", impact(view, slugs(row), found.a), HURT)
+    return conditions.finding()
+
+
+@check("M40", "over the whole incident the worst and the best tenant differ; in the storage outage some are untouched")
+def impact_varies(view: View) -> Finding:
+    found = windows(view)
+    if found is None:
+        return not_judged(NO_ACTION)
+    whole = (view.at.trigger, view.at.end)
+    over_all, in_a = _by_tenant(view, whole), _by_tenant(view, found.a)
+    untouched = sorted(name for name, share in in_a.items() if share <= UNTOUCHED)
+    spread = max(over_all.values()) - min(over_all.values()) if over_all else None
+    return (
+        Conditions(whole)
+        .above("spread_of_hurt_share", spread, 0.05)
+        .above("untouched_tenants_in_A", len(untouched) if in_a else None, 0)
+        .show("untouched", untouched)
+        .finding()
+    )
+
+
+def _by_tenant(view: View, window: Window) -> dict[str, float]:
+    shares = {name: impact(view, (name,), window) for name in sorted(view.journeys)}
+    return {name: share for name, share in shares.items() if share is not None}
+
+
+@check(
+    "M42",
+    "what succeeds becomes slower too: the median duration of successful identity journeys in the pair under overload "
+    "is more than 1.5 times that at base",
+    needs=("overload",),
+)
+def performance_degrades(view: View, storm: Window) -> Finding:
+    base = _median_s(view, (view.at.start + 5, view.at.trigger))
+    worn = _median_s(view, storm)
+    return (
+        Conditions(storm)
+        .above("duration_per_base", worn / base if base and worn is not None else None, 1.5)
+        .show("median_s_at_base", base)
+        .show("median_s_under_overload", worn)
+        .finding()
+    )
+
+
+def _median_s(view: View, window: Window) -> float | None:
+    good = [e for e in journeys(view, token_users(), window) if e["result"] == "success" and e["region"] in PAIR]
+    return median(event["duration_s"] for event in good) if len(good) >= MIN_JOURNEYS else None

@@ -1,0 +1,270 @@
+"""The negative controls: runs in which one thing is different, and what must then be different, or not happen.
+
+They prove the counterfactual halves of claims: a collapse that does not need its cause would be a scripted one.
+"""
+
+from dataclasses import dataclass
+
+from chaos.record.record import Of, Record
+from chaos.record.series import Array
+from chaos.verdict.facts import recovered
+from chaos.verdict.model import Conditions, Finding, Predicate
+from chaos.verdict.times import Window
+from chaos.verdict.view import ATTEMPTS, COLLAPSE_SUCCESS, EAST, ENDED, PAIR, STARTED, WEST, View
+
+THROUGHOUT_S = 30.0
+LATE_S = 100.0
+WEST_HEALTHY = 0.95
+NO_WAVE = 0.9
+
+
+@dataclass(frozen=True)
+class Control:
+    """One control: what differs from the incident, what its run must show, and which claims that proves."""
+
+    name: str
+    differs: str
+    text: str
+    proves: tuple[str, ...]
+    judge: Predicate
+
+
+def _late(view: View) -> Window:
+    """The last part of a run that nobody repaired."""
+    return max(view.at.end - LATE_S, view.at.trigger), view.at.end
+
+
+def _worst(view: View, curve: tuple[Array, Array], window: Window, *, highest: bool = False) -> float | None:
+    """The worst value of a curve whose own window has filled up inside `window`."""
+    return view.record.reduce(curve, window[0], window[1], "max" if highest else "min")
+
+
+def _no_operator(view: View) -> Finding:
+    window = _late(view)
+    return (
+        Conditions(window)
+        .order("east_collapsed", view.at.restore_east, view.collapse_t(EAST, view.at.restore_east))
+        .below("op_success", view.op_success(*window), 0.30)
+        .at_least("amplification", view.amplification(*window), 2.0)
+        .finding()
+    )
+
+
+def _no_restore(view: View) -> Finding:
+    """Judged until the drain: operators who follow the plan drain a service that never needed it."""
+    window = (view.at.trigger, view.at.drain if view.at.drain is not None else view.at.end)
+    late = (max(window[1] - LATE_S, window[0]), window[1])
+    off = view.record.gauge("blobstore_accounts", *late, "last", region=EAST, exempt="true", public="false")
+    return (
+        Conditions(window)
+        .above("exempt_accounts_off_in_east", off, 0)
+        .above("attempt_success", view.attempt_success(*window), 0.99)
+        .above("worst_success_east", _worst(view, view.success_curve(EAST), window), NO_WAVE)
+        .above("worst_success_west", _worst(view, view.success_curve(WEST), window), NO_WAVE)
+        .at_most("amplification", _worst(view, view.amplification_curve(THROUGHOUT_S), window, highest=True), 1.2)
+        .finding()
+    )
+
+
+def _failover_off(view: View) -> Finding:
+    east = view.at.restore_east
+    if east is None:
+        return Conditions().true("restore_in_east", False).finding()
+    window = (east, view.at.drain if view.at.drain is not None else view.at.end)
+    # Operations, as in docs/model.md §4: single attempts of a healthy region fail now and then, and are retried.
+    west = view.record.ratio_curve(Of(ENDED, result="success", region=WEST), Of(ENDED, region=WEST), 10.0)
+    return (
+        Conditions(window)
+        .below("attempt_success_east", view.attempt_success(east + 12, window[1], EAST), 0.30)
+        .above("worst_op_success_west", _worst(view, west, (east + 10, window[1])), WEST_HEALTHY)
+        .finding()
+    )
+
+
+def _abrupt_reopen(view: View) -> Finding:
+    reopened = view.at.ramp
+    if reopened is None:
+        return Conditions().true("reopened", False).finding()
+    window = (reopened + 20.0, view.at.end)
+    return (
+        Conditions(window)
+        .below("op_success", view.op_success(*window), 0.30)
+        .at_least("amplification", view.amplification(*window), 2.0)
+        .finding()
+    )
+
+
+def _no_cancel(view: View) -> Finding:
+    restored = {(event["account"], event["t"]) for event in view.flips(True, exempt=True)}
+    again = [
+        event
+        for event in view.flips(False, exempt=True)
+        if any(account == event["account"] and t < event["t"] for account, t in restored)
+    ]
+    runs = {run["run"] for run in view.record.events_of("remediation_started")}
+    return (
+        Conditions()
+        .above("restored_then_switched_off_again", len(again), 0)
+        .true("by_the_workflow", {event["actor"] for event in again} <= runs)
+        .finding()
+    )
+
+
+def _repaired_inventory(view: View) -> Finding:
+    return (
+        Conditions()
+        .at_least("runs", len(view.record.events_of("remediation_started")), 1)
+        .at_most("exempt_switched_off", len(view.flips(False, exempt=True)), 0)
+        .above("others_switched_off", len(view.flips(False, exempt=False)), 0)
+        .finding()
+    )
+
+
+def _repaired_gate(view: View) -> Finding:
+    stops = view.record.events_of("gate_decision", decision="stop")
+    return (
+        Conditions()
+        .at_least("stops", len(stops), 1)
+        .at_least("regions_hit", len(view.affected), 1)
+        .at_most("regions_hit", len(view.affected), 1)
+        .finding()
+    )
+
+
+def _careful_tenants(view: View) -> Finding:
+    """Whether the second wave comes and goes as before; how long both last is compared by `pairs`."""
+    east, first, second = view.at.restore_east, view.after_scale_1, view.after_scale_2
+    if east is None or first is None or second is None:
+        return Conditions().true("restored_and_scaled", False).finding()
+    where = {"region": PAIR, "service": "loadgen", "layer": "sdk"}
+    asked = {"region": PAIR, "service": "loadgen"}
+    conditions = (
+        Conditions((east, view.at.end))
+        .at_most("tenants_amplification", view.record.ratio(Of(ATTEMPTS, **where), Of(STARTED, **asked), *first), 2.0)
+        .order("restore_east_west", east, view.collapse_t(EAST, east), view.collapse_t(WEST, east))
+        .below("op_success_after_scale_outs", view.op_success(first[0], second[1]), COLLAPSE_SUCCESS)
+    )
+    return recovered(view, conditions, view.final).finding()
+
+
+def _drill_alone(view: View) -> Finding:
+    restored = view.first_on.get(EAST)
+    if restored is None:
+        return Conditions().true("restored", False).finding()
+    window = (max(restored, view.at.end - 20.0), view.at.end)
+    return (
+        Conditions(window)
+        .order("restore_east", restored, view.collapse_t(EAST, restored))
+        .below("attempt_success", view.attempt_success(*window), 0.30)
+        .at_least("amplification", view.amplification(*window), 2.0)
+        .finding()
+    )
+
+
+def calm(view: View) -> Finding:
+    """Operations succeed and nothing is retried, in every half minute from ten seconds after the start."""
+    window = (view.at.start + 10.0, view.at.end)
+    filled = (window[0] + THROUGHOUT_S, window[1])
+    times, good = view.record.ratio_curve(Of(ENDED, result="success"), Of(ENDED), THROUGHOUT_S)
+    begun = view.record.delta(STARTED, *window)
+    return (
+        Conditions(window)
+        .above("operations", begun, 100)
+        .above("op_success", view.op_success(*window, view.regions or PAIR), 0.995)
+        .above("op_success_worst_30_s", view.record.reduce((times, good), *filled, "min"), 0.98)
+        .at_most("amplification", view.amplification(*window), 1.05)
+        .at_most(
+            "amplification_worst_30_s", _worst(view, view.amplification_curve(THROUGHOUT_S), filled, highest=True), 1.05
+        )
+        .never("east_collapse_t", view.collapse_t(EAST, window[0]))
+        .never("west_collapse_t", view.collapse_t(WEST, window[0]))
+        .finding()
+    )
+
+
+CONTROLS: dict[str, Control] = {
+    control.name: control
+    for control in (
+        Control(
+            "no-operator",
+            "accounts are restored, then nobody scales, drains or ramps",
+            "the pair is still down in the last 100 s: operation success < 0.30, amplification ≥ 2",
+            ("F3", "F4", "M30", "M32"),
+            _no_operator,
+        ),
+        Control(
+            "no-restore",
+            "accounts stay switched off",
+            "no second wave: attempts in the pair succeed (> 0.99, worst 10 s > 0.9), amplification ≤ 1.2",
+            ("F1", "F2", "M39"),
+            _no_restore,
+        ),
+        Control(
+            "failover-off",
+            "routers send nothing to the paired region",
+            "East collapses, West stays healthy (worst 10 s of operations > 0.95)",
+            ("F2", "M26", "S33"),
+            _failover_off,
+        ),
+        Control(
+            "abrupt-reopen",
+            "traffic is let in at once instead of ramped",
+            "the pair collapses again: operation success < 0.30, amplification ≥ 2",
+            ("F4", "M34", "T17"),
+            _abrupt_reopen,
+        ),
+        Control(
+            "no-cancel",
+            "the workflow is never disabled",
+            "accounts that were restored are switched off again by the next run",
+            ("M17", "T07"),
+            _no_cancel,
+        ),
+        Control(
+            "repaired-inventory",
+            "the exemption records are complete",
+            "no exempt account is touched, others still are",
+            ("M02", "M03", "S28"),
+            _repaired_inventory,
+        ),
+        Control(
+            "repaired-gate",
+            "the gate looks at the region that was changed",
+            "the rollout stops in its first region",
+            ("M08", "M09", "S30"),
+            _repaired_gate,
+        ),
+        Control(
+            "careful-tenants",
+            "tenants, and nobody else, call with three jittered attempts, a retry budget, a breaker and a token cache",
+            "tenants add almost nothing (amplification ≤ 2), yet East collapses, then West, scale-out leaves both down "
+            "(operation success < 0.50), drain and ramp do not",
+            ("M41", "C1"),
+            _careful_tenants,
+        ),
+        Control(
+            "drill-alone",
+            "no incident before the drill: the fleet is the one that the incident began with",
+            "the drill tips the pair: attempt success < 0.30 and amplification ≥ 2 in the last 20 s",
+            ("M36",),
+            _drill_alone,
+        ),
+        Control(
+            "calm-day", "nothing is wrong", "operations succeed, nothing is retried, nothing collapses", ("F0",), calm
+        ),
+    )
+}
+
+
+def judge_control(name: str, record: Record) -> Finding:
+    """What the control's run showed: `reproduced` when it behaved as its text says.
+
+    Raises:
+        KeyError: naming the known controls.
+    """
+    if name not in CONTROLS:
+        raise KeyError(f"unknown control {name!r}; known: {', '.join(sorted(CONTROLS))}")
+    return CONTROLS[name].judge(View(record))
+
+
+__all__ = ["CONTROLS", "Control", "calm", "judge_control"]

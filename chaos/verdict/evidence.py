@@ -1,0 +1,174 @@
+"""What others published about the same incident (O01–O13): earlier notices, the preliminary report, GitHub's report.
+
+They are judged like the report's own rows, and some contradict it or the run; a row says which source it is from.
+"""
+
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from chaos.record.record import Event, Of
+from chaos.remediation.settings import InventorySettings
+from chaos.verdict import trigger
+from chaos.verdict.consumers import failures, slugs
+from chaos.verdict.figures import recovered_t
+from chaos.verdict.model import NO_ACTION, Conditions, Finding, check, not_judged
+from chaos.verdict.times import NEVER, Window
+from chaos.verdict.view import ATTEMPTS, EAST, ENDED, STARTED, TRIES, View, first_time
+
+REJECTED = "identity_rejected_total"
+RUNNERS = "S05"
+
+
+@check("O01", "provisioning is blocked before failures are correlated over regions, which is when that notice begins")
+def impact_begins_before_it_is_correlated(view: View) -> Finding:
+    _, correlated, _ = trigger.detection_times(view)
+    return Conditions().order("blocked_correlated", view.first_growth(TRIES, result="blocked"), correlated).finding()
+
+
+@check(
+    "O02",
+    "East collapses after its restore and before the last one, while storage still blocks others; it works again only "
+    "after the ramp began",
+    needs=("restore_east", "restore_west", "ramp"),
+)
+def two_impacts_overlap(view: View, east: float, west: float, ramp: float) -> Finding:
+    collapse = view.collapse_t(EAST, east)
+    return (
+        Conditions((east, view.at.end))
+        .order("restore_collapse_last_restore", east, collapse, west)
+        .order("ramp_recovered", ramp, recovered_t(view, collapse))
+        .finding()
+    )
+
+
+@check(
+    "O03",
+    "after the restore in East attempts fail first and whole operations later: both starts can be right",
+    needs=("restore_east",),
+)
+def attempts_fail_before_operations(view: View, east: float) -> Finding:
+    times, lost = view.record.total_curve(ENDED, result="failed", region=EAST)
+    base = lost[max(view.record.series.index(east), 0)] if len(times) else 0.0
+    known = view.record.series.knows(ENDED)
+    operations = first_time(times, (times > east) & (lost > base)) if known else None
+    return Conditions().order("restore_attempts_operations", east, view.collapse_t(EAST, east), operations).finding()
+
+
+@check(
+    "O04",
+    "with both regions swallowed, provisioning alone makes at least 2 attempts for each operation, and more of them "
+    "than the nodes of East could finish at their best",
+    needs=("storm",),
+)
+def infrastructure_retries(view: View, storm: Window) -> Finding:
+    where = {"region": EAST, "service": "provisioner"}
+    amplification = view.record.ratio(Of(ATTEMPTS, layer="sdk", **where), Of(STARTED, **where), *storm)
+    offered = view.record.rate(ATTEMPTS, *storm, layer="sdk", **where)
+    limit = view.nominal_rate(*storm, EAST)
+    return (
+        Conditions(storm)
+        .at_least("amplification_by_provisioning", amplification, 2.0)
+        .above("offered_by_provisioning_per_limit", offered / limit if offered is not None and limit else None, 1.0)
+        .finding()
+    )
+
+
+@check(
+    "O05",
+    "the nodes that the first scale-out adds to East have their workers busy from 3 s on (> 0.9 of the time they are "
+    "up), and nodes refuse requests because their queues are full",
+    needs=("scale_1", "after_scale_1"),
+)
+def new_capacity_is_overwhelmed(view: View, added: float, window: Window) -> Finding:
+    return (
+        Conditions(window)
+        .above("busy_of_added_nodes", _busy_of_added(view, added, window), 0.9)
+        .above("refused", view.record.delta(REJECTED, *window, region=EAST), 0)
+        .finding()
+    )
+
+
+def _busy_of_added(view: View, added: float, window: tuple[float, float]) -> float | None:
+    """Busy over all workers of the nodes that first appeared after the scale-out, while they are up."""
+    series, times = view.record.series, view.record.series.times
+    inside = (times > window[0]) & (times <= window[1])
+    busy = total = 0.0
+    up, workers, at_work = (
+        {one["instance"]: values[:, column] for column, one in enumerate(labels)}
+        for labels, values in (
+            series.matrix(name, {"region": EAST})
+            for name in ("identity_node_up", "identity_workers", "identity_workers_busy")
+        )
+    )
+    for instance, state in up.items():
+        if np.isfinite(state[times < added]).any() or instance not in workers or instance not in at_work:
+            continue
+        serving = inside & (state > 0)
+        total += float(np.nansum(workers[instance][serving]))
+        busy += float(np.nansum(at_work[instance][serving]))
+    return busy / total if total else None
+
+
+def _lost_jobs(view: View) -> list[Event] | None:
+    """Actions jobs that failed over the whole incident; None where no job was recorded."""
+    jobs = slugs(RUNNERS)
+    known = any(view.journeys.get(tenant) for tenant in jobs)
+    return failures(view, jobs, (view.at.trigger, view.at.end)) if known else None
+
+
+@check(
+    "O07", "the first Actions job to fail does so after the first provisioning is blocked: jobs wait before they fail"
+)
+def runners_fail_later(view: View) -> Finding:
+    lost = _lost_jobs(view)
+    first = None if lost is None else min((float(event["t"]) for event in lost), default=NEVER)
+    return Conditions().order("blocked_failed", view.first_growth(TRIES, result="blocked"), first).finding()
+
+
+@check("O08", "no Actions job that begins after the last restore fails")
+def runners_recover_with_the_restores(view: View) -> Finding:
+    west, lost = view.at.restore_west, _lost_jobs(view)
+    if west is None:
+        return not_judged(NO_ACTION)
+    late = None if lost is None else [event for event in lost if event["t"] - event["duration_s"] > west]
+    return (
+        Conditions((west, view.at.end))
+        .at_most("jobs_lost_after_last_restore", None if late is None else len(late), 0)
+        .show("regions", {event["region"] for event in late or ()})
+        .finding()
+    )
+
+
+@check("O09", "the last job on a standard runner to fail in the storage outage begins before the last on a larger one")
+def larger_runners_recover_later(view: View) -> Finding:
+    east, lost = view.at.restore_east, _lost_jobs(view)
+    if east is None:
+        return not_judged(NO_ACTION)
+    last = {
+        runner: max(
+            (float(e["t"] - e["duration_s"]) for e in lost or () if e.get("runner") == runner and e["t"] < east),
+            default=None,
+        )
+        for runner in ("standard", "larger")
+    }
+    return Conditions((view.at.trigger, east)).order("standard_larger", last["standard"], last["larger"]).finding()
+
+
+@check(
+    "O11",
+    "every exempt account that the job switches off belongs to a family whose telemetry was lost, and exempt accounts "
+    "of other families stay public",
+)
+def lost_telemetry_is_taken_for_fact(view: View) -> Finding:
+    raw = (view.record.plan.get("settings") or {}).get("remediation", {}).get("inventory", {})
+    feeds = InventorySettings.model_validate(raw).lost_feeds
+    off = {event["account"] for event in view.flips(False, exempt=True)}
+    lost = [account for account in off if any(fnmatchcase(account, feed) for feed in feeds)]
+    exempt = view.record.gauge("blobstore_accounts", view.at.start, view.at.start + 2, "max", exempt="true")
+    return (
+        Conditions()
+        .at_least("share_of_lost_feeds", len(lost) / len(off) if off else 0.0, 1.0)
+        .above("exempt_never_touched", None if exempt is None else exempt - len(off), 0)
+        .finding()
+    )

@@ -1,0 +1,38 @@
+"""What is to be said about rows that do not simply hold, and the report's ambiguities, from `explanations.yaml`."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+
+from chaos.verdict.model import claims
+
+FILE = Path(__file__).with_name("explanations.yaml")
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """Texts by ambiguity (A1–A9) and by row."""
+
+    ambiguities: dict[str, str]
+    rows: dict[str, str]
+
+
+@lru_cache(maxsize=1)
+def explanations() -> Explanations:
+    """The file, checked: rows exist, and every ambiguity that a claim rests on is described.
+
+    Raises:
+        ValueError: naming what is unknown or missing.
+    """
+    raw = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    found = Explanations(raw["ambiguities"], {row: " ".join(text.split()) for row, text in raw["rows"].items()})
+    known = {claim.id: claim for claim in claims()}
+    unknown = sorted(set(found.rows) - set(known))
+    if unknown:
+        raise ValueError(f"{FILE.name}: unknown rows: {', '.join(unknown)}")
+    missing = sorted({claim.rests_on for claim in known.values() if claim.rests_on} - set(found.ambiguities))
+    if missing:
+        raise ValueError(f"{FILE.name}: ambiguities without a description: {', '.join(missing)}")
+    return found

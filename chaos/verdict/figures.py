@@ -1,0 +1,91 @@
+"""The key figures of a run: what a headline, a comparison and a matrix cell are made of. None where not measurable."""
+
+from typing import Any
+
+import numpy as np
+
+from chaos.record.record import Of
+from chaos.record.series import Array
+from chaos.verdict.model import plain
+from chaos.verdict.times import NEVER
+from chaos.verdict.view import ATTEMPTS, EAST, ENDED, PAIR, WEST, WORK, View, first_time
+
+PEAK_WINDOW_S = 5.0
+SUSTAINED_WINDOW_S = 10.0
+WORKING = 0.95
+BACKLOG_DONE = 20.0
+BLOCKED_SHARE = 0.05
+LOADGEN_ENDED = "loadgen_operations_total"
+
+
+def figures(view: View) -> dict[str, Any]:
+    """In this order everywhere. Times are τ (bench seconds since 18:03 UTC); durations bench seconds."""
+    record, at = view.record, view.at
+    whole = (record.start, record.end)
+    after = at.restore_east if at.restore_east is not None else at.trigger
+    east_t, west_t = view.collapse_t(EAST, after), view.collapse_t(WEST, after)
+    values = {
+        "peak_amplification": _peak(view.amplification_curve(SUSTAINED_WINDOW_S)),
+        "peak_attempts_per_s": _peak(record.rate_curve(ATTEMPTS, PEAK_WINDOW_S, layer="sdk")),
+        "collapse_depth": record.reduce(view.success_curve(EAST, SUSTAINED_WINDOW_S), at.trigger, record.end, "min"),
+        "time_east_collapse_t": east_t,
+        "time_west_collapse_t": west_t,
+        "recovered_t": recovered_t(view, east_t),
+        "failed_operations": record.delta(ENDED, *whole, result="failed"),
+        "failed_journeys": record.delta(LOADGEN_ENDED, *whole, result=("failed", "abandoned")),
+        "wasted_ratio": record.ratio(Of(WORK, outcome="wasted"), Of(WORK), *whole),
+        "backlog_peak": _peak(view.backlog_curve()),
+        "crashes": len(record.events_of("node_crashed")) if record.series.knows(WORK) else None,
+        "storage_impact_s": storage_impact_s(view),
+        "identity_impact_s": identity_impact_s(view),
+        "peak_nodes": _peak(_node_count(view)),
+    }
+    return {name: plain(value) for name, value in values.items()}
+
+
+def _peak(curve: tuple[Array, Array]) -> float | None:
+    known = curve[1][np.isfinite(curve[1])]
+    return float(known.max()) if len(known) else None
+
+
+def _node_count(view: View) -> tuple[Array, Array]:
+    _, values = view.record.series.matrix("identity_node_up", {})
+    return view.record.series.times, np.isfinite(values).sum(axis=1).astype(float)
+
+
+def recovered_t(view: View, collapsed_t: float | None) -> float | None:
+    """The moment after which attempts in the pair succeed and the backlog is gone, to the end; `NEVER` if it is not."""
+    if collapsed_t is None or collapsed_t == NEVER:
+        return None
+    times, success = view.success_curve(PAIR, SUSTAINED_WINDOW_S)
+    _, backlog = view.backlog_curve()
+    bad = np.flatnonzero((success < WORKING) | (backlog >= BACKLOG_DONE))
+    if not len(bad):
+        return float(collapsed_t)
+    last = int(bad[-1])
+    return float(times[last + 1]) if last + 1 < len(times) else NEVER
+
+
+def identity_impact_s(view: View) -> float | None:
+    """Seconds in which fewer than 95 % of the pair's attempts of the last 10 s succeeded."""
+    if not view.record.series.knows(ATTEMPTS):
+        return None
+    times, success = view.success_curve(PAIR, SUSTAINED_WINDOW_S)
+    return _seconds(times, success < WORKING)
+
+
+def storage_impact_s(view: View) -> float | None:
+    """Seconds in which more than 5 % of provisioning tries of the last 10 s were blocked by storage."""
+    tries = "provisioner_job_tries_total"
+    if not view.record.series.knows(tries):
+        return None
+    times, blocked = view.record.ratio_curve(Of(tries, result="blocked"), Of(tries), SUSTAINED_WINDOW_S)
+    return _seconds(times, blocked > BLOCKED_SHARE)
+
+
+def _seconds(times: Array, holds: Any) -> float:
+    steps = np.diff(times, append=times[-1:])
+    return float(steps[np.asarray(holds)].sum())
+
+
+__all__ = ["figures", "first_time", "identity_impact_s", "recovered_t", "storage_impact_s"]

@@ -1,0 +1,179 @@
+"""Claims as data, and what a predicate says about one of them.
+
+A predicate is a list of conditions over measured numbers. A condition whose number could not be measured makes the
+claim `not_judged`; it never silently holds.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, wraps
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from chaos.verdict.times import NEVER, Window
+from chaos.verdict.view import View
+
+CLAIMS_FILE = Path(__file__).with_name("claims.yaml")
+
+Status = Literal["reproduced", "contradicted", "underspecified", "narrative", "not_judged"]
+STATUSES: tuple[Status, ...] = ("reproduced", "contradicted", "underspecified", "narrative", "not_judged")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of the conformance table. `testable`: yes, in part (thresholds unknown), or no (people and intent)."""
+
+    id: str
+    statement: str
+    kind: str
+    source: str
+    testable: Literal["yes", "partly", "no"] = "yes"
+    rests_on: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a predicate found in one record."""
+
+    status: Status
+    measured: dict[str, Any] = field(default_factory=dict)
+    window: Window | None = None
+    note: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return self.status == "reproduced"
+
+
+Predicate = Callable[[View], Finding]
+NO_ACTION = "this run's plan lacks the operator action that opens the window"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A predicate and its text. `control` names the run that proves the counterfactual half, if there is one."""
+
+    text: str
+    judge: Predicate
+    control: str = ""
+
+
+CHECKS: dict[str, Check] = {}
+
+
+def check(
+    claim_id: str, text: str, *, control: str = "", needs: Sequence[str] = ()
+) -> Callable[[Callable[..., Finding]], Predicate]:
+    """Registers the predicate of a claim.
+
+    `needs` names moments (`view.at`) and windows (`view`) that the predicate is given after the view; in a run whose
+    plan lacks one of them the claim is not judged.
+    """
+
+    def register(judge: Callable[..., Finding]) -> Predicate:
+        if claim_id in CHECKS:
+            raise ValueError(f"{claim_id}: has a predicate already")
+
+        @wraps(judge)
+        def judged(view: View) -> Finding:
+            given = [getattr(view.at if hasattr(view.at, name) else view, name) for name in needs]
+            return not_judged(NO_ACTION) if None in given else judge(view, *given)
+
+        CHECKS[claim_id] = Check(text, judged, control)
+        return judged
+
+    return register
+
+
+class Conditions:
+    """Collects conditions, then says whether all hold. Names become the keys of `measured`."""
+
+    def __init__(self, window: Window | None = None) -> None:
+        self._window = window
+        self._measured: dict[str, Any] = {}
+        self._failed: list[str] = []
+        self._missing: list[str] = []
+
+    def _take(self, name: str, value: Any, holds: bool | None, rule: str) -> "Conditions":
+        self._measured[name] = plain(value)
+        if holds is None:
+            self._missing.append(name)
+        elif not holds:
+            self._failed.append(f"{name} is {plain(value)}, not {rule}")
+        return self
+
+    def below(self, name: str, value: float | None, bound: float) -> "Conditions":
+        return self._take(name, value, None if value is None else value < bound, f"< {bound:g}")
+
+    def above(self, name: str, value: float | None, bound: float) -> "Conditions":
+        return self._take(name, value, None if value is None else value > bound, f"> {bound:g}")
+
+    def at_least(self, name: str, value: float | None, bound: float) -> "Conditions":
+        return self._take(name, value, None if value is None else value >= bound, f"≥ {bound:g}")
+
+    def at_most(self, name: str, value: float | None, bound: float) -> "Conditions":
+        return self._take(name, value, None if value is None else value <= bound, f"≤ {bound:g}")
+
+    def true(self, name: str, value: bool | None) -> "Conditions":
+        return self._take(name, value, value, "true")
+
+    def order(self, name: str, *times: float | None) -> "Conditions":
+        """The times were all observed, each later than the one before; `NEVER` breaks the order."""
+        known = [t for t in times if t is not None]
+        rising = all(a < b for a, b in pairwise(known)) and NEVER not in known
+        return self._take(name, list(times), None if len(known) < len(times) else rising, "rising")
+
+    def in_turn(self, name: str, *times: float | None) -> "Conditions":
+        """Like `order`, but neighbours may share one sample."""
+        known = [t for t in times if t is not None]
+        rising = all(a <= b for a, b in pairwise(known)) and NEVER not in known
+        return self._take(name, list(times), None if len(known) < len(times) else rising, "in this order")
+
+    def never(self, name: str, t: float | None) -> "Conditions":
+        """It was watched for and did not happen."""
+        return self._take(name, t, None if t is None else t == NEVER, "never")
+
+    def show(self, name: str, value: Any) -> "Conditions":
+        """A number that belongs to the picture but decides nothing."""
+        self._measured[name] = plain(value)
+        return self
+
+    def finding(self, note: str = "") -> Finding:
+        if self._failed:
+            return Finding("contradicted", self._measured, self._window, "; ".join(self._failed))
+        if self._missing:
+            return Finding("not_judged", self._measured, self._window, f"not measured: {', '.join(self._missing)}")
+        return Finding("reproduced", self._measured, self._window, note)
+
+
+def plain(value: Any) -> Any:
+    """As JSON can say it: four decimals, `never` for what did not happen."""
+    if isinstance(value, bool) or value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, float):
+        return "never" if math.isinf(value) else None if math.isnan(value) else round(value, 4)
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(plain(inner) for inner in value)
+    return [plain(inner) for inner in value]
+
+
+def not_judged(reason: str) -> Finding:
+    return Finding("not_judged", note=reason)
+
+
+@lru_cache(maxsize=1)
+def claims() -> tuple[Claim, ...]:
+    """The conformance table, in its order. Also checks the file: ids are unique and every field is known."""
+    rows = yaml.safe_load(CLAIMS_FILE.read_text(encoding="utf-8"))
+    table = tuple(Claim(**row) for row in rows)
+    twice = sorted({claim.id for claim in table if sum(claim.id == other.id for other in table) > 1})
+    if twice:
+        raise ValueError(f"{CLAIMS_FILE.name}: given twice: {', '.join(twice)}")
+    return table

@@ -1,0 +1,247 @@
+"""Why it stayed down, and what brought it back (M28–M36)."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from chaos.verdict.consumers import journeys, token_users
+from chaos.verdict.facts import BACKLOG_GONE, recovered
+from chaos.verdict.model import NO_ACTION, Conditions, Finding, check, not_judged
+from chaos.verdict.times import Window
+from chaos.verdict.view import ATTEMPTS, EAST, JOBS, PAIR, ROUTED, View, slope_ratio
+
+GOODPUT_LOST = 0.30
+LIMIT = "router_admission_limit"
+BASE_TOLERANCE = 0.2
+SERVICE_TIMES_MIN = 50.0
+DELIVERED = 0.8
+"""How much of a trigger has to arrive for its replay to count (docs/model.md §6)."""
+BACKLOG_LEFT = 1 / 30
+"""The part of a backlog's peak that counts as nothing: about 20 jobs of 600 in full size."""
+NO_DRILL = "recovered, but this scenario has no room for a replay of the trigger; the full one is judged on one"
+SMALL_DRILL = "recovered, but the replay was too small to tip anything"
+
+
+def _scale_out(view: View, at: float | None, window: Window | None, conditions: Conditions) -> Conditions:
+    """More nodes, no goodput, and a backlog that does not shrink."""
+    if at is None or window is None:
+        raise ValueError("a scale-out needs its moment and its window")
+    before, after = view.nodes(at - 5, at - 1), view.nodes(at + 3, at + 8)
+    times, backlog = view.backlog_curve(PAIR)
+    return (
+        conditions.above("nodes_added_ratio", after / before if before and after is not None else None, 1.0)
+        .below("op_success", view.op_success(*window), GOODPUT_LOST)
+        .at_least("backlog_end_per_begin", slope_ratio(times, backlog, *window), 0.9)
+        .show("amplification", view.amplification(*window))
+    )
+
+
+@check(
+    "M28", "after the first scale-out: more nodes than before, operation success < 0.30, and the backlog does not fall"
+)
+def first_scale_out_fails(view: View) -> Finding:
+    if view.after_scale_1 is None:
+        return not_judged(NO_ACTION)
+    return _scale_out(view, view.at.scale_1, view.after_scale_1, Conditions(view.after_scale_1)).finding()
+
+
+@check("M29", "after the second scale-out, which adds more nodes than the first: the same")
+def second_scale_out_fails(view: View) -> Finding:
+    first, second = view.at.scale_1, view.at.scale_2
+    if view.after_scale_2 is None or first is None or second is None:
+        return not_judged(NO_ACTION)
+    base, middle = view.nodes(first - 4, first - 1), view.nodes(second - 4, second - 1)
+    top = view.nodes(second + 3, second + 8)
+    if base is None or middle is None or top is None:
+        ratio = None
+    else:
+        ratio = (top - middle) / (middle - base) if middle > base else 0.0
+    conditions = Conditions(view.after_scale_2).above("second_per_first", ratio, 1.0)
+    return _scale_out(view, second, view.after_scale_2, conditions).finding()
+
+
+@check(
+    "M30",
+    "long after the trigger (from the second scale-out to the drain): users send what they sent before the policy "
+    "reached the pair (± 20 %), yet under half of attempts succeed, attempts per operation ≥ 2, and this lasts at "
+    "least 50 service times",
+    control="no-operator",
+    needs=("after_scale_2", "before"),
+)
+def sustained_by_retries(view: View, window: Window, before: Window) -> Finding:
+    untouched = min((event["t"] for event in view.flips(False, region=PAIR)), default=view.at.trigger)
+    base = view.record.rate("loadgen_operations_started_total", view.at.start + 5, untouched, region=PAIR)
+    now = view.record.rate("loadgen_operations_started_total", *window, region=PAIR)
+    load = now / base if now is not None and base else None
+    service_s = view.service_s(EAST)
+    return (
+        Conditions(window)
+        .above("external_load_per_base", load, 1 - BASE_TOLERANCE)
+        .below("external_load_per_base", load, 1 + BASE_TOLERANCE)
+        .below("attempt_success", view.attempt_success(*window), 0.5)
+        .at_least("amplification", view.amplification(*window), 2.0)
+        .at_least("service_times", (window[1] - window[0]) / service_s, SERVICE_TIMES_MIN)
+        .show("wasted_work", view.wasted(*window))
+        .finding()
+    )
+
+
+@check(
+    "M31",
+    "under overload a busy worker finishes less than 0.7 of what it finished at base, and nodes crash; after the ramp "
+    "has begun no node crashes and workers are back to more than 0.8",
+    needs=("overload", "ramp"),
+)
+def nodes_degrade(view: View, window: Window, ramp: float) -> Finding:
+    base = view.work_per_busy_worker(view.at.start + 5, view.at.restore_east or view.at.trigger)
+    worn = view.work_per_busy_worker(*window)
+    healed = view.work_per_busy_worker(*view.final)
+    crashes = view.record.events_of("node_crashed", *window, region=PAIR)
+    later = view.record.events_of("node_crashed", ramp + 5, view.at.end, region=PAIR)
+    return (
+        Conditions(window)
+        .below("speed_under_overload_per_base", worn / base if worn is not None and base else None, 0.7)
+        .above("crashes_under_overload", len(crashes) if base is not None else None, 0)
+        .at_most("crashes_after_ramp", len(later) if base is not None else None, 0)
+        .above("speed_at_end_per_base", healed / base if healed is not None and base else None, 0.8)
+        .finding()
+    )
+
+
+@check(
+    "M32",
+    "the pair is down from both scale-outs until the drain (waiting and capacity did not help); then requests are "
+    "shed, and at the end it works again",
+    control="no-operator",
+    needs=("after_scale_1", "after_scale_2", "drain"),
+)
+def shedding_was_required(view: View, first: Window, second: Window, drain: float) -> Finding:
+    conditions = (
+        Conditions((first[0], view.at.end))
+        .below("op_success_after_scale_outs", view.op_success(first[0], second[1]), GOODPUT_LOST)
+        .above("shed", view.record.delta("router_shed_total", drain, view.at.end, region=PAIR), 0)
+    )
+    return recovered(view, conditions, view.final).finding()
+
+
+@check(
+    "M33",
+    "between drain and ramp the routers let in under 1 % of attempts in the last seconds, and every node of the pair "
+    "is up by then, which was not so before",
+    needs=("drain", "ramp"),
+)
+def no_load_lets_nodes_recover(view: View, drain: float, ramp: float) -> Finding:
+    window = (drain + 2.0, ramp)
+    attempts = view.record.delta(ATTEMPTS, *window, layer="sdk", region=PAIR)
+    admitted = view.record.delta(ROUTED, *window, region=PAIR)
+    before = _share_up(view, drain - 60, drain)
+    return (
+        Conditions(window)
+        .below("admitted_share", admitted / attempts if admitted is not None and attempts else None, 0.01)
+        .above("nodes_up_share", _share_up(view, ramp - 2, ramp), 0.99)
+        .below("nodes_up_share_before", before, 1.0)
+        .finding()
+    )
+
+
+def _share_up(view: View, start: float, end: float) -> float | None:
+    up, nodes = view.nodes_up(start, end), view.nodes(start, end)
+    return up / nodes if up is not None and nodes else None
+
+
+@check(
+    "M34",
+    "the ramp admits a growing number; what it admits succeeds (> 0.9 from half a minute on), no node crashes, and at "
+    "the end the pair works",
+    control="abrupt-reopen",
+    needs=("ramp",),
+)
+def ramp_succeeds(view: View, ramp: float) -> Finding:
+    half = (view.at.end - ramp) / 4
+    window = (ramp + 2.0, ramp + 2 * half)
+    crashes = view.record.events_of("node_crashed", ramp + 2, view.at.end, region=PAIR)
+    conditions = (
+        Conditions((ramp, view.at.end))
+        .above("admitted_success", _admitted_success(view, *window), 0.9)
+        .at_most("crashes", len(crashes) if view.record.covers(ramp, view.at.end) else None, 0)
+        .above("limit_grows", _limit_growth(view, ramp), 1.0)
+    )
+    return recovered(view, conditions, view.final).finding()
+
+
+def _admitted_success(view: View, start: float, end: float) -> float | None:
+    """Of the requests that routers let through, the share that nodes answered well."""
+    routed = view.record.delta(ROUTED, start, end, region=PAIR)
+    bad = view.record.delta(ROUTED, start, end, region=PAIR, code=("429", "500", "502", "503", "504"))
+    return 1 - bad / routed if routed and bad is not None else None
+
+
+def _limit_growth(view: View, ramp: float) -> float | None:
+    """The routers' admission limit of East late in the ramp over early in the ramp."""
+    early = view.record.gauge(LIMIT, ramp + 1, ramp + 5, region=EAST)
+    late = view.record.gauge(LIMIT, ramp + 20, ramp + 25, region=EAST)
+    return late / early if early and late is not None else None
+
+
+@check(
+    "M35",
+    "while the ramp drains the backlog from half of its peak to a thirtieth, users' identity operations that begin "
+    "meanwhile succeed (> 0.9)",
+    needs=("ramp",),
+)
+def fresh_requests_succeed_meanwhile(view: View, ramp: float) -> Finding:
+    times, backlog = view.backlog_curve(PAIR)
+    after = times >= ramp
+    peak = backlog[after].max() if after.any() else float("nan")
+    falling = times[after & (backlog <= peak / 2)]
+    empty = times[after & (backlog < peak * BACKLOG_LEFT)]
+    if not len(falling) or not len(empty):
+        return (
+            Conditions((ramp, view.at.end))
+            .true("backlog_drained", False if np.isfinite(backlog[after]).any() else None)
+            .finding()
+        )
+    window = (float(falling[0]), max(float(empty[0]), float(falling[0]) + 10.0))
+    fresh = [event for event in journeys(view, token_users(), window) if event["region"] in PAIR]
+    won = sum(event["result"] == "success" for event in fresh)
+    return Conditions(window).above("fresh_success", won / len(fresh) if fresh else None, 0.9).finding()
+
+
+@check(
+    "M36",
+    "at the end operations succeed, amplification is 1, the backlog is gone and no node is down; then the trigger "
+    "comes once more, large enough to tip the fleet that the incident began with, and soon all of that is true again",
+    control="drill-alone",
+)
+def full_recovery(view: View) -> Finding:
+    if view.at.ramp is None:
+        return not_judged(NO_ACTION)
+    conditions = recovered(view, Conditions(view.final), view.final)
+    conditions.at_least("nodes_up_share", _share_up(view, *view.final), 1.0)
+    restored = view.at.drill_restore
+    if view.at.drill is None or restored is None:
+        found = conditions.finding()
+        return replace(found, status="not_judged", note=NO_DRILL) if found.holds else found
+    released = view.drilled.record.gauge(JOBS, restored - 2, restored, region=EAST, state="blocked")
+    capacity = view.capacity_as_it_was(EAST)
+    size = released / capacity if released is not None and capacity else None
+    found = _after_drill(view.drilled, conditions.show("drill_per_fleet_as_it_was", size), restored).finding()
+    if found.holds and (size is None or size < DELIVERED):
+        return replace(found, status="not_judged", note=SMALL_DRILL)
+    return found
+
+
+def _after_drill(view: View, conditions: Conditions, restored: float) -> Conditions:
+    """The same numbers in the second half of the time that the drill leaves for them."""
+    window = ((restored + view.at.drill_end) / 2, view.at.drill_end)
+    east = view.at.restore_east
+    if east is not None:
+        first = view.record.gauge(JOBS, east - 2, east, region=EAST, state="blocked")
+        again = view.record.gauge(JOBS, restored - 2, restored, region=EAST, state="blocked")
+        conditions.show("drill_per_first_release", again / first if first and again is not None else None)
+    return (
+        conditions.above("op_success_after_drill", view.op_success(*window), 0.99)
+        .below("amplification_after_drill", view.amplification(*window), 1.1)
+        .below("backlog_after_drill", view.backlog(*window), BACKLOG_GONE)
+        .at_least("nodes_up_share_after_drill", _share_up(view, *window), 1.0)
+    )

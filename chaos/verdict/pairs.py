@@ -1,0 +1,68 @@
+"""Claims about what would have been the same: judged on two runs of one seed that differ in one thing.
+
+A single run cannot carry them; its verdict says where they are judged. Both runs' figures are enough, so a pair can
+be judged from two verdicts on disk as well.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chaos.verdict.controls import CONTROLS
+from chaos.verdict.model import Conditions, Finding
+from chaos.verdict.times import NEVER
+
+TOLERANCE = 0.2
+IMPACTS = {"A": "storage_impact_s", "B": "identity_impact_s"}
+Figures = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A claim, the control whose run is compared with the incident of the same seed, and what must be the same."""
+
+    control: str
+    text: str
+    judge: Callable[[Figures, Figures], Finding]
+
+
+def _nothing_to_avoid_it(before: Figures, after: Figures) -> Finding:
+    """`after` is the run in which only tenants behave otherwise."""
+    conditions = Conditions()
+    for window, name in IMPACTS.items():
+        ratio = _ratio(after.get(name), before.get(name))
+        conditions.above(f"impact_{window}_per_incident", ratio, 1 - TOLERANCE)
+        conditions.below(f"impact_{window}_per_incident", ratio, 1 + TOLERANCE)
+    collapses = (_moment(after.get("time_east_collapse_t")), _moment(after.get("time_west_collapse_t")))
+    return (
+        conditions.order("east_then_west", *collapses)
+        .show("failed_operations_per_incident", _ratio(after.get("failed_operations"), before.get("failed_operations")))
+        .show("peak_attempts_per_incident", _ratio(after.get("peak_attempts_per_s"), before.get("peak_attempts_per_s")))
+        .finding()
+    )
+
+
+def _ratio(part: Any, whole: Any) -> float | None:
+    return part / whole if isinstance(part, int | float) and isinstance(whole, int | float) and whole else None
+
+
+def _moment(value: Any) -> float | None:
+    return NEVER if value == "never" else value
+
+
+_CAREFUL = Pair(
+    "careful-tenants",
+    f"with careful tenants ({CONTROLS['careful-tenants'].differs}) storage and identity impact last as long as in the "
+    f"incident (± {TOLERANCE:.0%}), and East collapses, then West",
+    _nothing_to_avoid_it,
+)
+PAIRS: dict[str, Pair] = {"M41": _CAREFUL, "C1": _CAREFUL}
+
+
+def judge_pair(claim_id: str, before: Figures, after: Figures) -> Finding:
+    """The claim on the figures of two verdicts: of the incident, and of the control with the same seed.
+
+    Raises:
+        KeyError: when the claim is not one that is judged on a pair.
+    """
+    return PAIRS[claim_id].judge(before, after)

@@ -1,0 +1,274 @@
+"""What the restore did: queues cleared, and everything that had waited went on at once (M19–M27, M37–M39)."""
+
+from chaos.verdict.model import Conditions, Finding, check
+from chaos.verdict.times import Window
+from chaos.verdict.view import ATTEMPTS, EAST, JOBS, PAIR, ROUTED, STARTED, WEST, View, first_time
+
+REQUEUE_S = 12.0
+CLEARED_S = 40.0
+SURGE_S = 10.0
+DETECTION_S = 10.0
+ALERT_ERROR_RATIO = 0.0144
+HIGH_VOLUME = "vmextmi"
+CACHED = "loadgen_cached_token_uses_total"
+OPERATION = "operation"
+WRITES = ("identity_create", "identity_update", "identity_delete")
+NEW_IDENTITY = "token_new_identity"
+TOKEN = "token"
+
+
+@check(
+    "M19",
+    "in every restored region outside the pair: from before the restore to after it, more tries succeed and the "
+    "backlog halves",
+    needs=("restore_east",),
+)
+def queues_clear_where_restored(view: View, east: float) -> Finding:
+    gains: list[float] = []
+    clearings: list[float] = []
+    for region in sorted(set(view.last_on) - set(PAIR) - set(view.role("canary"))):
+        begun, done = view.first_on[region], _restored_by(view, region, east)
+        before = view.tries_success(begun - 20, begun, region)
+        after = view.tries_success(done + REQUEUE_S, done + CLEARED_S, region)
+        if before is not None and after is not None:
+            gains.append(after - before)
+        waiting, left = view.backlog(begun - 5, begun, region), view.backlog(done + 20, done + CLEARED_S, region)
+        if waiting and left is not None:
+            clearings.append(left / waiting)
+    return (
+        Conditions((min(view.first_on.values(), default=0.0), east))
+        .above("least_gain_in_success", min(gains, default=None), 0.3)
+        .below("most_backlog_left", max(clearings, default=None), 0.5)
+        .finding()
+    )
+
+
+def _restored_by(view: View, region: str, before: float) -> float:
+    times = [event["t"] for event in view.flips(True, region=region, exempt=True) if event["t"] < before]
+    return max(times, default=view.first_on[region])
+
+
+@check(
+    "M20",
+    "after the restore in East the most jobs in progress there are at least 3 times the mean at base",
+    needs=("restore_east",),
+)
+def resumed_concurrently(view: View, east: float) -> Finding:
+    window = (east, east + SURGE_S)
+    base = view.record.gauge(JOBS, view.at.start + 10, view.at.trigger, region=EAST, state="running")
+    peak = view.record.gauge(JOBS, *window, "max", region=EAST, state="running")
+    return (
+        Conditions(window)
+        .at_least("running_peak_per_base", peak / base if peak is not None and base else None, 3.0)
+        .show("running_peak", peak)
+        .finding()
+    )
+
+
+@check(
+    "M21",
+    "in the 10 s after the restore in East the identity service gets at least 3 times the requests of before",
+    needs=("restore_east", "before"),
+)
+def requests_surge(view: View, east: float, before: Window) -> Finding:
+    window = (east, east + SURGE_S)
+    base, surge = view.attempt_rate(*before, EAST), view.attempt_rate(*window, EAST)
+    return (
+        Conditions(window)
+        .at_least("surge_per_base", surge / base if surge is not None and base else None, 3.0)
+        .show("attempts_per_s_before", base)
+        .show("attempts_per_s_after", surge)
+        .finding()
+    )
+
+
+@check(
+    "M22",
+    "restored at that moment in East: high-volume managed-identity accounts only; new identity operations at least "
+    "double at once, two thirds of the rise from provisioning; attempts fail visibly within 10 s",
+    needs=("restore_east", "before"),
+)
+def high_volume_extensions_trigger(view: View, east: float, before: Window) -> Finding:
+    accounts = {e["account"] for e in view.flips(True, region=EAST) if east - 1 <= e["t"] <= east + 3}
+    window = (east, east + 4.0)
+    base, step = view.started_rate(*before, EAST), view.started_rate(*window, EAST)
+    jobs_base = view.started_rate(*before, EAST, service="provisioner")
+    jobs_step = view.started_rate(*window, EAST, service="provisioner")
+    known = None not in (base, step, jobs_base, jobs_step)
+    rise = (step or 0.0) - (base or 0.0)
+    share = ((jobs_step or 0.0) - (jobs_base or 0.0)) / rise if known and rise > 0 else None
+    times, success = view.success_curve(EAST, 5.0)
+    failing = first_time(times, (times > east) & (1 - success > ALERT_ERROR_RATIO))
+    return (
+        Conditions(window)
+        .true("only_high_volume_accounts", all(a.startswith(HIGH_VOLUME) for a in accounts) if accounts else None)
+        .at_least("operations_per_base", (step or 0.0) / base if known and base else None, 2.0)
+        .at_least("rise_from_provisioning", share if rise > 0 or not known else 0.0, 2 / 3)
+        .at_most("visible_after_s", failing - east if base is not None else None, DETECTION_S)
+        .finding()
+    )
+
+
+@check(
+    "M23",
+    "in the pair, from the collapse to the drain: tokens fail and create, update and delete fail; tokens for new "
+    "identities mostly fail, while tokens acquired before are still used",
+    needs=("overload",),
+)
+def all_identity_operations_fail(view: View, window: Window) -> Finding:
+    shares = {name: _failed_share(view, window, name) for name in (TOKEN, NEW_IDENTITY, *WRITES)}
+    conditions = Conditions(window)
+    for name in (TOKEN, *WRITES):
+        conditions.above(f"failed_{name}", shares[name], 0.0)
+    return (
+        conditions.above(f"failed_{NEW_IDENTITY}", shares[NEW_IDENTITY], 0.5)
+        .above("cached_token_uses", view.record.delta(CACHED, *window, region=PAIR), 0)
+        .finding()
+    )
+
+
+def _failed_share(view: View, window: tuple[float, float], operation: str) -> float | None:
+    ended = view.record.events_of(OPERATION, *window, region=PAIR, operation=operation)
+    return sum(event["result"] != "success" for event in ended) / len(ended) if ended else None
+
+
+@check("M24", "attempts per operation: at least 2 while the pair fails, at most 1.2 before", needs=("storm", "before"))
+def retries_amplify(view: View, storm: Window, before: Window) -> Finding:
+    return (
+        Conditions(storm)
+        .at_least("amplification", view.amplification(*storm), 2.0)
+        .at_most("amplification_before", view.amplification(*before), 1.2)
+        .finding()
+    )
+
+
+@check(
+    "M25",
+    "requests from East, retries included, exceed what its nodes could finish at their best; first tries alone do not",
+    needs=("storm", "after_scale_1"),
+)
+def beyond_the_limits_of_east(view: View, storm: Window, later: Window) -> Finding:
+    offered, first_tries = view.attempt_rate(*storm, EAST), view.started_rate(*later, EAST)
+    storm_limit, later_limit = view.nominal_rate(*storm, EAST), view.nominal_rate(*later, EAST)
+    return (
+        Conditions((storm[0], later[1]))
+        .above("offered_per_limit", _per(offered, storm_limit), 1.0)
+        .at_most("first_tries_per_limit", _per(first_tries, later_limit), 1.0)
+        .finding()
+    )
+
+
+def _per(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
+@check(
+    "M26",
+    "after the restore in East its router sends requests to West, which it did not before; most of East's requests "
+    "are retries by then; West collapses after East, and before its own accounts are restored",
+    control="failover-off",
+    needs=("restore_east", "before"),
+)
+def retries_are_routed_west(view: View, east: float, before: Window) -> Finding:
+    window = (east + 2.0, east + 23.0)
+    attempts = view.record.delta(ATTEMPTS, *window, layer="sdk", region=EAST)
+    started = view.record.delta(STARTED, *window, region=EAST)
+    west = view.collapse_t(WEST, east)
+    return (
+        Conditions(window)
+        .above("east_to_west_per_s", view.record.rate(ROUTED, *window, home=EAST, region=WEST), 1.0)
+        .below("east_to_west_per_s_before", view.record.rate(ROUTED, *before, home=EAST, region=WEST), 0.1)
+        .above("retry_share", 1 - started / attempts if attempts and started is not None else None, 0.5)
+        .order("east_west", view.collapse_t(EAST, east), west)
+        .show("west_restored_t", view.at.restore_west)
+        .finding()
+    )
+
+
+@check(
+    "M27",
+    "from the restore in East to the end, attempts in every other region succeed (worst region > 0.99)",
+    needs=("restore_east",),
+)
+def confined_to_the_pair(view: View, east: float) -> Finding:
+    window = (east, view.at.end)
+    shares = {region: view.attempt_success(*window, region) for region in view.others}
+    known = [share for share in shares.values() if share is not None]
+    return (
+        Conditions(window)
+        .at_least("regions_watched", len(known) if view.record.series.knows(ATTEMPTS) else None, 1)
+        .above("worst_region", min(known, default=None), 0.99)
+        .show("by_region", shares)
+        .finding()
+    )
+
+
+@check(
+    "M37",
+    "after the last restore (T12): no exempt account is off, provisioning works in all regions outside the pair, and "
+    "identity operations in the pair fail",
+    needs=("restore_west",),
+)
+def storage_impact_ends_elsewhere(view: View, west: float) -> Finding:
+    window = (west + REQUEUE_S, west + 2.5 * REQUEUE_S)
+    elsewhere = [region for region in view.affected if region not in PAIR]
+    shares = [view.tries_success(*window, region) for region in elsewhere]
+    off = view.record.gauge("blobstore_accounts", west + 3.0, window[1], "max", exempt="true", public="false")
+    return (
+        Conditions(window)
+        .at_most("exempt_accounts_off", off, 0)
+        .above("worst_region_elsewhere", min((s for s in shares if s is not None), default=None), 0.9)
+        .below("op_success_pair", view.op_success(*window), 0.5)
+        .finding()
+    )
+
+
+@check(
+    "M38",
+    "before the last restores more regions provision again (over half of tries finish) than before the rollback",
+    needs=("rollback", "restore_east"),
+)
+def improves_as_work_progresses(view: View, begun: float, east: float) -> Finding:
+    length = (east - begun) / 4
+    return (
+        Conditions((begun, east))
+        .above("regions_gained", regions_gained(view), 0)
+        .show("working_before", _working(view, begun - length, begun))
+        .show("working_late", _working(view, east - length, east))
+        .finding()
+    )
+
+
+def regions_gained(view: View) -> int | None:
+    """How many more regions provision in the last quarter of the rollback in the outage than before it began."""
+    begun, east = view.at.rollback, view.at.restore_east
+    if begun is None or east is None:
+        return None
+    length = (east - begun) / 4
+    before, late = _working(view, begun - length, begun), _working(view, east - length, east)
+    return None if before is None or late is None else len(late) - len(before)
+
+
+def _working(view: View, start: float, end: float) -> list[str] | None:
+    """Regions in which over half of the provisioning tries finish."""
+    shares = {region: view.tries_success(start, end, region) for region in view.regions}
+    known = {region: share for region, share in shares.items() if share is not None}
+    return sorted(region for region, share in known.items() if share > 0.5) if known else None
+
+
+@check(
+    "M39",
+    "identity attempts in the pair succeed throughout the storage outage (> 0.95) and collapse in East within 10 s of "
+    "the restore there",
+    control="no-restore",
+    needs=("restore_east",),
+)
+def caused_by_recovery(view: View, east: float) -> Finding:
+    window = (view.at.trigger, east)
+    collapse = view.collapse_t(EAST, east)
+    return (
+        Conditions(window)
+        .above("attempt_success_during_outage", view.attempt_success(*window), 0.95)
+        .at_most("collapse_after_restore_s", None if collapse is None else collapse - east, DETECTION_S)
+        .finding()
+    )

@@ -1,0 +1,108 @@
+"""The systems that the report names beside the consumers (S23–S39): each did in the run what the report says of it.
+
+Where a mechanism says the same in sharper words, the row is judged by that mechanism's predicate.
+"""
+
+from chaos.verdict.model import CHECKS, Conditions, Finding, check
+from chaos.verdict.timeline import MI_ALERT
+from chaos.verdict.trigger import DETECTION_ALERT
+from chaos.verdict.view import ACCOUNTS, BLOBS, EAST, JOBS, PAIR, View
+
+SAME_AS = {"S28": "M03", "S29": "M07", "S30": "M08", "S32": "M24", "S33": "M26", "S38": "T15"}
+for _row, _mechanism in SAME_AS.items():
+    _check = CHECKS[_mechanism]
+    check(_row, f"as {_mechanism}: {_check.text}", control=_check.control)(_check.judge)
+
+
+@check("S23", "the policy switched off storage accounts, exempt ones and others")
+def accounts_were_the_target(view: View) -> Finding:
+    known = view.record.series.knows(ACCOUNTS)
+    return (
+        Conditions()
+        .above("exempt_switched_off", len(view.flips(False, exempt=True)) if known else None, 0)
+        .above("others_switched_off", len(view.flips(False, exempt=False)) if known else None, 0)
+        .finding()
+    )
+
+
+@check("S24", "accounts that host extensions were switched off, and anonymous reads of packages got 409")
+def extension_accounts_lost_access(view: View) -> Finding:
+    off = {event["account"] for event in view.flips(False, exempt=True)}
+    denied = view.record.delta(BLOBS, view.at.trigger, view.at.end, auth="anonymous", code="409")
+    return (
+        Conditions()
+        .above("extension_accounts_off", sum(account.startswith("vmext") for account in off), 0)
+        .above("denied_reads", denied, 0)
+        .finding()
+    )
+
+
+@check("S25", "extension packages are read anonymously while provisioning, before and after the incident")
+def artifacts_are_read(view: View) -> Finding:
+    ok = {"auth": "anonymous", "code": ("200", "206")}
+    return (
+        Conditions()
+        .above("reads_per_s_before", view.record.rate(BLOBS, view.at.start, view.at.trigger, **ok), 0)
+        .above("reads_per_s_at_end", view.record.rate(BLOBS, *view.final, **ok), 0)
+        .finding()
+    )
+
+
+@check("S26", "the workflow ran, and started again by itself until it was disabled")
+def the_workflow_is_periodic(view: View) -> Finding:
+    runs = view.record.events_of("remediation_started")
+    return Conditions().at_least("runs", len(runs), 2).finding()
+
+
+@check("S27", "the policy reached its aim: in the end no account is public that should not be")
+def the_policy_reached_its_aim(view: View) -> Finding:
+    left = view.record.gauge(ACCOUNTS, *view.final, "last", public="true", exempt="false")
+    before = view.record.gauge(ACCOUNTS, view.at.start, view.at.start + 2, "max", public="true", exempt="false")
+    return Conditions().above("wrongly_public_before", before, 0).at_most("wrongly_public_at_end", left, 0).finding()
+
+
+@check(
+    "S31",
+    "orchestration held blocked jobs in the storage outage, and released them when access came back in East",
+    needs=("restore_east",),
+)
+def orchestration_holds_and_releases(view: View, east: float) -> Finding:
+    base = view.record.gauge(JOBS, view.at.start + 5, view.at.trigger, region=EAST, state="blocked")
+    held = view.record.gauge(JOBS, east - 10, east, region=EAST, state="blocked")
+    after = view.record.gauge(JOBS, east + 1, east + 12, "max", region=EAST, state="running")
+    before = view.record.gauge(JOBS, view.at.start + 5, view.at.trigger, region=EAST, state="running")
+    return (
+        Conditions((view.at.trigger, east + 12))
+        .above("blocked_before_restore", held, (base or 0.0) + 3)
+        .above("running_after_per_base", after / before if after is not None and before else None, 1.0)
+        .finding()
+    )
+
+
+@check("S34", "identity nodes were added twice, crashed, and are all up in the end", needs=("scale_1", "scale_2"))
+def identity_nodes(view: View, first: float, second: float) -> Finding:
+    counts = [view.nodes(first - 4, first - 1), view.nodes(second - 4, second - 1), view.nodes(*view.final)]
+    up = view.nodes_up(*view.final)
+    crashes = view.record.events_of("node_crashed", region=PAIR)
+    return (
+        Conditions()
+        .order("nodes", *counts)
+        .above("crashes", len(crashes) if counts[0] is not None else None, 0)
+        .at_least("up_at_end", up / counts[2] if up is not None and counts[2] else None, 1.0)
+        .finding()
+    )
+
+
+@check("S35", "monitoring of provisioning raised an alert during the storage outage")
+def monitoring_detected(view: View) -> Finding:
+    fired = view.fired_t(DETECTION_ALERT, view.at.trigger)
+    return Conditions().order("trigger_then_alert", view.at.trigger, fired).finding()
+
+
+@check(
+    "S36",
+    "an alert on the availability of managed identities fired in East after the restore there",
+    needs=("restore_east",),
+)
+def availability_alert_fired(view: View, east: float) -> Finding:
+    return Conditions().order("restore_then_alert", east, view.fired_t(MI_ALERT, east, region=EAST)).finding()

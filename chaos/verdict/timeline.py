@@ -1,0 +1,162 @@
+"""The timeline (T01–T18): actions happened and had their effect, effects came in the report's order.
+
+Times of effects are compared with each other and with actions, never with the clock: how long a queue takes to fill
+is physics of the testbed, that it fills before the alert and after the restore is the incident.
+"""
+
+from chaos.verdict import facts, overload, release, trigger
+from chaos.verdict.model import NO_ACTION, Conditions, Finding, check, not_judged
+from chaos.verdict.times import NEVER
+from chaos.verdict.view import ACCOUNTS, EAST, TRIES, WEST, View
+
+MI_ALERT = "ManagedIdentityAvailabilityBurn"
+
+
+@check("T01", "the workflow starts, then an exempt account is switched off, then a provisioning is blocked")
+def impact_begins(view: View) -> Finding:
+    started = view.record.first_event("remediation_started")
+    off, blocked = min(view.first_off.values(), default=NEVER), view.first_growth(TRIES, result="blocked")
+    began = float(started["t"]) if started else NEVER
+    return Conditions().in_turn("start_switch_blocked", began, off, blocked).finding()
+
+
+@check("T02", "the first alert on provisioning fires after the impact began, in fewer regions than are hit in the end")
+def first_detection(view: View) -> Finding:
+    first, seen = trigger.detected_regions(view)
+    blocked = view.first_growth(TRIES, result="blocked")
+    affected = len(view.affected)
+    return (
+        Conditions()
+        .order("impact_alert", blocked, first)
+        .below("detected_share", len(seen) / affected if affected and seen else None, 1.0)
+        .show("regions", seen)
+        .finding()
+    )
+
+
+@check("T03", "the alert that correlates regions fires after the first one (threshold ours)")
+def correlation(view: View) -> Finding:
+    first, correlated, _ = trigger.detection_times(view)
+    return Conditions().order("first_correlated", first, correlated).finding()
+
+
+@check("T04", "the alert on failure rates above the limit fires after the correlation (threshold ours)")
+def limit_exceeded(view: View) -> Finding:
+    _, correlated, limit = trigger.detection_times(view)
+    return Conditions().order("correlated_limit", correlated, limit).finding()
+
+
+@check("T06", "accounts come back in the canary first, and provisioning works there before anything else is restored")
+def validated(view: View) -> Finding:
+    if view.at.canary is None:
+        return not_judged(NO_ACTION)
+    return trigger.validated_on_the_canary(view)
+
+
+@check(
+    "T07",
+    "the workflow is canceled when operators disable it; it switches nothing off then",
+    control="no-cancel",
+)
+def workflow_disabled(view: View) -> Finding:
+    if view.at.stop is None:
+        return not_judged(NO_ACTION)
+    canceled = view.canceled_t
+    after = [event for event in view.flips(False) if canceled is not None and event["t"] > canceled]
+    return (
+        Conditions((view.at.stop, view.at.end))
+        .in_turn("disabled_canceled", view.at.stop, NEVER if canceled is None else canceled)
+        .at_most("switched_off_after", len(after), 0)
+        .finding()
+    )
+
+
+@check("T08", "accounts outside the canary come back once the workflow is disabled, and more regions provision again")
+def broader_mitigation(view: View) -> Finding:
+    if view.at.rollback is None:
+        return not_judged(NO_ACTION)
+    canaries = view.role("canary")
+    restored = min((t for region, t in view.first_on.items() if region not in canaries), default=NEVER)
+    return (
+        Conditions((view.at.rollback, view.at.restore_east or view.at.end))
+        .in_turn("disabled_rollback_restored", view.canceled_t, view.at.rollback, restored)
+        .above("regions_gained", release.regions_gained(view), 0)
+        .finding()
+    )
+
+
+@check(
+    "T09", "the high-volume managed-identity accounts of East come back then, and not before", needs=("restore_east",)
+)
+def high_volume_restored(view: View, east: float) -> Finding:
+    times = [e["t"] for e in view.flips(True, region=EAST) if e["account"].startswith(release.HIGH_VOLUME)]
+    return Conditions().in_turn("action_restored", east, min(times, default=NEVER)).finding()
+
+
+@check(
+    "T10",
+    "attempt success falls below one half first in East, then in West, both after the restore in East",
+    needs=("restore_east",),
+)
+def impact_rises_east_then_west(view: View, east: float) -> Finding:
+    return (
+        Conditions((east, view.at.scale_1 or view.at.end))
+        .order("restore_east_west", east, view.collapse_t(EAST, east), view.collapse_t(WEST, east))
+        .finding()
+    )
+
+
+@check(
+    "T11",
+    "an alert on managed identities in East fires after the collapse, before the first scale-out completes",
+    needs=("restore_east", "scale_1"),
+)
+def availability_alert(view: View, east: float, scaled: float) -> Finding:
+    fired = view.fired_t(MI_ALERT, east, scaled, region=EAST)
+    collapse = view.collapse_t(EAST, east)
+    return Conditions((east, scaled)).order("collapse_alert_scaled", collapse, fired, scaled).finding()
+
+
+@check("T12", "after the last restore no exempt account is off; provisioning works outside the pair, the pair is down")
+def all_accounts_restored(view: View) -> Finding:
+    return release.storage_impact_ends_elsewhere(view)
+
+
+@check("T13", "the first scale-out completes and is not enough: as M28")
+def first_scale_out(view: View) -> Finding:
+    return overload.first_scale_out_fails(view)
+
+
+@check("T14", "the second, larger scale-out completes and is not enough: as M29")
+def second_scale_out(view: View) -> Finding:
+    return overload.second_scale_out_fails(view)
+
+
+@check("T15", "an audit after all restores finds no exempt account switched off")
+def audited(view: View) -> Finding:
+    if view.at.audit is None:
+        return not_judged(NO_ACTION)
+    audit = view.record.first_event("audit", view.at.audit - 1)
+    off = view.record.gauge(ACCOUNTS, view.at.audit, view.at.audit + 3, "max", exempt="true", public="false")
+    return (
+        Conditions()
+        .in_turn("restored_audited", view.at.restore_west, audit["t"] if audit else NEVER)
+        .at_most("exempt_off_in_audit", audit["private_exempt"] if audit else None, 0)
+        .at_most("exempt_off_by_gauge", off, 0)
+        .finding()
+    )
+
+
+@check("T16", "when traffic is removed the routers of the pair let in under 1 % of attempts: as M33")
+def traffic_removed(view: View) -> Finding:
+    return overload.no_load_lets_nodes_recover(view)
+
+
+@check("T17", "nodes are up again when the ramp begins, and the ramp succeeds: as M34", control="abrupt-reopen")
+def ramped(view: View) -> Finding:
+    return overload.ramp_succeeds(view)
+
+
+@check("T18", "at the end the backlog is gone and the service is normal: as F4")
+def concluded(view: View) -> Finding:
+    return facts.drain_and_ramp_recover(view)

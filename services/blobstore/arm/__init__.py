@@ -1,0 +1,1 @@
+"""Microsoft.Storage: accounts and containers over Azure Resource Manager."""

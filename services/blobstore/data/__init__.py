@@ -1,0 +1,1 @@
+"""Reads, writes and listings of blobs, in Azure's dialect."""

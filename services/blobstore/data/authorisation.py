@@ -1,0 +1,67 @@
+"""Who is asking for a blob or a listing, and whether they may."""
+
+from aiohttp import web
+
+from services.blobstore import errors
+from services.blobstore.errors import BlobError
+from services.blobstore.metrics import ANONYMOUS, BEARER
+from services.blobstore.state import Account, Container, Scope, anonymous_denial
+from services.blobstore.store.storage import Storage
+from services.blobstore.tokens import STORAGE_AUDIENCE, KeysUnavailable, TokenRefused, Verifier
+from services.chassis.env import Env
+
+
+class ReadAuthorisation:
+    """Who is asking, and may they?"""
+
+    def __init__(self, env: Env, storage: Storage, verifier: Verifier) -> None:
+        self._clock = env.clock
+        self._storage = storage
+        self._verifier = verifier
+
+    async def authenticate(self, request: web.Request, account_name: str) -> None:
+        """Passes a valid bearer token.
+
+        Raises:
+            BlobError: 401 for a token that is not good, 403 for a kind of credential no account here has,
+                503 when the keys cannot be read.
+        """
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise BlobError(errors.AUTHENTICATION_FAILED)
+        audiences = (STORAGE_AUDIENCE, f"https://{account_name}.blob.core.windows.net")
+        try:
+            await self._verifier.verify(token.strip(), audiences)
+        except TokenRefused as error:
+            raise BlobError(errors.INVALID_TOKEN, details={"AuthenticationErrorDetail": str(error)}) from error
+        except KeysUnavailable as error:
+            raise BlobError(errors.SERVER_BUSY, headers={"Retry-After": "1"}) from error
+
+    async def admit(
+        self, request: web.Request, account_name: str, container_name: str = "", scope: Scope | None = None
+    ) -> tuple[Account, Container | None, str]:
+        """The one step of authorisation. It comes before anything else of a request is looked at.
+
+        So a reader who may not see something learns nothing of it: neither from a query, a range, a condition or a
+        header that is refused, nor from its being there. Without a scope, only a bearer token will do.
+
+        Raises:
+            BlobError: 401, 403, 404, 409 or 503; see `authenticate` and `anonymous_denial`.
+        """
+        if "Authorization" in request.headers:
+            await self.authenticate(request, account_name)
+            account = self._storage.account(account_name)
+            return account, account.containers.get(container_name), BEARER
+        account = self._storage.account(account_name)
+        if request.query_string and "sig" in request.query:
+            raise BlobError(errors.AUTHENTICATION_FAILED)
+        container = account.containers.get(container_name)
+        now = self._clock.epoch()
+        if scope is not None:
+            denial = anonymous_denial(account, container_name, container, scope, now)
+        else:
+            open_ = account.switch.effective(now)
+            denial = errors.NO_AUTHENTICATION if open_ else errors.PUBLIC_ACCESS_NOT_PERMITTED
+        if denial is not None:
+            raise BlobError(denial)
+        return account, container, ANONYMOUS

@@ -1,0 +1,1 @@
+"""What a blob service keeps, and where."""

@@ -1,0 +1,163 @@
+"""The blob service's state in Redis: accounts, containers, blobs, bytes.
+
+Bytes are kept in chunks under an id of their own and become a blob by one write of its record, so a crash in the middle
+of an upload leaves nothing but an id in `uploads`, which the next start sweeps.
+"""
+
+from collections.abc import Iterable
+
+from services.blobstore.state import Account, Blob, Container
+from services.blobstore.store.records import (
+    dump_account,
+    dump_blob,
+    dump_container,
+    load_account,
+    load_blob,
+    load_container,
+)
+from services.chassis.store import Store, text
+
+CHUNK_BYTES = 2**20
+NAMES_KEY = "blobstore:names"
+"""Account name → region, for the whole testbed: account names are global in Azure."""
+
+
+class Repository:
+    """Reads everything once, at start; afterwards only writes, and reads the chunks of large blobs."""
+
+    def __init__(self, store: Store, region: str) -> None:
+        self._store = store
+        self._region = region
+        prefix = f"blobstore:{region}"
+        self._seeded = f"{prefix}:seeded"
+        self._accounts = f"{prefix}:accounts"
+        self._containers = f"{prefix}:containers"
+        self._blobs = f"{prefix}:blobs"
+        self._uploads = f"{prefix}:uploads"
+        self._body_prefix = f"{prefix}:body:"
+
+    # --- start ---------------------------------------------------------------------------------------
+
+    async def is_seeded(self) -> bool:
+        return bool(await self._store.exists(self._seeded))
+
+    async def mark_seeded(self) -> None:
+        await self._store.set(self._seeded, 1)
+
+    async def load(self) -> dict[str, Account]:
+        """All accounts with their containers and blobs, after a sweep of what a crash left half done."""
+        await self._sweep()
+        async with self._store.pipeline(transaction=True) as pipe:
+            for key in (self._accounts, self._containers, self._blobs):
+                pipe.hgetall(key)
+            raw_accounts, raw_containers, raw_blobs = await pipe.execute()
+        accounts = {account.name: account for account in map(load_account, _in_order(raw_accounts))}
+        for path, raw in sorted(raw_containers.items()):
+            container = load_container(raw)
+            accounts[text(path).split("/", 1)[0]].containers[container.name] = container
+        for path, raw in sorted(raw_blobs.items()):
+            account_name, container_name, _ = text(path).split("/", 2)
+            accounts[account_name].containers[container_name].put(load_blob(raw))
+        return accounts
+
+    async def _sweep(self) -> None:
+        """Bytes of uploads that never became a blob, and names claimed for accounts that were never written."""
+        abandoned = sorted(await self._store.smembers(self._uploads))
+        accounts = await self._store.hkeys(self._accounts)
+        claimed = await self._store.hgetall(NAMES_KEY)
+        orphans = sorted(n for n, region in claimed.items() if text(region) == self._region and n not in set(accounts))
+        async with self._store.pipeline(transaction=True) as pipe:
+            for body_id in abandoned:
+                pipe.delete(self._body(text(body_id)))
+                pipe.srem(self._uploads, body_id)
+            if orphans:
+                pipe.hdel(NAMES_KEY, *orphans)
+            await pipe.execute()
+
+    # --- accounts and containers ---------------------------------------------------------------------
+
+    async def claim(self, name: str) -> bool:
+        """Whether this region may have the account `name`; the first region to ask gets it."""
+        if await self._store.hsetnx(NAMES_KEY, name, self._region):
+            return True
+        return text(await self._store.hget(NAMES_KEY, name) or "") == self._region
+
+    async def taken(self, name: str) -> bool:
+        return bool(await self._store.hexists(NAMES_KEY, name))
+
+    async def save_account(self, account: Account) -> None:
+        await self._store.hset(self._accounts, account.name, dump_account(account))
+
+    async def delete_account(self, account: Account) -> None:
+        async with self._store.pipeline(transaction=True) as pipe:
+            for container in account.containers.values():
+                self._delete_container(pipe, account.name, container)
+            pipe.hdel(self._accounts, account.name)
+            pipe.hdel(NAMES_KEY, account.name)
+            await pipe.execute()
+
+    async def save_container(self, account_name: str, container: Container) -> None:
+        await self._store.hset(self._containers, f"{account_name}/{container.name}", dump_container(container))
+
+    async def delete_container(self, account_name: str, container: Container) -> None:
+        async with self._store.pipeline(transaction=True) as pipe:
+            self._delete_container(pipe, account_name, container)
+            await pipe.execute()
+
+    def _delete_container(self, pipe: Store, account_name: str, container: Container) -> None:
+        path = f"{account_name}/{container.name}"
+        pipe.hdel(self._containers, path)
+        for blob in container.blobs.values():
+            pipe.hdel(self._blobs, f"{path}/{blob.name}")
+            pipe.delete(self._body(blob.body_id))
+
+    # --- blobs ---------------------------------------------------------------------------------------
+
+    def _body(self, body_id: str) -> str:
+        return self._body_prefix + body_id
+
+    async def begin_upload(self, body_id: str) -> None:
+        """Announces bytes that are not a blob yet; must come before the first chunk."""
+        await self._store.sadd(self._uploads, body_id)
+
+    async def write_chunk(self, body_id: str, index: int, data: bytes) -> None:
+        await self._store.hset(self._body(body_id), str(index), data)
+
+    async def abandon_upload(self, body_id: str) -> None:
+        async with self._store.pipeline(transaction=True) as pipe:
+            pipe.delete(self._body(body_id))
+            pipe.srem(self._uploads, body_id)
+            await pipe.execute()
+
+    async def commit_blob(self, path: str, blob: Blob, replaced: Blob | None, bodies: Iterable[bytes] = ()) -> None:
+        """Makes the uploaded bytes the blob at `account/container`; `bodies` are chunks that come with the commit."""
+        async with self._store.pipeline(transaction=True) as pipe:
+            for index, data in enumerate(bodies):
+                pipe.hset(self._body(blob.body_id), str(index), data)
+            pipe.hset(self._blobs, f"{path}/{blob.name}", dump_blob(blob))
+            pipe.srem(self._uploads, blob.body_id)
+            if replaced is not None:
+                pipe.delete(self._body(replaced.body_id))
+            await pipe.execute()
+
+    async def delete_blob(self, path: str, blob: Blob) -> None:
+        async with self._store.pipeline(transaction=True) as pipe:
+            pipe.hdel(self._blobs, f"{path}/{blob.name}")
+            pipe.delete(self._body(blob.body_id))
+            await pipe.execute()
+
+    async def read_chunk(self, body_id: str, index: int) -> bytes | None:
+        """One chunk, or None when the blob was replaced or deleted meanwhile."""
+        data = await self._store.hget(self._body(body_id), str(index))
+        return data if isinstance(data, bytes) else None
+
+    async def read_bodies(self, body_ids: list[str]) -> list[bytes]:
+        """The bytes of small blobs, each in one chunk at most."""
+        async with self._store.pipeline(transaction=False) as pipe:
+            for body_id in body_ids:
+                pipe.hget(self._body(body_id), "0")
+            return [data or b"" for data in await pipe.execute()]
+
+
+def _in_order(records: dict[bytes, bytes]) -> list[bytes]:
+    return [raw for _, raw in sorted(records.items())]

@@ -1,0 +1,353 @@
+"""What a blob service does with its state: memory for reading, Redis first for every change.
+
+A change is written to Redis before memory shows it and before the caller hears of it. Changes take turns (one lock), so
+that memory and Redis see them in one order; reads never wait for it.
+"""
+
+import asyncio
+import base64
+import hashlib
+import math
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from multidict import CIMultiDict
+
+from services.blobstore import errors, packages
+from services.blobstore.errors import BlobError
+from services.blobstore.settings import EXEMPT_TAG, AccountSeed, BlobstoreSettings
+from services.blobstore.state import Account, Blob, Container, Etags, Level, Switch
+from services.blobstore.store.repository import CHUNK_BYTES, Repository
+from services.chassis.env import Env
+from services.chassis.errors import ServiceError
+
+SERVER = "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0"
+PACKAGE_HEADERS = {"Content-Type": "application/zip"}
+Check = Callable[[Blob | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A blob prepared for reading: its constant headers, and its bytes unless it is large."""
+
+    headers: CIMultiDict[str]
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What comes with the bytes of a new blob. `check` sees the blob it replaces and may refuse."""
+
+    content: dict[str, str]
+    metadata: dict[str, str]
+    md5: str | None = None
+    check: Check = lambda _blob: None
+    size_max_bytes: float = math.inf
+
+
+class Storage:
+    """The accounts of one region."""
+
+    def __init__(self, env: Env) -> None:
+        self._env = env
+        self._repository = Repository(env.store, env.region)
+        self._lock = asyncio.Lock()
+        self._etags = Etags()
+        self.settings = env.settings(BlobstoreSettings)
+        self.accounts: dict[str, Account] = {}
+        self.ready: dict[str, Ready] = {}
+
+    def __repr__(self) -> str:
+        return f"<Storage {self._env.region}, {len(self.accounts)} accounts, {len(self.ready)} blobs>"
+
+    # --- start ---------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Reads the state back; at the very first start, makes the accounts of the settings."""
+        self.accounts = await self._repository.load()
+        for account in self.accounts.values():
+            for container in account.containers.values():
+                self._etags.seen(container.etag)
+        await self._prepare_all()
+        if not await self._repository.is_seeded():
+            for seed in self.settings.seeds(self._env.region):
+                await self.seed(seed)
+            await self._repository.mark_seeded()
+
+    async def _prepare_all(self) -> None:
+        blobs = [b for a in self.accounts.values() for c in a.containers.values() for b in c.blobs.values()]
+        small = [blob for blob in blobs if blob.size <= self.settings.memory_blob_size_max_bytes]
+        bodies = await self._repository.read_bodies([blob.body_id for blob in small])
+        held = {blob.body_id: body for blob, body in zip(small, bodies, strict=True)}
+        for blob in blobs:
+            self._etags.seen(blob.etag)
+            self.ready[blob.body_id] = Ready(read_headers(blob), held.get(blob.body_id))
+
+    async def seed(self, seed: AccountSeed, actor: str = "seed") -> tuple[Account, bool]:
+        """Makes the account as described, with its container and packages; whether it is new comes second."""
+        tags = {**seed.tags, EXEMPT_TAG: "true" if seed.exempt else "false"}
+        known = self.accounts.get(seed.name)
+        if known is None:
+            account = await self.create_account(seed.name, self._env.region, public=seed.public, tags=tags)
+        else:
+            account = await self.update_account(seed.name, actor, public=seed.public, tags=tags, delay_s=0.0)
+        await self.put_container(seed.name, seed.container, seed.access)
+        for package in seed.packages:
+            size = package.size_bytes or self.settings.package_size_bytes
+            data = packages.build(package.publisher, package.type, package.version, size)
+            await self.put_blob(seed.name, seed.container, package.blob_name, _once(data), Upload(PACKAGE_HEADERS, {}))
+        return account, known is None
+
+    # --- accounts ------------------------------------------------------------------------------------
+
+    def account(self, name: str) -> Account:
+        account = self.accounts.get(name)
+        if account is None:
+            raise BlobError(errors.ACCOUNT_NOT_FOUND)
+        return account
+
+    async def is_taken(self, name: str) -> bool:
+        """Whether any region of the testbed has an account of that name."""
+        return name in self.accounts or await self._repository.taken(name)
+
+    async def create_account(
+        self, name: str, resource_group: str, *, public: bool, tags: dict[str, str], **more: Any
+    ) -> Account:
+        """Makes an account. `more` are further fields of `Account`.
+
+        Raises:
+            ServiceError: `StorageAccountAlreadyTaken`, when another region has one of that name.
+        """
+        async with self._lock:
+            if name in self.accounts or not await self._repository.claim(name):
+                raise ServiceError(errors.ARM_NAME_TAKEN, name=name)
+            account = Account(name, resource_group, self._env.clock.epoch(), Switch(public), tags=tags, **more)
+            await self._repository.save_account(account)
+            self.accounts[name] = account
+        return account
+
+    async def update_account(
+        self, name: str, actor: str, *, public: bool | None = None, delay_s: float | None = None, **more: Any
+    ) -> Account:
+        """Changes an account; what is None or missing stays. A turned switch reaches readers after `delay_s`.
+
+        `actor` goes into the `account_changed` event, which a change to the value it already has does not make.
+        """
+        async with self._lock:
+            before = self.account(name)
+            switch = before.switch
+            if public is not None:
+                delay = self.settings.propagation_delay_s if delay_s is None else delay_s
+                switch = switch.turned(public, self._env.clock.epoch(), delay)
+            account = replace(before, switch=switch, **more)
+            if account == before:
+                return before
+            await self._repository.save_account(account)
+            self.accounts[name] = account
+        if switch is not before.switch:
+            self._env.events.emit(
+                "account_changed",
+                account=name,
+                region=self._env.region,
+                public=switch.accepted,
+                exempt=account.exempt,
+                actor=actor,
+            )
+        return account
+
+    async def delete_account(self, name: str) -> None:
+        async with self._lock:
+            account = self.account(name)
+            await self._repository.delete_account(account)
+            del self.accounts[name]
+            for container in account.containers.values():
+                self._forget(container)
+
+    # --- containers ----------------------------------------------------------------------------------
+
+    def container(self, account_name: str, name: str) -> Container:
+        container = self.account(account_name).containers.get(name)
+        if container is None:
+            raise BlobError(errors.CONTAINER_NOT_FOUND)
+        return container
+
+    async def put_container(
+        self, account_name: str, name: str, level: Level | None, metadata: dict[str, str] | None = None
+    ) -> tuple[Container, bool]:
+        """Makes a container or changes its level and metadata (None: as they are); whether it is new comes second."""
+        async with self._lock:
+            account = self.account(account_name)
+            now = self._env.clock.epoch()
+            before = account.containers.get(name)
+            if before is None:
+                container = Container(name, level or "None", self._etags.next(now), now, metadata or {})
+            else:
+                wanted_level = before.level if level is None else level
+                wanted = before.metadata if metadata is None else metadata
+                if (wanted_level, wanted) == (before.level, before.metadata):
+                    return before, False
+                container = replace(
+                    before, level=wanted_level, metadata=wanted, etag=self._etags.next(now), modified_at=now
+                )
+            await self._repository.save_container(account_name, container)
+            account.containers[name] = container
+        return container, before is None
+
+    async def delete_container(self, account_name: str, name: str) -> None:
+        async with self._lock:
+            container = self.container(account_name, name)
+            await self._repository.delete_container(account_name, container)
+            del self.account(account_name).containers[name]
+            self._forget(container)
+
+    def _forget(self, container: Container) -> None:
+        for blob in container.blobs.values():
+            self.ready.pop(blob.body_id, None)
+
+    # --- blobs ---------------------------------------------------------------------------------------
+
+    async def put_blob(
+        self, account_name: str, container_name: str, name: str, chunks: AsyncIterator[bytes], upload: Upload
+    ) -> Blob:
+        """Stores a blob from its bytes as they come; nothing of it shows before all of it is there.
+
+        Raises:
+            BlobError: the container is missing, the MD5 differs, the blob is too large, or `upload.check` refuses.
+        """
+        upload.check(self.container(account_name, container_name).blobs.get(name))
+        body_id = self._env.streams.uuid("bodies")
+        receiver = _Receiver(self._repository, body_id, upload.size_max_bytes)
+        try:
+            await receiver.receive(chunks)
+            if upload.md5 is not None and upload.md5 != receiver.md5():
+                raise BlobError(errors.MD5_MISMATCH)
+        except BaseException:
+            await receiver.abandon()
+            raise
+        try:
+            return await self._commit(account_name, container_name, name, receiver, upload)
+        except BlobError:  # refused; after any other failure the commit may have happened, and the next start will know
+            await receiver.abandon()
+            raise
+
+    async def _commit(
+        self, account_name: str, container_name: str, name: str, receiver: "_Receiver", upload: Upload
+    ) -> Blob:
+        async with self._lock:
+            container = self.container(account_name, container_name)
+            replaced = container.blobs.get(name)
+            upload.check(replaced)
+            now = self._env.clock.epoch()
+            created_at = replaced.created_at if replaced else now
+            etag = self._etags.next(now)
+            blob = Blob(
+                name,
+                receiver.body_id,
+                receiver.size,
+                receiver.md5(),
+                etag,
+                created_at,
+                now,
+                upload.content,
+                upload.metadata,
+            )
+            await self._repository.commit_blob(f"{account_name}/{container_name}", blob, replaced, receiver.unwritten)
+            small = receiver.size <= self.settings.memory_blob_size_max_bytes
+            body = b"".join(receiver.unwritten) if small else None
+            self.ready[blob.body_id] = Ready(read_headers(blob), body)
+            container.put(blob)
+            if replaced is not None:
+                self.ready.pop(replaced.body_id, None)
+        return blob
+
+    async def delete_blob(self, account_name: str, container_name: str, name: str, check: Check) -> None:
+        async with self._lock:
+            container = self.container(account_name, container_name)
+            blob = container.blobs.get(name)
+            check(blob)
+            if blob is None:
+                raise BlobError(errors.BLOB_NOT_FOUND)
+            await self._repository.delete_blob(f"{account_name}/{container_name}", blob)
+            container.remove(name)
+            self.ready.pop(blob.body_id, None)
+
+    async def read_large(self, blob: Blob, first: int, end: int) -> AsyncIterator[bytes]:
+        """The bytes `first` to `end` (exclusive) of a blob that is not in memory, chunk by chunk.
+
+        Raises:
+            ConnectionResetError: the blob was replaced or deleted while it was read.
+        """
+        for index in range(first // CHUNK_BYTES, -(-end // CHUNK_BYTES)):
+            chunk = await self._repository.read_chunk(blob.body_id, index)
+            if chunk is None:
+                raise ConnectionResetError(f"{blob.name} changed while it was read")
+            start = index * CHUNK_BYTES
+            yield chunk[max(0, first - start) : end - start]
+
+
+class _Receiver:
+    """Cuts an upload into chunks. All but the last one go to Redis as they fill; the last comes with the commit."""
+
+    def __init__(self, repository: Repository, body_id: str, size_max_bytes: float) -> None:
+        self._repository = repository
+        self._size_max_bytes = size_max_bytes
+        self._hash = hashlib.md5(usedforsecurity=False)
+        self._written = 0
+        self.body_id = body_id
+        self.size = 0
+        self.unwritten: list[bytes] = []
+
+    async def receive(self, chunks: AsyncIterator[bytes]) -> None:
+        buffer = bytearray()
+        async for data in chunks:
+            self._hash.update(data)
+            self.size += len(data)
+            if self.size > self._size_max_bytes:
+                raise BlobError(errors.BODY_TOO_LARGE)
+            buffer += data
+            while len(buffer) > CHUNK_BYTES:
+                await self._write(bytes(buffer[:CHUNK_BYTES]))
+                del buffer[:CHUNK_BYTES]
+        if not self._written:
+            self.unwritten = [bytes(buffer)]
+        else:
+            await self._write(bytes(buffer))
+
+    async def _write(self, data: bytes) -> None:
+        if not self._written:
+            await self._repository.begin_upload(self.body_id)
+        await self._repository.write_chunk(self.body_id, self._written, data)
+        self._written += 1
+
+    async def abandon(self) -> None:
+        if self._written:
+            await self._repository.abandon_upload(self.body_id)
+
+    def md5(self) -> str:
+        return base64.b64encode(self._hash.digest()).decode()
+
+
+def read_headers(blob: Blob) -> CIMultiDict[str]:
+    """The headers that every successful read of the blob carries."""
+    headers = CIMultiDict(
+        {
+            "Content-Type": "application/octet-stream",
+            **blob.content,
+            "ETag": blob.etag,
+            "Last-Modified": blob.last_modified,
+            "Accept-Ranges": "bytes",
+            "Server": SERVER,
+            "x-ms-creation-time": blob.created,
+            "x-ms-blob-type": "BlockBlob",
+            "x-ms-lease-status": "unlocked",
+            "x-ms-lease-state": "available",
+            "x-ms-server-encrypted": "true",
+        }
+    )
+    headers.update({f"x-ms-meta-{key}": value for key, value in blob.metadata.items()})
+    return headers
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

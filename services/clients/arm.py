@@ -1,0 +1,187 @@
+"""Management calls (ARM) of the users: two retry layers, then polling of the operation that was accepted.
+
+A 409 or any other 4xx is an answer, not a reason to repeat, so what a blocked extension does to a user is waiting. The
+first look comes early (`first_poll_s`, a user watching), later ones when the server says (`Retry-After`).
+"""
+
+import asyncio
+from typing import Any, NamedTuple, Protocol
+
+from yarl import URL
+
+from services.chassis.env import Env
+from services.chassis.http import NO_HEADERS, REFUSED, RESET, TIMEOUT, Reply
+from services.clients.identity.client import OK, RETRYABLE_STATUS, SUBSCRIPTION, outcome_of
+from services.policies.retry import RetryPolicy, call
+
+API_VERSION = "2024-07-01"
+ASYNC_HEADER = "Azure-AsyncOperation"
+SUCCEEDED, WAITING = "Succeeded", "Waiting"
+ENDED = frozenset({SUCCEEDED, "Failed", "Canceled"})
+TRANSPORT_CODES = {TIMEOUT: "RequestTimeout", RESET: "ConnectionReset", REFUSED: "ConnectionRefused"}
+
+
+class ArmPatience(Protocol):
+    """How long a caller waits; `LoadgenSettings` says it for the tenants."""
+
+    @property
+    def arm_timeout_s(self) -> float:
+        """Per attempt."""
+
+    @property
+    def first_poll_s(self) -> float:
+        """From acceptance to the first look at an operation."""
+
+    @property
+    def poll_s(self) -> float:
+        """Between looks when the server says nothing."""
+
+
+class ArmMeans(Protocol):
+    """What a caller calls with."""
+
+    env: Env
+    sdk: RetryPolicy
+    workflow: RetryPolicy
+
+    @property
+    def settings(self) -> ArmPatience:
+        """As they stand now."""
+
+    @property
+    def now(self) -> float:
+        """Clock seconds."""
+
+
+class ArmMeter(Protocol):
+    """Who counts the calls."""
+
+    def attempt(self, layer: str, outcome: str) -> None:
+        """One attempt of `layer`: `sdk` or `workflow`."""
+
+    def poll(self, outcome: str) -> None:
+        """One look at a running operation."""
+
+
+class Ended(NamedTuple):
+    """How an operation ended: `Succeeded`, `Failed`, `Canceled`, or `Waiting` when the caller's time was up."""
+
+    status: str
+    code: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.status == SUCCEEDED
+
+
+class ArmReply:
+    """One answer of the management plane, as the retry layers and the poller need it."""
+
+    __slots__ = ("_reply", "failure", "retry_after_s", "retryable", "status")
+
+    def __init__(self, reply: Reply, now_epoch_s: float = 0.0) -> None:
+        self._reply = reply
+        self.status = reply.status
+        self.failure = outcome_of(reply)
+        self.retryable = bool(reply.failure) or reply.status in RETRYABLE_STATUS
+        self.retry_after_s = reply.retry_after_s(now_epoch_s) if reply.status else None
+
+    @property
+    def operation_url(self) -> str:
+        return self._reply.headers.get(ASYNC_HEADER, "")
+
+    @property
+    def code(self) -> str:
+        """The error code of the body, or what happened on the way; empty for success."""
+        if not self.failure:
+            return ""
+        if self._reply.failure:
+            return TRANSPORT_CODES[self._reply.failure]
+        return error_code(self.json()) or f"Http{self.status}"
+
+    def json(self) -> dict[str, Any]:
+        """The body; empty when it is not a JSON object."""
+        try:
+            body = self._reply.json()
+        except ValueError:
+            return {}
+        return body if isinstance(body, dict) else {}
+
+    def __repr__(self) -> str:
+        return f"<ArmReply {self.status} {self.failure or OK}>"
+
+
+NOT_SENT = ArmReply(Reply(0, NO_HEADERS, b"", TIMEOUT))
+
+
+def error_code(body: dict[str, Any]) -> str:
+    """`error.code` of an ARM body, or empty."""
+    error = body.get("error")
+    return str(error.get("code", "")) if isinstance(error, dict) else ""
+
+
+class ArmCaller:
+    """Management calls of one tenant in one region."""
+
+    def __init__(self, tools: ArmMeans, meter: ArmMeter, tenant: str, region: str) -> None:
+        self._tools = tools
+        self._meter = meter
+        self._rng = tools.env.streams[f"arm/{tenant}/{region}"]
+        self._base = tools.env.peers.url("provisioner", region)
+        self.group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{tenant}-{region}/providers/Microsoft.Compute"
+
+    async def send(self, method: str, path: str, body: Any = None) -> ArmReply:
+        """One management call through both retry layers; the last answer, good or bad."""
+        tools, meter = self._tools, self._meter
+        url = URL(f"{self._base}{path}?api-version={API_VERSION}", encoded=True)
+
+        async def attempt() -> ArmReply:
+            reply = await self._once(method, url, body)
+            meter.attempt("sdk", reply.failure or OK)
+            return reply
+
+        async def sdk_layer() -> ArmReply:
+            reply = await call(tools.sdk, attempt, clock_now=tools.env.clock.now, sleep=asyncio.sleep, rng=self._rng)
+            meter.attempt("workflow", reply.failure or OK)
+            return reply
+
+        return await call(tools.workflow, sdk_layer, clock_now=tools.env.clock.now, sleep=asyncio.sleep, rng=self._rng)
+
+    async def _once(self, method: str, url: URL, body: Any) -> ArmReply:
+        env, timeout_s = self._tools.env, self._tools.settings.arm_timeout_s
+        return ArmReply(await env.http.call(method, url, timeout_s=timeout_s, json=body), env.clock.epoch())
+
+    async def follow(self, accepted: ArmReply, deadline: float) -> Ended:
+        """Polls until the operation ends, or until `deadline` (clock seconds), whichever is first."""
+        if accepted.failure:
+            return Ended("Failed", accepted.code)
+        if not accepted.operation_url:
+            return _settled(accepted.json())
+        url = URL(accepted.operation_url, encoded=True)
+        wait_s = self._tools.settings.first_poll_s
+        while True:
+            left_s = deadline - self._tools.now
+            if left_s <= wait_s:
+                await asyncio.sleep(max(0.0, left_s))
+                return Ended(WAITING)
+            await asyncio.sleep(wait_s)
+            reply = await self._look(url)
+            if reply.status == 404:
+                return Ended("Failed", reply.code)
+            body = {} if reply.failure else reply.json()
+            status = body.get("status", "")
+            if status in ENDED:
+                return Ended(status, error_code(body) or ("" if status == SUCCEEDED else status))
+            wait_s = reply.retry_after_s or self._tools.settings.poll_s
+
+    async def _look(self, url: URL) -> ArmReply:
+        """A look that fails is simply repeated at the next interval: the operation goes on without us."""
+        reply = await self._once("GET", url, None)
+        self._meter.poll(reply.failure or OK)
+        return reply
+
+
+def _settled(resource: dict[str, Any]) -> Ended:
+    """An answer without an operation to follow: the change is already made (or the resource already gone)."""
+    state = str(resource.get("properties", {}).get("provisioningState", SUCCEEDED))
+    return Ended(SUCCEEDED) if state == SUCCEEDED else Ended("Failed", state)

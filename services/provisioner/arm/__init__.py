@@ -1,0 +1,1 @@
+"""Microsoft.Compute over Azure Resource Manager: validation, views, throttling."""

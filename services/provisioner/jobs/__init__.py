@@ -1,0 +1,1 @@
+"""The queue of provisioning jobs and the workers that carry them out."""

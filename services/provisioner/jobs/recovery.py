@@ -1,0 +1,199 @@
+"""After a crash: of this process (`load`), or of Redis (`reconcile`).
+
+What survives is what was acknowledged. A job found in progress resumes at the step that its last recorded try had
+reached; steps before that are not repeated, the step itself may be, and all steps bear repetition.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from services.chassis.store import text
+from services.provisioner.arm.compute import Compute
+from services.provisioner.state import (
+    ASSIGN,
+    BLOCKED,
+    CANCELED,
+    DELETE,
+    IN_PROGRESS,
+    SUCCEEDED,
+    Job,
+    Operation,
+    Outcome,
+    Resource,
+)
+from services.provisioner.store.journal import CHUNK, GROUP, Journal, ended, entry_pairs
+
+
+class Recovery:
+    """Brings memory and Redis to agree again."""
+
+    def __init__(self, journal: Journal, compute: Compute) -> None:
+        self._journal = journal
+        self._compute = compute
+        self._store = journal.store
+        self.deliver: Callable[[list[tuple[str, str]]], None] = lambda _pairs: None
+
+    # --- of this process -----------------------------------------------------------------------------------
+
+    async def load(self, now: float) -> list[Job]:
+        """Fills `Compute` from Redis and takes over the dead worker's jobs: returns those, oldest first.
+
+        A job whose entry nobody had read yet stays in the queue and is delivered in the ordinary way.
+        """
+        journal = self._journal
+        await self._ensure_group()
+        pipe: Any = self._store.pipeline(transaction=True)
+        pipe.hgetall(journal.resources)
+        pipe.hgetall(journal.operations)
+        pipe.hgetall(journal.progress)
+        pipe.zrange(journal.delayed, 0, -1, withscores=True)
+        pipe.xrange(journal.queue)
+        resources, operations, progress, delayed, queue = await pipe.execute()
+        self._restore(resources.values(), operations.values())
+        claimed = {job for _, job in await self._claim()}
+        entries = {job: entry for entry, job in entry_pairs(queue)}
+        due = {text(job): float(score) for job, score in delayed}
+        tries = {text(job): text(value) for job, value in progress.items()}
+        for job in self._compute.jobs.values():
+            self._resume(job, entries.get(job.id, ""), tries.get(job.id), due.get(job.id, 0.0), now)
+            job.delivered = job.id in claimed
+        await self._tidy(entries, [job for job in {**due, **tries} if job not in self._compute.jobs])
+        return [job for job in self._compute.jobs.values() if job.delivered]
+
+    def _restore(self, resources: Any, operations: Any) -> None:
+        compute = self._compute
+        found = sorted(
+            (Operation.from_json(raw) for raw in operations),
+            key=lambda item: (item.ended or 0.0, item.accepted, item.id),
+        )
+        for operation in found:
+            compute.restore(operation)
+        for operation in sorted(found, key=lambda item: (item.accepted, item.id)):
+            if operation.status == IN_PROGRESS:
+                compute.begin(Job(operation))
+        for item in sorted((Resource.from_json(raw) for raw in resources), key=lambda item: (item.created, item.key)):
+            if not self._was_deleted(item):
+                compute.put(item)
+
+    def _was_deleted(self, item: Resource) -> bool:
+        last = self._compute.operations.get(item.operation)
+        return last is not None and last.verb == DELETE and last.status == SUCCEEDED
+
+    def _resume(self, job: Job, entry: str, progress: str | None, due: float, now: float) -> None:
+        job.entry = entry
+        if progress is not None:
+            job.restore(progress)
+        if due > now:
+            job.due, job.state = due, BLOCKED
+        steps = job.operation.steps
+        owner = self._compute.identity_owner(job.operation.resource)
+        if owner is None or ASSIGN not in steps:
+            return
+        assign = steps.index(ASSIGN)
+        if not owner.client_id:
+            job.index = min(job.index, assign)  # ids that were not recorded are asked for again
+        # Waiting since before the assignment: surely none was made. In all other cases there may be one.
+        owner.assigned = owner.assigned or job.index >= assign or job.state != BLOCKED
+
+    async def _claim(self) -> list[tuple[str, str]]:
+        """Everything pending, whichever worker held it: there is one worker, and it has just started."""
+        journal = self._journal
+        claimed: list[tuple[str, str]] = []
+        start = "0-0"
+        while True:
+            reply: Any = await self._store.xautoclaim(
+                journal.queue, GROUP, journal.consumer, min_idle_time=0, start_id=start, count=CHUNK
+            )
+            claimed += entry_pairs(reply[1])
+            start = text(reply[0])
+            if start == "0-0":
+                return claimed
+
+    async def _tidy(self, entries: dict[str, str], strays: list[str]) -> None:
+        """Drops entries of operations that have ended, and gives an entry to every job that has none."""
+        for job_id, entry in entries.items():
+            known = self._compute.operations.get(job_id)
+            if known is not None and known.status != IN_PROGRESS:
+                await self._journal.discard(entry)
+        if strays:
+            await self._store.hdel(self._journal.progress, *strays)
+            await self._store.zrem(self._journal.delayed, *strays)
+        for job in self._compute.jobs.values():
+            if not job.entry:
+                job.entry = text(await self._store.xadd(self._journal.queue, {"job": job.id}))
+
+    async def _ensure_group(self) -> None:
+        try:
+            await self._store.xgroup_create(self._journal.queue, GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    # --- of Redis --------------------------------------------------------------------------------------------
+
+    async def adopt(self, job_id: str) -> Job | None:
+        """A job that is in Redis but not here: its acceptance was recorded and the answer was lost on the way.
+
+        Its client was told 503. When something else has happened to the resource since, the operation is cancelled.
+        """
+        journal, compute = self._journal, self._compute
+        raw = await self._store.hget(journal.operations, job_id)
+        operation = Operation.from_json(raw) if raw else None
+        if operation is None or operation.status != IN_PROGRESS:
+            return None
+        row = await self._store.hget(journal.resources, operation.resource)
+        resource = Resource.from_json(row) if row else None
+        job = Job(operation)
+        if resource is None or resource.operation != job_id or compute.in_flight(operation.resource) is not None:
+            canceled = ended(job, Outcome(CANCELED, operation.accepted))
+            await self._store.hset(journal.operations, job_id, canceled.to_json())
+            compute.restore(canceled)
+            return None
+        compute.put(resource)
+        compute.begin(job)
+        return job
+
+    async def reconcile(self) -> None:
+        """Writes everything again after Redis was away: it may have come back without its last second."""
+        await self._ensure_group()
+        journal, compute = self._journal, self._compute
+        await self._write_all(journal.resources, {key: item.to_json() for key, item in compute.resources.items()})
+        await self._write_all(journal.operations, {key: item.to_json() for key, item in compute.operations.items()})
+        gone = [
+            item.resource
+            for item in compute.operations.values()
+            if item.verb == DELETE and item.status == SUCCEEDED and item.resource not in compute.resources
+        ]
+        if gone:
+            await self._store.hdel(journal.resources, *gone)
+        await self._mend_queue()
+        self.deliver(await self._claim())  # what was read, and the reply lost
+
+    async def _mend_queue(self) -> None:
+        """One entry for each job in progress, none for the others."""
+        journal, compute = self._journal, self._compute
+        entries: dict[str, list[str]] = {}
+        for entry, job_id in entry_pairs(await self._store.xrange(journal.queue) or ()):
+            entries.setdefault(job_id, []).append(entry)
+        for job in list(compute.jobs.values()):
+            mine = entries.setdefault(job.id, [])
+            if not mine:
+                mine.append(text(await self._store.xadd(journal.queue, {"job": job.id})))
+            if job.entry not in mine:
+                job.entry = mine[0]
+            for entry in mine:
+                if entry != job.entry:
+                    await journal.discard(entry)
+            if job.tries:
+                journal.changed(job)
+        for job_id, rest in entries.items():
+            if job_id not in compute.jobs and job_id in compute.operations:
+                for entry in rest:
+                    await journal.discard(entry)
+
+    async def _write_all(self, key: str, rows: dict[str, str]) -> None:
+        names = list(rows)
+        for start in range(0, len(names), CHUNK):
+            await self._store.hset(key, mapping={name: rows[name] for name in names[start : start + CHUNK]})

@@ -1,0 +1,1 @@
+"""The journal that survives a provisioner's death."""
