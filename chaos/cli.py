@@ -15,8 +15,9 @@ from typing import Any
 
 import click
 
-from chaos.command.group import JOBS, RUNS_MAX, SEED, SEEDS, Commands, FiniteRange
+from chaos.command.group import Commands
 from chaos.experiment.plan import Plan, make_plan, parse_assignment
+from chaos.options import JOBS, RUNS_MAX, SEED, SEEDS, FiniteRange
 from chaos.progress.terminal import terminal
 from chaos.scenarios.loader import load, names
 from chaos.scenarios.model import Scenario

@@ -1,7 +1,6 @@
 """The click group of `aftershock`: what a command returns or raises becomes one line and an exit code."""
 
 import errno
-import math
 import sys
 from typing import Any, NoReturn
 
@@ -12,20 +11,6 @@ from services.chassis import exit_codes
 from services.chassis.exit_codes import BAD_INPUT, say
 
 PROGRAM = "aftershock"
-RUNS_MAX = 10_000
-SEED = click.IntRange(0, 2**63 - 1)
-SEEDS = click.IntRange(1, RUNS_MAX)
-JOBS = click.IntRange(1, 1024)
-
-
-class FiniteRange(click.FloatRange):
-    """`nan` is neither below a bound nor above it, and click lets it pass."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a finite number.", param, ctx)
-        return number
 
 
 class _Carried(BaseException):

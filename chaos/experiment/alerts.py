@@ -19,7 +19,7 @@ from chaos.scenarios.document import DocumentError, read
 from services.chassis.events import Events
 
 ALERTS_FILE = Path(__file__).with_suffix(".yaml")
-RULES_FOLDER = Path(__file__).parent.parent / "compose" / "prometheus"
+RULES_FOLDER = Path(__file__).parents[2] / "compose" / "prometheus"
 RUNBOOK = "docs/runbook.md"
 PACES = (1.0, 0.2)
 PACE_METRIC = "controller_detection_pace"

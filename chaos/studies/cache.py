@@ -25,6 +25,8 @@ ONLY_SHOWN = (
     "chaos/record/retention.py",
     "chaos/studies/soak/",
     "chaos/cli.py",
+    "chaos/command/",
+    "chaos/progress/",
     "chaos/studies/campaign/collect.py",
     "chaos/studies/campaign/command.py",
     "chaos/studies/campaign/conformance.py",

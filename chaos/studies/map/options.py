@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from chaos.command.group import JOBS, FiniteRange
+from chaos.options import JOBS, FiniteRange
 
 F = TypeVar("F", bound=Callable[..., Any])
 

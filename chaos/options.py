@@ -1,0 +1,21 @@
+"""Parameter types of the command line, shared by all commands."""
+
+import math
+from typing import Any
+
+import click
+
+RUNS_MAX = 10_000
+SEED = click.IntRange(0, 2**63 - 1)
+SEEDS = click.IntRange(1, RUNS_MAX)
+JOBS = click.IntRange(1, 1024)
+
+
+class FiniteRange(click.FloatRange):
+    """`nan` is neither below a bound nor above it, and click lets it pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
