@@ -266,11 +266,11 @@ def soak(**options: Any) -> None:
     for text in options["assignments"]:
         overrides = merge(overrides, parse_assignment(text))
     if options["minutes"] is not None:
-        from chaos.studies.soak.docker import SETTLED_MINUTES, soak_docker_command
+        from chaos.soak.docker import SETTLED_MINUTES, soak_docker_command
 
         settle = SETTLED_MINUTES if options["settle"] is None else options["settle"]
         sys.exit(soak_docker_command(options["minutes"], options["project"], settle, terminal()))
-    from chaos.studies.soak.command import soak_command
+    from chaos.soak.command import soak_command
 
     sys.exit(soak_command(options["hours"], options["seed"], overrides, terminal()))
 

@@ -23,7 +23,7 @@ SOURCES = (".py", ".yaml")
 ONLY_SHOWN = (
     "chaos/report/",
     "chaos/record/retention.py",
-    "chaos/studies/soak/",
+    "chaos/soak/",
     "chaos/cli.py",
     "chaos/command/",
     "chaos/progress/",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from chaos.controller import errors
-from chaos.controller.api import Answer, Call
+from chaos.controller.api import Answer, Call, Handler
 from chaos.controller.documents import AccessChanged, AccountList
 from chaos.controller.testbed import Testbed
 from chaos.experiment.operations import OperationFailed
@@ -22,77 +22,70 @@ class Access(Settings):
     enabled: bool
 
 
-def routes(testbed: Testbed) -> list[Route]:
-    async def listing(_call: Call) -> Answer:
-        accounts = await _all(testbed)
+class AccountCalls:
+    """Handlers of the account calls."""
+
+    def __init__(self, testbed: Testbed) -> None:
+        self._testbed = testbed
+
+    async def listing(self, _call: Call) -> Answer:
+        accounts = await _all(self._testbed)
         return 200, {"accounts": [_view(account) for account in accounts]}
 
-    async def flip_account(call: Call) -> Answer:
+    async def flip_account(self, call: Call) -> Answer:
         name = call.path("account")
-        accounts = await _all(testbed)
+        accounts = await _all(self._testbed)
         chosen = [account for account in accounts if account.name == name]
         if not chosen:
             known = ", ".join(account.name for account in accounts)
             raise ServiceError(errors.NOT_FOUND, detail=f"unknown account {name!r}; known: {known}")
-        return await _flip(testbed, chosen, call.body.enabled)
+        return await _flip(self._testbed, chosen, call.body.enabled)
 
-    async def flip_region(call: Call) -> Answer:
-        region = require_region(testbed, call.path("region"))
-        return await _flip(testbed, await _all(testbed, region), call.body.enabled)
+    async def flip_region(self, call: Call) -> Answer:
+        region = require_region(self._testbed, call.path("region"))
+        return await _flip(self._testbed, await _all(self._testbed, region), call.body.enabled)
 
-    async def flip_all(call: Call) -> Answer:
-        return await _flip(testbed, await _all(testbed), call.body.enabled)
+    async def flip_all(self, call: Call) -> Answer:
+        return await _flip(self._testbed, await _all(self._testbed), call.body.enabled)
 
-    switched = {200: Reply("switched", AccessChanged)}
-    regions = "/v1/regions/{region}/anonymous-access"
-    account = "/v1/accounts/{account}/anonymous-access"
-    flip = "Flip anonymous access"
+
+def routes(testbed: Testbed) -> list[Route]:
+    calls = AccountCalls(testbed)
     return [
         Route(
             "GET",
             "/v1/accounts",
             "list_accounts",
             "Storage accounts and their switches",
-            listing,
+            calls.listing,
             "read",
             {200: Reply("all regions", AccountList)},
             errors=(errors.REFUSED,),
             tag=TAG,
         ),
-        Route(
-            "PUT",
-            "/v1/anonymous-access",
-            "flip_everywhere",
-            f"{flip} everywhere",
-            flip_all,
-            "operate",
-            switched,
-            body=Body(Access),
-            tag=TAG,
-        ),
-        Route(
-            "PUT",
-            regions,
+        _flips("/v1/anonymous-access", "flip_everywhere", "everywhere", calls.flip_all),
+        _flips(
+            "/v1/regions/{region}/anonymous-access",
             "flip_region",
-            f"{flip} of a region's extension accounts",
-            flip_region,
-            "operate",
-            switched,
-            body=Body(Access),
-            tag=TAG,
+            "of a region's extension accounts",
+            calls.flip_region,
         ),
-        Route(
-            "PUT",
-            account,
-            "flip_account",
-            f"{flip} of one account",
-            flip_account,
-            "operate",
-            switched,
-            body=Body(Access),
-            tag=TAG,
-        ),
+        _flips("/v1/accounts/{account}/anonymous-access", "flip_account", "of one account", calls.flip_account),
     ]
+
+
+def _flips(path: str, operation_id: str, where: str, handler: Handler) -> Route:
+    return Route(
+        "PUT",
+        path,
+        operation_id,
+        f"Flip anonymous access {where}",
+        handler,
+        "operate",
+        {200: Reply("switched", AccessChanged)},
+        body=Body(Access),
+        tag=TAG,
+    )
 
 
 def require_region(testbed: Testbed, region: str) -> str:

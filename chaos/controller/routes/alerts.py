@@ -25,26 +25,34 @@ class AlertmanagerMessage(Settings):
     alerts: tuple[Alert, ...] = ()
 
 
-def routes(testbed: Testbed, webhook_url: str) -> list[Route]:
-    async def take(call: Call) -> Answer:
+class AlertCalls:
+    """Handlers of the alert calls."""
+
+    def __init__(self, testbed: Testbed, webhook_url: str) -> None:
+        self._testbed = testbed
+        self._webhook_url = webhook_url
+
+    async def take(self, call: Call) -> Answer:
         for alert in call.body.alerts:
-            if not testbed.run_is_on:
-                record(alert)
-            if webhook_url:
-                testbed.env.background.once(forward(alert), "service health")
+            if not self._testbed.run_is_on:
+                self._record(alert)
+            if self._webhook_url:
+                self._testbed.env.background.once(self._forward(alert), "service health")
         return 200, {"received": len(call.body.alerts)}
 
-    def record(alert: Alert) -> None:
+    def _record(self, alert: Alert) -> None:
         """A run evaluates the same rules itself and writes them down; from here they would be listed twice."""
         fields = {field: alert.labels.get(label, "") for field, label in LABELS.items()}
-        testbed.events.emit("alert", state=alert.status, **fields)
+        self._testbed.events.emit("alert", state=alert.status, **fields)
 
-    async def forward(alert: Alert) -> None:
-        document = message(alert, testbed.scenario, testbed.runtime.clock.epoch())
-        reply = await testbed.runtime.http.call("POST", webhook_url, json=document, timeout_s=FORWARD_TIMEOUT_S)
-        testbed.events.emit("service_health_sent", status=reply.status, failure=reply.failure)
+    async def _forward(self, alert: Alert) -> None:
+        document = message(alert, self._testbed.scenario, self._testbed.runtime.clock.epoch())
+        reply = await self._testbed.runtime.http.call(
+            "POST", self._webhook_url, json=document, timeout_s=FORWARD_TIMEOUT_S
+        )
+        self._testbed.events.emit("service_health_sent", status=reply.status, failure=reply.failure)
 
-    async def targets(_call: Call) -> web.Response:
+    async def targets(self, _call: Call) -> web.Response:
         groups = [
             {
                 "targets": [target.url.removeprefix("http://")],
@@ -54,18 +62,21 @@ def routes(testbed: Testbed, webhook_url: str) -> list[Route]:
                     "instance": target.spec.name,
                 },
             }
-            for target in testbed.runtime.targets()
+            for target in self._testbed.runtime.targets()
             if target.url
         ]
         return web.Response(text=json.dumps(groups), content_type="application/json")
 
+
+def routes(testbed: Testbed, webhook_url: str) -> list[Route]:
+    calls = AlertCalls(testbed, webhook_url)
     return [
         Route(
             "POST",
             "/alerts",
             "take_alerts",
             "Alertmanager's webhook",
-            take,
+            calls.take,
             "project",
             {200: Reply("taken", Received)},
             body=Body(AlertmanagerMessage),
@@ -76,7 +87,7 @@ def routes(testbed: Testbed, webhook_url: str) -> list[Route]:
             "/prometheus/targets",
             "list_scrape_targets",
             "Prometheus HTTP service discovery",
-            targets,
+            calls.targets,
             "open",
             {200: Reply("every instance", list[TargetGroup])},
             tag=TAG,

@@ -16,6 +16,7 @@ from services.chassis.routes import Body, Reply, Route
 from services.chassis.settings import Settings
 
 TAG = "faults"
+ONE = "/v1/faults/{id}"
 
 
 class DryRun(Settings):
@@ -24,7 +25,7 @@ class DryRun(Settings):
     dry_run: Flag = Field(default=False, description="only name the instances that the fault would meet")
 
 
-class Faults:
+class FaultCalls:
     """Handlers of the fault calls."""
 
     def __init__(self, testbed: Testbed) -> None:
@@ -64,90 +65,93 @@ class Faults:
         self._testbed.acted("reset")
         return 200, done
 
-    def routes(self) -> list[Route]:
-        one = "/v1/faults/{id}"
-        unknown, silent = (errors.NOT_FOUND,), (errors.UNAVAILABLE,)
-        return [
-            Route(
-                "GET",
-                "/v1/faults/catalogue",
-                "list_fault_kinds",
-                "What faults there are and their parameters",
-                self.catalogue,
-                "read",
-                {200: Reply("every kind", FaultCatalogue)},
-                tag=TAG,
-            ),
-            Route(
-                "POST",
-                "/v1/faults",
-                "create_fault",
-                "Start a fault, or only say whom it would meet",
-                self.create,
-                "operate",
-                {200: Reply("dry run", FaultPreview), 201: Reply("started", FaultView)},
-                silent,
-                body=Body(FaultSpec),
-                query=DryRun,
-                tag=TAG,
-            ),
-            Route(
-                "GET",
-                "/v1/faults",
-                "list_faults",
-                "Faults under way, with their effects so far",
-                self.listing,
-                "read",
-                {200: Reply("oldest first", FaultList)},
-                tag=TAG,
-            ),
-            Route(
-                "GET",
-                one,
-                "get_fault",
-                "One fault under way",
-                self.show,
-                "read",
-                {200: Reply("under way", FaultView)},
-                unknown,
-                tag=TAG,
-            ),
-            Route(
-                "DELETE",
-                one,
-                "end_fault",
-                "End a fault now",
-                self.end,
-                "operate",
-                {200: Reply("ended", FaultEnded)},
-                silent,
-                tag=TAG,
-            ),
-            Route(
-                "DELETE",
-                "/v1/faults",
-                "end_faults",
-                "End every fault now",
-                self.end_all,
-                "operate",
-                {200: Reply("ended", FaultsEnded)},
-                tag=TAG,
-            ),
-            Route(
-                "POST",
-                "/v1/reset",
-                "reset",
-                "Back to calm from any state",
-                self.reset,
-                "operate",
-                {200: Reply("calm", Calm)},
-                tag=TAG,
-            ),
-        ]
-
 
 def routes(testbed: Testbed) -> list[Route]:
-    return Faults(testbed).routes()
+    calls = FaultCalls(testbed)
+    return [
+        Route(
+            "GET",
+            "/v1/faults/catalogue",
+            "list_fault_kinds",
+            "What faults there are and their parameters",
+            calls.catalogue,
+            "read",
+            {200: Reply("every kind", FaultCatalogue)},
+            tag=TAG,
+        ),
+        Route(
+            "POST",
+            "/v1/faults",
+            "create_fault",
+            "Start a fault, or only say whom it would meet",
+            calls.create,
+            "operate",
+            {200: Reply("dry run", FaultPreview), 201: Reply("started", FaultView)},
+            (errors.UNAVAILABLE,),
+            body=Body(FaultSpec),
+            query=DryRun,
+            tag=TAG,
+        ),
+        Route(
+            "GET",
+            "/v1/faults",
+            "list_faults",
+            "Faults under way, with their effects so far",
+            calls.listing,
+            "read",
+            {200: Reply("oldest first", FaultList)},
+            tag=TAG,
+        ),
+        Route(
+            "GET",
+            ONE,
+            "get_fault",
+            "One fault under way",
+            calls.show,
+            "read",
+            {200: Reply("under way", FaultView)},
+            (errors.NOT_FOUND,),
+            tag=TAG,
+        ),
+        *_ending(calls),
+    ]
+
+
+def _ending(calls: FaultCalls) -> list[Route]:
+    """What takes faults back: one, all, and everything else that was done."""
+    return [
+        Route(
+            "DELETE",
+            ONE,
+            "end_fault",
+            "End a fault now",
+            calls.end,
+            "operate",
+            {200: Reply("ended", FaultEnded)},
+            (errors.UNAVAILABLE,),
+            tag=TAG,
+        ),
+        Route(
+            "DELETE",
+            "/v1/faults",
+            "end_faults",
+            "End every fault now",
+            calls.end_all,
+            "operate",
+            {200: Reply("ended", FaultsEnded)},
+            tag=TAG,
+        ),
+        Route(
+            "POST",
+            "/v1/reset",
+            "reset",
+            "Back to calm from any state",
+            calls.reset,
+            "operate",
+            {200: Reply("calm", Calm)},
+            tag=TAG,
+        ),
+    ]
 
 
 def _view(testbed: Testbed, fault: ActiveFault) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from services.chassis.routes import Body, Reply, Route
 from services.chassis.settings import Settings
 
 TAG = "operations"
+BASE = "/v1/operations"
 
 
 class Restore(Settings):
@@ -211,4 +212,79 @@ class OperatorCalls:
 
 
 def routes(testbed: Testbed) -> list[Route]:
-    return OperatorCalls(testbed).routes()
+    calls = OperatorCalls(testbed)
+    return [
+        Route(
+            "POST",
+            f"{BASE}/restore",
+            "restore_accounts",
+            "Make exempt accounts public again",
+            calls.restore,
+            "operate",
+            {200: Reply("restored", Restored)},
+            body=Body(Restore),
+            tag=TAG,
+        ),
+        *_of_capacity(calls),
+        Route(
+            "GET",
+            f"{BASE}/audit",
+            "audit_accounts",
+            "Compare all accounts with what they should be",
+            calls.audit,
+            "read",
+            {200: Reply("counted", Audit)},
+            errors=(errors.REFUSED,),
+            tag=TAG,
+        ),
+    ]
+
+
+def _of_capacity(calls: OperatorCalls) -> list[Route]:
+    """Nodes, and the traffic they have to carry."""
+    return [
+        Route(
+            "POST",
+            f"{BASE}/scale",
+            "scale_identity",
+            "Add or remove identity nodes",
+            calls.scale,
+            "operate",
+            {200: Reply("scaled", Scaled)},
+            body=Body(Scale),
+            tag=TAG,
+        ),
+        Route(
+            "PUT",
+            "/v1/regions/{region}/traffic",
+            "set_traffic",
+            "Open, drain, ramp",
+            calls.traffic,
+            "operate",
+            {200: Reply("changed", TrafficChanged)},
+            body=Body(Traffic),
+            tag=TAG,
+        ),
+        Route(
+            "POST",
+            f"{BASE}/repair",
+            "repair_instance",
+            "Restart an instance",
+            calls.repair,
+            "operate",
+            {200: Reply("restarted", Repaired)},
+            body=Body(Repair),
+            tag=TAG,
+        ),
+        Route(
+            "POST",
+            f"{BASE}/load",
+            "set_load",
+            "Multiply the load of a region",
+            calls.load,
+            "operate",
+            {200: Reply("changed", LoadChanged)},
+            body=Body(LoadFactor),
+            tag=TAG,
+        ),
+    ]

@@ -41,6 +41,8 @@ INVALID_CANCEL = ErrorSpec(
     "InvalidCancelRemediationRequest", 400, "The remediation '{name}' cannot be canceled: it is in state '{state}'."
 )
 NOT_FOUND = ErrorSpec("RemediationNotFound", 404, "The remediation '{name}' was not found.")
+UNKNOWN = (MISSING_API_VERSION, NOT_FOUND)
+FOUND = {200: Reply("the remediation", RemediationResource)}
 
 
 class ApiVersion(Settings):
@@ -187,48 +189,9 @@ def routes(testbed: Testbed) -> list[Route]:
 
 
 def _of_scope(door: PolicyInsights, level: str, every: str, one: str) -> list[Route]:
-    made = {200: Reply("unchanged", RemediationResource), 201: Reply("created", RemediationResource)}
-    found = {200: Reply("the remediation", RemediationResource)}
-    unknown = (MISSING_API_VERSION, NOT_FOUND)
-    at, refused = f"at_{level}", (*unknown, INVALID)
+    at = f"at_{level}"
     return [
-        Route(
-            "PUT",
-            one,
-            f"create_remediation_{at}",
-            "Create a remediation of the policy",
-            door.create,
-            "operate",
-            made,
-            refused,
-            body=Body(RemediationBody, by_handler=True),
-            query=ApiVersion,
-            tag=TAG,
-        ),
-        Route(
-            "GET",
-            one,
-            f"get_remediation_{at}",
-            "A remediation and how far it got",
-            door.get,
-            "read",
-            found,
-            unknown,
-            query=ApiVersion,
-            tag=TAG,
-        ),
-        Route(
-            "DELETE",
-            one,
-            f"delete_remediation_{at}",
-            "Forget a remediation that is over",
-            door.delete,
-            "operate",
-            found,
-            unknown,
-            query=ApiVersion,
-            tag=TAG,
-        ),
+        *_of_one(door, level, one),
         Route(
             "POST",
             f"{one}/cancel",
@@ -236,8 +199,8 @@ def _of_scope(door: PolicyInsights, level: str, every: str, one: str) -> list[Ro
             "Stop a remediation",
             door.cancel,
             "operate",
-            found,
-            (*unknown, INVALID_CANCEL),
+            FOUND,
+            (*UNKNOWN, INVALID_CANCEL),
             query=ApiVersion,
             tag=TAG,
         ),
@@ -250,6 +213,51 @@ def _of_scope(door: PolicyInsights, level: str, every: str, one: str) -> list[Ro
             "read",
             {200: Reply("by id", RemediationList)},
             (MISSING_API_VERSION,),
+            query=ApiVersion,
+            tag=TAG,
+        ),
+    ]
+
+
+def _of_one(door: PolicyInsights, level: str, one: str) -> list[Route]:
+    """The remediation as a resource: put, get, delete."""
+    made = {200: Reply("unchanged", RemediationResource), 201: Reply("created", RemediationResource)}
+    at = f"at_{level}"
+    return [
+        Route(
+            "PUT",
+            one,
+            f"create_remediation_{at}",
+            "Create a remediation of the policy",
+            door.create,
+            "operate",
+            made,
+            (*UNKNOWN, INVALID),
+            body=Body(RemediationBody, by_handler=True),
+            query=ApiVersion,
+            tag=TAG,
+        ),
+        Route(
+            "GET",
+            one,
+            f"get_remediation_{at}",
+            "A remediation and how far it got",
+            door.get,
+            "read",
+            FOUND,
+            UNKNOWN,
+            query=ApiVersion,
+            tag=TAG,
+        ),
+        Route(
+            "DELETE",
+            one,
+            f"delete_remediation_{at}",
+            "Forget a remediation that is over",
+            door.delete,
+            "operate",
+            FOUND,
+            UNKNOWN,
             query=ApiVersion,
             tag=TAG,
         ),

@@ -12,26 +12,34 @@ from services.chassis.settings import merge, validate
 TAG = "remediation"
 
 
-def routes(testbed: Testbed) -> list[Route]:
-    async def start(call: Call) -> Answer:
-        if testbed.job is not None and testbed.job.status()["provisioningState"] == "Evaluating":
+class RemediationCalls:
+    """Handlers of the policy job's calls."""
+
+    def __init__(self, testbed: Testbed) -> None:
+        self._testbed = testbed
+
+    async def start(self, call: Call) -> Answer:
+        if self._testbed.job is not None and self._testbed.job.status()["provisioningState"] == "Evaluating":
             raise ServiceError(errors.CONFLICT, detail="a remediation is running; cancel it first")
         given = call.body.model_dump(mode="json", exclude_unset=True)
-        defects = testbed.scenario.remediation.model_dump(mode="json", exclude_unset=True)
+        defects = self._testbed.scenario.remediation.model_dump(mode="json", exclude_unset=True)
         settings = validate(RemediationSettings, merge(defects, given), "body")
-        job = await testbed.start_remediation(settings)
-        testbed.acted("start_remediation", settings=given)
+        job = await self._testbed.start_remediation(settings)
+        self._testbed.acted("start_remediation", settings=given)
         return 202, job.status()
 
-    async def inspect(_call: Call) -> Answer:
-        return 200, _job(testbed).status()
+    async def inspect(self, _call: Call) -> Answer:
+        return 200, _job(self._testbed).status()
 
-    async def cancel(_call: Call) -> Answer:
-        job = _job(testbed)
+    async def cancel(self, _call: Call) -> Answer:
+        job = _job(self._testbed)
         await job.cancel()
-        testbed.acted("cancel_remediation")
+        self._testbed.acted("cancel_remediation")
         return 200, job.status()
 
+
+def routes(testbed: Testbed) -> list[Route]:
+    calls = RemediationCalls(testbed)
     path = "/v1/remediation"
     return [
         Route(
@@ -39,7 +47,7 @@ def routes(testbed: Testbed) -> list[Route]:
             path,
             "start_remediation",
             "Start the policy job; what is not given is as it was in the incident",
-            start,
+            calls.start,
             "operate",
             {202: Reply("started", RemediationStatus)},
             body=Body(RemediationSettings, required=False),
@@ -50,7 +58,7 @@ def routes(testbed: Testbed) -> list[Route]:
             path,
             "get_remediation",
             "State of the policy job",
-            inspect,
+            calls.inspect,
             "read",
             {200: Reply("its state", RemediationStatus)},
             (errors.NOT_FOUND,),
@@ -61,7 +69,7 @@ def routes(testbed: Testbed) -> list[Route]:
             path,
             "cancel_remediation",
             "Disable the policy job and stop its ongoing activity",
-            cancel,
+            calls.cancel,
             "operate",
             {200: Reply("disabled", RemediationStatus)},
             tag=TAG,

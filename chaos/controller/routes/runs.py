@@ -37,27 +37,35 @@ REPORT_HEADERS = {
 _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 
 
-def routes(testbed: Testbed) -> list[Route]:
-    async def listing(_call: Call) -> Answer:
-        folders = sorted(p for p in testbed.runs.glob("*") if (p / "plan.json").is_file() and not p.is_symlink())
+class RunCalls:
+    """Handlers of the calls on records."""
+
+    def __init__(self, testbed: Testbed) -> None:
+        self._testbed = testbed
+
+    async def listing(self, _call: Call) -> Answer:
+        folders = sorted(p for p in self._testbed.runs.glob("*") if (p / "plan.json").is_file() and not p.is_symlink())
         return 200, {"runs": [_summary(folder) for folder in folders]}
 
-    async def verdict(call: Call) -> Answer:
-        return 200, _read(_folder(testbed, call.path("id")))
+    async def verdict(self, call: Call) -> Answer:
+        return 200, _read(_folder(self._testbed, call.path("id")))
 
-    async def report(call: Call) -> web.StreamResponse:
-        path = _folder(testbed, call.path("id")) / REPORT_FILE
+    async def report(self, call: Call) -> web.StreamResponse:
+        path = _folder(self._testbed, call.path("id")) / REPORT_FILE
         if not path.is_file():
             raise ServiceError(errors.NOT_FOUND, detail=f"run {call.path('id')!r} has no report yet")
         return web.Response(body=await asyncio.to_thread(path.read_bytes), headers=REPORT_HEADERS)
 
-    async def comparison(call: Call) -> Answer:
-        left, right = (_folder(testbed, name) for name in (call.query.left, call.query.right))
+    async def comparison(self, call: Call) -> Answer:
+        left, right = (_folder(self._testbed, name) for name in (call.query.left, call.query.right))
         try:
             return 200, compare(Record.load(left), Record.load(right)).document()
         except (RecordError, OSError) as error:
             raise ServiceError(errors.CONFLICT, detail=str(error)) from error
 
+
+def routes(testbed: Testbed) -> list[Route]:
+    calls = RunCalls(testbed)
     one = "/v1/runs/{id}"
     unknown = (errors.NOT_FOUND,)
     return [
@@ -66,7 +74,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "/v1/runs",
             "list_runs",
             "Records of runs",
-            listing,
+            calls.listing,
             "read",
             {200: Reply("by name", RunList)},
             tag=TAG,
@@ -76,7 +84,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "/v1/runs/compare",
             "compare_runs",
             "Two runs side by side",
-            comparison,
+            calls.comparison,
             "read",
             {200: Reply("compared", ComparisonView)},
             (errors.NOT_FOUND, errors.CONFLICT),
@@ -88,7 +96,7 @@ def routes(testbed: Testbed) -> list[Route]:
             f"{one}/verdict",
             "get_verdict",
             "The verdict of a run",
-            verdict,
+            calls.verdict,
             "read",
             {200: Reply("judged", VerdictView)},
             unknown,
@@ -99,7 +107,7 @@ def routes(testbed: Testbed) -> list[Route]:
             f"{one}/report",
             "get_report",
             "The report of a run, as a page",
-            report,
+            calls.report,
             "read",
             {200: Reply("a page", {"type": "string"}, "text/html")},
             unknown,

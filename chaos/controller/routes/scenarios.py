@@ -33,58 +33,83 @@ class StartRun(Settings):
     mitigations: tuple[str, ...] = ()
 
 
-def routes(testbed: Testbed) -> list[Route]:
-    async def listing(_call: Call) -> Answer:
+class ScenarioCalls:
+    """Handlers of the scenario calls."""
+
+    def __init__(self, testbed: Testbed) -> None:
+        self._testbed = testbed
+
+    async def listing(self, _call: Call) -> Answer:
         return 200, {"scenarios": [_view(load(name)) for name in names()]}
 
-    async def start(call: Call) -> Answer:
-        latest = testbed.latest_run
+    async def start(self, call: Call) -> Answer:
+        latest = self._testbed.latest_run
         if latest is not None and latest.active:
             raise ServiceError(errors.CONFLICT, detail=f"run {latest.folder.name} is under way; abort it first")
-        testbed.require_idle()
+        self._testbed.require_idle()
         scenario = _scenario(call.body.scenario)
         try:
-            run = _start_here(testbed, scenario, call.body) or _start_apart(testbed, scenario, call.body)
+            run = _start_here(self._testbed, scenario, call.body) or _start_apart(self._testbed, scenario, call.body)
         except OSError as error:
             raise ServiceError(errors.UNAVAILABLE, detail=f"no record can be written: {error}") from error
-        testbed.acted("start_scenario", scenario=call.body.scenario, seed=call.body.seed)
+        self._testbed.acted("start_scenario", scenario=call.body.scenario, seed=call.body.seed)
         return 202, run.document()
 
-    async def current(_call: Call) -> Answer:
-        return 200, _run(testbed).document()
+    async def current(self, _call: Call) -> Answer:
+        return 200, _run(self._testbed).document()
 
-    async def abort(_call: Call) -> Answer:
-        run = _run(testbed)
+    async def abort(self, _call: Call) -> Answer:
+        run = _run(self._testbed)
         await run.abort()
-        testbed.acted("abort_scenario")
+        self._testbed.acted("abort_scenario")
         return 200, run.document()
 
-    async def watch(call: Call) -> web.StreamResponse:
+    async def watch(self, call: Call) -> web.StreamResponse:
         response = web.StreamResponse(headers=SSE_HEADERS)
         await response.prepare(call.request)
         with contextlib.suppress(ConnectionResetError):  # the listener has left
-            async for frame in testbed.feed.listen():
+            async for frame in self._testbed.feed.listen():
                 await response.write(frame)
         return response
 
-    path = "/v1/runs/current"
+
+def routes(testbed: Testbed) -> list[Route]:
+    calls = ScenarioCalls(testbed)
     return [
         Route(
             "GET",
             "/v1/scenarios",
             "list_scenarios",
             "Scenarios that come with Aftershock",
-            listing,
+            calls.listing,
             "read",
             {200: Reply("by name", ScenarioList)},
             tag=TAG,
         ),
+        *_of_runs(calls),
+        Route(
+            "GET",
+            "/v1/events",
+            "watch_events",
+            "Everything that happens, as server-sent events",
+            calls.watch,
+            "read",
+            {200: Reply("a stream", {"description": "events, each with a line of JSON"}, "text/event-stream")},
+            tag=TAG,
+        ),
+    ]
+
+
+def _of_runs(calls: ScenarioCalls) -> list[Route]:
+    """Start a run, and what concerns the one under way."""
+    path = "/v1/runs/current"
+    return [
         Route(
             "POST",
             "/v1/runs",
             "start_run",
             "Start a scenario",
-            start,
+            calls.start,
             "operate",
             {202: Reply("started", RunView)},
             (errors.UNAVAILABLE,),
@@ -96,7 +121,7 @@ def routes(testbed: Testbed) -> list[Route]:
             path,
             "get_current_run",
             "The run under way, or the last one",
-            current,
+            calls.current,
             "read",
             {200: Reply("its state", RunView)},
             (errors.NOT_FOUND,),
@@ -107,19 +132,9 @@ def routes(testbed: Testbed) -> list[Route]:
             path,
             "abort_run",
             "Abort the run and take back what it did",
-            abort,
+            calls.abort,
             "operate",
             {200: Reply("aborted", RunView)},
-            tag=TAG,
-        ),
-        Route(
-            "GET",
-            "/v1/events",
-            "watch_events",
-            "Everything that happens, as server-sent events",
-            watch,
-            "read",
-            {200: Reply("a stream", {"description": "events, each with a line of JSON"}, "text/event-stream")},
             tag=TAG,
         ),
     ]

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from contextvars import Context
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import aiohttp
 from aiohttp import hdrs, helpers, web
@@ -25,50 +25,15 @@ from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.log import server_logger
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
-from multidict import CIMultiDict
 
+from compose.virtual.direct.ports import Caller, Taker
 from compose.virtual.kernel.loop import Handle, VirtualLoop
-from compose.virtual.kernel.process import Abortable, Process
 from compose.virtual.net.links import Link, LinkFault
 
 UNLIMITED = 2**40
 """Read-buffer limit of streams whose bytes are in memory anyway."""
 
 Chunk = bytes | bytearray | memoryview
-
-
-class Caller(Abortable, Protocol):
-    """The client's side of an exchange; `call.DirectCall` is one."""
-
-    owner: Process | None
-
-    @property
-    def context(self) -> Context:
-        """In which its callbacks run."""
-
-    def head(self, status: int, reason: str, headers: CIMultiDict[str], chunk: bytes, last: bool) -> None:
-        """The response begins."""
-
-    def piece(self, chunk: bytes, last: bool) -> None:
-        """More of the body."""
-
-    def fail(self, error: Exception) -> None:
-        """The exchange ends with an error."""
-
-    def disconnected(self) -> None:
-        """The server's end is gone."""
-
-
-class Taker(Protocol):
-    """The server's side; `server.DirectServer` is one."""
-
-    app: web.Application
-    address: tuple[str, int]
-    open: dict[Any, None]
-    connections: dict[Any, None]
-
-    def context(self) -> Context:
-        """A fresh context of the server's process."""
 
 
 class Exchange:

@@ -7,7 +7,7 @@ from functools import partial
 
 from aiohttp import web
 
-from chaos.studies.soak.census import application_roots, census, module_caches
+from chaos.soak.census import application_roots, census, module_caches
 from services.identity.directory import system_assigned
 
 HERE = (__name__,)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chaos.studies.soak.docker import NOT_OURS, Look, judge, name_of, used_mb
+from chaos.soak.docker import NOT_OURS, Look, judge, name_of, used_mb
 from compose.docker_engine import COMPOSE_SERVICE, INSTANCE
 
 

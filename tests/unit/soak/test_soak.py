@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from chaos.studies.soak import virtual
-from chaos.studies.soak.command import conclude, growing
-from chaos.studies.soak.readings import Reading
-from chaos.studies.soak.store import stock
-from chaos.studies.soak.virtual import soak
+from chaos.soak import virtual
+from chaos.soak.command import conclude, growing
+from chaos.soak.readings import Reading
+from chaos.soak.store import stock
+from chaos.soak.virtual import soak
 from compose.virtual.world import VirtualWorld
 from services.chassis.exit_codes import CONTRADICTED, EXPECTED
 
@@ -72,7 +72,7 @@ def test_one_deletion_switched_off_is_seen_in_the_store_and_in_memory(leak: str)
 def test_the_exit_code_follows_what_grows() -> None:
     console = Console(file=io.StringIO(), width=200)
     assert conclude([], 24.0, 1.0, console) == EXPECTED
-    from chaos.studies.soak.trend import Trend
+    from chaos.soak.trend import Trend
 
     assert conclude([Trend("entries x", 10.0, 1.0, True)], 24.0, 1.0, console) == CONTRADICTED
     assert "grows  entries x: +1 an hour at 10" in console.file.getvalue()  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from chaos.studies.soak.trend import READINGS_MIN, trend, trends
+from chaos.soak.trend import READINGS_MIN, trend, trends
 
 HOURS = [float(hour) for hour in range(3, 25)]
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from chaos.studies.soak.readings import FLOORS, Reading
-from chaos.studies.soak.trend import Trend, trends
-from chaos.studies.soak.virtual import READINGS_AN_HOUR, soak
+from chaos.soak.readings import FLOORS, Reading
+from chaos.soak.trend import Trend, trends
+from chaos.soak.virtual import READINGS_AN_HOUR, soak
 from services.chassis.clock import system_clock
 from services.chassis.exit_codes import CONTRADICTED, EXPECTED
 from services.chassis.settings import Tree

@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from chaos.studies.soak.trend import READINGS_MIN, Trend, trend
+from chaos.soak.trend import READINGS_MIN, Trend, trend
 from compose.docker_engine import COMPOSE_SERVICE, INSTANCE, PROJECT
 from compose.runtime import RuntimeUnavailable
 from services.chassis.clock import system_clock

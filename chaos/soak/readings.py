@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from chaos.controller.testbed import Testbed
-from chaos.studies.soak.census import OWN, VIRTUAL, application_roots, census, module_caches
-from chaos.studies.soak.store import Stock, stock, total
+from chaos.soak.census import OWN, VIRTUAL, application_roots, census, module_caches
+from chaos.soak.store import Stock, stock, total
 from compose.virtual.runtime import VirtualRuntime
 from compose.virtual.world import VirtualWorld
 

@@ -12,7 +12,7 @@ from chaos.controller.testbed import Testbed
 from chaos.experiment.plan import Plan, make_plan
 from chaos.scenarios.loader import load
 from chaos.scenarios.restrict import restrict
-from chaos.studies.soak.readings import HOUR_S, Reader, Reading
+from chaos.soak.readings import HOUR_S, Reader, Reading
 from compose.render import REGIONS
 from compose.virtual.runtime import VirtualRuntime
 from compose.virtual.world import VirtualWorld
