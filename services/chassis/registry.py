@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 from dataclasses import asdict, dataclass
+from math import inf
 
 from redis.exceptions import RedisError
 
@@ -15,7 +16,7 @@ from services.chassis.clock import Clock
 from services.chassis.store import Keys, Store, text
 
 DEAD_LEASES = 10
-"""So many leases after its end an instance is removed from the store; readers stop believing it at the end."""
+"""How long a dead instance stays in the store at least, in leases; readers stop believing it at its lease's end."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,13 +39,16 @@ class Registry:
         self._store = store
         self._clock = clock
         self.lease_s = lease_s
+        self._cleared_at = -inf
 
     async def register(self, instance: Instance) -> None:
         """Takes or renews the lease; leases that ran out long ago are cleared away on the way."""
         key, now = Keys.instances(instance.service, instance.region), self._clock.epoch()
         async with self._store.pipeline(transaction=False) as pipe:
             pipe.zadd(key, {instance.member(): now + self.lease_s})
-            pipe.zremrangebyscore(key, "-inf", now - DEAD_LEASES * self.lease_s)
+            if now >= self._cleared_at + self.lease_s * DEAD_LEASES:
+                self._cleared_at = now
+                pipe.zremrangebyscore(key, "-inf", now - DEAD_LEASES * self.lease_s)
             await pipe.execute()
 
     async def deregister(self, instance: Instance) -> None:
