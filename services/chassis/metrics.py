@@ -7,7 +7,7 @@ would cost half of a virtual run. Instances never share prometheus-client's glob
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
@@ -76,6 +76,15 @@ class _Histogram(_BoundedLabels, Histogram):
     pass
 
 
+class Declared(NamedTuple):
+    """One metric: name as Prometheus sees it, kind (`counter`, `gauge`, `histogram`), label names, meaning."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
 class Metrics:
     """The metrics of one instance. Names follow `docs/metrics.md`; units last, counters end in `_total`."""
 
@@ -122,6 +131,15 @@ class Metrics:
         gauge = _ComputedGauge(name, documentation, labels, rows)
         self._computed.append(gauge)
         self.registry.register(gauge)
+
+    def declared(self) -> Iterator[Declared]:
+        """What was declared, whether or not anything has been counted yet."""
+        for metric in self._library:
+            suffix = "_total" if isinstance(metric, Counter) else ""
+            labels = tuple(metric._labelnames)
+            yield Declared(metric._name + suffix, metric._type, labels, metric._documentation)
+        for gauge in self._computed:
+            yield Declared(gauge.name, "gauge", gauge.labels, gauge.documentation)
 
     def page(self) -> bytes:
         """The text page that Prometheus scrapes."""

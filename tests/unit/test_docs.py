@@ -6,11 +6,14 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from chaos.cli import main
+from chaos.controller import metrics_page
 from chaos.faults.registry import CATALOGUE
 from compose.virtual.kernel.boundary_table import as_markdown
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+TEXTS = {".py", ".yaml", ".md", ".j2", ".html"}
+CITATION = re.compile(r"(?<![\w/.-])((?:docs/)?(?:guide/)?[a-z][a-z0-9-]*\.md)\b(?!\w|\.)(?: §(\d+))?")
 
 
 def test_the_boundary_table_is_the_one_in_force() -> None:
@@ -20,6 +23,41 @@ def test_the_boundary_table_is_the_one_in_force() -> None:
 def test_every_fault_is_described() -> None:
     page = (DOCS / "chaos-api.md").read_text()
     assert all(f"| `{kind}` |" in page for kind in CATALOGUE)
+
+
+def test_the_page_of_metrics_is_what_the_registries_hold() -> None:
+    assert (DOCS / "metrics.md").read_text() == metrics_page.page()
+
+
+def test_every_page_that_a_file_cites_exists_with_its_section() -> None:
+    """A section is cited as `docs/model.md §2`, and is the heading `## 2. …` there."""
+    cited = {found for path in _texts() for found in CITATION.findall(path.read_text()) if _is_ours(path, found[0])}
+    assert len(cited) > 20
+    missing = {page for page, _section in cited if not _page(page).is_file()}
+    assert missing == set()
+    lost = {f"{page} §{section}" for page, section in cited if section and not _has_section(_page(page), section)}
+    assert lost == set()
+
+
+def _texts() -> list[Path]:
+    """Files of ours that cite pages: sources, tests and the pages themselves."""
+    folders = ("services", "loadgen", "compose", "chaos", "grafana", "tests", "docs")
+    found = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in TEXTS]
+    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *found]
+
+
+def _is_ours(path: Path, name: str) -> bool:
+    """Tests make files of their own; what they cite stands in `docs/`."""
+    return "tests" not in path.parts or name.startswith("docs/")
+
+
+def _page(name: str) -> Path:
+    places = (ROOT, DOCS, DOCS / "guide")
+    return next((place / name for place in places if (place / name).is_file()), DOCS / name.removeprefix("docs/"))
+
+
+def _has_section(page: Path, number: str) -> bool:
+    return re.search(rf"^## {number}\. ", page.read_text(), re.MULTILINE) is not None
 
 
 def test_every_command_of_the_readme_exists() -> None:

@@ -128,88 +128,6 @@ class OperatorCalls:
             "private_exempt": seen.private_exempt,
         }
 
-    def routes(self) -> list[Route]:
-        base = "/v1/operations"
-        return [
-            Route(
-                "PUT",
-                "/v1/load",
-                "set_load_profile",
-                "How much load the idle testbed has: base or rest",
-                self.profile,
-                "operate",
-                {200: Reply("changed", LoadView)},
-                body=Body(LoadProfile),
-                tag=TAG,
-            ),
-            Route(
-                "POST",
-                f"{base}/restore",
-                "restore_accounts",
-                "Make exempt accounts public again",
-                self.restore,
-                "operate",
-                {200: Reply("restored", Restored)},
-                body=Body(Restore),
-                tag=TAG,
-            ),
-            Route(
-                "POST",
-                f"{base}/scale",
-                "scale_identity",
-                "Add or remove identity nodes",
-                self.scale,
-                "operate",
-                {200: Reply("scaled", Scaled)},
-                body=Body(Scale),
-                tag=TAG,
-            ),
-            Route(
-                "PUT",
-                "/v1/regions/{region}/traffic",
-                "set_traffic",
-                "Open, drain, ramp",
-                self.traffic,
-                "operate",
-                {200: Reply("changed", TrafficChanged)},
-                body=Body(Traffic),
-                tag=TAG,
-            ),
-            Route(
-                "POST",
-                f"{base}/repair",
-                "repair_instance",
-                "Restart an instance",
-                self.repair,
-                "operate",
-                {200: Reply("restarted", Repaired)},
-                body=Body(Repair),
-                tag=TAG,
-            ),
-            Route(
-                "POST",
-                f"{base}/load",
-                "set_load",
-                "Multiply the load of a region",
-                self.load,
-                "operate",
-                {200: Reply("changed", LoadChanged)},
-                body=Body(LoadFactor),
-                tag=TAG,
-            ),
-            Route(
-                "GET",
-                f"{base}/audit",
-                "audit_accounts",
-                "Compare all accounts with what they should be",
-                self.audit,
-                "read",
-                {200: Reply("counted", Audit)},
-                errors=(errors.REFUSED,),
-                tag=TAG,
-            ),
-        ]
-
 
 def routes(testbed: Testbed) -> list[Route]:
     calls = OperatorCalls(testbed)
@@ -226,6 +144,17 @@ def routes(testbed: Testbed) -> list[Route]:
             tag=TAG,
         ),
         *_of_capacity(calls),
+        Route(
+            "PUT",
+            "/v1/load",
+            "set_load_profile",
+            "How much load the idle testbed has: base or rest",
+            calls.profile,
+            "operate",
+            {200: Reply("changed", LoadView)},
+            body=Body(LoadProfile),
+            tag=TAG,
+        ),
         Route(
             "GET",
             f"{BASE}/audit",
