@@ -10,9 +10,10 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, WatchError
 
 from compose import docker_stack
 from compose.docker_engine import HOST, PAUSED, Container, Engine
@@ -22,6 +23,7 @@ from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, next_nodes
 from services.chassis.access import shared_secret
 from services.chassis.background import Background
 from services.chassis.clock import system_clock
+from services.chassis.endings import finish_all
 from services.chassis.env import Peers
 from services.chassis.events import Events, Sink
 from services.chassis.http import HttpClient
@@ -64,6 +66,11 @@ class DockerRuntime:
         await lease.acquire()
         self._lease = lease  # only now: `stop` takes back what a run did, and a refused run did nothing
         await self.reset(topology, tree, seed)
+
+    async def until_lost(self) -> None:
+        if self._lease is not None:
+            await self._lease.until_lost()
+        await asyncio.Event().wait()
 
     async def attach(self, topology: Topology) -> None:
         """Finds the testbed, brings it up when this process may, and connects to its Redis.
@@ -115,24 +122,35 @@ class DockerRuntime:
         await self._all(self._ready(name) for name in wanted)
 
     async def _fill_store(self, tree: Tree, seed: int) -> None:
-        async with self.store.pipeline(transaction=True) as pipe:
-            pipe.flushdb()
-            pipe.set(Keys.OVERLAY, json.dumps(tree, sort_keys=True))
-            pipe.set(Keys.SEED, seed)
-            pipe.set(Keys.SECRET, self.secret)
-            if self._lease is not None:
-                self._lease.write(pipe)
-            await pipe.execute()
+        """Nothing is emptied that has become another run's."""
+        while True:
+            async with self.store.pipeline(transaction=True) as pipe:
+                if self._lease is not None:
+                    await self._lease.require(pipe)
+                pipe.flushdb()
+                pipe.set(Keys.OVERLAY, json.dumps(tree, sort_keys=True))
+                pipe.set(Keys.SEED, seed)
+                pipe.set(Keys.SECRET, self.secret)
+                if self._lease is not None:
+                    self._lease.write(pipe)
+                with suppress(WatchError):  # it was renewed meanwhile
+                    await pipe.execute()
+                    return
 
     async def restore(self) -> None:
         """Takes back what was done to containers: pauses, CPU limits, partitions, added nodes."""
-        for container in await self.engine.containers():
-            if container.added:
-                await self.engine.remove(container)
-            elif container.partition:
-                await self._end_partition(container)
-            elif container.state == PAUSED:
-                await self.engine.unpause(container)
+        containers = await self.engine.containers()
+        await finish_all(*(partial(self._take_back, container) for container in containers), self._lift_cpu_limits)
+
+    async def _take_back(self, container: Container) -> None:
+        if container.added:
+            await self.engine.remove(container)
+        elif container.partition:
+            await self._end_partition(container)
+        elif container.state == PAUSED:
+            await self.engine.unpause(container)
+
+    async def _lift_cpu_limits(self) -> None:
         instances = [container for container in await self.engine.containers() if container.spec]
         await self._all(self.engine.limit_cpu(container, None) for container in instances)
 
@@ -141,20 +159,26 @@ class DockerRuntime:
         await asyncio.sleep(LAST_LINES_S)
 
     async def stop(self) -> None:
-        if self._lease is not None:
-            lease, self._lease = self._lease, None
-            await self.restore()
-            await self._all(self.engine.start(c) for c in await self.engine.containers() if c.spec and not c.alive)
-            with suppress(RedisError, OSError):
-                await self.store.delete(Keys.OVERLAY)
-                await announce(self.store, "settings")
-            await lease.release()
-        if self._observer is not None:
-            await self._observer.stop()
-            self._observer = None
-        await self.store.aclose()
-        await self.http.close()
-        await self.engine.close()
+        lease, self._lease = self._lease, None
+        observer, self._observer = self._observer, None
+        ours = lease is not None and not lease.lost  # `stop` takes back what a run did, not what another one does
+        take_back = (self.restore, self._start_the_dead, self._forget_settings) if ours else ()
+        await finish_all(
+            *take_back,
+            *([lease.release] if lease is not None else []),
+            *([observer.stop] if observer is not None else []),
+            self.store.aclose,
+            self.http.close,
+            self.engine.close,
+        )
+
+    async def _start_the_dead(self) -> None:
+        await self._all(self.engine.start(c) for c in await self.engine.containers() if c.spec and not c.alive)
+
+    async def _forget_settings(self) -> None:
+        with suppress(RedisError, OSError):
+            await self.store.delete(Keys.OVERLAY)
+            await announce(self.store, "settings")
 
     # What runs
 
@@ -217,7 +241,10 @@ class DockerRuntime:
 
     @staticmethod
     async def _all(work: Iterable[Awaitable[Any]]) -> None:
-        await asyncio.gather(*work)
+        """All at once and each to its end, then the first failure: one bad container does not keep the others."""
+        for result in await asyncio.gather(*work, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
 
     # Acting on instances
 

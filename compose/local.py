@@ -24,6 +24,7 @@ from compose.children import Child, end, python
 from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, Target, UnknownInstance
 from compose.topology import SCALABLE, InstanceSpec, Topology, next_nodes
 from services.chassis.clock import system_clock
+from services.chassis.endings import finish_all
 from services.chassis.env import Peers
 from services.chassis.events import Sink
 from services.chassis.http import HttpClient
@@ -130,17 +131,17 @@ class LocalRuntime:
             await asyncio.sleep(READY_POLL_S)
         raise RuntimeUnavailable(f"{child.name} was not ready within {READY_TIMEOUT_S:.0f} s; {child.last_words()}")
 
+    async def until_lost(self) -> None:
+        """Nobody else can get at it."""
+        await asyncio.Event().wait()
+
     async def stop_instances(self) -> None:
         await end([child.process for child in self._children.values()])
         self._children.clear()
 
     async def stop(self) -> None:
-        await self.stop_instances()
-        await self.store.aclose()
-        if self._redis is not None:
-            await end([self._redis])
-        await self.http.close()
-        self._stack.close()
+        redis = [self._redis] if self._redis is not None else []
+        await finish_all(self.stop_instances, self.store.aclose, lambda: end(redis), self.http.close, self._stack.close)
 
     def instances(self) -> Sequence[InstanceSpec]:
         return [child.spec for child in self._children.values()]

@@ -68,6 +68,13 @@ class Runtime(Protocol):
     async def start(self, topology: Topology, tree: Tree, seed: int, sink: Sink) -> None:
         """Starts every instance and returns when all are ready. `sink` receives their event lines."""
 
+    async def until_lost(self) -> None:
+        """Waits for as long as the testbed is this run's.
+
+        Raises:
+            RuntimeUnavailable: when it has become somebody else's.
+        """
+
     async def stop_instances(self) -> None:
         """Stops the instances and lets them say their last; the store still answers."""
 

@@ -1,13 +1,14 @@
 """Reads the event stream of real processes, in order, and tells when lines were gone before it could read them."""
 
-import json
 from contextlib import suppress
 from typing import Any
 
 from redis.exceptions import ResponseError
 
+from loadgen.event_lines import LINE
 from services.chassis.event_stream import LOST
 from services.chassis.store import Keys, Store, text
+from services.chassis.stored import Stored
 
 AT_ONCE = 5000
 
@@ -24,11 +25,20 @@ class EventReader:
     async def take(self, store: Store, epoch_s: float, block_ms: int | None) -> list[dict[str, Any]]:
         """What is new, after at most `block_ms`; a loss comes first, as a line of its own."""
         lost = await self._lost(store)
-        events = [{"at": epoch_s, "source": self._source, "kind": LOST, "count": lost}] if lost else []
+        events: list[dict[str, Any]] = []
+
+        def tell(kind: str, **fields: Any) -> None:
+            events.append({"at": epoch_s, "source": self._source, "kind": kind, **fields})
+
+        if lost:
+            tell(LOST, count=lost)
+        stored = Stored(tell)
         answer: Any = await store.xread({Keys.EVENTS: self._position}, count=AT_ONCE, block=block_ms)
         for _stream, entries in answer.items() if isinstance(answer, dict) else answer or ():
             for entry_id, entry in entries:
-                events.append(json.loads(text(entry[b"line"] if b"line" in entry else entry["line"])))
+                line = stored.read(LINE, entry.get(b"line", b""), Keys.EVENTS, text(entry_id))
+                if line is not None:
+                    events.append(line.model_dump())
                 self._position = text(entry_id)
                 self._removed = (self._removed or 0) + 1
         return events

@@ -71,6 +71,7 @@ class RemediationStatus(BaseModel):
     parallelDeployments: int
     failureThreshold: FailureThreshold
     provisioningState: str
+    statusMessage: str
     deploymentStatus: DeploymentStatus
     correlationId: str
     createdOn: str

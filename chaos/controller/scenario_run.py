@@ -88,8 +88,11 @@ class ScenarioRun:
     async def abort(self) -> None:
         """Ends the run; the experiment's own way out takes back what it did to the testbed."""
         if self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            if (
+                not self._task.cancelling()
+            ):  # a second call waits for the way out of the first and does not cut it short
+                self._task.cancel()
+            await asyncio.wait([self._task])
 
     def document(self) -> dict[str, Any]:
         plan = self.plan

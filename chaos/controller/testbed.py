@@ -1,5 +1,7 @@
 """The testbed as the controller holds it: runtime, operations, faults, policy job, and the scenario under way."""
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,13 @@ from chaos.controller.pulse import Pulse
 from chaos.controller.rolling import RollingSignals
 from chaos.controller.run_apart import RunApart
 from chaos.controller.scenario_run import ScenarioRun
+from chaos.controller.switches import Switches
 from chaos.controller.telling import Telling
 from chaos.controller.watch import Watch
 from chaos.experiment.experiment import ControllerEnv
-from chaos.experiment.operations import Operations, write_overlay
+from chaos.experiment.operations import Operations
 from chaos.experiment.plan import Plan, make_plan
 from chaos.faults.leases import FaultLeases
-from chaos.mitigations import run_time_overlay
 from chaos.progress.glance import Glance
 from chaos.remediation.metrics import JobMetrics
 from chaos.remediation.settings import RemediationSettings
@@ -25,9 +27,11 @@ from chaos.remediation.workflow import RemediationWorkflow
 from chaos.scenarios.model import Scenario
 from compose.runtime import Runtime
 from loadgen.settings import Profile
+from services.chassis.endings import finish_all
 from services.chassis.events import Events
 from services.chassis.loop_lag import LoopLag
-from services.chassis.settings import Tree, merge
+from services.chassis.settings import Tree
+from services.chassis.store import STORE_ERRORS
 from services.chassis.streams import Streams
 
 SOURCE = "controller"
@@ -72,8 +76,10 @@ class Testbed:
         self.remediation: RemediationWorkflow | None = None
         self.run: ScenarioRun | None = None
         self.apart: RunApart | None = None
-        self.mitigations: set[str] = set()
         self.load_profile = load_profile
+        self.switches = Switches(runtime, self.events, self.base_overlay)
+        self.locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By what is read, changed and written: two callers take turns."""
         self._job_metrics = JobMetrics(self.env.metrics, self.regions, self._inventory_age_s)
         self._actions = self.env.metrics.counter(
             "controller_actions_total", "Operator actions performed, for annotations.", ("action",)
@@ -103,6 +109,11 @@ class Testbed:
         return run.remediation if run is not None and run.remediation is not None else self.remediation
 
     @property
+    def mitigations(self) -> set[str]:
+        """Which are on."""
+        return self.switches.on
+
+    @property
     def regions(self) -> Sequence[str]:
         return [region.name for region in self.scenario.regions]
 
@@ -129,27 +140,42 @@ class Testbed:
         self._lag.start()
         self.watch.start()
         self.pulse.start()
+        await self.env.background.insist(self._take_over, "what an earlier controller left", STORE_ERRORS)
+
+    async def _take_over(self) -> None:
         await self.faults.adopt()
+        await self.switches.take_over()
 
     async def close(self) -> None:
-        self._lag.stop()
-        await self.watch.close()
-        for run in (self.run, self.apart):
-            if run is not None:
-                await run.abort()
-        if self.remediation is not None:
-            await self.remediation.close()
-        await self.signals.close()
-        await self.pulse.close()
-        await self.faults.close()
-        await self.env.background.stop()
+        await finish_all(
+            self._lag.stop,
+            self.watch.close,
+            *(run.abort for run in (self.run, self.apart) if run is not None),
+            *([self.remediation.close] if self.remediation is not None else []),
+            self.signals.close,
+            self.pulse.close,
+            self.faults.close,
+            self.env.background.stop,
+        )
 
     async def start_remediation(
         self, settings: RemediationSettings, regions: Sequence[str] | None = None
     ) -> RemediationWorkflow:
-        """Starts the policy job on the testbed as it stands, in all regions unless `regions` names some."""
-        if self.remediation is not None:
-            await self.remediation.close()
+        """Starts the policy job on the testbed as it stands, in all regions unless `regions` names some.
+
+        Raises:
+            Busy: while one is under way, or a reset.
+        """
+        async with self.locks["remediation"]:
+            self.require_idle()
+            if self.remediation is not None:
+                if self.remediation.under_way:
+                    raise Busy("a remediation is running; cancel it first")
+                await self.remediation.close()
+                self.require_idle()
+            return self._start_remediation(settings, regions)
+
+    def _start_remediation(self, settings: RemediationSettings, regions: Sequence[str] | None) -> RemediationWorkflow:
         self.signals.start()
         self.remediation = RemediationWorkflow(
             self.env,
@@ -212,12 +238,11 @@ class Testbed:
         if self.run_is_on:
             raise Busy("a run is under way, and its load is its scenario's; wait for it or abort it")
         self.load_profile = profile
-        overlay = merge(self._load_overlay(), run_time_overlay(sorted(self.mitigations)))
-        await write_overlay(self.runtime, overlay, self.events)
+        await self.operations.overlay(self._load_overlay())
 
     async def settle(self) -> None:
         """Every process ends and starts again, from an empty store, with the load on."""
-        self.mitigations.clear()
+        self.switches.on.clear()
         self.watch.forget()
         await self._restart(self.runtime, self.plan())
         await self.operations.overlay(self._load_overlay())

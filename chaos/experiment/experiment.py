@@ -23,6 +23,7 @@ from chaos.remediation.workflow import RemediationWorkflow
 from compose.runtime import Runtime, Target
 from services.chassis.background import Background
 from services.chassis.clock import Clock
+from services.chassis.endings import finish_all
 from services.chassis.env import Peers
 from services.chassis.events import Events
 from services.chassis.loop_lag import LoopLag
@@ -118,15 +119,26 @@ class Experiment:
             sink.redirect(recorder.event)
             await self._run(recorder, zero_epoch_s)
         finally:
-            self._lag.stop()
-            if self._env is not None:
-                await self._env.background.stop()
-            await runtime.stop_instances()
-            if self.recorder is not None:
-                if runtime.events_in_store:
-                    await self.recorder.drain(runtime.store)
-                self.recorder.close()
-            await runtime.stop()
+            await finish_all(
+                self._lag.stop,
+                self._stop_tasks,
+                runtime.stop_instances,
+                self._take_last_lines,
+                self._close_record,
+                runtime.stop,
+            )
+
+    async def _stop_tasks(self) -> None:
+        if self._env is not None:
+            await self._env.background.stop()
+
+    async def _take_last_lines(self) -> None:
+        if self.recorder is not None and self.runtime.events_in_store:
+            await self.recorder.drain(self.runtime.store)
+
+    def _close_record(self) -> None:
+        if self.recorder is not None:
+            self.recorder.close()
 
     async def _run(self, recorder: Recorder, zero_epoch_s: float) -> None:
         plan, runtime = self.plan, self.runtime
@@ -144,9 +156,10 @@ class Experiment:
         await operations.start_load(runtime.clock.epoch(), zero_epoch_s)
         sampling = call(self._sample(recorder, env, zero_epoch_s), "recorder")
         timeline = call(self._timeline(recorder, performer, events), "timeline")
+        holding = call(runtime.until_lost(), "hold on the testbed")
         ending = call(self._until(recorder, plan.duration_s), "end of the scenario")
         try:
-            await _first_failure(ending, (sampling, timeline, self._broken))
+            await _first_failure(ending, (sampling, timeline, self._broken, holding))
         finally:
             self._broken.cancel()
             await performer.close()

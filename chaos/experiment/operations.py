@@ -5,8 +5,11 @@ here knows or sets an outcome.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
+
+from redis.exceptions import WatchError
 
 from chaos.remediation.accounts import Audit, Restored, StorageAccounts
 from compose.runtime import Runtime
@@ -14,11 +17,12 @@ from compose.topology import LOADGEN, NODES_MAX, SCALABLE, InstanceSpec
 from services.chassis.access import SECRET_HEADER
 from services.chassis.events import Events
 from services.chassis.http import Reply
-from services.chassis.live import announce
+from services.chassis.live import announce, read_overlay_value
 from services.chassis.settings import Tree, merge
-from services.chassis.store import Keys, text
+from services.chassis.store import Keys
 
 OPERATOR_TIMEOUT_S = 10.0
+CHANGES_MAX = 100
 ALREADY_RUNNING = 409
 INVALID = 422
 
@@ -123,20 +127,42 @@ class Operations:
 
     async def overlay(self, change: Tree) -> Tree:
         """Lays settings over those in force, in every instance, at once; returns the whole overlay."""
-        return await write_overlay(self._runtime, merge(await read_overlay(self._runtime), change), self._events)
+        return await change_overlay(self._runtime, lambda overlay: merge(overlay, change), self._events)
 
 
-async def read_overlay(runtime: Runtime) -> Tree:
-    raw = await runtime.store.get(Keys.OVERLAY)
-    overlay: Tree = json.loads(text(raw)) if raw else {}
-    return overlay
+async def change_overlay(
+    runtime: Runtime, change: Callable[[Tree], Tree], events: Events, beside: Mapping[str, str] | None = None
+) -> Tree:
+    """Reads the overlay, changes it and writes it, as one: what somebody else writes meanwhile is not lost.
 
+    `beside` are keys that are written with it.
 
-async def write_overlay(runtime: Runtime, overlay: Tree, events: Events) -> Tree:
-    await runtime.store.set(Keys.OVERLAY, json.dumps(overlay, sort_keys=True))
+    An overlay that nobody can read is in force nowhere, and is replaced.
+
+    Raises:
+        OperationFailed: when others keep changing it.
+    """
+    for _ in range(CHANGES_MAX):
+        async with runtime.store.pipeline(transaction=True) as pipe:
+            await pipe.watch(Keys.OVERLAY)
+            overlay = change(_readable(await pipe.get(Keys.OVERLAY)))
+            pipe.multi()  # type: ignore[no-untyped-call]
+            pipe.mset({Keys.OVERLAY: json.dumps(overlay, sort_keys=True), **(beside or {})})
+            with suppress(WatchError):
+                await pipe.execute()
+                break
+    else:
+        raise OperationFailed("the settings change all the time; try again")
     await announce(runtime.store, "settings")
     events.emit("setting_changed", overlay=overlay)
     return overlay
+
+
+def _readable(raw: bytes | str | None) -> Tree:
+    try:
+        return {} if raw is None else read_overlay_value(raw)
+    except ValueError:
+        return {}
 
 
 def _require(reply: Reply, who: str) -> None:

@@ -64,3 +64,19 @@ def _at(path: Path, value: Any) -> Tree:
         value = {part: value}
     tree: Tree = value
     return tree
+
+
+def relaid(overlay: Tree, before: Tree, after: Tree, base: Tree) -> Tree:
+    """An overlay with `after` in place of `before`; what others laid there stays, and `base` shows where nothing is."""
+    kept, below = {path for path, _ in leaves(after)}, dict(leaves(base))
+    for path, _ in leaves(before):
+        if path not in kept:
+            overlay = merge(overlay, _at(path, below[path])) if path in below else _without(overlay, path)
+    return merge(overlay, after)
+
+
+def _without(tree: Tree, path: Path) -> Tree:
+    name, *rest = path
+    others = {key: value for key, value in tree.items() if key != name}
+    inner = _without(tree.get(name, {}), tuple(rest)) if rest else {}
+    return {**others, name: inner} if inner else others

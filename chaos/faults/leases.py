@@ -24,6 +24,7 @@ from compose.runtime import Runtime, RuntimeUnavailable
 from compose.topology import InstanceSpec
 from services.chassis.background import Background
 from services.chassis.events import Events
+from services.chassis.stored import Stored
 
 REVERT_RETRY_S = 1.0
 STORE_PATIENCE_S = 1.0
@@ -49,7 +50,7 @@ class FaultLeases:
         self._rng = rng
         self._background = background.scope()
         self._ledger = Ledger(runtime)
-        self._records = FaultRecords(runtime)
+        self._records = FaultRecords(runtime, Stored(events.emit))
         self._watched: dict[str, ActiveFault] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self._reverting: set[str] = set()

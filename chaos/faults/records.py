@@ -7,12 +7,17 @@ undo it.
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
+from redis.exceptions import ResponseError
 
 from chaos.faults.model import FaultSpec
+from chaos.faults.registry import check
 from compose.runtime import Runtime
 from services.chassis.live import announce
-from services.chassis.store import Keys, scan, text
+from services.chassis.store import Keys, scan
+from services.chassis.stored import Shape, Stored
 
 SEQUENCE_KEY = "fault-sequence"
 INSTANCE_PREFIX = "instance-fault:"
@@ -45,15 +50,38 @@ class ActiveFault:
         }
 
 
+class _Row(FaultSpec):
+    """A fault as it is stored."""
+
+    model_config = FaultSpec.model_config | {"extra": "ignore"}
+
+    id: Annotated[str, Field(pattern=r"^f[0-9]+$")]
+    expires_at: Annotated[float, Field(ge=0, le=1e11)]
+    instances: tuple[str, ...] = ()
+    effects: int = 0
+    unmet: tuple[str, ...] = ()
+
+
+_ROW: Shape[_Row] = Shape(_Row)
+
+
 class FaultRecords:
     """Reads and writes them."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, stored: Stored) -> None:
         self._runtime = runtime
+        self._stored = stored
+        stored.expect("string", SEQUENCE_KEY)
 
     async def next_number(self, above: int) -> int:
         """The next number of a fault, greater than `above`: a reset of the testbed begins to count anew."""
-        number = int(await self._runtime.store.incr(SEQUENCE_KEY))
+        try:
+            number = int(await self._runtime.store.incr(SEQUENCE_KEY))
+        except ResponseError as error:  # somebody wrote what is no number; it goes on after the faults there are
+            await self._stored.set_aside_wrong_types(self._runtime.store)
+            self._stored.refuse(str(error), SEQUENCE_KEY, "", str(error))
+            known = [*await self.service_level(), *await self.instance_level()]
+            above, number = max([above, *(int(fault.id[1:]) for fault in known)]), 0
         if number <= above:
             number = above + 1
             await self._runtime.store.set(SEQUENCE_KEY, number)
@@ -89,24 +117,23 @@ class FaultRecords:
     async def _read(self, prefix: str) -> list[ActiveFault]:
         store = self._runtime.store
         keys = await scan(store, f"{prefix}*")
-        found = [_parse(raw) for raw in (await store.mget(keys) if keys else [])]
+        raws = await store.mget(keys) if keys else []
+        found = [self._parse(raw, key) for key, raw in zip(keys, raws, strict=True) if raw is not None]
         return [fault for fault in found if fault is not None]
+
+    def _parse(self, raw: Any, key: str) -> ActiveFault | None:
+        """None for what is no fault: nobody could undo it, and no service obeys it."""
+        row = self._stored.read(_ROW, raw, key)
+        if row is None:
+            return None
+        try:
+            spec = FaultSpec.model_validate({name: getattr(row, name) for name in FaultSpec.model_fields})
+            kind, _ = check(spec)
+        except ValueError as error:
+            self._stored.refuse(raw, key, "", str(error))
+            return None
+        return ActiveFault(row.id, spec, kind.level, row.expires_at, row.instances, row.effects, row.unmet)
 
     async def _with_effects(self, fault: ActiveFault) -> ActiveFault:
         counts = await self._runtime.store.hvals(Keys.fault_effects(fault.id))
-        return replace(fault, effects=sum(int(count) for count in counts))
-
-
-def _parse(raw: Any) -> ActiveFault | None:
-    """None for a key that has just expired, and for what is no fault: somebody else wrote it."""
-    if raw is None:
-        return None
-    try:
-        values = json.loads(text(raw))
-        spec = FaultSpec.model_validate({name: values[name] for name in FaultSpec.model_fields})
-        names, unmet = tuple(values["instances"]), tuple(values.get("unmet", ()))
-        return ActiveFault(
-            values["id"], spec, values["level"], values["expires_at"], names, int(values["effects"]), unmet
-        )
-    except (ValueError, KeyError, TypeError):
-        return None
+        return replace(fault, effects=sum(int(count) for count in counts if count.isdigit()))

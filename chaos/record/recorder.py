@@ -24,6 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chaos.record.files import ARRIVALS_FILE, EVENTS_FILE, METRICS_FILE, LinesFile, named, seal
 from chaos.record.series import Array, SeriesTable
+from loadgen.event_lines import ARRIVAL
 from loadgen.event_reader import EventReader
 from services.chassis.clock import Clock
 from services.chassis.http import HttpClient
@@ -33,7 +34,7 @@ from services.chassis.store import Store
 
 INTERVAL_S = 1.0
 SCRAPE_TIMEOUT_S = 0.9
-ARRIVAL = "arrival"
+RECORDER = "recorder"
 ARRIVAL_COLUMNS = ("tenant", "region", "planned_t", "actual_t", "dropped")
 IGNORED_SUFFIXES = ("_created",)
 SERIES_AT_ONCE = 256

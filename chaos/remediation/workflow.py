@@ -20,6 +20,7 @@ from services.chassis.settings import SettingsError
 __all__ = ["RemediationEnv", "RemediationWorkflow", "RolloutRegion", "wave_order"]
 
 State = Literal["Accepted", "Evaluating", "Cancelling", "Canceled", "Failed", "Complete"]
+UNDER_WAY: tuple[State, ...] = ("Accepted", "Evaluating", "Cancelling")
 
 
 def wave_order(regions: Sequence[RolloutRegion], order: Sequence[str]) -> tuple[RolloutRegion, ...]:
@@ -64,10 +65,16 @@ class RemediationWorkflow:
         self._task: asyncio.Task[None] | None = None
         self._run: Rollout | None = None
         self._state: State = "Accepted"
+        self._reason = ""
         self._created_epoch_s = self._updated_epoch_s = env.clock.epoch()
 
     def __repr__(self) -> str:
         return f"<RemediationWorkflow {self._state}, run {self._run.id if self._run else 'none'}>"
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it changes accounts, or is about to; a job that waits for its next beat is not."""
+        return self._state in UNDER_WAY
 
     def start(self) -> None:
         """Begins the first run now and further ones every `period_s`; a job that has ended starts afresh.
@@ -79,7 +86,7 @@ class RemediationWorkflow:
             raise RuntimeError("the remediation is under way")
         self._stopper = Stopper()
         self._created_epoch_s = self._env.clock.epoch()
-        self._task = self._env.background.call(self._beat(self._new_job()), "remediation")
+        self._task = self._env.background.call(self._run_to_its_end(self._new_job()), "remediation")
 
     def _new_job(self) -> Job:
         env = self._env
@@ -122,6 +129,7 @@ class RemediationWorkflow:
             "parallelDeployments": settings.parallel,
             "failureThreshold": {"percentage": settings.gate.failure_threshold_ratio},
             "provisioningState": self._state,
+            "statusMessage": self._reason,
             "deploymentStatus": {
                 "totalDeployments": run.total if run else 0,
                 "successfulDeployments": run.successful if run else 0,
@@ -131,6 +139,14 @@ class RemediationWorkflow:
             "createdOn": iso(self._created_epoch_s),
             "lastUpdatedOn": iso(self._updated_epoch_s),
         }
+
+    async def _run_to_its_end(self, job: Job) -> None:
+        """A job that raises has failed, and says why: left as it was it could neither be cancelled nor replaced."""
+        try:
+            await self._beat(job)
+        except Exception as error:
+            self._become("Failed", f"{type(error).__name__}: {error}")
+            self._env.events.emit("remediation_failed", run=self._run.id if self._run else "", reason=self._reason)
 
     async def _beat(self, job: Job) -> None:
         clock, stopper = self._env.clock, job.stopper
@@ -142,18 +158,18 @@ class RemediationWorkflow:
             self._become("Evaluating")
             outcome = await self._run.execute()
             if outcome.halts:
-                self._become("Failed")
+                self._become("Failed", outcome.reason)
                 return
             if outcome.result == "complete":
                 self._become("Complete")
             elif outcome.result == "stopped":
-                self._become("Failed")
+                self._become("Failed", outcome.reason)
             # A run that outlasts its period skips beats; two runs never overlap.
             period = int((clock.now() - started_s) // settings.period_s) + 1
             await stopper.sleep(started_s + period * settings.period_s - clock.now())
 
-    def _become(self, state: State) -> None:
-        self._state = state
+    def _become(self, state: State, reason: str = "") -> None:
+        self._state, self._reason = state, reason
         self._updated_epoch_s = self._env.clock.epoch()
 
     def inventory_age_s(self) -> float | None:

@@ -16,6 +16,7 @@ from chaos.soak.readings import HOUR_S, Reader, Reading
 from compose.render import REGIONS
 from compose.virtual.runtime import VirtualRuntime
 from compose.virtual.world import VirtualWorld
+from services.chassis.endings import finish_all
 from services.chassis.event_stream import StreamSink
 from services.chassis.settings import Tree
 
@@ -40,19 +41,18 @@ def soak(hours: float, tell: Told, *, overrides: Tree | None = None, seed: int =
 
 async def _soak(world: VirtualWorld, plan: Plan, hours: float, tell: Told) -> list[Reading]:
     runtime = VirtualRuntime(world)
-    sink = StreamSink(world.redis.client(), echo=False)
+    sink = StreamSink(world.redis.client(), runtime.clock, echo=False)
     controller = Testbed(runtime, plan.scenario, Path("runs"))
     background = controller.env.background
     await runtime.start(plan.topology, plan.settings, plan.seed, sink)
-    background.keep(sink.run, "event sink")
+    sink.start()
     background.keep(lambda: _watch(controller), "controller's watch")
     keeper = LoadKeeper(controller)
     await controller.operations.ensure_load()
-    readings = await _read(Reader(world, runtime, controller), hours, tell)
-    await keeper.close()
-    await controller.close()
-    await runtime.stop()
-    return readings
+    try:
+        return await _read(Reader(world, runtime, controller), hours, tell)
+    finally:
+        await finish_all(keeper.close, controller.close, runtime.stop, sink.close)
 
 
 async def _watch(controller: Testbed) -> None:

@@ -1,5 +1,6 @@
 """The virtual runtime: every instance in one process, on the virtual loop, over the in-memory network."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -11,6 +12,7 @@ from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, app_factory
 from compose.virtual.net.links import LinkFault
 from compose.virtual.world import Served, VirtualWorld
 from services.chassis.clock import Clock
+from services.chassis.endings import finish_all
 from services.chassis.env import Env, Peers, make_env
 from services.chassis.events import Sink
 from services.chassis.http import HttpClient
@@ -69,10 +71,14 @@ class VirtualRuntime:
         served = await self._world.serve(app_factory(spec.service)(env), spec.name, PORT)
         self._running[spec.name] = _Running(spec, env, served)
 
+    async def until_lost(self) -> None:
+        """Nobody else can get at it."""
+        await asyncio.Event().wait()
+
     async def stop_instances(self) -> None:
-        for running in reversed(self._running.values()):
-            await running.served.stop()
+        leaving = list(reversed(self._running.values()))
         self._running.clear()
+        await finish_all(*(running.served.stop for running in leaving))
 
     async def stop(self) -> None:
         await self.stop_instances()

@@ -83,7 +83,11 @@ class Served:
         return self._runner.app
 
     async def stop(self) -> None:
-        """SIGTERM: refuse new connections, finish what is running, run the clean-up hooks."""
+        """SIGTERM: refuse new connections, finish what is running, run the clean-up hooks.
+
+        A frozen process goes on first: it would never come to it.
+        """
+        self.process.thaw()
         if self.process.state != "dead":
             await self.process.spawn(self._shut_down())
             await self._loop.end_of_instant()
@@ -163,9 +167,9 @@ class VirtualWorld:
     async def aclose(self) -> None:
         """Cancel what is left over, the tasks of killed processes included, and close the sessions."""
         this = asyncio.current_task()
-        for process in self._processes:
-            process.bury()
         for _ in range(CLEANUP_ROUNDS_MAX):
+            for process in self._processes:
+                process.bury()
             leftovers = sorted((task for task in asyncio.all_tasks() if task is not this), key=hash)
             if not leftovers:
                 break

@@ -6,7 +6,9 @@ An account's switch overrides every container's level, and a change of it is acc
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from services.blobstore import errors
 from services.blobstore.settings import EXEMPT_TAG
@@ -14,6 +16,9 @@ from services.chassis.clock import http_date
 from services.chassis.errors import ErrorSpec
 
 Level = Literal["None", "Blob", "Container"]
+Moment = Annotated[float, Field(ge=0, le=1e11)]
+"""Unix time; the bounds are those of a date in a header."""
+Etag = Annotated[str, Field(pattern=r'^"0x[0-9A-Fa-f]{1,16}"$')]
 Scope = Literal["blob", "container"]
 LEVELS: tuple[Level, ...] = ("None", "Blob", "Container")
 WEB = "$web"
@@ -61,11 +66,11 @@ class Blob:
 
     name: str
     body_id: str
-    size: int
+    size: Annotated[int, Field(ge=0)]
     md5: str
-    etag: str
-    created_at: float
-    modified_at: float
+    etag: Etag
+    created_at: Moment
+    modified_at: Moment
     content: dict[str, str]
     metadata: dict[str, str] = field(default_factory=dict)
 
@@ -84,8 +89,8 @@ class Container:
 
     name: str
     level: Level
-    etag: str
-    modified_at: float
+    etag: Etag
+    modified_at: Moment
     metadata: dict[str, str] = field(default_factory=dict)
     blobs: dict[str, Blob] = field(default_factory=dict)
     _names: list[str] | None = None

@@ -1,14 +1,17 @@
 """The application factory: every service has the same edge, health, readiness, metrics and settings pages."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
+from functools import partial
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from services.chassis import access
 from services.chassis.bodies import SIZE_MAX_BYTES
+from services.chassis.endings import finish_all
 from services.chassis.env import Env
 from services.chassis.errors import (
     BODY_TOO_LARGE,
@@ -24,6 +27,8 @@ from services.chassis.openapi import Api
 from services.chassis.pages import pages
 from services.chassis.routes import install
 from services.chassis.settings import Settings
+from services.chassis.store import STORE_ERRORS
+from services.chassis.stored import is_wrong_type
 
 ENV = web.AppKey("env", Env)
 API = web.AppKey("api", Api)
@@ -34,6 +39,7 @@ Job = Callable[[], Awaitable[None]]
 
 OPERATOR_PATHS = ("/healthz", "/readyz", "/metrics", "/openapi.json")
 REQUEST_BUCKETS_S = (0.001, 0.002, 0.005, *DURATION_BUCKETS_S)
+LEAVE_TIMEOUT_S = 2.0
 
 
 def build_app(
@@ -71,24 +77,36 @@ def _lifespan(
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     async def lifespan(_app: web.Application) -> AsyncIterator[None]:
         env.lag.start()
-        await env.live.reload()
+        await _insist(env, env.live.reload, "first settings")
         if on_start is not None:
-            await on_start()
+            await _insist(env, on_start, _name(on_start))
         if register:
-            await env.registry.register(env.instance)
-        env.background.keep(env.live.follow, "live settings")
+            await _insist(env, lambda: env.registry.register(env.instance), "registration")
+        env.background.keep(_mending(env, env.live.follow), "live settings")
         for job in background:
-            env.background.keep(job, _name(job))
+            env.background.keep(_mending(env, job), _name(job))
         if register:
-            env.background.keep(lambda: env.registry.keep(env.instance), "lease")
+            env.background.keep(_mending(env, lambda: env.registry.keep(env.instance)), "lease")
         env.events.emit("instance_started", region=env.region, service=env.instance.service)
         yield
-        env.lag.stop()
-        await env.background.stop()
-        with contextlib.suppress(Exception):  # the store may be what died
-            await env.registry.deregister(env.instance)
+        await finish_all(env.lag.stop, env.background.stop, lambda: _leave(env))
 
     return lifespan
+
+
+async def _leave(env: Env) -> None:
+    with contextlib.suppress(TimeoutError, *STORE_ERRORS):  # the store may be what died
+        async with asyncio.timeout(LEAVE_TIMEOUT_S):
+            await env.registry.deregister(env.instance)
+
+
+async def _insist(env: Env, job: Job, name: str) -> None:
+    await env.background.insist(_mending(env, job), name, STORE_ERRORS)
+
+
+def _mending(env: Env, job: Job) -> Job:
+    """The job; when it meets a key of the wrong type, that is set aside and the job begins anew."""
+    return partial(env.stored.with_sound_keys, env.store, job)
 
 
 def _name(job: Job) -> str:
@@ -125,6 +143,9 @@ def _edge(env: Env, render_error: RenderError) -> Middleware:
         except ConnectionResetError:
             return web.Response(status=502)  # the connection is gone; aiohttp has nowhere to write this
         except Exception as error:
+            if is_wrong_type(error):
+                with contextlib.suppress(*STORE_ERRORS):
+                    await env.stored.set_aside_wrong_types(env.store)
             env.events.emit("handler_failed", path=request.path, error=repr(error))
             return render_error(request, ServiceError(INTERNAL, detail=type(error).__name__))
 

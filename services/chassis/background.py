@@ -6,7 +6,7 @@
     call     its result, an error included, belongs to whoever awaits it
 
 A task that is started again waits first: `FIRST_DELAY_S`, then twice as long each time up to `DELAY_MAX_S`, so that
-what comes back within a minute is found within seconds. Each failure is the event `task_failed`; from a failure until
+what has come back is found within two seconds. Each failure is the event `task_failed`; from a failure until
 the next try has lasted as long as the delay before it, `failing` names the task, and `/readyz` answers 503.
 
 No other module may create a task (`tests/unit/test_background_tasks.py`): what asyncio starts by itself is neither
@@ -24,7 +24,7 @@ T = TypeVar("T")
 Work = Callable[[], Awaitable[object]]
 
 FIRST_DELAY_S = 0.25
-DELAY_MAX_S = 5.0
+DELAY_MAX_S = 2.0
 
 Emit = Callable[..., None]
 """What tells of a failure; `Events.emit` is one."""

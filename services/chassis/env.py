@@ -13,6 +13,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.registry import Instance, Registry
 from services.chassis.settings import M, Tree, resolve
 from services.chassis.store import Store
+from services.chassis.stored import Stored
 from services.chassis.streams import Streams
 
 DEFAULT_PEER_URL = "http://{name}:8080"
@@ -49,6 +50,7 @@ class Env:
     secret: str = field(repr=False)
     """Of the project, for calls between its processes; without one nobody may make them."""
     background: Background
+    stored: Stored
 
     @property
     def region(self) -> str:
@@ -76,6 +78,7 @@ def make_env(
     """Wires an `Env`; the same call in every runtime."""
     metrics = Metrics()
     events = Events(sink, clock, instance.name)
+    stored = Stored(events.emit)
     return Env(
         instance=instance,
         clock=clock,
@@ -84,10 +87,11 @@ def make_env(
         store=store,
         events=events,
         metrics=metrics,
-        registry=Registry(store, clock, lease_s=lease_s),
-        live=Live(store, clock, tree, (instance.service, instance.region, instance.name)),
+        registry=Registry(store, stored, clock, lease_s=lease_s),
+        live=Live(store, stored, clock, tree, (instance.service, instance.region, instance.name)),
         peers=peers,
         lag=LoopLag(clock, metrics),
         secret=secret,
         background=Background(clock, events.emit),
+        stored=stored,
     )

@@ -5,13 +5,16 @@ import json
 import sys
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
-from redis.exceptions import RedisError
-
-from services.chassis.store import Keys, Store
+from services.chassis.background import Background
+from services.chassis.clock import Clock
+from services.chassis.events import Events
+from services.chassis.store import STORE_ERRORS, Keys, Store
 
 FLUSH_S = 0.2
+LAST_FLUSH_S = 2.0
 STREAM_LENGTH_MAX = 50_000
 BUFFER_LENGTH_MAX = 50_000
 LOST = "events_lost"
@@ -24,13 +27,15 @@ class StreamSink:
     The stream keeps the newest `STREAM_LENGTH_MAX` lines; whoever reads it tells when it missed some.
     """
 
-    def __init__(self, store: Store, *, echo: bool = True) -> None:
+    def __init__(self, store: Store, clock: Clock, *, echo: bool = True) -> None:
         """`echo` prints the lines too, for whoever reads a container's log."""
         self._store = store
         self._echo = echo
         self._buffer: deque[str] = deque()
         self._lost = 0
         self._newest: dict[str, Any] = {}
+        self._one_at_a_time = asyncio.Lock()
+        self._background = Background(clock, Events(self, clock, "event sink").emit)
 
     def __call__(self, event: dict[str, Any]) -> None:
         line = json.dumps(event, separators=(",", ":"))
@@ -46,13 +51,28 @@ class StreamSink:
         if newest is not None:
             self._newest = newest
 
-    async def run(self) -> None:
+    def start(self) -> None:
+        """Hands lines over every `FLUSH_S` from now on."""
+        self._background.keep(self._run, "event sink")
+
+    async def _run(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_S)
             await self.flush()
 
     async def flush(self) -> None:
-        """Sends what is kept; what could not be sent, or was being sent when cancelled, is kept for the next time."""
+        """Sends what is kept. A caller that is cancelled does not interrupt lines that are on their way.
+
+        What could not be sent, or was being sent when the whole process was cancelled, is kept for the next time.
+        """
+        if self._buffer or self._one_at_a_time.locked():
+            await asyncio.shield(self._background.call(self._flush(), "flush of events"))
+
+    async def _flush(self) -> None:
+        async with self._one_at_a_time:
+            await self._send_kept()
+
+    async def _send_kept(self) -> None:
         if not self._buffer:
             return
         sys.stdout.flush()
@@ -68,7 +88,7 @@ class StreamSink:
             self._buffer.extendleft(reversed(lines))
             self._lost += lost
             self._bound()
-            if not isinstance(error, RedisError | OSError):
+            if not isinstance(error, STORE_ERRORS):
                 raise
 
     def _loss(self, count: int) -> str:
@@ -76,7 +96,14 @@ class StreamSink:
         return json.dumps(told, separators=(",", ":"))
 
     async def _send(self, lines: Iterable[str]) -> None:
-        async with self._store.pipeline(transaction=False) as pipe:
+        async with self._store.pipeline(transaction=True) as pipe:
             for line in lines:
                 pipe.xadd(Keys.EVENTS, {"line": line}, maxlen=STREAM_LENGTH_MAX, approximate=True)
             await pipe.execute()
+
+    async def close(self) -> None:
+        """Hands over the last lines, as far as the store takes them within `LAST_FLUSH_S`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_FLUSH_S):
+                await self.flush()
+        await self._background.stop()

@@ -5,14 +5,20 @@ clock, so a rule ends on time even when the controller, or Redis, is gone.
 """
 
 import asyncio
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field
+
+from services.chassis.stored import Shape
 
 LATENCY = "latency"
-KINDS = (LATENCY, "http_error", "fail_first", "throttle", "connection_reset", "blackhole")
+Kind = Literal["latency", "http_error", "fail_first", "throttle", "connection_reset", "blackhole"]
+KINDS: tuple[str, ...] = get_args(Kind)
+REQUIRED = {"latency": "delay_s", "http_error": "status", "fail_first": "count", "throttle": "rate_per_s"}
+"""The parameter without which a kind says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +66,44 @@ class FaultRule:
 
     @classmethod
     def from_json(cls, raw: bytes | str) -> "FaultRule":
-        values = json.loads(raw)
-        return cls(
-            id=values["id"],
-            kind=values["kind"],
-            target=Target(**values.get("target", {})),
-            parameters=values.get("parameters", {}),
-            probability=float(values.get("probability", 1.0)),
-            expires_at=float(values["expires_at"]),
-        )
+        """
+        Raises:
+            ValueError: naming the field that is wrong: a rule that cannot be carried out would fail every request.
+        """
+        found = _RULE.read(raw)
+        _PARAMETERS.check(found.parameters)
+        required = REQUIRED.get(found.kind)
+        if required is not None and required not in found.parameters:
+            raise ValueError(f"parameters.{required}: missing for {found.kind}")
+        return cls(found.id, found.kind, found.target, found.parameters, found.probability, found.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredRule:
+    """The part of a stored fault that a service obeys."""
+
+    id: str
+    kind: Kind
+    expires_at: float
+    target: Target = Target()
+    parameters: dict[str, Any] = field(default_factory=dict)
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Parameters:
+    """What a parameter must be, whatever kind it belongs to."""
+
+    delay_s: Annotated[float, Field(ge=0)] = 0.0
+    status: Annotated[int, Field(ge=400, le=599)] = 503
+    code: str = ""
+    retry_after_s: Annotated[float, Field(gt=0)] | None = None
+    count: Annotated[int, Field(ge=0)] = 0
+    rate_per_s: Annotated[float, Field(ge=0)] = 1.0
+
+
+_RULE: Shape[_StoredRule] = Shape(_StoredRule)
+_PARAMETERS: Shape[_Parameters] = Shape(_Parameters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,60 +5,81 @@ covers an announcement that was lost with a connection.
 """
 
 import asyncio
-import json
 from collections.abc import Callable
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from services.chassis.clock import Clock
 from services.chassis.faults import FaultRule
-from services.chassis.settings import Tree, merge
+from services.chassis.settings import Tree, check_shape, merge
 from services.chassis.store import CHANGES_CHANNEL, Keys, Store, scan, text
+from services.chassis.stored import Shape, Stored
 
 POLL_S = 30.0
-RECONNECT_S = 0.5
+EVERYTHING = "everything"
+"""The topic of a reload that nobody announced: an announcement may have been lost."""
+_OVERLAY: Shape[Tree] = Shape(dict[str, Any])
 
 
 class Live:
     """The current settings tree and the fault rules that concern one instance."""
 
-    def __init__(self, store: Store, clock: Clock, base: Tree, who: tuple[str, str, str]) -> None:
+    def __init__(self, store: Store, stored: Stored, clock: Clock, base: Tree, who: tuple[str, str, str]) -> None:
         self._store = store
+        self._stored = stored
+        stored.expect("string", Keys.OVERLAY)
         self._clock = clock
         self._base = base
         self._who = who
-        self._overlay_raw = ""
+        self._overlay_raw: bytes | str | None = None
         self.tree = base
         self.rules: dict[str, FaultRule] = {}
         self._listeners: list[Callable[[str], Any]] = []
 
     def on_change(self, listener: Callable[[str], Any]) -> None:
-        """`listener(topic)` runs after each reload; topic is `settings`, `faults` or what was announced."""
-        self._listeners.append(listener)
+        """`listener(topic)` runs after each reload; topic is what was announced, or `EVERYTHING`."""
+        if listener not in self._listeners:  # a start that is repeated subscribes once
+            self._listeners.append(listener)
 
-    async def reload(self, topic: str = "settings") -> None:
-        """Reads overlay and rules afresh and tells the listeners."""
+    async def reload(self, topic: str = EVERYTHING) -> None:
+        """Reads overlay and rules afresh and tells the listeners, all of them even when one fails."""
         await self._reload_overlay()
         await self._reload_rules()
+        failure: Exception | None = None
         for listener in self._listeners:
-            result = listener(topic)
-            if asyncio.iscoroutine(result):
-                await result
+            try:
+                result = listener(topic)
+                if asyncio.iscoroutine(result):
+                    await result
+            except Exception as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     async def _reload_overlay(self) -> None:
-        raw = text(await self._store.get(Keys.OVERLAY) or "")
+        raw = await self._store.get(Keys.OVERLAY)
         if raw != self._overlay_raw:
             self._overlay_raw = raw
-            self.tree = merge(self._base, json.loads(raw) if raw else {})
+            try:
+                self.tree = merge(self._base, {} if raw is None else read_overlay_value(raw))
+            except ValueError as error:  # the settings in force stay
+                self._stored.refuse(raw, Keys.OVERLAY, "", str(error))
 
     async def _reload_rules(self) -> None:
         keys = sorted(await scan(self._store, f"{Keys.FAULT_PREFIX}*"), key=lambda key: (len(key), key))
         raws = await self._store.mget(keys) if keys else []
-        fresh = [FaultRule.from_json(raw) for raw in raws if raw]
+        fresh = [
+            rule for key, raw in zip(keys, raws, strict=True) if raw is not None and (rule := self._rule(key, raw))
+        ]
         mine = {rule.id: rule for rule in fresh if rule.target.matches_instance(*self._who)}
         # A known rule keeps its counters: a reload must not restart `fail_first`.
         self._replace({id_: self.rules.get(id_, rule) for id_, rule in mine.items()})
+
+    def _rule(self, key: str, raw: Any) -> FaultRule | None:
+        try:
+            return FaultRule.from_json(raw)
+        except ValueError as error:
+            self._stored.refuse(raw, key, "", str(error))
+            return None
 
     def active_rules(self) -> list[FaultRule]:
         """Rules whose lease still runs; the others are forgotten."""
@@ -75,14 +96,7 @@ class Live:
         self.rules = rules
 
     async def follow(self) -> None:
-        """Reloads on every announcement until cancelled; survives a Redis restart."""
-        while True:
-            try:
-                await self._follow_once()
-            except (RedisError, OSError):
-                await asyncio.sleep(RECONNECT_S)
-
-    async def _follow_once(self) -> None:
+        """Reloads at once, and on every announcement until cancelled, or until the store does not answer."""
         async with self._store.pubsub() as channel:
             await channel.subscribe(CHANGES_CHANNEL)
             await self.reload()
@@ -91,8 +105,18 @@ class Live:
                 await self.reload(_topic(message))
 
 
+def read_overlay_value(raw: bytes | str) -> Tree:
+    """
+    Raises:
+        ValueError: it is no tree of settings.
+    """
+    overlay = _OVERLAY.read(raw)
+    check_shape(overlay)
+    return overlay
+
+
 def _topic(message: Any) -> str:
-    return message["data"].decode() if message else "settings"
+    return text(message["data"]) if message else EVERYTHING
 
 
 async def announce(store: Store, topic: str) -> None:

@@ -21,10 +21,13 @@ from services.chassis.event_stream import StreamSink
 from services.chassis.http import HttpClient
 from services.chassis.registry import Instance
 from services.chassis.settings import Settings, SettingsError, merge, validate
-from services.chassis.store import Keys, connect
+from services.chassis.store import STORE_ERRORS, Keys, connect
+from services.chassis.stored import Shape
+from services.chassis.streams import Streams
 
 BACKLOG = 4096  # aiohttp's 128 makes a burst of connects wait for the kernel's 1 s SYN retry
 PREFIX = "AFTERSHOCK_"
+_SEED: Shape[int] = Shape(int)
 
 
 class ProcessSettings(Settings):
@@ -75,12 +78,13 @@ def real_session() -> aiohttp.ClientSession:
 
 def process_env(service: str, process: ProcessSettings) -> tuple[Env, StreamSink]:
     store = connect(process.redis_url)
-    sink = StreamSink(store)
+    clock = system_clock()
+    sink = StreamSink(store, clock)
     url = process.url or f"http://{process.instance}:{process.port}"
     env = make_env(
         Instance(service, process.region, process.instance, url),
         seed=process.seed,
-        clock=system_clock(),
+        clock=clock,
         http=HttpClient(real_session()),
         store=store,
         sink=sink,
@@ -93,14 +97,13 @@ def process_env(service: str, process: ProcessSettings) -> tuple[Env, StreamSink
 
 async def serve(service: str, create_app: Callable[[Env], web.Application], process: ProcessSettings) -> None:
     """Runs until it is cancelled, by SIGTERM for one, then lets requests in flight finish."""
-    env, sink = process_env(service, await _as_the_testbed_says(process))
+    env, sink = process_env(service, process)
     async with AsyncExitStack() as ending:  # the last thing pushed is done first, and none prevents the others
         ending.push_async_callback(env.store.aclose)
         ending.push_async_callback(env.http.close)
-        ending.push_async_callback(sink.flush)
-        sinking = env.background.scope()  # outlives the application, whose last words it writes
-        ending.push_async_callback(sinking.stop)
-        sinking.keep(sink.run, "event sink")
+        ending.push_async_callback(sink.close)
+        sink.start()
+        await env.background.insist(lambda: _take_from_testbed(env, process), "seed and secret", STORE_ERRORS)
         runner = web.AppRunner(create_app(env), access_log=None, shutdown_timeout=5.0)
         ending.push_async_callback(runner.cleanup)
         await runner.setup()
@@ -108,16 +111,13 @@ async def serve(service: str, create_app: Callable[[Env], web.Application], proc
         await asyncio.Event().wait()
 
 
-async def _as_the_testbed_says(process: ProcessSettings) -> ProcessSettings:
+async def _take_from_testbed(env: Env, process: ProcessSettings) -> None:
     """A run on a standing testbed leaves its seed in the store, and the first process of a testbed its secret."""
-    store = connect(process.redis_url)
-    try:
-        raw = await store.get(Keys.SEED)
-        secret = await shared_secret(store, process.project_secret)
-    finally:
-        await store.aclose()
-    seed = process.seed if raw is None else int(raw)
-    return process.model_copy(update={"seed": seed, "project_secret": secret})
+    raw = await env.store.get(Keys.SEED)
+    seed = env.stored.read(_SEED, raw, Keys.SEED) if raw is not None else None
+    if seed is not None:
+        env.streams = Streams(seed, env.instance.name)
+    env.secret = await shared_secret(env.store, process.project_secret)
 
 
 def main(service: str, create_app: Callable[[Env], web.Application]) -> NoReturn:

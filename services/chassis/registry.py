@@ -5,15 +5,18 @@ ZRANGEBYSCORE, and a killed instance disappears by itself.
 """
 
 import asyncio
-import contextlib
 import json
 from dataclasses import asdict, dataclass
 from math import inf
+from typing import Annotated, Any
 
-from redis.exceptions import RedisError
+from pydantic import Field
 
 from services.chassis.clock import Clock
-from services.chassis.store import Keys, Store, text
+from services.chassis.store import Keys, Store
+from services.chassis.stored import Shape, Stored
+
+REMEMBERED_MAX = 500
 
 DEAD_LEASES = 10
 """How long a dead instance stays in the store at least, in leases; readers stop believing it at its lease's end."""
@@ -26,17 +29,22 @@ class Instance:
     service: str
     region: str
     name: str
-    url: str
+    url: Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9._\[\]:-]+$")]
 
     def member(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
 
 
+_INSTANCE: Shape[Instance] = Shape(Instance)
+
+
 class Registry:
     """Register, renew, read. `lease_s` bounds how long a killed instance is still believed alive."""
 
-    def __init__(self, store: Store, clock: Clock, *, lease_s: float = 9.0) -> None:
+    def __init__(self, store: Store, stored: Stored, clock: Clock, *, lease_s: float = 9.0) -> None:
         self._store = store
+        self._stored = stored
+        self._read: dict[bytes, Instance] = {}
         self._clock = clock
         self.lease_s = lease_s
         self._cleared_at = -inf
@@ -44,6 +52,7 @@ class Registry:
     async def register(self, instance: Instance) -> None:
         """Takes or renews the lease; leases that ran out long ago are cleared away on the way."""
         key, now = Keys.instances(instance.service, instance.region), self._clock.epoch()
+        self._stored.expect("zset", key)
         async with self._store.pipeline(transaction=False) as pipe:
             pipe.zadd(key, {instance.member(): now + self.lease_s})
             if now >= self._cleared_at + self.lease_s * DEAD_LEASES:
@@ -57,12 +66,27 @@ class Registry:
     async def live(self, service: str, region: str) -> list[Instance]:
         """Instances whose lease still runs, sorted by name."""
         key = Keys.instances(service, region)
+        self._stored.expect("zset", key)
         members = await self._store.zrangebyscore(key, self._clock.epoch(), "+inf")
-        return sorted((Instance(**json.loads(text(member))) for member in members), key=lambda i: i.name)
+        found = [instance for member in members if (instance := self._instance(member, key)) is not None]
+        return sorted(found, key=lambda i: i.name)
+
+    def _instance(self, member: Any, key: str) -> Instance | None:
+        """Remembered, because the same few are read several times a second."""
+        known = self._read.get(member)
+        if known is None:
+            known = self._stored.read(_INSTANCE, member, key, "member")
+            if known is not None and Keys.instances(known.service, known.region) != key:
+                self._stored.refuse(member, key, "member", "belongs to another service or region")
+                return None
+            if known is not None:
+                if len(self._read) >= REMEMBERED_MAX:
+                    self._read.clear()
+                self._read[member] = known
+        return known
 
     async def keep(self, instance: Instance) -> None:
-        """Renews the lease three times per lease until cancelled; a Redis outage is waited out."""
+        """Renews the lease three times per lease until cancelled, or until the store does not answer."""
         while True:
-            with contextlib.suppress(RedisError, OSError):
-                await self.register(instance)
+            await self.register(instance)
             await asyncio.sleep(self.lease_s / 3)

@@ -38,6 +38,27 @@ def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> Tree:
     return merged
 
 
+def check_shape(tree: Mapping[str, Any]) -> None:
+    """That each service, and each part of a region or an instance, is a mapping of names.
+
+    Raises:
+        SettingsError: naming the path that is something else.
+    """
+    for name, value in tree.items():
+        _require_mapping(value, name)
+        if name not in ("regions", "instances"):
+            continue
+        for owner, services in value.items():
+            _require_mapping(services, f"{name}.{owner}")
+            for service, values in services.items():
+                _require_mapping(values, f"{name}.{owner}.{service}")
+
+
+def _require_mapping(value: Any, path: str) -> None:
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"{path}: must be a mapping of settings (got {value!r})")
+
+
 def section(tree: Mapping[str, Any], service: str, region: str, instance: str = "") -> Tree:
     """The raw values that apply to `service` in `region`, and to one instance of it when that is named."""
     regional = tree.get("regions", {}).get(region, {}).get(service, {})

@@ -8,12 +8,27 @@ import socket
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
 Store = Redis
+STORE_ERRORS = (RedisError, OSError)
+"""The store is away, or its answer was lost: whether a command took effect is not known."""
 CHANGES_CHANNEL = "changes"
 DEAD_PEER = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 5000}
 """A connection whose peer is gone without a word is given up within five seconds. Not every system has all of them."""
+
+
+RETRY_FIRST_S, RETRY_MAX_S, RETRIES = 0.05, 1.0, 4
+"""Bridges about two seconds, a restart of Redis. redis-py tries again both the command and, within each of those, the
+connection: its own ten tries up to ten seconds apart kept a caller waiting for minutes, longer than any lease."""
+
+
+def patience() -> Retry:
+    """How a client tries again before it gives a command up, here and in the virtual Redis."""
+    return Retry(ExponentialWithJitterBackoff(base=RETRY_FIRST_S, cap=RETRY_MAX_S), RETRIES)
 
 
 def connect(url: str) -> Store:
@@ -27,6 +42,7 @@ def connect(url: str) -> Store:
     options = {getattr(socket, name): value for name, value in DEAD_PEER.items() if hasattr(socket, name)}
     client: Store = Redis.from_url(
         url,
+        retry=patience(),
         socket_timeout=None,
         socket_connect_timeout=5,
         socket_keepalive=True,
@@ -44,6 +60,7 @@ class Keys:
     FAULT_PREFIX = "fault:"
     EVENTS = "events"
     SEED = "seed"
+    MITIGATIONS = "mitigations"
     SECRET = "project-secret"
     LEFTOVERS = "loadgen:leftovers"
 
@@ -60,6 +77,11 @@ class Keys:
         return f"{Keys.FAULT_PREFIX}{fault_id}"
 
     @staticmethod
+    def damaged(key: str) -> str:
+        """Where values of `key` go that could not be read and must not stay."""
+        return f"damaged:{key}"
+
+    @staticmethod
     def fault_effects(fault_id: str) -> str:
         return f"fault-effects:{fault_id}"
 
@@ -71,4 +93,4 @@ async def scan(store: Store, pattern: str) -> list[str]:
 
 def text(value: Any) -> str:
     """A Redis reply as text; the client returns bytes because packages are stored beside names."""
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)

@@ -5,6 +5,7 @@ A cold node under guarded scale-out is up, but joins the rotation only when it h
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -42,45 +43,46 @@ def create_app(env: Env) -> web.Application:
 
 
 class Rotation:
-    """Keeps the lease while the node is up and gives it back the moment it crashes."""
+    """Keeps the lease while the node is up and gives it back the moment it crashes.
+
+    Nothing is remembered of what was tried: each look compares what the node is with what it should be, so a store that
+    was away, at whatever moment, is caught up by the next look.
+    """
 
     def __init__(self, env: Env, node: Node) -> None:
         self._env = env
         self._node = node
         self._joined = False
-        node.on_rotation = self.change
+        self._changed = asyncio.Event()
+        env.stored.expect("hash", STARTED_KEY)
+        node.on_rotation = self._changed.set
+        env.live.on_change(lambda _topic: node.reconfigure())
 
     async def start(self) -> None:
         self._node.reconfigure()
         first_start = await self._env.store.hsetnx(STARTED_KEY, self._env.instance.name, "1")
         if first_start and self._node.settings.warm_at_start:
             self._node.physics.warmth = 1.0
-        self._env.live.on_change(lambda _topic: self._node.reconfigure())
         if self._node.fit:
-            await self._join()
-
-    async def change(self, in_rotation: bool) -> None:
-        """The node is back from a crash, or has just crashed."""
-        if in_rotation:
-            await self._node.warm_up()
-            await self._join()
-        else:
-            self._joined = False
-            await self._env.registry.deregister(self._env.instance)
-
-    async def _join(self) -> None:
-        if self._node.up:
-            self._joined = True
-            await self._env.registry.register(self._env.instance)
+            await self._look()
 
     async def keep(self) -> None:
-        if not self._joined:
-            await self._node.warm_up()
-            await self._join()
+        """Looks three times a lease, and whenever the node crashes or restarts; until cancelled."""
         while True:
-            await asyncio.sleep(self._env.registry.lease_s / 3)
-            if self._node.up and self._joined:
-                await self._env.registry.register(self._env.instance)
+            self._changed.clear()
+            if self._node.up and not self._joined:
+                await self._node.warm_up()
+            await self._look()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._env.registry.lease_s / 3):
+                    await self._changed.wait()
+
+    async def _look(self) -> None:
+        self._joined = self._node.up
+        if self._joined:
+            await self._env.registry.register(self._env.instance)
+        else:
+            await self._env.registry.deregister(self._env.instance)
 
 
 async def _stop(app: web.Application) -> None:

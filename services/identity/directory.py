@@ -4,10 +4,12 @@ Every caller without a user-assigned identity has a system-assigned one, derived
 """
 
 import json
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from services.chassis.store import Store, text
+from services.chassis.store import Store
+from services.chassis.stored import Shape, Stored
 from services.chassis.streams import stable_uuid
 from services.policies.recent import Recent
 
@@ -34,20 +36,38 @@ def system_assigned(caller: str) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One identity as it is stored."""
+
+    id: str
+    location: str
+    clientId: str
+    principalId: str
+    tenantId: str
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+_ROW: Shape[_Row] = Shape(_Row)
+
+
 class Directory:
     """User-assigned identities in one hash, under resource id, client id and object id alike.
 
     Client and object ids follow from the resource id, so each change is a single command and atomic by itself.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, stored: Stored) -> None:
         self._store = store
+        self._stored = stored
+        stored.expect("hash", KEY)
         self._cache: Recent[str, dict[str, Any]] = Recent(CACHE_MAX)
 
     async def get(self, key: str) -> dict[str, Any] | None:
         """By resource id, client id or object id."""
         raw = await self._store.hget(KEY, key.lower())
-        return json.loads(raw) if raw else None
+        row = self._stored.read(_ROW, raw, KEY, key.lower()) if raw is not None else None
+        return asdict(row) if row else None
 
     async def put(self, rid: str, location: str, tags: dict[str, str]) -> tuple[dict[str, Any], bool]:
         """Creates or updates; returns the identity and whether it is new. Durable when it returns."""
@@ -73,8 +93,8 @@ class Directory:
 
     async def list(self, prefix: str) -> list[dict[str, Any]]:
         """All identities whose resource id begins with `prefix`, sorted by id."""
-        rows = await self._store.hgetall(KEY)
-        found = [json.loads(raw) for key, raw in rows.items() if text(key).startswith(prefix.lower())]
+        rows = self._stored.read_all(_ROW, await self._store.hgetall(KEY), KEY)
+        found = [asdict(row) for key, row in rows.items() if key.startswith(prefix.lower())]
         return sorted(found, key=lambda identity: str(identity["id"]))
 
     async def lookup(self, key: str) -> dict[str, Any] | None:

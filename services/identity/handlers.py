@@ -35,7 +35,7 @@ class Handlers:
         self._env = env
         self._node = node
         self._metrics = metrics
-        self._directory = Directory(env.store)
+        self._directory = Directory(env.store, env.stored)
         self._issuer = Issuer(node.settings.key_seed, node.settings.issuer)
         self._ids = env.streams
         self._tokens: Recent[tuple[str, str], tuple[float, str]] = Recent(TOKENS_MAX)

@@ -5,7 +5,7 @@ counted as wasted, and that count is the diagnosis of the whole incident.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -62,7 +62,7 @@ class Node:
         self.crashes = 0
         self._crash_timer: asyncio.TimerHandle | None = None
         self._restart_timer: asyncio.TimerHandle | None = None
-        self.on_rotation: Callable[[bool], Awaitable[None]] | None = None
+        self.on_rotation: Callable[[], None] = lambda: None
 
     def _make_queue(self) -> Line[Work]:
         line: Line[Work] = build_line(self.settings, _tenant, self._now())
@@ -240,7 +240,7 @@ class Node:
                 work.request.transport.abort()
             if not work.done.done():
                 work.done.set_exception(ConnectionResetError("node crashed"))
-        self._announce(False)
+        self.on_rotation()
         loop = asyncio.get_running_loop()
         self._restart_timer = loop.call_later(self.settings.restart_s, self._restart, reason)
 
@@ -249,7 +249,7 @@ class Node:
         self.physics.restart()
         self._metrics.restarts.labels(reason).inc()
         self._env.events.emit("node_restarted", region=self._env.region)
-        self._announce(True)
+        self.on_rotation()
 
     async def warm_up(self) -> None:
         """Fills the cache with work of its own making until the node is fit to join, or is no longer held back."""
@@ -262,10 +262,6 @@ class Node:
     def fit(self) -> bool:
         """Whether it may join the rotation: warm enough, or not held back at all."""
         return ScaleOut(self.settings.scale_out).is_ready(self.physics.warmth)
-
-    def _announce(self, in_rotation: bool) -> None:
-        if self.on_rotation is not None:
-            self._env.background.once(_call(self.on_rotation, in_rotation), "rotation")
 
     def stop(self) -> None:
         """Forgets every timer; for shutdown."""
@@ -285,7 +281,3 @@ class Node:
 
 def _tenant(work: Work) -> str:
     return work.request.headers.get(TENANT_HEADER, "")
-
-
-async def _call(function: Callable[[bool], Awaitable[None]], argument: bool) -> None:
-    await function(argument)

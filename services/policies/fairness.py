@@ -3,11 +3,12 @@
     FairQueue       deficit round robin: each visit adds `quantum` to a tenant's deficit, and serves it while the cost
                     of its first item fits; when the queue is full, the longest line loses its newest item
     TenantBuckets   one token bucket per tenant
-    shuffle_shard   k of n workers per tenant: the k lowest of sha256(seed/tenant/worker); C(n, k) different shards
+    shuffle_shard   k of n workers per tenant: the k lowest of sha256(seed/tenant/name); C(n, k) different shards
 
 Sources: Shreedhar and Varghese, "Efficient Fair Queueing using Deficit Round Robin", SIGCOMM 1995; dropping from the
 longest line: McKenney, "Stochastic Fairness Queueing", 1990; AWS Builders' Library, "Workload isolation using
-shuffle-sharding" (8 choose 2 = 28 shards). Defaults: quantum 1, cost 1 per item (plain round robin), off unless built.
+shuffle-sharding" (8 choose 2 = 28 shards); hashing names and not positions: Thaler and Ravishankar, "Using Name-Based
+Mappings to Increase Hit Rates", 1998. Defaults: quantum 1, cost 1 per item (plain round robin), off unless built.
 
 What surprises:
 * Round robin over retries is fair to attempts, not to operations: an amplified tenant still spends 12 attempts per
@@ -162,14 +163,18 @@ class TenantBuckets:
         return f"<TenantBuckets {self.rate_per_s:g}/s each, {len(self._buckets)} tenants>"
 
 
-def shuffle_shard(tenant: str, workers: int, per_tenant: int, seed: int = 0) -> tuple[int, ...]:
-    """The worker indices of a tenant, ascending. `per_tenant >= workers` gives all of them: the off switch."""
-    if per_tenant >= workers:
-        return tuple(range(workers))
-    ranked = sorted(range(workers), key=lambda worker: sha256(f"{seed}/{tenant}/{worker}".encode()).digest())
-    return tuple(sorted(ranked[:per_tenant]))
+def shuffle_shard(tenant: str, workers: Sequence[str], per_tenant: int, seed: int = 0) -> tuple[str, ...]:
+    """The workers of a tenant, in their own order. `per_tenant >= len(workers)` gives all of them: the off switch.
+
+    Rendezvous hashing of names: one that comes or goes moves the tenants that get or had it, and no others.
+    """
+    if per_tenant >= len(workers):
+        return tuple(workers)
+    ranked = sorted(workers, key=lambda worker: sha256(f"{seed}/{tenant}/{worker}".encode()).digest())
+    chosen = set(ranked[:per_tenant])
+    return tuple(worker for worker in workers if worker in chosen)
 
 
-def overlap(one: Sequence[int], other: Sequence[int]) -> int:
+def overlap(one: Sequence[str], other: Sequence[str]) -> int:
     """How many workers two shards share."""
     return len(set(one) & set(other))

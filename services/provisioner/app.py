@@ -42,7 +42,7 @@ class Provisioner:
         self.worker = Worker(env, self.compute, identity, self.packages, metrics, settings)
         self.journal = Journal(env.store, env.region, env.instance.name, self.compute, reconnect_s=settings.reconnect_s)
         self.journal.version_of = self.packages.version
-        recovery = Recovery(self.journal, self.compute)
+        recovery = Recovery(self.journal, self.compute, env.stored)
         self.journal.reconcile = recovery.reconcile
         self.scheduler = Scheduler(env, self.compute, self.journal, recovery, self.worker, metrics, settings)
         self.control = Control(env, self.compute, self.journal, self.scheduler, settings)
@@ -51,10 +51,13 @@ class Provisioner:
 
     async def start(self) -> None:
         self.reconfigure()
-        self._env.live.on_change(lambda _topic: self.reconfigure())
+        self._env.live.on_change(self._on_change)
         resumed = await self.scheduler.resume()
         if resumed:
             self._env.events.emit("jobs_resumed", region=self._env.region, jobs=resumed)
+
+    def _on_change(self, _topic: str) -> None:
+        self.reconfigure()
 
     def reconfigure(self) -> None:
         """Takes the settings as they stand now; bad ones are reported and change nothing."""

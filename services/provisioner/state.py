@@ -9,7 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from services.chassis.stored import Shape
 
 VM, VMSS, EXTENSION = "vm", "vmss", "extension"
 CREATE, UPDATE, DELETE = "create", "update", "delete"
@@ -23,6 +27,27 @@ IN_PROGRESS, SUCCEEDED, FAILED, CANCELED = "InProgress", "Succeeded", "Failed", 
 CREATING, UPDATING, DELETING = "Creating", "Updating", "Deleting"
 QUEUED, BLOCKED, RUNNING, DONE = "queued", "blocked", "running", "done"
 
+Kind = Annotated[str, Field(pattern=r"^(vm|vmss|extension)$")]
+Status = Annotated[str, Field(pattern=r"^(InProgress|Succeeded|Failed|Canceled)$")]
+ResourceId = Annotated[str, Field(pattern=r"^/[^/]+/[^/]+")]
+Step = Annotated[str, Field(pattern=r"^(allocate|work|assign|token|unassign|fetch:.+)$")]
+
+
+def capacity(body: dict[str, Any]) -> int:
+    """`sku.capacity` of a scale set; 1 when it is not given."""
+    return int(body.get("sku", {}).get("capacity", 1))
+
+
+def _with_capacity(body: dict[str, Any]) -> dict[str, Any]:
+    """A stored body whose capacity cannot be read would stop every write of its region."""
+    try:
+        capacity(body)
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"sku.capacity: {error}") from error
+    return body
+
+
+Body = Annotated[dict[str, Any], AfterValidator(_with_capacity)]
 Cause = Literal["denied", "repository", "identity", "internal"]
 Error = dict[str, Any]
 VersionOf = Callable[[str], str]
@@ -32,11 +57,11 @@ VersionOf = Callable[[str], str]
 class Resource:
     """A virtual machine, scale set or extension. `body` is what the client asked for, minus secrets."""
 
-    kind: str
-    id: str
+    kind: Kind
+    id: ResourceId
     location: str
     tenant: str
-    body: dict[str, Any]
+    body: Body
     created: float
     state: str = CREATING
     operation: str = ""
@@ -70,12 +95,9 @@ class Resource:
     def to_json(self) -> str:
         return json.dumps({name: getattr(self, name) for name in _RESOURCE_FIELDS}, separators=(",", ":"))
 
-    @classmethod
-    def from_json(cls, raw: bytes | str) -> Resource:
-        return cls(**json.loads(raw))
-
 
 _RESOURCE_FIELDS = tuple(item.name for item in fields(Resource))
+RESOURCE: Shape[Resource] = Shape(Resource)
 
 
 @dataclass(slots=True, eq=False)
@@ -83,14 +105,14 @@ class Operation:
     """An accepted operation; `status` is terminal exactly once."""
 
     id: str
-    kind: str
+    kind: Kind
     verb: str
-    resource: str
+    resource: ResourceId
     """The resource's key."""
     tenant: str
     accepted: float
-    steps: tuple[str, ...]
-    status: str = IN_PROGRESS
+    steps: tuple[Step, ...]
+    status: Status = IN_PROGRESS
     ended: float | None = None
     error: Error | None = None
 
@@ -102,14 +124,9 @@ class Operation:
     def to_json(self) -> str:
         return json.dumps({name: getattr(self, name) for name in _OPERATION_FIELDS}, separators=(",", ":"))
 
-    @classmethod
-    def from_json(cls, raw: bytes | str) -> Operation:
-        values = json.loads(raw)
-        values["steps"] = tuple(values["steps"])
-        return cls(**values)
-
 
 _OPERATION_FIELDS = tuple(item.name for item in fields(Operation))
+OPERATION: Shape[Operation] = Shape(Operation)
 
 
 @dataclass(slots=True, eq=False)
@@ -147,7 +164,13 @@ class Job:
         return f"{self.index}|{self.tries}"
 
     def restore(self, progress: str) -> None:
+        """
+        Raises:
+            ValueError: it is no progress of these steps.
+        """
         index, _, tries = progress.partition("|")
+        if not 0 <= int(index) < max(1, len(self.operation.steps)) or int(tries) < 0:
+            raise ValueError(f"must be `step|tries` with a step below {len(self.operation.steps)}")
         self.index, self.tries = int(index), int(tries)
 
     def __repr__(self) -> str:
@@ -247,8 +270,3 @@ def innermost(error: Error) -> Error:
     while error.get("details"):
         error = error["details"][0]
     return error
-
-
-def capacity(body: dict[str, Any]) -> int:
-    """`sku.capacity` of a scale set; 1 when it is not given."""
-    return int(body.get("sku", {}).get("capacity", 1))

@@ -12,7 +12,7 @@ from services.chassis.bodies import parse, read_bytes, read_json
 from services.chassis.env import Env
 from services.chassis.errors import ErrorSpec, ServiceError
 from services.chassis.http import TIMEOUT, Reply
-from services.chassis.live import announce
+from services.chassis.live import EVERYTHING, announce
 from services.chassis.registry import Instance
 from services.chassis.settings import SettingsError
 from services.chassis.store import Keys
@@ -25,7 +25,7 @@ from services.router.metrics import RouterMetrics
 from services.router.rotation import Rotation
 from services.router.routes import TrafficChange
 from services.router.settings import RouterSettings
-from services.router.state import OPEN, Gate, Traffic
+from services.router.state import OPEN, TRAFFIC, Gate, Traffic
 
 FORWARDED = ("Metadata", "X-IDENTITY-HEADER", "Content-Type", "x-tenant", "x-deadline", "x-attempt", "x-backlog")
 RETURNED = ("Content-Type", "Retry-After")
@@ -46,6 +46,7 @@ class Router:
         self.rotation = Rotation(env, self.regions, self.settings)
         self.failover = Failover(self.home, self.settings.pair or self.home, self.settings.failover)
         self.gates = {region: Gate(OPEN) for region in self.regions}
+        env.stored.expect("string", *(Keys.traffic(region) for region in self.regions))
         self.admission = self._make_admission()
 
     async def start(self) -> None:
@@ -55,7 +56,7 @@ class Router:
 
     async def reload(self, topic: str) -> None:
         """Settings or traffic rules have changed."""
-        if topic == "traffic":
+        if topic in ("traffic", EVERYTHING):
             await self._reload_traffic()
         try:
             fresh = self._env.settings(RouterSettings)
@@ -89,8 +90,8 @@ class Router:
     async def _reload_traffic(self) -> None:
         for region in self.regions:
             raw = await self._env.store.get(Keys.traffic(region))
-            traffic = Traffic.from_json(raw) if raw else OPEN
-            if traffic != self.gates[region].traffic:
+            traffic = self._env.stored.read(TRAFFIC, raw, Keys.traffic(region)) if raw is not None else OPEN
+            if traffic is not None and traffic != self.gates[region].traffic:
                 self.gates[region] = Gate(traffic, self.settings.ramp_reserve)
 
     async def forward(self, request: web.Request) -> web.Response:

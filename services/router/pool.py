@@ -93,7 +93,8 @@ class Pool:
     def _candidates(self, tenant: str, now: float) -> list[Instance]:
         nodes, count = self.nodes, self._settings.tenant_nodes
         if count is not None:
-            nodes = [nodes[index] for index in shuffle_shard(tenant, len(nodes), count)]
+            shard = shuffle_shard(tenant, [node.name for node in nodes], count)
+            nodes = [node for node in nodes if node.name in shard]
         if not self._outlier.settings.enabled:
             return nodes
         available = self._outlier.available(now)

@@ -1,10 +1,7 @@
 """Which nodes a router may send to: the registry's live ones, region by region, kept up to date in the background."""
 
 import asyncio
-import contextlib
 from random import Random
-
-from redis.exceptions import RedisError
 
 from services.chassis.env import Env
 from services.chassis.registry import Instance
@@ -35,8 +32,7 @@ class Rotation:
     async def follow(self) -> None:
         while True:
             await asyncio.sleep(self._discovery_s)
-            with contextlib.suppress(RedisError, OSError):  # the last known nodes are better than none
-                await self.refresh()
+            await self.refresh()  # when it fails, the last known nodes stay: they are better than none
 
     def pick(self, region: str, rng: Random, tenant: str) -> Instance | None:
         """A node for one request, or None when none is known to be up."""

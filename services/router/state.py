@@ -6,8 +6,11 @@ repaired would undo the repair. At home a ramp limits the *rate*; what exceeds i
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
+from pydantic import ConfigDict, Field
+
+from services.chassis.stored import Shape
 from services.policies.admission import FreshBeforeBacklog, Ramp, TokenBucket
 
 Mode = Literal["open", "drain", "ramp"]
@@ -18,20 +21,18 @@ BURST_S = 1.0  # a ramp's bucket holds one second of its present rate, so a drai
 class Traffic:
     """What is let into one region. `since_epoch_s` starts a ramp; `capacity_per_s` is nominal for its fractions."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     mode: Mode = "open"
     since_epoch_s: float = 0.0
-    capacity_per_s: float = 0.0
-    from_fraction: float = 0.10
-    to_fraction: float = 0.85
-    over_s: float = 80.0
-    hold_s: float = 20.0
+    capacity_per_s: Annotated[float, Field(ge=0)] = 0.0
+    from_fraction: Annotated[float, Field(ge=0)] = 0.10
+    to_fraction: Annotated[float, Field(gt=0)] = 0.85
+    over_s: Annotated[float, Field(gt=0)] = 80.0
+    hold_s: Annotated[float, Field(ge=0)] = 20.0
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, raw: str | bytes) -> "Traffic":
-        return cls(**json.loads(raw))
 
     def ramp(self) -> Ramp:
         return Ramp(
@@ -81,3 +82,4 @@ class Gate:
 
 
 OPEN = Traffic()
+TRAFFIC: Shape[Traffic] = Shape(Traffic)

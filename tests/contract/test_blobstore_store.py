@@ -5,8 +5,10 @@ import pytest
 from services.blobstore.state import Account, Blob, Container, Switch
 from services.blobstore.store.repository import CHUNK_BYTES, Repository
 from services.chassis.store import Store
+from services.chassis.stored import Stored
 
 pytestmark = pytest.mark.both_clocks
+QUIET = Stored(lambda _kind, **_fields: None)
 
 
 def account_of(name: str = "acct") -> Account:
@@ -19,7 +21,7 @@ def blob_of(name: str, body_id: str, data: bytes) -> Blob:
 
 
 async def test_what_is_written_is_read_back_equal(store: Store) -> None:
-    repository = Repository(store, "eastus")
+    repository = Repository(store, "eastus", QUIET)
     account = account_of()
     account.containers["c1"] = Container("c1", "Blob", '"0x8D2"', 3.5, {"m": "n"})
     blob = blob_of("dir/ä b", "id1", b"hello")
@@ -28,14 +30,14 @@ async def test_what_is_written_is_read_back_equal(store: Store) -> None:
     await repository.save_account(account)
     await repository.save_container("acct", account.containers["c1"])
     await repository.commit_blob("acct/c1", blob, None, [b"hello"])
-    loaded = await Repository(store, "eastus").load()
+    loaded = await Repository(store, "eastus", QUIET).load()
     assert loaded == {"acct": account}
     assert await repository.read_bodies(["id1", "unknown"]) == [b"hello", b""]
-    assert await Repository(store, "westus").load() == {}
+    assert await Repository(store, "westus", QUIET).load() == {}
 
 
 async def test_bytes_are_bytes(store: Store) -> None:
-    repository = Repository(store, "eastus")
+    repository = Repository(store, "eastus", QUIET)
     data = bytes(range(256)) * (CHUNK_BYTES // 256)
     await repository.begin_upload("id1")
     await repository.write_chunk("id1", 0, data)
@@ -46,7 +48,7 @@ async def test_bytes_are_bytes(store: Store) -> None:
 
 
 async def test_a_name_belongs_to_the_region_that_claimed_it_first(store: Store) -> None:
-    east, west = Repository(store, "eastus"), Repository(store, "westus")
+    east, west = Repository(store, "eastus", QUIET), Repository(store, "westus", QUIET)
     assert not await east.taken("acct")
     assert await east.claim("acct")
     assert await east.claim("acct")
@@ -58,7 +60,7 @@ async def test_a_name_belongs_to_the_region_that_claimed_it_first(store: Store) 
 
 
 async def test_a_commit_replaces_and_a_delete_removes_bytes(store: Store) -> None:
-    repository = Repository(store, "eastus")
+    repository = Repository(store, "eastus", QUIET)
     old, new = blob_of("x", "old", b"1"), blob_of("x", "new", b"2")
     await repository.commit_blob("acct/c1", old, None, [b"1"])
     await repository.begin_upload("new")
@@ -71,7 +73,7 @@ async def test_a_commit_replaces_and_a_delete_removes_bytes(store: Store) -> Non
 
 
 async def test_a_container_goes_with_its_blobs(store: Store) -> None:
-    repository = Repository(store, "eastus")
+    repository = Repository(store, "eastus", QUIET)
     container = Container("c1", "None", '"0x1"', 0.0)
     blob = blob_of("x", "id1", b"1")
     container.put(blob)
@@ -82,9 +84,9 @@ async def test_a_container_goes_with_its_blobs(store: Store) -> None:
 
 
 async def test_loading_sweeps_uploads_and_names_that_a_crash_left(store: Store) -> None:
-    repository = Repository(store, "eastus")
+    repository = Repository(store, "eastus", QUIET)
     await repository.claim("orphan")
-    await Repository(store, "westus").claim("foreign")
+    await Repository(store, "westus", QUIET).claim("foreign")
     await repository.begin_upload("half")
     await repository.write_chunk("half", 0, b"1")
     assert await repository.load() == {}
@@ -93,7 +95,7 @@ async def test_loading_sweeps_uploads_and_names_that_a_crash_left(store: Store) 
 
 
 async def test_an_abandoned_upload_leaves_nothing(store: Store) -> None:
-    repository = Repository(store, "eastus")
+    repository = Repository(store, "eastus", QUIET)
     await repository.begin_upload("half")
     await repository.write_chunk("half", 0, b"1")
     await repository.abandon_upload("half")
@@ -101,8 +103,8 @@ async def test_an_abandoned_upload_leaves_nothing(store: Store) -> None:
 
 
 async def test_seeding_is_marked_per_region(store: Store) -> None:
-    repository = Repository(store, "eastus")
+    repository = Repository(store, "eastus", QUIET)
     assert not await repository.is_seeded()
     await repository.mark_seeded()
     assert await repository.is_seeded()
-    assert not await Repository(store, "westus").is_seeded()
+    assert not await Repository(store, "westus", QUIET).is_seeded()

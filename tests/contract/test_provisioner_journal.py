@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from services.chassis.store import Store
+from services.chassis.stored import Stored
 from services.provisioner.arm.compute import Compute
 from services.provisioner.jobs.recovery import Recovery
 from services.provisioner.state import BLOCKED, SUCCEEDED, VM, Job, Operation, Outcome, Resource, plan
@@ -21,7 +22,7 @@ class Worker:
     def __init__(self, store: Store, name: str) -> None:
         self.compute = Compute()
         self.journal = Journal(store, "eastus", name, self.compute, reconnect_s=0.1)
-        self.recovery = Recovery(self.journal, self.compute)
+        self.recovery = Recovery(self.journal, self.compute, Stored(lambda _kind, **_fields: None))
         self.delivered: list[str] = []
         self.recovery.deliver = lambda pairs: self.delivered.extend(job for _, job in pairs)
         self.journal.reconcile = self.recovery.reconcile

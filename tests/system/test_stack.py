@@ -17,6 +17,7 @@ from compose.topology import node
 from services.chassis.http import Reply
 from services.chassis.registry import Registry
 from services.chassis.store import Keys
+from services.chassis.stored import Stored
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 HEALTHY_S, FOUND_S = 30.0, 10.0
@@ -116,7 +117,7 @@ async def test_a_killed_process_comes_back_by_itself(testbed: Stack, runtime: Do
 
 
 async def test_added_nodes_serve_and_are_found_and_go_again(runtime: DockerRuntime) -> None:
-    registry = Registry(runtime.store, runtime.clock)
+    registry = Registry(runtime.store, Stored(lambda _kind, **_fields: None), runtime.clock)
 
     async def nodes() -> list[str]:
         return [instance.name for instance in await registry.live("identity", "northeurope")]

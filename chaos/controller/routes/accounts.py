@@ -111,10 +111,11 @@ async def _flip(testbed: Testbed, accounts: list[Account], enabled: bool) -> Ans
     """Only exempt accounts when a whole region is meant: those are what the incident was about."""
     chosen = accounts if len(accounts) == 1 else [account for account in accounts if account.exempt]
     failed = []
-    for account in chosen:
-        reply = await testbed.operations.accounts.set_public(account, enabled, actor=ACTOR)
-        if not reply.ok:
-            failed.append(account.name)
+    async with testbed.locks["accounts"]:  # two at once would leave some on and some off
+        for account in chosen:
+            reply = await testbed.operations.accounts.set_public(account, enabled, actor=ACTOR)
+            if not reply.ok:
+                failed.append(account.name)
     if failed:
         raise OperationFailed(f"could not switch: {', '.join(failed)}")
     testbed.acted("anonymous_access", enabled=enabled, accounts=[account.name for account in chosen])

@@ -3,10 +3,9 @@
 from chaos.controller.api import Answer, Call
 from chaos.controller.documents import MitigationList, MitigationSwitched
 from chaos.controller.testbed import Testbed
-from chaos.experiment.operations import write_overlay
-from chaos.mitigations import catalogue, expand, run_time_overlay
+from chaos.mitigations import catalogue
 from services.chassis.routes import Body, Reply, Route
-from services.chassis.settings import Settings, merge
+from services.chassis.settings import Settings
 
 TAG = "mitigations"
 
@@ -24,12 +23,8 @@ def routes(testbed: Testbed) -> list[Route]:
 
     async def switch(call: Call) -> Answer:
         name = call.path("id")
-        run_time_overlay([name])  # refuses what is unknown or cannot be switched while services run
-        meant = set(expand([name]))
-        wanted = testbed.mitigations | meant if call.body.on else testbed.mitigations - meant
-        overlay = run_time_overlay(sorted(wanted))
-        await write_overlay(testbed.runtime, merge(testbed.base_overlay(), overlay), testbed.events)
-        testbed.mitigations = wanted
+        testbed.require_idle()
+        wanted = await testbed.switches.switch(name, on=call.body.on)
         testbed.acted("mitigate", id=name, on=call.body.on)
         return 200, {"id": name, "on": call.body.on, "all_on": sorted(wanted)}
 

@@ -84,9 +84,10 @@ class OperatorCalls:
 
     async def scale(self, call: Call) -> Answer:
         region = require_region(self._testbed, call.body.region)
-        changed = await self._testbed.operations.scale_identity(region, call.body.count)
-        if call.body.count < 0:
-            await self._testbed.faults.removed([spec.name for spec in changed])
+        async with self._testbed.locks["nodes"]:  # who comes next is read off those that are there
+            changed = await self._testbed.operations.scale_identity(region, call.body.count)
+            if call.body.count < 0:
+                await self._testbed.faults.removed([spec.name for spec in changed])
         self._testbed.acted("scale_identity", region=region, count=call.body.count)
         return 200, {"region": region, "nodes": [spec.name for spec in changed]}
 

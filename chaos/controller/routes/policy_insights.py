@@ -4,6 +4,7 @@ A remediation runs once, unlike the job of `/v1/remediation`, which comes back o
 and one job, a second remediation under way is refused. A `failureThreshold` judges by the remediation's own failures.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from chaos.controller.api import Answer, Call
 from chaos.controller.documents import RemediationList, RemediationResource
 from chaos.controller.testbed import Testbed
 from chaos.remediation.settings import POLICY, RemediationSettings
-from chaos.remediation.workflow import RemediationWorkflow
+from chaos.remediation.workflow import UNDER_WAY, RemediationWorkflow
 from services.chassis.bodies import parse, read_json
 from services.chassis.errors import ErrorSpec, ServiceError
 from services.chassis.routes import Body, Reply, Route
@@ -31,7 +32,6 @@ SCOPES = {
 ONCE_S = 1e9
 BUSY = "a remediation is running and cannot be changed or deleted; cancel it first"
 REMEDIATIONS_MAX = 100
-UNDER_WAY = ("Accepted", "Evaluating", "Cancelling")
 
 MISSING_API_VERSION = ErrorSpec(
     "MissingApiVersionParameter", 400, "The api-version query parameter (?api-version=) is required for all requests."
@@ -105,16 +105,20 @@ class PolicyInsights:
     def __init__(self, testbed: Testbed) -> None:
         self._testbed = testbed
         self._remediations: dict[str, _Remediation] = {}
+        self._creating = asyncio.Lock()
 
     async def create(self, call: Call) -> Answer:
-        id_ = _id(call)
         given = await _given(call)
+        async with self._creating:  # the same request twice at once is one remediation
+            return await self._create(_id(call), given)
+
+    async def _create(self, id_: str, given: dict[str, Any]) -> Answer:
         before = self._remediations.get(id_.lower())
         running = before is not None and before.state in UNDER_WAY
         if before is not None and running and before.given == given:
             return 200, before.view()
         current = self._testbed.remediation
-        if current is not None and current.status()["provisioningState"] in UNDER_WAY:
+        if current is not None and current.under_way:
             raise ServiceError(errors.CONFLICT, detail=BUSY)
         regions = _locations(given, self._testbed.regions)
         settings = self._settings(given, regions)

@@ -85,9 +85,9 @@ class Process:
     def bury(self) -> None:
         """Let the tasks of a killed process end, once nobody watches any more; thaw a frozen one."""
         if self.state == "dead":
-            for task in self.remains:
+            for task in self.remains:  # again as long as there are any: some take the first one for a timeout
                 task.cancel()
-            self.remains = []
+            self.remains = [task for task in self.remains if not task.done()]
             self.loop.wind_up(self, _is_an_end)
         else:
             self.thaw()

@@ -43,6 +43,9 @@ class Host(Protocol):
     def stalled_for_s(self) -> float:
         """How long nothing will be executed yet."""
 
+    def closed(self, session: Session) -> None:
+        """Told when a session ends."""
+
     def call_later(self, delay_s: float, callback: Callable[..., object], *args: Any) -> Handle:
         """A timer of the server itself."""
 
@@ -136,7 +139,7 @@ class Session(Sequenced, FakeSocket):  # type: ignore[misc]
         super().__init__(server, database, client_class=redis.asyncio.Redis, client_info={"resp": protocol})
         self.replies: deque[Any] = deque()
         self.blocked: BlockedReader | None = None
-        self.gone = False
+        self.gone = self.lost = False
         self.read_timeout_s: float | None = None
         self._backlog: deque[list[bytes]] = deque()
         self._reader: asyncio.Future[None] | None = None
@@ -257,11 +260,20 @@ class Session(Sequenced, FakeSocket):  # type: ignore[misc]
 
     # --- ending --------------------------------------------------------------------------------------
 
+    def lose(self) -> None:
+        """The server has gone: what was sent and not executed is lost, and whoever waits is told."""
+        self.lost = True
+        reader = self._reader
+        self.hang_up()
+        if reader is not None and not reader.done():
+            reader.set_result(None)
+
     def hang_up(self) -> None:
         """The client closed the connection: what it sent still executes, but nobody waits any more."""
         if self.gone:
             return
         self.gone = True
+        self.engine.closed(self)
         if self.blocked is not None:
             self.blocked.leave()
         self.replies.clear()
@@ -273,6 +285,7 @@ class Session(Sequenced, FakeSocket):  # type: ignore[misc]
         if self.engine.stalled_for_s > 0:
             self.engine.call_later(self.engine.stalled_for_s, self._bury)
         elif self._server is not None:
+            self.lost = True  # whoever still holds the connection finds it closed
             self.close()
 
 

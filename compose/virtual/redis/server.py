@@ -4,7 +4,8 @@
     await client.set("k", "v", px=500)
 
 `client()` gives an ordinary `redis.asyncio.Redis`. `stall` makes the server stop answering for a while, which
-is what most Redis trouble looks like from outside; `delay_s` makes every command slower.
+is what most Redis trouble looks like from outside; `go_down` ends its connections and takes no new ones, as a restart
+does, and keeps what it has; `delay_s` makes every command slower.
 """
 
 from __future__ import annotations
@@ -16,15 +17,14 @@ from typing import Any, cast
 
 import redis.asyncio
 from fakeredis._core import FakeServer
-from redis._defaults import DEFAULT_RETRY_BASE, DEFAULT_RETRY_CAP, DEFAULT_RETRY_COUNT
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from compose.virtual.kernel.loop import OWNER, Handle, VirtualLoop
 from compose.virtual.kernel.process import Process
 from compose.virtual.redis.client import MemoryConnection, MemoryPool
 from compose.virtual.redis.engine import Session, WatchedDatabase
+from services.chassis.store import patience
 
 SET_REPLIES = ("SMEMBERS", "SINTER", "SUNION", "SDIFF")
 
@@ -51,6 +51,8 @@ class VirtualRedis:
         self._server.dbs = defaultdict(lambda: WatchedDatabase(self._server.lock))
         self._context = Context()
         self._stalled_until_s = 0.0
+        self._down_until_s = 0.0
+        self._sessions: dict[Session, None] = {}
         self._held: deque[tuple[Session, list[list[bytes]]]] = deque()
         self._last_arrival_s = 0.0
 
@@ -60,9 +62,8 @@ class VirtualRedis:
         return f"<VirtualRedis {keys} keys{stalled}>"
 
     def client(self, *, decode_responses: bool = False, **options: Any) -> redis.asyncio.Redis:
-        """A redis-py client; `options` as for `redis.asyncio.Redis`, with the same defaults."""
-        backoff = ExponentialWithJitterBackoff(base=DEFAULT_RETRY_BASE, cap=DEFAULT_RETRY_CAP)
-        options.setdefault("retry", Retry(backoff, DEFAULT_RETRY_COUNT))
+        """A redis-py client; `options` as for `redis.asyncio.Redis`, with the services' defaults."""
+        options.setdefault("retry", patience())
         pool = MemoryPool(
             connection_class=MemoryConnection,
             engine=self,
@@ -89,6 +90,13 @@ class VirtualRedis:
         self._stalled_until_s = self.loop.time()
         self.loop.call_soon(self._go_on, context=self._context)
 
+    def go_down(self, duration_s: float) -> None:
+        """Lose every connection with what was sent on it, and refuse new ones for a while."""
+        self._down_until_s = max(self._down_until_s, self.loop.time() + duration_s)
+        self._held.clear()
+        for session in list(self._sessions):
+            session.lose()
+
     @property
     def stalled_for_s(self) -> float:
         """How long nothing will be executed yet; 0.0 when the server works."""
@@ -104,7 +112,10 @@ class VirtualRedis:
 
     def open_session(self, database: int, protocol: int) -> Session:
         """A connection to the server; it ends with the simulated process that opened it."""
+        if self.loop.time() < self._down_until_s:
+            raise RedisConnectionError("Error 111 connecting to virtual redis. Connection refused.")
         session = Session(self, self._server, database, protocol)
+        self._sessions[session] = None
         owner = OWNER.get()
         if isinstance(owner, Process):
             owner.open[session] = None
@@ -118,6 +129,10 @@ class VirtualRedis:
         else:
             self.loop.call_soon(self._execute, session, commands, context=self._context)
 
+    def closed(self, session: Session) -> None:
+        """The session has ended."""
+        self._sessions.pop(session, None)
+
     def call_later(self, delay_s: float, callback: Callable[..., object], *args: Any) -> Handle:
         """A timer of the server itself: it survives the client's process."""
         return self.loop.call_later(delay_s, callback, *args, context=self._context)
@@ -127,6 +142,8 @@ class VirtualRedis:
         return self.loop.call_soon(callback, *args, context=self._context)
 
     def _execute(self, session: Session, commands: list[list[bytes]]) -> None:
+        if session.lost:
+            return
         if self._held or self.loop.time() < self._stalled_until_s:
             self._held.append((session, commands))
             session.held()

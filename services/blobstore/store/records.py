@@ -1,9 +1,43 @@
 """How accounts, containers and blobs are written to Redis and read back: JSON records, one per hash field."""
 
 import json
+from dataclasses import dataclass, field
 from typing import Any
 
-from services.blobstore.state import Account, Blob, Container, Switch
+from services.blobstore.state import Account, Blob, Container, Moment, Switch
+from services.chassis.stored import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """An account as it is stored, its switch spread out."""
+
+    name: str
+    resource_group: str
+    created_at: Moment
+    public: bool
+    pending: tuple[tuple[Moment, bool], ...]
+    kind: str
+    sku: str
+    tags: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, Any] = field(default_factory=dict)
+
+    def account(self) -> Account:
+        return Account(
+            self.name,
+            self.resource_group,
+            self.created_at,
+            Switch(self.public, self.pending),
+            self.kind,
+            self.sku,
+            self.tags,
+            self.properties,
+        )
+
+
+ACCOUNT: Shape[AccountRow] = Shape(AccountRow)
+CONTAINER: Shape[Container] = Shape(Container)
+BLOB: Shape[Blob] = Shape(Blob)
 
 
 def dump_account(account: Account) -> str:
@@ -21,12 +55,6 @@ def dump_account(account: Account) -> str:
     return json.dumps(record, sort_keys=True)
 
 
-def load_account(raw: bytes) -> Account:
-    record: dict[str, Any] = json.loads(raw)
-    pending = tuple((at, value) for at, value in record.pop("pending"))
-    return Account(switch=Switch(record.pop("public"), pending), **record)
-
-
 def dump_container(container: Container) -> str:
     record = {
         "name": container.name,
@@ -38,14 +66,6 @@ def dump_container(container: Container) -> str:
     return json.dumps(record, sort_keys=True)
 
 
-def load_container(raw: bytes) -> Container:
-    return Container(**json.loads(raw))
-
-
 def dump_blob(blob: Blob) -> str:
     record = {name: getattr(blob, name) for name in Blob.__slots__}
     return json.dumps(record, sort_keys=True)
-
-
-def load_blob(raw: bytes) -> Blob:
-    return Blob(**json.loads(raw))

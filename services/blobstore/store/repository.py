@@ -4,18 +4,12 @@ Bytes are kept in chunks under an id of their own and become a blob by one write
 of an upload leaves nothing but an id in `uploads`, which the next start sweeps.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from services.blobstore.state import Account, Blob, Container
-from services.blobstore.store.records import (
-    dump_account,
-    dump_blob,
-    dump_container,
-    load_account,
-    load_blob,
-    load_container,
-)
+from services.blobstore.store.records import ACCOUNT, BLOB, CONTAINER, dump_account, dump_blob, dump_container
 from services.chassis.store import Store, text
+from services.chassis.stored import Stored
 
 CHUNK_BYTES = 2**20
 NAMES_KEY = "blobstore:names"
@@ -25,8 +19,11 @@ NAMES_KEY = "blobstore:names"
 class Repository:
     """Reads everything once, at start; afterwards only writes, and reads the chunks of large blobs."""
 
-    def __init__(self, store: Store, region: str) -> None:
+    def __init__(self, store: Store, region: str, stored: Stored) -> None:
         self._store = store
+        self._stored = stored
+        self.damaged: set[str] = set()
+        """Accounts of which the last `load` could not read everything."""
         self._region = region
         prefix = f"blobstore:{region}"
         self._seeded = f"{prefix}:seeded"
@@ -35,6 +32,9 @@ class Repository:
         self._blobs = f"{prefix}:blobs"
         self._uploads = f"{prefix}:uploads"
         self._body_prefix = f"{prefix}:body:"
+        stored.expect("string", self._seeded)
+        stored.expect("hash", self._accounts, self._containers, self._blobs, NAMES_KEY)
+        stored.expect("set", self._uploads)
 
     # --- start ---------------------------------------------------------------------------------------
 
@@ -51,14 +51,34 @@ class Repository:
             for key in (self._accounts, self._containers, self._blobs):
                 pipe.hgetall(key)
             raw_accounts, raw_containers, raw_blobs = await pipe.execute()
-        accounts = {account.name: account for account in map(load_account, _in_order(raw_accounts))}
-        for path, raw in sorted(raw_containers.items()):
-            container = load_container(raw)
-            accounts[text(path).split("/", 1)[0]].containers[container.name] = container
-        for path, raw in sorted(raw_blobs.items()):
-            account_name, container_name, _ = text(path).split("/", 2)
-            accounts[account_name].containers[container_name].put(load_blob(raw))
+        self.damaged.clear()
+        rows = self._stored.read_all(ACCOUNT, raw_accounts, self._accounts)
+        accounts = {path: row.account() for path, row in rows.items() if row.name == path}
+        self._note_damage(raw_accounts, accounts)
+        containers = self._stored.read_all(CONTAINER, raw_containers, self._containers)
+        for path, container in containers.items():
+            account_name, _, name = path.partition("/")
+            if account_name in accounts and container.name == name:
+                accounts[account_name].containers[name] = container
+        self._note_damage(raw_containers, containers)
+        blobs = self._stored.read_all(BLOB, raw_blobs, self._blobs)
+        for path, blob in blobs.items():
+            account_name, container_name, name = [*path.split("/", 2), "", ""][:3]
+            owner = accounts.get(account_name)
+            if owner is not None and container_name in owner.containers and blob.name == name:
+                owner.containers[container_name].put(blob)
+        self._note_damage(raw_blobs, blobs)
         return accounts
+
+    def _note_damage(self, raws: Iterable[bytes], good: Collection[str]) -> None:
+        for raw in raws:
+            if text(raw) not in good:
+                self.damaged.add(text(raw).partition("/")[0])
+
+    def refuse_body(self, account_name: str, blob: Blob, body: bytes) -> None:
+        """Says that the bytes of a blob are not what was uploaded."""
+        self.damaged.add(account_name)
+        self._stored.refuse(body, self._body(blob.body_id), "0", f"{account_name}/{blob.name}: not the bytes uploaded")
 
     async def _sweep(self) -> None:
         """Bytes of uploads that never became a blob, and names claimed for accounts that were never written."""
@@ -81,6 +101,10 @@ class Repository:
         if await self._store.hsetnx(NAMES_KEY, name, self._region):
             return True
         return text(await self._store.hget(NAMES_KEY, name) or "") == self._region
+
+    async def reclaim(self, name: str) -> None:
+        """The account is this region's, whatever the names say: it has a record here."""
+        await self._store.hset(NAMES_KEY, name, self._region)
 
     async def taken(self, name: str) -> bool:
         return bool(await self._store.hexists(NAMES_KEY, name))
@@ -157,7 +181,3 @@ class Repository:
             for body_id in body_ids:
                 pipe.hget(self._body(body_id), "0")
             return [data or b"" for data in await pipe.execute()]
-
-
-def _in_order(records: dict[bytes, bytes]) -> list[bytes]:
-    return [raw for _, raw in sorted(records.items())]

@@ -51,7 +51,7 @@ class Storage:
 
     def __init__(self, env: Env) -> None:
         self._env = env
-        self._repository = Repository(env.store, env.region)
+        self._repository = Repository(env.store, env.region, env.stored)
         self._lock = asyncio.Lock()
         self._etags = Etags()
         self.settings = env.settings(BlobstoreSettings)
@@ -64,40 +64,71 @@ class Storage:
     # --- start ---------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Reads the state back; at the very first start, makes the accounts of the settings."""
+        """Reads the state back; at the very first start, makes the accounts of the settings.
+
+        Those of which something was damaged are made again as well."""
         self.accounts = await self._repository.load()
         for account in self.accounts.values():
             for container in account.containers.values():
                 self._etags.seen(container.etag)
         await self._prepare_all()
+        seeds = self.settings.seeds(self._env.region)
         if not await self._repository.is_seeded():
-            for seed in self.settings.seeds(self._env.region):
+            for seed in seeds:
                 await self.seed(seed)
             await self._repository.mark_seeded()
+        for seed in seeds:
+            if seed.name in self._repository.damaged:  # without its packages a region could provision nothing
+                await self._mend(seed)
 
     async def _prepare_all(self) -> None:
-        blobs = [b for a in self.accounts.values() for c in a.containers.values() for b in c.blobs.values()]
-        small = [blob for blob in blobs if blob.size <= self.settings.memory_blob_size_max_bytes]
-        bodies = await self._repository.read_bodies([blob.body_id for blob in small])
-        held = {blob.body_id: body for blob, body in zip(small, bodies, strict=True)}
-        for blob in blobs:
+        """Headers and small bodies into memory. A small blob whose bytes are not what was uploaded is left out."""
+        held = [
+            (account, container, blob)
+            for account in self.accounts.values()
+            for container in account.containers.values()
+            for blob in container.blobs.values()
+        ]
+        small = [blob.body_id for _, _, blob in held if blob.size <= self.settings.memory_blob_size_max_bytes]
+        bodies = dict(zip(small, await self._repository.read_bodies(small), strict=True))
+        for account, container, blob in held:
+            body = bodies.get(blob.body_id)
+            if body is not None and md5_of(body) != blob.md5:
+                self._repository.refuse_body(account.name, blob, body)
+                container.remove(blob.name)
+                continue
             self._etags.seen(blob.etag)
-            self.ready[blob.body_id] = Ready(read_headers(blob), held.get(blob.body_id))
+            self.ready[blob.body_id] = Ready(read_headers(blob), body)
 
-    async def seed(self, seed: AccountSeed, actor: str = "seed") -> tuple[Account, bool]:
+    async def _mend(self, seed: AccountSeed) -> None:
+        """Makes what is missing of an account of the settings; what is there stays as its owner left it."""
+        await self._repository.reclaim(seed.name)
+        account = self.accounts.get(seed.name)
+        if account is None or seed.container not in account.containers:
+            await self.seed(seed, public=account.switch.accepted if account else seed.public)
+        else:
+            await self._put_packages(seed, missing_from=account.containers[seed.container])
+
+    async def seed(self, seed: AccountSeed, actor: str = "seed", *, public: bool | None = None) -> tuple[Account, bool]:
         """Makes the account as described, with its container and packages; whether it is new comes second."""
         tags = {**seed.tags, EXEMPT_TAG: "true" if seed.exempt else "false"}
         known = self.accounts.get(seed.name)
+        public = seed.public if public is None else public
         if known is None:
-            account = await self.create_account(seed.name, self._env.region, public=seed.public, tags=tags)
+            account = await self.create_account(seed.name, self._env.region, public=public, tags=tags)
         else:
-            account = await self.update_account(seed.name, actor, public=seed.public, tags=tags, delay_s=0.0)
+            account = await self.update_account(seed.name, actor, public=public, tags=tags, delay_s=0.0)
         await self.put_container(seed.name, seed.container, seed.access)
+        await self._put_packages(seed)
+        return account, known is None
+
+    async def _put_packages(self, seed: AccountSeed, missing_from: Container | None = None) -> None:
         for package in seed.packages:
+            if missing_from is not None and package.blob_name in missing_from.blobs:
+                continue
             size = package.size_bytes or self.settings.package_size_bytes
             data = packages.build(package.publisher, package.type, package.version, size)
             await self.put_blob(seed.name, seed.container, package.blob_name, _once(data), Upload(PACKAGE_HEADERS, {}))
-        return account, known is None
 
     # --- accounts ------------------------------------------------------------------------------------
 
@@ -325,7 +356,16 @@ class _Receiver:
             await self._repository.abandon_upload(self.body_id)
 
     def md5(self) -> str:
-        return base64.b64encode(self._hash.digest()).decode()
+        return _base64(self._hash)
+
+
+def md5_of(body: bytes) -> str:
+    """As `Content-MD5` spells it."""
+    return _base64(hashlib.md5(body, usedforsecurity=False))
+
+
+def _base64(digest: Any) -> str:
+    return base64.b64encode(digest.digest()).decode()
 
 
 def read_headers(blob: Blob) -> CIMultiDict[str]:

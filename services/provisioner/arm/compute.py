@@ -21,6 +21,11 @@ class Compute:
         self._children: dict[str, dict[str, None]] = {}
         self._finished: deque[Operation] = deque()
 
+    def clear(self) -> None:
+        """Forgets everything, before it is read afresh."""
+        for held in (self.resources, self.operations, self.jobs, self._children, self._finished):
+            held.clear()
+
     def put(self, resource: Resource) -> None:
         """Adds a resource or replaces it."""
         key = resource.key

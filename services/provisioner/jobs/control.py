@@ -9,6 +9,7 @@ from typing import Any
 
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
+from services.chassis.store import STORE_ERRORS
 from services.provisioner import errors
 from services.provisioner.arm import validation
 from services.provisioner.arm.compute import Compute
@@ -34,7 +35,7 @@ from services.provisioner.state import (
     capacity,
     plan,
 )
-from services.provisioner.store.journal import STORE_ERRORS, Journal
+from services.provisioner.store.journal import Journal
 
 UNLABELLED = "unlabelled"
 QUIET_TIMEOUT_S = 5.0

@@ -5,32 +5,45 @@ reached; steps before that are not repeated, the step itself may be, and all ste
 """
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from redis.exceptions import ResponseError
 
-from services.chassis.store import text
+from services.chassis.store import Keys, text
+from services.chassis.stored import Shape, Stored
 from services.provisioner.arm.compute import Compute
 from services.provisioner.state import (
     ASSIGN,
     BLOCKED,
     CANCELED,
     DELETE,
+    FAILED,
     IN_PROGRESS,
+    OPERATION,
+    RESOURCE,
     SUCCEEDED,
     Job,
-    Operation,
     Outcome,
     Resource,
 )
 from services.provisioner.store.journal import CHUNK, GROUP, Journal, ended, entry_pairs
 
+T = TypeVar("T")
+DUE_MAX_S = 86_400.0
+"""No wait is longer; what says so is garbage, and its job goes on at once."""
+ENDED = (SUCCEEDED, FAILED, CANCELED)
+
 
 class Recovery:
     """Brings memory and Redis to agree again."""
 
-    def __init__(self, journal: Journal, compute: Compute) -> None:
+    def __init__(self, journal: Journal, compute: Compute, stored: Stored) -> None:
         self._journal = journal
+        self._stored = stored
+        stored.expect("hash", journal.resources, journal.operations, journal.progress)
+        stored.expect("zset", journal.delayed)
+        stored.expect("stream", journal.queue)
         self._compute = compute
         self._store = journal.store
         self.deliver: Callable[[list[tuple[str, str]]], None] = lambda _pairs: None
@@ -51,41 +64,62 @@ class Recovery:
         pipe.zrange(journal.delayed, 0, -1, withscores=True)
         pipe.xrange(journal.queue)
         resources, operations, progress, delayed, queue = await pipe.execute()
-        self._restore(resources.values(), operations.values())
+        self._compute.clear()  # an earlier try may have got half way
+        await self._restore(resources, operations)
         claimed = {job for _, job in await self._claim()}
         entries = {job: entry for entry, job in entry_pairs(queue)}
         due = {text(job): float(score) for job, score in delayed}
         tries = {text(job): text(value) for job, value in progress.items()}
         for job in self._compute.jobs.values():
-            self._resume(job, entries.get(job.id, ""), tries.get(job.id), due.get(job.id, 0.0), now)
+            self._take_progress(job, tries.get(job.id))
+            self._resume(job, entries.get(job.id, ""), due.get(job.id, 0.0), now)
             job.delivered = job.id in claimed
         await self._tidy(entries, [job for job in {**due, **tries} if job not in self._compute.jobs])
         return [job for job in self._compute.jobs.values() if job.delivered]
 
-    def _restore(self, resources: Any, operations: Any) -> None:
-        compute = self._compute
-        found = sorted(
-            (Operation.from_json(raw) for raw in operations),
-            key=lambda item: (item.ended or 0.0, item.accepted, item.id),
-        )
+    async def _restore(self, resources: Any, operations: Any) -> None:
+        compute, journal = self._compute, self._journal
+        known = await self._sound(OPERATION, operations, journal.operations, lambda item: item.id)
+        rows = await self._sound(RESOURCE, resources, journal.resources, lambda item: item.key)
+        found = sorted(known, key=lambda item: (item.ended or 0.0, item.accepted, item.id))
         for operation in found:
             compute.restore(operation)
+        known_ids = {item.id for item in known}
         for operation in sorted(found, key=lambda item: (item.accepted, item.id)):
             if operation.status == IN_PROGRESS:
                 compute.begin(Job(operation))
-        for item in sorted((Resource.from_json(raw) for raw in resources), key=lambda item: (item.created, item.key)):
+        for item in sorted(rows, key=lambda item: (item.created, item.key)):
             if not self._was_deleted(item):
-                compute.put(item)
+                compute.put(item if item.operation in known_ids else _orphan(item))
+
+    async def _sound(self, shape: Shape[T], rows: Any, key: str, name_of: Callable[[T], str]) -> list[T]:
+        """The rows that can be used. The others are set aside, or the audit would count them as lost for ever."""
+        good = {name: item for name, item in self._stored.read_all(shape, rows, key).items() if name_of(item) == name}
+        bad = [name for name in sorted(rows) if text(name) not in good]
+        for name in bad:
+            self._stored.refuse(rows[name], key, text(name), "set aside")
+        if bad:
+            pipe: Any = self._store.pipeline(transaction=True)
+            pipe.hset(Keys.damaged(key), mapping={name: rows[name] for name in bad})
+            pipe.hdel(key, *bad)
+            await pipe.execute()
+        return list(good.values())
 
     def _was_deleted(self, item: Resource) -> bool:
         last = self._compute.operations.get(item.operation)
         return last is not None and last.verb == DELETE and last.status == SUCCEEDED
 
-    def _resume(self, job: Job, entry: str, progress: str | None, due: float, now: float) -> None:
+    def _take_progress(self, job: Job, progress: str | None) -> None:
+        """From its first step when the progress cannot be read: all steps bear repetition."""
+        try:
+            if progress is not None:
+                job.restore(progress)
+        except ValueError as error:
+            self._stored.refuse(progress, self._journal.progress, job.id, str(error))
+
+    def _resume(self, job: Job, entry: str, due: float, now: float) -> None:
         job.entry = entry
-        if progress is not None:
-            job.restore(progress)
-        if due > now:
+        if now < due < now + DUE_MAX_S:
             job.due, job.state = due, BLOCKED
         steps = job.operation.steps
         owner = self._compute.identity_owner(job.operation.resource)
@@ -140,11 +174,11 @@ class Recovery:
         """
         journal, compute = self._journal, self._compute
         raw = await self._store.hget(journal.operations, job_id)
-        operation = Operation.from_json(raw) if raw else None
+        operation = self._stored.read(OPERATION, raw, journal.operations, job_id) if raw is not None else None
         if operation is None or operation.status != IN_PROGRESS:
             return None
         row = await self._store.hget(journal.resources, operation.resource)
-        resource = Resource.from_json(row) if row else None
+        resource = self._stored.read(RESOURCE, row, journal.resources, operation.resource) if row is not None else None
         job = Job(operation)
         if resource is None or resource.operation != job_id or compute.in_flight(operation.resource) is not None:
             canceled = ended(job, Outcome(CANCELED, operation.accepted))
@@ -197,3 +231,8 @@ class Recovery:
         names = list(rows)
         for start in range(0, len(names), CHUNK):
             await self._store.hset(key, mapping={name: rows[name] for name in names[start : start + CHUNK]})
+
+
+def _orphan(item: Resource) -> Resource:
+    """A resource whose operation was lost: it is not under way any more, and its owner may change or delete it."""
+    return item if item.state in ENDED else replace(item, state=FAILED)

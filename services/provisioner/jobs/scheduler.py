@@ -9,6 +9,8 @@ from collections import deque
 from math import floor
 
 from services.chassis.env import Env
+from services.chassis.store import STORE_ERRORS
+from services.chassis.stored import is_wrong_type
 from services.policies.pacing import Pacer, RequeueSettings
 from services.provisioner.arm.compute import Compute
 from services.provisioner.failures import error_of
@@ -29,7 +31,7 @@ from services.provisioner.state import (
     Stop,
     after,
 )
-from services.provisioner.store.journal import STORE_ERRORS, Journal, ended
+from services.provisioner.store.journal import Journal, ended
 
 
 class Scheduler:
@@ -131,9 +133,11 @@ class Scheduler:
                 while self._strays:
                     await self._adopt(*self._strays[0])
                     del self._strays[0]
-            except STORE_ERRORS:
+            except STORE_ERRORS as error:
                 self._unread.set()
                 self._journal.suspect()
+                if is_wrong_type(error):
+                    raise
                 await asyncio.sleep(self._journal.reconnect_s)
 
     def _deliver(self, pairs: list[tuple[str, str]]) -> None:

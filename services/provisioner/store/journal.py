@@ -15,14 +15,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from redis.exceptions import RedisError
-
-from services.chassis.store import Store, text
+from services.chassis.store import STORE_ERRORS, Store, text
+from services.chassis.stored import is_wrong_type
 from services.provisioner.arm.compute import Compute
 from services.provisioner.state import DONE, Job, Operation, Outcome, Resource, after
 
 GROUP = "workers"
-STORE_ERRORS = (RedisError, OSError)
 CHUNK = 500
 
 
@@ -120,8 +118,10 @@ class Journal:
                 if self._suspect:
                     await self._reconcile_alone()
                 await self._flush()
-            except STORE_ERRORS:
+            except STORE_ERRORS as error:
                 self.suspect()
+                if is_wrong_type(error):
+                    raise
                 await asyncio.sleep(self.reconnect_s)
 
     async def _reconcile_alone(self) -> None:

@@ -42,7 +42,7 @@ async def test_a_task_that_fails_is_started_again_after_growing_bounded_delays()
     bench, work = Bench(), Flaky(7)
     bench.background.keep(work, "event sink")
     await asyncio.sleep(100)
-    assert work.began == [0.0, 0.25, 0.75, 1.75, 3.75, 7.75, 12.75, 17.75]
+    assert work.began == [0.0, 0.25, 0.75, 1.75, 3.75, 5.75, 7.75, 9.75]
     assert [moment for moment, _ in bench.said] == work.began[:-1]
     assert bench.said[0][1] == {
         "kind": "task_failed",

@@ -11,6 +11,8 @@ import pytest
 import services
 from services.policies.fairness import FairQueue, TenantBuckets, overlap, shuffle_shard
 
+EIGHT = [f"node-{number}" for number in range(8)]
+
 
 def tenant_of(item: str) -> str:
     return item[0]
@@ -118,7 +120,8 @@ def test_tenant_buckets_off_let_everything_pass() -> None:
 
 
 def test_a_shard_is_the_same_in_every_process() -> None:
-    code = "from services.policies.fairness import shuffle_shard as s; print([s(f't{n}', 8, 2, 7) for n in range(50)])"
+    shards = "[s(f't{n}', 'abcdefgh', 2, 7) for n in range(50)]"
+    code = f"from services.policies.fairness import shuffle_shard as s; print({shards})"
     outputs = {
         subprocess.run(
             [sys.executable, "-c", code],
@@ -130,11 +133,11 @@ def test_a_shard_is_the_same_in_every_process() -> None:
         ).stdout.strip()
         for seed in ("0", "1")
     }
-    assert outputs == {str([shuffle_shard(f"t{n}", 8, 2, 7) for n in range(50)])}
+    assert outputs == {str([shuffle_shard(f"t{n}", "abcdefgh", 2, 7) for n in range(50)])}
 
 
 def test_eight_workers_by_two_make_twenty_eight_shards_evenly_used() -> None:
-    shards = Counter(shuffle_shard(f"tenant-{number}", 8, 2) for number in range(2800))
+    shards = Counter(shuffle_shard(f"tenant-{number}", EIGHT, 2) for number in range(2800))
     assert len(shards) == comb(8, 2) == 28
     assert min(shards.values()) > 60
     assert max(shards.values()) < 140
@@ -142,7 +145,7 @@ def test_eight_workers_by_two_make_twenty_eight_shards_evenly_used() -> None:
 
 def test_two_tenants_seldom_share_both_workers() -> None:
     """Shares: both 1/28, one 12/28, none 15/28."""
-    shards = [shuffle_shard(f"tenant-{number}", 8, 2) for number in range(200)]
+    shards = [shuffle_shard(f"tenant-{number}", EIGHT, 2) for number in range(200)]
     shared = Counter(overlap(one, other) for index, one in enumerate(shards) for other in shards[:index])
     total = sum(shared.values())
     assert shared[2] / total == pytest.approx(1 / 28, abs=0.01)
@@ -151,16 +154,34 @@ def test_two_tenants_seldom_share_both_workers() -> None:
 
 def test_another_seed_deals_other_shards() -> None:
     names = [f"tenant-{number}" for number in range(50)]
-    assert [shuffle_shard(name, 8, 2, 1) for name in names] != [shuffle_shard(name, 8, 2, 2) for name in names]
+    assert [shuffle_shard(name, EIGHT, 2, 1) for name in names] != [shuffle_shard(name, EIGHT, 2, 2) for name in names]
 
 
 def test_losing_a_worker_moves_only_the_tenants_that_had_it() -> None:
-    for number in range(100):
-        before = shuffle_shard(f"tenant-{number}", 8, 2)
-        if 7 not in before:
-            assert shuffle_shard(f"tenant-{number}", 7, 2) == before
+    for gone in EIGHT:
+        rest = [worker for worker in EIGHT if worker != gone]
+        for number in range(100):
+            before = shuffle_shard(f"tenant-{number}", EIGHT, 2)
+            if gone not in before:
+                assert shuffle_shard(f"tenant-{number}", rest, 2) == before
+
+
+def test_after_a_scale_out_only_tenants_that_got_a_new_worker_have_moved() -> None:
+    """Ten nodes become twelve, whose names sort among the old ones: 1 - C(10,2)/C(12,2) = 32 % of tenants move."""
+    old = sorted(f"identity-eastus-{number}" for number in range(1, 11))
+    new = sorted([*old, "identity-eastus-11", "identity-eastus-12"])
+    assert new.index("identity-eastus-2") != old.index("identity-eastus-2"), "positions shift"
+    moved = 0
+    for number in range(1000):
+        before, after = (shuffle_shard(f"tenant-{number}", nodes, 2) for nodes in (old, new))
+        if set(after) <= set(old):
+            assert after == before
+        else:
+            moved += 1
+            assert set(after) - set(before) <= set(new) - set(old)
+    assert moved / 1000 == pytest.approx(1 - comb(10, 2) / comb(12, 2), abs=0.04)
 
 
 def test_a_shard_as_large_as_the_fleet_is_off() -> None:
-    assert shuffle_shard("a", 4, 4) == (0, 1, 2, 3)
-    assert shuffle_shard("a", 4, 9) == (0, 1, 2, 3)
+    assert shuffle_shard("a", "wxyz", 4) == ("w", "x", "y", "z")
+    assert shuffle_shard("a", "wxyz", 9) == ("w", "x", "y", "z")

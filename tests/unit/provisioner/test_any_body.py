@@ -10,7 +10,7 @@ from services.provisioner.arm import views
 from services.provisioner.arm.validation import clean, merged, packages_of, tenant_of
 from services.provisioner.ids import Ref
 from services.provisioner.settings import ProvisionerSettings
-from services.provisioner.state import EXTENSION, VM, VMSS, Resource, capacity
+from services.provisioner.state import EXTENSION, RESOURCE, VM, VMSS, Resource, capacity
 
 PACKAGES = ProvisionerSettings().packages
 REFS = (Ref("s", "g", VM, "a"), Ref("s", "g", VMSS, "a"), Ref("s", "g", EXTENSION, "a", "b"))
@@ -82,4 +82,4 @@ def test_any_body_is_refused_or_kept_and_shown(ref, first, second):
         if ref.kind != EXTENSION or {"publisher", "type"} <= set(wanted["properties"]):
             packages_of(ref, wanted)
         item = Resource(ref.kind, ref.id, "eastus", "t", wanted, 0.0)
-        json.dumps(views.resource(Resource.from_json(item.to_json())), allow_nan=False)
+        json.dumps(views.resource(RESOURCE.read(item.to_json())), allow_nan=False)

@@ -8,6 +8,8 @@ from services.provisioner.state import (
     DELETE,
     EXTENSION,
     FAILED,
+    OPERATION,
+    RESOURCE,
     SCALE_IN,
     SCALE_OUT,
     SUCCEEDED,
@@ -130,8 +132,8 @@ def test_a_scale_set_has_its_machines_only_when_the_operation_succeeded():
 def test_records_survive_the_way_through_json():
     item = resource(tenant="t", packages={RUNNER: "HostedRunner"}, assigned=True, client_id="c")
     operation = Operation("op1", VM, CREATE, "/s/vm1", "t", 1.5, ("allocate", "assign"))
-    assert Resource.from_json(item.to_json()).to_json() == item.to_json()
-    restored = Operation.from_json(operation.to_json())
+    assert RESOURCE.read(item.to_json()).to_json() == item.to_json()
+    restored = OPERATION.read(operation.to_json())
     assert (restored.steps, restored.to_json()) == (operation.steps, operation.to_json())
 
 

@@ -1,6 +1,6 @@
 """What an operator's rule lets into a region, at exact times."""
 
-from services.router.state import OPEN, Gate, Traffic
+from services.router.state import OPEN, TRAFFIC, Gate, Traffic
 
 
 def _admitted(gate: Gate, start: float, end: float, step: float) -> int:
@@ -40,7 +40,7 @@ def test_a_ramp_limits_the_rate_whatever_is_offered() -> None:
 
 
 def test_traffic_survives_its_way_through_the_store() -> None:
-    assert Traffic.from_json(RAMP.to_json()) == RAMP
+    assert TRAFFIC.read(RAMP.to_json()) == RAMP
 
 
 def test_backlog_leaves_a_reserve_of_a_ramp_to_fresh_requests() -> None:
