@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from services.chassis.stored import Shape
 
@@ -34,20 +34,12 @@ Step = Annotated[str, Field(pattern=r"^(allocate|work|assign|token|unassign|fetc
 
 
 def capacity(body: dict[str, Any]) -> int:
-    """`sku.capacity` of a scale set; 1 when it is not given."""
-    return int(body.get("sku", {}).get("capacity", 1))
+    """`sku.capacity` of a scale set; 1 when it is not given, or is no number in a body that was not written by us."""
+    sku = body.get("sku")
+    wanted = sku.get("capacity", 1) if isinstance(sku, dict) else 1
+    return int(wanted) if isinstance(wanted, int) else 1
 
 
-def _with_capacity(body: dict[str, Any]) -> dict[str, Any]:
-    """A stored body whose capacity cannot be read would stop every write of its region."""
-    try:
-        capacity(body)
-    except (AttributeError, TypeError) as error:
-        raise ValueError(f"sku.capacity: {error}") from error
-    return body
-
-
-Body = Annotated[dict[str, Any], AfterValidator(_with_capacity)]
 Cause = Literal["denied", "repository", "identity", "internal"]
 Error = dict[str, Any]
 VersionOf = Callable[[str], str]
@@ -61,7 +53,7 @@ class Resource:
     id: ResourceId
     location: str
     tenant: str
-    body: Body
+    body: dict[str, Any]
     created: float
     state: str = CREATING
     operation: str = ""
