@@ -73,6 +73,8 @@ def _is_record(path: Path) -> bool:
 
 def _beyond(paths: Sequence[Path], most: int) -> Iterable[Path]:
     """The least recently used ones beyond `most`, without those used within a day."""
+    if len(paths) <= most:
+        return []  # no time is read, so that a simulation can make a folder too
     before = system_clock().epoch() - USED_WITHIN_S
     stamped = []
     for path in paths:
