@@ -138,6 +138,7 @@ ACTIONS: dict[str, Callable[[Event, Displays], str]] = {
     "drain": lambda p, d: f"drain {_regions(p, d)}",
     "end_fault": lambda p, _d: f"end fault {p.get('fault') or p.get('id', '')}",
     "inject_fault": _inject,
+    "load_profile": lambda p, _d: f"switch the load to {p['profile']}",
     "mitigate": _mitigate,
     "note": lambda p, _d: str(p["observe"]),
     "open": lambda p, d: f"let everything into {_regions(p, d)}",
@@ -251,7 +252,7 @@ def _run(event: Event, _d: Displays) -> Happening:
 
 
 def _stalled(event: Event, _d: Displays) -> Happening:
-    return Happening("testbed", f"this machine stood still for {event['stalled_s']:.1f} s", "bad")
+    return Happening("testbed", f"the machine stalled for {event['stalled_s']:.1f} s", "bad")
 
 
 KINDS: dict[str, Callable[[Event, Displays], Happening]] = {

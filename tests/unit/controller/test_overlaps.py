@@ -233,6 +233,8 @@ async def test_a_fault_of_another_process_on_the_testbed_counts_too(desk: Desk) 
 class Limits:
     """A runtime as far as limits of processors are concerned."""
 
+    name = "compose"
+
     def __init__(self, desk: Desk) -> None:
         self.clock, self.store = desk.testbed.runtime.clock, desk.testbed.runtime.store
         self.instances = desk.testbed.runtime.instances

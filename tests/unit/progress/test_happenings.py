@@ -94,7 +94,7 @@ def alert(state: str) -> dict[str, Any]:
             {"kind": "node_crashed", "region": "eastus", "reason": "queue_full"},
             "testbed: identity node crashed in East US: queue full",
         ),
-        ({"kind": "machine_stalled", "stalled_s": 12.34}, "testbed: this machine stood still for 12.3 s"),
+        ({"kind": "machine_stalled", "stalled_s": 12.34}, "testbed: the machine stalled for 12.3 s"),
         ({"kind": "collapse_began", "region": "eastus"}, "testbed: East US went down"),
         ({"kind": "collapse_ended", "region": "eastus"}, "testbed: East US is up again"),
         ({"kind": "run", "state": "failed", "why": "too slow"}, "testbed: run failed: too slow"),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos import retention
 from chaos.experiment.runs import new_folder, point_latest
+from chaos.record import retention
 from chaos.record.retention import KEEP, USED_WITHIN_S, VARIABLE, runs_max, tidy_results, tidy_runs, used
 from chaos.studies.cache import Cache
 from services.chassis.clock import system_clock
