@@ -87,8 +87,8 @@ def test_a_fault_is_previewed_injected_listed_and_ended(api: Api, bench: Bench) 
     preview = api.typed("FaultPreview", "faults", "create_fault", body=spec, dry_run=True)
     assert preview.instances == ["blobstore-eastus"]
     made = api.typed("FaultView", "faults", "create_fault", status=201, body=spec)
+    url = f"{bench.url('blobstore')}/{ACCOUNT}/packages/x"
     try:
-        url = f"{bench.url('blobstore')}/{ACCOUNT}/packages/x"
         wait_until(lambda: requests.get(url, timeout=5).status_code == 503, "the fault is felt")
         listed = api.typed("FaultList", "faults", "list_faults", client=api.reader)
         assert [fault.id for fault in listed.faults] == [made.id]
@@ -96,6 +96,7 @@ def test_a_fault_is_previewed_injected_listed_and_ended(api: Api, bench: Bench) 
     finally:
         assert api.typed("FaultEnded", "faults", "end_fault", made.id).state == "ended"
     assert api.typed("FaultList", "faults", "list_faults").faults == []
+    wait_until(lambda: requests.get(url, timeout=5).status_code != 503, "the fault is over")
 
 
 def test_a_refusal_is_parsed_too(api: Api) -> None:
