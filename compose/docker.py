@@ -16,9 +16,9 @@ from typing import Any
 from redis.exceptions import RedisError, WatchError
 
 from compose import docker_stack
-from compose.docker_engine import HOST, PAUSED, Container, Engine
+from compose.docker_engine import HOST, PAUSED, DockerContainer, DockerEngine
 from compose.run_lease import RunLease
-from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, Target, UnknownInstance
+from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, ScrapeTarget, UnknownInstance
 from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, next_nodes
 from services.chassis.access import shared_secret
 from services.chassis.background import Background
@@ -45,9 +45,9 @@ class DockerRuntime:
     name = "compose"
     events_in_store = True
 
-    def __init__(self, project: str | None = None, *, engine: Engine | None = None) -> None:
+    def __init__(self, project: str | None = None, *, engine: DockerEngine | None = None) -> None:
         located, self._inside = docker_stack.locate()
-        self.engine = engine or Engine(project or located)
+        self.engine = engine or DockerEngine(project or located)
         self.clock = system_clock()
         self.http = HttpClient(real_session())
         self.peers = Peers()
@@ -55,7 +55,7 @@ class DockerRuntime:
         self.store: Store = connect(f"redis://{REDIS}:{REDIS_PORT}/0")
         self._lease: RunLease | None = None
         self._observer: Background | None = None
-        self._active: dict[str, Container] = {}
+        self._active: dict[str, DockerContainer] = {}
 
     # The life of a run
 
@@ -142,7 +142,7 @@ class DockerRuntime:
         containers = await self.engine.containers()
         await finish_all(*(partial(self._take_back, container) for container in containers), self._lift_cpu_limits)
 
-    async def _take_back(self, container: Container) -> None:
+    async def _take_back(self, container: DockerContainer) -> None:
         if container.added:
             await self.engine.remove(container)
         elif container.partition:
@@ -185,10 +185,10 @@ class DockerRuntime:
     def instances(self) -> Sequence[InstanceSpec]:
         return [container.spec for container in self._active.values() if container.spec]
 
-    def targets(self) -> Sequence[Target]:
-        return [Target(c.spec, url=self._url(c)) for c in self._active.values() if c.spec]
+    def targets(self) -> Sequence[ScrapeTarget]:
+        return [ScrapeTarget(c.spec, url=self._url(c)) for c in self._active.values() if c.spec]
 
-    def _url(self, container: Container) -> str:
+    def _url(self, container: DockerContainer) -> str:
         if self._inside:
             return f"http://{container.name}:{PORT}"
         return f"http://{HOST}:{(container.host_ports or {}).get(PORT, 0)}"
@@ -272,7 +272,7 @@ class DockerRuntime:
         await self._all(self._retire(self._active.pop(spec.name)) for spec in newest)
         return newest
 
-    async def _retire(self, container: Container) -> None:
+    async def _retire(self, container: DockerContainer) -> None:
         now = await self.engine.find(container.name)
         await (self.engine.kill if now.state == PAUSED else self.engine.stop)(now)  # a frozen one hears no SIGTERM
         if container.added:
@@ -322,23 +322,23 @@ class DockerRuntime:
             raise InstanceDown(f"{name}: is not running")
         await self._all(self._cut(victim, containers, label, cut) for label, cut in missing.items())
 
-    async def _cut(self, victim: Container, containers: Sequence[Container], label: str, cut: Cut) -> None:
+    async def _cut(self, victim: DockerContainer, containers: Sequence[DockerContainer], label: str, cut: Cut) -> None:
         addresses = [peer.address for peer in _peers(containers, victim, cut.peer)]
         await self.engine.cut(victim, label, addresses, cut.lease_s)
 
-    async def _end_partition(self, helper: Container) -> None:
+    async def _end_partition(self, helper: DockerContainer) -> None:
         """The helper gives the addresses back when it is told to stop, and removes itself."""
         with suppress(RuntimeUnavailable):
             await self.engine.stop(helper)
 
-    async def _find(self, name: str) -> Container:
+    async def _find(self, name: str) -> DockerContainer:
         known = {container.name: container for container in await self.engine.containers() if container.spec}
         if name not in known:
             raise UnknownInstance(f"unknown instance {name!r}; known: {', '.join(known)}")
         return known[name]
 
 
-def _peers(containers: Iterable[Container], victim: Container, pattern: str) -> list[Container]:
+def _peers(containers: Iterable[DockerContainer], victim: DockerContainer, pattern: str) -> list[DockerContainer]:
     others = [c for c in containers if not c.partition and c.name != victim.name]
     found = [container for container in others if fnmatchcase(container.name, pattern)]
     if not found:

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Container:
+class DockerContainer:
     """One container of the project as it was when listed. `spec` is None when it is not an instance of ours."""
 
     id: str
@@ -53,13 +53,13 @@ class Container:
         return self.state in (RUNNING, PAUSED)
 
 
-def read_container(raw: Mapping[str, Any]) -> Container:
+def read_container(raw: Mapping[str, Any]) -> DockerContainer:
     """A line of the engine's container list."""
     labels = raw["Labels"]
     service, partition = labels.get(SERVICE, ""), labels.get(PARTITION, "")
     ours = service in MODULES and not partition
     networks = (raw.get("NetworkSettings") or {}).get("Networks") or {}
-    return Container(
+    return DockerContainer(
         id=raw["Id"],
         compose_service=labels.get(COMPOSE_SERVICE, ""),
         state=raw["State"],
@@ -91,7 +91,7 @@ def copy_of(template: Mapping[str, Any], spec: InstanceSpec) -> dict[str, Any]:
     return config
 
 
-def cutter(victim: Container, image: str, project: str, name: str, arguments: Sequence[str]) -> dict[str, Any]:
+def cutter(victim: DockerContainer, image: str, project: str, name: str, arguments: Sequence[str]) -> dict[str, Any]:
     """What to create to cut `victim` off: a helper in its network that alone holds NET_ADMIN, and goes by itself."""
     return {
         "Image": image,
@@ -117,7 +117,7 @@ def cutter(victim: Container, image: str, project: str, name: str, arguments: Se
     }
 
 
-class Engine:
+class DockerEngine:
     """Asynchronous calls to the engine, confined to one compose project."""
 
     def __init__(self, project: str, client: docker.DockerClient | None = None) -> None:
@@ -135,13 +135,13 @@ class Engine:
         except (DockerException, OSError) as error:  # requests' errors are OSErrors
             raise RuntimeUnavailable(f"Docker: {error}") from error
 
-    async def containers(self) -> list[Container]:
+    async def containers(self) -> list[DockerContainer]:
         """All containers of the project, stopped ones too, by name."""
         label = f"{PROJECT}={self.project}"
         raw = await self._call(lambda api: api.containers(all=True, filters={"label": [label]}))
         return sorted((read_container(line) for line in raw), key=lambda container: container.name)
 
-    async def find(self, name: str) -> Container:
+    async def find(self, name: str) -> DockerContainer:
         """
         Raises:
             UnknownInstance: listing the known names.
@@ -152,36 +152,36 @@ class Engine:
                 return container
         raise UnknownInstance(f"unknown instance {name!r}; known: {', '.join(container.name for container in known)}")
 
-    async def start(self, container: Container) -> None:
+    async def start(self, container: DockerContainer) -> None:
         await self._call(lambda api: api.start(container.id))
 
-    async def kill(self, container: Container) -> None:
+    async def kill(self, container: DockerContainer) -> None:
         """SIGKILL. The engine counts this as a wish, so the restart policy does not bring it back; `start` does."""
         if container.state == PAUSED:
             await self.unpause(container)
         if container.alive:
             await self._call(lambda api: api.kill(container.id))
 
-    async def stop(self, container: Container) -> None:
+    async def stop(self, container: DockerContainer) -> None:
         await self._call(lambda api: api.stop(container.id, timeout=STOP_TIMEOUT_S))
 
-    async def remove(self, container: Container) -> None:
+    async def remove(self, container: DockerContainer) -> None:
         await self._call(lambda api: _unless_gone(lambda: api.remove_container(container.id, force=True, v=True)))
 
-    async def pause(self, container: Container) -> None:
+    async def pause(self, container: DockerContainer) -> None:
         if container.state == RUNNING:
             await self._call(lambda api: api.pause(container.id))
 
-    async def unpause(self, container: Container) -> None:
+    async def unpause(self, container: DockerContainer) -> None:
         if container.state == PAUSED:
             await self._call(lambda api: api.unpause(container.id))
 
-    async def limit_cpu(self, container: Container, cpus: float | None) -> None:
+    async def limit_cpu(self, container: DockerContainer, cpus: float | None) -> None:
         """`docker update --cpus`; None takes the limit away."""
         quota = -1 if cpus is None else max(1000, round(cpus * CPU_PERIOD_US))
         await self._call(lambda api: api.update_container(container.id, cpu_period=CPU_PERIOD_US, cpu_quota=quota))
 
-    async def add_like(self, template: Container, spec: InstanceSpec) -> None:
+    async def add_like(self, template: DockerContainer, spec: InstanceSpec) -> None:
         """Creates and starts another instance like `template`."""
 
         def work(api: Any) -> None:
@@ -191,7 +191,7 @@ class Engine:
 
         await self._call(work)
 
-    async def cut(self, victim: Container, name: str, addresses: Sequence[str], lease_s: float) -> None:
+    async def cut(self, victim: DockerContainer, name: str, addresses: Sequence[str], lease_s: float) -> None:
         """Cuts `victim` off from the addresses, for at most `lease_s`, whoever survives; returns when it is so."""
 
         def work(api: Any) -> str:
@@ -209,7 +209,7 @@ class Engine:
             await asyncio.sleep(0.1)
         raise RuntimeUnavailable(f"the helper that should cut {victim.name} off did not start")
 
-    async def log_tail(self, container: Container, lines: int = 5) -> str:
+    async def log_tail(self, container: DockerContainer, lines: int = 5) -> str:
         raw: bytes = await self._call(lambda api: api.logs(container.id, tail=lines))
         return " | ".join(raw.decode(errors="replace").splitlines())
 

@@ -21,7 +21,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from compose.children import Child, end, python
-from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, Target, UnknownInstance
+from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, ScrapeTarget, UnknownInstance
 from compose.topology import SCALABLE, InstanceSpec, Topology, next_nodes
 from services.chassis.clock import system_clock
 from services.chassis.endings import finish_all
@@ -146,8 +146,8 @@ class LocalRuntime:
     def instances(self) -> Sequence[InstanceSpec]:
         return [child.spec for child in self._children.values()]
 
-    def targets(self) -> Sequence[Target]:
-        return [Target(child.spec, url=child.url) for child in self._children.values()]
+    def targets(self) -> Sequence[ScrapeTarget]:
+        return [ScrapeTarget(child.spec, url=child.url) for child in self._children.values()]
 
     async def add_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
         specs = next_nodes(self.instances(), region, count)

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from compose.topology import LOADGEN, SCALABLE, InstanceSpec, Region, Topology
+from compose.topology import LOADGEN, SCALABLE, InstanceSpec, RegionSpec, Topology
 from services.chassis.settings import Tree, merge
 
 ROOT = Path(__file__).parent.parent
@@ -32,9 +32,9 @@ def stack_topology(scenario: Tree, regions: Sequence[str] = REGIONS) -> Topology
     return Topology(tuple(_region(known[name], regions) for name in regions))
 
 
-def _region(raw: Tree, kept: Sequence[str]) -> Region:
-    known = {field.name: raw[field.name] for field in fields(Region) if field.name in raw}
-    return Region(**{**known, "pair": raw.get("pair") if raw.get("pair") in kept else None})
+def _region(raw: Tree, kept: Sequence[str]) -> RegionSpec:
+    known = {field.name: raw[field.name] for field in fields(RegionSpec) if field.name in raw}
+    return RegionSpec(**{**known, "pair": raw.get("pair") if raw.get("pair") in kept else None})
 
 
 def stack_settings(scenario: Tree, topology: Topology) -> Tree:

@@ -19,7 +19,7 @@ from services.chassis.store import Store
 
 
 @dataclass(frozen=True)
-class Target:
+class ScrapeTarget:
     """Where the metrics of an instance are read: its registry in process, or a URL."""
 
     spec: InstanceSpec
@@ -84,7 +84,7 @@ class Runtime(Protocol):
     def instances(self) -> Sequence[InstanceSpec]:
         """What runs now, in start order."""
 
-    def targets(self) -> Sequence[Target]:
+    def targets(self) -> Sequence[ScrapeTarget]:
         """Where the metrics of the running instances are."""
 
     async def add_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:

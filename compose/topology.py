@@ -27,7 +27,7 @@ MODULES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class RegionSpec:
     """A region of the testbed. `role` is what the scenario uses it for, e.g. `canary` or `control`."""
 
     name: str
@@ -54,7 +54,7 @@ class InstanceSpec:
 class Topology:
     """The regions and the instances that they need at the start."""
 
-    regions: tuple[Region, ...]
+    regions: tuple[RegionSpec, ...]
     loadgen: bool = True
     names: tuple[str, ...] = field(init=False)
 

@@ -17,7 +17,7 @@ LOAD = web.AppKey("load", Load)
 PAGE_MAX = 10_000
 
 
-class Handlers:
+class LoadHandlers:
     """What the calls under `/admin` do that are the load's own."""
 
     def __init__(self, load: Load) -> None:
@@ -83,7 +83,7 @@ def render_error(_request: web.Request, error: ServiceError) -> web.Response:
 def create_app(env: Env) -> web.Application:
     """A load generator that is silent until `POST /admin/start`."""
     load = Load(env)
-    app = build_app(env, settings_model=LoadgenSettings, api=api(Handlers(load)), render_error=render_error)
+    app = build_app(env, settings_model=LoadgenSettings, api=api(LoadHandlers(load)), render_error=render_error)
     app[LOAD] = load
 
     async def stop(_app: web.Application) -> None:

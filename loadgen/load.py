@@ -18,7 +18,7 @@ from loadgen.leftovers import STORE_ERRORS
 from loadgen.metrics import LoadMetrics
 from loadgen.runner_pool import RunnerPool
 from loadgen.settings import FACTOR_MAX, PROFILES, LoadgenSettings, RegionRates
-from loadgen.site import FAILED, SUCCESS, Outcome, Site, Tools
+from loadgen.site import FAILED, SUCCESS, JourneyOutcome, Site, Tools
 from loadgen.tenants import Tenant, TenantTable, default_table
 from services.chassis.env import Env
 from services.chassis.settings import SettingsError
@@ -86,18 +86,18 @@ class Users:
             self.in_flight += 1
             self._tools.spawn(self._travel(journey, planned))
 
-    async def _travel(self, journey: Coroutine[Any, Any, Outcome], planned: float) -> None:
+    async def _travel(self, journey: Coroutine[Any, Any, JourneyOutcome], planned: float) -> None:
         try:
             outcome = await journey
         except Exception as error:
             # A defect of ours, not of the cloud: recorded as such, because a silent hole in the load is worse.
             self._tools.env.events.emit("journey_crashed", tenant=self.site.tenant, error=repr(error))
-            outcome = Outcome(FAILED, self.tenant.journey.kind, CRASHED)
+            outcome = JourneyOutcome(FAILED, self.tenant.journey.kind, CRASHED)
         finally:
             self.in_flight -= 1
         self._end(outcome, planned)
 
-    def _end(self, outcome: Outcome, planned: float) -> None:
+    def _end(self, outcome: JourneyOutcome, planned: float) -> None:
         meter = self.site.meter
         duration_s = self._tools.now - planned
         meter.ended[outcome.result]()

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field
 
 from loadgen.leftovers import Leftover
-from loadgen.site import ABANDONED, FAILED, SUCCESS, Outcome, Site
+from loadgen.site import ABANDONED, FAILED, SUCCESS, JourneyOutcome, Site
 from services.clients.arm import WAITING, Ended
 
 MachineKind = Literal["vm", "vmss"]
@@ -147,10 +147,10 @@ def _profile(extension: str) -> dict[str, Any]:
     return {"name": extension.partition("/")[2], **_extension(extension)}
 
 
-def outcome(ended: Ended, operation: str) -> Outcome:
+def outcome(ended: Ended, operation: str) -> JourneyOutcome:
     """A journey's outcome from how its operation ended."""
     if ended.ok:
-        return Outcome(SUCCESS, operation)
+        return JourneyOutcome(SUCCESS, operation)
     if ended.status == WAITING:
-        return Outcome(ABANDONED, operation, ended.code)
-    return Outcome(FAILED, operation, ended.code)
+        return JourneyOutcome(ABANDONED, operation, ended.code)
+    return JourneyOutcome(FAILED, operation, ended.code)

@@ -47,7 +47,7 @@ class LoadMetrics:
         )
 
 
-class Meter:
+class TenantMeter:
     """Pre-bound children of one tenant in one region; rare ones are bound when first needed."""
 
     def __init__(self, metrics: LoadMetrics, tenant: str, region: str) -> None:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from services.chassis.errors import ErrorSpec
 from services.chassis.openapi import Api
-from services.chassis.routes import JSON, Body, Reply, Route
+from services.chassis.routes import JSON, Body, ResponseSpec, Route
 from services.chassis.settings import Settings
 
 TITLE = "Aftershock load generator"
@@ -30,13 +30,13 @@ class ArrivalsRequest(Settings):
     from_: int = Field(default=0, ge=0, alias="from")
 
 
-class ErrorDetail(BaseModel):
+class LoadErrorDetail(BaseModel):
     code: str
     message: str
 
 
-class LoadError(BaseModel):
-    error: ErrorDetail
+class LoadErrorBody(BaseModel):
+    error: LoadErrorDetail
 
 
 class LoadState(BaseModel):
@@ -45,13 +45,13 @@ class LoadState(BaseModel):
     arrivals: int
 
 
-class Arrivals(BaseModel):
+class ArrivalPage(BaseModel):
     arrivals: list[Any]
     next: int
     missed: int = Field(description="arrivals that were no longer kept when they were asked for")
 
 
-class Handlers(Protocol):
+class LoadAdmin(Protocol):
     """Who answers."""
 
     async def start(self, request: web.Request) -> web.Response: ...
@@ -61,10 +61,10 @@ class Handlers(Protocol):
     async def arrivals(self, request: web.Request) -> web.Response: ...
 
 
-def api(handlers: Handlers) -> Api:
+def api(handlers: LoadAdmin) -> Api:
     """The table."""
-    state = {200: Reply("the load now", LoadState)}
-    page = {200: Reply("a page of what arrived", Arrivals)}
+    state = {200: ResponseSpec("the load now", LoadState)}
+    page = {200: ResponseSpec("a page of what arrived", ArrivalPage)}
     begin, change = Body(StartRequest, required=False, by_handler=True), Body(LoadRequest, by_handler=True)
     bad = (INVALID,)
     rows = (
@@ -74,7 +74,7 @@ def api(handlers: Handlers) -> Api:
         _row("GET", "/admin/load", "get_load", "The load now", handlers.show, state),
         _row("GET", "/admin/arrivals", "list_arrivals", "Who came when", handlers.arrivals, page, bad),
     )
-    return Api(TITLE, rows, lambda _route: Reply("refused", LoadError, JSON))
+    return Api(TITLE, rows, lambda _route: ResponseSpec("refused", LoadErrorBody, JSON))
 
 
 def _row(
@@ -83,7 +83,7 @@ def _row(
     operation_id: str,
     summary: str,
     handler: Any,
-    replies: dict[int, Reply],
+    replies: dict[int, ResponseSpec],
     errors: tuple[ErrorSpec, ...] = (),
     body: Body | None = None,
 ) -> Route:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from loadgen.leftovers import Kind, Leftover, Leftovers
-from loadgen.metrics import LoadMetrics, Meter
+from loadgen.metrics import LoadMetrics, TenantMeter
 from loadgen.settings import LoadgenSettings
 from services.chassis.env import Env
 from services.clients.arm import ArmCaller
@@ -19,7 +19,7 @@ NO_DETAIL: Mapping[str, Any] = MappingProxyType({})
 Spawn = Callable[[Coroutine[Any, Any, Any]], None]
 
 
-class Outcome(NamedTuple):
+class JourneyOutcome(NamedTuple):
     """How one journey ended. `operation` is the class of operation, `code` says why it failed."""
 
     result: str
@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
 Steps = list[Callable[[], Coroutine[Any, Any, Any]]]
 
 
-class Pool(Protocol):
+class RunnerProvider(Protocol):
     """Who hands out hosted runners in a region; `runner_pool.RunnerPool` is one."""
 
     def order(self, runner_type: str) -> None:
@@ -60,7 +60,7 @@ class Tools:
         self.identity = identity
         self.metrics = metrics
         self.spawn = spawn
-        self.pools: dict[str, Pool] = {}
+        self.pools: dict[str, RunnerProvider] = {}
         self.apply(settings)
         self.leftovers = Leftovers(self)
 
@@ -75,7 +75,7 @@ class Tools:
 
     def arm(self, tenant: str, region: str) -> ArmCaller:
         """Management calls for a tenant that need not have a site here."""
-        return ArmCaller(self, Meter(self.metrics, tenant, region), tenant, region)
+        return ArmCaller(self, TenantMeter(self.metrics, tenant, region), tenant, region)
 
 
 class Site:
@@ -86,7 +86,7 @@ class Site:
         self.tools = tools
         self.tenant = tenant
         self.region = region
-        self.meter = Meter(tools.metrics, tenant, region)
+        self.meter = TenantMeter(tools.metrics, tenant, region)
         self.rng: Random = tools.env.streams[f"{stream}/{tenant}/{region}"]
         self.arm = ArmCaller(tools, self.meter, tenant, region)
         self._run = run

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from chaos.experiment.alerts import PACE_METRIC, Rule, default_alerts, prometheus_rules, write_prometheus_rules
-from chaos.record.record import Record
+from chaos.record.record import RunRecord
 
 Span = tuple[str, float, float]
 """Region, firing, resolved."""
@@ -23,7 +23,7 @@ def metrics_read(rules: tuple[Rule, ...]) -> set[str]:
     return {s.metric for rule in rules for line in rule.all for s in (line.of, line.to) if s}
 
 
-def input_series(record: Record) -> list[dict[str, str]]:
+def input_series(record: RunRecord) -> list[dict[str, str]]:
     """Every series that a rule reads, one value a second; a hole is a hole."""
     wanted, table, found = metrics_read(default_alerts()), record.series, []
     for number, (name, labels) in enumerate(zip(table.names, table.labels, strict=True)):
@@ -35,7 +35,7 @@ def input_series(record: Record) -> list[dict[str, str]]:
     return [*found, {"series": PACE_METRIC, "values": f"{pace:g}x{len(table.times) - 1}"}]
 
 
-def spans(record: Record) -> dict[str, list[Span]]:
+def spans(record: RunRecord) -> dict[str, list[Span]]:
     """When each alert fired, by the run's own evaluator."""
     found: dict[str, list[Span]] = {rule.name: [] for rule in default_alerts()}
     for event in record.events_of("alert", record.start, math.inf):
@@ -48,7 +48,7 @@ def spans(record: Record) -> dict[str, list[Span]]:
     return found
 
 
-def expectations(record: Record) -> Iterator[dict[str, Any]]:
+def expectations(record: RunRecord) -> Iterator[dict[str, Any]]:
     parts = [
         yaml.safe_load(prometheus_rules(pace))["groups"][1]["rules"] for pace in (1.0, record.plan["detection_pace"])
     ]
@@ -73,7 +73,7 @@ def _expected(alert: dict[str, Any], region: str) -> dict[str, Any]:
     return {"exp_labels": {**alert["labels"], "region": region}, "exp_annotations": texts}
 
 
-def write_test(record: Record, folder: Path) -> Path:
+def write_test(record: RunRecord, folder: Path) -> Path:
     """Rule files and test beside each other; promtool is to be run on what this returns."""
     files = write_prometheus_rules(folder)
     document = {

@@ -13,7 +13,7 @@ from rich.text import Text
 from chaos.experiment.plan import Plan
 from chaos.experiment.runs import carry_out, given_folder, new_folder, quiet_libraries
 from chaos.progress.progress import Progress
-from chaos.record.record import Record
+from chaos.record.record import RunRecord
 from chaos.report.compare import compare, print_comparison
 from chaos.report.files import write_report, write_verdict
 from chaos.report.table import print_verdict
@@ -83,7 +83,7 @@ def _say_where(folder: Path, ending: _Ending, plan: Plan, console: Console) -> N
 
 
 def _judge(folder: Path) -> Verdict:
-    record = Record.load(folder)
+    record = RunRecord.load(folder)
     verdict = judge(record)
     write_verdict(folder, verdict)
     write_report(folder, record, verdict)
@@ -98,5 +98,5 @@ def report_command(folder: Path, console: Console) -> int:
 
 
 def diff_command(left: Path, right: Path, console: Console) -> int:
-    print_comparison(compare(Record.load(left), Record.load(right)), console)
+    print_comparison(compare(RunRecord.load(left), RunRecord.load(right)), console)
     return EXPECTED

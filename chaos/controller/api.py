@@ -21,7 +21,7 @@ from services.chassis import openapi, routes
 from services.chassis.app import routing_error
 from services.chassis.bodies import parse, read_json
 from services.chassis.errors import INTERNAL, ErrorSpec, ServiceError
-from services.chassis.routes import JSON, Reply, Route
+from services.chassis.routes import JSON, ResponseSpec, Route
 from services.chassis.settings import Settings, SettingsError, validate
 
 Answer = tuple[int, Any]
@@ -150,7 +150,7 @@ TRANSLATE: Middleware = translate
 
 def document(table: Iterable[Route], title: str, version: str) -> dict[str, Any]:
     """OpenAPI of the table."""
-    error = Reply("refused", Error, JSON)
+    error = ResponseSpec("refused", Error, JSON)
     return openapi.document(openapi.Api(title, tuple(table), lambda _route: error, _common_errors, version, "bearer"))
 
 

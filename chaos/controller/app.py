@@ -9,7 +9,7 @@ from aiohttp import web
 
 from chaos.controller.api import TRANSLATE, Answer, Call, Handler, document, install
 from chaos.controller.auth import Tokens
-from chaos.controller.documents import Alive, TestbedStatus
+from chaos.controller.documents import ControllerAlive, TestbedStatus
 from chaos.controller.routes import (
     accounts,
     alerts,
@@ -26,7 +26,7 @@ from chaos.controller.status import status
 from chaos.controller.testbed import Testbed
 from services.chassis.bodies import SIZE_MAX_BYTES
 from services.chassis.metrics import CONTENT_TYPE
-from services.chassis.routes import Access, Reply, Route
+from services.chassis.routes import Access, ResponseSpec, Route
 
 TITLE = "Aftershock chaos controller"
 TESTBED = web.AppKey("testbed", Testbed)
@@ -66,14 +66,24 @@ def _own_routes(testbed: Testbed) -> list[Route]:
 
     page = {"type": "string"}
     return [
-        _about("/healthz", "get_health", "Whether the controller is alive", healthz, Reply("alive", Alive)),
-        _about("/metrics", "get_metrics", "The controller's own metrics", metrics, Reply("a page", page, "text/plain")),
-        _about("/v1/status", "get_status", "The testbed at a glance", state, Reply("now", TestbedStatus), "read"),
+        _about(
+            "/healthz", "get_health", "Whether the controller is alive", healthz, ResponseSpec("alive", ControllerAlive)
+        ),
+        _about(
+            "/metrics",
+            "get_metrics",
+            "The controller's own metrics",
+            metrics,
+            ResponseSpec("a page", page, "text/plain"),
+        ),
+        _about(
+            "/v1/status", "get_status", "The testbed at a glance", state, ResponseSpec("now", TestbedStatus), "read"
+        ),
     ]
 
 
 def _about(
-    path: str, operation_id: str, summary: str, handler: Handler, reply: Reply, access: Access = "open"
+    path: str, operation_id: str, summary: str, handler: Handler, reply: ResponseSpec, access: Access = "open"
 ) -> Route:
     return Route("GET", path, operation_id, summary, handler, access, {200: reply}, tag="about")
 
@@ -82,7 +92,9 @@ def _description(described: Callable[[], dict[str, Any]]) -> Route:
     async def describe(_call: Call) -> Answer:
         return 200, described()
 
-    return _about("/openapi.json", "get_openapi", "This document", describe, Reply("OpenAPI 3.1", {"type": "object"}))
+    return _about(
+        "/openapi.json", "get_openapi", "This document", describe, ResponseSpec("OpenAPI 3.1", {"type": "object"})
+    )
 
 
 def _joined(own: bytes, run: bytes) -> bytes:

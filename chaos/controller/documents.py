@@ -26,14 +26,14 @@ class Error(BaseModel):
     error: ErrorDetail
 
 
-class Alive(BaseModel):
+class ControllerAlive(BaseModel):
     status: Literal["alive"]
 
 
 # --- accounts --------------------------------------------------------------------------------------------
 
 
-class AccountSummary(BaseModel):
+class ListedAccount(BaseModel):
     name: str
     region: str
     public: bool = Field(description="allowBlobPublicAccess")
@@ -41,7 +41,7 @@ class AccountSummary(BaseModel):
 
 
 class AccountList(BaseModel):
-    accounts: list[AccountSummary]
+    accounts: list[ListedAccount]
 
 
 class AccessChanged(BaseModel):
@@ -172,7 +172,7 @@ class Scaled(BaseModel):
     nodes: list[str] = Field(description="added or removed")
 
 
-class TrafficChanged(BaseModel):
+class RegionTrafficChanged(BaseModel):
     region: str
     mode: Literal["open", "drain", "ramp"]
 
@@ -188,7 +188,7 @@ class LoadChanged(BaseModel):
     factor: float
 
 
-class Audit(BaseModel):
+class AuditSummary(BaseModel):
     accounts: int
     public_exempt: int
     private_exempt: int

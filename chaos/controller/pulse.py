@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from chaos.controller.scrape import rows
 from chaos.progress.glance import FAMILIES, PROVISIONING_WINDOW_S, Glance, glance
 from chaos.record.series import Group, Where, matches
-from compose.runtime import Runtime, Target
+from compose.runtime import Runtime, ScrapeTarget
 from compose.topology import LOADGEN, SCALABLE
 from services.chassis.background import Background
 
@@ -110,7 +110,7 @@ class Pulse:
         self._readings.add(t, {key: value for page in pages for key, value in page.items()})
         self._tell(glance(self._readings, self._regions, t))
 
-    async def _read(self, target: Target) -> Page:
+    async def _read(self, target: ScrapeTarget) -> Page:
         """Nothing of an instance that does not answer."""
         if target.metrics is not None:
             return parse(target.metrics.page().decode(), target.spec.name)

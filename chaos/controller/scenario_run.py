@@ -12,7 +12,7 @@ from chaos.experiment.experiment import Experiment
 from chaos.experiment.plan import Plan
 from chaos.experiment.runs import commit, point_latest, write_plan
 from chaos.progress.progress import clock, last_action, now_of, phase
-from chaos.record.record import Record
+from chaos.record.record import RunRecord
 from chaos.record.recorder import Recorder
 from chaos.remediation.workflow import RemediationWorkflow
 from chaos.report.files import write_report, write_verdict
@@ -143,7 +143,7 @@ class ScenarioRun:
         self._telling.state("run", id=self.folder.name, state=state, why=why)
 
     def _judge(self) -> None:
-        record = Record.load(self.folder)
+        record = RunRecord.load(self.folder)
         verdict = judge(record)
         write_verdict(self.folder, verdict)
         write_report(self.folder, record, verdict)

@@ -41,7 +41,7 @@ class Growth:
 
 
 @dataclass
-class RegionHealth:
+class RegionWatch:
     """The attempts of the last seconds from one region, and since when too few of them succeed."""
 
     tried: deque[Tried] = field(default_factory=deque)
@@ -85,7 +85,7 @@ class Watch:
         self._report = report
         self._detector = StallDetector()
         self._growth = Growth()
-        self._regions: dict[str, RegionHealth] = {}
+        self._regions: dict[str, RegionWatch] = {}
         self._own_lost_s = 0.0
         self.stall: Stall | None = None
         """The last one; `t` is a Unix time."""
@@ -143,7 +143,7 @@ class Watch:
                     sums[0] += count
                     sums[1] += count if labels["outcome"] == "ok" else 0.0
         for region, (attempts, good) in sorted(tried.items()):
-            went_down = self._regions.setdefault(region, RegionHealth()).add(now, attempts, good)
+            went_down = self._regions.setdefault(region, RegionWatch()).add(now, attempts, good)
             if went_down is not None:
                 self._report("collapse_began" if went_down else "collapse_ended", {"region": region})
 

@@ -20,7 +20,7 @@ from chaos.record.machine import EVENT, STALLS, StallDetector, lost_s
 from chaos.record.recorder import Recorder
 from chaos.remediation.rollout import RemediationEnv
 from chaos.remediation.workflow import RemediationWorkflow
-from compose.runtime import Runtime, Target
+from compose.runtime import Runtime, ScrapeTarget
 from services.chassis.background import Background
 from services.chassis.clock import Clock
 from services.chassis.endings import finish_all
@@ -82,7 +82,7 @@ class Experiment:
         self._make_recorder = make_recorder
         self._observers = observers
         self.recorder: Recorder | None = None
-        self._attached: dict[str, Target] = {}
+        self._attached: dict[str, ScrapeTarget] = {}
         self._env: ControllerEnv | None = None
         self._performer: Performer | None = None
         self._broken: asyncio.Future[None]

@@ -11,12 +11,12 @@ from typing import Any
 
 from redis.exceptions import WatchError
 
-from chaos.remediation.accounts import Audit, Restored, StorageAccounts
+from chaos.remediation.accounts import Audit, RestoreOutcome, StorageAccounts
 from compose.runtime import Runtime
 from compose.topology import LOADGEN, NODES_MAX, SCALABLE, InstanceSpec
 from services.chassis.access import SECRET_HEADER
 from services.chassis.events import Events
-from services.chassis.http import Reply
+from services.chassis.http import HttpReply
 from services.chassis.live import announce, read_overlay_value
 from services.chassis.settings import Tree, merge
 from services.chassis.store import Keys
@@ -46,7 +46,7 @@ class Operations:
 
     async def restore_accounts(
         self, regions: Sequence[str], patterns: Sequence[str], *, spacing_s: float, actor: str
-    ) -> Restored:
+    ) -> RestoreOutcome:
         """Makes private exempt accounts public again, region by region.
 
         Raises:
@@ -117,10 +117,10 @@ class Operations:
     async def stop_load(self) -> None:
         _require(await self._load("POST", "/admin/stop", {}), "load generator")
 
-    async def _load(self, method: str, path: str, body: Tree) -> Reply:
+    async def _load(self, method: str, path: str, body: Tree) -> HttpReply:
         return await self._call(method, self._runtime.peers.url(LOADGEN, "") + path, body)
 
-    async def _call(self, method: str, url: str, body: Tree) -> Reply:
+    async def _call(self, method: str, url: str, body: Tree) -> HttpReply:
         """An operator's call to one of our own processes."""
         headers = {SECRET_HEADER: self._runtime.secret}
         return await self._runtime.http.call(method, url, json=body, headers=headers, timeout_s=OPERATOR_TIMEOUT_S)
@@ -165,7 +165,7 @@ def _readable(raw: bytes | str | None) -> Tree:
         return {}
 
 
-def _require(reply: Reply, who: str) -> None:
+def _require(reply: HttpReply, who: str) -> None:
     if reply.status == INVALID:
         raise OutOfBounds(str(reply.json()["error"]["message"]))
     if not reply.ok:

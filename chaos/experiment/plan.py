@@ -13,7 +13,7 @@ from chaos.scenarios.document import DocumentError
 from chaos.scenarios.document import parse as parse_document
 from chaos.scenarios.model import Entry, Scenario
 from compose.runtime import RuntimeUnavailable
-from compose.topology import NODES_MAX, Region, Topology
+from compose.topology import NODES_MAX, RegionSpec, Topology
 from services.chassis.settings import Settings, SettingsError, Tree, check_regions, merge, resolve, short
 
 MINUTE_S = 60.0
@@ -128,8 +128,8 @@ def _load(scenario: Scenario) -> Tree:
     return {"loadgen": {"regions": rates, "profile": "base", "tenants": list(scenario.tenants) or None}}
 
 
-def _region(region: Any) -> Region:
-    return Region(region.name, region.display, region.pair, region.role, region.identity_nodes)
+def _region(region: Any) -> RegionSpec:
+    return RegionSpec(region.name, region.display, region.pair, region.role, region.identity_nodes)
 
 
 def check_settings(tree: Tree, topology: Topology) -> None:

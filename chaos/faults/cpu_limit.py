@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from chaos.faults.model import Asked, InstanceFault, Parameters
+from chaos.faults.model import Asked, FaultParameters, InstanceFault
 from compose.runtime import Runtime
 
 
-class CpuLimitParameters(Parameters):
+class CpuLimitParameters(FaultParameters):
     cpus: float = Field(ge=0.01, le=64, description="processors an instance may use, e.g. 0.05")
 
 

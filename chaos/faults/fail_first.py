@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from chaos.faults.model import Parameters, ServiceFault
+from chaos.faults.model import FaultParameters, ServiceFault
 
 
-class FailFirstParameters(Parameters):
+class FailFirstParameters(FaultParameters):
     count: int = Field(ge=1, le=1_000_000, description="requests of each instance that fail")
     status: int = Field(default=503, ge=400, le=599)
 

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from chaos.faults.model import Parameters, ServiceFault
+from chaos.faults.model import FaultParameters, ServiceFault
 
 
-class LatencyParameters(Parameters):
+class LatencyParameters(FaultParameters):
     delay_s: float = Field(gt=0, le=600, description="added before the handler runs")
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from redis.exceptions import RedisError
 
 from chaos.faults.ledger import FAILURES as RUNTIME_FAILURES
-from chaos.faults.ledger import Ledger, Repaired
+from chaos.faults.ledger import Ledger, RepairOutcome
 from chaos.faults.model import FaultSpec, InstanceFault
 from chaos.faults.records import ActiveFault, FaultRecords
 from chaos.faults.redis_stall import RedisStall
@@ -323,7 +323,7 @@ class FaultLeases:
                 self._watch(fault)
         self._service_level = {fault.id: fault for fault in await self._records.service_level()}
 
-    async def repair(self, name: str) -> Repaired:
+    async def repair(self, name: str) -> RepairOutcome:
         """A fresh process for an instance, unless a fault keeps it down."""
         return await self._ledger.repair(name, await self._others())
 

@@ -35,7 +35,7 @@ class Asking(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ChangeOutcome:
     """What became of a change: `unmet` says what could not be done now, `failures` what should be tried again."""
 
     unmet: tuple[str, ...]
@@ -43,7 +43,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Repaired:
+class RepairOutcome:
     """Whether the instance runs again, and which faults keep it down or go on meeting it."""
 
     running: bool
@@ -66,7 +66,7 @@ class Ledger:
         """The fault asks for nothing any more; what only it asked for ends with `settle`."""
         self._asking.pop(fault_id, None)
 
-    async def settle(self, kind: InstanceFault, names: Iterable[str], others: Iterable[Asking] = ()) -> Outcome:
+    async def settle(self, kind: InstanceFault, names: Iterable[str], others: Iterable[Asking] = ()) -> ChangeOutcome:
         """Makes the instances suffer what is asked of them in this kind, all at once and each to the end.
 
         `others` are faults of another process on the same testbed.
@@ -85,7 +85,7 @@ class Ledger:
             else:
                 unmet += result
         failures = [result for result in results if isinstance(result, FAILURES)]
-        return Outcome(tuple(unmet), tuple(failures))
+        return ChangeOutcome(tuple(unmet), tuple(failures))
 
     async def _settle_one(self, kind: InstanceFault, name: str, foreign: Mapping[str, Asking]) -> list[str]:
         async with self._locks[name]:
@@ -93,7 +93,7 @@ class Ledger:
             await kind.apply(self._runtime, name, asked)
             return await self._anew(name, foreign) if kind.restarts and not asked else []
 
-    async def repair(self, name: str, others: Iterable[Asking] = ()) -> Repaired:
+    async def repair(self, name: str, others: Iterable[Asking] = ()) -> RepairOutcome:
         """A fresh process, which suffers what is still asked of it; none while a fault keeps the instance down."""
         foreign = {fault.id: fault for fault in others}
         async with self._locks[name]:
@@ -103,7 +103,7 @@ class Ledger:
                 await self._runtime.revive(name)
                 await self._anew(name, foreign)
             goes_on = keeping or self._asked_all(name, foreign, lambda kind: not kind.restarts)
-        return Repaired(not keeping, tuple(f"{name}: {kind} {fault_id} goes on" for kind, fault_id in goes_on))
+        return RepairOutcome(not keeping, tuple(f"{name}: {kind} {fault_id} goes on" for kind, fault_id in goes_on))
 
     async def _anew(self, name: str, foreign: Mapping[str, Asking]) -> list[str]:
         """Does to a process that was just started what is asked of its name, and of others towards it."""

@@ -23,7 +23,7 @@ RUNTIMES = ("virtual", "local", "compose")
 PROBABILITY = "of each request (service level) or each target (instance level) to be met; 0 is a control"
 
 
-class Parameters(Settings):
+class FaultParameters(Settings):
     """Base of every fault's parameters; the fields are its API."""
 
 
@@ -57,7 +57,7 @@ class Fault(ABC):
     kind: ClassVar[str]
     summary: ClassVar[str]
     level: ClassVar[Level] = "service"
-    parameters: ClassVar[type[Parameters]] = Parameters
+    parameters: ClassVar[type[FaultParameters]] = FaultParameters
     runtimes: ClassVar[tuple[str, ...]] = RUNTIMES
     """Where it is offered; elsewhere it is refused before anything is done."""
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import Field
 
-from chaos.faults.model import Asked, InstanceFault, Parameters
+from chaos.faults.model import Asked, FaultParameters, InstanceFault
 from compose.runtime import Cut, Runtime
 
 
-class PartitionParameters(Parameters):
+class PartitionParameters(FaultParameters):
     peer: str = Field(pattern=r"^[a-z0-9*?\[\]-]{1,64}$", description="glob of instance names on the other side")
 
 

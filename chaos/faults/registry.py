@@ -8,7 +8,7 @@ from chaos.faults.fail_first import FailFirst
 from chaos.faults.freeze import Freeze
 from chaos.faults.http_error import HttpError
 from chaos.faults.latency import Latency
-from chaos.faults.model import ACCOUNT_SERVICE, Fault, FaultSpec, Parameters
+from chaos.faults.model import ACCOUNT_SERVICE, Fault, FaultParameters, FaultSpec
 from chaos.faults.partition import Partition
 from chaos.faults.redis_stall import RedisStall
 from chaos.faults.throttle import Throttle
@@ -33,7 +33,7 @@ CATALOGUE: dict[str, Fault] = {
 }
 
 
-def check(spec: FaultSpec) -> tuple[Fault, Parameters]:
+def check(spec: FaultSpec) -> tuple[Fault, FaultParameters]:
     """The fault that `spec` names and its validated parameters.
 
     Raises:

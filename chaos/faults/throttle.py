@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from chaos.faults.model import Parameters, ServiceFault
+from chaos.faults.model import FaultParameters, ServiceFault
 
 
-class ThrottleParameters(Parameters):
+class ThrottleParameters(FaultParameters):
     rate_per_s: float = Field(ge=0, le=1_000_000, description="requests per second and instance that still pass")
 
 

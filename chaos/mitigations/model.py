@@ -52,7 +52,7 @@ class TimelineRules(_Part):
     stage: Stage | None = None
 
 
-class Topology(_Part):
+class TopologyChange(_Part):
     """What exists when the run begins."""
 
     headroom: Annotated[float, Field(gt=0, le=10)]
@@ -70,7 +70,7 @@ class Mitigation(_Part):
     changes: Annotated[str, Field(min_length=1)]
     overlay: dict[str, Any] = {}
     timeline: TimelineRules | None = None
-    topology: Topology | None = None
+    topology: TopologyChange | None = None
 
     @model_validator(mode="after")
     def _changes_something(self) -> "Mitigation":

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chaos.mitigations.catalogue import chosen
-from chaos.mitigations.model import Compress, Follow, Stage, TimelineRules, Topology
+from chaos.mitigations.model import Compress, Follow, Stage, TimelineRules, TopologyChange
 from chaos.scenarios.actions import RestoreAccounts
 from chaos.scenarios.model import Entry, Scenario
 from services.policies.capacity import with_headroom
-from services.policies.staging import Account, plan_restores
+from services.policies.staging import StagedAccount, plan_restores
 
 
 def transform(scenario: Scenario, names: Iterable[str]) -> Scenario:
@@ -28,7 +28,7 @@ def transform(scenario: Scenario, names: Iterable[str]) -> Scenario:
     return scenario
 
 
-def _topology(scenario: Scenario, rule: Topology) -> Scenario:
+def _topology(scenario: Scenario, rule: TopologyChange) -> Scenario:
     regions = tuple(
         region.model_copy(update={"identity_nodes": with_headroom(region.identity_nodes, rule.headroom)})
         for region in scenario.regions
@@ -93,7 +93,7 @@ def _stage(entry: Entry, rule: Stage) -> list[Entry]:
     families = _families(action.accounts, rule)
     if len(families) < 2:
         return [entry]
-    accounts = [Account(family.glob, family.volume) for family in families]
+    accounts = [StagedAccount(family.glob, family.volume) for family in families]
     steps = plan_restores(accounts, entry.t, order=rule.order, spacing_s=rule.spacing_s)
     parts = []
     for number, step in enumerate(steps, 1):

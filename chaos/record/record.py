@@ -44,7 +44,7 @@ class Of:
 
 
 @dataclass
-class Record:
+class RunRecord:
     """Plan, events and series of one run."""
 
     plan: dict[str, Any]
@@ -55,7 +55,7 @@ class Record:
     _by_kind: dict[str, list[Event]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Record":
+    def load(cls, folder: str | Path) -> "RunRecord":
         """Reads a run's folder.
 
         Raises:
@@ -71,18 +71,18 @@ class Record:
             raise error if isinstance(error, RecordError) else RecordError(str(error)) from error
 
     @classmethod
-    def from_memory(cls, plan: dict[str, Any], recorder: Recorder) -> "Record":
+    def from_memory(cls, plan: dict[str, Any], recorder: Recorder) -> "RunRecord":
         return cls(plan, recorder.events, recorder.series, recorder.folder)
 
-    def until(self, t: float) -> "Record":
+    def until(self, t: float) -> "RunRecord":
         """What had been recorded before then, or sampled then; the plan stays whole."""
         rows, series = self.series.index(t) + 1, self.series
         keys = list(zip(series.names, series.labels, strict=True))
         cut = SeriesTable.of(series.times[:rows], keys, series.values[:rows].T)
-        return Record(self.plan, [event for event in self.events if event["t"] < t], cut, self.folder)
+        return RunRecord(self.plan, [event for event in self.events if event["t"] < t], cut, self.folder)
 
     def __repr__(self) -> str:
-        return f"<Record {self.plan.get('scenario')} seed {self.plan.get('seed')}, {self.series!r}>"
+        return f"<RunRecord {self.plan.get('scenario')} seed {self.plan.get('seed')}, {self.series!r}>"
 
     # Time
 

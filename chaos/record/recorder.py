@@ -28,7 +28,7 @@ from loadgen.event_lines import ARRIVAL
 from loadgen.event_reader import EventReader
 from services.chassis.clock import Clock
 from services.chassis.http import HttpClient
-from services.chassis.metrics import Metrics, Reader
+from services.chassis.metrics import Metrics, RegistryReader
 from services.chassis.registry import Instance
 from services.chassis.store import Store
 
@@ -74,7 +74,7 @@ class _Registry(_Target):
 
     def __init__(self, instance: Instance, metrics: Metrics, table: SeriesTable, known: dict[str, int]) -> None:
         super().__init__(instance, table, known)
-        self._reader = Reader(metrics, keeps_buckets)
+        self._reader = RegistryReader(metrics, keeps_buckets)
         self._order = self._fixed_columns()
 
     def _fixed_columns(self) -> Columns:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
-from chaos.remediation.inventory import Account
-from services.chassis.http import HttpClient, Reply
+from chaos.remediation.inventory import InventoryAccount
+from services.chassis.http import HttpClient, HttpReply
 from services.clients.identity.client import SUBSCRIPTION
 
 API_VERSION = "2023-05-01"
@@ -33,11 +33,11 @@ class StorageAccounts:
         self._peers = peers
         self.timeout_s = timeout_s
 
-    async def list(self, region: str) -> tuple[Account, ...] | None:
+    async def list(self, region: str) -> tuple[InventoryAccount, ...] | None:
         """The accounts of the region sorted by name; None when they cannot be listed."""
         base = self._peers.url("blobstore", region)
         url: str | None = f"{base}{ACCOUNTS_PATH}?api-version={API_VERSION}"
-        rows: list[Account] = []
+        rows: list[InventoryAccount] = []
         while url:
             reply = await self._http.call("GET", url, timeout_s=self.timeout_s)
             if not reply.ok:
@@ -47,9 +47,9 @@ class StorageAccounts:
             url = page.get("nextLink")
         return tuple(sorted(rows, key=lambda account: account.name))
 
-    async def list_all(self, regions: Iterable[str]) -> tuple[tuple[Account, ...], tuple[str, ...]]:
+    async def list_all(self, regions: Iterable[str]) -> tuple[tuple[InventoryAccount, ...], tuple[str, ...]]:
         """All accounts of the regions, and the regions that could not be listed."""
-        found: list[Account] = []
+        found: list[InventoryAccount] = []
         silent: list[str] = []
         for region in regions:
             accounts = await self.list(region)
@@ -58,7 +58,7 @@ class StorageAccounts:
                 silent.append(region)
         return tuple(found), tuple(silent)
 
-    async def set_public(self, account: Account, public: bool, *, actor: str) -> Reply:
+    async def set_public(self, account: InventoryAccount, public: bool, *, actor: str) -> HttpReply:
         """Turns the account's switch; `actor` goes out as correlation id and into the account's history."""
         url = f"{self._peers.url('blobstore', account.region)}{account.resource_id}?api-version={API_VERSION}"
         body = {"properties": {"allowBlobPublicAccess": public}}
@@ -68,22 +68,22 @@ class StorageAccounts:
 
     async def restore(
         self, regions: Sequence[str], patterns: Sequence[str], *, actor: str, spacing_s: float = 0.0
-    ) -> "Restored":
+    ) -> "RestoreOutcome":
         """Makes the private exempt accounts that match any pattern public again, region by region.
 
         Accounts that are not exempt stay private: the policy was right about them. `spacing_s` lies between two
         changes, not after the last.
         """
 
-        def chosen(accounts: Sequence[Account]) -> Sequence[Account]:
+        def chosen(accounts: Sequence[InventoryAccount]) -> Sequence[InventoryAccount]:
             return wrongly_private(accounts, patterns)
 
-        return Restored(*await self._switch(regions, chosen, True, actor, spacing_s))
+        return RestoreOutcome(*await self._switch(regions, chosen, True, actor, spacing_s))
 
     async def disable(self, regions: Sequence[str], patterns: Sequence[str], *, actor: str) -> tuple[str, ...]:
         """Makes the public exempt accounts that match any pattern private; returns what could not be reached."""
 
-        def chosen(accounts: Sequence[Account]) -> Sequence[Account]:
+        def chosen(accounts: Sequence[InventoryAccount]) -> Sequence[InventoryAccount]:
             return matching((a for a in accounts if a.exempt and a.public), patterns)
 
         _, failed = await self._switch(regions, chosen, False, actor)
@@ -92,13 +92,13 @@ class StorageAccounts:
     async def _switch(
         self,
         regions: Sequence[str],
-        chosen: Callable[[Sequence[Account]], Sequence[Account]],
+        chosen: Callable[[Sequence[InventoryAccount]], Sequence[InventoryAccount]],
         public: bool,
         actor: str,
         spacing_s: float = 0.0,
-    ) -> tuple[tuple[Account, ...], tuple[str, ...]]:
+    ) -> tuple[tuple[InventoryAccount, ...], tuple[str, ...]]:
         """Turns the switch of the accounts that are chosen in each region: those that turned, and what failed."""
-        turned: list[Account] = []
+        turned: list[InventoryAccount] = []
         failed: list[str] = []
         for region in regions:
             accounts = await self.list(region)
@@ -127,10 +127,10 @@ class StorageAccounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class RestoreOutcome:
     """What a restore did; `failed` names accounts that could not be switched and regions that could not be listed."""
 
-    accounts: tuple[Account, ...]
+    accounts: tuple[InventoryAccount, ...]
     failed: tuple[str, ...]
 
 
@@ -144,20 +144,20 @@ class Audit:
     unreachable: tuple[str, ...]
 
 
-def wrongly_private(accounts: Iterable[Account], patterns: Sequence[str]) -> list[Account]:
+def wrongly_private(accounts: Iterable[InventoryAccount], patterns: Sequence[str]) -> list[InventoryAccount]:
     """Exempt accounts that are private and match one of the patterns, in pattern order, then by name."""
     return matching((account for account in accounts if account.exempt and not account.public), patterns)
 
 
-def matching(accounts: Iterable[Account], patterns: Sequence[str]) -> list[Account]:
+def matching(accounts: Iterable[InventoryAccount], patterns: Sequence[str]) -> list[InventoryAccount]:
     """Those whose name matches one of the patterns, each once, in pattern order."""
     every = list(accounts)
     return list(dict.fromkeys(account for glob in patterns for account in every if fnmatchcase(account.name, glob)))
 
 
-def _account(row: Mapping[str, Any]) -> Account:
+def _account(row: Mapping[str, Any]) -> InventoryAccount:
     properties = row.get("properties", {})
-    return Account(
+    return InventoryAccount(
         name=row["name"],
         region=row["location"],
         public=properties.get("allowBlobPublicAccess") is not False,  # unset permits, as in Azure

@@ -12,7 +12,7 @@ from chaos.remediation.settings import InventorySettings
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class InventoryAccount:
     """A storage account as the resource provider reports it. `exempt` is its own tag: public on purpose."""
 
     name: str
@@ -23,7 +23,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ExemptionRecord:
     """One exemption decision as the replica last heard it."""
 
     account: str
@@ -37,7 +37,7 @@ class Snapshot:
 
     taken_at_s: float
     age_s: float
-    records: Mapping[str, Record]
+    records: Mapping[str, ExemptionRecord]
     exemptions_missing: int
 
     def exempt(self, account: str) -> bool:
@@ -54,10 +54,10 @@ class Inventory:
     """
 
     def __init__(self) -> None:
-        self._truth: dict[str, Account] = {}
+        self._truth: dict[str, InventoryAccount] = {}
         self._first_s: float | None = None
 
-    def learn(self, accounts: Iterable[Account]) -> None:
+    def learn(self, accounts: Iterable[InventoryAccount]) -> None:
         """Takes in what the accounts' own telemetry says now."""
         self._truth.update((account.name, account) for account in accounts)
 
@@ -66,13 +66,13 @@ class Inventory:
         if self._first_s is None:
             self._first_s = now_s
         lost_at_s = self._first_s - settings.silent_s
-        records: dict[str, Record] = {}
+        records: dict[str, ExemptionRecord] = {}
         missing, oldest_s = 0, now_s
         for name, account in sorted(self._truth.items()):
             heard_at_s = lost_at_s if _feed_lost(name, settings) else now_s
             oldest_s = min(oldest_s, heard_at_s)
             if now_s - heard_at_s <= settings.retention_s:
-                records[name] = Record(name, account.exempt, heard_at_s)
+                records[name] = ExemptionRecord(name, account.exempt, heard_at_s)
             elif account.exempt:
                 missing += 1
         return Snapshot(now_s, now_s - oldest_s, records, missing)
@@ -82,12 +82,12 @@ def _feed_lost(name: str, settings: InventorySettings) -> bool:
     return settings.defect == "missing_exemptions" and any(fnmatchcase(name, glob) for glob in settings.lost_feeds)
 
 
-def targets(snapshot: Snapshot, accounts: Iterable[Account]) -> tuple[Account, ...]:
+def targets(snapshot: Snapshot, accounts: Iterable[InventoryAccount]) -> tuple[InventoryAccount, ...]:
     """The accounts the policy wants changed: public and, as far as the snapshot knows, not exempt."""
     return tuple(account for account in accounts if account.public and not snapshot.exempt(account.name))
 
 
-def contradiction(snapshot: Snapshot, accounts: Iterable[Account]) -> str:
+def contradiction(snapshot: Snapshot, accounts: Iterable[InventoryAccount]) -> str:
     """Why this snapshot must not be applied to these accounts; empty when nothing speaks against it.
 
     The repaired job's validation: every account must have a record, and no target may carry the exempt tag itself.

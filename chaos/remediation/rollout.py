@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from chaos.remediation.accounts import PeerUrls, StorageAccounts
 from chaos.remediation.gate import HOLD, STOP, Decision, Signals, Wave, decide
-from chaos.remediation.inventory import Account, Inventory, Snapshot, contradiction, targets
+from chaos.remediation.inventory import Inventory, InventoryAccount, Snapshot, contradiction, targets
 from chaos.remediation.metrics import CHANGED, SKIPPED, WRONG, JobMetrics
 from chaos.remediation.settings import RemediationSettings
 from services.chassis.background import Background
@@ -74,7 +74,7 @@ class Stopper:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class RemediationJob:
     """What all runs of one job share. `origin_epoch_s` is the calendar at τ = 0."""
 
     env: RemediationEnv
@@ -91,7 +91,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RolloutOutcome:
     """How a run ended. After one that `halts`, a person has to look before the job may run again."""
 
     result: Result
@@ -102,7 +102,7 @@ class Outcome:
 class Rollout:
     """One run. `id` is the correlation id of every change it makes."""
 
-    def __init__(self, job: Job, settings: RemediationSettings, period: int) -> None:
+    def __init__(self, job: RemediationJob, settings: RemediationSettings, period: int) -> None:
         self._job = job
         self._settings = settings
         self._period = period
@@ -110,7 +110,7 @@ class Rollout:
         self.total = self.successful = self.failed = 0
         self.snapshot: Snapshot | None = None
 
-    async def execute(self) -> Outcome:
+    async def execute(self) -> RolloutOutcome:
         """The whole run, with the events of its beginning and end."""
         emit = self._job.env.events.emit
         emit("remediation_started", run=self.id, period=self._period, defect=self._settings.inventory.defect)
@@ -118,21 +118,21 @@ class Rollout:
         emit("remediation_finished", run=self.id, result=outcome.result, reason=outcome.reason)
         return outcome
 
-    async def _execute(self) -> Outcome:
+    async def _execute(self) -> RolloutOutcome:
         accounts, silent = await self._job.accounts.list_all(region.name for region in self._job.regions)
         snapshot = self._take_snapshot(accounts)
         refusal = self._refusal(snapshot, accounts, silent)
         if refusal:
-            return Outcome("stopped", f"refused: {refusal}")
+            return RolloutOutcome("stopped", f"refused: {refusal}")
         for region in self._job.regions:
             if self._job.stopper:
                 break
             decision = await self._visit(region, snapshot)
             if decision is not None and decision.verdict == STOP:
-                return Outcome("stopped", decision.reason, halts=True)
-        return Outcome("canceled" if self._job.stopper else "complete")
+                return RolloutOutcome("stopped", decision.reason, halts=True)
+        return RolloutOutcome("canceled" if self._job.stopper else "complete")
 
-    def _take_snapshot(self, accounts: Sequence[Account]) -> Snapshot:
+    def _take_snapshot(self, accounts: Sequence[InventoryAccount]) -> Snapshot:
         job = self._job
         job.inventory.learn(accounts)
         snapshot = self.snapshot = job.inventory.snapshot(self._settings.inventory, job.env.clock.epoch())
@@ -145,7 +145,7 @@ class Rollout:
         )
         return snapshot
 
-    def _refusal(self, snapshot: Snapshot, accounts: Sequence[Account], silent: Sequence[str]) -> str:
+    def _refusal(self, snapshot: Snapshot, accounts: Sequence[InventoryAccount], silent: Sequence[str]) -> str:
         if not self._settings.inventory.validate_targets:
             return ""
         if silent:
@@ -172,7 +172,7 @@ class Rollout:
         )
         return await self._pass_gate(wave)
 
-    async def _change_all(self, chosen: Sequence[Account]) -> None:
+    async def _change_all(self, chosen: Sequence[InventoryAccount]) -> None:
         waiting = deque(chosen)
 
         async def worker() -> None:
@@ -181,7 +181,7 @@ class Rollout:
 
         await asyncio.gather(*(worker() for _ in range(min(self._settings.parallel, len(chosen)))))
 
-    async def _change(self, account: Account) -> None:
+    async def _change(self, account: InventoryAccount) -> None:
         self.total += 1
         reply = await self._job.accounts.set_public(account, False, actor=self.id)
         if reply.ok:

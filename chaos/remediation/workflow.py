@@ -12,7 +12,7 @@ from chaos.remediation.accounts import StorageAccounts
 from chaos.remediation.gate import Signals
 from chaos.remediation.inventory import Inventory
 from chaos.remediation.metrics import JobMetrics
-from chaos.remediation.rollout import Job, RemediationEnv, Rollout, RolloutRegion, Stopper
+from chaos.remediation.rollout import RemediationEnv, RemediationJob, Rollout, RolloutRegion, Stopper
 from chaos.remediation.settings import RemediationSettings
 from services.chassis.clock import iso
 from services.chassis.settings import SettingsError
@@ -88,9 +88,9 @@ class RemediationWorkflow:
         self._created_epoch_s = self._env.clock.epoch()
         self._task = self._env.background.call(self._run_to_its_end(self._new_job()), "remediation")
 
-    def _new_job(self) -> Job:
+    def _new_job(self) -> RemediationJob:
         env = self._env
-        return Job(
+        return RemediationJob(
             env=env,
             regions=wave_order(self._regions, self.settings.order),
             accounts=StorageAccounts(env.http, env.peers, timeout_s=self.settings.timeout_s),
@@ -140,7 +140,7 @@ class RemediationWorkflow:
             "lastUpdatedOn": iso(self._updated_epoch_s),
         }
 
-    async def _run_to_its_end(self, job: Job) -> None:
+    async def _run_to_its_end(self, job: RemediationJob) -> None:
         """A job that raises has failed, and says why: left as it was it could neither be cancelled nor replaced."""
         try:
             await self._beat(job)
@@ -148,7 +148,7 @@ class RemediationWorkflow:
             self._become("Failed", f"{type(error).__name__}: {error}")
             self._env.events.emit("remediation_failed", run=self._run.id if self._run else "", reason=self._reason)
 
-    async def _beat(self, job: Job) -> None:
+    async def _beat(self, job: RemediationJob) -> None:
         clock, stopper = self._env.clock, job.stopper
         started_s = clock.now()
         period = 0

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chaos.record.series import Array
-from chaos.report.words import Clock
+from chaos.report.words import IncidentCalendar
 
 COLOURS = {
     "ink": "#010101",
@@ -77,7 +77,7 @@ class Chart:
 class Canvas:
     """Makes charts over one span of time. `marks` are the operator actions that every chart shows."""
 
-    def __init__(self, start: float, end: float, clock: Clock, marks: Sequence[Mark]) -> None:
+    def __init__(self, start: float, end: float, clock: IncidentCalendar, marks: Sequence[Mark]) -> None:
         self.start, self.end = start, end
         self._clock = clock
         self._marks = marks

@@ -9,7 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from chaos.record.record import Of, trailing
 from chaos.record.series import Array
 from chaos.report.canvas import COLOURS, LABEL_SIZE, Canvas, Chart, Curve, Mark, area, line, shares
-from chaos.report.words import Clock
+from chaos.report.words import IncidentCalendar
 from chaos.scenarios.drill import ROW
 from chaos.verdict.view import ATTEMPTS, EAST, PAIR, STARTED, TRIES, WEST, WORK, View
 
@@ -47,7 +47,7 @@ LANE = 1.55
 LANES = {"other": 0.0, "west": 0.22, "east": 0.44}
 
 
-def charts(view: View, clock: Clock) -> list[Chart]:
+def charts(view: View, clock: IncidentCalendar) -> list[Chart]:
     """All charts in reading order, to the end of a drill; none of a record without samples."""
     if len(view.record.series.times) < 2:
         return []
@@ -57,7 +57,7 @@ def charts(view: View, clock: Clock) -> list[Chart]:
 class Charts:
     """Draws the charts of one record."""
 
-    def __init__(self, view: View, clock: Clock) -> None:
+    def __init__(self, view: View, clock: IncidentCalendar) -> None:
         self._view = view
         self._record = view.record
         self._times = view.record.series.times

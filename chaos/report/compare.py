@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from chaos.record.record import Record
+from chaos.record.record import RunRecord
 from chaos.report import words
 from chaos.report.table import STYLES
 from chaos.verdict import Verdict, judge
@@ -38,7 +38,7 @@ class Comparison:
         return {"same": self.same, "left": self.left.status, "right": self.right.status, **pairs}
 
 
-def compare(left: Record, right: Record) -> Comparison:
+def compare(left: RunRecord, right: RunRecord) -> Comparison:
     """Judges both records with today's predicates and lays them side by side."""
     one, two = judge(left), judge(right)
     others = {claim.id: claim for claim in two.claims}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from chaos.experiment.runs import replace
 from chaos.record.files import NotWhole, read_json
-from chaos.record.record import Record, RecordError
+from chaos.record.record import RecordError, RunRecord
 from chaos.verdict import Verdict
 
 VERDICT_FILE, REPORT_FILE = "verdict.json", "report.html"
@@ -33,7 +33,7 @@ def read_verdict(folder: Path) -> Verdict:
         raise RecordError(f"{path}:1: not a verdict: {error!r}") from error
 
 
-def write_report(folder: Path, record: Record, verdict: Verdict) -> Path:
+def write_report(folder: Path, record: RunRecord, verdict: Verdict) -> Path:
     """`report.html`."""
     from chaos.report.page import render  # matplotlib takes half a second to import
 

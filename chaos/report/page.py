@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chaos.record.record import Record
+from chaos.record.record import RunRecord
 from chaos.report import words
 from chaos.report.charts import charts
 from chaos.report.templates import fill
@@ -63,9 +63,9 @@ class Group:
         return [(status, rows.count(status)) for status in STATUSES if status in rows]
 
 
-def render(record: Record, verdict: Verdict) -> str:
+def render(record: RunRecord, verdict: Verdict) -> str:
     """The page as one HTML document."""
-    clock = words.Clock(record.plan)
+    clock = words.IncidentCalendar(record.plan)
     values = {
         "plan": _plan(record.plan),
         "verdict": verdict,
@@ -93,7 +93,7 @@ def _plan(plan: dict[str, Any]) -> dict[str, Any]:
     return {**blank, **plan}
 
 
-def _tiles(verdict: Verdict, clock: words.Clock) -> list[tuple[str, str]]:
+def _tiles(verdict: Verdict, clock: words.IncidentCalendar) -> list[tuple[str, str]]:
     return [(words.LABELS[name], words.figure(name, verdict.figures.get(name), clock)) for name in TILES]
 
 

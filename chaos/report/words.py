@@ -27,7 +27,7 @@ LABELS = {
 RATIOS = {"collapse_depth", "wasted_ratio"}
 
 
-class Clock:
+class IncidentCalendar:
     """τ as people read it: the incident's calendar, or bench seconds in a scenario that does not keep its pace."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
@@ -50,7 +50,7 @@ class Clock:
         return 60.0 * self._start.hour + self._start.minute if self.incident else 0.0
 
 
-def figure(name: str, value: Any, clock: Clock | None = None) -> str:
+def figure(name: str, value: Any, clock: IncidentCalendar | None = None) -> str:
     """A figure of the verdict, with its unit."""
     if value is None:
         return "–"

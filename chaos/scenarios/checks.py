@@ -11,14 +11,14 @@ from loadgen.settings import RATE_MAX_PER_S
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ScenarioIssue:
     """Something wrong, and where in the file."""
 
     loc: Loc
     text: str
 
 
-def findings(scenario: Scenario) -> Iterator[Finding]:
+def findings(scenario: Scenario) -> Iterator[ScenarioIssue]:
     """Everything that is wrong with a scenario whose fields are each right."""
     yield from _regions(scenario)
     yield from _load(scenario)
@@ -31,36 +31,36 @@ def _unknown(name: str, scenario: Scenario) -> str:
     return f"unknown region {name!r}; known: {', '.join(region.name for region in scenario.regions)}"
 
 
-def _regions(scenario: Scenario) -> Iterator[Finding]:
+def _regions(scenario: Scenario) -> Iterator[ScenarioIssue]:
     pairs: dict[str, str | None] = {}
     for number, region in enumerate(scenario.regions):
         if region.name in pairs:
-            yield Finding(("regions", number, "name"), f"{region.name!r} is listed twice")
+            yield ScenarioIssue(("regions", number, "name"), f"{region.name!r} is listed twice")
         pairs[region.name] = region.pair
     for number, region in enumerate(scenario.regions):
         if region.pair is None:
             continue
         loc: Loc = ("regions", number, "pair")
         if region.pair not in pairs:
-            yield Finding(loc, _unknown(region.pair, scenario))
+            yield ScenarioIssue(loc, _unknown(region.pair, scenario))
         elif region.pair == region.name:
-            yield Finding(loc, "a region cannot be its own pair")
+            yield ScenarioIssue(loc, "a region cannot be its own pair")
         elif pairs[region.pair] != region.name:
-            yield Finding(loc, f"{region.pair!r} must name {region.name!r} as its pair too")
+            yield ScenarioIssue(loc, f"{region.pair!r} must name {region.name!r} as its pair too")
     for number, name in enumerate(scenario.remediation.order):
         if name not in pairs:
-            yield Finding(("remediation", "order", number), _unknown(name, scenario))
+            yield ScenarioIssue(("remediation", "order", number), _unknown(name, scenario))
 
 
-def _load(scenario: Scenario) -> Iterator[Finding]:
+def _load(scenario: Scenario) -> Iterator[ScenarioIssue]:
     known = [region.name for region in scenario.regions]
-    yield from (Finding(("load", name), _unknown(name, scenario)) for name in scenario.load if name not in known)
+    yield from (ScenarioIssue(("load", name), _unknown(name, scenario)) for name in scenario.load if name not in known)
     absent = [name for name in known if name not in scenario.load]
     if absent:
-        yield Finding(("load",), f"has no entry for region {absent[0]!r}")
+        yield ScenarioIssue(("load",), f"has no entry for region {absent[0]!r}")
 
 
-def _carried(scenario: Scenario) -> Iterator[Finding]:
+def _carried(scenario: Scenario) -> Iterator[ScenarioIssue]:
     """No more arrivals at any time than the load generator will send."""
     section = scenario.settings.get("loadgen", {})
     most = section.get("rate_max_per_s", RATE_MAX_PER_S) if isinstance(section, dict) else RATE_MAX_PER_S
@@ -79,11 +79,11 @@ def _carried(scenario: Scenario) -> Iterator[Finding]:
         factors[region] = factor
         total = sum(rate * factors[name] for name, rate in base.items())
         if total > most:
-            yield Finding(where, f"makes {total:g} arrivals/s in all; at most {most:g} (loadgen.rate_max_per_s)")
+            yield ScenarioIssue(where, f"makes {total:g} arrivals/s in all; at most {most:g} (loadgen.rate_max_per_s)")
             return
 
 
-def _settings(scenario: Scenario) -> Iterator[Finding]:
+def _settings(scenario: Scenario) -> Iterator[ScenarioIssue]:
     yield from _sections(scenario.settings, ("settings",), (*SECTIONS, "regions"))
     regional = scenario.settings.get("regions", {})
     if not isinstance(regional, dict):
@@ -91,41 +91,41 @@ def _settings(scenario: Scenario) -> Iterator[Finding]:
     for name, tree in regional.items():
         loc: Loc = ("settings", "regions", name)
         if name not in {region.name for region in scenario.regions}:
-            yield Finding(loc, _unknown(name, scenario))
+            yield ScenarioIssue(loc, _unknown(name, scenario))
         yield from _sections(tree, loc, SECTIONS)
 
 
-def _sections(tree: object, loc: Loc, known: tuple[str, ...]) -> Iterator[Finding]:
+def _sections(tree: object, loc: Loc, known: tuple[str, ...]) -> Iterator[ScenarioIssue]:
     if not isinstance(tree, dict):
-        yield Finding(loc, "should be a mapping")
+        yield ScenarioIssue(loc, "should be a mapping")
         return
     for name, values in tree.items():
         if name not in known:
-            yield Finding((*loc, name), f"unknown section {name!r}; known: {', '.join(known)}")
+            yield ScenarioIssue((*loc, name), f"unknown section {name!r}; known: {', '.join(known)}")
         elif not isinstance(values, dict):
-            yield Finding((*loc, name), "should be a mapping")
+            yield ScenarioIssue((*loc, name), "should be a mapping")
 
 
-def _timeline(scenario: Scenario) -> Iterator[Finding]:
+def _timeline(scenario: Scenario) -> Iterator[ScenarioIssue]:
     known = {region.name for region in scenario.regions}
     first: dict[str, int] = {}
     for number, entry in enumerate(scenario.timeline):
         loc: Loc = ("timeline", number)
         if entry.id in first:
-            yield Finding((*loc, "id"), f"{entry.id!r} is also timeline.{first[entry.id]}")
+            yield ScenarioIssue((*loc, "id"), f"{entry.id!r} is also timeline.{first[entry.id]}")
         first.setdefault(entry.id, number)
         if not 0 <= entry.t <= scenario.duration_s:
             when = "at_s" if entry.at is None else "at"
             hint = f"; on the next day it is '+1d {entry.at}'" if entry.at and entry.t < 0 else ""
-            yield Finding((*loc, when), f"is bench second {entry.t:g}, outside 0 … {scenario.duration_s:g}{hint}")
+            yield ScenarioIssue((*loc, when), f"is bench second {entry.t:g}, outside 0 … {scenario.duration_s:g}{hint}")
         for place, name in entry.action.named_regions():
             if name not in known:
-                yield Finding((*loc, *place), _unknown(name, scenario))
+                yield ScenarioIssue((*loc, *place), _unknown(name, scenario))
     yield from _order(scenario)
-    yield from (Finding(loc, text) for loc, text in fault_findings(scenario))
+    yield from (ScenarioIssue(loc, text) for loc, text in fault_findings(scenario))
 
 
-def _order(scenario: Scenario) -> Iterator[Finding]:
+def _order(scenario: Scenario) -> Iterator[ScenarioIssue]:
     """The policy job can only be ended after it began."""
     number_of = {id(entry): number for number, entry in enumerate(scenario.timeline)}
     running = False
@@ -134,9 +134,9 @@ def _order(scenario: Scenario) -> Iterator[Finding]:
         match entry.action:
             case StartRemediation():
                 if running:
-                    yield Finding((*loc, "do"), "the policy job is already started")
+                    yield ScenarioIssue((*loc, "do"), "the policy job is already started")
                 running = True
             case CancelRemediation():
                 if not running:
-                    yield Finding((*loc, "do"), "no policy job was started before")
+                    yield ScenarioIssue((*loc, "do"), "no policy job was started before")
                 running = False

@@ -15,7 +15,7 @@ from chaos.faults.targets import UnknownTarget, find_targets
 from chaos.scenarios.actions import EndFault, InjectFault, ScaleIdentity
 from chaos.scenarios.document import Loc
 from chaos.scenarios.model import Entry, Scenario
-from compose.topology import InstanceSpec, Region, Topology, next_nodes
+from compose.topology import InstanceSpec, RegionSpec, Topology, next_nodes
 from services.blobstore.settings import BlobstoreSettings
 from services.chassis.settings import SettingsError, resolve
 
@@ -25,7 +25,9 @@ Found = tuple[Loc, str]
 def fault_findings(scenario: Scenario) -> Iterator[Found]:
     """Each finding: where, below the scenario, and what."""
     number_of = {id(entry): number for number, entry in enumerate(scenario.timeline)}
-    instances = Topology(tuple(Region(r.name, r.display, identity_nodes=r.identity_nodes) for r in scenario.regions))
+    instances = Topology(
+        tuple(RegionSpec(r.name, r.display, identity_nodes=r.identity_nodes) for r in scenario.regions)
+    )
     there = instances.instances()
     begun: dict[str, Entry] = {}
     ended: dict[str, str] = {}

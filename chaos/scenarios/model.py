@@ -27,7 +27,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Region(_Part):
+class ScenarioRegion(_Part):
     """A region of the world. `pair` is the region its traffic fails over to."""
 
     name: RegionName
@@ -37,7 +37,7 @@ class Region(_Part):
     identity_nodes: Annotated[int, Field(ge=1, le=500)] = 2
 
 
-class Load(_Part):
+class RegionLoad(_Part):
     """What the users of a region do on a quiet day; tenants share it out among themselves."""
 
     token_rate_per_s: Rate
@@ -99,8 +99,8 @@ class Scenario(_Part):
     warmup_s: Annotated[Pause, Field(le=100_000)] = 30.0
     duration_s: Annotated[Seconds, Field(le=1_000_000)]
     detection_pace: Annotated[float, Field(gt=0, le=10)] = 1.0
-    regions: Annotated[tuple[Region, ...], Field(min_length=1, max_length=100)]
-    load: dict[RegionName, Load]
+    regions: Annotated[tuple[ScenarioRegion, ...], Field(min_length=1, max_length=100)]
+    load: dict[RegionName, RegionLoad]
     tenants: tuple[Name, ...] = ()
     settings: dict[str, Any] = {}
     remediation: RemediationSettings = RemediationSettings()

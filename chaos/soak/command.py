@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from chaos.soak.readings import FLOORS, Reading
+from chaos.soak.readings import FLOORS, SoakReading
 from chaos.soak.trend import Trend, trends
 from chaos.soak.virtual import READINGS_AN_HOUR, soak
 from services.chassis.clock import system_clock
@@ -21,9 +21,9 @@ def soak_command(hours: float, seed: int, overrides: Tree, console: Console) -> 
     clock = system_clock()
     start = clock.now()
     console.print(_row((*COLUMNS, *SERVICES, "runtime")), soft_wrap=True)
-    before: list[Reading] = []
+    before: list[SoakReading] = []
 
-    def tell(reading: Reading) -> None:
+    def tell(reading: SoakReading) -> None:
         if abs(reading.hour - round(reading.hour)) < 1e-6:
             console.print(_row(_cells(reading, before, clock.now() - start)), soft_wrap=True)
             before[:] = [reading]
@@ -32,7 +32,9 @@ def soak_command(hours: float, seed: int, overrides: Tree, console: Console) -> 
     return conclude(growing(readings), hours, clock.now() - start, console)
 
 
-def growing(readings: Sequence[Reading], settled_h: float = SETTLED_H, stretch_h: float | None = None) -> list[Trend]:
+def growing(
+    readings: Sequence[SoakReading], settled_h: float = SETTLED_H, stretch_h: float | None = None
+) -> list[Trend]:
     """What still grows after the settling time, steepest first.
 
     Raises:
@@ -53,7 +55,7 @@ def conclude(grown: Sequence[Trend], hours: float, wall_s: float, console: Conso
     return CONTRADICTED if grown else EXPECTED
 
 
-def _cells(reading: Reading, before: Sequence[Reading], wall_s: float) -> tuple[str, ...]:
+def _cells(reading: SoakReading, before: Sequence[SoakReading], wall_s: float) -> tuple[str, ...]:
     total = reading.total
     return (
         f"{reading.hour:.0f}",
@@ -69,7 +71,7 @@ def _cells(reading: Reading, before: Sequence[Reading], wall_s: float) -> tuple[
     )
 
 
-def _success(reading: Reading, before: Sequence[Reading]) -> float:
+def _success(reading: SoakReading, before: Sequence[SoakReading]) -> float:
     """Of the journeys that ended since the last line."""
     earlier = before[0].operations if before else {}
     grown = {result: count - earlier.get(result, 0.0) for result, count in reading.operations.items()}

@@ -38,7 +38,7 @@ class Look:
     memory_mb: dict[str, float]
 
 
-class Meter:
+class ContainerMeter:
     """Reads the containers of one compose project."""
 
     def __init__(self, project: str) -> None:
@@ -100,14 +100,14 @@ def judge(looks: Sequence[Look]) -> list[tuple[Trend, bool]]:
 
 def soak_docker_command(minutes: float, project: str, settle_minutes: float, console: Console) -> int:
     """Waits until the testbed is old enough, watches it, prints MB per hour for each container; the exit code."""
-    rows = judge(run_until_signal(_watch(Meter(project), minutes, settle_minutes, console)))
+    rows = judge(run_until_signal(_watch(ContainerMeter(project), minutes, settle_minutes, console)))
     console.print(_table(rows, minutes))
     grown = [one.name for one, counts in rows if counts]
     console.print(f"grows: {', '.join(grown)}" if grown else "nothing grows")
     return CONTRADICTED if grown else EXPECTED
 
 
-async def _watch(meter: Meter, minutes: float, settle_minutes: float, console: Console) -> list[Look]:
+async def _watch(meter: ContainerMeter, minutes: float, settle_minutes: float, console: Console) -> list[Look]:
     wait_s = 60.0 * (settle_minutes - await asyncio.to_thread(meter.youngest_minutes))
     if wait_s > 0:
         console.print(f"waiting {wait_s / 60.0:.0f} min: until then the testbed fills (--settle {settle_minutes:g})")

@@ -32,7 +32,7 @@ FLOORS = {
 
 
 @dataclass(frozen=True)
-class Reading:
+class SoakReading:
     """Everything at one moment. `state` is by service and then by attribute."""
 
     hour: float
@@ -61,7 +61,7 @@ class Reading:
         return found
 
 
-class Reader:
+class SoakReader:
     """Reads one virtual testbed and its controller."""
 
     def __init__(self, world: VirtualWorld, runtime: VirtualRuntime, controller: Testbed) -> None:
@@ -73,9 +73,9 @@ class Reader:
     def elapsed_s(self) -> float:
         return self._runtime.clock.now() - self._start_s
 
-    async def read(self) -> Reading:
+    async def read(self) -> SoakReading:
         gc.collect()
-        return Reading(
+        return SoakReading(
             hour=self.elapsed_s / HOUR_S,
             store=await stock(self._store),
             state=self._state(),

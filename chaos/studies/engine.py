@@ -84,7 +84,7 @@ def cluster(address: str, timeout_s: float = 10.0) -> Iterator[Executor]:
         yield client.get_executor(pure=False)
 
 
-class Engine(Generic[J, R]):
+class StudyEngine(Generic[J, R]):
     """Gives every job's result, from the cache where it is known. `computed` counts the runs that were needed."""
 
     def __init__(self, executor: Executor, perform: Perform[J, R], cache: Cache[J, R]) -> None:
@@ -118,4 +118,4 @@ class Engine(Generic[J, R]):
         done(job, result)
 
     def __repr__(self) -> str:
-        return f"<Engine {len(self._known)} known, {self.computed} computed>"
+        return f"<StudyEngine {len(self._known)} known, {self.computed} computed>"

@@ -5,7 +5,7 @@ Importing this package registers every predicate. `judge` turns a record into a 
 
 from chaos.verdict import consumers, evidence, facts, overload, release, systems, timeline, trigger
 from chaos.verdict.controls import CONTROLS, judge_control
-from chaos.verdict.model import CHECKS, STATUSES, Claim, Finding, claims
+from chaos.verdict.model import CHECKS, STATUSES, Claim, ClaimFinding, claims
 from chaos.verdict.pairs import PAIRS, judge_pair
 from chaos.verdict.verdict import EXIT_CODES, Verdict, judge
 
@@ -16,7 +16,7 @@ __all__ = [
     "PAIRS",
     "STATUSES",
     "Claim",
-    "Finding",
+    "ClaimFinding",
     "Verdict",
     "claims",
     "consumers",

@@ -10,7 +10,7 @@ from functools import partial
 from statistics import median
 
 from chaos.record.record import Event
-from chaos.verdict.model import NO_ACTION, Conditions, Finding, check, not_judged
+from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, check, not_judged
 from chaos.verdict.times import NEVER, Window
 from chaos.verdict.view import PAIR, View
 from loadgen.settings import LoadgenSettings
@@ -79,7 +79,7 @@ def impact(view: View, tenants: Iterable[str], window: Window) -> float | None:
     return hurt / total if total >= MIN_JOURNEYS else None
 
 
-def _suffers(view: View, row: str, hit: str) -> Finding:
+def _suffers(view: View, row: str, hit: str) -> ClaimFinding:
     found = windows(view)
     if found is None:
         return not_judged(NO_ACTION)
@@ -117,7 +117,7 @@ def _register() -> None:
     for tenant in default_table().tenants:
         windows_of.setdefault(tenant.id, tenant.window)
     for row, hit in windows_of.items():
-        judge: Callable[[View], Finding] = partial(_suffers, row=row, hit=hit)
+        judge: Callable[[View], ClaimFinding] = partial(_suffers, row=row, hit=hit)
         check(row, _texts(hit))(judge)
 
 
@@ -125,7 +125,7 @@ _register()
 
 
 @check("M10", "in the storage outage journeys of virtual machines, scale sets, Kubernetes and pipelines fail: each")
-def each_class_fails(view: View) -> Finding:
+def each_class_fails(view: View) -> ClaimFinding:
     found = windows(view)
     if found is None:
         return not_judged(NO_ACTION)
@@ -144,7 +144,7 @@ def each_class_fails(view: View) -> Finding:
     "Actions jobs that fail in the storage outage waited the whole time that a job may wait for a runner (median over "
     "the limit ≥ 0.95), for every runner type and in every region whose accounts were off for long enough",
 )
-def actions_jobs_time_out(view: View) -> Finding:
+def actions_jobs_time_out(view: View) -> ClaimFinding:
     found = windows(view)
     if found is None:
         return not_judged(NO_ACTION)
@@ -185,7 +185,7 @@ def _runner_wait_s(view: View) -> float:
     "features that run on hosted runners are hurt in the storage outage, each of the six, but none of their failures "
     "names storage or an extension",
 )
-def dependents_fail(view: View) -> Finding:
+def dependents_fail(view: View) -> ClaimFinding:
     found = windows(view)
     if found is None:
         return not_judged(NO_ACTION)
@@ -202,7 +202,7 @@ def _names_storage(code: str) -> bool:
 
 
 @check("M13", "Arc servers and PostgreSQL, which download packages themselves, are hurt in the storage outage (> 5 %)")
-def other_downloaders_fail(view: View) -> Finding:
+def other_downloaders_fail(view: View) -> ClaimFinding:
     found = windows(view)
     if found is None:
         return not_judged(NO_ACTION)
@@ -213,7 +213,7 @@ def other_downloaders_fail(view: View) -> Finding:
 
 
 @check("M40", "over the whole incident the worst and the best tenant differ; in the storage outage some are untouched")
-def impact_varies(view: View) -> Finding:
+def impact_varies(view: View) -> ClaimFinding:
     found = windows(view)
     if found is None:
         return not_judged(NO_ACTION)
@@ -241,7 +241,7 @@ def _by_tenant(view: View, window: Window) -> dict[str, float]:
     "is more than 1.5 times that at base",
     needs=("overload",),
 )
-def performance_degrades(view: View, storm: Window) -> Finding:
+def performance_degrades(view: View, storm: Window) -> ClaimFinding:
     base = _median_s(view, (view.at.start + 5, view.at.trigger))
     worn = _median_s(view, storm)
     return (

@@ -5,10 +5,10 @@ They prove the counterfactual halves of claims: a collapse that does not need it
 
 from dataclasses import dataclass
 
-from chaos.record.record import Of, Record
+from chaos.record.record import Of, RunRecord
 from chaos.record.series import Array
 from chaos.verdict.facts import recovered
-from chaos.verdict.model import Conditions, Finding, Predicate
+from chaos.verdict.model import ClaimFinding, Conditions, Predicate
 from chaos.verdict.times import Window
 from chaos.verdict.view import ATTEMPTS, COLLAPSE_SUCCESS, EAST, ENDED, PAIR, STARTED, WEST, View
 
@@ -19,7 +19,7 @@ NO_WAVE = 0.9
 
 
 @dataclass(frozen=True)
-class Control:
+class ControlExperiment:
     """One control: what differs from the incident, what its run must show, and which claims that proves."""
 
     name: str
@@ -39,7 +39,7 @@ def _worst(view: View, curve: tuple[Array, Array], window: Window, *, highest: b
     return view.record.reduce(curve, window[0], window[1], "max" if highest else "min")
 
 
-def _no_operator(view: View) -> Finding:
+def _no_operator(view: View) -> ClaimFinding:
     window = _late(view)
     return (
         Conditions(window)
@@ -50,7 +50,7 @@ def _no_operator(view: View) -> Finding:
     )
 
 
-def _no_restore(view: View) -> Finding:
+def _no_restore(view: View) -> ClaimFinding:
     """Judged until the drain: operators who follow the plan drain a service that never needed it."""
     window = (view.at.trigger, view.at.drain if view.at.drain is not None else view.at.end)
     late = (max(window[1] - LATE_S, window[0]), window[1])
@@ -66,7 +66,7 @@ def _no_restore(view: View) -> Finding:
     )
 
 
-def _failover_off(view: View) -> Finding:
+def _failover_off(view: View) -> ClaimFinding:
     east = view.at.restore_east
     if east is None:
         return Conditions().true("restore_in_east", False).finding()
@@ -81,7 +81,7 @@ def _failover_off(view: View) -> Finding:
     )
 
 
-def _abrupt_reopen(view: View) -> Finding:
+def _abrupt_reopen(view: View) -> ClaimFinding:
     reopened = view.at.ramp
     if reopened is None:
         return Conditions().true("reopened", False).finding()
@@ -94,7 +94,7 @@ def _abrupt_reopen(view: View) -> Finding:
     )
 
 
-def _no_cancel(view: View) -> Finding:
+def _no_cancel(view: View) -> ClaimFinding:
     restored = {(event["account"], event["t"]) for event in view.flips(True, exempt=True)}
     again = [
         event
@@ -110,7 +110,7 @@ def _no_cancel(view: View) -> Finding:
     )
 
 
-def _repaired_inventory(view: View) -> Finding:
+def _repaired_inventory(view: View) -> ClaimFinding:
     return (
         Conditions()
         .at_least("runs", len(view.record.events_of("remediation_started")), 1)
@@ -120,7 +120,7 @@ def _repaired_inventory(view: View) -> Finding:
     )
 
 
-def _repaired_gate(view: View) -> Finding:
+def _repaired_gate(view: View) -> ClaimFinding:
     stops = view.record.events_of("gate_decision", decision="stop")
     return (
         Conditions()
@@ -131,7 +131,7 @@ def _repaired_gate(view: View) -> Finding:
     )
 
 
-def _careful_tenants(view: View) -> Finding:
+def _careful_tenants(view: View) -> ClaimFinding:
     """Whether the second wave comes and goes as before; how long both last is compared by `pairs`."""
     east, first, second = view.at.restore_east, view.after_scale_1, view.after_scale_2
     if east is None or first is None or second is None:
@@ -147,7 +147,7 @@ def _careful_tenants(view: View) -> Finding:
     return recovered(view, conditions, view.final).finding()
 
 
-def _drill_alone(view: View) -> Finding:
+def _drill_alone(view: View) -> ClaimFinding:
     restored = view.first_on.get(EAST)
     if restored is None:
         return Conditions().true("restored", False).finding()
@@ -161,7 +161,7 @@ def _drill_alone(view: View) -> Finding:
     )
 
 
-def calm(view: View) -> Finding:
+def calm(view: View) -> ClaimFinding:
     """Operations succeed and nothing is retried, in every half minute from ten seconds after the start."""
     window = (view.at.start + 10.0, view.at.end)
     filled = (window[0] + THROUGHOUT_S, window[1])
@@ -182,59 +182,59 @@ def calm(view: View) -> Finding:
     )
 
 
-CONTROLS: dict[str, Control] = {
+CONTROLS: dict[str, ControlExperiment] = {
     control.name: control
     for control in (
-        Control(
+        ControlExperiment(
             "no-operator",
             "accounts are restored, then nobody scales, drains or ramps",
             "the pair is still down in the last 100 s: operation success < 0.30, amplification ≥ 2",
             ("F3", "F4", "M30", "M32"),
             _no_operator,
         ),
-        Control(
+        ControlExperiment(
             "no-restore",
             "accounts stay switched off",
             "no second wave: attempts in the pair succeed (> 0.99, worst 10 s > 0.9), amplification ≤ 1.2",
             ("F1", "F2", "M39"),
             _no_restore,
         ),
-        Control(
+        ControlExperiment(
             "failover-off",
             "routers send nothing to the paired region",
             "East collapses, West stays healthy (worst 10 s of operations > 0.95)",
             ("F2", "M26", "S33"),
             _failover_off,
         ),
-        Control(
+        ControlExperiment(
             "abrupt-reopen",
             "traffic is let in at once instead of ramped",
             "the pair collapses again: operation success < 0.30, amplification ≥ 2",
             ("F4", "M34", "T17"),
             _abrupt_reopen,
         ),
-        Control(
+        ControlExperiment(
             "no-cancel",
             "the workflow is never disabled",
             "accounts that were restored are switched off again by the next run",
             ("M17", "T07"),
             _no_cancel,
         ),
-        Control(
+        ControlExperiment(
             "repaired-inventory",
             "the exemption records are complete",
             "no exempt account is touched, others still are",
             ("M02", "M03", "S28"),
             _repaired_inventory,
         ),
-        Control(
+        ControlExperiment(
             "repaired-gate",
             "the gate looks at the region that was changed",
             "the rollout stops in its first region",
             ("M08", "M09", "S30"),
             _repaired_gate,
         ),
-        Control(
+        ControlExperiment(
             "careful-tenants",
             "tenants, and nobody else, call with three jittered attempts, a retry budget, a breaker and a token cache",
             "tenants add almost nothing (amplification ≤ 2), yet East collapses, then West, scale-out leaves both down "
@@ -242,21 +242,21 @@ CONTROLS: dict[str, Control] = {
             ("M41", "C1"),
             _careful_tenants,
         ),
-        Control(
+        ControlExperiment(
             "drill-alone",
             "no incident before the drill: the fleet is the one that the incident began with",
             "the drill tips the pair: attempt success < 0.30 and amplification ≥ 2 in the last 20 s",
             ("M36",),
             _drill_alone,
         ),
-        Control(
+        ControlExperiment(
             "calm-day", "nothing is wrong", "operations succeed, nothing is retried, nothing collapses", ("F0",), calm
         ),
     )
 }
 
 
-def judge_control(name: str, record: Record) -> Finding:
+def judge_control(name: str, record: RunRecord) -> ClaimFinding:
     """What the control's run showed: `reproduced` when it behaved as its text says.
 
     Raises:
@@ -267,4 +267,4 @@ def judge_control(name: str, record: Record) -> Finding:
     return CONTROLS[name].judge(View(record))
 
 
-__all__ = ["CONTROLS", "Control", "calm", "judge_control"]
+__all__ = ["CONTROLS", "ControlExperiment", "calm", "judge_control"]

@@ -12,7 +12,7 @@ from chaos.remediation.settings import InventorySettings
 from chaos.verdict import trigger
 from chaos.verdict.consumers import failures, slugs
 from chaos.verdict.figures import recovered_t
-from chaos.verdict.model import NO_ACTION, Conditions, Finding, check, not_judged
+from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, check, not_judged
 from chaos.verdict.times import NEVER, Window
 from chaos.verdict.view import ATTEMPTS, EAST, ENDED, STARTED, TRIES, View, first_time
 
@@ -21,7 +21,7 @@ RUNNERS = "S05"
 
 
 @check("O01", "provisioning is blocked before failures are correlated over regions, which is when that notice begins")
-def impact_begins_before_it_is_correlated(view: View) -> Finding:
+def impact_begins_before_it_is_correlated(view: View) -> ClaimFinding:
     _, correlated, _ = trigger.detection_times(view)
     return Conditions().order("blocked_correlated", view.first_growth(TRIES, result="blocked"), correlated).finding()
 
@@ -32,7 +32,7 @@ def impact_begins_before_it_is_correlated(view: View) -> Finding:
     "after the ramp began",
     needs=("restore_east", "restore_west", "ramp"),
 )
-def two_impacts_overlap(view: View, east: float, west: float, ramp: float) -> Finding:
+def two_impacts_overlap(view: View, east: float, west: float, ramp: float) -> ClaimFinding:
     collapse = view.collapse_t(EAST, east)
     return (
         Conditions((east, view.at.end))
@@ -47,7 +47,7 @@ def two_impacts_overlap(view: View, east: float, west: float, ramp: float) -> Fi
     "after the restore in East attempts fail first and whole operations later: both starts can be right",
     needs=("restore_east",),
 )
-def attempts_fail_before_operations(view: View, east: float) -> Finding:
+def attempts_fail_before_operations(view: View, east: float) -> ClaimFinding:
     times, lost = view.record.total_curve(ENDED, result="failed", region=EAST)
     base = lost[max(view.record.series.index(east), 0)] if len(times) else 0.0
     known = view.record.series.knows(ENDED)
@@ -61,7 +61,7 @@ def attempts_fail_before_operations(view: View, east: float) -> Finding:
     "than the nodes of East could finish at their best",
     needs=("storm",),
 )
-def infrastructure_retries(view: View, storm: Window) -> Finding:
+def infrastructure_retries(view: View, storm: Window) -> ClaimFinding:
     where = {"region": EAST, "service": "provisioner"}
     amplification = view.record.ratio(Of(ATTEMPTS, layer="sdk", **where), Of(STARTED, **where), *storm)
     offered = view.record.rate(ATTEMPTS, *storm, layer="sdk", **where)
@@ -80,7 +80,7 @@ def infrastructure_retries(view: View, storm: Window) -> Finding:
     "up), and nodes refuse requests because their queues are full",
     needs=("scale_1", "after_scale_1"),
 )
-def new_capacity_is_overwhelmed(view: View, added: float, window: Window) -> Finding:
+def new_capacity_is_overwhelmed(view: View, added: float, window: Window) -> ClaimFinding:
     return (
         Conditions(window)
         .above("busy_of_added_nodes", _busy_of_added(view, added, window), 0.9)
@@ -120,14 +120,14 @@ def _lost_jobs(view: View) -> list[Event] | None:
 @check(
     "O07", "the first Actions job to fail does so after the first provisioning is blocked: jobs wait before they fail"
 )
-def runners_fail_later(view: View) -> Finding:
+def runners_fail_later(view: View) -> ClaimFinding:
     lost = _lost_jobs(view)
     first = None if lost is None else min((float(event["t"]) for event in lost), default=NEVER)
     return Conditions().order("blocked_failed", view.first_growth(TRIES, result="blocked"), first).finding()
 
 
 @check("O08", "no Actions job that begins after the last restore fails")
-def runners_recover_with_the_restores(view: View) -> Finding:
+def runners_recover_with_the_restores(view: View) -> ClaimFinding:
     west, lost = view.at.restore_west, _lost_jobs(view)
     if west is None:
         return not_judged(NO_ACTION)
@@ -141,7 +141,7 @@ def runners_recover_with_the_restores(view: View) -> Finding:
 
 
 @check("O09", "the last job on a standard runner to fail in the storage outage begins before the last on a larger one")
-def larger_runners_recover_later(view: View) -> Finding:
+def larger_runners_recover_later(view: View) -> ClaimFinding:
     east, lost = view.at.restore_east, _lost_jobs(view)
     if east is None:
         return not_judged(NO_ACTION)
@@ -160,7 +160,7 @@ def larger_runners_recover_later(view: View) -> Finding:
     "every exempt account that the job switches off belongs to a family whose telemetry was lost, and exempt accounts "
     "of other families stay public",
 )
-def lost_telemetry_is_taken_for_fact(view: View) -> Finding:
+def lost_telemetry_is_taken_for_fact(view: View) -> ClaimFinding:
     raw = (view.record.plan.get("settings") or {}).get("remediation", {}).get("inventory", {})
     feeds = InventorySettings.model_validate(raw).lost_feeds
     off = {event["account"] for event in view.flips(False, exempt=True)}

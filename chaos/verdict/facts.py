@@ -3,7 +3,7 @@
 Offsets are physics (bench seconds until queues fill), so they are the same in the short scenario.
 """
 
-from chaos.verdict.model import NO_ACTION, Conditions, Finding, check, not_judged
+from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, check, not_judged
 from chaos.verdict.times import Window
 from chaos.verdict.view import EAST, WEST, View
 
@@ -11,7 +11,7 @@ BACKLOG_GONE = 20.0
 
 
 @check("F0", "operation success in East and West > 0.995 from the warm-up to the restore in East (T09)")
-def baseline(view: View) -> Finding:
+def baseline(view: View) -> ClaimFinding:
     end = view.at.restore_east if view.at.restore_east is not None else view.at.scale_1
     if end is None:
         end = view.at.end
@@ -24,7 +24,7 @@ def baseline(view: View) -> Finding:
     "from 2 to 16 s after the restore in East: attempt success of East < 0.10 and busy workers there > 0.95",
     needs=("restore_east",),
 )
-def east_saturates(view: View, east: float) -> Finding:
+def east_saturates(view: View, east: float) -> ClaimFinding:
     window = (east + 2.0, east + 16.0)
     return (
         Conditions(window)
@@ -41,7 +41,7 @@ def east_saturates(view: View, east: float) -> Finding:
     "workers there > 0.95; West falls below one half later than East",
     control="failover-off",
 )
-def west_follows(view: View) -> Finding:
+def west_follows(view: View) -> ClaimFinding:
     east, west = view.at.restore_east, view.at.restore_west
     if east is None:
         return not_judged(NO_ACTION)
@@ -60,7 +60,7 @@ def west_follows(view: View) -> Finding:
     "operation success in East and West < 0.30 after the first scale-out and after the second",
     needs=("after_scale_1", "after_scale_2"),
 )
-def scale_outs_are_useless(view: View, first: Window, second: Window) -> Finding:
+def scale_outs_are_useless(view: View, first: Window, second: Window) -> ClaimFinding:
     return (
         Conditions((first[0], second[1]))
         .below("op_success_after_first", view.op_success(*first), 0.30)
@@ -74,7 +74,7 @@ def scale_outs_are_useless(view: View, first: Window, second: Window) -> Finding
     "at the end of the run: operation success in East and West > 0.99, amplification < 1.1, backlog < 20",
     control="abrupt-reopen",
 )
-def drain_and_ramp_recover(view: View) -> Finding:
+def drain_and_ramp_recover(view: View) -> ClaimFinding:
     if view.at.drain is None or view.at.ramp is None:
         return not_judged(NO_ACTION)
     window = view.final

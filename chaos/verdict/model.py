@@ -37,7 +37,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Finding:
+class ClaimFinding:
     """What a predicate found in one record."""
 
     status: Status
@@ -50,7 +50,7 @@ class Finding:
         return self.status == "reproduced"
 
 
-Predicate = Callable[[View], Finding]
+Predicate = Callable[[View], ClaimFinding]
 NO_ACTION = "this run's plan lacks the operator action that opens the window"
 
 
@@ -68,19 +68,19 @@ CHECKS: dict[str, Check] = {}
 
 def check(
     claim_id: str, text: str, *, control: str = "", needs: Sequence[str] = ()
-) -> Callable[[Callable[..., Finding]], Predicate]:
+) -> Callable[[Callable[..., ClaimFinding]], Predicate]:
     """Registers the predicate of a claim.
 
     `needs` names moments (`view.at`) and windows (`view`) that the predicate is given after the view; in a run whose
     plan lacks one of them the claim is not judged.
     """
 
-    def register(judge: Callable[..., Finding]) -> Predicate:
+    def register(judge: Callable[..., ClaimFinding]) -> Predicate:
         if claim_id in CHECKS:
             raise ValueError(f"{claim_id}: has a predicate already")
 
         @wraps(judge)
-        def judged(view: View) -> Finding:
+        def judged(view: View) -> ClaimFinding:
             given = [getattr(view.at if hasattr(view.at, name) else view, name) for name in needs]
             return not_judged(NO_ACTION) if None in given else judge(view, *given)
 
@@ -143,12 +143,12 @@ class Conditions:
         self._measured[name] = plain(value)
         return self
 
-    def finding(self, note: str = "") -> Finding:
+    def finding(self, note: str = "") -> ClaimFinding:
         if self._failed:
-            return Finding("contradicted", self._measured, self._window, "; ".join(self._failed))
+            return ClaimFinding("contradicted", self._measured, self._window, "; ".join(self._failed))
         if self._missing:
-            return Finding("not_judged", self._measured, self._window, f"not measured: {', '.join(self._missing)}")
-        return Finding("reproduced", self._measured, self._window, note)
+            return ClaimFinding("not_judged", self._measured, self._window, f"not measured: {', '.join(self._missing)}")
+        return ClaimFinding("reproduced", self._measured, self._window, note)
 
 
 def plain(value: Any) -> Any:
@@ -164,8 +164,8 @@ def plain(value: Any) -> Any:
     return [plain(inner) for inner in value]
 
 
-def not_judged(reason: str) -> Finding:
-    return Finding("not_judged", note=reason)
+def not_judged(reason: str) -> ClaimFinding:
+    return ClaimFinding("not_judged", note=reason)
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from chaos.verdict.consumers import journeys, token_users
 from chaos.verdict.facts import BACKLOG_GONE, recovered
-from chaos.verdict.model import NO_ACTION, Conditions, Finding, check, not_judged
+from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, check, not_judged
 from chaos.verdict.times import Window
 from chaos.verdict.view import ATTEMPTS, EAST, JOBS, PAIR, ROUTED, View, slope_ratio
 
@@ -39,14 +39,14 @@ def _scale_out(view: View, at: float | None, window: Window | None, conditions: 
 @check(
     "M28", "after the first scale-out: more nodes than before, operation success < 0.30, and the backlog does not fall"
 )
-def first_scale_out_fails(view: View) -> Finding:
+def first_scale_out_fails(view: View) -> ClaimFinding:
     if view.after_scale_1 is None:
         return not_judged(NO_ACTION)
     return _scale_out(view, view.at.scale_1, view.after_scale_1, Conditions(view.after_scale_1)).finding()
 
 
 @check("M29", "after the second scale-out, which adds more nodes than the first: the same")
-def second_scale_out_fails(view: View) -> Finding:
+def second_scale_out_fails(view: View) -> ClaimFinding:
     first, second = view.at.scale_1, view.at.scale_2
     if view.after_scale_2 is None or first is None or second is None:
         return not_judged(NO_ACTION)
@@ -68,7 +68,7 @@ def second_scale_out_fails(view: View) -> Finding:
     control="no-operator",
     needs=("after_scale_2", "before"),
 )
-def sustained_by_retries(view: View, window: Window, before: Window) -> Finding:
+def sustained_by_retries(view: View, window: Window, before: Window) -> ClaimFinding:
     untouched = min((event["t"] for event in view.flips(False, region=PAIR)), default=view.at.trigger)
     base = view.record.rate("loadgen_operations_started_total", view.at.start + 5, untouched, region=PAIR)
     now = view.record.rate("loadgen_operations_started_total", *window, region=PAIR)
@@ -92,7 +92,7 @@ def sustained_by_retries(view: View, window: Window, before: Window) -> Finding:
     "has begun no node crashes and workers are back to more than 0.8",
     needs=("overload", "ramp"),
 )
-def nodes_degrade(view: View, window: Window, ramp: float) -> Finding:
+def nodes_degrade(view: View, window: Window, ramp: float) -> ClaimFinding:
     base = view.work_per_busy_worker(view.at.start + 5, view.at.restore_east or view.at.trigger)
     worn = view.work_per_busy_worker(*window)
     healed = view.work_per_busy_worker(*view.final)
@@ -115,7 +115,7 @@ def nodes_degrade(view: View, window: Window, ramp: float) -> Finding:
     control="no-operator",
     needs=("after_scale_1", "after_scale_2", "drain"),
 )
-def shedding_was_required(view: View, first: Window, second: Window, drain: float) -> Finding:
+def shedding_was_required(view: View, first: Window, second: Window, drain: float) -> ClaimFinding:
     conditions = (
         Conditions((first[0], view.at.end))
         .below("op_success_after_scale_outs", view.op_success(first[0], second[1]), GOODPUT_LOST)
@@ -130,7 +130,7 @@ def shedding_was_required(view: View, first: Window, second: Window, drain: floa
     "is up by then, which was not so before",
     needs=("drain", "ramp"),
 )
-def no_load_lets_nodes_recover(view: View, drain: float, ramp: float) -> Finding:
+def no_load_lets_nodes_recover(view: View, drain: float, ramp: float) -> ClaimFinding:
     window = (drain + 2.0, ramp)
     attempts = view.record.delta(ATTEMPTS, *window, layer="sdk", region=PAIR)
     admitted = view.record.delta(ROUTED, *window, region=PAIR)
@@ -156,7 +156,7 @@ def _share_up(view: View, start: float, end: float) -> float | None:
     control="abrupt-reopen",
     needs=("ramp",),
 )
-def ramp_succeeds(view: View, ramp: float) -> Finding:
+def ramp_succeeds(view: View, ramp: float) -> ClaimFinding:
     half = (view.at.end - ramp) / 4
     window = (ramp + 2.0, ramp + 2 * half)
     crashes = view.record.events_of("node_crashed", ramp + 2, view.at.end, region=PAIR)
@@ -189,7 +189,7 @@ def _limit_growth(view: View, ramp: float) -> float | None:
     "meanwhile succeed (> 0.9)",
     needs=("ramp",),
 )
-def fresh_requests_succeed_meanwhile(view: View, ramp: float) -> Finding:
+def fresh_requests_succeed_meanwhile(view: View, ramp: float) -> ClaimFinding:
     times, backlog = view.backlog_curve(PAIR)
     after = times >= ramp
     peak = backlog[after].max() if after.any() else float("nan")
@@ -213,7 +213,7 @@ def fresh_requests_succeed_meanwhile(view: View, ramp: float) -> Finding:
     "comes once more, large enough to tip the fleet that the incident began with, and soon all of that is true again",
     control="drill-alone",
 )
-def full_recovery(view: View) -> Finding:
+def full_recovery(view: View) -> ClaimFinding:
     if view.at.ramp is None:
         return not_judged(NO_ACTION)
     conditions = recovered(view, Conditions(view.final), view.final)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.verdict.controls import CONTROLS
-from chaos.verdict.model import Conditions, Finding
+from chaos.verdict.model import ClaimFinding, Conditions
 from chaos.verdict.times import NEVER
 
 TOLERANCE = 0.2
@@ -23,10 +23,10 @@ class Pair:
 
     control: str
     text: str
-    judge: Callable[[Figures, Figures], Finding]
+    judge: Callable[[Figures, Figures], ClaimFinding]
 
 
-def _nothing_to_avoid_it(before: Figures, after: Figures) -> Finding:
+def _nothing_to_avoid_it(before: Figures, after: Figures) -> ClaimFinding:
     """`after` is the run in which only tenants behave otherwise."""
     conditions = Conditions()
     for window, name in IMPACTS.items():
@@ -59,7 +59,7 @@ _CAREFUL = Pair(
 PAIRS: dict[str, Pair] = {"M41": _CAREFUL, "C1": _CAREFUL}
 
 
-def judge_pair(claim_id: str, before: Figures, after: Figures) -> Finding:
+def judge_pair(claim_id: str, before: Figures, after: Figures) -> ClaimFinding:
     """The claim on the figures of two verdicts: of the incident, and of the control with the same seed.
 
     Raises:

@@ -1,6 +1,6 @@
 """What the restore did: queues cleared, and everything that had waited went on at once (M19–M27, M37–M39)."""
 
-from chaos.verdict.model import Conditions, Finding, check
+from chaos.verdict.model import ClaimFinding, Conditions, check
 from chaos.verdict.times import Window
 from chaos.verdict.view import ATTEMPTS, EAST, JOBS, PAIR, ROUTED, STARTED, WEST, View, first_time
 
@@ -23,7 +23,7 @@ TOKEN = "token"
     "backlog halves",
     needs=("restore_east",),
 )
-def queues_clear_where_restored(view: View, east: float) -> Finding:
+def queues_clear_where_restored(view: View, east: float) -> ClaimFinding:
     gains: list[float] = []
     clearings: list[float] = []
     for region in sorted(set(view.last_on) - set(PAIR) - set(view.role("canary"))):
@@ -53,7 +53,7 @@ def _restored_by(view: View, region: str, before: float) -> float:
     "after the restore in East the most jobs in progress there are at least 3 times the mean at base",
     needs=("restore_east",),
 )
-def resumed_concurrently(view: View, east: float) -> Finding:
+def resumed_concurrently(view: View, east: float) -> ClaimFinding:
     window = (east, east + SURGE_S)
     base = view.record.gauge(JOBS, view.at.start + 10, view.at.trigger, region=EAST, state="running")
     peak = view.record.gauge(JOBS, *window, "max", region=EAST, state="running")
@@ -70,7 +70,7 @@ def resumed_concurrently(view: View, east: float) -> Finding:
     "in the 10 s after the restore in East the identity service gets at least 3 times the requests of before",
     needs=("restore_east", "before"),
 )
-def requests_surge(view: View, east: float, before: Window) -> Finding:
+def requests_surge(view: View, east: float, before: Window) -> ClaimFinding:
     window = (east, east + SURGE_S)
     base, surge = view.attempt_rate(*before, EAST), view.attempt_rate(*window, EAST)
     return (
@@ -88,7 +88,7 @@ def requests_surge(view: View, east: float, before: Window) -> Finding:
     "double at once, two thirds of the rise from provisioning; attempts fail visibly within 10 s",
     needs=("restore_east", "before"),
 )
-def high_volume_extensions_trigger(view: View, east: float, before: Window) -> Finding:
+def high_volume_extensions_trigger(view: View, east: float, before: Window) -> ClaimFinding:
     accounts = {e["account"] for e in view.flips(True, region=EAST) if east - 1 <= e["t"] <= east + 3}
     window = (east, east + 4.0)
     base, step = view.started_rate(*before, EAST), view.started_rate(*window, EAST)
@@ -115,7 +115,7 @@ def high_volume_extensions_trigger(view: View, east: float, before: Window) -> F
     "identities mostly fail, while tokens acquired before are still used",
     needs=("overload",),
 )
-def all_identity_operations_fail(view: View, window: Window) -> Finding:
+def all_identity_operations_fail(view: View, window: Window) -> ClaimFinding:
     shares = {name: _failed_share(view, window, name) for name in (TOKEN, NEW_IDENTITY, *WRITES)}
     conditions = Conditions(window)
     for name in (TOKEN, *WRITES):
@@ -133,7 +133,7 @@ def _failed_share(view: View, window: tuple[float, float], operation: str) -> fl
 
 
 @check("M24", "attempts per operation: at least 2 while the pair fails, at most 1.2 before", needs=("storm", "before"))
-def retries_amplify(view: View, storm: Window, before: Window) -> Finding:
+def retries_amplify(view: View, storm: Window, before: Window) -> ClaimFinding:
     return (
         Conditions(storm)
         .at_least("amplification", view.amplification(*storm), 2.0)
@@ -147,7 +147,7 @@ def retries_amplify(view: View, storm: Window, before: Window) -> Finding:
     "requests from East, retries included, exceed what its nodes could finish at their best; first tries alone do not",
     needs=("storm", "after_scale_1"),
 )
-def beyond_the_limits_of_east(view: View, storm: Window, later: Window) -> Finding:
+def beyond_the_limits_of_east(view: View, storm: Window, later: Window) -> ClaimFinding:
     offered, first_tries = view.attempt_rate(*storm, EAST), view.started_rate(*later, EAST)
     storm_limit, later_limit = view.nominal_rate(*storm, EAST), view.nominal_rate(*later, EAST)
     return (
@@ -169,7 +169,7 @@ def _per(part: float | None, whole: float | None) -> float | None:
     control="failover-off",
     needs=("restore_east", "before"),
 )
-def retries_are_routed_west(view: View, east: float, before: Window) -> Finding:
+def retries_are_routed_west(view: View, east: float, before: Window) -> ClaimFinding:
     window = (east + 2.0, east + 23.0)
     attempts = view.record.delta(ATTEMPTS, *window, layer="sdk", region=EAST)
     started = view.record.delta(STARTED, *window, region=EAST)
@@ -190,7 +190,7 @@ def retries_are_routed_west(view: View, east: float, before: Window) -> Finding:
     "from the restore in East to the end, attempts in every other region succeed (worst region > 0.99)",
     needs=("restore_east",),
 )
-def confined_to_the_pair(view: View, east: float) -> Finding:
+def confined_to_the_pair(view: View, east: float) -> ClaimFinding:
     window = (east, view.at.end)
     shares = {region: view.attempt_success(*window, region) for region in view.others}
     known = [share for share in shares.values() if share is not None]
@@ -209,7 +209,7 @@ def confined_to_the_pair(view: View, east: float) -> Finding:
     "identity operations in the pair fail",
     needs=("restore_west",),
 )
-def storage_impact_ends_elsewhere(view: View, west: float) -> Finding:
+def storage_impact_ends_elsewhere(view: View, west: float) -> ClaimFinding:
     window = (west + REQUEUE_S, west + 2.5 * REQUEUE_S)
     elsewhere = [region for region in view.affected if region not in PAIR]
     shares = [view.tries_success(*window, region) for region in elsewhere]
@@ -228,7 +228,7 @@ def storage_impact_ends_elsewhere(view: View, west: float) -> Finding:
     "before the last restores more regions provision again (over half of tries finish) than before the rollback",
     needs=("rollback", "restore_east"),
 )
-def improves_as_work_progresses(view: View, begun: float, east: float) -> Finding:
+def improves_as_work_progresses(view: View, begun: float, east: float) -> ClaimFinding:
     length = (east - begun) / 4
     return (
         Conditions((begun, east))
@@ -263,7 +263,7 @@ def _working(view: View, start: float, end: float) -> list[str] | None:
     control="no-restore",
     needs=("restore_east",),
 )
-def caused_by_recovery(view: View, east: float) -> Finding:
+def caused_by_recovery(view: View, east: float) -> ClaimFinding:
     window = (view.at.trigger, east)
     collapse = view.collapse_t(EAST, east)
     return (

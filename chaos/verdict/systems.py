@@ -3,7 +3,7 @@
 Where a mechanism says the same in sharper words, the row is judged by that mechanism's predicate.
 """
 
-from chaos.verdict.model import CHECKS, Conditions, Finding, check
+from chaos.verdict.model import CHECKS, ClaimFinding, Conditions, check
 from chaos.verdict.timeline import MI_ALERT
 from chaos.verdict.trigger import DETECTION_ALERT
 from chaos.verdict.view import ACCOUNTS, BLOBS, EAST, JOBS, PAIR, View
@@ -15,7 +15,7 @@ for _row, _mechanism in SAME_AS.items():
 
 
 @check("S23", "the policy switched off storage accounts, exempt ones and others")
-def accounts_were_the_target(view: View) -> Finding:
+def accounts_were_the_target(view: View) -> ClaimFinding:
     known = view.record.series.knows(ACCOUNTS)
     return (
         Conditions()
@@ -26,7 +26,7 @@ def accounts_were_the_target(view: View) -> Finding:
 
 
 @check("S24", "accounts that host extensions were switched off, and anonymous reads of packages got 409")
-def extension_accounts_lost_access(view: View) -> Finding:
+def extension_accounts_lost_access(view: View) -> ClaimFinding:
     off = {event["account"] for event in view.flips(False, exempt=True)}
     denied = view.record.delta(BLOBS, view.at.trigger, view.at.end, auth="anonymous", code="409")
     return (
@@ -38,7 +38,7 @@ def extension_accounts_lost_access(view: View) -> Finding:
 
 
 @check("S25", "extension packages are read anonymously while provisioning, before and after the incident")
-def artifacts_are_read(view: View) -> Finding:
+def artifacts_are_read(view: View) -> ClaimFinding:
     ok = {"auth": "anonymous", "code": ("200", "206")}
     return (
         Conditions()
@@ -49,13 +49,13 @@ def artifacts_are_read(view: View) -> Finding:
 
 
 @check("S26", "the workflow ran, and started again by itself until it was disabled")
-def the_workflow_is_periodic(view: View) -> Finding:
+def the_workflow_is_periodic(view: View) -> ClaimFinding:
     runs = view.record.events_of("remediation_started")
     return Conditions().at_least("runs", len(runs), 2).finding()
 
 
 @check("S27", "the policy reached its aim: in the end no account is public that should not be")
-def the_policy_reached_its_aim(view: View) -> Finding:
+def the_policy_reached_its_aim(view: View) -> ClaimFinding:
     left = view.record.gauge(ACCOUNTS, *view.final, "last", public="true", exempt="false")
     before = view.record.gauge(ACCOUNTS, view.at.start, view.at.start + 2, "max", public="true", exempt="false")
     return Conditions().above("wrongly_public_before", before, 0).at_most("wrongly_public_at_end", left, 0).finding()
@@ -66,7 +66,7 @@ def the_policy_reached_its_aim(view: View) -> Finding:
     "orchestration held blocked jobs in the storage outage, and released them when access came back in East",
     needs=("restore_east",),
 )
-def orchestration_holds_and_releases(view: View, east: float) -> Finding:
+def orchestration_holds_and_releases(view: View, east: float) -> ClaimFinding:
     base = view.record.gauge(JOBS, view.at.start + 5, view.at.trigger, region=EAST, state="blocked")
     held = view.record.gauge(JOBS, east - 10, east, region=EAST, state="blocked")
     after = view.record.gauge(JOBS, east + 1, east + 12, "max", region=EAST, state="running")
@@ -80,7 +80,7 @@ def orchestration_holds_and_releases(view: View, east: float) -> Finding:
 
 
 @check("S34", "identity nodes were added twice, crashed, and are all up in the end", needs=("scale_1", "scale_2"))
-def identity_nodes(view: View, first: float, second: float) -> Finding:
+def identity_nodes(view: View, first: float, second: float) -> ClaimFinding:
     counts = [view.nodes(first - 4, first - 1), view.nodes(second - 4, second - 1), view.nodes(*view.final)]
     up = view.nodes_up(*view.final)
     crashes = view.record.events_of("node_crashed", region=PAIR)
@@ -94,7 +94,7 @@ def identity_nodes(view: View, first: float, second: float) -> Finding:
 
 
 @check("S35", "monitoring of provisioning raised an alert during the storage outage")
-def monitoring_detected(view: View) -> Finding:
+def monitoring_detected(view: View) -> ClaimFinding:
     fired = view.fired_t(DETECTION_ALERT, view.at.trigger)
     return Conditions().order("trigger_then_alert", view.at.trigger, fired).finding()
 
@@ -104,5 +104,5 @@ def monitoring_detected(view: View) -> Finding:
     "an alert on the availability of managed identities fired in East after the restore there",
     needs=("restore_east",),
 )
-def availability_alert_fired(view: View, east: float) -> Finding:
+def availability_alert_fired(view: View, east: float) -> ClaimFinding:
     return Conditions().order("restore_then_alert", east, view.fired_t(MI_ALERT, east, region=EAST)).finding()

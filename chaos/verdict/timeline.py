@@ -5,7 +5,7 @@ is physics of the testbed, that it fills before the alert and after the restore 
 """
 
 from chaos.verdict import facts, overload, release, trigger
-from chaos.verdict.model import NO_ACTION, Conditions, Finding, check, not_judged
+from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, check, not_judged
 from chaos.verdict.times import NEVER
 from chaos.verdict.view import ACCOUNTS, EAST, TRIES, WEST, View
 
@@ -13,7 +13,7 @@ MI_ALERT = "ManagedIdentityAvailabilityBurn"
 
 
 @check("T01", "the workflow starts, then an exempt account is switched off, then a provisioning is blocked")
-def impact_begins(view: View) -> Finding:
+def impact_begins(view: View) -> ClaimFinding:
     started = view.record.first_event("remediation_started")
     off, blocked = min(view.first_off.values(), default=NEVER), view.first_growth(TRIES, result="blocked")
     began = float(started["t"]) if started else NEVER
@@ -21,7 +21,7 @@ def impact_begins(view: View) -> Finding:
 
 
 @check("T02", "the first alert on provisioning fires after the impact began, in fewer regions than are hit in the end")
-def first_detection(view: View) -> Finding:
+def first_detection(view: View) -> ClaimFinding:
     first, seen = trigger.detected_regions(view)
     blocked = view.first_growth(TRIES, result="blocked")
     affected = len(view.affected)
@@ -35,19 +35,19 @@ def first_detection(view: View) -> Finding:
 
 
 @check("T03", "the alert that correlates regions fires after the first one (threshold ours)")
-def correlation(view: View) -> Finding:
+def correlation(view: View) -> ClaimFinding:
     first, correlated, _ = trigger.detection_times(view)
     return Conditions().order("first_correlated", first, correlated).finding()
 
 
 @check("T04", "the alert on failure rates above the limit fires after the correlation (threshold ours)")
-def limit_exceeded(view: View) -> Finding:
+def limit_exceeded(view: View) -> ClaimFinding:
     _, correlated, limit = trigger.detection_times(view)
     return Conditions().order("correlated_limit", correlated, limit).finding()
 
 
 @check("T06", "accounts come back in the canary first, and provisioning works there before anything else is restored")
-def validated(view: View) -> Finding:
+def validated(view: View) -> ClaimFinding:
     if view.at.canary is None:
         return not_judged(NO_ACTION)
     return trigger.validated_on_the_canary(view)
@@ -58,7 +58,7 @@ def validated(view: View) -> Finding:
     "the workflow is canceled when operators disable it; it switches nothing off then",
     control="no-cancel",
 )
-def workflow_disabled(view: View) -> Finding:
+def workflow_disabled(view: View) -> ClaimFinding:
     if view.at.stop is None:
         return not_judged(NO_ACTION)
     canceled = view.canceled_t
@@ -72,7 +72,7 @@ def workflow_disabled(view: View) -> Finding:
 
 
 @check("T08", "accounts outside the canary come back once the workflow is disabled, and more regions provision again")
-def broader_mitigation(view: View) -> Finding:
+def broader_mitigation(view: View) -> ClaimFinding:
     if view.at.rollback is None:
         return not_judged(NO_ACTION)
     canaries = view.role("canary")
@@ -88,7 +88,7 @@ def broader_mitigation(view: View) -> Finding:
 @check(
     "T09", "the high-volume managed-identity accounts of East come back then, and not before", needs=("restore_east",)
 )
-def high_volume_restored(view: View, east: float) -> Finding:
+def high_volume_restored(view: View, east: float) -> ClaimFinding:
     times = [e["t"] for e in view.flips(True, region=EAST) if e["account"].startswith(release.HIGH_VOLUME)]
     return Conditions().in_turn("action_restored", east, min(times, default=NEVER)).finding()
 
@@ -98,7 +98,7 @@ def high_volume_restored(view: View, east: float) -> Finding:
     "attempt success falls below one half first in East, then in West, both after the restore in East",
     needs=("restore_east",),
 )
-def impact_rises_east_then_west(view: View, east: float) -> Finding:
+def impact_rises_east_then_west(view: View, east: float) -> ClaimFinding:
     return (
         Conditions((east, view.at.scale_1 or view.at.end))
         .order("restore_east_west", east, view.collapse_t(EAST, east), view.collapse_t(WEST, east))
@@ -111,29 +111,29 @@ def impact_rises_east_then_west(view: View, east: float) -> Finding:
     "an alert on managed identities in East fires after the collapse, before the first scale-out completes",
     needs=("restore_east", "scale_1"),
 )
-def availability_alert(view: View, east: float, scaled: float) -> Finding:
+def availability_alert(view: View, east: float, scaled: float) -> ClaimFinding:
     fired = view.fired_t(MI_ALERT, east, scaled, region=EAST)
     collapse = view.collapse_t(EAST, east)
     return Conditions((east, scaled)).order("collapse_alert_scaled", collapse, fired, scaled).finding()
 
 
 @check("T12", "after the last restore no exempt account is off; provisioning works outside the pair, the pair is down")
-def all_accounts_restored(view: View) -> Finding:
+def all_accounts_restored(view: View) -> ClaimFinding:
     return release.storage_impact_ends_elsewhere(view)
 
 
 @check("T13", "the first scale-out completes and is not enough: as M28")
-def first_scale_out(view: View) -> Finding:
+def first_scale_out(view: View) -> ClaimFinding:
     return overload.first_scale_out_fails(view)
 
 
 @check("T14", "the second, larger scale-out completes and is not enough: as M29")
-def second_scale_out(view: View) -> Finding:
+def second_scale_out(view: View) -> ClaimFinding:
     return overload.second_scale_out_fails(view)
 
 
 @check("T15", "an audit after all restores finds no exempt account switched off")
-def audited(view: View) -> Finding:
+def audited(view: View) -> ClaimFinding:
     if view.at.audit is None:
         return not_judged(NO_ACTION)
     audit = view.record.first_event("audit", view.at.audit - 1)
@@ -148,15 +148,15 @@ def audited(view: View) -> Finding:
 
 
 @check("T16", "when traffic is removed the routers of the pair let in under 1 % of attempts: as M33")
-def traffic_removed(view: View) -> Finding:
+def traffic_removed(view: View) -> ClaimFinding:
     return overload.no_load_lets_nodes_recover(view)
 
 
 @check("T17", "nodes are up again when the ramp begins, and the ramp succeeds: as M34", control="abrupt-reopen")
-def ramped(view: View) -> Finding:
+def ramped(view: View) -> ClaimFinding:
     return overload.ramp_succeeds(view)
 
 
 @check("T18", "at the end the backlog is gone and the service is normal: as F4")
-def concluded(view: View) -> Finding:
+def concluded(view: View) -> ClaimFinding:
     return facts.drain_and_ramp_recover(view)

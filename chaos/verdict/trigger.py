@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from chaos.record.record import Event
 from chaos.verdict.consumers import slugs
-from chaos.verdict.model import Conditions, Finding, check
+from chaos.verdict.model import ClaimFinding, Conditions, check
 from chaos.verdict.times import NEVER
 from chaos.verdict.view import ACCOUNTS, BLOBS, JOBS, TRIES, View, first_time
 
@@ -43,7 +43,7 @@ def _on_a_beat(runs: list[Event]) -> bool | None:
 
 
 @check("M01", "every account that is switched off is switched off by a run of the workflow, and the runs keep one beat")
-def caused_by_the_workflow(view: View) -> Finding:
+def caused_by_the_workflow(view: View) -> ClaimFinding:
     runs = _runs(view)
     off = view.flips(False)
     by_runs = [event for event in off if event["actor"] in {run["run"] for run in runs}]
@@ -62,7 +62,7 @@ def caused_by_the_workflow(view: View) -> Finding:
     "exempt accounts whose exemption record the job has are skipped: skipped > 0, and some exempt accounts stay public",
     control="repaired-inventory",
 )
-def honours_known_exemptions(view: View) -> Finding:
+def honours_known_exemptions(view: View) -> ClaimFinding:
     window = (view.at.start, view.at.end)
     flipped = {event["account"] for event in view.flips(False, exempt=True)}
     exempt = view.record.gauge(ACCOUNTS, view.at.start, view.at.start + 2, "max", exempt="true")
@@ -79,7 +79,7 @@ def honours_known_exemptions(view: View) -> Finding:
     "the snapshot lacks exemption records and is stale, and no more exempt accounts are switched off than records lack",
     control="repaired-inventory",
 )
-def targets_follow_a_stale_snapshot(view: View) -> Finding:
+def targets_follow_a_stale_snapshot(view: View) -> ClaimFinding:
     snapshots = view.record.events_of("remediation_snapshot")
     flipped = {event["account"] for event in view.flips(False, exempt=True)}
     missing = max((event["exemptions_missing"] for event in snapshots), default=None)
@@ -97,7 +97,7 @@ def targets_follow_a_stale_snapshot(view: View) -> Finding:
     "M04",
     "some but not all exempt accounts are switched off; other accounts are switched off too, and stay off",
 )
-def a_subset_of_exempt_accounts(view: View) -> Finding:
+def a_subset_of_exempt_accounts(view: View) -> ClaimFinding:
     flipped = {event["account"] for event in view.flips(False, exempt=True)}
     rightly = {event["account"] for event in view.flips(False, exempt=False)}
     undone = {event["account"] for event in view.flips(True, exempt=False)}
@@ -118,7 +118,7 @@ def a_subset_of_exempt_accounts(view: View) -> Finding:
     "packages come straight from storage: at base each finished creation reads at least one package anonymously; "
     "where accounts are off, anonymous reads fail and provisionings stop finishing",
 )
-def packages_come_from_storage(view: View) -> Finding:
+def packages_come_from_storage(view: View) -> ClaimFinding:
     record, start = view.record, view.at.start
     reads = record.delta(BLOBS, start, view.at.trigger, auth="anonymous", code=("200", "206"))
     finished = record.events_of("job_finished", start, view.at.trigger, result="succeeded")
@@ -150,7 +150,7 @@ def _off_windows(view: View) -> dict[str, tuple[float, float]]:
 
 
 @check("M06", "in every affected region, in turn: a 409 on a package, a blocked provisioning, jobs that pile up")
-def storage_then_control_plane_then_queue(view: View) -> Finding:
+def storage_then_control_plane_then_queue(view: View) -> ClaimFinding:
     served = set(view.record.label_values(TRIES, "region"))
     chains = {region: _chain(view, region) for region in view.affected if region in served}
     ordered = [all(a <= b for a, b in pairwise(chain)) and NEVER not in chain for chain in chains.values()]
@@ -173,7 +173,7 @@ def _chain(view: View, region: str) -> list[float]:
 
 
 @check("M07", "in the first run the regions are changed one after the other: each is done before the next begins")
-def region_by_region(view: View) -> Finding:
+def region_by_region(view: View) -> ClaimFinding:
     waves = _first_run_waves(view)
     run = _runs(view)[0]["run"] if waves else None
     overlaps = 0
@@ -194,7 +194,7 @@ def region_by_region(view: View) -> Finding:
     "all regions are reached in less than half the bake time that the rollout should have taken",
     control="repaired-gate",
 )
-def gate_lets_it_spread(view: View) -> Finding:
+def gate_lets_it_spread(view: View) -> ClaimFinding:
     waves = _first_run_waves(view)
     gate = view.gate()
     passes = view.record.events_of("gate_decision", run=_runs(view)[0]["run"], decision="proceed") if waves else []
@@ -218,7 +218,7 @@ def gate_lets_it_spread(view: View) -> Finding:
 
 
 @check("M09", "more regions lose exempt accounts than the one that a working gate would have let the job change")
-def beyond_the_blast_radius(view: View) -> Finding:
+def beyond_the_blast_radius(view: View) -> ClaimFinding:
     hit, regions = len(view.affected), len(view.regions)
     return (
         Conditions()
@@ -239,7 +239,7 @@ def detected_regions(view: View) -> tuple[float | None, set[str]]:
 
 
 @check("M14", "when monitoring first sees failures it sees them in fewer regions than are hit in the end")
-def first_seen_in_a_subset(view: View) -> Finding:
+def first_seen_in_a_subset(view: View) -> ClaimFinding:
     first, seen = detected_regions(view)
     affected = set(view.affected)
     return (
@@ -255,7 +255,7 @@ def first_seen_in_a_subset(view: View) -> Finding:
 @check(
     "M15", "alerts in the order: failures in some regions, correlated over regions, above the limit (thresholds ours)"
 )
-def detection_in_stages(view: View) -> Finding:
+def detection_in_stages(view: View) -> ClaimFinding:
     return Conditions().order("alerts", *detection_times(view)).finding()
 
 
@@ -271,7 +271,7 @@ def detection_times(view: View) -> tuple[float | None, float | None, float | Non
 @check(
     "M16", "the first account restored is in the canary; provisioning works there before any other region is restored"
 )
-def validated_on_the_canary(view: View) -> Finding:
+def validated_on_the_canary(view: View) -> ClaimFinding:
     canaries = view.role("canary")
     first = min((view.first_on[region] for region in canaries if region in view.first_on), default=NEVER)
     rest = min((t for region, t in view.first_on.items() if region not in canaries), default=NEVER)
@@ -290,7 +290,7 @@ def validated_on_the_canary(view: View) -> Finding:
     control="no-cancel",
     needs=("canceled_t",),
 )
-def disabled_for_good(view: View, stop: float) -> Finding:
+def disabled_for_good(view: View, stop: float) -> ClaimFinding:
     off = [event["t"] for event in view.flips(False)]
     return (
         Conditions((stop, view.at.end))
@@ -301,7 +301,7 @@ def disabled_for_good(view: View, stop: float) -> Finding:
 
 
 @check("M18", "the accounts of each region begin to come back at a moment of their own")
-def rolled_back_by_region(view: View) -> Finding:
+def rolled_back_by_region(view: View) -> ClaimFinding:
     canaries = view.role("canary")
     begun = {region: t for region, t in view.first_on.items() if region not in canaries}
     first, last = min(begun.values(), default=0.0), max(view.last_on.values(), default=0.0)

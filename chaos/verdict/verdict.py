@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from chaos.record.machine import WINDOW_S, Stall, stalls_in
-from chaos.record.record import Record
+from chaos.record.record import RunRecord
 from chaos.verdict.controls import calm
 from chaos.verdict.figures import figures
-from chaos.verdict.model import CHECKS, NO_ACTION, STATUSES, Claim, Finding, claims
+from chaos.verdict.model import CHECKS, NO_ACTION, STATUSES, Claim, ClaimFinding, claims
 from chaos.verdict.view import ATTEMPTS, PAIR, View
 from services.chassis.exit_codes import BAD_INPUT, CONTRADICTED, EXPECTED
 
@@ -80,7 +80,7 @@ class Verdict:
         return cls(**{**document, "claims": rows})
 
 
-def judge(record: Record) -> Verdict:
+def judge(record: RunRecord) -> Verdict:
     """Judges every claim on the record. Never raises for what a run may lack: that is `not_judged`."""
     view = View(record)
     stalls = [stall for stall in stalls_in(view.record.series, OBSERVER) if stall.t > 0]  # the baseline guards before
@@ -101,11 +101,13 @@ def judge(record: Record) -> Verdict:
 def _judge(claim: Claim, view: View, stalls: Sequence[Stall]) -> Judged:
     check = CHECKS.get(claim.id)
     if check is None:
-        finding = Finding("narrative" if claim.testable == "no" else "not_judged", note=claim.note)
+        finding = ClaimFinding("narrative" if claim.testable == "no" else "not_judged", note=claim.note)
     else:
         finding = _if_steady(_if_seen(check.judge(view), view), stalls)
         if claim.testable == "partly" and finding.status == "reproduced":
-            finding = Finding("underspecified", finding.measured, finding.window, "holds with thresholds of our own")
+            finding = ClaimFinding(
+                "underspecified", finding.measured, finding.window, "holds with thresholds of our own"
+            )
     return Judged(
         id=claim.id,
         status=finding.status,
@@ -121,23 +123,23 @@ def _judge(claim: Claim, view: View, stalls: Sequence[Stall]) -> Judged:
     )
 
 
-def _if_seen(finding: Finding, view: View) -> Finding:
+def _if_seen(finding: ClaimFinding, view: View) -> ClaimFinding:
     """In a record that ends early, only what was over by then is judged: the rest may still have happened."""
     record = view.record
     if _missing(record):
-        return Finding("not_judged", note=OTHER_WORLD)
+        return ClaimFinding("not_judged", note=OTHER_WORLD)
     if record.covers(view.at.start, view.at.end):
         return finding
     if finding.window is not None and record.covers(*finding.window):
         return finding
-    return Finding("not_judged", finding.measured, finding.window, "the record ends before this could be seen")
+    return ClaimFinding("not_judged", finding.measured, finding.window, "the record ends before this could be seen")
 
 
-def _if_steady(finding: Finding, stalls: Sequence[Stall]) -> Finding:
+def _if_steady(finding: ClaimFinding, stalls: Sequence[Stall]) -> ClaimFinding:
     """Once the machine has stalled, what follows may be its doing: only what was over before is judged."""
     if not stalls or (finding.window is not None and finding.window[1] <= stalls[0].t - WINDOW_S - stalls[0].stalled_s):
         return finding
-    return Finding("not_judged", finding.measured, finding.window, "the machine stalled before this was over")
+    return ClaimFinding("not_judged", finding.measured, finding.window, "the machine stalled before this was over")
 
 
 def missing_regions(names: Collection[str]) -> list[str]:
@@ -145,7 +147,7 @@ def missing_regions(names: Collection[str]) -> list[str]:
     return [name for name in PAIR if name not in names]
 
 
-def _missing(record: Record) -> list[str]:
+def _missing(record: RunRecord) -> list[str]:
     regions = record.plan.get("regions")
     return missing_regions([region["name"] for region in regions]) if regions else []
 

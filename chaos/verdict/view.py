@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chaos.record.record import Event, Of, Record, trailing
+from chaos.record.record import Event, Of, RunRecord, trailing
 from chaos.record.series import Array
 from chaos.remediation.settings import GateSettings
 from chaos.scenarios.drill import ROW
@@ -67,7 +67,7 @@ class Anchors:
     drill_end: float
 
     @classmethod
-    def of(cls, record: Record) -> "Anchors":
+    def of(cls, record: RunRecord) -> "Anchors":
         def first(row: str, action: str = "") -> float | None:
             times = [
                 float(entry["t"])
@@ -101,7 +101,7 @@ class Anchors:
 class View:
     """A record with its anchors and the derived quantities. It ends with the incident; `drilled` goes on to the end."""
 
-    def __init__(self, record: Record, *, drilled: bool = False) -> None:
+    def __init__(self, record: RunRecord, *, drilled: bool = False) -> None:
         self.at = Anchors.of(record)
         self._whole = record
         self.record = record if drilled or record.end <= self.at.end else record.until(self.at.end)

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from aiohttp import web
 
-from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, Target, UnknownInstance
+from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, ScrapeTarget, UnknownInstance
 from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, app_factory, next_nodes
 from compose.virtual.net.links import LinkFault
 from compose.virtual.world import Served, VirtualWorld
@@ -86,8 +86,8 @@ class VirtualRuntime:
     def instances(self) -> Sequence[InstanceSpec]:
         return [running.spec for running in self._running.values()]
 
-    def targets(self) -> Sequence[Target]:
-        return [Target(running.spec, metrics=running.env.metrics) for running in self._running.values()]
+    def targets(self) -> Sequence[ScrapeTarget]:
+        return [ScrapeTarget(running.spec, metrics=running.env.metrics) for running in self._running.values()]
 
     def applications(self) -> Sequence[tuple[InstanceSpec, Env, web.Application]]:
         """What runs, to look into."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from loadgen.journeys.base import Journey, Parameters
+from loadgen.journeys.base import BaseJourneyParameters, Journey
 from loadgen.journeys.dependent_job import DependentJobJourney, DependentJobParameters
 from loadgen.journeys.extension import ExtensionJourney, ExtensionParameters
 from loadgen.journeys.identity_crud import IdentityCrudJourney, IdentityCrudParameters
@@ -39,4 +39,4 @@ JourneyParameters = Annotated[
     Field(discriminator="kind"),
 ]
 
-__all__ = ["JOURNEYS", "Journey", "JourneyParameters", "Parameters"]
+__all__ = ["JOURNEYS", "BaseJourneyParameters", "Journey", "JourneyParameters"]

@@ -5,13 +5,13 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from loadgen.site import Outcome, Steps
+from loadgen.site import JourneyOutcome, Steps
 
 Weights = Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)]
 """Odds of each choice; they need not add up to one."""
 
 
-class Parameters(BaseModel):
+class BaseJourneyParameters(BaseModel):
     """Base of a journey's parameters; an unknown name is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
@@ -31,5 +31,5 @@ class Journey(Protocol):
     def setup(self) -> Steps:
         """Provisionings that exist before the load starts, e.g. warm runners. Run one by one, not counted."""
 
-    def start(self, planned: float) -> Coroutine[Any, Any, Outcome] | None:
+    def start(self, planned: float) -> Coroutine[Any, Any, JourneyOutcome] | None:
         """One arrival, intended at `planned` (clock seconds). None when it is over at once and is no operation."""

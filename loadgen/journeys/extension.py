@@ -9,15 +9,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from loadgen.journeys.base import Parameters
+from loadgen.journeys.base import BaseJourneyParameters
 from loadgen.machines import Extension, Machine, Machines, outcome
-from loadgen.site import Outcome, Site, Steps
+from loadgen.site import JourneyOutcome, Site, Steps
 from services.clients.arm import WAITING
 
 INSTALL = "install_extension"
 
 
-class ExtensionParameters(Parameters):
+class ExtensionParameters(BaseJourneyParameters):
     kind: Literal["extension"]
     extension: Extension
     patience_mean_s: Annotated[float, Field(gt=0)] | None = None
@@ -35,11 +35,11 @@ class ExtensionJourney:
     def setup(self) -> Steps:
         return [self._add_server] * self._site.tools.settings.ready_machines
 
-    def start(self, planned: float) -> Coroutine[Any, Any, Outcome] | None:
+    def start(self, planned: float) -> Coroutine[Any, Any, JourneyOutcome] | None:
         deadline = planned + self._site.patience(self._parameters.patience_mean_s)
         return self._install(self._servers.take(), deadline)
 
-    async def _install(self, server: Machine | None, deadline: float) -> Outcome:
+    async def _install(self, server: Machine | None, deadline: float) -> JourneyOutcome:
         if server is None:
             server = self._servers.new()
             prepared = await self._servers.create(server, deadline)

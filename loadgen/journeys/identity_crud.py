@@ -7,15 +7,15 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Literal
 
-from loadgen.journeys.base import Parameters, Weights
+from loadgen.journeys.base import BaseJourneyParameters, Weights
 from loadgen.journeys.token import failed
-from loadgen.site import SUCCESS, Outcome, Site, Steps
+from loadgen.site import SUCCESS, JourneyOutcome, Site, Steps
 from services.clients.identity.client import CallResult
 
 Operation = Literal["identity_create", "identity_update", "identity_delete"]
 
 
-class IdentityCrudParameters(Parameters):
+class IdentityCrudParameters(BaseJourneyParameters):
     kind: Literal["identity_crud"]
     operations: dict[Operation, float] = {"identity_create": 0.4, "identity_update": 0.3, "identity_delete": 0.3}
     """Odds of each operation."""
@@ -33,32 +33,32 @@ class IdentityCrudJourney:
     def setup(self) -> Steps:
         return []
 
-    def start(self, planned: float) -> Coroutine[Any, Any, Outcome] | None:
+    def start(self, planned: float) -> Coroutine[Any, Any, JourneyOutcome] | None:
         operation = self._site.choose(self._weights)
         if operation == "identity_create" or not self._identities:
             return self._create(self._site.new_identity("identity"))
         name = self._identities.popleft()
         return self._delete(name) if operation == "identity_delete" else self._update(name)
 
-    async def _create(self, name: str) -> Outcome:
+    async def _create(self, name: str) -> JourneyOutcome:
         result = await self._put(name)
         if not result.ok:
             return failed("identity_create", result)
         self._keep(name)
-        return Outcome(SUCCESS, "identity_create")
+        return JourneyOutcome(SUCCESS, "identity_create")
 
-    async def _update(self, name: str) -> Outcome:
+    async def _update(self, name: str) -> JourneyOutcome:
         result = await self._put(name)
         self._keep(name)
-        return Outcome(SUCCESS, "identity_update") if result.ok else failed("identity_update", result)
+        return JourneyOutcome(SUCCESS, "identity_update") if result.ok else failed("identity_update", result)
 
-    async def _delete(self, name: str) -> Outcome:
+    async def _delete(self, name: str) -> JourneyOutcome:
         site = self._site
         result = await site.tools.identity.delete_identity(site.tenant, site.region, name)
         if not result.ok:
             self._keep(name)
             return failed("identity_delete", result)
-        return Outcome(SUCCESS, "identity_delete")
+        return JourneyOutcome(SUCCESS, "identity_delete")
 
     def _keep(self, name: str) -> None:
         """For a later update or delete; with one too many the oldest is let go, and deleted with the leftovers."""

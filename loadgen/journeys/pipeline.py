@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from loadgen.journeys.base import Parameters
+from loadgen.journeys.base import BaseJourneyParameters
 from loadgen.machines import Extension, Machine, Machines, outcome
-from loadgen.site import FAILED, SUCCESS, Outcome, Site, Steps
+from loadgen.site import FAILED, SUCCESS, JourneyOutcome, Site, Steps
 from services.clients.arm import Ended
 
 OPERATION = "run_pipeline"
@@ -21,7 +21,7 @@ Agent = asyncio.Future["Machine | Ended | None"]
 """The machine, or how its provisioning ended, or None when the run's time was up."""
 
 
-class PipelineParameters(Parameters):
+class PipelineParameters(BaseJourneyParameters):
     kind: Literal["pipeline"]
     extension: Extension
     timeout_s: Annotated[float, Field(gt=0)]
@@ -43,7 +43,7 @@ class PipelineJourney:
     def setup(self) -> Steps:
         return []
 
-    def start(self, planned: float) -> Coroutine[Any, Any, Outcome] | None:
+    def start(self, planned: float) -> Coroutine[Any, Any, JourneyOutcome] | None:
         agent: Agent = asyncio.get_running_loop().create_future()
         patience_s = self._site.patience(self._parameters.patience_mean_s)
         self._site.tools.spawn(self._order(agent, planned + patience_s))
@@ -58,18 +58,18 @@ class PipelineJourney:
         elif ended.ok:
             await self._discard(machine)
 
-    async def _run(self, agent: Agent, deadline: float) -> Outcome:
+    async def _run(self, agent: Agent, deadline: float) -> JourneyOutcome:
         left_s = max(0.0, deadline - self._site.tools.now)
         timer = asyncio.get_running_loop().call_later(left_s, _time_out, agent)
         machine = await agent
         timer.cancel()
         if machine is None:
-            return Outcome(FAILED, OPERATION, TIMED_OUT)
+            return JourneyOutcome(FAILED, OPERATION, TIMED_OUT)
         if isinstance(machine, Ended):
             return outcome(machine, OPERATION)
         await asyncio.sleep(self._parameters.run_s)
         await self._discard(machine)
-        return Outcome(SUCCESS, OPERATION)
+        return JourneyOutcome(SUCCESS, OPERATION)
 
     async def _discard(self, machine: Machine) -> None:
         if self._site.tools.settings.discard_used:

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from loadgen.journeys.base import Parameters
+from loadgen.journeys.base import BaseJourneyParameters
 from loadgen.machines import Extension, Machine, MachineKind, Machines, outcome
-from loadgen.site import Outcome, Site, Steps
+from loadgen.site import JourneyOutcome, Site, Steps
 from services.clients.arm import Ended
 
 Operation = Literal["create", "delete", "restart", "reimage", "resize", "scale_out", "configure", "install_extension"]
@@ -26,7 +26,7 @@ ONLY_FOR: dict[str, MachineKind] = {
 NEEDS_EXTRA = ("configure", "install_extension")
 
 
-class ProvisionParameters(Parameters):
+class ProvisionParameters(BaseJourneyParameters):
     kind: Literal["provision"]
     machine: MachineKind
     extension: Extension
@@ -71,7 +71,7 @@ class ProvisionJourney:
     def _deadline(self, planned: float) -> float:
         return planned + self._site.patience(self._parameters.patience_mean_s)
 
-    def start(self, planned: float) -> Coroutine[Any, Any, Outcome] | None:
+    def start(self, planned: float) -> Coroutine[Any, Any, JourneyOutcome] | None:
         operation = self._site.choose(self._weights)
         deadline = self._deadline(planned)
         machine = None if operation == "create" else self._take(operation)
@@ -83,7 +83,7 @@ class ProvisionJourney:
             return self._machines.take(lambda machine: self._extra not in machine.extras)
         return self._machines.take()
 
-    async def _run(self, machine: Machine | None, operation: str, deadline: float) -> Outcome:
+    async def _run(self, machine: Machine | None, operation: str, deadline: float) -> JourneyOutcome:
         machine = machine or self._machines.new()
         ended = await self._operate(machine, operation, deadline)
         if ended.ok and operation != "delete":

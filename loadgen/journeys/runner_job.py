@@ -9,15 +9,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from loadgen.journeys.base import Parameters, Weights
+from loadgen.journeys.base import BaseJourneyParameters, Weights
 from loadgen.machines import Extension
-from loadgen.site import FAILED, SUCCESS, Outcome, Site, Steps
+from loadgen.site import FAILED, SUCCESS, JourneyOutcome, Site, Steps
 
 RUNNER_TYPES = ("standard", "larger")
 RunnerType = Literal["standard", "larger"]
 
 
-class JobParameters(Parameters):
+class JobParameters(BaseJourneyParameters):
     """What every job that runs on hosted runners has."""
 
     runner_types: dict[RunnerType, Annotated[float, Field(gt=0)]]
@@ -48,18 +48,18 @@ class RunnerJobJourney:
     def setup(self) -> Steps:
         return []
 
-    def start(self, planned: float) -> Coroutine[Any, Any, Outcome] | None:
+    def start(self, planned: float) -> Coroutine[Any, Any, JourneyOutcome] | None:
         runner_type = self._site.choose(self._types)
         self._site.tools.pools[self._site.region].order(runner_type)
         wait_s = self._parameters.wait_s or self._site.tools.settings.runner_wait_s
         return self._run(runner_type, planned + wait_s)
 
-    async def _run(self, runner_type: str, deadline: float) -> Outcome:
+    async def _run(self, runner_type: str, deadline: float) -> JourneyOutcome:
         pool = self._site.tools.pools[self._site.region]
         detail = {"runner": runner_type}
         runner = await pool.acquire(runner_type, deadline)
         if runner is None:
-            return Outcome(FAILED, self.operation, self.timeout_code, detail)
+            return JourneyOutcome(FAILED, self.operation, self.timeout_code, detail)
         await asyncio.sleep(self._parameters.run_s)
         pool.release(runner)
-        return Outcome(SUCCESS, self.operation, "", detail)
+        return JourneyOutcome(SUCCESS, self.operation, "", detail)

@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from loadgen.journeys.base import Parameters
-from loadgen.site import FAILED, SUCCESS, Outcome, Site, Steps
+from loadgen.journeys.base import BaseJourneyParameters
+from loadgen.site import FAILED, SUCCESS, JourneyOutcome, Site, Steps
 from services.clients.identity.client import CallResult
 
 ACQUIRE, ACQUIRE_NEW = "token", "token_new_identity"
 
 
-class TokenParameters(Parameters):
+class TokenParameters(BaseJourneyParameters):
     """Shares are of arrivals; what is left of 1 acquires a token for the identity that the tenant has."""
 
     kind: Literal["token"]
@@ -44,7 +44,7 @@ class TokenJourney:
     def setup(self) -> Steps:
         return []
 
-    def start(self, planned: float) -> Coroutine[Any, Any, Outcome] | None:
+    def start(self, planned: float) -> Coroutine[Any, Any, JourneyOutcome] | None:
         draw = self._site.rng.random()
         cached, new = self._parameters.cached_share, self._parameters.new_identity_share
         if draw < cached and self._token_is_good():
@@ -58,22 +58,24 @@ class TokenJourney:
         tools = self._site.tools
         return self._token_ends_at > tools.env.clock.epoch() + tools.settings.token_refresh_margin_s
 
-    async def _acquire_for_new(self, name: str) -> Outcome:
+    async def _acquire_for_new(self, name: str) -> JourneyOutcome:
         site = self._site
         created = await site.tools.identity.put_identity(site.tenant, site.region, name)
         if not created.ok:
             return failed(ACQUIRE_NEW, created, step="identity_create")
         return await self._acquire(str(created.json()["properties"]["clientId"]), ACQUIRE_NEW)
 
-    async def _acquire(self, client_id: str, operation: str) -> Outcome:
+    async def _acquire(self, client_id: str, operation: str) -> JourneyOutcome:
         site = self._site
         result = await site.tools.identity.token(site.tenant, site.region, client_id, self._parameters.resource)
         if not result.ok:
             return failed(operation, result, step="token")
         self._token_ends_at = max(self._token_ends_at, float(result.json()["expires_on"]))
-        return Outcome(SUCCESS, operation)
+        return JourneyOutcome(SUCCESS, operation)
 
 
-def failed(operation: str, result: CallResult, **detail: Any) -> Outcome:
+def failed(operation: str, result: CallResult, **detail: Any) -> JourneyOutcome:
     """The outcome of an identity call that failed, with how it failed and how often it was tried."""
-    return Outcome(FAILED, operation, result.failure, {**detail, "attempts": result.attempts, "status": result.status})
+    return JourneyOutcome(
+        FAILED, operation, result.failure, {**detail, "attempts": result.attempts, "status": result.status}
+    )

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from services.blobstore.data.writes import check_container_name, store_blob, write_check
 from services.blobstore.settings import AccountBody, AccountSeed, ContainerSeed
-from services.blobstore.state import Account
+from services.blobstore.state import StorageAccount
 from services.blobstore.store.storage import Storage
 from services.chassis.bodies import parse, read_json
 from services.chassis.clock import Clock
@@ -73,7 +73,7 @@ class Admin:
         await self._storage.delete_blob(match["account"], match["container"], match["blob"], check)
         return web.Response(status=204)
 
-    def _view(self, account: Account) -> dict[str, Any]:
+    def _view(self, account: StorageAccount) -> dict[str, Any]:
         """`public` is what was accepted last, `effective` what anonymous readers meet now."""
         containers = [
             {

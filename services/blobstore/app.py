@@ -18,7 +18,7 @@ from services.blobstore.store.storage import Storage
 from services.blobstore.tokens import JwksVerifier, Verifier
 from services.chassis.app import build_app
 from services.chassis.env import Env
-from services.chassis.http import Reply
+from services.chassis.http import HttpReply
 from services.chassis.settings import SettingsError
 
 JWKS_PATH = "/.well-known/jwks.json"
@@ -72,7 +72,7 @@ def _census(env: Env, storage: Storage) -> Iterable[tuple[bool, bool]]:
 
 
 def _identity_verifier(env: Env, storage: Storage) -> JwksVerifier:
-    async def fetch() -> Reply:
+    async def fetch() -> HttpReply:
         url = env.peers.url("router", env.region) + JWKS_PATH
         return await env.http.call("GET", url, timeout_s=storage.settings.jwks_timeout_s)
 

@@ -19,8 +19,8 @@ from services.blobstore.data.authorisation import ReadAuthorisation
 from services.blobstore.data.listing import LISTING_HEADERS, list_container
 from services.blobstore.errors import BlobError
 from services.blobstore.metrics import BlobstoreMetrics
-from services.blobstore.state import Blob, Container
-from services.blobstore.store.storage import Ready, Storage
+from services.blobstore.state import Blob, BlobContainer
+from services.blobstore.store.storage import PreparedBlob, Storage
 from services.chassis.env import Env
 
 ROOT = "$root"
@@ -96,7 +96,7 @@ class Readers:
         self,
         request: web.Request,
         blob: Blob,
-        ready: Ready,
+        ready: PreparedBlob,
         span: tuple[int, int] | None,
         headers: CIMultiDict[str],
         auth: str,
@@ -153,7 +153,7 @@ class Readers:
         return self._answer_container(request, account_name, container, auth)
 
     def _answer_container(
-        self, request: web.Request, account_name: str, container: Container, auth: str
+        self, request: web.Request, account_name: str, container: BlobContainer, auth: str
     ) -> web.Response:
         query = request.query
         if query.get("restype") != "container":
@@ -186,7 +186,7 @@ def _check_blob_query(request: web.Request) -> None:
         raise BlobError(errors.BLOB_NOT_FOUND)
 
 
-def _container_headers(container: Container) -> dict[str, str]:
+def _container_headers(container: BlobContainer) -> dict[str, str]:
     headers = {
         "ETag": container.etag,
         "Last-Modified": container.last_modified,

@@ -14,7 +14,7 @@ from services.blobstore.settings import ACCOUNT_NAME, RESERVED, AccountBody, Con
 from services.chassis.arm import API_VERSION, ARM_DIALECT, GROUP, SCOPE, SUBSCRIPTION
 from services.chassis.errors import INVALID_SETTING, ErrorSpec
 from services.chassis.openapi import Api
-from services.chassis.routes import Body, Parameter, Reply, Route, Shape
+from services.chassis.routes import Body, Parameter, ResponseSpec, Route, Shape
 
 TITLE = "Aftershock blob service (Microsoft.Storage)"
 OCTETS = "application/octet-stream"
@@ -91,10 +91,10 @@ def api(readers: Any, writers: Any, arm: Any, admin: Any, *, subscription: str, 
     return Api(TITLE, tuple(rows), _dialect)
 
 
-def _dialect(route: Route) -> Reply:
+def _dialect(route: Route) -> ResponseSpec:
     if route.is_arm or route.path.startswith("/admin"):
         return ARM_DIALECT
-    return Reply("refused", shapes.BLOB_ERROR, XML)
+    return ResponseSpec("refused", shapes.BLOB_ERROR, XML)
 
 
 # --- data plane ------------------------------------------------------------------------------------------
@@ -102,27 +102,34 @@ def _dialect(route: Route) -> Reply:
 
 def _data_plane(readers: Any, writers: Any) -> list[Route]:
     ranges = ("Range", "x-ms-range", "x-ms-range-get-content-md5", *CONDITIONS)
-    whole = Reply("the blob, or nothing to HEAD", shapes.BYTES, "*/*")
-    read = {200: whole, 206: Reply("the range", shapes.BYTES, "*/*", {"Content-Range": "which bytes of how many"})}
-    stored = {201: Reply("stored", headers={"ETag": "of the blob", "Last-Modified": "when"})}
+    whole = ResponseSpec("the blob, or nothing to HEAD", shapes.BYTES, "*/*")
+    read = {
+        200: whole,
+        206: ResponseSpec("the range", shapes.BYTES, "*/*", {"Content-Range": "which bytes of how many"}),
+    }
+    stored = {201: ResponseSpec("stored", headers={"ETag": "of the blob", "Last-Modified": "when"})}
     octets, parts = Body(shapes.BYTES, media=OCTETS), ("x-ms-blob-type", "Content-MD5", *CONDITIONS)
     conditions = (*WRITE, errors.BLOB_NOT_FOUND, errors.CONDITION_NOT_MET)
     return [
         _blob("GET", BLOB, "get_blob", readers.read_blob, read, READ, ranges),
         _blob("HEAD", BLOB, "get_blob_properties", readers.read_blob, read, READ, ranges),
         _blob("PUT", BLOB, "put_blob", writers.put_blob, stored, (*WRITE, *STORE), parts, octets),
-        _blob("DELETE", BLOB, "delete_blob", writers.delete_blob, {202: Reply("deleted")}, conditions, CONDITIONS),
+        _blob(
+            "DELETE", BLOB, "delete_blob", writers.delete_blob, {202: ResponseSpec("deleted")}, conditions, CONDITIONS
+        ),
         *_container_calls(readers, writers, read, ranges),
         _blob("GET", "/{account}", "get_account_itself", readers.read_account, {}, (*DENIED, *ASKED_BADLY)),
     ]
 
 
-def _container_calls(readers: Any, writers: Any, read: Mapping[int, Reply], ranges: tuple[str, ...]) -> list[Route]:
+def _container_calls(
+    readers: Any, writers: Any, read: Mapping[int, ResponseSpec], ranges: tuple[str, ...]
+) -> list[Route]:
     """A container, or without `restype` a blob of the root container, which can be of any type."""
-    created, kind = {201: Reply("created")}, _queries("restype", "comp")
+    created, kind = {201: ResponseSpec("created")}, _queries("restype", "comp")
     listing = (*kind, *_queries("prefix", "delimiter", "marker", "startFrom", "include", "maxresults"))
     new = (*WRITE, errors.CONTAINER_EXISTS)
-    gone = {202: Reply("deleted")}
+    gone = {202: ResponseSpec("deleted")}
     return [
         _blob("GET", CONTAINER, "list_blobs", readers.read_container, read, READ, ranges, query=listing),
         _blob("HEAD", CONTAINER, "get_container_properties", readers.read_container, read, READ, ranges, query=kind),
@@ -136,7 +143,7 @@ def _blob(
     path: str,
     operation_id: str,
     handler: Any,
-    replies: Mapping[int, Reply],
+    replies: Mapping[int, ResponseSpec],
     refusals: tuple[ErrorSpec, ...],
     headers: tuple[str, ...] = (),
     body: Body | None = None,
@@ -173,9 +180,12 @@ def _accounts(arm: Any, region: str) -> list[Route]:
     account = f"{ACCOUNTS}/{{account}}"
     here = Annotated[str, WithJsonSchema({"const": region})]
     create: type[BaseModel] = create_model("AccountCreate", __base__=bodies.AccountCreate, location=(here, ...))
-    one, many = {200: Reply("the account", shapes.AccountResource)}, {200: Reply("all", shapes.AccountResourceList)}
-    gone = {200: Reply("deleted"), 204: Reply("was not there")}
-    answer = {200: Reply("whether it is free", shapes.NameAnswer)}
+    one, many = (
+        {200: ResponseSpec("the account", shapes.AccountResource)},
+        {200: ResponseSpec("all", shapes.AccountResourceList)},
+    )
+    gone = {200: ResponseSpec("deleted"), 204: ResponseSpec("was not there")}
+    answer = {200: ResponseSpec("whether it is free", shapes.NameAnswer)}
     provider, unknown = f"{SUBSCRIPTION}/{STORAGE}", (errors.ARM_NOT_FOUND,)
     question, change = Body(bodies.NameQuestion, by_handler=True), (*ARM_CHANGE, *unknown)
     update = Body(bodies.AccountUpdate, by_handler=True)
@@ -201,10 +211,10 @@ def _accounts(arm: Any, region: str) -> list[Route]:
 
 def _containers(arm: Any) -> list[Route]:
     container = f"{CONTAINERS}/{{container}}"
-    one = {200: Reply("the container", shapes.ContainerResource)}
-    many = {200: Reply("all", shapes.ContainerResourceList)}
-    created = {**one, 201: Reply("created", shapes.ContainerResource)}
-    gone = {200: Reply("deleted"), 204: Reply("was not there")}
+    one = {200: ResponseSpec("the container", shapes.ContainerResource)}
+    many = {200: ResponseSpec("all", shapes.ContainerResourceList)}
+    created = {**one, 201: ResponseSpec("created", shapes.ContainerResource)}
+    gone = {200: ResponseSpec("deleted"), 204: ResponseSpec("was not there")}
     unknown = (errors.ARM_NOT_FOUND, errors.ARM_CONTAINER_NOT_FOUND)
     change = (*unknown, *ARM_CHANGE, errors.ARM_CONTAINER_NAME_INVALID)
     body = Body(bodies.ContainerBody, by_handler=True)
@@ -222,7 +232,7 @@ def _arm(
     path: str,
     operation_id: str,
     handler: Any,
-    replies: Mapping[int, Reply],
+    replies: Mapping[int, ResponseSpec],
     refusals: tuple[ErrorSpec, ...] = (),
     body: Body | None = None,
 ) -> Route:
@@ -252,15 +262,15 @@ def _fix(row: Route, subscription: str) -> Route:
 def _admin(admin: Any) -> list[Route]:
     account, container = f"{ADMIN}/{{account}}", f"{ADMIN}/{{account}}/{{container}}"
     blob = f"{container}/{{blob}}"
-    seen = Reply("as an operator sees it", shapes.AccountSummary)
-    many = {200: Reply("all", shapes.AccountSummaryList)}
-    seeded, put = {200: seen, 201: seen}, Reply("it is there", shapes.ContainerStored)
-    gone, unknown = {204: Reply("deleted")}, (errors.ACCOUNT_NOT_FOUND, errors.CONTAINER_NOT_FOUND)
+    seen = ResponseSpec("as an operator sees it", shapes.AccountSummary)
+    many = {200: ResponseSpec("all", shapes.AccountSummaryList)}
+    seeded, put = {200: seen, 201: seen}, ResponseSpec("it is there", shapes.ContainerStored)
+    gone, unknown = {204: ResponseSpec("deleted")}, (errors.ACCOUNT_NOT_FOUND, errors.CONTAINER_NOT_FOUND)
     seed, level = (
         Body(AccountBody, required=False, by_handler=True),
         Body(ContainerSeed, required=False, by_handler=True),
     )
-    octets, stored = Body(shapes.BYTES, media=OCTETS), {201: Reply("stored", shapes.BlobStored)}
+    octets, stored = Body(shapes.BYTES, media=OCTETS), {201: ResponseSpec("stored", shapes.BlobStored)}
     named = (INVALID_SETTING, errors.INVALID_NAME, errors.NAME_LENGTH)
     taken = (errors.ARM_NAME_TAKEN,)
     store = (*unknown, *named, *STORE, errors.INVALID_HEADER)
@@ -289,7 +299,7 @@ def _operator(
     path: str,
     operation_id: str,
     handler: Any,
-    replies: Mapping[int, Reply],
+    replies: Mapping[int, ResponseSpec],
     refusals: tuple[ErrorSpec, ...] = (),
     body: Body | None = None,
 ) -> Route:

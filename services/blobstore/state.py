@@ -1,7 +1,7 @@
 """What a blob service knows and who may read it: accounts, containers, blobs, the two switches. Pure: no I/O, no clock.
 
 An account's switch overrides every container's level, and a change of it is accepted at once but takes effect later:
-`Switch` keeps what is accepted and what reads still see.
+`PublicAccessSwitch` keeps what is accepted and what reads still see.
 """
 
 from bisect import bisect_left, bisect_right
@@ -26,7 +26,7 @@ _TICKS_AT_EPOCH = 621_355_968_000_000_000  # 100 ns since year 1, as Azure's ETa
 
 
 @dataclass(frozen=True, slots=True)
-class Switch:
+class PublicAccessSwitch:
     """`allowBlobPublicAccess`: `public` is what reads see, `pending` are accepted changes and when reads see them."""
 
     public: bool
@@ -46,18 +46,18 @@ class Switch:
             public = value
         return public
 
-    def turned(self, public: bool, now_epoch_s: float, delay_s: float) -> "Switch":
+    def turned(self, public: bool, now_epoch_s: float, delay_s: float) -> "PublicAccessSwitch":
         """The switch after accepting `public`; unchanged when that is what it says already."""
         if public == self.accepted:
             return self
         effect_at = now_epoch_s + delay_s
         # A later decision never takes effect before an earlier one: with a shortened delay it replaces it.
         waiting = [(at, value) for at, value in self.pending if now_epoch_s < at < effect_at]
-        return Switch(self.effective(now_epoch_s), (*waiting, (effect_at, public)))
+        return PublicAccessSwitch(self.effective(now_epoch_s), (*waiting, (effect_at, public)))
 
     def __repr__(self) -> str:
         words = [f"{'public' if value else 'locked'} from {at:.3f}" for at, value in self.pending]
-        return f"<Switch {'public' if self.public else 'locked'}{''.join(', ' + word for word in words)}>"
+        return f"<PublicAccessSwitch {'public' if self.public else 'locked'}{''.join(', ' + word for word in words)}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Blob:
 
 
 @dataclass(slots=True)
-class Container:
+class BlobContainer:
     """A container and its blobs by name."""
 
     name: str
@@ -115,37 +115,37 @@ class Container:
         return self._names
 
     def __repr__(self) -> str:
-        return f"<Container {self.name} {self.level}, {len(self.blobs)} blobs>"
+        return f"<BlobContainer {self.name} {self.level}, {len(self.blobs)} blobs>"
 
 
 @dataclass(slots=True)
-class Account:
+class StorageAccount:
     """A storage account. `properties` are ARM properties kept for their owner but without effect here."""
 
     name: str
     resource_group: str
     created_at: float
-    switch: Switch
+    switch: PublicAccessSwitch
     kind: str = "StorageV2"
     sku: str = "Standard_LRS"
     tags: dict[str, str] = field(default_factory=dict)
     properties: dict[str, Any] = field(default_factory=dict)
-    containers: dict[str, Container] = field(default_factory=dict)
+    containers: dict[str, BlobContainer] = field(default_factory=dict)
 
     @property
     def exempt(self) -> bool:
         """Ground truth: anonymous reads are intended here, whatever an inventory says."""
         return self.tags.get(EXEMPT_TAG) == "true"
 
-    def with_switch(self, switch: Switch) -> "Account":
+    def with_switch(self, switch: PublicAccessSwitch) -> "StorageAccount":
         return replace(self, switch=switch)
 
     def __repr__(self) -> str:
-        return f"<Account {self.name} {self.switch!r}, {'exempt' if self.exempt else 'not exempt'}>"
+        return f"<StorageAccount {self.name} {self.switch!r}, {'exempt' if self.exempt else 'not exempt'}>"
 
 
 def anonymous_denial(
-    account: Account, container_name: str, container: Container | None, scope: Scope, now_epoch_s: float
+    account: StorageAccount, container_name: str, container: BlobContainer | None, scope: Scope, now_epoch_s: float
 ) -> ErrorSpec | None:
     """Why an anonymous reader may not; None when it may.
 
@@ -174,7 +174,7 @@ class Page:
 
 
 def list_page(
-    container: Container, *, prefix: str, delimiter: str, marker: str, results_max: int, start_from: str = ""
+    container: BlobContainer, *, prefix: str, delimiter: str, marker: str, results_max: int, start_from: str = ""
 ) -> Page:
     """Names after `marker` and from `start_from` on (which is listed itself) that start with `prefix`.
 

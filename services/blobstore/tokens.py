@@ -12,7 +12,7 @@ import jwt
 from jwt.exceptions import PyJWTError
 
 from services.chassis.clock import Clock
-from services.chassis.http import Reply
+from services.chassis.http import HttpReply
 from services.policies.recent import Recent
 
 ALGORITHMS = ("EdDSA", "RS256")
@@ -26,7 +26,7 @@ _REMEMBERED = 1024
 
 Claims = dict[str, Any]
 Keys = dict[str | None, jwt.PyJWK]
-Fetch = Callable[[], Awaitable[Reply]]
+Fetch = Callable[[], Awaitable[HttpReply]]
 
 
 class TokenRefused(Exception):
@@ -120,7 +120,7 @@ class JwksVerifier:
             raise TokenRefused("Audience validation failed. Audience did not match.")
 
 
-def _parse(reply: Reply) -> Keys | None:
+def _parse(reply: HttpReply) -> Keys | None:
     """The usable keys of the set by their id, or None when there is no such thing in the reply."""
     if not reply.ok:
         return None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, Field
 
-from services.chassis.routes import JSON, Parameter, Reply, Shape
+from services.chassis.routes import JSON, Parameter, ResponseSpec, Shape
 
 SUBSCRIPTION = "/subscriptions/{subscription}"
 GROUP = f"{SUBSCRIPTION}/resourceGroups/{{group}}"
@@ -32,4 +32,4 @@ class ArmError(BaseModel):
     error: ArmErrorDetail
 
 
-ARM_DIALECT = Reply("refused", ArmError, JSON)
+ARM_DIALECT = ResponseSpec("refused", ArmError, JSON)

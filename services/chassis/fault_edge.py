@@ -7,7 +7,7 @@ from aiohttp import web
 
 from services.chassis.env import Env
 from services.chassis.errors import ErrorSpec, ServiceError
-from services.chassis.faults import KINDS, Effect, decide
+from services.chassis.faults import KINDS, FaultEffect, decide
 from services.chassis.store import Keys
 
 EFFECT_FLUSH_S = 0.25
@@ -38,7 +38,7 @@ class Suffering:
             if effect.ends:
                 _end(request, effect)
 
-    def _decide(self, request: web.Request, met: set[str]) -> list[Effect]:
+    def _decide(self, request: web.Request, met: set[str]) -> list[FaultEffect]:
         rules = [rule for rule in self._env.live.active_rules() if rule.id not in met]
         effects = decide(rules, request.path, self._env.clock.epoch(), self._rng)
         for effect in effects:
@@ -46,15 +46,15 @@ class Suffering:
         met.update(effect.rule.id for effect in effects)
         return effects
 
-    async def _keep_silent(self, request: web.Request, effect: Effect, met: set[str]) -> None:
+    async def _keep_silent(self, request: web.Request, effect: FaultEffect, met: set[str]) -> None:
         """As long as any rule wants silence: another may take over from the one that ends."""
-        silent: Effect | None = effect
+        silent: FaultEffect | None = effect
         while silent is not None:
             await silent.rule.hold(inf, self._env.clock.epoch())
             silent = next((one for one in self._decide(request, met) if one.silent), None)
 
 
-def _end(request: web.Request, effect: Effect) -> None:
+def _end(request: web.Request, effect: FaultEffect) -> None:
     if effect.silent or effect.reset:
         if request.transport is not None:
             request.transport.abort()
@@ -75,7 +75,7 @@ class _EffectCounter:
         for kind in KINDS:  # a counter that is born with its first effect has no increase to show
             self._metric.labels(kind)
 
-    def count(self, effect: Effect) -> None:
+    def count(self, effect: FaultEffect) -> None:
         self._metric.labels(effect.rule.kind).inc()
         self._pending[effect.rule.id] = self._pending.get(effect.rule.id, 0) + 1
         if self._flusher is None or self._flusher.done():

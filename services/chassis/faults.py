@@ -22,7 +22,7 @@ REQUIRED = {"latency": "delay_s", "http_error": "status", "fail_first": "count",
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RuleTarget:
     """Which requests a rule meets; an empty field matches everything."""
 
     service: str = ""
@@ -40,7 +40,7 @@ class FaultRule:
 
     id: str
     kind: str
-    target: Target
+    target: RuleTarget
     parameters: dict[str, Any]
     probability: float
     expires_at: float
@@ -85,7 +85,7 @@ class _StoredRule:
     id: str
     kind: Kind
     expires_at: float
-    target: Target = Target()
+    target: RuleTarget = RuleTarget()
     parameters: dict[str, Any] = field(default_factory=dict)
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0
 
@@ -107,7 +107,7 @@ _PARAMETERS: Shape[_Parameters] = Shape(_Parameters)
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class FaultEffect:
     """What one request suffers of one rule: a delay, or an answer, a reset, or silence instead of being handled."""
 
     rule: FaultRule
@@ -124,13 +124,13 @@ class Effect:
         return bool(self.status or self.reset or self.silent)
 
 
-def decide(rules: Iterable[FaultRule], path: str, now_epoch_s: float, rng: Random) -> list[Effect]:
+def decide(rules: Iterable[FaultRule], path: str, now_epoch_s: float, rng: Random) -> list[FaultEffect]:
     """The effects on one request: all delays, then what the oldest rule that ends requests does to it.
 
     A rule that another one forestalls is not asked: its counters are for requests that it meets.
     """
-    delays: list[Effect] = []
-    last: list[Effect] = []
+    delays: list[FaultEffect] = []
+    last: list[FaultEffect] = []
     for rule in rules:
         if (last and rule.kind != LATENCY) or not rule.applies(path, now_epoch_s, rng):
             continue
@@ -141,28 +141,28 @@ def decide(rules: Iterable[FaultRule], path: str, now_epoch_s: float, rng: Rando
     return [*delays, *last]
 
 
-def _effect(rule: FaultRule, now_epoch_s: float) -> Effect | None:
+def _effect(rule: FaultRule, now_epoch_s: float) -> FaultEffect | None:
     parameters = rule.parameters
     match rule.kind:
         case kind if kind == LATENCY:
-            return Effect(rule, delay_s=float(parameters["delay_s"]))
+            return FaultEffect(rule, delay_s=float(parameters["delay_s"]))
         case "http_error":
             code, retry_after_s = parameters.get("code", "InjectedFault"), parameters.get("retry_after_s")
-            return Effect(rule, status=int(parameters["status"]), code=code, retry_after_s=retry_after_s)
+            return FaultEffect(rule, status=int(parameters["status"]), code=code, retry_after_s=retry_after_s)
         case "fail_first":
             if rule.effects >= int(parameters["count"]):
                 return None
-            return Effect(rule, status=int(parameters.get("status", 503)), code="InjectedFault")
+            return FaultEffect(rule, status=int(parameters.get("status", 503)), code="InjectedFault")
         case "throttle":
             return _throttle(rule, now_epoch_s)
         case "connection_reset":
-            return Effect(rule, reset=True)
+            return FaultEffect(rule, reset=True)
         case "blackhole":
-            return Effect(rule, silent=True)
+            return FaultEffect(rule, silent=True)
     return None
 
 
-def _throttle(rule: FaultRule, now_epoch_s: float) -> Effect | None:
+def _throttle(rule: FaultRule, now_epoch_s: float) -> FaultEffect | None:
     """A one-second token bucket of `rate_per_s`; what it refuses gets 429."""
     rate = float(rule.parameters["rate_per_s"])
     last = rule.state.get("at", now_epoch_s - 1.0)
@@ -172,4 +172,4 @@ def _throttle(rule: FaultRule, now_epoch_s: float) -> Effect | None:
     rule.state["tokens"] = tokens - 1.0 if admitted else tokens
     if admitted:
         return None
-    return Effect(rule, status=429, code="TooManyRequests", retry_after_s=1.0)
+    return FaultEffect(rule, status=429, code="TooManyRequests", retry_after_s=1.0)

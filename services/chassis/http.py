@@ -26,7 +26,7 @@ def client_timeout(timeout_s: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=timeout_s, ceil_threshold=float("inf"))
 
 
-class Reply:
+class HttpReply:
     """What came back. `status` is 0 and `failure` says why when no response arrived."""
 
     __slots__ = ("body", "failure", "headers", "status")
@@ -50,7 +50,7 @@ class Reply:
         return _seconds_from(value, now_epoch_s) if value else None
 
     def __repr__(self) -> str:
-        return f"<Reply {self.failure or self.status}, {len(self.body)} bytes>"
+        return f"<HttpReply {self.failure or self.status}, {len(self.body)} bytes>"
 
 
 def _seconds_from(value: str, now_epoch_s: float) -> float | None:
@@ -63,9 +63,9 @@ def _seconds_from(value: str, now_epoch_s: float) -> float | None:
 
 
 NO_HEADERS: Mapping[str, str] = {}
-_TIMED_OUT = Reply(0, NO_HEADERS, b"", TIMEOUT)
-_RESET = Reply(0, NO_HEADERS, b"", RESET)
-_REFUSED = Reply(0, NO_HEADERS, b"", REFUSED)
+_TIMED_OUT = HttpReply(0, NO_HEADERS, b"", TIMEOUT)
+_RESET = HttpReply(0, NO_HEADERS, b"", RESET)
+_REFUSED = HttpReply(0, NO_HEADERS, b"", REFUSED)
 
 
 class HttpClient:
@@ -86,7 +86,7 @@ class HttpClient:
         params: Mapping[str, str] | None = None,
         json: Any = None,
         data: bytes | None = None,
-    ) -> Reply:
+    ) -> HttpReply:
         """One request; never raises for what the network or the server does."""
         try:
             async with self.session.request(
@@ -99,7 +99,7 @@ class HttpClient:
                 timeout=client_timeout(timeout_s),
                 allow_redirects=False,
             ) as response:
-                return Reply(response.status, response.headers, await response.read())
+                return HttpReply(response.status, response.headers, await response.read())
         except TimeoutError:  # aiohttp's timeouts derive from it
             return _TIMED_OUT
         except aiohttp.ClientConnectorError:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from services.chassis.arm import API_VERSION, ARM_DIALECT, GROUP, SCOPE, SUBSCRIPTION
 from services.chassis.errors import ErrorSpec, ServiceError
-from services.chassis.routes import JSON, Body, Parameter, Reply, Route, Shape
+from services.chassis.routes import JSON, Body, Parameter, ResponseSpec, Route, Shape
 
 TYPE = "providers/Microsoft.ManagedIdentity/userAssignedIdentities"
 JSON_CONTENT = {"Content-Type": "application/json; charset=utf-8"}
@@ -96,10 +96,13 @@ class IdentityList(BaseModel):
     value: list[Identity]
 
 
-_DIALECTS = {IMDS: Reply("refused", ImdsError, JSON), APP_SERVICE: Reply("refused", AppServiceError, JSON)}
+_DIALECTS = {
+    IMDS: ResponseSpec("refused", ImdsError, JSON),
+    APP_SERVICE: ResponseSpec("refused", AppServiceError, JSON),
+}
 
 
-def dialect(route: Route) -> Reply:
+def dialect(route: Route) -> ResponseSpec:
     """ARM's shape on its paths, else that of the token endpoint."""
     return ARM_DIALECT if route.is_arm else _DIALECTS.get(route.path, _DIALECTS[IMDS])
 
@@ -155,7 +158,7 @@ def _tokens() -> list[Route]:
             "Key set",
             _nobody,
             "client",
-            {200: Reply("the keys that verify tokens", KeySet)},
+            {200: ResponseSpec("the keys that verify tokens", KeySet)},
             tag=TAG,
         ),
     ]
@@ -170,7 +173,7 @@ def _token(path: str, operation_id: str, summary: str, header: Parameter, shape:
         summary,
         _nobody,
         "client",
-        {200: Reply("a token", shape)},
+        {200: ResponseSpec("a token", shape)},
         query=(*asked, *(Parameter(name, TEXT, about="whose; at most one of these") for name in SELECTORS)),
         headers=(header, Parameter("x-tenant", about="who asks; counts for fairness and system-assigned identities")),
         slash=path == IMDS,  # the JavaScript client's spelling
@@ -180,14 +183,14 @@ def _token(path: str, operation_id: str, summary: str, header: Parameter, shape:
 
 def _identities() -> list[Route]:
     one, every, everywhere = f"{GROUP}/{TYPE}/{{name}}", f"{GROUP}/{TYPE}", f"{SUBSCRIPTION}/{TYPE}"
-    saved = {200: Reply("updated", Identity)}
-    gone = {200: Reply("deleted"), 204: Reply("was not there")}
-    rows = {200: Reply("by id", IdentityList)}
+    saved = {200: ResponseSpec("updated", Identity)}
+    gone = {200: ResponseSpec("deleted"), 204: ResponseSpec("was not there")}
+    rows = {200: ResponseSpec("by id", IdentityList)}
     put, patch = Body(IdentityBody, by_handler=True), Body(IdentityPatch, by_handler=True)
     return [
-        _arm("PUT", one, "create_identity", "Create or update", {**saved, 201: Reply("created", Identity)}, put),
+        _arm("PUT", one, "create_identity", "Create or update", {**saved, 201: ResponseSpec("created", Identity)}, put),
         _arm("PATCH", one, "update_identity", "Update tags", saved, patch),
-        _arm("GET", one, "get_identity", "Get", {200: Reply("found", Identity)}),
+        _arm("GET", one, "get_identity", "Get", {200: ResponseSpec("found", Identity)}),
         _arm("DELETE", one, "delete_identity", "Delete", gone),
         _arm("GET", every, "list_identities_of_group", "List of a group", rows),
         _arm("GET", everywhere, "list_identities", "List of the subscription", rows),
@@ -195,7 +198,12 @@ def _identities() -> list[Route]:
 
 
 def _arm(
-    method: str, path: str, operation_id: str, summary: str, replies: Mapping[int, Reply], body: Body | None = None
+    method: str,
+    path: str,
+    operation_id: str,
+    summary: str,
+    replies: Mapping[int, ResponseSpec],
+    body: Body | None = None,
 ) -> Route:
     return Route(
         method,

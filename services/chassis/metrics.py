@@ -147,14 +147,14 @@ class Metrics:
 
     def samples(self) -> Iterator[Sample]:
         """`(name, ((label, value), …), number)` for counters, gauges and histograms' count, sum and buckets."""
-        reader = Reader(self)
+        reader = RegistryReader(self)
         numbers = reader.numbers()
         yield from ((name, labels, number) for (name, labels), number in zip(reader.keys, numbers, strict=True))
         for name, labels, values, number in reader.computed():
             yield name, tuple(zip(labels, values, strict=True)), number
 
 
-class Reader:
+class RegistryReader:
     """Reads one registry again and again: the keys once, only the numbers each time.
 
     Holds prometheus-client's value cells (`_value`, `_metrics`): twenty times cheaper than `registry.collect()`.

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from services.chassis.access import SAFE_METHODS, SECRET_HEADER
 from services.chassis.bodies import BODY_ERRORS
 from services.chassis.errors import ErrorSpec
-from services.chassis.routes import JSON, Body, Parameter, Reply, Route, Schema, Shape
+from services.chassis.routes import JSON, Body, Parameter, ResponseSpec, Route, Schema, Shape
 
 COMPONENTS = "#/components/schemas/"
 TEXT: Schema = {"type": "string"}
@@ -23,7 +23,7 @@ SCHEMES: Schema = {
 }
 
 Mode = Literal["validation", "serialization"]
-Dialect = Callable[[Route], Reply]
+Dialect = Callable[[Route], ResponseSpec]
 """The body of a route's errors: media type and shape."""
 Common = Callable[[Route], Iterable[ErrorSpec]]
 """The errors that a route can have because of what it is, beyond those in its row."""
@@ -137,12 +137,12 @@ def _responses(row: Route, shapes: _Shapes, dialect: Dialect, errors: Iterable[E
     for status, specs in sorted(refusals.items()):
         about = "; ".join(f"`{spec.code}`: {spec.message}" for spec in specs)
         has_body = status != 304
-        reply = Reply(about, body.shape if has_body else None, body.media if has_body else "")
+        reply = ResponseSpec(about, body.shape if has_body else None, body.media if has_body else "")
         replies.setdefault(str(status), _reply(reply, shapes, row.method))
     return replies
 
 
-def _reply(reply: Reply, shapes: _Shapes, method: str) -> Schema:
+def _reply(reply: ResponseSpec, shapes: _Shapes, method: str) -> Schema:
     described: Schema = {"description": reply.about}
     if reply.headers:
         described["headers"] = {name: {"description": about, "schema": TEXT} for name, about in reply.headers.items()}

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from services.chassis.env import Env
 from services.chassis.metrics import CONTENT_TYPE
 from services.chassis.openapi import Api, document
-from services.chassis.routes import Access, Reply, Route
+from services.chassis.routes import Access, ResponseSpec, Route
 from services.chassis.settings import Settings
 
 TAG = "about"
@@ -63,25 +63,27 @@ def pages(env: Env, settings_model: type[Settings], api: Callable[[], Api]) -> l
             described.append(json.dumps(document(api())).encode())
         return web.Response(body=described[0], content_type="application/json")
 
-    readiness = {200: Reply("ready", Ready), 503: Reply("not ready", NotReady)}
-    text = Reply("the text format", {"type": "string"}, "text/plain")
+    readiness = {200: ResponseSpec("ready", Ready), 503: ResponseSpec("not ready", NotReady)}
+    text = ResponseSpec("the text format", {"type": "string"}, "text/plain")
     return [
-        _page("/healthz", "get_health", "Whether the process is alive", healthz, {200: Reply("alive", Alive)}),
+        _page("/healthz", "get_health", "Whether the process is alive", healthz, {200: ResponseSpec("alive", Alive)}),
         _page("/readyz", "get_readiness", "Whether it can serve", readyz, readiness),
         _page("/metrics", "get_metrics", "Prometheus metrics", metrics, {200: text}),
-        _page("/openapi.json", "get_openapi", "This document", openapi, {200: Reply("OpenAPI", {"type": "object"})}),
+        _page(
+            "/openapi.json", "get_openapi", "This document", openapi, {200: ResponseSpec("OpenAPI", {"type": "object"})}
+        ),
         _page(
             "/admin/settings",
             "get_settings",
             "The settings in force",
             settings,
-            {200: Reply("in force", settings_model)},
+            {200: ResponseSpec("in force", settings_model)},
             "project",
         ),
     ]
 
 
 def _page(
-    path: str, operation_id: str, summary: str, handler: Page, replies: dict[int, Reply], access: Access = "open"
+    path: str, operation_id: str, summary: str, handler: Page, replies: dict[int, ResponseSpec], access: Access = "open"
 ) -> Route:
     return Route("GET", path, operation_id, summary, handler, access, replies, tag=TAG)

@@ -43,7 +43,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Reply:
+class ResponseSpec:
     """What one status means, and the shape of its body. A media type without a shape is a body of any bytes."""
 
     about: str
@@ -74,7 +74,7 @@ class Route:
     summary: str
     handler: Callable[[Any], Awaitable[Any]]
     access: Access
-    replies: Mapping[int, Reply]
+    replies: Mapping[int, ResponseSpec]
     errors: tuple[ErrorSpec, ...] = ()
     body: Body | None = None
     query: type[BaseModel] | tuple[Parameter, ...] = ()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from yarl import URL
 
 from services.chassis.env import Env
-from services.chassis.http import NO_HEADERS, REFUSED, RESET, TIMEOUT, Reply
+from services.chassis.http import NO_HEADERS, REFUSED, RESET, TIMEOUT, HttpReply
 from services.clients.identity.client import OK, RETRYABLE_STATUS, SUBSCRIPTION, outcome_of
 from services.policies.retry import RetryPolicy, call
 
@@ -79,7 +79,7 @@ class ArmReply:
 
     __slots__ = ("_reply", "failure", "retry_after_s", "retryable", "status")
 
-    def __init__(self, reply: Reply, now_epoch_s: float = 0.0) -> None:
+    def __init__(self, reply: HttpReply, now_epoch_s: float = 0.0) -> None:
         self._reply = reply
         self.status = reply.status
         self.failure = outcome_of(reply)
@@ -111,7 +111,7 @@ class ArmReply:
         return f"<ArmReply {self.status} {self.failure or OK}>"
 
 
-NOT_SENT = ArmReply(Reply(0, NO_HEADERS, b"", TIMEOUT))
+NOT_SENT = ArmReply(HttpReply(0, NO_HEADERS, b"", TIMEOUT))
 
 
 def error_code(body: dict[str, Any]) -> str:

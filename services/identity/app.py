@@ -12,7 +12,7 @@ from aiohttp import web
 from services.chassis.app import build_app
 from services.chassis.env import Env
 from services.chassis.identity_api import error_response
-from services.identity.handlers import Handlers
+from services.identity.handlers import IdentityHandlers
 from services.identity.metrics import IdentityMetrics
 from services.identity.node import Node
 from services.identity.routes import api
@@ -25,8 +25,8 @@ NODE = web.AppKey("node", Node)
 def create_app(env: Env) -> web.Application:
     metrics = IdentityMetrics(env.metrics, env.region)
     node = Node(env, metrics)
-    rotation = Rotation(env, node)
-    handlers = Handlers(env, node, metrics)
+    rotation = RotationLease(env, node)
+    handlers = IdentityHandlers(env, node, metrics)
     app = build_app(
         env,
         settings_model=IdentitySettings,
@@ -42,7 +42,7 @@ def create_app(env: Env) -> web.Application:
     return app
 
 
-class Rotation:
+class RotationLease:
     """Keeps the lease while the node is up and gives it back the moment it crashes.
 
     Nothing is remembered of what was tried: each look compares what the node is with what it should be, so a store that

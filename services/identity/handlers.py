@@ -28,7 +28,7 @@ APP_SERVICE_SECRET = "aftershock-app-service"
 JSON_HEADERS = {"Content-Type": "application/json; charset=utf-8"}
 
 
-class Handlers:
+class IdentityHandlers:
     """What one node answers; services/identity/routes.py says to what."""
 
     def __init__(self, env: Env, node: Node, metrics: IdentityMetrics) -> None:

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from services.chassis.errors import ErrorSpec
 from services.chassis.identity_api import Handler, HandlerOf, dialect, identity_routes
 from services.chassis.openapi import Api
-from services.chassis.routes import Reply, Route
+from services.chassis.routes import ResponseSpec, Route
 from services.identity import errors
 
 TITLE = "Aftershock managed identity (IMDS, App Service, Microsoft.ManagedIdentity)"
@@ -45,7 +45,7 @@ def api(handler_of: HandlerOf, crash: Handler) -> Api:
         "Crash the node, as an operator's mistake would",
         crash,
         "project",
-        {200: Reply("it has crashed", Crashed)},
+        {200: ResponseSpec("it has crashed", Crashed)},
         tag="operator",
     )
     return Api(TITLE, (*identity_routes(handler_of, lambda row: REFUSALS[row]), operator), dialect)

@@ -16,7 +16,7 @@ What surprises:
 
 from random import Random
 
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 from services.policies.window import SlidingCounts
 
 
@@ -42,11 +42,11 @@ class AdaptiveThrottle:
         self._counts.add(now)
         return probability > 0.0 and rng.random() < probability
 
-    def on_outcome(self, outcome: Outcome, now: float, began: float | None = None) -> None:
+    def on_outcome(self, outcome: AttemptOutcome, now: float, began: float | None = None) -> None:
         """`began`: when `should_reject` let the request pass; default now."""
-        if outcome is Outcome.SUCCESS:
+        if outcome is AttemptOutcome.SUCCESS:
             self._counts.add(now, 0.0, 1.0)
-        elif outcome is Outcome.IGNORED:
+        elif outcome is AttemptOutcome.IGNORED:
             self._counts.take_back(now, now if began is None else began)
 
     def __repr__(self) -> str:

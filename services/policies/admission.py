@@ -1,7 +1,7 @@
 """Admission: how much traffic is let in at all, before it costs anything.
 
     TokenBucket         level = min(burst, level + rate * dt); a request takes n tokens or is refused
-    Ramp                nominal * (a + (b - a) * (t - start)/duration), then b held, then open; 0 before start
+    AdmissionRamp       nominal * (a + (b - a) * (t - start)/duration), then b held, then open; 0 before start
     FreshBeforeBacklog  fresh traffic may empty the bucket, backlog must leave `reserve` tokens in it
     PriorityShedding    refuse priority numbers above 100 * (1 - x**3), x = 0..1 between two load marks
     Dagor               per window of 1 s or 2000 requests: overload = mean queueing time > 20 ms; aim at 95 % of what
@@ -31,7 +31,7 @@ from math import inf
 from random import Random
 from typing import Literal
 
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 from services.policies.window import SlidingCounts
 
 
@@ -103,7 +103,7 @@ RampPhase = Literal["closed", "ramp", "hold", "open"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ramp:
+class AdmissionRamp:
     """Rate of admission as a pure function of time."""
 
     start: float
@@ -145,12 +145,12 @@ class Ramp:
         return self.start + self.duration_s + self.hold_s
 
 
-class RampGate:
+class RampLimiter:
     """A ramp with the bucket that enforces it: refuses before the start, begins empty, and is open at the end."""
 
     __slots__ = ("_bucket", "ramp")
 
-    def __init__(self, ramp: Ramp, burst: float = 2.0) -> None:
+    def __init__(self, ramp: AdmissionRamp, burst: float = 2.0) -> None:
         self.ramp = ramp
         self._bucket = TokenBucket(ramp.rate_at(ramp.start), burst, level=0.0, now=ramp.start)
 
@@ -159,7 +159,7 @@ class RampGate:
         return self._bucket.take(now)
 
     def __repr__(self) -> str:
-        return f"<RampGate {self._bucket!r}, open at {self.ramp.open_at:g}>"
+        return f"<RampLimiter {self._bucket!r}, open at {self.ramp.open_at:g}>"
 
 
 class FreshBeforeBacklog:
@@ -327,10 +327,10 @@ class EnvoyAdmission:
         probability = self.probability(now)
         return probability > 0.0 and rng.random() < probability
 
-    def on_outcome(self, outcome: Outcome, now: float) -> None:
+    def on_outcome(self, outcome: AttemptOutcome, now: float) -> None:
         """An admitted request ended; what was refused here is not reported."""
-        if outcome is not Outcome.IGNORED:
-            self._counts.add(now, 1.0, 1.0 if outcome is Outcome.SUCCESS else 0.0)
+        if outcome is not AttemptOutcome.IGNORED:
+            self._counts.add(now, 1.0, 1.0 if outcome is AttemptOutcome.SUCCESS else 0.0)
 
     def __repr__(self) -> str:
         return f"<EnvoyAdmission {self._counts!r}>" if self.enabled else "<EnvoyAdmission off>"

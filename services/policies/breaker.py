@@ -21,7 +21,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 from services.policies.settings import PolicySettings
 from services.policies.window import SlidingCounts
 
@@ -91,7 +91,7 @@ class Breaker:
             return True
         return state == "closed"
 
-    def on_outcome(self, outcome: Outcome, now: float, began: float | None = None) -> None:
+    def on_outcome(self, outcome: AttemptOutcome, now: float, began: float | None = None) -> None:
         """`began`: when the call was allowed. What began in an earlier state says nothing about this one."""
         if self.settings.mode == "off":
             return
@@ -100,8 +100,8 @@ class Breaker:
             return
         if state == "half-open":
             self._on_trial(outcome, now)
-        elif state == "closed" and outcome is not Outcome.IGNORED:
-            self._on_call(outcome is Outcome.SUCCESS, now)
+        elif state == "closed" and outcome is not AttemptOutcome.IGNORED:
+            self._on_call(outcome is AttemptOutcome.SUCCESS, now)
 
     def _on_call(self, success: bool, now: float) -> None:
         settings, counts = self.settings, self._counts
@@ -118,13 +118,13 @@ class Breaker:
         ):
             self._open(now)
 
-    def _on_trial(self, outcome: Outcome, now: float) -> None:
+    def _on_trial(self, outcome: AttemptOutcome, now: float) -> None:
         if self._trials_out == 0:
             return
         self._trials_out -= 1
-        if outcome is Outcome.DROPPED:
+        if outcome is AttemptOutcome.DROPPED:
             self._open(now)
-        elif outcome is Outcome.SUCCESS:
+        elif outcome is AttemptOutcome.SUCCESS:
             self._trials_good += 1
             if self._trials_good >= self.settings.trials:
                 self._state = "closed"

@@ -20,7 +20,7 @@ from random import Random
 
 from pydantic import Field
 
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 from services.policies.settings import PolicySettings
 from services.policies.window import SlidingCounts
 
@@ -46,10 +46,10 @@ class RegionHealth:
         self._counts = SlidingCounts(window_s, buckets)
         self.samples_min = samples_min
 
-    def on_outcome(self, outcome: Outcome, now: float) -> None:
-        if outcome is Outcome.SUCCESS:
+    def on_outcome(self, outcome: AttemptOutcome, now: float) -> None:
+        if outcome is AttemptOutcome.SUCCESS:
             self._counts.add(now, 1.0, 1.0)
-        elif outcome is Outcome.DROPPED:
+        elif outcome is AttemptOutcome.DROPPED:
             self._counts.add(now, 1.0, 0.0)
 
     def ratio(self, now: float) -> float:
@@ -93,7 +93,7 @@ class Failover:
         self.health_home = RegionHealth(settings.window_s, settings.samples_min)
         self.health_alternate = RegionHealth(settings.window_s, settings.samples_min)
 
-    def on_outcome(self, region: str, outcome: Outcome, now: float) -> None:
+    def on_outcome(self, region: str, outcome: AttemptOutcome, now: float) -> None:
         """Learn from a request that was routed to `region`."""
         health = self.health_home if region == self.home else self.health_alternate
         health.on_outcome(outcome, now)

@@ -8,7 +8,7 @@ cancelled call or a cache hit says nothing about the callee's load, so breaker, 
 from enum import Enum
 
 
-class Outcome(Enum):
+class AttemptOutcome(Enum):
     """SUCCESS: useful answer. IGNORED: tells nothing about load. DROPPED: overload (timeout, 5xx, 429, reset)."""
 
     SUCCESS = "success"
@@ -16,4 +16,4 @@ class Outcome(Enum):
     DROPPED = "dropped"
 
     def __repr__(self) -> str:
-        return f"<Outcome {self.value}>"
+        return f"<AttemptOutcome {self.value}>"

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 from services.policies.settings import PolicySettings
 
 
@@ -84,15 +84,15 @@ class OutlierDetector:
             self._refresh()
         return self._available
 
-    def on_outcome(self, name: str, outcome: Outcome, now: float, began: float | None = None) -> None:
+    def on_outcome(self, name: str, outcome: AttemptOutcome, now: float, began: float | None = None) -> None:
         """`began`: when the request was sent. What was sent before a host came back says nothing about it now."""
         host = self._hosts.get(name)
-        if host is None or not self.settings.enabled or outcome is Outcome.IGNORED:
+        if host is None or not self.settings.enabled or outcome is AttemptOutcome.IGNORED:
             return
         self.available(now)
         if began is not None and began < host.since:
             return
-        if outcome is Outcome.SUCCESS:
+        if outcome is AttemptOutcome.SUCCESS:
             host.failures = 0
             return
         host.failures += 1

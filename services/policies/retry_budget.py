@@ -26,7 +26,7 @@ from typing import Literal, Protocol
 
 from pydantic import Field
 
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 from services.policies.settings import PolicySettings
 from services.policies.window import SlidingCounts
 
@@ -42,7 +42,7 @@ class RetryBudget(Protocol):
     def may_retry(self, now: float) -> bool:
         """May one retry start? True has already paid for it."""
 
-    def on_outcome(self, outcome: Outcome, now: float, *, is_retry: bool = False) -> None:
+    def on_outcome(self, outcome: AttemptOutcome, now: float, *, is_retry: bool = False) -> None:
         """One attempt ended."""
 
 
@@ -56,7 +56,7 @@ class UnlimitedBudget:
     def may_retry(self, now: float) -> bool:
         return True
 
-    def on_outcome(self, outcome: Outcome, now: float, *, is_retry: bool = False) -> None: ...
+    def on_outcome(self, outcome: AttemptOutcome, now: float, *, is_retry: bool = False) -> None: ...
 
     def __repr__(self) -> str:
         return "<UnlimitedBudget off>"
@@ -83,7 +83,7 @@ class FinagleBudget:
         self._window.add(now, -self._withdrawal)
         return True
 
-    def on_outcome(self, outcome: Outcome, now: float, *, is_retry: bool = False) -> None: ...
+    def on_outcome(self, outcome: AttemptOutcome, now: float, *, is_retry: bool = False) -> None: ...
 
     def balance(self, now: float) -> int:
         """Retries that could be made now."""
@@ -114,9 +114,11 @@ class AwsQuota:
         self.level -= cost
         return True
 
-    def on_outcome(self, outcome: Outcome, now: float, *, is_retry: bool = False, failure: Failure = "error") -> None:
+    def on_outcome(
+        self, outcome: AttemptOutcome, now: float, *, is_retry: bool = False, failure: Failure = "error"
+    ) -> None:
         """`failure`: what the retry that now succeeded had been made for; its cost is given back."""
-        if outcome is Outcome.SUCCESS:
+        if outcome is AttemptOutcome.SUCCESS:
             self.level = min(self.capacity, self.level + (self.costs[failure] if is_retry else 1))
 
     def __repr__(self) -> str:
@@ -138,10 +140,10 @@ class GrpcThrottle:
     def may_retry(self, now: float) -> bool:
         return self._milli * 2 > self._max_milli
 
-    def on_outcome(self, outcome: Outcome, now: float, *, is_retry: bool = False) -> None:
-        if outcome is Outcome.SUCCESS:
+    def on_outcome(self, outcome: AttemptOutcome, now: float, *, is_retry: bool = False) -> None:
+        if outcome is AttemptOutcome.SUCCESS:
             self._milli = min(self._max_milli, self._milli + self._ratio_milli)
-        elif outcome is Outcome.DROPPED:
+        elif outcome is AttemptOutcome.DROPPED:
             self._milli = max(0, self._milli - 1000)
 
     @property
@@ -173,7 +175,7 @@ class EnvoyBudget:
         self.active += 1
         return True
 
-    def on_outcome(self, outcome: Outcome, now: float, *, is_retry: bool = False) -> None:
+    def on_outcome(self, outcome: AttemptOutcome, now: float, *, is_retry: bool = False) -> None:
         """More ends than beginnings are somebody's mistake; they must not become room for retries."""
         self.active = max(0, self.active - 1)
         if is_retry:
@@ -202,8 +204,8 @@ class BrookerBudget:
         self._milli -= self._cost_milli
         return True
 
-    def on_outcome(self, outcome: Outcome, now: float, *, is_retry: bool = False) -> None:
-        if outcome is Outcome.SUCCESS:
+    def on_outcome(self, outcome: AttemptOutcome, now: float, *, is_retry: bool = False) -> None:
+        if outcome is AttemptOutcome.SUCCESS:
             self._milli = min(self._capacity_milli, self._milli + self._deposit_milli)
 
     @property

@@ -19,7 +19,7 @@ Order = Literal["as_listed", "high_volume_last", "high_volume_first"]
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class StagedAccount:
     """An account to restore."""
 
     name: str
@@ -29,21 +29,21 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Restore:
+class StagedRestore:
     """One step of the plan."""
 
     at: float
     """Bench time."""
-    account: Account
+    account: StagedAccount
 
 
 def plan_restores(
-    accounts: Sequence[Account], start: float, *, order: Order = "as_listed", spacing_s: float = 0.0
-) -> tuple[Restore, ...]:
+    accounts: Sequence[StagedAccount], start: float, *, order: Order = "as_listed", spacing_s: float = 0.0
+) -> tuple[StagedRestore, ...]:
     """Every account exactly once, in time order. Equal volumes keep the order in which they were listed."""
     if spacing_s < 0:
         raise ValueError(f"spacing_s must not be negative, not {spacing_s}")
     ordered = list(accounts)
     if order != "as_listed":
         ordered.sort(key=lambda account: account.volume, reverse=order == "high_volume_first")
-    return tuple(Restore(start + index * spacing_s, account) for index, account in enumerate(ordered))
+    return tuple(StagedRestore(start + index * spacing_s, account) for index, account in enumerate(ordered))

@@ -9,9 +9,9 @@ from services.chassis.env import Env
 from services.chassis.settings import SettingsError
 from services.clients.identity.client import ManagedIdentityClient
 from services.provisioner.arm.compute import Compute
-from services.provisioner.arm.throttle import Throttle
-from services.provisioner.handlers import Handlers
-from services.provisioner.jobs.control import Control
+from services.provisioner.arm.throttle import SubscriptionThrottle
+from services.provisioner.handlers import ProvisionerHandlers
+from services.provisioner.jobs.control import JobControl
 from services.provisioner.jobs.packages import PackageSource
 from services.provisioner.jobs.recovery import Recovery
 from services.provisioner.jobs.scheduler import Scheduler
@@ -45,9 +45,9 @@ class Provisioner:
         recovery = Recovery(self.journal, self.compute, env.stored)
         self.journal.reconcile = recovery.reconcile
         self.scheduler = Scheduler(env, self.compute, self.journal, recovery, self.worker, metrics, settings)
-        self.control = Control(env, self.compute, self.journal, self.scheduler, settings)
-        self.throttle = Throttle(settings)
-        self.handlers = Handlers(env, self.compute, self.control, self.throttle, settings)
+        self.control = JobControl(env, self.compute, self.journal, self.scheduler, settings)
+        self.throttle = SubscriptionThrottle(settings)
+        self.handlers = ProvisionerHandlers(env, self.compute, self.control, self.throttle, settings)
 
     async def start(self) -> None:
         self.reconfigure()

@@ -6,7 +6,7 @@ are tried again. Sentences: docs/azure-api.md §2; the 409 text: its §1.
 
 from __future__ import annotations
 
-from services.provisioner.state import EXTENSION, FETCH, VMSS, Cause, Error, Operation, Resource, Stop
+from services.provisioner.state import EXTENSION, FETCH, VMSS, Cause, Error, ProvisioningOperation, Resource, Stop
 
 EXTENSION_ERROR = "VMExtensionProvisioningError"
 EXTENSION_TIMEOUT = "VMExtensionProvisioningTimeout"
@@ -36,7 +36,9 @@ def storage_message(body: bytes) -> str:
     return rest.partition(b"</Message>")[0].partition(b"\n")[0].decode("utf-8", "replace").strip()
 
 
-def error_of(stop: Stop, operation: Operation, resource: Resource, index: int, *, timed_out: bool = False) -> Error:
+def error_of(
+    stop: Stop, operation: ProvisioningOperation, resource: Resource, index: int, *, timed_out: bool = False
+) -> Error:
     """The `error` of a failed operation. A scale set wraps the machine's error in its own."""
     error = _machine_error(stop, operation, resource, index, timed_out)
     if operation.kind != VMSS:
@@ -45,7 +47,9 @@ def error_of(stop: Stop, operation: Operation, resource: Resource, index: int, *
     return {"code": SCALE_SET_ERROR, "message": message, "details": [error]}
 
 
-def _machine_error(stop: Stop, operation: Operation, resource: Resource, index: int, timed_out: bool) -> Error:
+def _machine_error(
+    stop: Stop, operation: ProvisioningOperation, resource: Resource, index: int, timed_out: bool
+) -> Error:
     step, _, package = operation.steps[index].partition(":")
     if step == FETCH and timed_out:
         return {"code": EXTENSION_TIMEOUT, "message": _timeout_message(resource, package)}
@@ -73,7 +77,7 @@ def _timeout_message(resource: Resource, package: str) -> str:
     )
 
 
-def _denied_message(stop: Stop, operation: Operation, resource: Resource, package: str) -> str:
+def _denied_message(stop: Stop, operation: ProvisioningOperation, resource: Resource, package: str) -> str:
     publisher, _, type_ = package.partition("/")
     name = resource.name if operation.kind == EXTENSION else resource.packages.get(package, type_)
     return (

@@ -17,12 +17,12 @@ from services.chassis.openapi import Api
 from services.provisioner import errors
 from services.provisioner.arm import validation, views
 from services.provisioner.arm.compute import Compute
-from services.provisioner.arm.throttle import Throttle
+from services.provisioner.arm.throttle import SubscriptionThrottle
 from services.provisioner.ids import Ref, operation_path, subscription_of
-from services.provisioner.jobs.control import Accepted, Control
+from services.provisioner.jobs.control import Accepted, JobControl
 from services.provisioner.routes import api
 from services.provisioner.settings import ProvisionerSettings
-from services.provisioner.state import EXTENSION, FAILED, IN_PROGRESS, VM, Operation, Resource
+from services.provisioner.state import EXTENSION, FAILED, IN_PROGRESS, VM, ProvisioningOperation, Resource
 
 JSON_TYPE = "application/json; charset=utf-8"
 Headers = dict[str, str]
@@ -31,11 +31,16 @@ Answer = tuple[int, Any, Headers]
 Handler = Callable[[web.Request], Awaitable[Answer]]
 
 
-class Handlers:
+class ProvisionerHandlers:
     """Routes and what they answer."""
 
     def __init__(
-        self, env: Env, compute: Compute, control: Control, throttle: Throttle, settings: ProvisionerSettings
+        self,
+        env: Env,
+        compute: Compute,
+        control: JobControl,
+        throttle: SubscriptionThrottle,
+        settings: ProvisionerSettings,
     ) -> None:
         self._env = env
         self._compute = compute
@@ -121,7 +126,7 @@ class Handlers:
             return self._monitor(request, found, waiting)
         return 200, views.operation(found, self._compute.jobs.get(found.id), self._env.region), waiting
 
-    def _monitor(self, request: web.Request, found: Operation, waiting: Headers) -> Answer:
+    def _monitor(self, request: web.Request, found: ProvisioningOperation, waiting: Headers) -> Answer:
         if found.status == IN_PROGRESS:
             return 202, None, {**waiting, "Location": str(request.url)}
         if found.status == FAILED:
@@ -133,7 +138,9 @@ class Handlers:
         headers = self._poll_headers(request, accepted.operation)
         return 201 if accepted.created else 200, views.resource(accepted.resource), headers
 
-    def _poll_headers(self, request: web.Request, operation: Operation, *, monitor: bool = False) -> Headers:
+    def _poll_headers(
+        self, request: web.Request, operation: ProvisioningOperation, *, monitor: bool = False
+    ) -> Headers:
         path = operation_path(request.match_info["subscription"], self._env.region, operation.id)
         url = f"{request.scheme}://{request.host}{path}?api-version={request.query['api-version']}"
         headers = {"Azure-AsyncOperation": url, "Retry-After": str(self.settings.retry_after_s)}

@@ -4,7 +4,15 @@ from collections.abc import Callable, Iterable
 
 from services.chassis.metrics import OTHER, Metrics
 from services.provisioner.failures import CODES
-from services.provisioner.state import BLOCKED, QUEUED, RUNNING, Cause, Job, Operation, Outcome
+from services.provisioner.state import (
+    BLOCKED,
+    QUEUED,
+    RUNNING,
+    Cause,
+    JobOutcome,
+    ProvisioningJob,
+    ProvisioningOperation,
+)
 
 TENANTS_MAX = 500
 TRY_DONE, TRY_BLOCKED, TRY_IDENTITY = "done", "blocked", "identity_failed"
@@ -75,24 +83,24 @@ class ProvisionerMetrics:
             found = self._tenants[name] = _Tenant(self, self._region, name)
         return found
 
-    def move(self, job: Job, state: str) -> None:
+    def move(self, job: ProvisioningJob, state: str) -> None:
         """The one place where a job's state changes, so that the gauge cannot drift."""
         jobs = self.tenant(job.operation.tenant).jobs
         jobs[job.state] -= 1
         jobs[state] += 1
         job.state = state
 
-    def enter(self, job: Job) -> None:
+    def enter(self, job: ProvisioningJob) -> None:
         self.tenant(job.operation.tenant).jobs[job.state] += 1
 
-    def leave(self, job: Job, state: str) -> None:
+    def leave(self, job: ProvisioningJob, state: str) -> None:
         self.tenant(job.operation.tenant).jobs[job.state] -= 1
         job.state = state
 
-    def accepted(self, operation: Operation) -> None:
+    def accepted(self, operation: ProvisioningOperation) -> None:
         self._accepted.labels(self._region, operation.tenant, operation.label).inc()
 
-    def finished(self, operation: Operation, outcome: Outcome) -> None:
+    def finished(self, operation: ProvisioningOperation, outcome: JobOutcome) -> None:
         result = outcome.status.lower()
         self._finished.labels(self._region, operation.tenant, operation.label, result, outcome.code).inc()
         self._duration(outcome.at - operation.accepted)

@@ -7,7 +7,7 @@ from typing import Any
 from services.chassis.arm import API_VERSION, ARM_DIALECT, GROUP, SCOPE, SUBSCRIPTION
 from services.chassis.errors import ErrorSpec
 from services.chassis.openapi import Api
-from services.chassis.routes import Body, Parameter, Reply, Route, Shape
+from services.chassis.routes import Body, Parameter, ResponseSpec, Route, Shape
 from services.provisioner import errors
 from services.provisioner.documents import (
     INSTANCE_VIEWS,
@@ -68,7 +68,7 @@ class _Table:
         word, label = TYPES[kind]
         every, everywhere = f"{GROUP}/{PROVIDER}/{word}", f"{SUBSCRIPTION}/{PROVIDER}/{word}"
         one = f"{every}/{{name}}"
-        view = {200: Reply("how far it got", INSTANCE_VIEWS[label])}
+        view = {200: ResponseSpec("how far it got", INSTANCE_VIEWS[label])}
         rows = self._crud(kind, one, label)
         rows.append(self._row("GET", f"{one}/instanceView", f"get_{label}_instance_view", "instance_view", kind, view))
         rows += [self._action(kind, one, label, action) for action in ACTIONS]
@@ -79,7 +79,7 @@ class _Table:
     def extensions(self) -> list[Route]:
         every = f"{GROUP}/{PROVIDER}/virtualMachines/{{parent}}/extensions"
         one = f"{every}/{{extension}}"
-        rows = {200: Reply("of one machine", ComputeResourceList)}
+        rows = {200: ResponseSpec("of one machine", ComputeResourceList)}
         return [
             *self._crud(EXTENSION, one, "extension"),
             self._row("GET", every, "list_extensions", "list_extensions", EXTENSION, rows),
@@ -88,10 +88,12 @@ class _Table:
     def operation(self) -> Route:
         """Polling, by the body or by the status code."""
         replies = {
-            200: Reply("its state; with `monitor`, the resource", OperationStatus | ComputeResource, headers=POLLING),
-            202: Reply("`monitor`: in progress", headers=LOCATION),
-            204: Reply("`monitor`: done, nothing is left"),
-            409: Reply("`monitor`: failed", ARM_DIALECT.shape),
+            200: ResponseSpec(
+                "its state; with `monitor`, the resource", OperationStatus | ComputeResource, headers=POLLING
+            ),
+            202: ResponseSpec("`monitor`: in progress", headers=LOCATION),
+            204: ResponseSpec("`monitor`: done, nothing is left"),
+            409: ResponseSpec("`monitor`: failed", ARM_DIALECT.shape),
         }
         return self._row(
             "GET",
@@ -106,10 +108,10 @@ class _Table:
 
     def _crud(self, kind: str, one: str, label: str) -> list[Route]:
         put, patch = (Body(shape, by_handler=True) for shape in REQUESTS[label])
-        updated = {200: Reply("an update was accepted", ComputeResource, headers=POLLING)}
-        created = {**updated, 201: Reply("the creation was accepted", ComputeResource, headers=POLLING)}
-        gone = {202: Reply("accepted", headers=LOCATION), 204: Reply("was not there")}
-        found = {200: Reply("found", ComputeResource)}
+        updated = {200: ResponseSpec("an update was accepted", ComputeResource, headers=POLLING)}
+        created = {**updated, 201: ResponseSpec("the creation was accepted", ComputeResource, headers=POLLING)}
+        gone = {202: ResponseSpec("accepted", headers=LOCATION), 204: ResponseSpec("was not there")}
+        found = {200: ResponseSpec("found", ComputeResource)}
         expand = (Parameter("$expand", {"type": "string", "enum": ["instanceView"]}),)
         return [
             self._row("PUT", one, f"create_{label}", "put", kind, created, CHANGE, put),
@@ -125,14 +127,14 @@ class _Table:
             f"{action}_{label}",
             "act",
             kind,
-            {202: Reply("accepted", headers=LOCATION)},
+            {202: ResponseSpec("accepted", headers=LOCATION)},
             ACCEPTED,
             action=action,
         )
 
     def _list(self, path: str, operation_id: str, kind: str) -> Route:
         query = (Parameter("$skiptoken", {"type": "string", "pattern": "^[0-9]{1,9}$"}),)
-        rows = {200: Reply("a page", ComputeResourceList)}
+        rows = {200: ResponseSpec("a page", ComputeResourceList)}
         return self._row(
             "GET", path, operation_id, "list", kind, rows, (*EVERY, errors.INVALID_SKIP_TOKEN), query=query
         )
@@ -144,7 +146,7 @@ class _Table:
         operation_id: str,
         handler: str,
         kind: str,
-        replies: Mapping[int, Reply],
+        replies: Mapping[int, ResponseSpec],
         refusals: tuple[ErrorSpec, ...] = READ,
         body: Body | None = None,
         query: tuple[Parameter, ...] = (),

@@ -93,7 +93,7 @@ RESOURCE: Shape[Resource] = Shape(Resource)
 
 
 @dataclass(slots=True, eq=False)
-class Operation:
+class ProvisioningOperation:
     """An accepted operation; `status` is terminal exactly once."""
 
     id: str
@@ -117,15 +117,15 @@ class Operation:
         return json.dumps({name: getattr(self, name) for name in _OPERATION_FIELDS}, separators=(",", ":"))
 
 
-_OPERATION_FIELDS = tuple(item.name for item in fields(Operation))
-OPERATION: Shape[Operation] = Shape(Operation)
+_OPERATION_FIELDS = tuple(item.name for item in fields(ProvisioningOperation))
+OPERATION: Shape[ProvisioningOperation] = Shape(ProvisioningOperation)
 
 
 @dataclass(slots=True, eq=False)
-class Job:
+class ProvisioningJob:
     """How the work of one operation stands. Lives in memory; `progress` and `due` are also in Redis."""
 
-    operation: Operation
+    operation: ProvisioningOperation
     entry: str = ""
     """The stream entry, acknowledged when the operation is terminal."""
     delivered: bool = False
@@ -137,12 +137,12 @@ class Job:
     order: int = 0
     stop: Stop | None = None
     """What ended the last try."""
-    outcome: Outcome | None = None
+    outcome: JobOutcome | None = None
     """Decided, perhaps not yet durable."""
     canceling: bool = False
     """A delete that will cancel it is on its way to Redis: it begins no further step."""
-    waits_for: set[Job] = field(default_factory=set)
-    followers: list[Job] = field(default_factory=list)
+    waits_for: set[ProvisioningJob] = field(default_factory=set)
+    followers: list[ProvisioningJob] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -168,7 +168,7 @@ class Job:
     def __repr__(self) -> str:
         steps = self.operation.steps
         at = steps[self.index] if self.index < len(steps) else "end"
-        return f"<Job {self.operation.label} {self.state} at {at}, {self.tries} tries>"
+        return f"<ProvisioningJob {self.operation.label} {self.state} at {at}, {self.tries} tries>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class JobOutcome:
     """A terminal state on its way to the operation."""
 
     status: str
@@ -225,7 +225,7 @@ def plan(
     return (WORK, TOKEN) if identity_calls else (WORK,)
 
 
-def after(resource: Resource, job: Job, outcome: Outcome, version_of: VersionOf) -> Resource | None:
+def after(resource: Resource, job: ProvisioningJob, outcome: JobOutcome, version_of: VersionOf) -> Resource | None:
     """The resource once `outcome` is durable; None when it is gone. The resource given is not changed."""
     operation = job.operation
     if resource.operation != operation.id:
@@ -242,7 +242,7 @@ def after(resource: Resource, job: Job, outcome: Outcome, version_of: VersionOf)
     return changed
 
 
-def _record_packages(resource: Resource, job: Job, outcome: Outcome, version_of: VersionOf) -> None:
+def _record_packages(resource: Resource, job: ProvisioningJob, outcome: JobOutcome, version_of: VersionOf) -> None:
     for number, step in enumerate(job.operation.steps):
         name, _, package = step.partition(":")
         if name != FETCH or number > job.index:

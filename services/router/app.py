@@ -47,7 +47,7 @@ def _export_state(env: Env, router: Router) -> None:
         return rows
 
     def limit() -> list[tuple[tuple[str, ...], float]]:
-        return [((router.home,), router.gates[router.home].limit_per_s(env.clock.epoch()))]
+        return [((router.home,), router.admissions[router.home].limit_per_s(env.clock.epoch()))]
 
     metrics = env.metrics
     metrics.computed_gauge("router_region_health_ratio", "Success ratio over the health window.", health, ("region",))

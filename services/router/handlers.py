@@ -11,7 +11,7 @@ from yarl import URL
 from services.chassis.bodies import parse, read_bytes, read_json
 from services.chassis.env import Env
 from services.chassis.errors import ErrorSpec, ServiceError
-from services.chassis.http import TIMEOUT, Reply
+from services.chassis.http import TIMEOUT, HttpReply
 from services.chassis.live import EVERYTHING, announce
 from services.chassis.registry import Instance
 from services.chassis.settings import SettingsError
@@ -19,13 +19,13 @@ from services.chassis.store import Keys
 from services.policies import deadline
 from services.policies.admission import EnvoyAdmission
 from services.policies.failover import Failover, RegionHealth
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 from services.router import errors
 from services.router.metrics import RouterMetrics
 from services.router.rotation import Rotation
 from services.router.routes import TrafficChange
 from services.router.settings import RouterSettings
-from services.router.state import OPEN, TRAFFIC, Gate, Traffic
+from services.router.state import OPEN, TRAFFIC, RegionAdmission, Traffic
 
 FORWARDED = ("Metadata", "X-IDENTITY-HEADER", "Content-Type", "x-tenant", "x-deadline", "x-attempt", "x-backlog")
 RETURNED = ("Content-Type", "Retry-After")
@@ -45,7 +45,7 @@ class Router:
         self.regions = (self.home, self.settings.pair) if self.settings.pair else (self.home,)
         self.rotation = Rotation(env, self.regions, self.settings)
         self.failover = Failover(self.home, self.settings.pair or self.home, self.settings.failover)
-        self.gates = {region: Gate(OPEN) for region in self.regions}
+        self.admissions = {region: RegionAdmission(OPEN) for region in self.regions}
         env.stored.expect("string", *(Keys.traffic(region) for region in self.regions))
         self.admission = self._make_admission()
 
@@ -69,8 +69,8 @@ class Router:
             self.rotation.reconfigure(fresh)
             if fresh.admission != before.admission:
                 self.admission = self._make_admission()
-            for gate in self.gates.values():
-                gate.reserve = fresh.ramp_reserve
+            for admission in self.admissions.values():
+                admission.reserve = fresh.ramp_reserve
 
     def _take_failover(self, before: RouterSettings) -> None:
         """What was learnt of both regions is kept, unless it is now counted over another window."""
@@ -91,8 +91,8 @@ class Router:
         for region in self.regions:
             raw = await self._env.store.get(Keys.traffic(region))
             traffic = self._env.stored.read(TRAFFIC, raw, Keys.traffic(region)) if raw is not None else OPEN
-            if traffic is not None and traffic != self.gates[region].traffic:
-                self.gates[region] = Gate(traffic, self.settings.ramp_reserve)
+            if traffic is not None and traffic != self.admissions[region].traffic:
+                self.admissions[region] = RegionAdmission(traffic, self.settings.ramp_reserve)
 
     async def forward(self, request: web.Request) -> web.Response:
         await self._own_work()
@@ -117,10 +117,10 @@ class Router:
 
     def _let_in(self, region: str, headers: Mapping[str, str]) -> None:
         """Raises the refusal of whoever holds this request back: an operator's rule, or admission control."""
-        gate, now = self.gates[region], self._epoch()
-        if not gate.is_open(now) and not gate.admit(now, is_backlog=headers.get("x-backlog") == "1"):
-            self._metrics.shed(region, gate.traffic.mode)
-            raise self._refusal(errors.SHED, region=region, mode=gate.traffic.mode)
+        admission, now = self.admissions[region], self._epoch()
+        if not admission.is_open(now) and not admission.admit(now, is_backlog=headers.get("x-backlog") == "1"):
+            self._metrics.shed(region, admission.traffic.mode)
+            raise self._refusal(errors.SHED, region=region, mode=admission.traffic.mode)
         if self.admission is not None and self.admission[region].should_reject(now, self._rng):
             self._metrics.shed(region, "admission")
             raise self._refusal(errors.NOT_ADMITTED, region=region)
@@ -139,11 +139,11 @@ class Router:
     def _choose_region(self, headers: Mapping[str, str]) -> str:
         pair = self.settings.pair
         now = self._epoch()
-        if pair is None or not self.gates[pair].is_open(now) or not self.gates[self.home].is_open(now):
+        if pair is None or not self.admissions[pair].is_open(now) or not self.admissions[self.home].is_open(now):
             return self.home
         return self.failover.route(now, self._rng, is_retry=headers.get("x-attempt", "1") != "1")
 
-    def _pass_on(self, reply: Reply, node: Instance, began: float) -> web.Response:
+    def _pass_on(self, reply: HttpReply, node: Instance, began: float) -> web.Response:
         region = node.region
         if reply.failure:
             if reply.failure != TIMEOUT:
@@ -154,8 +154,8 @@ class Router:
         self.rotation.on_outcome(node, self._learn(region, reply.status), began)
         return web.Response(status=reply.status, body=reply.body, headers=_subset(reply.headers, RETURNED))
 
-    def _learn(self, region: str, status: int) -> Outcome:
-        outcome = Outcome.DROPPED if status >= 500 or status == 429 else Outcome.SUCCESS
+    def _learn(self, region: str, status: int) -> AttemptOutcome:
+        outcome = AttemptOutcome.DROPPED if status >= 500 or status == 429 else AttemptOutcome.SUCCESS
         self.failover.on_outcome(region, outcome, self._epoch())
         if self.admission is not None:
             self.admission[region].on_outcome(outcome, self._epoch())
@@ -170,8 +170,12 @@ class Router:
     async def show_traffic(self, _request: web.Request) -> web.Response:
         now = self._epoch()
         rows: dict[str, Any] = {
-            region: {"mode": gate.traffic.mode, "open": gate.is_open(now), "nodes": self.rotation.count(region)}
-            for region, gate in self.gates.items()
+            region: {
+                "mode": admission.traffic.mode,
+                "open": admission.is_open(now),
+                "nodes": self.rotation.count(region),
+            }
+            for region, admission in self.admissions.items()
         }
         return web.json_response({"home": self.home, "regions": rows})
 

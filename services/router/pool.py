@@ -13,7 +13,7 @@ from random import Random
 from services.chassis.registry import Instance
 from services.policies.capacity import ScaleOut
 from services.policies.fairness import shuffle_shard
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 from services.policies.outlier import OutlierDetector
 from services.policies.window import SlidingCounts
 from services.router.settings import RouterSettings
@@ -21,7 +21,7 @@ from services.router.settings import RouterSettings
 OFFERED_WINDOW_S = 5.0
 
 
-class Pool:
+class NodePool:
     """One region's nodes."""
 
     def __init__(self, settings: RouterSettings) -> None:
@@ -100,7 +100,7 @@ class Pool:
         available = self._outlier.available(now)
         return [node for node in nodes if node.name in available] or nodes
 
-    def on_outcome(self, node: Instance, outcome: Outcome, now: float, began: float | None = None) -> None:
+    def on_outcome(self, node: Instance, outcome: AttemptOutcome, now: float, began: float | None = None) -> None:
         self._outlier.on_outcome(node.name, outcome, now, began)
 
     def drop(self, node: Instance) -> None:
@@ -114,4 +114,4 @@ class Pool:
         return len(self._live) - len(self._joined_at)
 
     def __repr__(self) -> str:
-        return f"<Pool {len(self.nodes)} nodes, {self.held_back} held back, {self._outlier!r} {self._scale_out!r}>"
+        return f"<NodePool {len(self.nodes)} nodes, {self.held_back} held back, {self._outlier!r} {self._scale_out!r}>"

@@ -5,8 +5,8 @@ from random import Random
 
 from services.chassis.env import Env
 from services.chassis.registry import Instance
-from services.policies.outcome import Outcome
-from services.router.pool import Pool
+from services.policies.outcome import AttemptOutcome
+from services.router.pool import NodePool
 from services.router.settings import RouterSettings
 
 
@@ -17,7 +17,7 @@ class Rotation:
         self._env = env
         self._now = env.clock.now
         self._discovery_s = settings.discovery_s
-        self.pools = {region: Pool(settings) for region in regions}
+        self.pools = {region: NodePool(settings) for region in regions}
 
     def reconfigure(self, settings: RouterSettings) -> None:
         self._discovery_s = settings.discovery_s
@@ -42,7 +42,7 @@ class Rotation:
         nodes = pool.nodes
         return nodes[int(rng.random() * len(nodes))] if nodes else None
 
-    def on_outcome(self, node: Instance, outcome: Outcome, began: float) -> None:
+    def on_outcome(self, node: Instance, outcome: AttemptOutcome, began: float) -> None:
         pool = self.pools[node.region]
         if not pool.plain:
             pool.on_outcome(node, outcome, self._now(), began)

@@ -7,7 +7,7 @@ from services.chassis.bodies import BODY_ERRORS
 from services.chassis.errors import ErrorSpec
 from services.chassis.identity_api import Handler
 from services.chassis.openapi import Api
-from services.chassis.routes import Body, Reply, Route
+from services.chassis.routes import Body, ResponseSpec, Route
 from services.chassis.settings import Settings
 from services.router import errors
 from services.router.state import Mode
@@ -58,7 +58,7 @@ def api(forward: Handler, show: Handler, change: Handler, home: str) -> Api:
             "Modes and nodes",
             show,
             "project",
-            {200: Reply("by region", TrafficView)},
+            {200: ResponseSpec("by region", TrafficView)},
             tag=TAG,
         ),
         Route(
@@ -68,7 +68,7 @@ def api(forward: Handler, show: Handler, change: Handler, home: str) -> Api:
             "Open, drain or ramp the region's traffic",
             change,
             "project",
-            {200: Reply("changed", TrafficChanged)},
+            {200: ResponseSpec("changed", TrafficChanged)},
             (errors.UNKNOWN_REGION, errors.INVALID_TRAFFIC),
             Body(TrafficChange, by_handler=True),
             path_shapes={"region": {"const": home}},

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from services.chassis.stored import Shape
-from services.policies.admission import FreshBeforeBacklog, Ramp, TokenBucket
+from services.policies.admission import AdmissionRamp, FreshBeforeBacklog, TokenBucket
 
 Mode = Literal["open", "drain", "ramp"]
 BURST_S = 1.0  # a ramp's bucket holds one second of its present rate, so a drain's end is not a spike
@@ -34,8 +34,8 @@ class Traffic:
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
 
-    def ramp(self) -> Ramp:
-        return Ramp(
+    def ramp(self) -> AdmissionRamp:
+        return AdmissionRamp(
             start=self.since_epoch_s,
             nominal_per_s=self.capacity_per_s,
             from_fraction=self.from_fraction,
@@ -45,7 +45,7 @@ class Traffic:
         )
 
 
-class Gate:
+class RegionAdmission:
     """Admission into one region under the operator's present rule.
 
     `reserve`: tokens that backlog must leave in a ramp's bucket for fresh requests.
@@ -78,7 +78,7 @@ class Gate:
         return FreshBeforeBacklog(self._bucket, self.reserve).take(now_epoch_s, is_backlog=is_backlog)
 
     def __repr__(self) -> str:
-        return f"<Gate {self.traffic.mode}, {self._bucket!r}>"
+        return f"<RegionAdmission {self.traffic.mode}, {self._bucket!r}>"
 
 
 OPEN = Traffic()

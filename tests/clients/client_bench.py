@@ -25,7 +25,7 @@ from chaos.controller.testbed import Testbed
 from chaos.scenarios.loader import load
 from chaos.scenarios.restrict import restrict
 from compose.local import HOST, LocalRuntime, free_ports
-from compose.topology import Region, Topology
+from compose.topology import RegionSpec, Topology
 from services.chassis.access import SECRET_HEADER
 from services.chassis.store import CHANGES_CHANNEL, Keys
 from services.clients.identity.client import SUBSCRIPTION
@@ -81,7 +81,7 @@ class Bench:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_TIMEOUT_S)
 
     async def _start(self) -> None:
-        east, west = Region("eastus", "East US", "westus", "", 1), Region("westus", "West US", "eastus", "", 1)
+        east, west = RegionSpec("eastus", "East US", "westus", "", 1), RegionSpec("westus", "West US", "eastus", "", 1)
         self._runtime = LocalRuntime(self._folder / "logs")
         await self._runtime.start(Topology((east, west), loadgen=False), TREE, 1, lambda _event: None)
         scenario = restrict(load("azure-fnj8-vqz-short"), ["eastus", "westus"])

@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from services.chassis.clock import Clock
 from services.chassis.env import Env, Peers, make_env
-from services.chassis.http import HttpClient, Reply
+from services.chassis.http import HttpClient, HttpReply
 from services.chassis.live import announce
 from services.chassis.registry import Instance
 from services.chassis.store import Keys
@@ -163,7 +163,7 @@ class Bench:
         separator = "&" if "?" in path else "?"
         return self.base + (path if "api-version" in path else f"{path}{separator}{API}")
 
-    async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
+    async def call(self, method: str, path: str, body: Any = None, **headers: str) -> HttpReply:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         url = self.url(path)
         reply = await self.client.call(method, url, timeout_s=60.0, json=body, headers=names or None)
@@ -171,21 +171,21 @@ class Bench:
             self.contract.check(method, url, reply.status, reply.headers, reply.body)
         return reply
 
-    async def put_machine(self, name: str, *, package: str = RUNNER, **more: Any) -> Reply:
+    async def put_machine(self, name: str, *, package: str = RUNNER, **more: Any) -> HttpReply:
         tags = {"aftershock-tenant": "github-actions", **({"aftershock-extension": package} if package else {})}
         return await self.call("PUT", f"virtualMachines/{name}", {"location": REGION, "tags": tags, **more})
 
-    async def put_extension(self, machine: str, name: str, package: str = SCRIPT, **more: Any) -> Reply:
+    async def put_extension(self, machine: str, name: str, package: str = SCRIPT, **more: Any) -> HttpReply:
         publisher, _, type_ = package.partition("/")
         body = {"location": REGION, "properties": {"publisher": publisher, "type": type_, **more}}
         return await self.call("PUT", f"virtualMachines/{machine}/extensions/{name}", body)
 
-    async def operation(self, reply: Reply) -> dict[str, Any]:
+    async def operation(self, reply: HttpReply) -> dict[str, Any]:
         """The operation that a reply started, as it stands now."""
         path = reply.headers["Azure-AsyncOperation"].split("8080", 1)[1]
         return dict((await self.call("GET", path)).json())
 
-    async def end(self, reply: Reply, timeout_s: float = 600.0) -> dict[str, Any]:
+    async def end(self, reply: HttpReply, timeout_s: float = 600.0) -> dict[str, Any]:
         """Waits for the operation's end."""
         limit = self.now() + timeout_s
         while self.now() < limit:
@@ -281,5 +281,5 @@ class Bench:
         return sorted(key.decode() for key in await self.env.store.keys("compute:*"))
 
 
-def error_of(reply: Reply) -> dict[str, Any]:
+def error_of(reply: HttpReply) -> dict[str, Any]:
     return dict(json.loads(reply.body)["error"])

@@ -14,7 +14,7 @@ from compose.topology import PORT
 from compose.virtual.runtime import VirtualRuntime
 from compose.virtual.world import VirtualWorld
 from services.chassis.access import SECRET_HEADER
-from services.chassis.http import Reply
+from services.chassis.http import HttpReply
 
 SERVICES = ("blobstore", "provisioner", "identity", "router", "loadgen")
 SERVERS = (*SERVICES, "controller")
@@ -33,7 +33,7 @@ class SmallTestbed:
 
     async def call(
         self, server: str, method: str, path: str, headers: dict[str, str] | None = None, **options: Any
-    ) -> Reply:
+    ) -> HttpReply:
         sent = {SECRET_HEADER: self.runtime.secret}
         if server == "controller":
             sent = {"Authorization": f"Bearer {TOKENS.project if path == '/alerts' else TOKENS.operate}"}

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from compose.topology import InstanceSpec, Region, Topology
+from compose.topology import InstanceSpec, RegionSpec, Topology
 from compose.virtual.runtime import VirtualRuntime
 from compose.virtual.world import VirtualWorld
 from services.chassis.background import DELAY_MAX_S
@@ -12,7 +12,7 @@ from services.chassis.store import RETRIES, RETRY_MAX_S
 from services.router.app import ROUTER
 
 REGION = "eastus"
-TOPOLOGY = Topology((Region(REGION, "East US", identity_nodes=2),))
+TOPOLOGY = Topology((RegionSpec(REGION, "East US", identity_nodes=2),))
 RESTART_S = 3.0
 SETTINGS: dict[str, Any] = {
     "identity": {"restart_s": RESTART_S},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.blobstore.state import Account, Blob, Container, Switch
+from services.blobstore.state import Blob, BlobContainer, PublicAccessSwitch, StorageAccount
 from services.blobstore.store.repository import CHUNK_BYTES, Repository
 from services.chassis.store import Store
 from services.chassis.stored import Stored
@@ -11,9 +11,9 @@ pytestmark = pytest.mark.both_clocks
 QUIET = Stored(lambda _kind, **_fields: None)
 
 
-def account_of(name: str = "acct") -> Account:
-    switch = Switch(True).turned(False, 100.125, 0.5)
-    return Account(name, "group", 99.5, switch, tags={"a": "b"}, properties={"accessTier": "Cool"})
+def account_of(name: str = "acct") -> StorageAccount:
+    switch = PublicAccessSwitch(True).turned(False, 100.125, 0.5)
+    return StorageAccount(name, "group", 99.5, switch, tags={"a": "b"}, properties={"accessTier": "Cool"})
 
 
 def blob_of(name: str, body_id: str, data: bytes) -> Blob:
@@ -23,7 +23,7 @@ def blob_of(name: str, body_id: str, data: bytes) -> Blob:
 async def test_what_is_written_is_read_back_equal(store: Store) -> None:
     repository = Repository(store, "eastus", QUIET)
     account = account_of()
-    account.containers["c1"] = Container("c1", "Blob", '"0x8D2"', 3.5, {"m": "n"})
+    account.containers["c1"] = BlobContainer("c1", "Blob", '"0x8D2"', 3.5, {"m": "n"})
     blob = blob_of("dir/ä b", "id1", b"hello")
     account.containers["c1"].put(blob)
     assert await repository.claim("acct")
@@ -74,7 +74,7 @@ async def test_a_commit_replaces_and_a_delete_removes_bytes(store: Store) -> Non
 
 async def test_a_container_goes_with_its_blobs(store: Store) -> None:
     repository = Repository(store, "eastus", QUIET)
-    container = Container("c1", "None", '"0x1"', 0.0)
+    container = BlobContainer("c1", "None", '"0x1"', 0.0)
     blob = blob_of("x", "id1", b"1")
     container.put(blob)
     await repository.save_container("acct", container)

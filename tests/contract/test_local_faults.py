@@ -14,7 +14,7 @@ import pytest
 from chaos.faults.leases import FaultLeases
 from chaos.faults.model import FaultSpec, FaultTarget
 from compose.local import LocalRuntime
-from compose.topology import Region, Topology
+from compose.topology import RegionSpec, Topology
 from services.chassis.background import Background
 from services.chassis.events import Events
 
@@ -27,7 +27,7 @@ LONG_S = 120.0
 async def a_testbed(folder: Path) -> AsyncIterator[tuple[LocalRuntime, FaultLeases]]:
     runtime = LocalRuntime(folder)
     try:
-        await runtime.start(Topology((Region("eastus", "East US", identity_nodes=1),), loadgen=False), {}, 1, print)
+        await runtime.start(Topology((RegionSpec("eastus", "East US", identity_nodes=1),), loadgen=False), {}, 1, print)
         events = Events(lambda _event: None, runtime.clock, "test")
         faults = FaultLeases(runtime, events, Random(1), Background(runtime.clock, events.emit))
         yield runtime, faults

@@ -8,12 +8,21 @@ from services.chassis.store import Store
 from services.chassis.stored import Stored
 from services.provisioner.arm.compute import Compute
 from services.provisioner.jobs.recovery import Recovery
-from services.provisioner.state import BLOCKED, SUCCEEDED, VM, Job, Operation, Outcome, Resource, plan
+from services.provisioner.state import (
+    BLOCKED,
+    SUCCEEDED,
+    VM,
+    JobOutcome,
+    ProvisioningJob,
+    ProvisioningOperation,
+    Resource,
+    plan,
+)
 from services.provisioner.store.journal import Journal
 
 pytestmark = pytest.mark.both_clocks
 NOW = 1000.0
-NOBODY = Outcome("Canceled", NOW)
+NOBODY = JobOutcome("Canceled", NOW)
 
 
 class Worker:
@@ -31,11 +40,13 @@ class Worker:
         """Loads what the store has; the jobs that a former life had under way."""
         return [job.id for job in await self.recovery.load(NOW)]
 
-    async def accept(self, name: str) -> Job:
+    async def accept(self, name: str) -> ProvisioningJob:
         resource = Resource(VM, f"/subscriptions/s/resourceGroups/g/vm/{name}", "eastus", "tenant", {}, NOW)
         resource.operation = f"job-{name}"
         steps = plan(VM, "create", packages=("p/t",))
-        job = Job(Operation(resource.operation, VM, "create", resource.key, "tenant", NOW, steps))
+        job = ProvisioningJob(
+            ProvisioningOperation(resource.operation, VM, "create", resource.key, "tenant", NOW, steps)
+        )
         await self.journal.accept(job, [resource], [], NOBODY)
         self.compute.put(resource)
         self.compute.begin(job)
@@ -69,7 +80,7 @@ async def test_an_ended_job_leaves_the_queue_and_keeps_its_operation(store: Stor
     durable: list[str] = []
     worker.journal.on_durable = lambda ended: durable.append(ended.id)
     await worker.read()
-    job.outcome = Outcome(SUCCEEDED, NOW + 5.0)
+    job.outcome = JobOutcome(SUCCEEDED, NOW + 5.0)
     worker.journal.changed(job)
     await worker.write()
     assert durable == ["job-a"]

@@ -5,17 +5,17 @@ from functools import cache
 
 import pytest
 
-from chaos.studies.campaign.jobs import Job, Result, perform
+from chaos.studies.campaign.jobs import CampaignRun, Result, perform
 
 SHORT = "azure-fnj8-vqz-short"
 
 
 @cache
-def performed(job: Job) -> Result:
+def performed(job: CampaignRun) -> Result:
     return perform(job)
 
 
 @pytest.fixture
 def run() -> Callable[..., Result]:
     """`run(seed=1, control="no-restore", …)` on the short scenario; equal calls share one run."""
-    return lambda **options: performed(Job(SHORT, options.pop("seed", 1), **options))
+    return lambda **options: performed(CampaignRun(SHORT, options.pop("seed", 1), **options))

@@ -4,7 +4,7 @@ from functools import cache
 
 from chaos.experiment.plan import make_plan
 from chaos.experiment.runs import carry_out
-from chaos.record.record import Record
+from chaos.record.record import RunRecord
 from chaos.scenarios.loader import loads
 from chaos.verdict.view import TRIES, View
 
@@ -31,7 +31,7 @@ def view() -> View:
     finished = carry_out(make_plan(loads(SCENARIO), 1), transport="direct")
     assert not finished.problem
     assert finished.recorder is not None
-    return View(Record.from_memory(finished.plan, finished.recorder))
+    return View(RunRecord.from_memory(finished.plan, finished.recorder))
 
 
 def test_the_high_volume_account_is_switched_off_and_on_by_the_drill() -> None:

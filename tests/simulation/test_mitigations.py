@@ -8,7 +8,7 @@ from functools import cache
 
 from chaos.experiment.plan import make_plan
 from chaos.experiment.runs import carry_out
-from chaos.record.record import Record
+from chaos.record.record import RunRecord
 from chaos.scenarios.loader import loads
 from chaos.verdict.view import TRIES
 
@@ -45,19 +45,19 @@ SWITCHED = """  - {id: M1, at_s: 6, do: mitigate, on: [X6]}
 
 
 @cache
-def _run(*mitigations: str, extra: str = "") -> Record:
+def _run(*mitigations: str, extra: str = "") -> RunRecord:
     plan = make_plan(loads(SCENARIO + extra), 1, mitigations=mitigations)
     finished = carry_out(plan, transport="direct")
     assert not finished.problem
     assert finished.recorder is not None
-    return Record.from_memory(finished.plan, finished.recorder)
+    return RunRecord.from_memory(finished.plan, finished.recorder)
 
 
-def _switched_off(record: Record, **match: object) -> set[str]:
+def _switched_off(record: RunRecord, **match: object) -> set[str]:
     return {event["account"] for event in record.events_of("account_changed", public=False, **match)}
 
 
-def _blocked(record: Record, start: float = 0.0, end: float = END) -> float:
+def _blocked(record: RunRecord, start: float = 0.0, end: float = END) -> float:
     return record.delta(TRIES, start, end, region=EAST, result="blocked") or 0.0
 
 
@@ -98,7 +98,7 @@ def test_with_a_mirror_the_switch_is_thrown_and_nobody_is_blocked() -> None:
     assert _blocked(record) == 0
 
 
-def _tries_peak(record: Record) -> float:
+def _tries_peak(record: RunRecord) -> float:
     """The most tries that ended within a second, around the restore."""
     times, rate = record.rate_curve(TRIES, 1.0, region=EAST)
     return float(rate[(times > 16.0) & (times < 32.0)].max())

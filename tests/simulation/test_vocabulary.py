@@ -14,7 +14,7 @@ from chaos.experiment.experiment import Experiment
 from chaos.experiment.plan import make_plan
 from chaos.experiment.runs import TransportName, carry_out
 from chaos.faults.registry import CATALOGUE
-from chaos.record.record import Record
+from chaos.record.record import RunRecord
 from chaos.scenarios.actions import ACTIONS
 from chaos.scenarios.loader import loads
 from compose.runtime import RuntimeUnavailable
@@ -59,91 +59,91 @@ ROUTED = "router_requests_total"
 
 
 @cache
-def actions_run(transport: TransportName) -> Record:
+def actions_run(transport: TransportName) -> RunRecord:
     plan = make_plan(loads(HEAD.format(duration=DURATION_S) + TIMELINE), 1)
     finished = carry_out(plan, transport=transport)
     assert not finished.problem
     assert finished.recorder is not None
-    return Record.from_memory(finished.plan, finished.recorder)
+    return RunRecord.from_memory(finished.plan, finished.recorder)
 
 
-def at(record: Record, kind: str, **match: Any) -> list[float]:
+def at(record: RunRecord, kind: str, **match: Any) -> list[float]:
     return [event["t"] for event in record.events_of(kind, **match)]
 
 
-def arrivals(record: Record, start: float, end: float) -> int:
+def arrivals(record: RunRecord, start: float, end: float) -> int:
     return sum(start <= event["intended_t"] < end for event in record.events_of("operation"))
 
 
-def noted(record: Record) -> None:
+def noted(record: RunRecord) -> None:
     assert record.first_event("action", id="A01")["parameters"] == {"observe": "Nothing happens."}
 
 
-def disabled(record: Record) -> None:
+def disabled(record: RunRecord) -> None:
     flip = record.events_of("account_changed", actor="A02")
     assert [(event["account"], event["public"]) for event in flip] == [("vmextmieastus", False)]
 
 
-def restored(record: Record) -> None:
+def restored(record: RunRecord) -> None:
     flip = record.events_of("account_changed", actor="A04")
     assert [(event["account"], event["public"]) for event in flip] == [("vmextmieastus", True)]
 
 
-def audited(record: Record) -> None:
+def audited(record: RunRecord) -> None:
     assert [event["private_exempt"] for event in record.events_of("audit")] == [1, 0]
 
 
-def scaled(record: Record) -> None:
+def scaled(record: RunRecord) -> None:
     assert record.first_event("identity_scaled")["nodes"] == ["identity-eastus-4", "identity-eastus-5"]
     assert record.label_values("identity_node_up", "instance", service="identity") == [
         f"identity-eastus-{number}" for number in range(1, 6)
     ]
 
 
-def sheds(mode: str) -> Callable[[Record], None]:
-    def check(record: Record) -> None:
+def sheds(mode: str) -> Callable[[RunRecord], None]:
+    def check(record: RunRecord) -> None:
         assert [event["t"] >= 0 for event in record.events_of("traffic_changed", mode=mode)] == [True]
 
     return check
 
 
-def drained(record: Record) -> None:
+def drained(record: RunRecord) -> None:
     assert record.delta("router_shed_total", 5, 12) == 0
     assert (record.delta("router_shed_total", 12, 16, reason="drain") or 0) > 0
     assert record.delta("router_shed_total", 22, 30) == 0, "and open again"
 
 
-def loaded(record: Record) -> None:
+def loaded(record: RunRecord) -> None:
     before, during, after = (arrivals(record, t, t + 8) for t in (22, 30, 38))
     assert during > 2 * before
     assert during > 2 * after
 
 
-def mitigated(record: Record) -> None:
+def mitigated(record: RunRecord) -> None:
     assert record.first_event("mitigated", id="A11")["on"] == ["R1"]
     assert at(record, "setting_changed")
 
 
-def injected(record: Record) -> None:
+def injected(record: RunRecord) -> None:
     assert record.first_event("fault_started")["actor"] == "A12"
     assert record.delta("fault_effects_total", 0, 48) == 0
     assert (record.delta("fault_effects_total", 48, 52.5, kind="http_error") or 0) > 0
     assert record.delta("fault_effects_total", 53, DURATION_S) == 0
 
 
-def ended(record: Record) -> None:
+def ended(record: RunRecord) -> None:
     assert [(event["t"], event["why"]) for event in record.events_of("fault_ended")] == [(52.0, "call")]
 
 
-def remediated(record: Record) -> None:
+def remediated(record: RunRecord) -> None:
     assert 56 <= record.first_event("remediation_started")["t"] < 57
 
 
-def cancelled(record: Record) -> None:
+def cancelled(record: RunRecord) -> None:
     assert at(record, "remediation_canceled") == [66.0]
 
 
-EFFECTS: dict[str, tuple[Callable[[Record], None], ...]] = {
+EFFECTS: dict[str, tuple[Callable[[RunRecord], None], ...]] = {
     "note": (noted,),
     "disable_accounts": (disabled,),
     "restore_accounts": (restored,),
@@ -254,13 +254,13 @@ async def _answers(work: Any) -> bool:
 
 
 @cache
-def faults_run(transport: TransportName) -> tuple[Record, dict[int, set[str]]]:
+def faults_run(transport: TransportName) -> tuple[RunRecord, dict[int, set[str]]]:
     eyes = Eyes()
     text = HEAD.format(duration=len(OFFERED) * EACH_S) + timeline_of(OFFERED)
     finished = carry_out(make_plan(loads(text), 1), transport=transport, observers=[eyes])
     assert not finished.problem
     assert finished.recorder is not None
-    return Record.from_memory(finished.plan, finished.recorder), eyes.seen
+    return RunRecord.from_memory(finished.plan, finished.recorder), eyes.seen
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from system_testbed import PORTS, PROJECT, TOKENS
 
 from compose.docker import DockerRuntime
-from services.chassis.http import HttpClient, Reply
+from services.chassis.http import HttpClient, HttpReply
 
 PROMETHEUS = f"http://127.0.0.1:{PORTS['PROMETHEUS_PORT']}"
 ALERTMANAGER = f"http://127.0.0.1:{PORTS['ALERTMANAGER_PORT']}"
@@ -47,7 +47,7 @@ class Desk:
 
     # The controller
 
-    async def chaos(self, method: str, path: str, body: Any = None, *, timeout_s: float = 120.0) -> Reply:
+    async def chaos(self, method: str, path: str, body: Any = None, *, timeout_s: float = 120.0) -> HttpReply:
         headers = {"Authorization": f"Bearer {TOKENS['AFTERSHOCK_OPERATE_TOKEN']}"}
         return await self.http.call(method, CONTROLLER + path, json=body, headers=headers, timeout_s=timeout_s)
 
@@ -69,7 +69,7 @@ class Desk:
     def url(self, name: str) -> str:
         return next(target.url for target in self.runtime.targets() if target.spec.name == name)
 
-    async def ask(self, name: str, path: str = "/readyz", timeout_s: float = 2.0) -> Reply:
+    async def ask(self, name: str, path: str = "/readyz", timeout_s: float = 2.0) -> HttpReply:
         return await self.http.call("GET", self.url(name) + path, timeout_s=timeout_s)
 
     async def ready(self, name: str) -> bool:

@@ -14,7 +14,7 @@ from system_testbed import ROOT
 from chaos.experiment.baseline import MachineStalled
 from chaos.experiment.plan import make_plan
 from chaos.experiment.runs import carry_out
-from chaos.record.record import Record
+from chaos.record.record import RunRecord
 from chaos.scenarios.loader import load
 from chaos.scenarios.restrict import restrict
 from chaos.verdict.verdict import judge
@@ -37,7 +37,7 @@ class Incident:
     asked: int = 0
     answered: dict[tuple[str, str], int] = field(default_factory=dict)
     zero_epoch_s: float = 0.0
-    record: Record | None = None
+    record: RunRecord | None = None
 
     @property
     def too_slow(self) -> bool:
@@ -70,7 +70,7 @@ async def watch_incident(desk: Desk, seed: int, into: Path) -> Incident:
             next_t = t + ASK_EVERY_S
     seen.why, seen.zero_epoch_s = now["why"], now["zero_epoch_s"]
     if now["state"] == "done":
-        seen.record = Record.load(await asyncio.to_thread(copy_run, run["id"], into))
+        seen.record = RunRecord.load(await asyncio.to_thread(copy_run, run["id"], into))
     elif not seen.too_slow:
         raise AssertionError(f"run {run['id']} {now['state']}: {now['why']}")
     return seen
@@ -90,7 +90,7 @@ def virtual_run(seed: int) -> View:
     finished = carry_out(plan, transport="direct")
     assert finished.recorder is not None
     assert not finished.problem
-    return View(Record.from_memory(finished.plan, finished.recorder))
+    return View(RunRecord.from_memory(finished.plan, finished.recorder))
 
 
 def phases(view: View) -> list[str]:

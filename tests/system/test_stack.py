@@ -14,7 +14,7 @@ from compose.docker import DockerRuntime
 from compose.render import load_scenario, stack, stack_settings
 from compose.runtime import Cut
 from compose.topology import node
-from services.chassis.http import Reply
+from services.chassis.http import HttpReply
 from services.chassis.registry import Registry
 from services.chassis.store import Keys
 from services.chassis.stored import Stored
@@ -28,7 +28,7 @@ def url_of(runtime: DockerRuntime, name: str) -> str:
     return next(target.url for target in runtime.targets() if target.spec.name == name)
 
 
-async def ask(runtime: DockerRuntime, name: str, path: str = "/readyz", timeout_s: float = 2.0) -> Reply:
+async def ask(runtime: DockerRuntime, name: str, path: str = "/readyz", timeout_s: float = 2.0) -> HttpReply:
     return await runtime.http.call("GET", url_of(runtime, name) + path, timeout_s=timeout_s)
 
 
@@ -36,7 +36,7 @@ async def is_ready(runtime: DockerRuntime, name: str) -> bool:
     return (await ask(runtime, name)).ok
 
 
-async def query(runtime: DockerRuntime, expression: str) -> Reply:
+async def query(runtime: DockerRuntime, expression: str) -> HttpReply:
     url = f"{PROMETHEUS}/api/v1/query?query={quote(expression)}"
     return await runtime.http.call("GET", url, timeout_s=5.0)
 

@@ -7,9 +7,9 @@ from chaos.controller.api import Answer, Call, Handler
 from chaos.controller.documents import AccessChanged, AccountList
 from chaos.controller.testbed import Testbed
 from chaos.experiment.operations import OperationFailed
-from chaos.remediation.inventory import Account
+from chaos.remediation.inventory import InventoryAccount
 from services.chassis.errors import ServiceError
-from services.chassis.routes import Body, Reply, Route
+from services.chassis.routes import Body, ResponseSpec, Route
 from services.chassis.settings import Settings
 
 TAG = "accounts"
@@ -59,7 +59,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "Storage accounts and their switches",
             calls.listing,
             "read",
-            {200: Reply("all regions", AccountList)},
+            {200: ResponseSpec("all regions", AccountList)},
             errors=(errors.REFUSED,),
             tag=TAG,
         ),
@@ -82,7 +82,7 @@ def _flips(path: str, operation_id: str, where: str, handler: Handler) -> Route:
         f"Flip anonymous access {where}",
         handler,
         "operate",
-        {200: Reply("switched", AccessChanged)},
+        {200: ResponseSpec("switched", AccessChanged)},
         body=Body(Access),
         tag=TAG,
     )
@@ -99,7 +99,7 @@ def require_region(testbed: Testbed, region: str) -> str:
     return region
 
 
-async def _all(testbed: Testbed, region: str = "") -> list[Account]:
+async def _all(testbed: Testbed, region: str = "") -> list[InventoryAccount]:
     regions = [region] if region else testbed.regions
     accounts, silent = await testbed.operations.accounts.list_all(regions)
     if silent:
@@ -107,7 +107,7 @@ async def _all(testbed: Testbed, region: str = "") -> list[Account]:
     return list(accounts)
 
 
-async def _flip(testbed: Testbed, accounts: list[Account], enabled: bool) -> Answer:
+async def _flip(testbed: Testbed, accounts: list[InventoryAccount], enabled: bool) -> Answer:
     """Only exempt accounts when a whole region is meant: those are what the incident was about."""
     chosen = accounts if len(accounts) == 1 else [account for account in accounts if account.exempt]
     failed = []
@@ -122,5 +122,5 @@ async def _flip(testbed: Testbed, accounts: list[Account], enabled: bool) -> Ans
     return 200, {"enabled": enabled, "accounts": [account.name for account in chosen]}
 
 
-def _view(account: Account) -> dict[str, Any]:
+def _view(account: InventoryAccount) -> dict[str, Any]:
     return {"name": account.name, "region": account.region, "public": account.public, "exempt": account.exempt}

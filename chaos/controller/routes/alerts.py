@@ -8,7 +8,7 @@ from chaos.controller.api import Answer, Call
 from chaos.controller.documents import Received, TargetGroup
 from chaos.controller.service_health import Alert, message
 from chaos.controller.testbed import Testbed
-from services.chassis.routes import Body, Reply, Route
+from services.chassis.routes import Body, ResponseSpec, Route
 from services.chassis.settings import Settings
 
 TAG = "alerts"
@@ -78,7 +78,7 @@ def routes(testbed: Testbed, webhook_url: str) -> list[Route]:
             "Alertmanager's webhook",
             calls.take,
             "project",
-            {200: Reply("taken", Received)},
+            {200: ResponseSpec("taken", Received)},
             body=Body(AlertmanagerMessage),
             tag=TAG,
         ),
@@ -89,7 +89,7 @@ def routes(testbed: Testbed, webhook_url: str) -> list[Route]:
             "Prometheus HTTP service discovery",
             calls.targets,
             "open",
-            {200: Reply("every instance", list[TargetGroup])},
+            {200: ResponseSpec("every instance", list[TargetGroup])},
             tag=TAG,
         ),
     ]

@@ -13,7 +13,7 @@ from chaos.controller.auth import SESSION_COOKIE, Tokens
 from chaos.controller.documents import SessionOpened, Ticks
 from chaos.controller.testbed import Testbed
 from services.chassis.errors import ServiceError
-from services.chassis.routes import Reply, Route
+from services.chassis.routes import ResponseSpec, Route
 
 TAG = "console"
 STATIC = Path(__file__).parents[1] / "static"
@@ -50,8 +50,8 @@ def routes(testbed: Testbed, tokens: Tokens) -> list[Route]:
         return response
 
     text = {"type": "string"}
-    opened = {200: Reply("with a cookie", SessionOpened)}
-    seen = {200: Reply("oldest first", Ticks)}
+    opened = {200: ResponseSpec("with a cookie", SessionOpened)}
+    seen = {200: ResponseSpec("oldest first", Ticks)}
     return [
         _open("/", "get_console", "The console; it asks for a token", page, "text/html"),
         _open("/favicon.ico", "get_icon", "The icon of every page here", icon, "image/svg+xml"),
@@ -62,7 +62,7 @@ def routes(testbed: Testbed, tokens: Tokens) -> list[Route]:
             "A file of the console",
             static,
             "open",
-            {200: Reply("the file", text, "text/plain")},
+            {200: ResponseSpec("the file", text, "text/plain")},
             (errors.NOT_FOUND,),
             patterns={"file": ".+"},
             tag=TAG,
@@ -73,7 +73,7 @@ def routes(testbed: Testbed, tokens: Tokens) -> list[Route]:
 
 
 def _open(path: str, operation_id: str, summary: str, handler: object, media: str) -> Route:
-    reply = Reply("a page", {"type": "string"}, media)
+    reply = ResponseSpec("a page", {"type": "string"}, media)
     return Route("GET", path, operation_id, summary, handler, "open", {200: reply}, tag=TAG)  # type: ignore[arg-type]
 
 

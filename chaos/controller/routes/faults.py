@@ -12,7 +12,7 @@ from chaos.faults.model import FaultSpec
 from chaos.faults.records import ActiveFault
 from chaos.faults.registry import CATALOGUE, check
 from services.chassis.errors import ServiceError
-from services.chassis.routes import Body, Reply, Route
+from services.chassis.routes import Body, ResponseSpec, Route
 from services.chassis.settings import Settings
 
 TAG = "faults"
@@ -76,7 +76,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "What faults there are and their parameters",
             calls.catalogue,
             "read",
-            {200: Reply("every kind", FaultCatalogue)},
+            {200: ResponseSpec("every kind", FaultCatalogue)},
             tag=TAG,
         ),
         Route(
@@ -86,7 +86,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "Start a fault, or only say whom it would meet",
             calls.create,
             "operate",
-            {200: Reply("dry run", FaultPreview), 201: Reply("started", FaultView)},
+            {200: ResponseSpec("dry run", FaultPreview), 201: ResponseSpec("started", FaultView)},
             (errors.UNAVAILABLE,),
             body=Body(FaultSpec),
             query=DryRun,
@@ -99,7 +99,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "Faults under way, with their effects so far",
             calls.listing,
             "read",
-            {200: Reply("oldest first", FaultList)},
+            {200: ResponseSpec("oldest first", FaultList)},
             tag=TAG,
         ),
         Route(
@@ -109,7 +109,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "One fault under way",
             calls.show,
             "read",
-            {200: Reply("under way", FaultView)},
+            {200: ResponseSpec("under way", FaultView)},
             (errors.NOT_FOUND,),
             tag=TAG,
         ),
@@ -127,7 +127,7 @@ def _ending(calls: FaultCalls) -> list[Route]:
             "End a fault now",
             calls.end,
             "operate",
-            {200: Reply("ended", FaultEnded)},
+            {200: ResponseSpec("ended", FaultEnded)},
             (errors.UNAVAILABLE,),
             tag=TAG,
         ),
@@ -138,7 +138,7 @@ def _ending(calls: FaultCalls) -> list[Route]:
             "End every fault now",
             calls.end_all,
             "operate",
-            {200: Reply("ended", FaultsEnded)},
+            {200: ResponseSpec("ended", FaultsEnded)},
             tag=TAG,
         ),
         Route(
@@ -148,7 +148,7 @@ def _ending(calls: FaultCalls) -> list[Route]:
             "Back to calm from any state",
             calls.reset,
             "operate",
-            {200: Reply("calm", Calm)},
+            {200: ResponseSpec("calm", Calm)},
             tag=TAG,
         ),
     ]

@@ -4,13 +4,13 @@ from chaos.controller.api import Answer, Call
 from chaos.controller.documents import MitigationList, MitigationSwitched
 from chaos.controller.testbed import Testbed
 from chaos.mitigations import catalogue
-from services.chassis.routes import Body, Reply, Route
+from services.chassis.routes import Body, ResponseSpec, Route
 from services.chassis.settings import Settings
 
 TAG = "mitigations"
 
 
-class Switch(Settings):
+class SwitchRequest(Settings):
     """Whether the mitigation is on."""
 
     on: bool
@@ -36,7 +36,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "What can be switched, and what is on",
             listing,
             "read",
-            {200: Reply("the catalogue", MitigationList)},
+            {200: ResponseSpec("the catalogue", MitigationList)},
             tag=TAG,
         ),
         Route(
@@ -46,8 +46,8 @@ def routes(testbed: Testbed) -> list[Route]:
             "Switch a mitigation on or off",
             switch,
             "operate",
-            {200: Reply("switched", MitigationSwitched)},
-            body=Body(Switch),
+            {200: ResponseSpec("switched", MitigationSwitched)},
+            body=Body(SwitchRequest),
             tag=TAG,
         ),
     ]

@@ -6,21 +6,29 @@ from pydantic import Field
 
 from chaos.controller import errors
 from chaos.controller.api import Answer, Call
-from chaos.controller.documents import Audit, LoadChanged, LoadView, Repaired, Restored, Scaled, TrafficChanged
+from chaos.controller.documents import (
+    AuditSummary,
+    LoadChanged,
+    LoadView,
+    RegionTrafficChanged,
+    Repaired,
+    Restored,
+    Scaled,
+)
 from chaos.controller.routes.accounts import require_region
 from chaos.controller.testbed import Testbed
 from chaos.scenarios.actions import LONGEST_S, AccountGlob
 from compose.topology import NODES_MAX
 from loadgen.settings import FACTOR_MAX, RATE_MAX_PER_S, Profile
 from services.chassis.errors import ServiceError
-from services.chassis.routes import Body, Reply, Route
+from services.chassis.routes import Body, ResponseSpec, Route
 from services.chassis.settings import Settings
 
 TAG = "operations"
 BASE = "/v1/operations"
 
 
-class Restore(Settings):
+class RestoreRequest(Settings):
     """Empty `regions` means all."""
 
     regions: tuple[str, ...] = Field(default=(), max_length=100)
@@ -39,7 +47,7 @@ class Scale(Settings):
     )
 
 
-class Traffic(Settings):
+class TrafficRequest(Settings):
     """What a region's router lets in. Fractions are of nominal capacity; they concern a ramp."""
 
     mode: Literal["open", "drain", "ramp"]
@@ -49,7 +57,7 @@ class Traffic(Settings):
     hold_s: float = Field(default=20.0, ge=0, le=LONGEST_S)
 
 
-class Repair(Settings):
+class RepairRequest(Settings):
     """An instance to restart."""
 
     instance: str
@@ -140,8 +148,8 @@ def routes(testbed: Testbed) -> list[Route]:
             "Make exempt accounts public again",
             calls.restore,
             "operate",
-            {200: Reply("restored", Restored)},
-            body=Body(Restore),
+            {200: ResponseSpec("restored", Restored)},
+            body=Body(RestoreRequest),
             tag=TAG,
         ),
         *_of_capacity(calls),
@@ -152,7 +160,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "How much load the idle testbed has: base or rest",
             calls.profile,
             "operate",
-            {200: Reply("changed", LoadView)},
+            {200: ResponseSpec("changed", LoadView)},
             body=Body(LoadProfile),
             tag=TAG,
         ),
@@ -163,7 +171,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "Compare all accounts with what they should be",
             calls.audit,
             "read",
-            {200: Reply("counted", Audit)},
+            {200: ResponseSpec("counted", AuditSummary)},
             errors=(errors.REFUSED,),
             tag=TAG,
         ),
@@ -180,7 +188,7 @@ def _of_capacity(calls: OperatorCalls) -> list[Route]:
             "Add or remove identity nodes",
             calls.scale,
             "operate",
-            {200: Reply("scaled", Scaled)},
+            {200: ResponseSpec("scaled", Scaled)},
             body=Body(Scale),
             tag=TAG,
         ),
@@ -191,8 +199,8 @@ def _of_capacity(calls: OperatorCalls) -> list[Route]:
             "Open, drain, ramp",
             calls.traffic,
             "operate",
-            {200: Reply("changed", TrafficChanged)},
-            body=Body(Traffic),
+            {200: ResponseSpec("changed", RegionTrafficChanged)},
+            body=Body(TrafficRequest),
             tag=TAG,
         ),
         Route(
@@ -202,8 +210,8 @@ def _of_capacity(calls: OperatorCalls) -> list[Route]:
             "Restart an instance",
             calls.repair,
             "operate",
-            {200: Reply("restarted", Repaired)},
-            body=Body(Repair),
+            {200: ResponseSpec("restarted", Repaired)},
+            body=Body(RepairRequest),
             tag=TAG,
         ),
         Route(
@@ -213,7 +221,7 @@ def _of_capacity(calls: OperatorCalls) -> list[Route]:
             "Multiply the load of a region",
             calls.load,
             "operate",
-            {200: Reply("changed", LoadChanged)},
+            {200: ResponseSpec("changed", LoadChanged)},
             body=Body(LoadFactor),
             tag=TAG,
         ),

@@ -19,7 +19,7 @@ from chaos.remediation.settings import POLICY, RemediationSettings
 from chaos.remediation.workflow import UNDER_WAY, RemediationWorkflow
 from services.chassis.bodies import parse, read_json
 from services.chassis.errors import ErrorSpec, ServiceError
-from services.chassis.routes import Body, Reply, Route
+from services.chassis.routes import Body, ResponseSpec, Route
 from services.chassis.settings import Settings, SettingsError, Tree, merge, validate
 
 TAG = "policy insights"
@@ -42,7 +42,7 @@ INVALID_CANCEL = ErrorSpec(
 )
 NOT_FOUND = ErrorSpec("RemediationNotFound", 404, "The remediation '{name}' was not found.")
 UNKNOWN = (MISSING_API_VERSION, NOT_FOUND)
-FOUND = {200: Reply("the remediation", RemediationResource)}
+FOUND = {200: ResponseSpec("the remediation", RemediationResource)}
 
 
 class ApiVersion(Settings):
@@ -215,7 +215,7 @@ def _of_scope(door: PolicyInsights, level: str, every: str, one: str) -> list[Ro
             "The remediations of a scope and all below it",
             door.list,
             "read",
-            {200: Reply("by id", RemediationList)},
+            {200: ResponseSpec("by id", RemediationList)},
             (MISSING_API_VERSION,),
             query=ApiVersion,
             tag=TAG,
@@ -225,7 +225,7 @@ def _of_scope(door: PolicyInsights, level: str, every: str, one: str) -> list[Ro
 
 def _of_one(door: PolicyInsights, level: str, one: str) -> list[Route]:
     """The remediation as a resource: put, get, delete."""
-    made = {200: Reply("unchanged", RemediationResource), 201: Reply("created", RemediationResource)}
+    made = {200: ResponseSpec("unchanged", RemediationResource), 201: ResponseSpec("created", RemediationResource)}
     at = f"at_{level}"
     return [
         Route(

@@ -6,7 +6,7 @@ from chaos.controller.documents import RemediationStatus
 from chaos.controller.testbed import Testbed
 from chaos.remediation.settings import RemediationSettings
 from services.chassis.errors import ServiceError
-from services.chassis.routes import Body, Reply, Route
+from services.chassis.routes import Body, ResponseSpec, Route
 from services.chassis.settings import merge, validate
 
 TAG = "remediation"
@@ -49,7 +49,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "Start the policy job; what is not given is as it was in the incident",
             calls.start,
             "operate",
-            {202: Reply("started", RemediationStatus)},
+            {202: ResponseSpec("started", RemediationStatus)},
             body=Body(RemediationSettings, required=False),
             tag=TAG,
         ),
@@ -60,7 +60,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "State of the policy job",
             calls.inspect,
             "read",
-            {200: Reply("its state", RemediationStatus)},
+            {200: ResponseSpec("its state", RemediationStatus)},
             (errors.NOT_FOUND,),
             tag=TAG,
         ),
@@ -71,7 +71,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "Disable the policy job and stop its ongoing activity",
             calls.cancel,
             "operate",
-            {200: Reply("disabled", RemediationStatus)},
+            {200: ResponseSpec("disabled", RemediationStatus)},
             tag=TAG,
         ),
     ]

@@ -11,12 +11,12 @@ from chaos.controller import errors
 from chaos.controller.api import Answer, Call
 from chaos.controller.documents import ComparisonView, RunList, VerdictView
 from chaos.controller.testbed import Testbed
-from chaos.record.record import Record, RecordError
+from chaos.record.record import RecordError, RunRecord
 from chaos.record.retention import used
 from chaos.report.compare import compare
 from chaos.report.files import REPORT_FILE, VERDICT_FILE, read_verdict
 from services.chassis.errors import ServiceError
-from services.chassis.routes import Reply, Route
+from services.chassis.routes import ResponseSpec, Route
 from services.chassis.settings import Settings
 
 TAG = "runs"
@@ -59,7 +59,7 @@ class RunCalls:
     async def comparison(self, call: Call) -> Answer:
         left, right = (_folder(self._testbed, name) for name in (call.query.left, call.query.right))
         try:
-            return 200, compare(Record.load(left), Record.load(right)).document()
+            return 200, compare(RunRecord.load(left), RunRecord.load(right)).document()
         except (RecordError, OSError) as error:
             raise ServiceError(errors.CONFLICT, detail=str(error)) from error
 
@@ -76,7 +76,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "Records of runs",
             calls.listing,
             "read",
-            {200: Reply("by name", RunList)},
+            {200: ResponseSpec("by name", RunList)},
             tag=TAG,
         ),
         Route(
@@ -86,7 +86,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "Two runs side by side",
             calls.comparison,
             "read",
-            {200: Reply("compared", ComparisonView)},
+            {200: ResponseSpec("compared", ComparisonView)},
             (errors.NOT_FOUND, errors.CONFLICT),
             query=Sides,
             tag=TAG,
@@ -98,7 +98,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "The verdict of a run",
             calls.verdict,
             "read",
-            {200: Reply("judged", VerdictView)},
+            {200: ResponseSpec("judged", VerdictView)},
             unknown,
             tag=TAG,
         ),
@@ -109,7 +109,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "The report of a run, as a page",
             calls.report,
             "read",
-            {200: Reply("a page", {"type": "string"}, "text/html")},
+            {200: ResponseSpec("a page", {"type": "string"}, "text/html")},
             unknown,
             tag=TAG,
         ),

@@ -18,7 +18,7 @@ from chaos.scenarios.loader import ScenarioError, load, names
 from chaos.scenarios.model import Scenario
 from chaos.scenarios.restrict import restrict
 from services.chassis.errors import ServiceError
-from services.chassis.routes import Body, Reply, Route
+from services.chassis.routes import Body, ResponseSpec, Route
 from services.chassis.settings import Settings
 
 TAG = "scenarios"
@@ -83,7 +83,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "Scenarios that come with Aftershock",
             calls.listing,
             "read",
-            {200: Reply("by name", ScenarioList)},
+            {200: ResponseSpec("by name", ScenarioList)},
             tag=TAG,
         ),
         *_of_runs(calls),
@@ -94,7 +94,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "Everything that happens, as server-sent events",
             calls.watch,
             "read",
-            {200: Reply("a stream", {"description": "events, each with a line of JSON"}, "text/event-stream")},
+            {200: ResponseSpec("a stream", {"description": "events, each with a line of JSON"}, "text/event-stream")},
             tag=TAG,
         ),
     ]
@@ -111,7 +111,7 @@ def _of_runs(calls: ScenarioCalls) -> list[Route]:
             "Start a scenario",
             calls.start,
             "operate",
-            {202: Reply("started", RunView)},
+            {202: ResponseSpec("started", RunView)},
             (errors.UNAVAILABLE,),
             body=Body(StartRun),
             tag=TAG,
@@ -123,7 +123,7 @@ def _of_runs(calls: ScenarioCalls) -> list[Route]:
             "The run under way, or the last one",
             calls.current,
             "read",
-            {200: Reply("its state", RunView)},
+            {200: ResponseSpec("its state", RunView)},
             (errors.NOT_FOUND,),
             tag=TAG,
         ),
@@ -134,7 +134,7 @@ def _of_runs(calls: ScenarioCalls) -> list[Route]:
             "Abort the run and take back what it did",
             calls.abort,
             "operate",
-            {200: Reply("aborted", RunView)},
+            {200: ResponseSpec("aborted", RunView)},
             tag=TAG,
         ),
     ]

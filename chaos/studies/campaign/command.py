@@ -21,8 +21,8 @@ from chaos.progress.progress import counting
 from chaos.studies.cache import Cache
 from chaos.studies.campaign.collect import collect, read, write
 from chaos.studies.campaign.conformance import render, unexplained
-from chaos.studies.campaign.jobs import CODEC, Job, Result, perform
-from chaos.studies.engine import Engine, processes
+from chaos.studies.campaign.jobs import CODEC, CampaignRun, Result, perform
+from chaos.studies.engine import StudyEngine, processes
 from chaos.verdict import CONTROLS, PAIRS
 from chaos.verdict.verdict import missing_regions
 from services.chassis.exit_codes import CONTRADICTED, EXPECTED
@@ -44,12 +44,14 @@ PAIRED_SEEDS = 5
 """How many seeds are also run with careful tenants: the claims that are judged on pairs (M41, C1)."""
 
 
-def campaign_jobs(scenario: str, seeds: int, perturbed: int, mitigations: Sequence[str] = ()) -> list[Job]:
+def campaign_jobs(scenario: str, seeds: int, perturbed: int, mitigations: Sequence[str] = ()) -> list[CampaignRun]:
     """The whole campaign, longest jobs first so that no core idles at the end. Controls are the naive service's."""
     on = expand(mitigations)
-    controls = [] if on else [Job(scenario, seed, control=name) for name in CONTROLS for seed in _seeds(name, seeds)]
-    plain = [Job(scenario, seed, mitigations=on) for seed in range(1, seeds + 1)]
-    shaken = [Job(scenario, seed, perturb=PERTURBATION, mitigations=on) for seed in range(1, perturbed + 1)]
+    controls = (
+        [] if on else [CampaignRun(scenario, seed, control=name) for name in CONTROLS for seed in _seeds(name, seeds)]
+    )
+    plain = [CampaignRun(scenario, seed, mitigations=on) for seed in range(1, seeds + 1)]
+    shaken = [CampaignRun(scenario, seed, perturb=PERTURBATION, mitigations=on) for seed in range(1, perturbed + 1)]
     return [*controls, *plain, *shaken]
 
 
@@ -110,17 +112,17 @@ def conformance_command(campaign: Path, out: Path, console: Console) -> int:
     return CONTRADICTED if missing else EXPECTED
 
 
-def _run(jobs: Sequence[Job], count: int, console: Console) -> list[Result]:
+def _run(jobs: Sequence[CampaignRun], count: int, console: Console) -> list[Result]:
     cache = Cache(RUNS / CACHE, CODEC)
     with processes(count) as executor, Progress(*counting(), console=console) as progress:
         bar = progress.add_task("campaign", total=len(jobs))
 
-        def done(job: Job, result: Result) -> None:
+        def done(job: CampaignRun, result: Result) -> None:
             progress.advance(bar)
             if not result.holds:
                 progress.console.print(f"{job.group}, seed {job.seed}: {result.note}", highlight=False)
 
-        return list(Engine(executor, perform, cache).outcomes(jobs, done).values())
+        return list(StudyEngine(executor, perform, cache).outcomes(jobs, done).values())
 
 
 def summarise(results: Sequence[Result]) -> tuple[Table, bool]:

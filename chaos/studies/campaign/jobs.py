@@ -6,7 +6,7 @@ from typing import Any
 from chaos.experiment.plan import Plan, make_plan
 from chaos.experiment.runs import TransportName, carry_out, quiet_libraries
 from chaos.mitigations import bundle_name
-from chaos.record.record import Record
+from chaos.record.record import RunRecord
 from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load
 from chaos.studies.cache import Codec
@@ -19,7 +19,7 @@ from chaos.verdict.view import View
 
 
 @dataclass(frozen=True)
-class Job:
+class CampaignRun:
     """A scenario with a seed; perturbed, or changed into a control, or defended, or as it is."""
 
     scenario: str
@@ -59,7 +59,7 @@ class Job:
 class Result:
     """How the job ended. `holds` is all five facts, or what the control or the defence must show."""
 
-    job: Job
+    job: CampaignRun
     holds: bool
     failed: tuple[str, ...] = ()
     note: str = ""
@@ -69,13 +69,13 @@ class Result:
     """Of the claims of an incident as it was: what was measured, and the note."""
 
 
-def perform(job: Job) -> Result:
+def perform(job: CampaignRun) -> Result:
     """Carries the job out in this process, in virtual time, and judges its record."""
     quiet_libraries()
     finished = carry_out(job.plan(), transport=job.transport)
     if finished.recorder is None or finished.problem:
         return Result(job, False, ("baseline",), finished.problem or "no record")
-    record = Record.from_memory(finished.plan, finished.recorder)
+    record = RunRecord.from_memory(finished.plan, finished.recorder)
     verdict = judge(record)
     claims = {claim.id: claim.status for claim in verdict.claims}
     if job.control:
@@ -91,16 +91,16 @@ def perform(job: Job) -> Result:
     return Result(job, not failed, failed, verdict.why, verdict.figures, claims, details)
 
 
-def _decides(job: Job) -> dict[str, Any]:
+def _decides(job: CampaignRun) -> dict[str, Any]:
     """The scenario's name stands in the plan; what a control changes in it does too, but not how it is judged."""
     return {"judged_as": job.control, "perturb": job.perturb, **job.plan().document("virtual", job.transport, "")}
 
 
 def _from_document(document: dict[str, Any]) -> Result:
-    job = Job(**{**document["job"], "mitigations": tuple(document["job"]["mitigations"])})
+    job = CampaignRun(**{**document["job"], "mitigations": tuple(document["job"]["mitigations"])})
     return Result(**{**document, "job": job, "failed": tuple(document["failed"])})
 
 
-CODEC: Codec[Job, Result] = Codec(
+CODEC: Codec[CampaignRun, Result] = Codec(
     _decides, asdict, _from_document, lambda job, text: Result(job, False, ("run",), text)
 )

@@ -28,7 +28,7 @@ NONE = "none"
 
 
 @dataclass(frozen=True)
-class Effect:
+class AxisEffect:
     """What a value of an axis does to the run."""
 
     overlay: Tree = field(default_factory=dict)
@@ -96,7 +96,7 @@ def parse_at(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def effect(name: str, value: str) -> Effect:
+def effect(name: str, value: str) -> AxisEffect:
     """What `name=value` does.
 
     Raises:
@@ -106,7 +106,7 @@ def effect(name: str, value: str) -> Effect:
         return _SHORTHANDS[name].effect(value)
     if "." not in name:
         raise SettingsError(f"{name}: unknown; give section.field, or one of {', '.join(_SHORTHANDS)}")
-    return Effect(parse_assignment(f"{name}={value}"))
+    return AxisEffect(parse_assignment(f"{name}={value}"))
 
 
 def number(name: str, text: str, low: float, high: float) -> float:
@@ -124,34 +124,34 @@ def number(name: str, text: str, low: float, high: float) -> float:
     return value
 
 
-def _load(text: str) -> Effect:
+def _load(text: str) -> AxisEffect:
     rate = number("load", text, LOAD_MIN, LOAD_MAX) * CAPACITY_PER_S
-    return Effect({"loadgen": {"regions": {REGION: {"token_rate_per_s": rate}}}})
+    return AxisEffect({"loadgen": {"regions": {REGION: {"token_rate_per_s": rate}}}})
 
 
-def _retries(text: str) -> Effect:
+def _retries(text: str) -> AxisEffect:
     """Up to four attempts are the SDK layer's; eight and twelve are two and three rounds of it."""
     rounds, attempts = 1, int(number("retries", text, 1, 12))
     if attempts > SDK_ATTEMPTS:
         rounds, attempts = attempts // SDK_ATTEMPTS, SDK_ATTEMPTS
     if float(text) != rounds * attempts:
         raise SettingsError(f"retries: should be 1, 2, 3, 4, 8 or 12: whole rounds of four attempts (got {text!r})")
-    return Effect({"identity_client": {"sdk": {"attempts": attempts}, "workflow": {"attempts": rounds}}})
+    return AxisEffect({"identity_client": {"sdk": {"attempts": attempts}, "workflow": {"attempts": rounds}}})
 
 
-def _nodes(text: str) -> Effect:
+def _nodes(text: str) -> AxisEffect:
     value = number("nodes", text, 1, NODES_MAX)
     if value != int(value):
         raise SettingsError(f"nodes: should be a whole number (got {text!r})")
-    return Effect(nodes=int(value))
+    return AxisEffect(nodes=int(value))
 
 
-def _stall(text: str) -> Effect:
-    return Effect(stall_s=number("stall", text, STALL_MIN_S, STALL_MAX_S))
+def _stall(text: str) -> AxisEffect:
+    return AxisEffect(stall_s=number("stall", text, STALL_MIN_S, STALL_MAX_S))
 
 
-def _with(text: str) -> Effect:
-    return Effect() if text == NONE else Effect(mitigations=expand(text.split("+")))
+def _with(text: str) -> AxisEffect:
+    return AxisEffect() if text == NONE else AxisEffect(mitigations=expand(text.split("+")))
 
 
 @dataclass(frozen=True)
@@ -159,10 +159,10 @@ class _Shorthand:
     label: str
     example: str
     defaults: tuple[str, ...]
-    effect: Callable[[str], Effect]
+    effect: Callable[[str], AxisEffect]
 
 
-_PATH = _Shorthand("", "identity.queue_length=5,15,30,60", (), lambda _text: Effect())
+_PATH = _Shorthand("", "identity.queue_length=5,15,30,60", (), lambda _text: AxisEffect())
 _SHORTHANDS = {
     "load": _Shorthand("load, share of capacity", "load=0.2,0.4", ("0.2", "0.3", "0.4", "0.5", "0.6"), _load),
     "retries": _Shorthand("most attempts of an operation", "retries=1,12", ("1", "2", "4", "8", "12"), _retries),

@@ -18,7 +18,7 @@ from chaos.studies.map import words
 from chaos.studies.map.axes import STALL_MAX_S, STALL_MIN_S, Axis, number, parse_at, parse_axis
 from chaos.studies.map.engine import findings
 from chaos.studies.map.files import PAGE_FILE, write, write_document
-from chaos.studies.map.points import STALLS_S, Cell, Finding, Kind, Map
+from chaos.studies.map.points import STALLS_S, Kind, Map, MapCell, MapFinding
 from chaos.studies.map.probe import Probe
 from services.chassis.exit_codes import BAD_INPUT, EXPECTED
 from services.chassis.interrupts import postponed
@@ -147,7 +147,7 @@ def print_map(question: Map, console: Console) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _coloured(cell: Cell, separator: str = " ") -> Text:
+def _coloured(cell: MapCell, separator: str = " ") -> Text:
     return Text(words.cell(cell, separator), COLOURS[cell.kind] if cell.kind is not None else "")
 
 
@@ -162,7 +162,7 @@ def print_points(question: Map, console: Console) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _probes(seed: int, finding: Finding) -> Table:
+def _probes(seed: int, finding: MapFinding) -> Table:
     table = Table(title=f"seed {seed}" if seed > 1 else None, box=SIMPLE_HEAD)
     for name in ("stall", "end", "ok after", "back after", "ops/s", "att/s", "waiting"):
         table.add_column(name, justify="left" if name == "end" else "right", no_wrap=True)

@@ -10,7 +10,7 @@ from typing import Any
 from chaos.experiment.runs import commit, replace
 from chaos.studies.map import words
 from chaos.studies.map.page import render
-from chaos.studies.map.points import Cell, Map
+from chaos.studies.map.points import Map, MapCell
 
 JSON_FILE, CSV_FILE, PAGE_FILE = "map.json", "map.csv", "map.html"
 COLUMNS = ("seed", "class", "tips_at_s", "stays_at_s", "longest_stall_s", "problem", "command")
@@ -61,7 +61,7 @@ def as_document(one: Map) -> dict[str, Any]:
     }
 
 
-def _point(one: Map, cell: Cell) -> dict[str, Any]:
+def _point(one: Map, cell: MapCell) -> dict[str, Any]:
     return {
         "at": dict(cell.at),
         "class": cell.kind,

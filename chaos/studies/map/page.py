@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from chaos.report.canvas import COLOURS, STYLE, inline
 from chaos.report.templates import fill
 from chaos.studies.map import words
-from chaos.studies.map.points import Cell, Kind, Map
+from chaos.studies.map.points import Kind, Map, MapCell
 
 TEMPLATES = Path(__file__).parent / "templates"
 FILLS: dict[Kind, tuple[str, float]] = {
@@ -69,7 +69,7 @@ def picture(one: Map) -> str:
     return inline(buffer.getvalue(), f"Map of {one.x.label} against {one.y.label}")
 
 
-def _caption(cell: Cell) -> str:
+def _caption(cell: MapCell) -> str:
     found = cell.thresholds_s
     if not found:
         return str(cell.kind)

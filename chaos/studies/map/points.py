@@ -19,7 +19,7 @@ from chaos.experiment.plan import Plan, make_plan, parse_assignment
 from chaos.experiment.runs import quiet_libraries
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Scenario
-from chaos.studies.map.axes import Axis, Effect, effect
+from chaos.studies.map.axes import Axis, AxisEffect, effect
 from chaos.studies.map.probe import Probe, probe
 from services.chassis.settings import Tree, merge
 
@@ -35,7 +35,7 @@ At = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Job:
+class MapRun:
     """One point with one seed: a value that can be sent to another process."""
 
     at: At
@@ -52,7 +52,7 @@ class Job:
         return tuple(given) or tuple(sorted(self.stalls_s))
 
     @property
-    def _effects(self) -> list[Effect]:
+    def _effects(self) -> list[AxisEffect]:
         return [effect(name, value) for name, value in self.at]
 
     def plan(self) -> Plan:
@@ -86,7 +86,7 @@ def _sized(scenario: Scenario, nodes: Sequence[int]) -> Scenario:
 
 
 @dataclass(frozen=True)
-class Finding:
+class MapFinding:
     """What the stalls made of one point with one seed."""
 
     kind: Kind
@@ -104,7 +104,7 @@ class Finding:
         return next((one.stall_s for one in self.probes if one.end == "stayed"), None)
 
 
-def perform(job: Job) -> Finding:
+def perform(job: MapRun) -> MapFinding:
     """Carries the job's probes out in this process, in virtual time."""
     quiet_libraries()
     plan, probes = job.plan(), []
@@ -115,7 +115,7 @@ def perform(job: Job) -> Finding:
     return classify(probes)
 
 
-def classify(probes: Sequence[Probe]) -> Finding:
+def classify(probes: Sequence[Probe]) -> MapFinding:
     """The word for what was seen; nothing but the probes decides it."""
     ends = {one.end for one in probes}
     problem = next((one.problem for one in probes if one.problem), "")
@@ -128,15 +128,15 @@ def classify(probes: Sequence[Probe]) -> Finding:
         kind = "metastable"
     elif "returned" in ends:
         kind = "vulnerable"
-    return Finding(kind, tuple(probes), problem)
+    return MapFinding(kind, tuple(probes), problem)
 
 
 @dataclass
-class Cell:
+class MapCell:
     """A point with all its seeds. Empty until the first of them is done."""
 
     at: At
-    findings: dict[int, Finding] = field(default_factory=dict)
+    findings: dict[int, MapFinding] = field(default_factory=dict)
 
     @property
     def kind(self) -> Kind | None:
@@ -171,24 +171,24 @@ class Map:
     watch_s: float = WATCH_S
     mitigations: tuple[str, ...] = ()
     assignments: tuple[str, ...] = ()
-    cells: dict[At, Cell] = field(default_factory=dict)
+    cells: dict[At, MapCell] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for at in self.points:
-            self.cells[at] = Cell(at)
+            self.cells[at] = MapCell(at)
 
     @property
     def points(self) -> list[At]:
         return [((self.x.name, x), (self.y.name, y)) for y in self.y.values for x in self.x.values]
 
-    def cell(self, x: str, y: str) -> Cell:
+    def cell(self, x: str, y: str) -> MapCell:
         return self.cells[(self.x.name, x), (self.y.name, y)]
 
-    def job(self, at: At, seed: int) -> Job:
-        return Job(at, seed, self.stalls_s, self.watch_s, self.mitigations, self.assignments)
+    def job(self, at: At, seed: int) -> MapRun:
+        return MapRun(at, seed, self.stalls_s, self.watch_s, self.mitigations, self.assignments)
 
     @property
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[MapRun]:
         """Every point with the first seed, then with the second: what is interrupted is thin, not lopsided."""
         return [self.job(at, seed) for seed in self.seeds for at in self.points]
 
@@ -200,7 +200,7 @@ class Map:
     def complete(self) -> bool:
         return self.done == len(self.jobs)
 
-    def add(self, job: Job, finding: Finding) -> None:
+    def add(self, job: MapRun, finding: MapFinding) -> None:
         self.cells[job.at].findings[job.seed] = finding
 
     @property

@@ -40,7 +40,7 @@ QUEUE = "identity_queue_length"
 
 
 @dataclass(frozen=True)
-class Reading:
+class ProbeReading:
     """What callers saw over a window, and what waited at its end."""
 
     success: float
@@ -75,8 +75,8 @@ class Probe:
     """Of attempts, over the 10 s that begin 5 s after the stall; the worse of both times."""
     back_after_s: float | None = None
     """From the end of the stall to the first of ten good seconds; the longer of both times."""
-    before: Reading | None = None
-    last: Reading | None = None
+    before: ProbeReading | None = None
+    last: ProbeReading | None = None
     """Over the last 10 s of the probe; over the last 20 s when it is down."""
 
 
@@ -115,8 +115,8 @@ class Trigger:
         self._success: list[float] = []
         self._back: list[float] = []
         self._back_here: float | None = None
-        self._before: Reading | None = None
-        self._last: Reading | None = None
+        self._before: ProbeReading | None = None
+        self._last: ProbeReading | None = None
         self._shots = 0
 
     def __call__(self, experiment: Experiment, t: float) -> None:
@@ -187,13 +187,13 @@ async def stall(runtime: Runtime, stall_s: float) -> None:
             await runtime.resume(name)
 
 
-def read(recorder: Recorder, start: float, end: float) -> Reading:
+def read(recorder: Recorder, start: float, end: float) -> ProbeReading:
     """A window of the record. Nothing tried is nothing achieved."""
     attempts = recorder.increase(ATTEMPTS, {"layer": "sdk"}, start, end, by=("outcome",))
     results = recorder.increase(RESULTS, {}, start, end, by=("result",))
     started = recorder.increase(STARTED, {}, start, end) or 0.0
     tried, ended = sum(attempts.values()), sum(results.values())
-    return Reading(
+    return ProbeReading(
         success=attempts.get(("ok",), 0.0) / tried if tried else 0.0,
         operation_success=results.get(("success",), 0.0) / ended if ended else 0.0,
         amplification=tried / started if started else 0.0,

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
-from chaos.studies.map.points import STALLS_S, WATCH_S, At, Cell, Kind, Map
+from chaos.studies.map.points import STALLS_S, WATCH_S, At, Kind, Map, MapCell
 from chaos.studies.map.probe import PATIENCE
 
 MEANINGS: dict[Kind, str] = {
@@ -24,7 +24,7 @@ def seconds(value: float | None) -> str:
     return "–" if value is None else f"{value:g} s"
 
 
-def cell(one: Cell, separator: str = " ") -> str:
+def cell(one: MapCell, separator: str = " ") -> str:
     """`metastable from 3 s`; with several seeds the range of their thresholds and how many agree."""
     if one.kind is None:
         return "–"

@@ -13,7 +13,7 @@ PUBLISHER = "publisher"
 
 
 @dataclass(frozen=True)
-class Cell:
+class MatrixCell:
     """A choice of mitigations, and why it is in the matrix."""
 
     kind: Kind
@@ -30,11 +30,17 @@ class Cell:
         return "+".join(self.mitigations) if self.kind == "set" else self.kind
 
 
-def cells(mitigations: Names) -> list[Cell]:
+def cells(mitigations: Names) -> list[MatrixCell]:
     """None, each alone, all but each, all, the publisher's seven. Some may be the same run under two names."""
-    alone = [Cell("alone", (name,), name) for name in mitigations]
-    but = [Cell("all-but", tuple(other for other in mitigations if other != name), name) for name in mitigations]
-    return [Cell("none", ()), *alone, *but, Cell("all", mitigations), Cell("publisher", expand([PUBLISHER]))]
+    alone = [MatrixCell("alone", (name,), name) for name in mitigations]
+    but = [MatrixCell("all-but", tuple(other for other in mitigations if other != name), name) for name in mitigations]
+    return [
+        MatrixCell("none", ()),
+        *alone,
+        *but,
+        MatrixCell("all", mitigations),
+        MatrixCell("publisher", expand([PUBLISHER])),
+    ]
 
 
 def candidates(mitigations: Names, sufficient: Collection[Names], size: int) -> list[Names]:

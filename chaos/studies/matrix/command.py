@@ -13,13 +13,13 @@ from chaos.mitigations import default_catalogue, expand
 from chaos.progress.progress import counting
 from chaos.scenarios.loader import load
 from chaos.studies.cache import Cache, code_hash
-from chaos.studies.engine import Done, Engine, cluster, processes
+from chaos.studies.engine import Done, StudyEngine, cluster, processes
 from chaos.studies.matrix import words
 from chaos.studies.matrix.cells import cells
 from chaos.studies.matrix.defences import JSON_FILE, Defence, as_json, defences, table
 from chaos.studies.matrix.files import PAGE_FILE, write
-from chaos.studies.matrix.job import CODEC, Job, perform, perform_apart
-from chaos.studies.matrix.outcomes import Outcome
+from chaos.studies.matrix.job import CODEC, MatrixRun, perform, perform_apart
+from chaos.studies.matrix.outcomes import RunOutcome
 from chaos.studies.matrix.search import Question, Runs, rows, sufficient_sets
 from chaos.studies.matrix.summary import Matrix
 from services.chassis.exit_codes import BAD_INPUT, EXPECTED
@@ -60,7 +60,7 @@ def _ask_matrix(options: dict[str, Any], console: Console) -> int:
 def make_matrix(question: Question, engine: Runs, progress: Progress) -> Matrix:
     """The whole matrix, with its search."""
 
-    def bar(name: str, total: int) -> Done[Job, Outcome]:
+    def bar(name: str, total: int) -> Done[MatrixRun, RunOutcome]:
         return _bar(progress, name, total)
 
     found = rows(question, engine, bar)
@@ -90,7 +90,7 @@ def _ask_defences(options: dict[str, Any], console: Console) -> int:
     with _runs(options) as engine, _progress(console) as progress:
         every = [job for of in jobs.values() for job in of]
         known = engine.outcomes(every, _bar(progress, "defences", len(every)))
-    found: dict[Defence, list[Outcome]] = {one: [known[job] for job in of] for one, of in jobs.items()}
+    found: dict[Defence, list[RunOutcome]] = {one: [known[job] for job in of] for one, of in jobs.items()}
     folder = used_folder(options["out"], "matrix")
     replace(folder / JSON_FILE, as_json(scenario, found))
     console.print(table(found))
@@ -131,16 +131,16 @@ def _runs(options: dict[str, Any]) -> Iterator[Runs]:
     cache = Cache(RUNS / CACHE, CODEC)
     if options["scheduler"]:
         with cluster(options["scheduler"]) as executor:
-            yield Engine(executor, perform_apart, cache)
+            yield StudyEngine(executor, perform_apart, cache)
     else:
         with processes(options["jobs"] or os.cpu_count() or 1) as executor:
-            yield Engine(executor, perform, cache)
+            yield StudyEngine(executor, perform, cache)
 
 
 def _progress(console: Console) -> Progress:
     return Progress(*counting(), TimeRemainingColumn(), console=console)
 
 
-def _bar(progress: Progress, name: str, total: int) -> Done[Job, Outcome]:
+def _bar(progress: Progress, name: str, total: int) -> Done[MatrixRun, RunOutcome]:
     task = progress.add_task(name, total=total)
     return lambda _job, _outcome: progress.advance(task)

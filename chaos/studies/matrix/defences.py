@@ -13,8 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
 import chaos.mitigations
-from chaos.studies.matrix.job import Job, to_document
-from chaos.studies.matrix.outcomes import OP_SUCCESS, Outcome
+from chaos.studies.matrix.job import MatrixRun, to_document
+from chaos.studies.matrix.outcomes import OP_SUCCESS, RunOutcome
 from chaos.studies.statistics import estimate
 
 FILE = Path(chaos.mitigations.__file__).with_name("defences.yaml")
@@ -32,8 +32,8 @@ class Defence(BaseModel):
     model: Annotated[float, Field(ge=0, le=1)] | None = None
     """What the reference model found, where it was asked."""
 
-    def job(self, scenario: str, seed: int, assignments: Sequence[str] = ()) -> Job:
-        return Job(scenario, seed, assignments=(*assignments, *self.set), unattended=True)
+    def job(self, scenario: str, seed: int, assignments: Sequence[str] = ()) -> MatrixRun:
+        return MatrixRun(scenario, seed, assignments=(*assignments, *self.set), unattended=True)
 
 
 @lru_cache(maxsize=1)
@@ -42,7 +42,7 @@ def defences() -> tuple[Defence, ...]:
     return tuple(Defence.model_validate(one) for one in yaml.safe_load(FILE.read_text(encoding="utf-8")))
 
 
-Found = Mapping[Defence, Sequence[Outcome]]
+Found = Mapping[Defence, Sequence[RunOutcome]]
 
 
 def table(found: Found) -> Table:
@@ -72,7 +72,7 @@ def table(found: Found) -> Table:
     return shown
 
 
-def _mean(runs: Sequence[Outcome], name: str, digits: int = 2) -> str:
+def _mean(runs: Sequence[RunOutcome], name: str, digits: int = 2) -> str:
     mean = estimate([run.values.get(name) for run in runs]).mean
     return "–" if mean is None else f"{mean:.{digits}f}"
 

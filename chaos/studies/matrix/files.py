@@ -12,7 +12,7 @@ from chaos.studies.matrix import words
 from chaos.studies.matrix.job import to_document
 from chaos.studies.matrix.outcomes import COLUMNS
 from chaos.studies.matrix.page import render
-from chaos.studies.matrix.summary import EVENTS, Matrix, Row
+from chaos.studies.matrix.summary import EVENTS, Matrix, SummaryRow
 
 CSV_FILE, JSON_FILE, PAGE_FILE = "matrix.csv", "matrix.json", "matrix.html"
 NUMBERS = ("mean", "low", "high", "measured", "never")
@@ -73,7 +73,7 @@ def as_document(matrix: Matrix) -> dict[str, Any]:
     }
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: SummaryRow) -> dict[str, Any]:
     return {
         "cell": row.cell.name,
         "kind": row.cell.kind,

@@ -9,12 +9,12 @@ from typing import Any
 
 from chaos.experiment.plan import Plan, make_plan, parse_assignment
 from chaos.experiment.runs import TransportName, carry_out, quiet_libraries
-from chaos.record.record import Record
+from chaos.record.record import RunRecord
 from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Scenario
 from chaos.studies.cache import Codec
-from chaos.studies.matrix.outcomes import Outcome, outcome
+from chaos.studies.matrix.outcomes import RunOutcome, outcome
 from chaos.studies.matrix.variants import late, unattended, with_replay
 from chaos.verdict.view import View
 from compose.children import bound, python
@@ -24,7 +24,7 @@ NEVER_WORD = "never"
 
 
 @dataclass(frozen=True)
-class Job:
+class MatrixRun:
     """A scenario with some mitigations and settings, for one seed."""
 
     scenario: str
@@ -53,17 +53,17 @@ class Job:
         return without_drill(load(self.scenario))
 
 
-def perform(job: Job) -> Outcome:
+def perform(job: MatrixRun) -> RunOutcome:
     """Carries the job out in this process, in virtual time, and measures its record."""
     quiet_libraries()
     finished = carry_out(job.plan(), transport=TRANSPORT)
     if finished.recorder is None or finished.problem or finished.interrupted:
-        return Outcome(problem=finished.problem or "no record")
-    view = View(Record.from_memory({**finished.plan, "duration_s": job.ends_t()}, finished.recorder))
+        return RunOutcome(problem=finished.problem or "no record")
+    view = View(RunRecord.from_memory({**finished.plan, "duration_s": job.ends_t()}, finished.recorder))
     return outcome(view, late(view) if job.unattended else None)
 
 
-def perform_apart(job: Job) -> Outcome:
+def perform_apart(job: MatrixRun) -> RunOutcome:
     """`perform` in a fresh interpreter: a cluster's worker has threads and sockets that virtual time would disturb."""
     command = bound(python("-m", "chaos.studies.matrix.job"))
     done = subprocess.run(command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False)
@@ -72,30 +72,32 @@ def perform_apart(job: Job) -> Outcome:
     return from_document(json.loads(done.stdout))
 
 
-def to_document(one: Outcome) -> dict[str, Any]:
+def to_document(one: RunOutcome) -> dict[str, Any]:
     """As JSON can say it."""
     values = {name: NEVER_WORD if value == math.inf else value for name, value in one.values.items()}
     return {**asdict(one), "values": values}
 
 
-def from_document(document: dict[str, Any]) -> Outcome:
+def from_document(document: dict[str, Any]) -> RunOutcome:
     """What `to_document` gave."""
     values = {name: math.inf if value == NEVER_WORD else value for name, value in document["values"].items()}
-    return Outcome(**{**document, "values": values})
+    return RunOutcome(**{**document, "values": values})
 
 
-def _decides(job: Job) -> dict[str, Any]:
+def _decides(job: MatrixRun) -> dict[str, Any]:
     return {"unattended": job.unattended, **job.plan().document("virtual", TRANSPORT, "")}
 
 
-CODEC: Codec[Job, Outcome] = Codec(_decides, to_document, from_document, lambda _job, text: Outcome(problem=text))
+CODEC: Codec[MatrixRun, RunOutcome] = Codec(
+    _decides, to_document, from_document, lambda _job, text: RunOutcome(problem=text)
+)
 
 
 def main() -> None:
     """A job on stdin, its outcome on stdout."""
     raw = json.load(sys.stdin)
     lists = {name: tuple(raw[name]) for name in ("mitigations", "assignments")}
-    json.dump(to_document(perform(Job(**{**raw, **lists}))), sys.stdout)
+    json.dump(to_document(perform(MatrixRun(**{**raw, **lists}))), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """One run. A value is None where it could not be measured, infinite where what it waits for never came."""
 
     values: dict[str, float | None] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Outcome:
         return self.east_collapses or self.west_collapses
 
 
-def outcome(view: View, late: Window | None = None) -> Outcome:
+def outcome(view: View, late: Window | None = None) -> RunOutcome:
     """The outcome of a record; `late` is where an unattended run is judged.
 
     First wave: storage blocked more than 5 % of provisioning tries over some 10 s. A region collapses when what the
@@ -101,7 +101,7 @@ def outcome(view: View, late: Window | None = None) -> Outcome:
     kept = {column.name: values[column.name] for column in COLUMNS}
     if late is not None:
         kept[OP_SUCCESS] = view.op_success(*late)
-    return Outcome(
+    return RunOutcome(
         kept,
         first_wave=None if impact_a is None else bool(impact_a.any()),
         east_collapses=_collapses(view, EAST, until),

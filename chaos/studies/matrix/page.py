@@ -6,7 +6,7 @@ from pathlib import Path
 from chaos.report.templates import fill
 from chaos.studies.matrix import words
 from chaos.studies.matrix.outcomes import COLUMNS, Column
-from chaos.studies.matrix.summary import Matrix, Row
+from chaos.studies.matrix.summary import Matrix, SummaryRow
 from chaos.studies.statistics import Estimate
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -63,11 +63,11 @@ def render(matrix: Matrix) -> str:
     return fill(TEMPLATES / "matrix.html.j2", values)
 
 
-def _of_kind(matrix: Matrix, kind: str) -> list[Row]:
+def _of_kind(matrix: Matrix, kind: str) -> list[SummaryRow]:
     return [row for row in matrix.rows if row.cell.kind == kind]
 
 
-def _fields(matrix: Matrix, row: Row) -> dict[str, Field]:
+def _fields(matrix: Matrix, row: SummaryRow) -> dict[str, Field]:
     none = matrix.none.estimates
     return {column.name: _field(column, none[column.name], row.estimates[column.name]) for column in COLUMNS}
 

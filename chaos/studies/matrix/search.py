@@ -6,14 +6,14 @@ A set suffices when no seed has the wave, so one seed that has it ends the searc
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from chaos.studies.engine import Done, Engine
-from chaos.studies.matrix.cells import Cell, Names, candidates, cells, minimal
-from chaos.studies.matrix.job import Job
-from chaos.studies.matrix.outcomes import Outcome
-from chaos.studies.matrix.summary import WAVES, Row, Sets, Wave, had
+from chaos.studies.engine import Done, StudyEngine
+from chaos.studies.matrix.cells import MatrixCell, Names, candidates, cells, minimal
+from chaos.studies.matrix.job import MatrixRun
+from chaos.studies.matrix.outcomes import RunOutcome
+from chaos.studies.matrix.summary import WAVES, Sets, SummaryRow, Wave, had
 
-Runs = Engine[Job, Outcome]
-Bar = Callable[[str, int], Done[Job, Outcome]]
+Runs = StudyEngine[MatrixRun, RunOutcome]
+Bar = Callable[[str, int], Done[MatrixRun, RunOutcome]]
 """Begins a stretch of work of so many runs and gives what is to be called after each."""
 
 
@@ -27,22 +27,24 @@ class Question:
     assignments: tuple[str, ...] = ()
     sets_max_size: int = 2
 
-    def jobs(self, names: Names) -> list[Job]:
+    def jobs(self, names: Names) -> list[MatrixRun]:
         return [self.job(names, seed) for seed in self.seeds]
 
-    def job(self, names: Names, seed: int) -> Job:
-        return Job(self.scenario, seed, names, self.assignments)
+    def job(self, names: Names, seed: int) -> MatrixRun:
+        return MatrixRun(self.scenario, seed, names, self.assignments)
 
 
-def rows(question: Question, engine: Runs, bar: Bar) -> list[Row]:
+def rows(question: Question, engine: Runs, bar: Bar) -> list[SummaryRow]:
     """Every cell over every seed."""
     table = cells(question.mitigations)
     jobs = list(dict.fromkeys(job for cell in table for job in question.jobs(cell.mitigations)))
     known = engine.outcomes(jobs, bar("cells", len(jobs)))
-    return [Row.of(cell, {job.seed: known[job] for job in question.jobs(cell.mitigations)}) for cell in table]
+    return [SummaryRow.of(cell, {job.seed: known[job] for job in question.jobs(cell.mitigations)}) for cell in table]
 
 
-def sufficient_sets(question: Question, table: Sequence[Row], engine: Runs, bar: Bar) -> tuple[list[Sets], list[Row]]:
+def sufficient_sets(
+    question: Question, table: Sequence[SummaryRow], engine: Runs, bar: Bar
+) -> tuple[list[Sets], list[SummaryRow]]:
     """The minimal sets for each wave, and the rows of those that are not cells yet."""
     found: dict[Wave, list[Names]] = {wave: _small(table, wave) for wave in WAVES}
     tried = dict.fromkeys(WAVES, 1 + len(question.mitigations))
@@ -70,7 +72,7 @@ def _together(groups: Iterable[Sequence[Names]]) -> list[Names]:
     return sorted(every, key=lambda names: (len(names), names))
 
 
-def _small(table: Sequence[Row], wave: Wave) -> list[Names]:
+def _small(table: Sequence[SummaryRow], wave: Wave) -> list[Names]:
     """The sufficient sets of no or one mitigation: they are cells."""
     return [row.cell.mitigations for row in table if row.cell.kind in ("none", "alone") and row.prevents(wave)]
 
@@ -86,6 +88,6 @@ def _holding(question: Question, wave: Wave, left: list[Names], engine: Runs, ba
     return left
 
 
-def _row(question: Question, names: Names, engine: Runs) -> Row:
+def _row(question: Question, names: Names, engine: Runs) -> SummaryRow:
     known = engine.outcomes(question.jobs(names))
-    return Row.of(Cell("set", names), {job.seed: outcome for job, outcome in known.items()})
+    return SummaryRow.of(MatrixCell("set", names), {job.seed: outcome for job, outcome in known.items()})

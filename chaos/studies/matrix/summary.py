@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from chaos.studies.matrix.cells import Cell, Names
-from chaos.studies.matrix.outcomes import COLUMNS, Column, Outcome
+from chaos.studies.matrix.cells import MatrixCell, Names
+from chaos.studies.matrix.outcomes import COLUMNS, Column, RunOutcome
 from chaos.studies.statistics import Estimate, Share, estimate, share
 
 Wave = str
@@ -14,17 +14,17 @@ EVENTS = (*WAVES, "east_collapses", "west_collapses", "survives_replay")
 
 
 @dataclass(frozen=True)
-class Row:
+class SummaryRow:
     """A cell with its runs, one a seed."""
 
-    cell: Cell
-    runs: Mapping[int, Outcome]
+    cell: MatrixCell
+    runs: Mapping[int, RunOutcome]
     estimates: Mapping[str, Estimate]
     shares: Mapping[str, Share]
     """By event."""
 
     @classmethod
-    def of(cls, cell: Cell, runs: Mapping[int, Outcome]) -> "Row":
+    def of(cls, cell: MatrixCell, runs: Mapping[int, RunOutcome]) -> "SummaryRow":
         rows = list(runs.values())
         estimates = {c.name: estimate([run.values.get(c.name) for run in rows]) for c in COLUMNS}
         shares = {event: share([had(run, event) for run in rows]) for event in EVENTS}
@@ -42,7 +42,7 @@ class Row:
         return self.estimates[column].mean
 
 
-def had(run: Outcome, event: str) -> bool | None:
+def had(run: RunOutcome, event: str) -> bool | None:
     """Whether it came in a run; None where that could not be measured."""
     found: bool | None = getattr(run, event)
     return found
@@ -52,7 +52,7 @@ def had(run: Outcome, event: str) -> bool | None:
 class Worse:
     """An outcome that a cell made worse than doing nothing, beyond what chance explains."""
 
-    cell: Cell
+    cell: MatrixCell
     column: Column
     without: Estimate
     with_: Estimate
@@ -84,17 +84,17 @@ class Matrix:
     titles: Mapping[str, str]
     changes: Mapping[str, str]
     """What each mitigation does, by id."""
-    rows: Sequence[Row]
+    rows: Sequence[SummaryRow]
     sets: Sequence[Sets]
     assignments: Sequence[str] = ()
     code: str = ""
     commit: str = ""
 
     @property
-    def none(self) -> Row:
+    def none(self) -> SummaryRow:
         return next(row for row in self.rows if row.cell.kind == "none")
 
-    def row(self, name: str) -> Row:
+    def row(self, name: str) -> SummaryRow:
         return next(row for row in self.rows if row.cell.name == name)
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from chaos.studies.matrix.cells import PUBLISHER
 from chaos.studies.matrix.outcomes import Column
-from chaos.studies.matrix.summary import Matrix, Row, Sets, Wave
+from chaos.studies.matrix.summary import Matrix, Sets, SummaryRow, Wave
 from chaos.studies.statistics import Estimate, Share
 
 WAVE_WORDS = {"first_wave": "first wave (storage)", "second_wave": "second wave (identity)"}
@@ -18,7 +18,7 @@ Tone = str
 
 
 @dataclass(frozen=True)
-class Repair:
+class MitigationEffect:
     """What one mitigation alone would have changed: a line of the first table."""
 
     id: str
@@ -84,29 +84,29 @@ def _worse(matrix: Matrix) -> str:
     return f"Worse than doing nothing in something: {'; '.join(found)}."
 
 
-def alone_rows(matrix: Matrix) -> list[Row]:
+def alone_rows(matrix: Matrix) -> list[SummaryRow]:
     return [row for row in matrix.rows if row.cell.kind == "alone"]
 
 
-def worse_in(matrix: Matrix, row: Row) -> str:
+def worse_in(matrix: Matrix, row: SummaryRow) -> str:
     """In which outcomes a cell is worse than nothing, named."""
     return ", ".join(one.column.label for one in matrix.worse if one.cell == row.cell)
 
 
-def repairs(matrix: Matrix) -> list[Repair]:
+def repairs(matrix: Matrix) -> list[MitigationEffect]:
     """Every mitigation alone, in the catalogue's order."""
     return [_repair(matrix, row) for row in alone_rows(matrix)]
 
 
-def _repair(matrix: Matrix, row: Row) -> Repair:
+def _repair(matrix: Matrix, row: SummaryRow) -> MitigationEffect:
     first, first_tone = _wave_verdict(matrix, row, "first_wave", "impact_a_min")
     second, second_tone = _wave_verdict(matrix, row, "second_wave", "impact_b_min")
-    return Repair(
+    return MitigationEffect(
         row.cell.of, matrix.titles[row.cell.of], first, first_tone, second, second_tone, worse_in(matrix, row)
     )
 
 
-def _wave_verdict(matrix: Matrix, row: Row, wave: Wave, impact: str) -> tuple[str, Tone]:
+def _wave_verdict(matrix: Matrix, row: SummaryRow, wave: Wave, impact: str) -> tuple[str, Tone]:
     share, minutes, before = row.shares[wave], row.mean(impact), matrix.none.mean(impact)
     if not share.measured:
         return "not measured", ""
@@ -129,7 +129,7 @@ def _wave_verdict(matrix: Matrix, row: Row, wave: Wave, impact: str) -> tuple[st
     return (f"{spared}: {length}", "better") if spared else (f"not prevented: {length}", "")
 
 
-def _spared(row: Row) -> str:
+def _spared(row: SummaryRow) -> str:
     """The region of the pair that is saved in every seed, when the other is not."""
     saved = [
         name for name, event in (("East US", "east_collapses"), ("West US", "west_collapses")) if row.prevents(event)
@@ -189,7 +189,7 @@ def unsearched(one: Sets) -> str:
     return f"{one.tried} combinations of at most {one.searched_to} were tried; combinations of {larger} were not."
 
 
-def name(matrix: Matrix, row: Row) -> str:
+def name(matrix: Matrix, row: SummaryRow) -> str:
     """The row's name with what it is."""
     cell = row.cell
     if cell.kind == "none":

@@ -10,7 +10,7 @@ from compose.virtual.direct.session import DirectSession
 from compose.virtual.net.network import Listener, Network
 
 
-class Transport:
+class DirectTransport:
     """Same handlers, same events on one seed, several times faster."""
 
     def __init__(self, network: Network) -> None:

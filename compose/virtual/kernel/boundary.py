@@ -21,7 +21,7 @@ from datetime import UTC, datetime, tzinfo
 from importlib.util import find_spec
 from typing import Any, cast
 
-from compose.virtual.kernel.boundary_table import FENCED, SIMULATED, Row
+from compose.virtual.kernel.boundary_table import FENCED, SIMULATED, BoundaryRow
 from compose.virtual.kernel.loop import VirtualLoop
 
 OUR_PACKAGES = frozenset({"services", "loadgen", "compose", "chaos"})
@@ -45,7 +45,7 @@ class _Module:
         return getattr(self._real, name)
 
 
-def installed_rows() -> list[Row]:
+def installed_rows() -> list[BoundaryRow]:
     """The rows to patch; a library that is not installed reads no clock."""
     return [row for row in (*SIMULATED, *FENCED) if find_spec(row.module.partition(".")[0]) is not None]
 
@@ -105,7 +105,7 @@ class Boundary:
             sleep=lambda _seconds: fence("time.sleep", "asyncio.sleep"),
         )
 
-    def _stand_in(self, row: Row) -> Any:
+    def _stand_in(self, row: BoundaryRow) -> Any:
         stream = random.Random(f"{self.seed}:{row.path}")
         if row.stand_in == "time":
             return self._time
@@ -128,7 +128,7 @@ class Boundary:
 
     # --- fenced rows -----------------------------------------------------------------------------------
 
-    def _fence(self, row: Row, real: Callable[..., Any]) -> Callable[..., Any]:
+    def _fence(self, row: BoundaryRow, real: Callable[..., Any]) -> Callable[..., Any]:
         loop, path, instead = self.loop, row.path, row.stand_in
         for_all = not row.why.startswith("refused only")
 
@@ -140,7 +140,7 @@ class Boundary:
 
         return guard
 
-    def _replacement(self, row: Row) -> tuple[Any, str, Any]:
+    def _replacement(self, row: BoundaryRow) -> tuple[Any, str, Any]:
         owner: Any = importlib.import_module(row.module)
         *path, name = row.name.split(".")
         for step in path:

@@ -14,7 +14,7 @@ Verdict = Literal["simulated", "fenced", "not modelled"]
 
 
 @dataclass(frozen=True)
-class Row:
+class BoundaryRow:
     """One place that reads the real world."""
 
     module: str
@@ -38,16 +38,16 @@ def _split(path: str) -> tuple[str, str]:
     return module, name
 
 
-def _simulated(stand_in: str, why: str, *paths: str) -> tuple[Row, ...]:
-    return tuple(Row(*_split(path), "simulated", stand_in, why) for path in paths)
+def _simulated(stand_in: str, why: str, *paths: str) -> tuple[BoundaryRow, ...]:
+    return tuple(BoundaryRow(*_split(path), "simulated", stand_in, why) for path in paths)
 
 
-def _fenced(instead: str, module: str, *names: str, why: str = "") -> tuple[Row, ...]:
-    return tuple(Row(module, name, "fenced", instead, why) for name in names)
+def _fenced(instead: str, module: str, *names: str, why: str = "") -> tuple[BoundaryRow, ...]:
+    return tuple(BoundaryRow(module, name, "fenced", instead, why) for name in names)
 
 
-def _left(why: str, *paths: str) -> tuple[Row, ...]:
-    return tuple(Row(*_split(path), "not modelled", "", why) for path in paths)
+def _left(why: str, *paths: str) -> tuple[BoundaryRow, ...]:
+    return tuple(BoundaryRow(*_split(path), "not modelled", "", why) for path in paths)
 
 
 SIMULATED = (
@@ -167,7 +167,7 @@ NOT_MODELLED = (
     *_left("moment of garbage collection: do not rely on __del__", "gc:collect"),
 )
 
-TABLE: tuple[Row, ...] = (*SIMULATED, *FENCED, *NOT_MODELLED)
+TABLE: tuple[BoundaryRow, ...] = (*SIMULATED, *FENCED, *NOT_MODELLED)
 
 
 def as_markdown() -> str:

@@ -9,7 +9,7 @@ from compose.virtual.net.connector import MemoryConnector
 from compose.virtual.net.network import Listener, Network
 
 
-class Transport:
+class HttpTransport:
     """The reference transport of a world."""
 
     def __init__(self, network: Network) -> None:

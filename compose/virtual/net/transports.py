@@ -1,10 +1,10 @@
-"""The two ways of HTTP through a world, by name. Each is a module with a class `Transport`.
+"""The two ways of HTTP through a world, by name.
 
 The reference is `http`: real bytes in memory. Any other is loaded when it is asked for, so that deleting its folder
 takes nothing away but itself.
 """
 
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any, Protocol, cast
 
 import aiohttp
@@ -12,7 +12,10 @@ from aiohttp import web
 
 from compose.virtual.net.network import Acceptor, Listener, Network
 
-MODULES = {"http": "compose.virtual.net.http", "direct": "compose.virtual.direct.transport"}
+CLASSES = {
+    "http": "compose.virtual.net.http:HttpTransport",
+    "direct": "compose.virtual.direct.transport:DirectTransport",
+}
 
 
 class WorldTransport(Protocol):
@@ -32,4 +35,4 @@ def load(name: str, network: Network) -> WorldTransport:
         KeyError: an unknown name.
         ModuleNotFoundError: the transport's folder is not there.
     """
-    return cast(WorldTransport, import_module(MODULES[name]).Transport(network))
+    return cast(WorldTransport, resolve_name(CLASSES[name])(network))

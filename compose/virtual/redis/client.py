@@ -21,7 +21,7 @@ from compose.virtual.redis.engine import Session
 Command = list[bytes]
 
 
-class Engine(Protocol):
+class RedisEngine(Protocol):
     """The server as its clients see it; `server.VirtualRedis` is one."""
 
     def open_session(self, database: int, protocol: int) -> Session:
@@ -34,7 +34,7 @@ class Engine(Protocol):
 class MemoryConnection(AbstractConnection):
     """A redis-py connection to the virtual Redis."""
 
-    def __init__(self, *, engine: Engine, **options: Any) -> None:
+    def __init__(self, *, engine: RedisEngine, **options: Any) -> None:
         super().__init__(**options)
         self._engine = engine
         self._session: Session | None = None

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.blobstore import errors
-from services.blobstore.state import Account, Container
+from services.blobstore.state import BlobContainer, StorageAccount
 from services.chassis.clock import iso
 from services.chassis.errors import ServiceError
 
@@ -80,7 +80,7 @@ Tags = Annotated[
 ]
 
 
-class Sku(_Body):
+class SkuBody(_Body):
     name: Literal[
         "Standard_LRS",
         "Standard_GRS",
@@ -102,7 +102,7 @@ class AccountUpdate(_Body):
 
     properties: AccountProperties | None = None
     tags: Tags | None = None
-    sku: Sku | None = None
+    sku: SkuBody | None = None
     kind: Kind | None = None
     identity: Any = None
     zones: Any = None
@@ -171,13 +171,13 @@ def kept_of(body: AccountUpdate) -> dict[str, Any]:
     return body.properties.model_dump(exclude_none=True, exclude=_NOT_KEPT) if body.properties else {}
 
 
-def account_id(subscription: str, account: Account) -> str:
+def account_id(subscription: str, account: StorageAccount) -> str:
     return (
         f"/subscriptions/{subscription}/resourceGroups/{account.resource_group}/providers/{ACCOUNT_TYPE}/{account.name}"
     )
 
 
-def account_view(account: Account, subscription: str, region: str, url: str) -> dict[str, Any]:
+def account_view(account: StorageAccount, subscription: str, region: str, url: str) -> dict[str, Any]:
     """The account as ARM shows it. `allowBlobPublicAccess` is what was accepted, not yet what readers meet."""
     return {
         "id": account_id(subscription, account),
@@ -201,7 +201,7 @@ def account_view(account: Account, subscription: str, region: str, url: str) -> 
     }
 
 
-def container_view(account_id_: str, container: Container) -> dict[str, Any]:
+def container_view(account_id_: str, container: BlobContainer) -> dict[str, Any]:
     return {
         "id": f"{account_id_}/blobServices/default/containers/{container.name}",
         "name": container.name,

@@ -14,7 +14,7 @@ from services.blobstore.arm import bodies as bodies
 from services.blobstore.data.answers import Answers, arm_kind, correlation
 from services.blobstore.limits import ArmLimits
 from services.blobstore.settings import ACCOUNT_NAME, CONTAINER_NAME, RESERVED
-from services.blobstore.state import Account, Container
+from services.blobstore.state import BlobContainer, StorageAccount
 from services.blobstore.store.storage import Storage
 from services.blobstore.tokens import MANAGEMENT_AUDIENCES, KeysUnavailable, TokenRefused, Verifier
 from services.chassis.bodies import read_json
@@ -27,7 +27,7 @@ ANONYMOUS_ACTOR = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ArmTarget:
     """What an ARM path names; empty where it says nothing."""
 
     subscription: str
@@ -36,7 +36,7 @@ class Target:
     container: str
 
 
-Answer = Callable[[web.Request, Target], Awaitable[web.Response]]
+Answer = Callable[[web.Request, ArmTarget], Awaitable[web.Response]]
 
 
 class Arm:
@@ -55,7 +55,7 @@ class Arm:
         async def served(request: web.Request) -> web.Response:
             match = request.match_info
             names = (match.get(name, "") for name in ("subscription", "group", "account", "container"))
-            target = Target(*names)
+            target = ArmTarget(*names)
             self._check_api_version(request)
             await self._check_token(request)
             self._limits.take(arm_kind(request))
@@ -64,7 +64,7 @@ class Arm:
 
         return served
 
-    def _check_target(self, target: Target) -> None:
+    def _check_target(self, target: ArmTarget) -> None:
         expected = self._storage.settings.subscription_id
         if target.subscription.lower() != expected.lower():
             raise ServiceError(errors.ARM_SUBSCRIPTION_NOT_FOUND, subscription=target.subscription)
@@ -96,12 +96,12 @@ class Arm:
 
     # --- accounts ------------------------------------------------------------------------------------
 
-    async def list_accounts(self, request: web.Request, target: Target) -> web.Response:
+    async def list_accounts(self, request: web.Request, target: ArmTarget) -> web.Response:
         group = target.group.lower()
         accounts = [a for _, a in sorted(self._storage.accounts.items()) if group in ("", a.resource_group.lower())]
         return self._answers.arm(request, {"value": [self._view(account) for account in accounts]})
 
-    async def check_name(self, request: web.Request, _target: Target) -> web.Response:
+    async def check_name(self, request: web.Request, _target: ArmTarget) -> web.Response:
         name = bodies.parse(bodies.NameQuestion, await read_json(request)).name
         if not re.fullmatch(ACCOUNT_NAME, name):
             message = errors.ARM_NAME_INVALID.message.format(name=name)
@@ -113,10 +113,10 @@ class Arm:
             answer = {"nameAvailable": True}
         return self._answers.arm(request, answer)
 
-    async def get_account(self, request: web.Request, target: Target) -> web.Response:
+    async def get_account(self, request: web.Request, target: ArmTarget) -> web.Response:
         return self._answers.arm(request, self._view(self._account(target)))
 
-    async def put_account(self, request: web.Request, target: Target) -> web.Response:
+    async def put_account(self, request: web.Request, target: ArmTarget) -> web.Response:
         """Create, or update what is there. A new account is locked unless the body says otherwise, as since 2023."""
         name = target.account.lower()
         body = bodies.parse(bodies.AccountCreate, await read_json(request))
@@ -139,11 +139,11 @@ class Arm:
         )
         return self._answers.arm(request, self._view(account))
 
-    async def patch_account(self, request: web.Request, target: Target) -> web.Response:
+    async def patch_account(self, request: web.Request, target: ArmTarget) -> web.Response:
         body = bodies.parse(bodies.AccountUpdate, await read_json(request))
         return await self._update(request, target, body)
 
-    async def _update(self, request: web.Request, target: Target, body: bodies.AccountUpdate) -> web.Response:
+    async def _update(self, request: web.Request, target: ArmTarget, body: bodies.AccountUpdate) -> web.Response:
         before = self._account(target)
         actor = correlation(request) or ANONYMOUS_ACTOR
         account = await self._storage.update_account(
@@ -157,7 +157,7 @@ class Arm:
         )
         return self._answers.arm(request, self._view(account))
 
-    async def delete_account(self, request: web.Request, target: Target) -> web.Response:
+    async def delete_account(self, request: web.Request, target: ArmTarget) -> web.Response:
         account = self._storage.accounts.get(target.account.lower())
         if account is None or account.resource_group.lower() != target.group.lower():
             return self._answers.arm(request, None, status=204)
@@ -166,16 +166,16 @@ class Arm:
 
     # --- containers ----------------------------------------------------------------------------------
 
-    async def list_containers(self, request: web.Request, target: Target) -> web.Response:
+    async def list_containers(self, request: web.Request, target: ArmTarget) -> web.Response:
         account = self._account(target)
         containers = [container for _, container in sorted(account.containers.items())]
         return self._answers.arm(request, {"value": [self._container_view(account, each) for each in containers]})
 
-    async def get_container(self, request: web.Request, target: Target) -> web.Response:
+    async def get_container(self, request: web.Request, target: ArmTarget) -> web.Response:
         account = self._account(target)
         return self._answers.arm(request, self._container_view(account, _container(account, target)))
 
-    async def put_container(self, request: web.Request, target: Target) -> web.Response:
+    async def put_container(self, request: web.Request, target: ArmTarget) -> web.Response:
         account = self._account(target)
         body = bodies.parse(bodies.ContainerBody, await read_json(request))
         name = target.container
@@ -184,14 +184,14 @@ class Arm:
             raise ServiceError(errors.ARM_CONTAINER_NAME_INVALID, target="name", name=name, detail=rule)
         return await self._set_container(request, account, name, body)
 
-    async def patch_container(self, request: web.Request, target: Target) -> web.Response:
+    async def patch_container(self, request: web.Request, target: ArmTarget) -> web.Response:
         account = self._account(target)
         container = _container(account, target)
         body = bodies.parse(bodies.ContainerBody, await read_json(request))
         return await self._set_container(request, account, container.name, body)
 
     async def _set_container(
-        self, request: web.Request, account: Account, name: str, body: bodies.ContainerBody
+        self, request: web.Request, account: StorageAccount, name: str, body: bodies.ContainerBody
     ) -> web.Response:
         properties = body.properties or bodies.ContainerProperties()
         level = properties.publicAccess
@@ -200,7 +200,7 @@ class Arm:
         container, new = await self._storage.put_container(account.name, name, level, properties.metadata)
         return self._answers.arm(request, self._container_view(account, container), status=201 if new else 200)
 
-    async def delete_container(self, request: web.Request, target: Target) -> web.Response:
+    async def delete_container(self, request: web.Request, target: ArmTarget) -> web.Response:
         account = self._account(target)
         if target.container not in account.containers:
             return self._answers.arm(request, None, status=204)
@@ -209,21 +209,21 @@ class Arm:
 
     # --- looking up ----------------------------------------------------------------------------------
 
-    def _account(self, target: Target) -> Account:
+    def _account(self, target: ArmTarget) -> StorageAccount:
         account = self._storage.accounts.get(target.account.lower())
         if account is None or account.resource_group.lower() != target.group.lower():
             raise ServiceError(errors.ARM_NOT_FOUND, name=target.account, group=target.group)
         return account
 
-    def _view(self, account: Account) -> dict[str, object]:
+    def _view(self, account: StorageAccount) -> dict[str, object]:
         settings, env = self._storage.settings, self._env
         return bodies.account_view(account, settings.subscription_id, env.region, env.instance.url)
 
-    def _container_view(self, account: Account, container: Container) -> dict[str, object]:
+    def _container_view(self, account: StorageAccount, container: BlobContainer) -> dict[str, object]:
         return bodies.container_view(bodies.account_id(self._storage.settings.subscription_id, account), container)
 
 
-def _container(account: Account, target: Target) -> Container:
+def _container(account: StorageAccount, target: ArmTarget) -> BlobContainer:
     container = account.containers.get(target.container)
     if container is None:
         raise ServiceError(errors.ARM_CONTAINER_NOT_FOUND)

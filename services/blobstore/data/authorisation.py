@@ -5,7 +5,7 @@ from aiohttp import web
 from services.blobstore import errors
 from services.blobstore.errors import BlobError
 from services.blobstore.metrics import ANONYMOUS, BEARER
-from services.blobstore.state import Account, Container, Scope, anonymous_denial
+from services.blobstore.state import BlobContainer, Scope, StorageAccount, anonymous_denial
 from services.blobstore.store.storage import Storage
 from services.blobstore.tokens import STORAGE_AUDIENCE, KeysUnavailable, TokenRefused, Verifier
 from services.chassis.env import Env
@@ -39,7 +39,7 @@ class ReadAuthorisation:
 
     async def admit(
         self, request: web.Request, account_name: str, container_name: str = "", scope: Scope | None = None
-    ) -> tuple[Account, Container | None, str]:
+    ) -> tuple[StorageAccount, BlobContainer | None, str]:
         """The one step of authorisation. It comes before anything else of a request is looked at.
 
         So a reader who may not see something learns nothing of it: neither from a query, a range, a condition or a

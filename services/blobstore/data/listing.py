@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from services.blobstore import errors
 from services.blobstore.data.answers import xml_text
 from services.blobstore.errors import BlobError
-from services.blobstore.state import Blob, Container, Page, list_page
+from services.blobstore.state import Blob, BlobContainer, Page, list_page
 
 RESULTS_MAX = 5000
 LISTING_HEADERS = {"Content-Type": "application/xml"}
@@ -37,7 +37,7 @@ _CONTENT = (
 )
 
 
-def list_container(endpoint: str, container: Container, query: Mapping[str, str]) -> bytes:
+def list_container(endpoint: str, container: BlobContainer, query: Mapping[str, str]) -> bytes:
     """The page that `query` asks for (`prefix`, `delimiter`, `marker`, `startFrom`, `maxresults`, `include`).
 
     Raises:

@@ -18,7 +18,7 @@ from services.blobstore.data.authorisation import ReadAuthorisation
 from services.blobstore.errors import BlobError, bad_header
 from services.blobstore.metrics import BEARER, BlobstoreMetrics
 from services.blobstore.settings import CONTAINER_NAME
-from services.blobstore.state import Account, Blob, Level
+from services.blobstore.state import Blob, Level, StorageAccount
 from services.blobstore.store.storage import Check, Storage, Upload
 
 READ_BYTES = 256 * 1024
@@ -90,7 +90,7 @@ class Writers:
         await self._storage.delete_container(account.name, request.match_info["container"])
         return self._done(request, 202, {})
 
-    async def _open(self, request: web.Request) -> Account:
+    async def _open(self, request: web.Request) -> StorageAccount:
         account, _, _ = await self._authorisation.admit(request, request.match_info["account"])
         return account
 

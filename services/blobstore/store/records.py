@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.blobstore.state import Account, Blob, Container, Moment, Switch
+from services.blobstore.state import Blob, BlobContainer, Moment, PublicAccessSwitch, StorageAccount
 from services.chassis.stored import Shape
 
 
@@ -22,12 +22,12 @@ class AccountRow:
     tags: dict[str, str] = field(default_factory=dict)
     properties: dict[str, Any] = field(default_factory=dict)
 
-    def account(self) -> Account:
-        return Account(
+    def account(self) -> StorageAccount:
+        return StorageAccount(
             self.name,
             self.resource_group,
             self.created_at,
-            Switch(self.public, self.pending),
+            PublicAccessSwitch(self.public, self.pending),
             self.kind,
             self.sku,
             self.tags,
@@ -36,11 +36,11 @@ class AccountRow:
 
 
 ACCOUNT: Shape[AccountRow] = Shape(AccountRow)
-CONTAINER: Shape[Container] = Shape(Container)
+CONTAINER: Shape[BlobContainer] = Shape(BlobContainer)
 BLOB: Shape[Blob] = Shape(Blob)
 
 
-def dump_account(account: Account) -> str:
+def dump_account(account: StorageAccount) -> str:
     record = {
         "name": account.name,
         "resource_group": account.resource_group,
@@ -55,7 +55,7 @@ def dump_account(account: Account) -> str:
     return json.dumps(record, sort_keys=True)
 
 
-def dump_container(container: Container) -> str:
+def dump_container(container: BlobContainer) -> str:
     record = {
         "name": container.name,
         "level": container.level,

@@ -6,7 +6,7 @@ of an upload leaves nothing but an id in `uploads`, which the next start sweeps.
 
 from collections.abc import Collection, Iterable
 
-from services.blobstore.state import Account, Blob, Container
+from services.blobstore.state import Blob, BlobContainer, StorageAccount
 from services.blobstore.store.records import ACCOUNT, BLOB, CONTAINER, dump_account, dump_blob, dump_container
 from services.chassis.store import Store, text
 from services.chassis.stored import Stored
@@ -44,7 +44,7 @@ class Repository:
     async def mark_seeded(self) -> None:
         await self._store.set(self._seeded, 1)
 
-    async def load(self) -> dict[str, Account]:
+    async def load(self) -> dict[str, StorageAccount]:
         """All accounts with their containers and blobs, after a sweep of what a crash left half done."""
         await self._sweep()
         async with self._store.pipeline(transaction=True) as pipe:
@@ -109,10 +109,10 @@ class Repository:
     async def taken(self, name: str) -> bool:
         return bool(await self._store.hexists(NAMES_KEY, name))
 
-    async def save_account(self, account: Account) -> None:
+    async def save_account(self, account: StorageAccount) -> None:
         await self._store.hset(self._accounts, account.name, dump_account(account))
 
-    async def delete_account(self, account: Account) -> None:
+    async def delete_account(self, account: StorageAccount) -> None:
         async with self._store.pipeline(transaction=True) as pipe:
             for container in account.containers.values():
                 self._delete_container(pipe, account.name, container)
@@ -120,15 +120,15 @@ class Repository:
             pipe.hdel(NAMES_KEY, account.name)
             await pipe.execute()
 
-    async def save_container(self, account_name: str, container: Container) -> None:
+    async def save_container(self, account_name: str, container: BlobContainer) -> None:
         await self._store.hset(self._containers, f"{account_name}/{container.name}", dump_container(container))
 
-    async def delete_container(self, account_name: str, container: Container) -> None:
+    async def delete_container(self, account_name: str, container: BlobContainer) -> None:
         async with self._store.pipeline(transaction=True) as pipe:
             self._delete_container(pipe, account_name, container)
             await pipe.execute()
 
-    def _delete_container(self, pipe: Store, account_name: str, container: Container) -> None:
+    def _delete_container(self, pipe: Store, account_name: str, container: BlobContainer) -> None:
         path = f"{account_name}/{container.name}"
         pipe.hdel(self._containers, path)
         for blob in container.blobs.values():

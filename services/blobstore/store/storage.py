@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 from services.blobstore import errors, packages
 from services.blobstore.errors import BlobError
 from services.blobstore.settings import EXEMPT_TAG, AccountSeed, BlobstoreSettings
-from services.blobstore.state import Account, Blob, Container, Etags, Level, Switch
+from services.blobstore.state import Blob, BlobContainer, Etags, Level, PublicAccessSwitch, StorageAccount
 from services.blobstore.store.repository import CHUNK_BYTES, Repository
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
@@ -28,7 +28,7 @@ Check = Callable[[Blob | None], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class PreparedBlob:
     """A blob prepared for reading: its constant headers, and its bytes unless it is large."""
 
     headers: CIMultiDict[str]
@@ -55,8 +55,8 @@ class Storage:
         self._lock = asyncio.Lock()
         self._etags = Etags()
         self.settings = env.settings(BlobstoreSettings)
-        self.accounts: dict[str, Account] = {}
-        self.ready: dict[str, Ready] = {}
+        self.accounts: dict[str, StorageAccount] = {}
+        self.ready: dict[str, PreparedBlob] = {}
 
     def __repr__(self) -> str:
         return f"<Storage {self._env.region}, {len(self.accounts)} accounts, {len(self.ready)} blobs>"
@@ -98,7 +98,7 @@ class Storage:
                 container.remove(blob.name)
                 continue
             self._etags.seen(blob.etag)
-            self.ready[blob.body_id] = Ready(read_headers(blob), body)
+            self.ready[blob.body_id] = PreparedBlob(read_headers(blob), body)
 
     async def _mend(self, seed: AccountSeed) -> None:
         """Makes what is missing of an account of the settings; what is there stays as its owner left it."""
@@ -109,7 +109,9 @@ class Storage:
         else:
             await self._put_packages(seed, missing_from=account.containers[seed.container])
 
-    async def seed(self, seed: AccountSeed, actor: str = "seed", *, public: bool | None = None) -> tuple[Account, bool]:
+    async def seed(
+        self, seed: AccountSeed, actor: str = "seed", *, public: bool | None = None
+    ) -> tuple[StorageAccount, bool]:
         """Makes the account as described, with its container and packages; whether it is new comes second."""
         tags = {**seed.tags, EXEMPT_TAG: "true" if seed.exempt else "false"}
         known = self.accounts.get(seed.name)
@@ -122,7 +124,7 @@ class Storage:
         await self._put_packages(seed)
         return account, known is None
 
-    async def _put_packages(self, seed: AccountSeed, missing_from: Container | None = None) -> None:
+    async def _put_packages(self, seed: AccountSeed, missing_from: BlobContainer | None = None) -> None:
         for package in seed.packages:
             if missing_from is not None and package.blob_name in missing_from.blobs:
                 continue
@@ -132,7 +134,7 @@ class Storage:
 
     # --- accounts ------------------------------------------------------------------------------------
 
-    def account(self, name: str) -> Account:
+    def account(self, name: str) -> StorageAccount:
         account = self.accounts.get(name)
         if account is None:
             raise BlobError(errors.ACCOUNT_NOT_FOUND)
@@ -144,8 +146,8 @@ class Storage:
 
     async def create_account(
         self, name: str, resource_group: str, *, public: bool, tags: dict[str, str], **more: Any
-    ) -> Account:
-        """Makes an account. `more` are further fields of `Account`.
+    ) -> StorageAccount:
+        """Makes an account. `more` are further fields of `StorageAccount`.
 
         Raises:
             ServiceError: `StorageAccountAlreadyTaken`, when another region has one of that name.
@@ -153,14 +155,16 @@ class Storage:
         async with self._lock:
             if name in self.accounts or not await self._repository.claim(name):
                 raise ServiceError(errors.ARM_NAME_TAKEN, name=name)
-            account = Account(name, resource_group, self._env.clock.epoch(), Switch(public), tags=tags, **more)
+            account = StorageAccount(
+                name, resource_group, self._env.clock.epoch(), PublicAccessSwitch(public), tags=tags, **more
+            )
             await self._repository.save_account(account)
             self.accounts[name] = account
         return account
 
     async def update_account(
         self, name: str, actor: str, *, public: bool | None = None, delay_s: float | None = None, **more: Any
-    ) -> Account:
+    ) -> StorageAccount:
         """Changes an account; what is None or missing stays. A turned switch reaches readers after `delay_s`.
 
         `actor` goes into the `account_changed` event, which a change to the value it already has does not make.
@@ -197,7 +201,7 @@ class Storage:
 
     # --- containers ----------------------------------------------------------------------------------
 
-    def container(self, account_name: str, name: str) -> Container:
+    def container(self, account_name: str, name: str) -> BlobContainer:
         container = self.account(account_name).containers.get(name)
         if container is None:
             raise BlobError(errors.CONTAINER_NOT_FOUND)
@@ -205,14 +209,14 @@ class Storage:
 
     async def put_container(
         self, account_name: str, name: str, level: Level | None, metadata: dict[str, str] | None = None
-    ) -> tuple[Container, bool]:
+    ) -> tuple[BlobContainer, bool]:
         """Makes a container or changes its level and metadata (None: as they are); whether it is new comes second."""
         async with self._lock:
             account = self.account(account_name)
             now = self._env.clock.epoch()
             before = account.containers.get(name)
             if before is None:
-                container = Container(name, level or "None", self._etags.next(now), now, metadata or {})
+                container = BlobContainer(name, level or "None", self._etags.next(now), now, metadata or {})
             else:
                 wanted_level = before.level if level is None else level
                 wanted = before.metadata if metadata is None else metadata
@@ -232,7 +236,7 @@ class Storage:
             del self.account(account_name).containers[name]
             self._forget(container)
 
-    def _forget(self, container: Container) -> None:
+    def _forget(self, container: BlobContainer) -> None:
         for blob in container.blobs.values():
             self.ready.pop(blob.body_id, None)
 
@@ -286,7 +290,7 @@ class Storage:
             await self._repository.commit_blob(f"{account_name}/{container_name}", blob, replaced, receiver.unwritten)
             small = receiver.size <= self.settings.memory_blob_size_max_bytes
             body = b"".join(receiver.unwritten) if small else None
-            self.ready[blob.body_id] = Ready(read_headers(blob), body)
+            self.ready[blob.body_id] = PreparedBlob(read_headers(blob), body)
             container.put(blob)
             if replaced is not None:
                 self.ready.pop(replaced.body_id, None)

@@ -1,7 +1,7 @@
 """One identity operation on its way: its two retry layers, its attempts, and what each of them ended in.
 
-`Operation` is the naive path and kept lean: a run makes a hundred thousand attempts. `GuardedOperation` puts a guard
-between the layers and the wire.
+`IdentityOperation` is the naive path and kept lean: a run makes a hundred thousand attempts. `GuardedOperation` puts a
+guard between the layers and the wire.
 """
 
 import asyncio
@@ -12,10 +12,10 @@ from typing import Any, Protocol
 from yarl import URL
 
 from services.chassis.env import Env
-from services.chassis.http import NO_HEADERS, TIMEOUT, Reply
+from services.chassis.http import NO_HEADERS, TIMEOUT, HttpReply
 from services.clients.identity.guard import BROKEN, BUDGET, CallGuard, Refusal
 from services.policies import deadline
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 from services.policies.retry import RetryPolicy, call
 from services.policies.retry_budget import Failure
 
@@ -35,7 +35,7 @@ class CallResult:
 
     __slots__ = ("attempts", "body", "failure", "retry_after_s", "retryable", "status")
 
-    def __init__(self, reply: Reply, now_epoch_s: float = 0.0) -> None:
+    def __init__(self, reply: HttpReply, now_epoch_s: float = 0.0) -> None:
         self.status = reply.status
         self.body = reply.body
         self.failure = outcome_of(reply)
@@ -53,7 +53,7 @@ class CallResult:
     @classmethod
     def cached(cls, fetched: "CallResult") -> "CallResult":
         """The same answer for a caller who sent nothing."""
-        result = cls(Reply(fetched.status, NO_HEADERS, fetched.body))
+        result = cls(HttpReply(fetched.status, NO_HEADERS, fetched.body))
         result.attempts = 0
         return result
 
@@ -66,16 +66,16 @@ class CallResult:
         return float(self.json()["expires_on"]) - now_epoch_s
 
     def json(self) -> Any:
-        return Reply(self.status, {}, self.body).json()
+        return HttpReply(self.status, {}, self.body).json()
 
     def __repr__(self) -> str:
         return f"<CallResult {self.failure or OK} {self.status}, {self.attempts} attempts>"
 
 
-_NOTHING = Reply(0, NO_HEADERS, b"")
+_NOTHING = HttpReply(0, NO_HEADERS, b"")
 
 
-def outcome_of(reply: Reply) -> str:
+def outcome_of(reply: HttpReply) -> str:
     """The reply in the words of the attempts metric, empty when it is good."""
     if reply.failure:
         return TIMEOUT_OUTCOME if reply.failure == TIMEOUT else "error"
@@ -114,7 +114,7 @@ class Counters(Protocol):
     def held_back(self, reason: str) -> None: ...
 
 
-class Operation:
+class IdentityOperation:
     """One operation under way: counts its attempts over both layers."""
 
     __slots__ = ("_body", "_headers", "_method", "_url", "attempts", "counters", "env", "rules")
@@ -180,7 +180,7 @@ class GuardedOperation:
 
     __slots__ = ("_failure", "_guard", "_operation", "_paid", "_rng", "_sent")
 
-    def __init__(self, operation: Operation, guard: CallGuard, rng: Random) -> None:
+    def __init__(self, operation: IdentityOperation, guard: CallGuard, rng: Random) -> None:
         self._operation = operation
         self._guard = guard
         self._rng = rng
@@ -219,7 +219,7 @@ class GuardedOperation:
         if refusal:
             operation.counters.held_back(refusal)
             return self._hold_back(refusal)
-        outcome = Outcome.IGNORED
+        outcome = AttemptOutcome.IGNORED
         made_for, self._paid = self._failure, False
         try:
             result = self._sent = await operation.attempt()
@@ -239,10 +239,10 @@ class GuardedOperation:
         return self._sent
 
 
-def _outcome(result: CallResult) -> Outcome:
+def _outcome(result: CallResult) -> AttemptOutcome:
     if not result.failure:
-        return Outcome.SUCCESS
-    return Outcome.DROPPED if result.retryable else Outcome.IGNORED
+        return AttemptOutcome.SUCCESS
+    return AttemptOutcome.DROPPED if result.retryable else AttemptOutcome.IGNORED
 
 
 def _kind(result: CallResult) -> Failure:

@@ -21,7 +21,7 @@ from services.clients.identity.call import (
     ByOutcome,
     CallResult,
     GuardedOperation,
-    Operation,
+    IdentityOperation,
     outcome_of,
     retry,
 )
@@ -169,7 +169,7 @@ class ManagedIdentityClient:
         self, layers: _Layers, tenant: str, region: str, method: str, url: URL, body: Any, backlog: bool
     ) -> CallResult:
         counters = self._counters.get((tenant, region)) or self._make_counters(tenant, region)
-        operation = Operation(self._env, layers, counters, method, url, body, self._headers(tenant, backlog))
+        operation = IdentityOperation(self._env, layers, counters, method, url, body, self._headers(tenant, backlog))
         counters.started()
         if layers.guards is None:
             result = await retry(self._env, self._rng, layers.workflow, operation.sdk_layer(self._rng))

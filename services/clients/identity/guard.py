@@ -12,7 +12,7 @@ from pydantic import Field
 
 from services.policies.adaptive_throttle import AdaptiveThrottle
 from services.policies.breaker import Breaker, BreakerSettings
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 from services.policies.retry_budget import AwsQuota, BudgetSettings, Failure
 from services.policies.settings import PolicySettings
 
@@ -81,12 +81,18 @@ class CallGuard:
         if not self._breaker.allow(now, is_retry=is_retry):
             return BROKEN
         if self._throttle.should_reject(now, self._rng):
-            self._tell_breaker(Outcome.IGNORED, now, is_retry)
+            self._tell_breaker(AttemptOutcome.IGNORED, now, is_retry)
             return THROTTLED
         return ALLOWED
 
     def ended(
-        self, outcome: Outcome, now: float, *, is_retry: bool, failure: Failure = "error", began: float | None = None
+        self,
+        outcome: AttemptOutcome,
+        now: float,
+        *,
+        is_retry: bool,
+        failure: Failure = "error",
+        began: float | None = None,
     ) -> None:
         """An attempt that went out at `began` has ended. `failure`: what a retry that now succeeded was made for."""
         self._tell_breaker(outcome, now, is_retry, began)
@@ -95,14 +101,14 @@ class CallGuard:
 
     def abandoned(self, now: float, *, is_retry: bool) -> None:
         """An attempt that was paid for never went out."""
-        self._pay_back(Outcome.IGNORED, now, is_retry, "error")
+        self._pay_back(AttemptOutcome.IGNORED, now, is_retry, "error")
 
-    def _tell_breaker(self, outcome: Outcome, now: float, is_retry: bool, began: float | None = None) -> None:
+    def _tell_breaker(self, outcome: AttemptOutcome, now: float, is_retry: bool, began: float | None = None) -> None:
         """In half-open, a breaker of retries is tried with a retry: a first attempt was never its trial."""
         if is_retry or not self._retries_only or self._breaker.state(now) == "closed":
             self._breaker.on_outcome(outcome, now, began)
 
-    def _pay_back(self, outcome: Outcome, now: float, is_retry: bool, failure: Failure) -> None:
+    def _pay_back(self, outcome: AttemptOutcome, now: float, is_retry: bool, failure: Failure) -> None:
         if self._quota is not None:
             self._quota.on_outcome(outcome, now, is_retry=is_retry, failure=failure)
         else:

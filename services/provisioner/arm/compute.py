@@ -7,7 +7,7 @@ visible here.
 from collections import deque
 
 from services.provisioner.ids import parent_key
-from services.provisioner.state import IN_PROGRESS, Job, Operation, Resource
+from services.provisioner.state import IN_PROGRESS, ProvisioningJob, ProvisioningOperation, Resource
 
 
 class Compute:
@@ -15,11 +15,11 @@ class Compute:
 
     def __init__(self) -> None:
         self.resources: dict[str, Resource] = {}
-        self.operations: dict[str, Operation] = {}
-        self.jobs: dict[str, Job] = {}
+        self.operations: dict[str, ProvisioningOperation] = {}
+        self.jobs: dict[str, ProvisioningJob] = {}
         """In progress, oldest first."""
         self._children: dict[str, dict[str, None]] = {}
-        self._finished: deque[Operation] = deque()
+        self._finished: deque[ProvisioningOperation] = deque()
 
     def clear(self) -> None:
         """Forgets everything, before it is read afresh."""
@@ -53,7 +53,7 @@ class Compute:
     def children(self, key: str) -> list[Resource]:
         return [self.resources[child] for child in self.child_keys(key)]
 
-    def in_flight(self, key: str) -> Job | None:
+    def in_flight(self, key: str) -> ProvisioningJob | None:
         """The job that is changing this very resource."""
         resource = self.resources.get(key)
         return self.jobs.get(resource.operation) if resource else None
@@ -63,15 +63,15 @@ class Compute:
         owner = self.resources.get(parent_key(key) or key)
         return owner if owner is not None and owner.identity else None
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: ProvisioningJob) -> None:
         self.operations[job.id] = job.operation
         self.jobs[job.id] = job
 
-    def end(self, job: Job) -> None:
+    def end(self, job: ProvisioningJob) -> None:
         self.jobs.pop(job.id, None)
         self._finished.append(job.operation)
 
-    def restore(self, operation: Operation) -> None:
+    def restore(self, operation: ProvisioningOperation) -> None:
         """An operation read from Redis; those in progress get their job from the caller."""
         self.operations[operation.id] = operation
         if operation.status != IN_PROGRESS:

@@ -16,7 +16,7 @@ OF_METHOD = {"GET": READS, "HEAD": READS, "DELETE": DELETES}
 SUBSCRIPTIONS_MAX = 1000
 
 
-class Throttle:
+class SubscriptionThrottle:
     """Takes a token per request, or says how long to wait."""
 
     def __init__(self, settings: ProvisionerSettings) -> None:

@@ -14,8 +14,8 @@ from services.provisioner.state import (
     UPDATING,
     VM,
     VMSS,
-    Job,
-    Operation,
+    ProvisioningJob,
+    ProvisioningOperation,
     Resource,
 )
 
@@ -138,7 +138,7 @@ def scale_set_instance_view(item: Resource, at: float) -> View:
     }
 
 
-def operation(item: Operation, job: Job | None, region: str) -> View:
+def operation(item: ProvisioningOperation, job: ProvisioningJob | None, region: str) -> View:
     """What polling gives; `error` and `endTime` once it is over."""
     view: View = {
         "id": operation_path(subscription_of(item.resource), region, item.id),

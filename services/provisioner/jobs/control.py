@@ -28,9 +28,9 @@ from services.provisioner.state import (
     UPDATE,
     UPDATING,
     VMSS,
-    Job,
-    Operation,
-    Outcome,
+    JobOutcome,
+    ProvisioningJob,
+    ProvisioningOperation,
     Resource,
     capacity,
     plan,
@@ -47,11 +47,11 @@ class Accepted:
     """The answer to a request that starts an operation."""
 
     resource: Resource
-    operation: Operation
+    operation: ProvisioningOperation
     created: bool = False
 
 
-class Control:
+class JobControl:
     """Decides and records; the scheduler does the rest."""
 
     def __init__(
@@ -220,16 +220,18 @@ class Control:
             canceled = await self._to_cancel(key) if verb == DELETE else []
             now = self._env.clock.epoch()
             job_id = self._env.streams.uuid("operations")
-            job = Job(Operation(job_id, wanted.kind, verb, key, wanted.tenant, now, steps))
+            job = ProvisioningJob(ProvisioningOperation(job_id, wanted.kind, verb, key, wanted.tenant, now, steps))
             # an extension that is cancelled with its machine keeps its record until that is gone
             others = [replace(item, state=CANCELED) for item in self._extensions_of(canceled, key)]
             wanted = replace(wanted, operation=job_id)
-            await self._record(job, [wanted, *others], canceled, Outcome(CANCELED, now))
+            await self._record(job, [wanted, *others], canceled, JobOutcome(CANCELED, now))
         finally:
             del self._reserved[key]
         return Accepted(wanted, job.operation, created)
 
-    async def _record(self, job: Job, resources: list[Resource], canceled: list[Job], outcome: Outcome) -> None:
+    async def _record(
+        self, job: ProvisioningJob, resources: list[Resource], canceled: list[ProvisioningJob], outcome: JobOutcome
+    ) -> None:
         self._scheduler.expect(job)
         for other in canceled:
             other.canceling = True
@@ -248,7 +250,7 @@ class Control:
         self._compute.begin(job)
         self._scheduler.admit(job)
 
-    async def _to_cancel(self, key: str) -> list[Job]:
+    async def _to_cancel(self, key: str) -> list[ProvisioningJob]:
         """The jobs in progress on a resource and its extensions, once none of them is just about to end."""
         while True:
             found = [self._compute.in_flight(name) for name in (key, *self._compute.child_keys(key))]
@@ -260,7 +262,7 @@ class Control:
             except TimeoutError as error:
                 raise ServiceError(errors.STORE_UNAVAILABLE, headers={"Retry-After": "1"}) from error
 
-    def _extensions_of(self, jobs: list[Job], key: str) -> list[Resource]:
+    def _extensions_of(self, jobs: list[ProvisioningJob], key: str) -> list[Resource]:
         keys = [job.operation.resource for job in jobs]
         return [self._compute.resources[name] for name in keys if name != key]
 

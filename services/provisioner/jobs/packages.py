@@ -11,7 +11,7 @@ from hashlib import md5
 from yarl import URL
 
 from services.chassis.env import Env
-from services.chassis.http import Reply
+from services.chassis.http import HttpReply
 from services.clients.identity.client import ManagedIdentityClient
 from services.provisioner.settings import ProvisionerSettings
 from services.provisioner.state import Stop
@@ -62,7 +62,7 @@ class PackageSource:
         path = f"/{account}{region}/{CONTAINER}/{name}/{version}/package.zip"
         return URL(self._env.peers.url("blobstore", region) + path)
 
-    async def _fall_back(self, package: str, url: URL, tenant: str, denied: Reply) -> Reply:
+    async def _fall_back(self, package: str, url: URL, tenant: str, denied: HttpReply) -> HttpReply:
         settings = self.settings
         if settings.artifact_fallback == "mirror":
             mirror = settings.artifact_mirrors.get(settings.packages[package].account)
@@ -90,7 +90,7 @@ class PackageSource:
             return self._bearer
 
 
-def judge(reply: Reply) -> Stop | None:
+def judge(reply: HttpReply) -> Stop | None:
     """Whether the answer is the whole package; a client error is the storage's refusal, the rest is trouble."""
     if reply.status == 200:
         expected = reply.headers.get("Content-MD5")

@@ -23,8 +23,8 @@ from services.provisioner.state import (
     OPERATION,
     RESOURCE,
     SUCCEEDED,
-    Job,
-    Outcome,
+    JobOutcome,
+    ProvisioningJob,
     Resource,
 )
 from services.provisioner.store.journal import CHUNK, GROUP, Journal, ended, entry_pairs
@@ -50,7 +50,7 @@ class Recovery:
 
     # --- of this process -----------------------------------------------------------------------------------
 
-    async def load(self, now: float) -> list[Job]:
+    async def load(self, now: float) -> list[ProvisioningJob]:
         """Fills `Compute` from Redis and takes over the dead worker's jobs: returns those, oldest first.
 
         A job whose entry nobody had read yet stays in the queue and is delivered in the ordinary way.
@@ -87,7 +87,7 @@ class Recovery:
         known_ids = {item.id for item in known}
         for operation in sorted(found, key=lambda item: (item.accepted, item.id)):
             if operation.status == IN_PROGRESS:
-                compute.begin(Job(operation))
+                compute.begin(ProvisioningJob(operation))
         for item in sorted(rows, key=lambda item: (item.created, item.key)):
             if not self._was_deleted(item):
                 compute.put(item if item.operation in known_ids else _orphan(item))
@@ -109,7 +109,7 @@ class Recovery:
         last = self._compute.operations.get(item.operation)
         return last is not None and last.verb == DELETE and last.status == SUCCEEDED
 
-    def _take_progress(self, job: Job, progress: str | None) -> None:
+    def _take_progress(self, job: ProvisioningJob, progress: str | None) -> None:
         """From its first step when the progress cannot be read: all steps bear repetition."""
         try:
             if progress is not None:
@@ -117,7 +117,7 @@ class Recovery:
         except ValueError as error:
             self._stored.refuse(progress, self._journal.progress, job.id, str(error))
 
-    def _resume(self, job: Job, entry: str, due: float, now: float) -> None:
+    def _resume(self, job: ProvisioningJob, entry: str, due: float, now: float) -> None:
         job.entry = entry
         if now < due < now + DUE_MAX_S:
             job.due, job.state = due, BLOCKED
@@ -167,7 +167,7 @@ class Recovery:
 
     # --- of Redis --------------------------------------------------------------------------------------------
 
-    async def adopt(self, job_id: str) -> Job | None:
+    async def adopt(self, job_id: str) -> ProvisioningJob | None:
         """A job that is in Redis but not here: its acceptance was recorded and the answer was lost on the way.
 
         Its client was told 503. When something else has happened to the resource since, the operation is cancelled.
@@ -179,9 +179,9 @@ class Recovery:
             return None
         row = await self._store.hget(journal.resources, operation.resource)
         resource = self._stored.read(RESOURCE, row, journal.resources, operation.resource) if row is not None else None
-        job = Job(operation)
+        job = ProvisioningJob(operation)
         if resource is None or resource.operation != job_id or compute.in_flight(operation.resource) is not None:
-            canceled = ended(job, Outcome(CANCELED, operation.accepted))
+            canceled = ended(job, JobOutcome(CANCELED, operation.accepted))
             await self._store.hset(journal.operations, job_id, canceled.to_json())
             compute.restore(canceled)
             return None

@@ -26,8 +26,8 @@ from services.provisioner.state import (
     QUEUED,
     RUNNING,
     SUCCEEDED,
-    Job,
-    Outcome,
+    JobOutcome,
+    ProvisioningJob,
     Stop,
     after,
 )
@@ -55,13 +55,13 @@ class Scheduler:
         self._worker = worker
         self._metrics = metrics
         self._rng = env.streams["provisioner.requeue"]
-        self._fresh: deque[Job] = deque()
-        self._backlog: deque[Job] = deque()
+        self._fresh: deque[ProvisioningJob] = deque()
+        self._backlog: deque[ProvisioningJob] = deque()
         self._order = 0
         self._tries = env.background.scope()
-        self._running: dict[Job, asyncio.Task[None]] = {}
+        self._running: dict[ProvisioningJob, asyncio.Task[None]] = {}
         self._backlog_running = 0
-        self._expected: dict[str, Job] = {}
+        self._expected: dict[str, ProvisioningJob] = {}
         self._strays: list[tuple[str, str]] = []
         self._stopped = False
         self._unread = asyncio.Event()
@@ -84,16 +84,16 @@ class Scheduler:
 
     # --- jobs come in ------------------------------------------------------------------------------------
 
-    def expect(self, job: Job) -> None:
+    def expect(self, job: ProvisioningJob) -> None:
         """The job's acceptance is on its way to Redis; its entry may be read before the answer is back."""
         self._expected[job.id] = job
 
-    def refuse(self, job: Job) -> None:
+    def refuse(self, job: ProvisioningJob) -> None:
         """The acceptance failed, as far as is known. Should it be in Redis after all, it is adopted from there."""
         del self._expected[job.id]
         self._unread.set()
 
-    def admit(self, job: Job) -> None:
+    def admit(self, job: ProvisioningJob) -> None:
         """The job is durable and known."""
         del self._expected[job.id]
         self._metrics.enter(job)
@@ -199,7 +199,7 @@ class Scheduler:
 
     # --- slots -------------------------------------------------------------------------------------------
 
-    def _join(self, job: Job, line: deque[Job]) -> None:
+    def _join(self, job: ProvisioningJob, line: deque[ProvisioningJob]) -> None:
         if job.waits_for:
             return  # joins when what it waits for has let go
         self._order += 1
@@ -219,7 +219,7 @@ class Scheduler:
                 self._backlog_running += 1
             self._running[job] = self._tries.once(self._try(job), "try of a job")
 
-    def _next(self) -> Job | None:
+    def _next(self) -> ProvisioningJob | None:
         """The job that joined first, of those that may run."""
         fresh, backlog = self._fresh, self._backlog
         for line in (fresh, backlog):
@@ -229,7 +229,7 @@ class Scheduler:
             return backlog.popleft() if not fresh or backlog[0].order < fresh[0].order else fresh.popleft()
         return fresh.popleft() if fresh else None
 
-    async def _try(self, job: Job) -> None:
+    async def _try(self, job: ProvisioningJob) -> None:
         resumed = bool(job.tries)
         try:
             stop = await self._worker.run(job)
@@ -243,12 +243,12 @@ class Scheduler:
         self._settle(job, stop)
         self._fill_slots()
 
-    def _settle(self, job: Job, stop: Stop | None) -> None:
+    def _settle(self, job: ProvisioningJob, stop: Stop | None) -> None:
         job.stop = stop
         if job.leaving:  # cancelled while it ran
             self._release_followers(job)
         elif stop is None:
-            self._decide(job, Outcome(SUCCEEDED, self._epoch()))
+            self._decide(job, JobOutcome(SUCCEEDED, self._epoch()))
         elif self.settings.max_tries is not None and job.tries >= self.settings.max_tries:
             self._fail(job, stop)
         else:
@@ -256,7 +256,7 @@ class Scheduler:
 
     # --- blocked jobs ------------------------------------------------------------------------------------
 
-    def _block(self, job: Job, stop: Stop) -> None:
+    def _block(self, job: ProvisioningJob, stop: Stop) -> None:
         now = self._epoch()
         delay_s = self._requeue.delay_s(job.tries, self._rng)
         timeout_s = self.settings.operation_timeout_s
@@ -271,10 +271,10 @@ class Scheduler:
         self._journal.changed(job)
         self._wait(job, delay_s)
 
-    def _wait(self, job: Job, delay_s: float) -> None:
+    def _wait(self, job: ProvisioningJob, delay_s: float) -> None:
         asyncio.get_running_loop().call_later(delay_s, self._due, job)
 
-    def _due(self, job: Job) -> None:
+    def _due(self, job: ProvisioningJob) -> None:
         if job.state != BLOCKED or self._stopped:
             return  # cancelled meanwhile
         timeout_s = self.settings.operation_timeout_s
@@ -288,32 +288,32 @@ class Scheduler:
         else:
             self._back(job)
 
-    def _back(self, job: Job) -> None:
+    def _back(self, job: ProvisioningJob) -> None:
         if job.state == BLOCKED and not self._stopped:
             self._join(job, self._backlog)
             self._fill_slots()
 
     # --- jobs end ----------------------------------------------------------------------------------------
 
-    def _fail(self, job: Job, stop: Stop, *, timed_out: bool = False) -> None:
+    def _fail(self, job: ProvisioningJob, stop: Stop, *, timed_out: bool = False) -> None:
         resource = self._compute.resources.get(job.operation.resource)
         if resource is None:
-            self._decide(job, Outcome(CANCELED, self._epoch()))
+            self._decide(job, JobOutcome(CANCELED, self._epoch()))
             return
         error = error_of(stop, job.operation, resource, job.index, timed_out=timed_out)
-        self._decide(job, Outcome(FAILED, self._epoch(), error))
+        self._decide(job, JobOutcome(FAILED, self._epoch(), error))
 
-    def _decide(self, job: Job, outcome: Outcome) -> None:
+    def _decide(self, job: ProvisioningJob, outcome: JobOutcome) -> None:
         job.outcome = outcome
         self._journal.changed(job)
 
-    def spare(self, job: Job) -> None:
+    def spare(self, job: ProvisioningJob) -> None:
         """The delete that was going to cancel the job could not be recorded: it goes on."""
         job.canceling = False
         if job.state == RUNNING and job not in self._running:
             self._block(job, job.stop or Stop("internal"))
 
-    def cancel(self, job: Job, outcome: Outcome, successor: Job) -> None:
+    def cancel(self, job: ProvisioningJob, outcome: JobOutcome, successor: ProvisioningJob) -> None:
         """A delete ended the job, durably. In a slot it leaves at its next step, and the delete waits for that."""
         job.outcome = outcome
         if job in self._running:
@@ -321,14 +321,14 @@ class Scheduler:
             job.followers.append(successor)
         self._finished(job)
 
-    def _release_followers(self, job: Job) -> None:
+    def _release_followers(self, job: ProvisioningJob) -> None:
         for follower in job.followers:
             follower.waits_for.discard(job)
             if not follower.waits_for and follower.delivered:
                 self._join(follower, self._fresh)
         job.followers.clear()
 
-    def _finished(self, job: Job) -> None:
+    def _finished(self, job: ProvisioningJob) -> None:
         """The outcome is in Redis: it becomes visible."""
         outcome = job.outcome
         if outcome is None:
@@ -358,7 +358,7 @@ class Scheduler:
             tries=job.tries,
         )
 
-    def _announce(self, job: Job) -> None:
+    def _announce(self, job: ProvisioningJob) -> None:
         operation = job.operation
         self._metrics.accepted(operation)
         self._env.events.emit(

@@ -8,7 +8,7 @@ from services.provisioner.arm.compute import Compute
 from services.provisioner.jobs.packages import PackageSource
 from services.provisioner.metrics import TRY_BLOCKED, TRY_DONE, TRY_IDENTITY, ProvisionerMetrics
 from services.provisioner.settings import ProvisionerSettings
-from services.provisioner.state import ALLOCATE, ASSIGN, FETCH, TOKEN, UNASSIGN, WORK, Job, Resource, Stop
+from services.provisioner.state import ALLOCATE, ASSIGN, FETCH, TOKEN, UNASSIGN, WORK, ProvisioningJob, Resource, Stop
 
 IDENTITY_GONE = (400, 404)
 
@@ -32,7 +32,7 @@ class Worker:
         self._metrics = metrics
         self.settings = settings
 
-    async def run(self, job: Job) -> Stop | None:
+    async def run(self, job: ProvisioningJob) -> Stop | None:
         """One try: from the step where the last one stopped to the end, or to the next stop.
 
         A cancelled job ends at the next step boundary: what is already under way is not called back.
@@ -48,13 +48,13 @@ class Worker:
             self._metrics.tenant(job.operation.tenant).tries[TRY_DONE]()
         return None
 
-    def _count(self, job: Job, stop: Stop) -> None:
+    def _count(self, job: ProvisioningJob, stop: Stop) -> None:
         tenant = self._metrics.tenant(job.operation.tenant)
         tenant.tries[TRY_IDENTITY if stop.cause == "identity" else TRY_BLOCKED]()
         if stop.cause == "denied" or stop.cause == "repository":
             tenant.errors[stop.cause]()
 
-    async def _step(self, job: Job, step: str) -> Stop | None:
+    async def _step(self, job: ProvisioningJob, step: str) -> Stop | None:
         name, _, package = step.partition(":")
         if name == FETCH:
             return await self._packages.fetch(package, job.operation.tenant)
@@ -72,11 +72,11 @@ class Worker:
             raise ValueError(f"unknown step {step!r}")
         return None
 
-    def _owner(self, job: Job) -> Resource | None:
+    def _owner(self, job: ProvisioningJob) -> Resource | None:
         """Whose identity the job uses: the resource's own, or an extension's machine's."""
         return self._compute.identity_owner(job.operation.resource)
 
-    async def _assign(self, job: Job) -> Stop | None:
+    async def _assign(self, job: ProvisioningJob) -> Stop | None:
         owner = self._owner(job)
         if owner is None:
             return None
@@ -91,7 +91,7 @@ class Worker:
         owner.client_id, owner.principal_id, owner.tenant_id = ids["clientId"], ids["principalId"], ids["tenantId"]
         return None
 
-    async def _token(self, job: Job) -> Stop | None:
+    async def _token(self, job: ProvisioningJob) -> Stop | None:
         owner = self._owner(job)
         resources = self.settings.token_resources
         earlier = job.operation.steps[: job.index].count(TOKEN)
@@ -108,7 +108,7 @@ class Worker:
             job.index = job.operation.steps.index(ASSIGN)
         return _identity_stop(result)
 
-    async def _unassign(self, job: Job) -> Stop | None:
+    async def _unassign(self, job: ProvisioningJob) -> Stop | None:
         owner = self._owner(job)
         if owner is None or not (owner.identity_owned and owner.assigned):
             return None

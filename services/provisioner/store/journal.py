@@ -18,7 +18,7 @@ from typing import Any
 from services.chassis.store import STORE_ERRORS, Store, text
 from services.chassis.stored import is_wrong_type
 from services.provisioner.arm.compute import Compute
-from services.provisioner.state import DONE, Job, Operation, Outcome, Resource, after
+from services.provisioner.state import DONE, JobOutcome, ProvisioningJob, ProvisioningOperation, Resource, after
 
 GROUP = "workers"
 CHUNK = 500
@@ -35,10 +35,10 @@ class Journal:
         base = f"compute:{region}"
         self.resources, self.operations = f"{base}:resources", f"{base}:operations"
         self.progress, self.delayed, self.queue = f"{base}:progress", f"{base}:delayed", f"{base}:queue"
-        self.on_durable: Callable[[Job], None] = lambda _job: None
+        self.on_durable: Callable[[ProvisioningJob], None] = lambda _job: None
         self.version_of: Callable[[str], str] = lambda _package: ""
         self.reconcile: Callable[[], Awaitable[None]] = _nothing
-        self._changed: dict[Job, None] = {}
+        self._changed: dict[ProvisioningJob, None] = {}
         self._wake = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -51,7 +51,13 @@ class Journal:
 
     # --- accepting ---------------------------------------------------------------------------------------
 
-    async def accept(self, job: Job, resources: Iterable[Resource], canceled: Iterable[Job], outcome: Outcome) -> None:
+    async def accept(
+        self,
+        job: ProvisioningJob,
+        resources: Iterable[Resource],
+        canceled: Iterable[ProvisioningJob],
+        outcome: JobOutcome,
+    ) -> None:
         """Durable when it returns: the resources, the operation, its queue entry, and the end of what it cancels.
 
         Raises:
@@ -71,7 +77,11 @@ class Journal:
                 self._none_accepting.set()
 
     async def _write_acceptance(
-        self, job: Job, resources: Iterable[Resource], canceled: Iterable[Job], outcome: Outcome
+        self,
+        job: ProvisioningJob,
+        resources: Iterable[Resource],
+        canceled: Iterable[ProvisioningJob],
+        outcome: JobOutcome,
     ) -> str:
         pipe = self.store.pipeline(transaction=True)
         pipe.xadd(self.queue, {"job": job.id})
@@ -85,7 +95,7 @@ class Journal:
 
     # --- write-behind ------------------------------------------------------------------------------------
 
-    def changed(self, job: Job) -> None:
+    def changed(self, job: ProvisioningJob) -> None:
         """Writes the job's progress, or its end, with the next batch."""
         self._changed[job] = None
         self._quiet.clear()
@@ -150,7 +160,7 @@ class Journal:
         if not self._changed:
             self._quiet.set()
 
-    async def _write(self, batch: Iterable[Job], *, atomic: bool) -> None:
+    async def _write(self, batch: Iterable[ProvisioningJob], *, atomic: bool) -> None:
         pipe: Any = self.store.pipeline(transaction=atomic)
         for job in batch:
             if job.outcome is None:
@@ -162,7 +172,7 @@ class Journal:
                 self._write_resource(pipe, job, job.outcome)
         await pipe.execute()
 
-    def _write_end(self, pipe: Any, job: Job, outcome: Outcome) -> None:
+    def _write_end(self, pipe: Any, job: ProvisioningJob, outcome: JobOutcome) -> None:
         pipe.hset(self.operations, job.id, ended(job, outcome).to_json())
         pipe.xack(self.queue, GROUP, job.entry)
         pipe.xdel(self.queue, job.entry)
@@ -170,7 +180,7 @@ class Journal:
             pipe.hdel(self.progress, job.id)
             pipe.zrem(self.delayed, job.id)
 
-    def _write_resource(self, pipe: Any, job: Job, outcome: Outcome) -> None:
+    def _write_resource(self, pipe: Any, job: ProvisioningJob, outcome: JobOutcome) -> None:
         key = job.operation.resource
         resource = self._compute.resources.get(key)
         if resource is None:
@@ -214,7 +224,7 @@ async def _nothing() -> None:
     return None
 
 
-def ended(job: Job, outcome: Outcome) -> Operation:
+def ended(job: ProvisioningJob, outcome: JobOutcome) -> ProvisioningOperation:
     """The job's operation as it is once its outcome is durable."""
     return replace(job.operation, status=outcome.status, ended=outcome.at, error=outcome.error)
 

@@ -6,17 +6,27 @@ from hypothesis import strategies as st
 
 from services.blobstore import errors
 from services.blobstore.settings import EXEMPT_TAG
-from services.blobstore.state import Account, Blob, Container, Etags, Level, Scope, Switch, anonymous_denial, list_page
+from services.blobstore.state import (
+    Blob,
+    BlobContainer,
+    Etags,
+    Level,
+    PublicAccessSwitch,
+    Scope,
+    StorageAccount,
+    anonymous_denial,
+    list_page,
+)
 
 
-def container_of(*names: str, level: Level = "Container") -> Container:
-    container = Container("c", level, '"0x1"', 0.0)
+def container_of(*names: str, level: Level = "Container") -> BlobContainer:
+    container = BlobContainer("c", level, '"0x1"', 0.0)
     for name in names:
         container.put(Blob(name, name, 1, "", '"0x1"', 0.0, 0.0, {}))
     return container
 
 
-def names_of(container: Container, **options: str | int) -> tuple[list[str], list[str], str]:
+def names_of(container: BlobContainer, **options: str | int) -> tuple[list[str], list[str], str]:
     asked = {"prefix": "", "delimiter": "", "marker": "", "results_max": 5000, **options}
     page = list_page(container, **asked)  # type: ignore[arg-type]
     return [blob.name for blob in page.blobs], list(page.prefixes), page.next_marker
@@ -26,42 +36,44 @@ def names_of(container: Container, **options: str | int) -> tuple[list[str], lis
 
 
 def test_a_turned_switch_is_accepted_at_once_and_takes_effect_after_the_delay() -> None:
-    switch = Switch(True).turned(False, 100.0, 0.5)
+    switch = PublicAccessSwitch(True).turned(False, 100.0, 0.5)
     assert switch.accepted is False
     assert switch.effective(100.499) is True
     assert switch.effective(100.5) is False
 
 
 def test_turning_a_switch_to_what_it_says_changes_nothing() -> None:
-    locked = Switch(True).turned(False, 100.0, 0.5)
+    locked = PublicAccessSwitch(True).turned(False, 100.0, 0.5)
     assert locked.turned(False, 100.2, 0.5) is locked
-    assert Switch(True).turned(True, 100.0, 0.5) == Switch(True)
+    assert PublicAccessSwitch(True).turned(True, 100.0, 0.5) == PublicAccessSwitch(True)
 
 
 def test_a_change_back_within_the_delay_leaves_a_gap_of_its_own_length() -> None:
-    switch = Switch(True).turned(False, 100.0, 0.5).turned(True, 100.2, 0.5)
+    switch = PublicAccessSwitch(True).turned(False, 100.0, 0.5).turned(True, 100.2, 0.5)
     assert [switch.effective(at) for at in (100.499, 100.5, 100.699, 100.7)] == [True, False, False, True]
     assert switch.accepted is True
 
 
 def test_a_later_change_with_a_shorter_delay_replaces_the_one_still_on_its_way() -> None:
-    switch = Switch(True).turned(False, 100.0, 30.0).turned(True, 101.0, 0.5)
+    switch = PublicAccessSwitch(True).turned(False, 100.0, 30.0).turned(True, 101.0, 0.5)
     assert switch.pending == ((101.5, True),)
     assert all(switch.effective(at) for at in (101.0, 101.5, 130.0, 131.0))
 
 
 def test_changes_that_have_taken_effect_are_folded_into_the_next_one() -> None:
-    switch = Switch(True).turned(False, 100.0, 0.5).turned(True, 200.0, 0.5)
-    assert switch == Switch(False, ((200.5, True),))
+    switch = PublicAccessSwitch(True).turned(False, 100.0, 0.5).turned(True, 200.0, 0.5)
+    assert switch == PublicAccessSwitch(False, ((200.5, True),))
 
 
 def test_a_switch_reads_as_one_line() -> None:
-    assert repr(Switch(True).turned(False, 100.0, 0.5)) == "<Switch public, locked from 100.500>"
+    assert (
+        repr(PublicAccessSwitch(True).turned(False, 100.0, 0.5)) == "<PublicAccessSwitch public, locked from 100.500>"
+    )
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.booleans(), st.floats(0, 5)), max_size=8))
 def test_after_all_delays_a_switch_says_what_was_accepted_last(steps: list[tuple[float, bool, float]]) -> None:
-    switch, now = Switch(True), 0.0
+    switch, now = PublicAccessSwitch(True), 0.0
     for wait_s, public, delay_s in steps:
         now += wait_s
         switch = switch.turned(public, now, delay_s)
@@ -91,28 +103,28 @@ DENIALS = [
 def test_the_account_switch_overrides_the_containers_level(
     public: bool, level: Level | None, scope: Scope, denial: object
 ) -> None:
-    account = Account("a", "g", 0.0, Switch(public))
+    account = StorageAccount("a", "g", 0.0, PublicAccessSwitch(public))
     container = None if level is None else container_of(level=level)
     assert anonymous_denial(account, "c", container, scope, 0.0) is denial
 
 
 def test_a_website_is_readable_on_a_locked_account() -> None:
-    locked = Account("a", "g", 0.0, Switch(False))
+    locked = StorageAccount("a", "g", 0.0, PublicAccessSwitch(False))
     assert anonymous_denial(locked, "$web", container_of(level="None"), "blob", 0.0) is None
     assert anonymous_denial(locked, "$web", container_of(), "container", 0.0) is errors.PUBLIC_ACCESS_NOT_PERMITTED
 
 
 def test_a_denial_follows_the_switch_to_the_instant() -> None:
-    account = Account("a", "g", 0.0, Switch(True).turned(False, 100.0, 0.5))
+    account = StorageAccount("a", "g", 0.0, PublicAccessSwitch(True).turned(False, 100.0, 0.5))
     container = container_of()
     assert anonymous_denial(account, "c", container, "blob", 100.4999) is None
     assert anonymous_denial(account, "c", container, "blob", 100.5) is errors.PUBLIC_ACCESS_NOT_PERMITTED
 
 
 def test_exempt_is_a_tag() -> None:
-    assert Account("a", "g", 0.0, Switch(True), tags={EXEMPT_TAG: "true"}).exempt
-    assert not Account("a", "g", 0.0, Switch(True), tags={EXEMPT_TAG: "false"}).exempt
-    assert not Account("a", "g", 0.0, Switch(True)).exempt
+    assert StorageAccount("a", "g", 0.0, PublicAccessSwitch(True), tags={EXEMPT_TAG: "true"}).exempt
+    assert not StorageAccount("a", "g", 0.0, PublicAccessSwitch(True), tags={EXEMPT_TAG: "false"}).exempt
+    assert not StorageAccount("a", "g", 0.0, PublicAccessSwitch(True)).exempt
 
 
 # --- listing -----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from compose.virtual.world import VirtualWorld
 from services.blobstore.tokens import JwksVerifier, KeysUnavailable, TokenRefused
-from services.chassis.http import Reply
+from services.chassis.http import HttpReply
 from services.identity.tokens import Issuer
 
 SECRET = "/vmextmieastus/private/b"
@@ -131,9 +131,9 @@ async def test_rsa_keys_verify_too_and_other_algorithms_do_not(region: Region) -
     key = generate_private_key(65537, 2048)
     public = {**jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": "rsa", "alg": "RS256"}
     secret = {"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA", "kid": "hmac", "alg": "HS256"}
-    reply = Reply(200, {}, json.dumps({"keys": [public, secret]}).encode())
+    reply = HttpReply(200, {}, json.dumps({"keys": [public, secret]}).encode())
 
-    async def fetch() -> Reply:
+    async def fetch() -> HttpReply:
         return reply
 
     verifier = JwksVerifier(fetch, region.clock, lifetime_s=300.0, pause_s=1.0)
@@ -147,8 +147,8 @@ async def test_rsa_keys_verify_too_and_other_algorithms_do_not(region: Region) -
 
 @pytest.mark.parametrize("body", [b"", b"not json", b"[]", b"{}", b'{"keys": []}', b'{"keys": [{"kty": "x"}]}'])
 async def test_a_key_set_that_is_none_is_no_key_set(region: Region, body: bytes) -> None:
-    async def fetch() -> Reply:
-        return Reply(200, {}, body)
+    async def fetch() -> HttpReply:
+        return HttpReply(200, {}, body)
 
     verifier = JwksVerifier(fetch, region.clock, lifetime_s=300.0, pause_s=1.0)
     with pytest.raises(KeysUnavailable):
@@ -163,8 +163,8 @@ async def test_claims_that_do_not_bound_a_lifetime(region: Region, claims: dict[
     key = generate_private_key(65537, 2048)
     public = {**jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": "rsa", "alg": "RS256"}
 
-    async def fetch() -> Reply:
-        return Reply(200, {}, json.dumps({"keys": [public]}).encode())
+    async def fetch() -> HttpReply:
+        return HttpReply(200, {}, json.dumps({"keys": [public]}).encode())
 
     verifier = JwksVerifier(fetch, region.clock, lifetime_s=300.0, pause_s=1.0)
     token = jwt.encode({"aud": "https://storage.azure.com", **claims}, key, "RS256", headers={"kid": "rsa"})

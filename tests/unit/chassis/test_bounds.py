@@ -13,7 +13,7 @@ from services.chassis.clock import Clock
 from services.chassis.env import Peers, make_env
 from services.chassis.event_stream import LOST, StreamSink
 from services.chassis.fault_edge import EFFECTS_KEPT_S, _EffectCounter
-from services.chassis.faults import Effect, FaultRule, Target
+from services.chassis.faults import FaultEffect, FaultRule, RuleTarget
 from services.chassis.http import HttpClient
 from services.chassis.metrics import Metrics
 from services.chassis.registry import DEAD_LEASES, Instance, Registry
@@ -123,8 +123,8 @@ async def test_the_counted_effects_of_a_fault_leave_the_store(world: VirtualWorl
         tree={},
         peers=Peers(),
     )
-    rule = FaultRule("f1", "latency", Target(), {"delay_s": 0.0}, 1.0, env.clock.epoch() + LEASE_MAX_S)
-    _EffectCounter(env).count(Effect(rule))
+    rule = FaultRule("f1", "latency", RuleTarget(), {"delay_s": 0.0}, 1.0, env.clock.epoch() + LEASE_MAX_S)
+    _EffectCounter(env).count(FaultEffect(rule))
     await asyncio.sleep(LEASE_MAX_S)
     assert await env.store.hvals(Keys.fault_effects("f1")) == [b"1"], "a fault of the longest lease shows its effects"
     await asyncio.sleep(EFFECTS_KEPT_S - LEASE_MAX_S + 1.0)

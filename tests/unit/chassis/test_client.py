@@ -3,7 +3,7 @@
 import pytest
 
 from services.chassis.clock import http_date
-from services.chassis.http import Reply
+from services.chassis.http import HttpReply
 
 NOW = 1_000_000.0
 GARBAGE = (
@@ -23,8 +23,8 @@ GARBAGE = (
 )
 
 
-def reply(value: str) -> Reply:
-    return Reply(503, {"Retry-After": value}, b"")
+def reply(value: str) -> HttpReply:
+    return HttpReply(503, {"Retry-After": value}, b"")
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("0", 0.0), ("7", 7.0), ("0.5", 0.5), (" 3 ", 3.0), ("1e2", 100.0)])
@@ -52,4 +52,4 @@ def test_garbage_is_as_if_nothing_had_been_said(value: str) -> None:
 
 
 def test_without_the_header_nothing_is_said() -> None:
-    assert Reply(503, {}, b"").retry_after_s(NOW) is None
+    assert HttpReply(503, {}, b"").retry_after_s(NOW) is None

@@ -24,7 +24,7 @@ from services.chassis.access import ADMIN, SAFE_METHODS, SECRET_HEADER, shared_s
 from services.chassis.app import API
 from services.chassis.clock import Clock
 from services.chassis.env import Env, Peers, make_env
-from services.chassis.http import HttpClient, Reply
+from services.chassis.http import HttpClient, HttpReply
 from services.chassis.registry import Instance
 from services.chassis.routes import install
 
@@ -144,7 +144,9 @@ async def test_a_program_and_a_page_of_its_own_are_heard(
 ) -> None:
     await world.serve(app_factory(service)(environment(world, service)), "served", 8080)
     http = HttpClient(world.session("caller"))
-    reply: Reply = await http.call("PUT", "http://served:8080/" + PLAIN[service], json={}, headers=page, timeout_s=30.0)
+    reply: HttpReply = await http.call(
+        "PUT", "http://served:8080/" + PLAIN[service], json={}, headers=page, timeout_s=30.0
+    )
     assert b"another origin" not in reply.body
 
 

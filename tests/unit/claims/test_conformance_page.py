@@ -15,7 +15,7 @@ from chaos.record.record import RecordError
 from chaos.studies.campaign.collect import collect, read, write
 from chaos.studies.campaign.command import conformance_command
 from chaos.studies.campaign.conformance import render, unexplained
-from chaos.studies.campaign.jobs import Job, Result
+from chaos.studies.campaign.jobs import CampaignRun, Result
 from chaos.verdict import PAIRS, claims, judge
 from chaos.verdict.explanations import explanations
 
@@ -28,7 +28,7 @@ CONTROL = "careful-tenants"
 def plain() -> Result:
     verdict = judge(fresh_incident().build())
     return Result(
-        Job(SCENARIO, 1),
+        CampaignRun(SCENARIO, 1),
         True,
         figures=verdict.figures,
         claims={claim.id: claim.status for claim in verdict.claims},
@@ -38,15 +38,15 @@ def plain() -> Result:
 
 def of(result: Result, seed: int, **claims_: str) -> Result:
     details = {**result.details, **{row: {"measured": {"x": 1}, "note": f"{row} failed"} for row in claims_}}
-    return replace(result, job=Job(SCENARIO, seed), claims={**result.claims, **claims_}, details=details)
+    return replace(result, job=CampaignRun(SCENARIO, seed), claims={**result.claims, **claims_}, details=details)
 
 
 def campaign(plain: Result, broken: int = 1) -> dict[str, Any]:
     """Twenty seeds; the first few contradict M24, all contradict O08."""
     runs = [of(plain, s, **({"M24": "contradicted"} if s <= broken else {}), O08="contradicted") for s in range(1, 21)]
-    paired = replace(plain, job=Job(SCENARIO, 2, control=CONTROL), claims={}, details={})
-    shaken = of(replace(plain, job=Job(SCENARIO, 1, perturb=0.2)), 1, F1="contradicted")
-    shaken = replace(shaken, job=Job(SCENARIO, 1, perturb=0.2))
+    paired = replace(plain, job=CampaignRun(SCENARIO, 2, control=CONTROL), claims={}, details={})
+    shaken = of(replace(plain, job=CampaignRun(SCENARIO, 1, perturb=0.2)), 1, F1="contradicted")
+    shaken = replace(shaken, job=CampaignRun(SCENARIO, 1, perturb=0.2))
     return collect(SCENARIO, "abc123", [*runs, paired, shaken])
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from incident_record import NAMES, D, E, IncidentRecord, R, calm_day, fresh_incident
 
-from chaos.record.record import Record
+from chaos.record.record import RunRecord
 from chaos.verdict import CHECKS, CONTROLS, claims, judge_control
 
 END = 760.0
@@ -109,7 +109,7 @@ def test_every_control_is_proven() -> None:
 
 
 @pytest.fixture(scope="module")
-def incident() -> Record:
+def incident() -> RunRecord:
     return fresh_incident().build()
 
 
@@ -120,7 +120,7 @@ def test_a_control_that_went_as_it_must_is_recognised(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(RUNS))
-def test_the_incident_itself_is_no_control(name: str, incident: Record) -> None:
+def test_the_incident_itself_is_no_control(name: str, incident: RunRecord) -> None:
     assert judge_control(name, incident).status == "contradicted"
 
 

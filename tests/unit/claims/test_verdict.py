@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from incident_record import E, IncidentRecord, R, calm_day, fresh_incident
 
-from chaos.record.record import Record
+from chaos.record.record import RunRecord
 from chaos.record.series import SeriesTable
 from chaos.verdict import CHECKS, EXIT_CODES, STATUSES, Verdict, judge
-from chaos.verdict.model import NO_ACTION, Conditions, Finding, plain
+from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, plain
 from chaos.verdict.view import Anchors
 
 ATTEMPTS = "identity_client_attempts_total"
@@ -76,7 +76,7 @@ def test_an_unhealthy_baseline_cannot_be_judged() -> None:
 
 
 def test_no_samples_cannot_be_judged() -> None:
-    verdict = judge(Record(fresh_incident().plan, [], SeriesTable()))
+    verdict = judge(RunRecord(fresh_incident().plan, [], SeriesTable()))
     assert (verdict.status, verdict.why) == ("could_not_judge", "no samples")
     assert {claim.status for claim in verdict.claims} == {"not_judged", "narrative"}
     assert set(verdict.figures.values()) == {None}
@@ -142,7 +142,7 @@ def test_exit_codes_cover_every_outcome() -> None:
 
 def test_conditions_say_what_failed_before_what_is_missing() -> None:
     both = Conditions((0, 1)).below("a", 2.0, 1.0).above("b", None, 1.0)
-    assert both.finding() == Finding("contradicted", {"a": 2.0, "b": None}, (0, 1), "a is 2.0, not < 1")
+    assert both.finding() == ClaimFinding("contradicted", {"a": 2.0, "b": None}, (0, 1), "a is 2.0, not < 1")
     assert Conditions().above("b", None, 1.0).finding().note == "not measured: b"
     assert Conditions().order("t", 1.0, 1.0).finding().status == "contradicted"
     assert Conditions().in_turn("t", 1.0, 1.0).finding().status == "reproduced"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from compose.container import blackhole, healthcheck
-from compose.docker_engine import Container, copy_of, cutter, read_container
+from compose.docker_engine import DockerContainer, copy_of, cutter, read_container
 from compose.docker_stack import locate, services
 from compose.topology import InstanceSpec, node
 
@@ -114,7 +114,7 @@ def test_compose_takes_a_new_node_down_with_its_sibling() -> None:
 
 
 def test_the_helper_that_cuts_may_change_one_network_and_nothing_else() -> None:
-    victim = Container("abc", "router-eastus", "running", InstanceSpec("router", "eastus", "router-eastus"))
+    victim = DockerContainer("abc", "router-eastus", "running", InstanceSpec("router", "eastus", "router-eastus"))
     created = cutter(victim, "aftershock-services", "aftershock", "router-eastus>redis", ["5", "172.18.0.2"])
     host = created["HostConfig"]
     assert host["NetworkMode"] == "container:abc"

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from compose.docker import DockerRuntime
-from compose.docker_engine import Container
+from compose.docker_engine import DockerContainer
 from compose.run_lease import KEY, RunLease
 from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, UnknownInstance
-from compose.topology import InstanceSpec, Region, Topology, node
+from compose.topology import InstanceSpec, RegionSpec, Topology, node
 from services.chassis.background import Background
 from services.chassis.clock import Clock
-from services.chassis.http import Reply
+from services.chassis.http import HttpReply
 from services.chassis.store import Keys
 
-TOPOLOGY = Topology((Region("eastus", "East US", identity_nodes=2),), loadgen=False)
+TOPOLOGY = Topology((RegionSpec("eastus", "East US", identity_nodes=2),), loadgen=False)
 
 
 class FakeEngine:
@@ -28,57 +28,57 @@ class FakeEngine:
 
     def __init__(self, specs: Sequence[InstanceSpec]) -> None:
         self.known = {spec.name: _container(spec, number) for number, spec in enumerate(specs)}
-        self.known["redis"] = Container("redis", "redis", "running", address="10.0.0.2", host_ports={6379: 8079})
+        self.known["redis"] = DockerContainer("redis", "redis", "running", address="10.0.0.2", host_ports={6379: 8079})
         self.diary: list[tuple[str, ...]] = []
 
-    async def containers(self) -> list[Container]:
+    async def containers(self) -> list[DockerContainer]:
         return [self.known[name] for name in sorted(self.known)]
 
-    async def find(self, name: str) -> Container:
+    async def find(self, name: str) -> DockerContainer:
         return self.known[name]
 
-    async def add_like(self, template: Container, spec: InstanceSpec) -> None:
+    async def add_like(self, template: DockerContainer, spec: InstanceSpec) -> None:
         self.diary.append(("add", spec.name, template.name))
         self.known[spec.name] = replace(_container(spec, 90), added=True)
 
-    async def cut(self, victim: Container, name: str, addresses: Sequence[str], lease_s: float) -> None:
+    async def cut(self, victim: DockerContainer, name: str, addresses: Sequence[str], lease_s: float) -> None:
         self.diary.append(("cut", victim.name, *addresses, f"{lease_s:g}"))
-        self.known[name] = Container(f"cut {name}", victim.compose_service, "running", partition=name)
+        self.known[name] = DockerContainer(f"cut {name}", victim.compose_service, "running", partition=name)
 
-    async def remove(self, container: Container) -> None:
+    async def remove(self, container: DockerContainer) -> None:
         self.diary.append(("remove", container.name))
         del self.known[container.name]
 
-    async def limit_cpu(self, container: Container, cpus: float | None) -> None:
+    async def limit_cpu(self, container: DockerContainer, cpus: float | None) -> None:
         self.diary.append(("limit", container.name, str(cpus)))
 
-    async def kill(self, container: Container) -> None:
+    async def kill(self, container: DockerContainer) -> None:
         self._change("kill", container, "exited")
 
-    async def start(self, container: Container) -> None:
+    async def start(self, container: DockerContainer) -> None:
         self._change("start", container, "running")
 
-    async def pause(self, container: Container) -> None:
+    async def pause(self, container: DockerContainer) -> None:
         self._change("pause", container, "paused")
 
-    async def unpause(self, container: Container) -> None:
+    async def unpause(self, container: DockerContainer) -> None:
         if container.state == "paused":
             self._change("unpause", container, "running")
 
-    async def stop(self, container: Container) -> None:
+    async def stop(self, container: DockerContainer) -> None:
         if container.partition:
             self.diary.append(("end", container.partition))
             del self.known[container.name]
         else:
             self._change("stop", container, "exited")
 
-    async def log_tail(self, _container: Container, lines: int = 5) -> str:
+    async def log_tail(self, _container: DockerContainer, lines: int = 5) -> str:
         return "its last words"
 
     async def close(self) -> None:
         self.diary.append(("close",))
 
-    def _change(self, what: str, container: Container, state: str) -> None:
+    def _change(self, what: str, container: DockerContainer, state: str) -> None:
         self.diary.append((what, container.name))
         self.known[container.name] = replace(container, state=state)
 
@@ -86,9 +86,9 @@ class FakeEngine:
         return [entry[1] for entry in self.diary if entry[0] == what]
 
 
-def _container(spec: InstanceSpec, number: int) -> Container:
+def _container(spec: InstanceSpec, number: int) -> DockerContainer:
     ports = {8080: 8200 + number}
-    return Container(f"id-{spec.name}", spec.name, "running", spec, address=f"10.0.1.{number}", host_ports=ports)
+    return DockerContainer(f"id-{spec.name}", spec.name, "running", spec, address=f"10.0.1.{number}", host_ports=ports)
 
 
 class ReadyHttp:
@@ -97,8 +97,8 @@ class ReadyHttp:
     def __init__(self) -> None:
         self.dead: set[str] = set()
 
-    async def call(self, _method: str, url: str, *, timeout_s: float) -> Reply:
-        return Reply(503 if any(mark in url for mark in self.dead) else 200, {}, b"")
+    async def call(self, _method: str, url: str, *, timeout_s: float) -> HttpReply:
+        return HttpReply(503 if any(mark in url for mark in self.dead) else 200, {}, b"")
 
     async def close(self) -> None:
         pass
@@ -159,21 +159,21 @@ async def test_all_processes_end_before_the_store_is_emptied(runtime: DockerRunt
 async def test_a_topology_with_more_nodes_than_the_testbed_gets_them(
     runtime: DockerRuntime, engine: FakeEngine
 ) -> None:
-    larger = Topology((Region("eastus", "East US", identity_nodes=4),), loadgen=False)
+    larger = Topology((RegionSpec("eastus", "East US", identity_nodes=4),), loadgen=False)
     await runtime.reset(larger, {})
     assert set(engine.did("add")) == {"identity-eastus-3", "identity-eastus-4"}
     assert {spec.name for spec in runtime.instances()} == {spec.name for spec in larger.instances()}
 
 
 async def test_a_topology_with_fewer_nodes_leaves_the_others_down(runtime: DockerRuntime, engine: FakeEngine) -> None:
-    smaller = Topology((Region("eastus", "East US", identity_nodes=1),), loadgen=False)
+    smaller = Topology((RegionSpec("eastus", "East US", identity_nodes=1),), loadgen=False)
     await runtime.reset(smaller, {})
     assert engine.known["identity-eastus-2"].state == "exited"
     assert node("eastus", 2) not in runtime.instances()
 
 
 async def test_a_region_the_testbed_does_not_have_is_refused_by_name(runtime: DockerRuntime) -> None:
-    foreign = Topology((Region("australiaeast", "Australia East"),), loadgen=False)
+    foreign = Topology((RegionSpec("australiaeast", "Australia East"),), loadgen=False)
     with pytest.raises(RuntimeUnavailable, match=r"no \w+ in australiaeast; regions: eastus"):
         await runtime.reset(foreign, {})
 

@@ -9,7 +9,7 @@ from chaos.controller.auth import Tokens
 from chaos.controller.testbed import Testbed
 from chaos.experiment.plan import Plan
 from compose.virtual.world import VirtualWorld
-from services.chassis.http import HttpClient, Reply
+from services.chassis.http import HttpClient, HttpReply
 
 TOKENS = Tokens(read="read-token", operate="operate-token", project="project-secret")
 CONTROLLER = "http://controller"
@@ -25,7 +25,7 @@ class Desk:
     http: HttpClient
     contract: Contract
 
-    async def call(self, method: str, path: str, body: Any = None, token: str = "operate-token") -> Reply:
+    async def call(self, method: str, path: str, body: Any = None, token: str = "operate-token") -> HttpReply:
         """One call; its answer must be one that the controller's document describes."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         reply = await self.http.call(method, CONTROLLER + path, json=body, headers=headers, timeout_s=60.0)
@@ -33,7 +33,7 @@ class Desk:
             self.contract.check(method, path, reply.status, reply.headers, reply.body)
         return reply
 
-    async def get(self, url: str, timeout_s: float = 30.0) -> Reply:
+    async def get(self, url: str, timeout_s: float = 30.0) -> HttpReply:
         return await self.http.call("GET", url, timeout_s=timeout_s)
 
     def now(self) -> float:

@@ -7,7 +7,7 @@ import pytest
 from controller_desk import Desk
 
 from chaos.controller.banner import REMEDY, SHOWN_S, banner
-from chaos.controller.watch import RegionHealth
+from chaos.controller.watch import RegionWatch
 from chaos.record.machine import Stall
 
 NAMES = {"eastus": "East US", "westus": "West US"}
@@ -54,7 +54,7 @@ def test_a_stall_is_shown_for_a_while_and_needs_no_remedy() -> None:
 
 
 def test_a_region_is_down_from_its_first_bad_reading_and_up_when_nearly_all_succeeds() -> None:
-    seen = RegionHealth()
+    seen = RegionWatch()
     readings = [(20, 20), (20, 20), (20, 9), (20, 0), (0, 0), (20, 0), (20, 0), (20, 12), *[(20, 20)] * 5]
     changes = [seen.add(2.0 * n, attempts, good) for n, (attempts, good) in enumerate(readings)]
     assert [(n, change) for n, change in enumerate(changes) if change is not None] == [(5, True), (11, False)]
@@ -62,14 +62,14 @@ def test_a_region_is_down_from_its_first_bad_reading_and_up_when_nearly_all_succ
 
 
 def test_a_region_that_is_down_says_since_when() -> None:
-    seen = RegionHealth()
+    seen = RegionWatch()
     for n, good in enumerate([20, 20, 9, 0, 0, 0]):
         seen.add(2.0 * n, 20, good)
     assert seen.down_since == 4.0
 
 
 def test_a_few_attempts_say_nothing() -> None:
-    seen = RegionHealth()
+    seen = RegionWatch()
     assert [seen.add(2.0 * n, 1, 0) for n in range(10)] == [None] * 10
 
 

@@ -13,7 +13,7 @@ from loadgen.journeys.provision import ProvisionJourney, ProvisionParameters
 from loadgen.journeys.runner_job import RunnerJobJourney
 from loadgen.journeys.token import TokenJourney, TokenParameters
 from loadgen.runner_pool import RunnerPool
-from loadgen.site import Outcome, Site
+from loadgen.site import JourneyOutcome, Site
 from loadgen.tenants import default_table
 
 AGENT = "Microsoft.VisualStudio.Services/TeamServicesAgentLinux"
@@ -31,10 +31,10 @@ def parameters(slug: str) -> Any:
     return default_table().get(slug).journey
 
 
-async def finish(journey: Any, planned: float) -> Outcome:
+async def finish(journey: Any, planned: float) -> JourneyOutcome:
     started = journey.start(planned)
     assert started is not None
-    outcome: Outcome = await started
+    outcome: JourneyOutcome = await started
     return outcome
 
 
@@ -57,7 +57,7 @@ def provision(cloud: Cloud, operation: str, machine: str = "vm", **settings: Any
 async def test_a_machine_is_asked_for_with_its_tenant_and_its_extension(cloud: Cloud) -> None:
     start = cloud.now
     outcome = await finish(provision(cloud, "create"), start)
-    assert (outcome, cloud.now - start) == (Outcome("success", "create"), 3.0)
+    assert (outcome, cloud.now - start) == (JourneyOutcome("success", "create"), 3.0)
     (put,) = cloud.provisioner.made("PUT")
     assert put.path.endswith(
         "/resourceGroups/virtual-machines-eastus/providers/Microsoft.Compute/virtualMachines/vm-run-1"
@@ -74,7 +74,7 @@ async def test_whoever_runs_out_of_patience_deletes_and_has_abandoned(cloud: Clo
     cloud.provisioner.blocked = True
     start = cloud.now
     outcome = await finish(provision(cloud, "create", patience_s=100.0), start)
-    assert (outcome, cloud.now - start) == (Outcome("abandoned", "create", "PatienceExhausted"), 100.0)
+    assert (outcome, cloud.now - start) == (JourneyOutcome("abandoned", "create", "PatienceExhausted"), 100.0)
     (put,), (delete,) = cloud.provisioner.made("PUT"), cloud.provisioner.made("DELETE")
     assert (delete.path, delete.at - start) == (put.path, 100.0)
     assert [poll.at - start for poll in cloud.provisioner.polls] == [3.0, 18.0, 33.0, 48.0, 63.0, 78.0, 93.0]
@@ -128,7 +128,7 @@ async def test_a_lifecycle_operation_takes_a_machine_that_is_ready(
     first = await finish(journey, cloud.now)
     assert first.operation == "create"  # nothing was there yet
     second = await finish(journey, cloud.now)
-    assert second == Outcome("success", operation)
+    assert second == JourneyOutcome("success", operation)
     call = cloud.provisioner.calls[-1]
     assert (call.method, call.body) == (method, body)
     assert call.path.endswith(path)
@@ -159,7 +159,7 @@ async def test_an_extension_is_installed_on_a_node_and_taken_back_alone(cloud: C
     await finish(journey, cloud.now)
     cloud.provisioner.blocked = True
     outcome = await finish(journey, cloud.now)
-    assert outcome == Outcome("abandoned", "install_extension", "PatienceExhausted")
+    assert outcome == JourneyOutcome("abandoned", "install_extension", "PatienceExhausted")
     put, delete = cloud.provisioner.calls[-2:]
     assert put.path.endswith("/virtualMachines/vm-run-1/extensions/AADSSHLoginForLinux-run-2")
     assert (delete.method, delete.path) == ("DELETE", put.path)
@@ -186,7 +186,7 @@ async def test_a_customer_keeps_no_more_machines_than_the_setting_says(cloud: Cl
 async def test_a_pipeline_runs_on_an_agent_that_is_deleted_afterwards(cloud: Cloud) -> None:
     start = cloud.now
     outcome = await finish(PipelineJourney(cloud.site("azure-devops"), parameters("azure-devops")), start)
-    assert (outcome, cloud.now - start) == (Outcome("success", "run_pipeline"), 8.0)
+    assert (outcome, cloud.now - start) == (JourneyOutcome("success", "run_pipeline"), 8.0)
     put, delete = cloud.provisioner.calls
     assert put.body["tags"]["aftershock-extension"] == AGENT
     assert (delete.method, delete.path, delete.at - start) == ("DELETE", put.path, 8.0)
@@ -196,7 +196,7 @@ async def test_a_pipeline_without_an_agent_fails_after_60_s_and_the_agent_still_
     cloud.provisioner.blocked = True
     start = cloud.now
     outcome = await finish(PipelineJourney(cloud.site("azure-devops"), parameters("azure-devops")), start)
-    assert (outcome, cloud.now - start) == (Outcome("failed", "run_pipeline", "AgentWaitTimeout"), 60.0)
+    assert (outcome, cloud.now - start) == (JourneyOutcome("failed", "run_pipeline", "AgentWaitTimeout"), 60.0)
     assert cloud.provisioner.made("DELETE") == []
     cloud.provisioner.blocked = False
     await asyncio.sleep(3.5)  # looked at again at 63 s
@@ -206,7 +206,7 @@ async def test_a_pipeline_without_an_agent_fails_after_60_s_and_the_agent_still_
 async def test_a_pipeline_whose_agent_fails_fails_with_it(cloud: Cloud) -> None:
     cloud.provisioner.error = "VMExtensionProvisioningError"
     outcome = await finish(PipelineJourney(cloud.site("azure-devops"), parameters("azure-devops")), cloud.now)
-    assert outcome == Outcome("failed", "run_pipeline", "VMExtensionProvisioningError")
+    assert outcome == JourneyOutcome("failed", "run_pipeline", "VMExtensionProvisioningError")
 
 
 # Hosted runners
@@ -224,7 +224,7 @@ async def test_a_job_times_out_after_exactly_60_s_and_its_runner_still_comes(clo
     cloud.provisioner.blocked = True
     start = cloud.now
     outcome = await finish(RunnerJobJourney(site, parameters("github-actions")), start)
-    assert outcome == Outcome("failed", "run_job", "RunnerWaitTimeout", {"runner": "standard"})
+    assert outcome == JourneyOutcome("failed", "run_job", "RunnerWaitTimeout", {"runner": "standard"})
     assert cloud.now - start == 60.0
     assert repr(pool) == "<RunnerPool eastus: 0 idle, 1 ordered, 0 wanted>"
     cloud.provisioner.blocked = False
@@ -340,7 +340,7 @@ async def test_an_agent_is_installed_on_a_server_that_exists(cloud: Cloud) -> No
     assert server.body["tags"] == {"aftershock-tenant": "arc-servers"}
     start = cloud.now
     outcome = await finish(journey, start)
-    assert (outcome, cloud.now - start) == (Outcome("success", "install_extension"), 3.0)
+    assert (outcome, cloud.now - start) == (JourneyOutcome("success", "install_extension"), 3.0)
     install = cloud.provisioner.calls[1]
     assert install.path == f"{server.path}/extensions/ConnectedMachine-run-2"
     assert install.body["properties"] == {
@@ -370,7 +370,7 @@ async def test_without_a_server_one_comes_first(cloud: Cloud) -> None:
     assert (await finish(journey, start)).result == "success"
     assert cloud.now - start == 6.0
     cloud.provisioner.refuse = (409, "Conflict")
-    assert await finish(journey, start) == Outcome("failed", "install_extension", "Conflict")
+    assert await finish(journey, start) == JourneyOutcome("failed", "install_extension", "Conflict")
 
 
 # Tokens and identities
@@ -387,7 +387,7 @@ def tokens(cloud: Cloud, draw: float, **shares: float) -> tuple[Site, TokenJourn
 async def test_cached_tokens_survive_an_outage_and_new_ones_fail(cloud: Cloud) -> None:
     site, journey = tokens(cloud, 0.0, cached_share=0.5, new_identity_share=0.25)
     start = cloud.now
-    assert await finish(journey, start) == Outcome("success", "token")  # nothing cached yet: it asks
+    assert await finish(journey, start) == JourneyOutcome("success", "token")  # nothing cached yet: it asks
     assert len(cloud.router.calls) == 1
     cloud.router.down = True
     for _ in range(3):
@@ -399,7 +399,7 @@ async def test_cached_tokens_survive_an_outage_and_new_ones_fail(cloud: Cloud) -
         began = cloud.now
         outcome = await finish(journey, began)
         detail = {"step": step, "attempts": 12, "status": 503}
-        assert outcome == Outcome("failed", operation, "shed", detail)
+        assert outcome == JourneyOutcome("failed", operation, "shed", detail)
         assert cloud.now - began == 7.25
 
 
@@ -415,7 +415,7 @@ async def test_a_token_is_not_used_in_its_last_seconds(cloud: Cloud) -> None:
 
 async def test_a_new_resource_creates_its_identity_and_uses_it(cloud: Cloud) -> None:
     _, journey = tokens(cloud, 0.2, cached_share=0.1, new_identity_share=0.5)
-    assert await finish(journey, cloud.now) == Outcome("success", "token_new_identity")
+    assert await finish(journey, cloud.now) == JourneyOutcome("success", "token_new_identity")
     put, get = cloud.router.calls
     assert put.method == "PUT"
     assert put.path.endswith("/userAssignedIdentities/app-run-1")
@@ -468,7 +468,7 @@ async def test_each_identity_operation_fails_in_an_outage(cloud: Cloud, operatio
     cloud.router.down = True
     site.rng.choices = lambda *_args: [operation]  # type: ignore[method-assign]
     outcome = await finish(journey, cloud.now)
-    assert outcome == Outcome("failed", operation, "shed", {"attempts": 12, "status": 503})
+    assert outcome == JourneyOutcome("failed", operation, "shed", {"attempts": 12, "status": 503})
     assert len(journey._identities) == 1  # what exists is not forgotten
 
 

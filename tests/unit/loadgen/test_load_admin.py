@@ -8,7 +8,7 @@ from loadgen_cloud import PORT, SECRET, Cloud
 
 from loadgen.app import create_app
 from services.chassis.access import SECRET_HEADER
-from services.chassis.http import HttpClient, Reply
+from services.chassis.http import HttpClient, HttpReply
 
 BASE = f"http://generator:{PORT}"
 SETTINGS = {
@@ -26,7 +26,7 @@ async def operator(cloud: Cloud) -> HttpClient:
     return HttpClient(cloud.world.session("operator"))
 
 
-async def call(operator: HttpClient, method: str, path: str, json: Any = None, data: bytes | None = None) -> Reply:
+async def call(operator: HttpClient, method: str, path: str, json: Any = None, data: bytes | None = None) -> HttpReply:
     headers = {SECRET_HEADER: SECRET}
     return await operator.call(method, BASE + path, timeout_s=5.0, json=json, data=data, headers=headers)
 

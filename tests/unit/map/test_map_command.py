@@ -13,12 +13,12 @@ from click.testing import CliRunner
 
 from chaos.cli import main
 from chaos.studies.map import command
-from chaos.studies.map.points import Finding, Job, classify
+from chaos.studies.map.points import MapFinding, MapRun, classify
 from chaos.studies.map.probe import Probe
 
 
 class Here(Executor):
-    """Does each job at once, in this process; `Finding`s are made up: high load stays down, low load comes back."""
+    """Does each job at once, in this process; `MapFinding`s are made up: high load stays down, low load comes back."""
 
     def __init__(self, interrupt_after: int) -> None:
         self.left = interrupt_after
@@ -33,7 +33,7 @@ class Here(Executor):
         return future
 
 
-def made_up(job: Job) -> Finding:
+def made_up(job: MapRun) -> MapFinding:
     end = "stayed" if dict(job.at)["load"] == "0.4" else "recovered"
     return classify([Probe(stall_s, end) for stall_s in job.tried_s[:1]])
 
@@ -91,7 +91,7 @@ def test_a_point_that_was_lost_is_said_and_exit_code_2(monkeypatch: pytest.Monke
 
 
 def test_ctrl_c_leaves_what_is_done_readable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def two_and_then_ctrl_c(jobs: list[Job], _executor: Executor) -> Iterator[tuple[Job, Finding]]:
+    def two_and_then_ctrl_c(jobs: list[MapRun], _executor: Executor) -> Iterator[tuple[MapRun, MapFinding]]:
         for job in jobs[:2]:
             yield job, made_up(job)
         raise KeyboardInterrupt

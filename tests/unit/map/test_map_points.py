@@ -3,13 +3,13 @@
 import pytest
 
 from chaos.studies.map.axes import Axis
-from chaos.studies.map.points import Cell, Finding, Job, Kind, Map, classify, perform
+from chaos.studies.map.points import Kind, Map, MapCell, MapFinding, MapRun, classify, perform
 from chaos.studies.map.probe import End, Probe
 
 TRIGGER = {"stalls_s": (3.0,), "watch_s": 20.0}
 
 
-def finding(*ends: End) -> Finding:
+def finding(*ends: End) -> MapFinding:
     return classify([Probe(float(number), end) for number, end in enumerate(ends, 1)])
 
 
@@ -32,14 +32,14 @@ def test_the_word_follows_from_what_the_stalls_did(
 
 
 def test_several_seeds_are_called_by_the_worst_and_say_how_many_agree() -> None:
-    cell = Cell((), {1: finding("recovered"), 2: finding("recovered", "stayed"), 3: finding("stayed")})
+    cell = MapCell((), {1: finding("recovered"), 2: finding("recovered", "stayed"), 3: finding("stayed")})
     assert (cell.kind, cell.thresholds_s, cell.threshold_s) == ("metastable", [1.0, 2.0], 1.5)
     assert cell.share == 2 / 3
-    assert Cell(()).kind is None
+    assert MapCell(()).kind is None
 
 
 def test_twelve_attempts_make_of_a_stall_what_one_attempt_does_not() -> None:
-    twelve, one = (perform(Job((("load", "0.4"), ("retries", text)), 1, **TRIGGER)) for text in ("12", "1"))
+    twelve, one = (perform(MapRun((("load", "0.4"), ("retries", text)), 1, **TRIGGER)) for text in ("12", "1"))
     assert (twelve.kind, twelve.tips_at_s) == ("metastable", 3.0)
     last = twelve.probes[-1].last
     assert last is not None
@@ -50,20 +50,20 @@ def test_twelve_attempts_make_of_a_stall_what_one_attempt_does_not() -> None:
 
 
 def test_the_same_retries_survive_the_same_stall_at_half_the_load() -> None:
-    assert perform(Job((("load", "0.2"), ("retries", "12")), 1, **TRIGGER)).kind == "stable"
+    assert perform(MapRun((("load", "0.2"), ("retries", "12")), 1, **TRIGGER)).kind == "stable"
 
 
 def test_what_fails_unprovoked_is_overloaded_and_what_says_nothing_is_unmeasured() -> None:
-    found = perform(Job((("load", "1.5"), ("retries", "1")), 1, **TRIGGER))
+    found = perform(MapRun((("load", "1.5"), ("retries", "1")), 1, **TRIGGER))
     assert found.kind == "overloaded"
     assert found.problem.startswith("CollapsedInWarmup: the region eastus collapsed before anything was injected")
-    few = perform(Job((("loadgen.regions.eastus.token_rate_per_s", "0.5"), ("retries", "1")), 1, **TRIGGER))
+    few = perform(MapRun((("loadgen.regions.eastus.token_rate_per_s", "0.5"), ("retries", "1")), 1, **TRIGGER))
     assert few.kind == "unmeasured"
 
 
 def test_a_point_decides_over_what_holds_everywhere() -> None:
     at = (("retries", "8"), ("nodes", "3"))
-    plan = Job(at, 1, mitigations=("R6",), assignments=("identity.queue_length=9",)).plan()
+    plan = MapRun(at, 1, mitigations=("R6",), assignments=("identity.queue_length=9",)).plan()
     client = plan.settings["identity_client"]
     assert (client["sdk"]["attempts"], client["workflow"]["attempts"]) == (4, 2)
     assert client["sdk"]["wait"] == "full_jitter"
@@ -72,8 +72,8 @@ def test_a_point_decides_over_what_holds_everywhere() -> None:
 
 
 def test_an_axis_of_stalls_is_the_trigger_itself() -> None:
-    assert Job((("load", "0.4"), ("stall", "6")), 1).tried_s == (6.0,)
-    assert Job((("load", "0.4"), ("retries", "1")), 1, stalls_s=(3.0, 1.0)).tried_s == (1.0, 3.0)
+    assert MapRun((("load", "0.4"), ("stall", "6")), 1).tried_s == (6.0,)
+    assert MapRun((("load", "0.4"), ("retries", "1")), 1, stalls_s=(3.0, 1.0)).tried_s == (1.0, 3.0)
 
 
 def test_the_first_seed_of_every_point_comes_before_the_second_of_any() -> None:

@@ -11,7 +11,7 @@ from toy_world import SCENARIO, world
 from chaos.cli import main
 from chaos.studies.engine import cluster
 from chaos.studies.matrix import command
-from chaos.studies.matrix.job import Job, perform_apart
+from chaos.studies.matrix.job import MatrixRun, perform_apart
 from compose.runtime import RuntimeUnavailable
 
 TINY = """
@@ -54,7 +54,7 @@ def test_a_worker_carries_out_a_real_run(scheduler: str, tmp_path: Path) -> None
     scenario = tmp_path / "tiny.yaml"
     scenario.write_text(TINY)
     with cluster(scheduler) as executor:
-        found = executor.submit(perform_apart, Job(str(scenario), 1)).result()
+        found = executor.submit(perform_apart, MatrixRun(str(scenario), 1)).result()
     assert found.problem == ""
     assert found.counted_until_t == 1.0
     assert found.values["failed_operations"] == 0

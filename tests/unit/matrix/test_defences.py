@@ -11,16 +11,16 @@ from toy_world import SCENARIO, Inline, world
 
 from chaos.cli import main
 from chaos.studies.cache import Cache
-from chaos.studies.engine import Engine
+from chaos.studies.engine import StudyEngine
 from chaos.studies.matrix import command
 from chaos.studies.matrix.defences import Defence, as_json, defences, table
-from chaos.studies.matrix.job import CODEC, Job
-from chaos.studies.matrix.outcomes import OP_SUCCESS, Outcome
+from chaos.studies.matrix.job import CODEC, MatrixRun
+from chaos.studies.matrix.outcomes import OP_SUCCESS, RunOutcome
 
 
 @pytest.mark.parametrize("one", defences(), ids=lambda one: one.id)
 def test_every_defence_is_settings_that_services_have_and_changes_something(one: Defence) -> None:
-    plan, naive = one.job(SCENARIO, 1).plan(), Job(SCENARIO, 1, unattended=True).plan()
+    plan, naive = one.job(SCENARIO, 1).plan(), MatrixRun(SCENARIO, 1, unattended=True).plan()
     assert (plan.settings != naive.settings) == bool(one.set)
     assert plan.scenario == naive.scenario
 
@@ -28,8 +28,8 @@ def test_every_defence_is_settings_that_services_have_and_changes_something(one:
 def test_the_table_has_a_line_for_each_with_the_models_figure_beside_it() -> None:
     none, bounded = defences()[:2]
     runs = {
-        none: [Outcome({OP_SUCCESS: 0.03, "peak_amplification": 12.0}, True, True, True)],
-        bounded: [Outcome({OP_SUCCESS: 1.0, "wasted_ratio": 0.002}, True, False, False)],
+        none: [RunOutcome({OP_SUCCESS: 0.03, "peak_amplification": 12.0}, True, True, True)],
+        bounded: [RunOutcome({OP_SUCCESS: 1.0, "wasted_ratio": 0.002}, True, False, False)],
     }
     console = Console(width=200)
     with console.capture() as capture:
@@ -56,7 +56,9 @@ def test_the_page_has_every_defence_with_the_models_figure() -> None:
 def test_the_command_asks_each_of_them_once_a_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executor = Inline()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "Engine", lambda *_: Engine(executor, world, Cache(tmp_path / "kept", CODEC)))
+    monkeypatch.setattr(
+        command, "StudyEngine", lambda *_: StudyEngine(executor, world, Cache(tmp_path / "kept", CODEC))
+    )
     result = CliRunner().invoke(main, ["matrix", SCENARIO, "--defences", "--seeds", "2", "--out", "out", "--jobs", "1"])
     assert result.exit_code == 0, result.output
     assert executor.jobs == [one.job(SCENARIO, seed) for one in defences() for seed in (1, 2)]

@@ -15,8 +15,8 @@ from chaos.studies.cache import Cache, key
 from chaos.studies.campaign import command
 from chaos.studies.campaign.command import campaign_jobs, summarise
 from chaos.studies.campaign.defended import judge_defended, worst_op_success
-from chaos.studies.campaign.jobs import CODEC, Job, Result
-from chaos.studies.engine import Engine
+from chaos.studies.campaign.jobs import CODEC, CampaignRun, Result
+from chaos.studies.engine import StudyEngine
 from chaos.verdict.view import View
 
 SCENARIO = "azure-fnj8-vqz-short"
@@ -67,9 +67,11 @@ def test_what_was_not_recorded_does_not_hold() -> None:
 
 
 def test_nobody_drains_what_is_defended() -> None:
-    rows = {entry.row for entry in Job(SCENARIO, 1, mitigations=("R1",)).plan().timeline}
+    rows = {entry.row for entry in CampaignRun(SCENARIO, 1, mitigations=("R1",)).plan().timeline}
     assert {"T13", "T14"} <= rows
-    assert not {"T16", "T17"} & {entry.row for entry in Job(SCENARIO, 1, mitigations=("R1",)).plan().scenario.actions}
+    assert not {"T16", "T17"} & {
+        entry.row for entry in CampaignRun(SCENARIO, 1, mitigations=("R1",)).plan().scenario.actions
+    }
 
 
 def test_a_defended_campaign_has_no_controls() -> None:
@@ -95,7 +97,9 @@ def test_thirty_nine_of_forty_perturbed_runs_must_hold(failing: int, good: bool)
 
 
 def test_a_result_survives_the_way_through_json() -> None:
-    result = Result(Job(SCENARIO, 1, mitigations=DEFENDED), False, ("x",), "note", {"a": 1.0}, {"F1": "reproduced"})
+    result = Result(
+        CampaignRun(SCENARIO, 1, mitigations=DEFENDED), False, ("x",), "note", {"a": 1.0}, {"F1": "reproduced"}
+    )
     assert CODEC.from_document(CODEC.to_document(result)) == result
 
 
@@ -104,7 +108,7 @@ def test_a_result_survives_the_way_through_json() -> None:
     [{"seed": 2}, {"perturb": 0.2}, {"control": "no-restore"}, {"mitigations": ("R1",)}, {"transport": "http"}],
 )
 def test_what_decides_a_result_is_in_the_key(changed: dict[str, object]) -> None:
-    job = Job(SCENARIO, 1)
+    job = CampaignRun(SCENARIO, 1)
     assert key(CODEC.decides(replace(job, **changed)), "code") != key(CODEC.decides(job), "code")  # type: ignore[arg-type]
 
 
@@ -113,7 +117,9 @@ def test_a_campaign_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command, "perform", lambda job: Result(job, True))
     monkeypatch.setattr(
-        command, "Engine", lambda _, perform, __: Engine(executor, perform, Cache(tmp_path / "kept", CODEC, "code"))
+        command,
+        "StudyEngine",
+        lambda _, perform, __: StudyEngine(executor, perform, Cache(tmp_path / "kept", CODEC, "code")),
     )
     arguments = ["campaign", "--scenario", SCENARIO, "--with", "defended", "--perturbed", "1", "--jobs", "1"]
     assert CliRunner().invoke(main, [*arguments, "--seeds", "1"], catch_exceptions=False).exit_code == 0

@@ -8,20 +8,20 @@ from toy_world import SCENARIO, Inline, world
 
 from chaos.studies import cache as cache_module
 from chaos.studies.cache import Cache, code_hash, key
-from chaos.studies.engine import Engine, cluster
-from chaos.studies.matrix.job import CODEC, Job, from_document, to_document
+from chaos.studies.engine import StudyEngine, cluster
+from chaos.studies.matrix.job import CODEC, MatrixRun, from_document, to_document
 from compose.runtime import RuntimeUnavailable
 
-JOB = Job(SCENARIO, 1, ("R1",))
+JOB = MatrixRun(SCENARIO, 1, ("R1",))
 
 
 def test_a_second_call_computes_nothing(tmp_path: Path) -> None:
     jobs = [JOB, replace(JOB, seed=2), JOB]
-    first = Engine(Inline(), world, Cache(tmp_path, CODEC, "code"))
-    second = Engine(Inline(), world, Cache(tmp_path, CODEC, "code"))
+    first = StudyEngine(Inline(), world, Cache(tmp_path, CODEC, "code"))
+    second = StudyEngine(Inline(), world, Cache(tmp_path, CODEC, "code"))
     assert first.outcomes(jobs) == second.outcomes(jobs) == {job: world(job) for job in jobs}
     assert (first.computed, second.computed) == (2, 0)
-    assert repr(second) == "<Engine 2 known, 0 computed>"
+    assert repr(second) == "<StudyEngine 2 known, 0 computed>"
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_second_call_computes_nothing(tmp_path: Path) -> None:
     ],
     ids=["seed", "mitigations", "scenario", "setting", "operators"],
 )
-def test_what_decides_a_run_is_in_the_key(changed: Job) -> None:
+def test_what_decides_a_run_is_in_the_key(changed: MatrixRun) -> None:
     decides = CODEC.decides
     assert key(decides(changed), "code") != key(decides(JOB), "code") == key(decides(replace(JOB)), "code")
 
@@ -65,24 +65,24 @@ def test_a_damaged_file_is_computed_again(tmp_path: Path) -> None:
     cache = Cache(tmp_path, CODEC, "code")
     cache.put(JOB, world(JOB))
     next(tmp_path.glob("*.json")).write_text('{"outcome": ')
-    engine = Engine(Inline(), world, cache)
+    engine = StudyEngine(Inline(), world, cache)
     assert engine.outcomes([JOB])[JOB] == world(JOB)
     assert engine.computed == 1
 
 
 def test_a_run_that_fails_is_a_problem_and_is_not_kept(tmp_path: Path) -> None:
-    def fails(_job: Job) -> object:
+    def fails(_job: MatrixRun) -> object:
         raise RuntimeError("out of memory")
 
     cache = Cache(tmp_path, CODEC, "code")
-    found = Engine(Inline(), fails, cache).outcomes([JOB])[JOB]  # type: ignore[arg-type]
+    found = StudyEngine(Inline(), fails, cache).outcomes([JOB])[JOB]  # type: ignore[arg-type]
     assert found.problem == "RuntimeError: out of memory"
     assert found.second_wave is None
     assert cache.get(JOB) is None
 
 
 def test_what_never_came_survives_the_way_through_json() -> None:
-    outcome = world(Job(SCENARIO, 1, ("X2",)))
+    outcome = world(MatrixRun(SCENARIO, 1, ("X2",)))
     assert to_document(outcome)["values"]["recovery_min"] == "never"
     assert from_document(to_document(outcome)) == outcome
 
@@ -90,8 +90,8 @@ def test_what_never_came_survives_the_way_through_json() -> None:
 def test_progress_is_told_of_cached_runs_too(tmp_path: Path) -> None:
     cache = Cache(tmp_path, CODEC, "code")
     cache.put(JOB, world(JOB))
-    seen: list[Job] = []
-    Engine(Inline(), world, cache).outcomes([JOB, replace(JOB, seed=2)], lambda job, _outcome: seen.append(job))
+    seen: list[MatrixRun] = []
+    StudyEngine(Inline(), world, cache).outcomes([JOB, replace(JOB, seed=2)], lambda job, _outcome: seen.append(job))
     assert [job.seed for job in seen] == [1, 2]
 
 

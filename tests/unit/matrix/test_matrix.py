@@ -14,10 +14,10 @@ from toy_world import SCENARIO, Inline, world
 from chaos.cli import main
 from chaos.mitigations import expand
 from chaos.studies.cache import Cache
-from chaos.studies.engine import Engine
+from chaos.studies.engine import StudyEngine
 from chaos.studies.matrix import command, words
 from chaos.studies.matrix.files import as_csv, as_document, write
-from chaos.studies.matrix.job import CODEC, Job
+from chaos.studies.matrix.job import CODEC, MatrixRun
 from chaos.studies.matrix.outcomes import COLUMNS
 from chaos.studies.matrix.page import relative, render
 from chaos.studies.matrix.search import Question
@@ -29,10 +29,10 @@ BY_NAME = {column.name: column for column in COLUMNS}
 
 
 @cache
-def _made(seeds: int = 3, names: tuple[str, ...] = NAMES, size: int = 2) -> tuple[Matrix, tuple[Job, ...]]:
+def _made(seeds: int = 3, names: tuple[str, ...] = NAMES, size: int = 2) -> tuple[Matrix, tuple[MatrixRun, ...]]:
     executor = Inline()
     with TemporaryDirectory() as folder, Progress(disable=True) as progress:
-        engine = Engine(executor, world, Cache(Path(folder), CODEC, "code"))
+        engine = StudyEngine(executor, world, Cache(Path(folder), CODEC, "code"))
         question = Question(SCENARIO, names, range(1, seeds + 1), (), size)
         return command.make_matrix(question, engine, progress), tuple(executor.jobs)
 

@@ -5,12 +5,12 @@ import math
 import pytest
 from incident_record import END, D, E, IncidentRecord, fresh_incident
 
-from chaos.studies.matrix.outcomes import COLUMNS, Outcome, outcome
+from chaos.studies.matrix.outcomes import COLUMNS, RunOutcome, outcome
 from chaos.verdict.figures import identity_impact_s, storage_impact_s
 from chaos.verdict.view import View
 
 
-def measured(made: IncidentRecord) -> Outcome:
+def measured(made: IncidentRecord) -> RunOutcome:
     return outcome(View(made.build()))
 
 

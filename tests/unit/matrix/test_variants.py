@@ -8,7 +8,7 @@ from incident_record import IncidentRecord, fresh_incident
 from chaos.scenarios.actions import Drain, Open, Ramp, ScaleIdentity
 from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load, loads
-from chaos.studies.matrix.job import Job
+from chaos.studies.matrix.job import MatrixRun
 from chaos.studies.matrix.variants import AFTER_S, survived, unattended, with_replay
 from chaos.verdict.view import View
 
@@ -82,7 +82,7 @@ def test_nobody_acts_after_the_restore_and_the_run_ends_two_minutes_later() -> N
 
 
 def test_the_end_of_the_incident_is_not_the_end_of_the_run() -> None:
-    job = Job("azure-fnj8-vqz", 1)
+    job = MatrixRun("azure-fnj8-vqz", 1)
     assert (job.ends_t(), job.plan().duration_s) == (760.0, 835.0)
     left_alone = replace(job, unattended=True)
     assert left_alone.ends_t() == left_alone.plan().duration_s == 480.0

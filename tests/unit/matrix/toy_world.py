@@ -4,8 +4,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from chaos.studies.matrix.job import Job
-from chaos.studies.matrix.outcomes import COLUMNS, Outcome
+from chaos.studies.matrix.job import MatrixRun
+from chaos.studies.matrix.outcomes import COLUMNS, RunOutcome
 
 SCENARIO = "azure-fnj8-vqz-short"
 
@@ -14,7 +14,7 @@ class Inline(Executor):
     """Does everything at once, here, and keeps what it was asked."""
 
     def __init__(self) -> None:
-        self.jobs: list[Job] = []
+        self.jobs: list[MatrixRun] = []
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         self.jobs.append(args[0])
@@ -26,7 +26,7 @@ class Inline(Executor):
         return future
 
 
-def world(job: Job) -> Outcome:
+def world(job: MatrixRun) -> RunOutcome:
     """R2 prevents the first wave, R1 the second, R6 and R7 together too; R7 spares West US; X4 helps at times."""
     on = set(job.mitigations)
     first = "R2" not in on
@@ -36,4 +36,4 @@ def world(job: Job) -> Outcome:
     values["peak_attempts_per_s"] = 400.0 * second + (200.0 if "R3" in on else 0.0) + job.seed
     values["recovery_min"] = float("inf") if second and "X2" in on else 500.0
     values["worst_success"] = 0.0 if second else 1.0
-    return Outcome(values, first, second, second and "R7" not in on, not second, 200.0)
+    return RunOutcome(values, first, second, second and "R7" not in on, not second, 200.0)

@@ -8,7 +8,7 @@ from typing import Any
 from compose.virtual.world import EPOCH_S
 from services.chassis.clock import Clock
 from services.chassis.env import Env, Peers, make_env
-from services.chassis.http import TIMEOUT, Reply
+from services.chassis.http import TIMEOUT, HttpReply
 from services.chassis.registry import Instance
 from services.chassis.settings import Tree, merge
 from services.clients.identity.client import CallResult, ManagedIdentityClient
@@ -16,10 +16,10 @@ from services.clients.identity.client import CallResult, ManagedIdentityClient
 EAST = "eastus"
 RESOURCE = "https://management.azure.com/"
 LIFETIME_S = 600.0
-TIMED_OUT = Reply(0, {}, b"", TIMEOUT)
-OVERLOADED = Reply(503, {}, b"")
-THROTTLED = Reply(429, {}, b"")
-NOT_FOUND = Reply(404, {}, b"")
+TIMED_OUT = HttpReply(0, {}, b"", TIMEOUT)
+OVERLOADED = HttpReply(503, {}, b"")
+THROTTLED = HttpReply(429, {}, b"")
+NOT_FOUND = HttpReply(404, {}, b"")
 
 
 class Service:
@@ -27,12 +27,12 @@ class Service:
 
     def __init__(self, epoch: Callable[[], float]) -> None:
         self.requests: list[tuple[float, dict[str, str]]] = []
-        self.failure: Reply | None = None
+        self.failure: HttpReply | None = None
         self.takes_s = 0.0
         self.tokens = 0
         self._epoch = epoch
 
-    async def call(self, _method: str, _url: Any, *, headers: dict[str, str], **_options: Any) -> Reply:
+    async def call(self, _method: str, _url: Any, *, headers: dict[str, str], **_options: Any) -> HttpReply:
         self.requests.append((asyncio.get_running_loop().time(), dict(headers)))
         failure = self.failure
         if self.takes_s:
@@ -41,7 +41,7 @@ class Service:
             return failure
         self.tokens += 1
         body = {"access_token": f"token-{self.tokens}", "expires_on": str(int(self._epoch() + LIFETIME_S))}
-        return Reply(200, {}, json.dumps(body).encode())
+        return HttpReply(200, {}, json.dumps(body).encode())
 
 
 class Caller:

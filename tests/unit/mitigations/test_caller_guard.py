@@ -101,15 +101,15 @@ async def test_after_the_break_one_retry_is_tried_and_success_closes_the_circuit
 
 async def test_a_first_attempt_is_not_the_trial_of_a_breaker_of_retries() -> None:
     guard = CallGuard(GuardSettings.model_validate({"breaker": {**BREAKER, "mode": "retries_only"}}), rng=None)  # type: ignore[arg-type]
-    from services.policies.outcome import Outcome
+    from services.policies.outcome import AttemptOutcome
 
     for _ in range(10):
-        guard.ended(Outcome.DROPPED, 0.0, is_retry=False)
+        guard.ended(AttemptOutcome.DROPPED, 0.0, is_retry=False)
     assert guard.refusal(1.0, is_retry=True) == "breaker"
     assert guard.refusal(5.0, is_retry=True) == ""  # the trial goes out
-    guard.ended(Outcome.SUCCESS, 5.1, is_retry=False)
+    guard.ended(AttemptOutcome.SUCCESS, 5.1, is_retry=False)
     assert guard.refusal(5.2, is_retry=True) == "breaker"
-    guard.ended(Outcome.SUCCESS, 5.3, is_retry=True)
+    guard.ended(AttemptOutcome.SUCCESS, 5.3, is_retry=True)
     assert guard.refusal(5.4, is_retry=True) == ""
 
 

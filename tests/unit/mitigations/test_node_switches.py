@@ -7,7 +7,7 @@ import pytest
 from identity_bench import CALLER, EAST, Bench
 
 from compose.virtual.world import VirtualWorld
-from services.chassis.http import Reply
+from services.chassis.http import HttpReply
 
 ONE_TRY = {"identity_client": {"sdk": {"enabled": False}, "workflow": {"enabled": False}, "timeout_s": 60.0}}
 STEADY = {"identity": {"overload_slowdown": 0.0, "crash_enabled": False}, "router": {"hop_timeout_s": 60.0}}
@@ -105,7 +105,7 @@ async def test_a_throttled_tenant_is_told_when_to_come_back(world: VirtualWorld)
     assert bench.rejected("throttle") == 2
 
 
-async def _ask(bench: Bench, tenant: str, **headers: str) -> Reply:
+async def _ask(bench: Bench, tenant: str, **headers: str) -> HttpReply:
     return await bench.envs[CALLER].http.call(
         "GET",
         f"http://router-{EAST}:8080/metadata/identity/oauth2/token?api-version=2018-02-01&resource=r",

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from services.policies.adaptive_throttle import AdaptiveThrottle
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 
 
 def history(throttle: AdaptiveThrottle, requests: int, accepts: int, now: float) -> None:
@@ -13,7 +13,7 @@ def history(throttle: AdaptiveThrottle, requests: int, accepts: int, now: float)
     never.random = lambda: 1.0  # type: ignore[method-assign]
     for number in range(requests):
         throttle.should_reject(now, never)
-        throttle.on_outcome(Outcome.SUCCESS if number < accepts else Outcome.DROPPED, now)
+        throttle.on_outcome(AttemptOutcome.SUCCESS if number < accepts else AttemptOutcome.DROPPED, now)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_requests_refused_here_count_too() -> None:
 def test_an_ignored_outcome_takes_its_request_back() -> None:
     throttle = AdaptiveThrottle()
     throttle.should_reject(1.0, Random(1))
-    throttle.on_outcome(Outcome.IGNORED, 1.0)
+    throttle.on_outcome(AttemptOutcome.IGNORED, 1.0)
     assert throttle.probability(1.0) == 0.0
 
 
@@ -87,7 +87,7 @@ def test_an_ignored_answer_in_a_later_slice_leaves_no_debt(late_s: float) -> Non
     for _ in range(3):
         throttle.should_reject(1.0, Random(1))
     for _ in range(3):
-        throttle.on_outcome(Outcome.IGNORED, 1.0 + late_s, 1.0)
+        throttle.on_outcome(AttemptOutcome.IGNORED, 1.0 + late_s, 1.0)
         assert 0.0 <= throttle.probability(1.0 + late_s) < 1.0
     assert throttle.probability(125.0) == 0.0
     assert throttle.probability(1.0 + late_s) == 0.0

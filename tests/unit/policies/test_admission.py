@@ -6,15 +6,15 @@ from random import Random
 import pytest
 
 from services.policies.admission import (
+    AdmissionRamp,
     Dagor,
     EnvoyAdmission,
     FreshBeforeBacklog,
     PriorityShedding,
-    Ramp,
-    RampGate,
+    RampLimiter,
     TokenBucket,
 )
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 
 
 def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
@@ -73,7 +73,7 @@ def test_an_unlimited_bucket_can_be_limited_only_with_a_burst() -> None:
     assert [bucket.take(0.0) for _ in range(3)] == [True, True, False]
 
 
-RAMP = Ramp(start=622.0, nominal_per_s=90.0)
+RAMP = AdmissionRamp(start=622.0, nominal_per_s=90.0)
 
 
 def test_the_ramp_goes_from_ten_to_eighty_five_percent_in_eighty_seconds() -> None:
@@ -96,25 +96,25 @@ def test_the_ramps_phases_change_at_their_times() -> None:
     ]
 
 
-def admitted(gate: RampGate, start: float, end: float, per_s: int) -> int:
+def admitted(gate: RampLimiter, start: float, end: float, per_s: int) -> int:
     return sum(gate.admit(start + index / per_s) for index in range(int((end - start) * per_s)))
 
 
 def test_the_gate_admits_nothing_before_the_start_and_everything_when_open() -> None:
-    gate = RampGate(RAMP)
+    gate = RampLimiter(RAMP)
     assert admitted(gate, 592.0, 622.0, 100) == 0
     assert admitted(gate, 722.0, 732.0, 100) == 1000
 
 
 def test_the_gate_admits_the_area_under_the_ramp() -> None:
     """80 s at a mean of 42.75/s is 3420, and 20 s at 76.5/s is 1530."""
-    gate = RampGate(RAMP)
+    gate = RampLimiter(RAMP)
     assert admitted(gate, 622.0, 702.0, 500) == pytest.approx(3420, abs=5)
     assert admitted(gate, 702.0, 722.0, 500) == pytest.approx(1530, abs=5)
 
 
 def test_a_ramp_that_is_over_from_the_start_is_off() -> None:
-    gate = RampGate(Ramp(start=0.0, nominal_per_s=1.0, duration_s=0.0, hold_s=0.0))
+    gate = RampLimiter(AdmissionRamp(start=0.0, nominal_per_s=1.0, duration_s=0.0, hold_s=0.0))
     assert all(gate.admit(0.0) for _ in range(100))
 
 
@@ -222,9 +222,9 @@ def test_dagor_off_admits_everything() -> None:
 
 def feed(admission: EnvoyAdmission, good: int, bad: int, now: float) -> None:
     for _ in range(good):
-        admission.on_outcome(Outcome.SUCCESS, now)
+        admission.on_outcome(AttemptOutcome.SUCCESS, now)
     for _ in range(bad):
-        admission.on_outcome(Outcome.DROPPED, now)
+        admission.on_outcome(AttemptOutcome.DROPPED, now)
 
 
 def test_envoy_rejects_by_its_formula() -> None:
@@ -276,7 +276,7 @@ def test_envoy_off_rejects_nothing() -> None:
 
 def test_reprs() -> None:
     assert repr(TokenBucket(2.0, 3.0)) == "<TokenBucket 3.0/3 tokens, 2/s>"
-    assert repr(RampGate(RAMP)) == "<RampGate <TokenBucket 0.0/2 tokens, 9/s>, open at 722>"
+    assert repr(RampLimiter(RAMP)) == "<RampLimiter <TokenBucket 0.0/2 tokens, 9/s>, open at 722>"
     assert repr(FreshBeforeBacklog(TokenBucket(2.0, 3.0), 1.0)) == (
         "<FreshBeforeBacklog reserve 1 of <TokenBucket 3.0/3 tokens, 2/s>>"
     )

@@ -19,20 +19,20 @@ from services.policies.admission import Dagor, EnvoyAdmission, PriorityShedding,
 from services.policies.breaker import Breaker, BreakerSettings
 from services.policies.capacity import ScaleOut, ScaleOutSettings
 from services.policies.failover import Failover
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 from services.policies.outlier import OutlierDetector, OutlierSettings
 from services.policies.pacing import Pacer
 from services.policies.retry_budget import AwsQuota, BrookerBudget, BudgetSettings, EnvoyBudget, GrpcThrottle
 from services.policies.token_cache import Lookup, TokenCache, TokenCacheSettings
 from services.policies.window import SlidingCounts
 
-OUTCOMES = tuple(Outcome)
+OUTCOMES = tuple(AttemptOutcome)
 LATE_S = 400.0
 
 
 class Subject(Protocol):
     def begin(self, now: float) -> Any: ...
-    def end(self, token: Any, began: float, outcome: Outcome, now: float) -> None: ...
+    def end(self, token: Any, began: float, outcome: AttemptOutcome, now: float) -> None: ...
     def check(self, now: float) -> None: ...
 
 
@@ -43,7 +43,7 @@ class Throttle:
     def begin(self, now: float) -> Any:
         return None if self.policy.should_reject(now, self.rng) else "sent"
 
-    def end(self, token: Any, began: float, outcome: Outcome, now: float) -> None:
+    def end(self, token: Any, began: float, outcome: AttemptOutcome, now: float) -> None:
         self.policy.on_outcome(outcome, now, began)
 
     def check(self, now: float) -> None:
@@ -53,7 +53,7 @@ class Throttle:
 class ThrottleWithoutStart(Throttle):
     """As the policy is used by whoever does not say when a request began."""
 
-    def end(self, token: Any, began: float, outcome: Outcome, now: float) -> None:
+    def end(self, token: Any, began: float, outcome: AttemptOutcome, now: float) -> None:
         self.policy.on_outcome(outcome, now)
 
 
@@ -68,7 +68,7 @@ class Break:
         assert not (before == "open" and allowed)
         return "sent" if allowed else None
 
-    def end(self, token: Any, began: float, outcome: Outcome, now: float) -> None:
+    def end(self, token: Any, began: float, outcome: AttemptOutcome, now: float) -> None:
         before = self.policy.state(now)
         since = self.policy._since
         self.policy.on_outcome(outcome, now, began)
@@ -89,9 +89,9 @@ class Limit:
         self.inflight += 1
         return self.inflight
 
-    def end(self, token: Any, began: float, outcome: Outcome, now: float) -> None:
+    def end(self, token: Any, began: float, outcome: AttemptOutcome, now: float) -> None:
         self.inflight -= 1
-        self.policy.on_sample(now - began, token, outcome is Outcome.DROPPED, now)
+        self.policy.on_sample(now - began, token, outcome is AttemptOutcome.DROPPED, now)
 
     def check(self, now: float) -> None:
         assert 1 <= self.policy.limit <= 50
@@ -108,7 +108,7 @@ class Budget:
         self.policy.on_request(now)
         return False
 
-    def end(self, token: Any, began: float, outcome: Outcome, now: float) -> None:
+    def end(self, token: Any, began: float, outcome: AttemptOutcome, now: float) -> None:
         self.policy.on_outcome(outcome, now, is_retry=token)
 
     def check(self, now: float) -> None:
@@ -132,7 +132,7 @@ class Outliers:
         self.count += 1
         return self.HOSTS[self.count % 4]
 
-    def end(self, token: Any, began: float, outcome: Outcome, now: float) -> None:
+    def end(self, token: Any, began: float, outcome: AttemptOutcome, now: float) -> None:
         self.policy.on_outcome(token, outcome, now, began)
 
     def check(self, now: float) -> None:
@@ -150,7 +150,7 @@ class TwoRegions:
     def begin(self, now: float) -> Any:
         return self.policy.route(now, self.rng)
 
-    def end(self, token: Any, began: float, outcome: Outcome, now: float) -> None:
+    def end(self, token: Any, began: float, outcome: AttemptOutcome, now: float) -> None:
         self.policy.on_outcome(token, outcome, now)
 
     def check(self, now: float) -> None:
@@ -165,7 +165,7 @@ class Admit:
     def begin(self, now: float) -> Any:
         return None if self.policy.should_reject(now, self.rng) else "sent"
 
-    def end(self, token: Any, began: float, outcome: Outcome, now: float) -> None:
+    def end(self, token: Any, began: float, outcome: AttemptOutcome, now: float) -> None:
         self.policy.on_outcome(outcome, now)
 
     def check(self, now: float) -> None:
@@ -180,7 +180,7 @@ class Levels:
         self.count += 1
         return "sent" if self.policy.admit(self.count * 7 % 11 - 1, now) else None
 
-    def end(self, token: Any, began: float, outcome: Outcome, now: float) -> None:
+    def end(self, token: Any, began: float, outcome: AttemptOutcome, now: float) -> None:
         self.policy.on_queue_time(now - began)
 
     def check(self, now: float) -> None:
@@ -196,7 +196,7 @@ class Bucket:
         assert self.pacer.reserve(now) >= now
         return "sent" if self.policy.take(now) else None
 
-    def end(self, token: Any, began: float, outcome: Outcome, now: float) -> None: ...
+    def end(self, token: Any, began: float, outcome: AttemptOutcome, now: float) -> None: ...
 
     def check(self, now: float) -> None:
         assert 0.0 <= self.policy.level(now) <= 5.0
@@ -212,9 +212,9 @@ class Tokens:
         found = self.policy.lookup("key", now)
         return found if found in (Lookup.MISS, Lookup.REFRESH_EARLY) else None
 
-    def end(self, token: Any, began: float, outcome: Outcome, now: float) -> None:
+    def end(self, token: Any, began: float, outcome: AttemptOutcome, now: float) -> None:
         flight = self.policy._entries["key"].flight_began
-        if outcome is Outcome.SUCCESS:
+        if outcome is AttemptOutcome.SUCCESS:
             self.policy.store("key", "token", now, 60.0)
             return
         self.policy.fail("key", now, began)
@@ -260,7 +260,7 @@ STEPS = st.lists(
 @pytest.mark.parametrize("name", SUBJECTS)
 @settings(max_examples=120, deadline=None)
 @given(steps=STEPS)
-def test_every_output_stays_within_its_bounds(name: str, steps: list[tuple[float, str, int, Outcome]]) -> None:
+def test_every_output_stays_within_its_bounds(name: str, steps: list[tuple[float, str, int, AttemptOutcome]]) -> None:
     subject, now = SUBJECTS[name](), 1000.0
     open_calls: list[tuple[Any, float]] = []
     for passed_s, what, which, outcome in steps:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from services.policies.breaker import Breaker, BreakerSettings
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 
-GOOD, BAD, IGNORED = Outcome.SUCCESS, Outcome.DROPPED, Outcome.IGNORED
+GOOD, BAD, IGNORED = AttemptOutcome.SUCCESS, AttemptOutcome.DROPPED, AttemptOutcome.IGNORED
 
 
 def breaker(**changes: Any) -> Breaker:
@@ -13,7 +13,7 @@ def breaker(**changes: Any) -> Breaker:
     return Breaker(BreakerSettings.model_validate(values))
 
 
-def report(policy: Breaker, now: float, *outcomes: Outcome) -> None:
+def report(policy: Breaker, now: float, *outcomes: AttemptOutcome) -> None:
     for outcome in outcomes:
         policy.on_outcome(outcome, now)
 

@@ -14,7 +14,7 @@ from services.policies.adaptive_limit import (
     Windowed,
 )
 from services.policies.adaptive_throttle import AdaptiveThrottle
-from services.policies.admission import Dagor, EnvoyAdmission, PriorityShedding, Ramp, RampGate
+from services.policies.admission import AdmissionRamp, Dagor, EnvoyAdmission, PriorityShedding, RampLimiter
 from services.policies.breaker import BreakerSettings
 from services.policies.capacity import ScaleOutSettings
 from services.policies.failover import FailoverSettings, RegionHealth
@@ -133,8 +133,8 @@ ARGUMENTS: dict[type, dict[str, Any]] = {
         "jitter": 0.15,
     },
     Windowed: {"window_s": 1.0, "samples_min": 10},
-    Ramp: {"from_fraction": 0.1, "to_fraction": 0.85, "duration_s": 80.0, "hold_s": 20.0},
-    RampGate: {"burst": 2.0},
+    AdmissionRamp: {"from_fraction": 0.1, "to_fraction": 0.85, "duration_s": 80.0, "hold_s": 20.0},
+    RampLimiter: {"burst": 2.0},
     PriorityShedding: {"shed_from": 0.8, "shed_all": 1.0, "enabled": True},
     Dagor: {
         "levels": 128,

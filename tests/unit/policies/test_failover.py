@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from services.policies.failover import Failover, FailoverSettings, RegionHealth, home_share
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 
 
 def envoy_priority_load(healthy_home: float, healthy_alternate: float) -> float:
@@ -43,31 +43,31 @@ def test_when_all_is_dead_everything_stays_home() -> None:
 
 def observe(failover: Failover, region: str, good: int, bad: int, now: float) -> None:
     for _ in range(good):
-        failover.on_outcome(region, Outcome.SUCCESS, now)
+        failover.on_outcome(region, AttemptOutcome.SUCCESS, now)
     for _ in range(bad):
-        failover.on_outcome(region, Outcome.DROPPED, now)
+        failover.on_outcome(region, AttemptOutcome.DROPPED, now)
 
 
 def test_health_is_assumed_until_five_samples() -> None:
     health = RegionHealth()
     for _ in range(4):
-        health.on_outcome(Outcome.DROPPED, 1.0)
+        health.on_outcome(AttemptOutcome.DROPPED, 1.0)
     assert health.ratio(1.0) == 1.0
-    health.on_outcome(Outcome.DROPPED, 1.0)
+    health.on_outcome(AttemptOutcome.DROPPED, 1.0)
     assert health.ratio(1.0) == 0.0
 
 
 def test_ignored_outcomes_say_nothing_about_health() -> None:
     health = RegionHealth()
     for _ in range(9):
-        health.on_outcome(Outcome.IGNORED, 1.0)
+        health.on_outcome(AttemptOutcome.IGNORED, 1.0)
     assert health.samples(1.0) == 0
 
 
 def test_health_forgets_after_its_window() -> None:
     health = RegionHealth(window_s=10.0)
     for _ in range(5):
-        health.on_outcome(Outcome.DROPPED, 0.0)
+        health.on_outcome(AttemptOutcome.DROPPED, 0.0)
     assert health.ratio(9.9) == 0.0
     assert health.ratio(10.0) == 1.0
 

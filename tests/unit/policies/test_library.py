@@ -7,7 +7,7 @@ import services.policies
 from services.policies.adaptive_limit import LimitSettings
 from services.policies.breaker import BreakerSettings
 from services.policies.capacity import ScaleOutSettings
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 from services.policies.outlier import OutlierSettings
 from services.policies.retry_budget import BudgetSettings
 from services.policies.token_cache import TokenCacheSettings
@@ -48,7 +48,11 @@ def test_the_package_docstring_lists_every_module() -> None:
 
 
 def test_there_are_three_outcomes() -> None:
-    assert [repr(outcome) for outcome in Outcome] == ["<Outcome success>", "<Outcome ignored>", "<Outcome dropped>"]
+    assert [repr(outcome) for outcome in AttemptOutcome] == [
+        "<AttemptOutcome success>",
+        "<AttemptOutcome ignored>",
+        "<AttemptOutcome dropped>",
+    ]
 
 
 def test_what_the_incident_did_not_have_is_off_by_default() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from services.policies.capacity import ScaleOut, ScaleOutSettings, nodes_needed, useful_for_s, with_headroom
 from services.policies.pacing import Pacer, RequeueSettings
-from services.policies.staging import Account, plan_restores
+from services.policies.staging import StagedAccount, plan_restores
 
 
 def test_a_paced_resume_starts_four_jobs_a_second() -> None:
@@ -108,7 +108,12 @@ def test_slow_start_follows_envoys_formula() -> None:
     assert repr(slow) == "<ScaleOut unguarded, slow start 60s>"
 
 
-ACCOUNTS = [Account("eastus", 90.0), Account("westus", 10.0), Account("arc", 10.0), Account("pg", 5.0)]
+ACCOUNTS = [
+    StagedAccount("eastus", 90.0),
+    StagedAccount("westus", 10.0),
+    StagedAccount("arc", 10.0),
+    StagedAccount("pg", 5.0),
+]
 
 
 def names(order: str, spacing_s: float) -> list[tuple[float, str]]:

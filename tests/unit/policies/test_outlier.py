@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 from services.policies.outlier import OutlierDetector, OutlierSettings
 
-GOOD, BAD, IGNORED = Outcome.SUCCESS, Outcome.DROPPED, Outcome.IGNORED
+GOOD, BAD, IGNORED = AttemptOutcome.SUCCESS, AttemptOutcome.DROPPED, AttemptOutcome.IGNORED
 
 
 def detector(hosts: int = 4, **changes: Any) -> OutlierDetector:
@@ -155,12 +155,12 @@ def test_reprs() -> None:
 def test_failures_of_requests_from_before_the_ejection_do_not_eject_again() -> None:
     detector = OutlierDetector(("a", "b", "c", "d"), OutlierSettings(enabled=True))
     for _ in range(5):
-        detector.on_outcome("a", Outcome.DROPPED, 1.0, 0.5)
+        detector.on_outcome("a", AttemptOutcome.DROPPED, 1.0, 0.5)
     assert "a" not in detector.available(30.9)
     assert "a" in detector.available(31.0)
     for _ in range(5):
-        detector.on_outcome("a", Outcome.DROPPED, 31.1, 0.5)
+        detector.on_outcome("a", AttemptOutcome.DROPPED, 31.1, 0.5)
     assert "a" in detector.available(31.2)
     for _ in range(5):
-        detector.on_outcome("a", Outcome.DROPPED, 31.2, 31.1)
+        detector.on_outcome("a", AttemptOutcome.DROPPED, 31.2, 31.1)
     assert "a" not in detector.available(31.3)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.policies.outcome import Outcome
+from services.policies.outcome import AttemptOutcome
 from services.policies.retry_budget import (
     AwsQuota,
     BrookerBudget,
@@ -87,44 +87,44 @@ def test_aws_gives_back_the_cost_of_a_retry_that_helped_and_one_otherwise() -> N
     budget = AwsQuota()
     spend(budget, 0.0)
     assert budget.level == 0
-    budget.on_outcome(Outcome.SUCCESS, 0.0)
+    budget.on_outcome(AttemptOutcome.SUCCESS, 0.0)
     assert budget.level == 1
-    budget.on_outcome(Outcome.SUCCESS, 0.0, is_retry=True)
+    budget.on_outcome(AttemptOutcome.SUCCESS, 0.0, is_retry=True)
     assert budget.level == 6
-    budget.on_outcome(Outcome.SUCCESS, 0.0, is_retry=True, failure="timeout")
+    budget.on_outcome(AttemptOutcome.SUCCESS, 0.0, is_retry=True, failure="timeout")
     assert budget.level == 16
-    budget.on_outcome(Outcome.DROPPED, 0.0, is_retry=True)
-    budget.on_outcome(Outcome.IGNORED, 0.0)
+    budget.on_outcome(AttemptOutcome.DROPPED, 0.0, is_retry=True)
+    budget.on_outcome(AttemptOutcome.IGNORED, 0.0)
     assert budget.level == 16
 
 
 def test_aws_never_holds_more_than_its_capacity() -> None:
     budget = AwsQuota()
-    budget.on_outcome(Outcome.SUCCESS, 0.0)
+    budget.on_outcome(AttemptOutcome.SUCCESS, 0.0)
     assert budget.level == 500
 
 
 def test_grpc_stops_at_half_its_tokens_and_needs_ten_successes_per_failure() -> None:
     budget = GrpcThrottle()
     for _ in range(4):
-        budget.on_outcome(Outcome.DROPPED, 0.0)
+        budget.on_outcome(AttemptOutcome.DROPPED, 0.0)
     assert (budget.tokens, budget.may_retry(0.0)) == (6.0, True)
-    budget.on_outcome(Outcome.DROPPED, 0.0)
+    budget.on_outcome(AttemptOutcome.DROPPED, 0.0)
     assert (budget.tokens, budget.may_retry(0.0)) == (5.0, False)
-    budget.on_outcome(Outcome.SUCCESS, 0.0)
+    budget.on_outcome(AttemptOutcome.SUCCESS, 0.0)
     assert (budget.tokens, budget.may_retry(0.0)) == (5.1, True)
     for _ in range(100):
-        budget.on_outcome(Outcome.SUCCESS, 0.0)
+        budget.on_outcome(AttemptOutcome.SUCCESS, 0.0)
     assert budget.tokens == 10.0
     for _ in range(100):
-        budget.on_outcome(Outcome.DROPPED, 0.0)
+        budget.on_outcome(AttemptOutcome.DROPPED, 0.0)
     assert budget.tokens == 0.0
 
 
 def test_grpc_takes_nothing_for_a_retry_and_nothing_for_an_ignored_outcome() -> None:
     budget = GrpcThrottle()
     spend(budget, 0.0, 50)
-    budget.on_outcome(Outcome.IGNORED, 0.0)
+    budget.on_outcome(AttemptOutcome.IGNORED, 0.0)
     assert budget.tokens == 10.0
 
 
@@ -139,11 +139,11 @@ def test_envoy_allows_twenty_percent_of_what_is_in_flight_the_retries_included()
     for _ in range(100):
         budget.on_request(0.0)
     assert spend(budget, 0.0) == 24  # 124 in flight, 20 % of which is 24.8
-    budget.on_outcome(Outcome.DROPPED, 0.0, is_retry=True)
+    budget.on_outcome(AttemptOutcome.DROPPED, 0.0, is_retry=True)
     assert (budget.retries, budget.active) == (23, 123)
     assert spend(budget, 0.0) == 1
     for _ in range(100):
-        budget.on_outcome(Outcome.SUCCESS, 0.0)
+        budget.on_outcome(AttemptOutcome.SUCCESS, 0.0)
     assert (budget.retries, budget.active) == (24, 24)
     assert budget.may_retry(0.0) is False
 
@@ -152,9 +152,9 @@ def test_brooker_earns_a_tenth_and_spends_one() -> None:
     budget = BrookerBudget()
     assert spend(budget, 0.0) == 10
     for _ in range(9):
-        budget.on_outcome(Outcome.SUCCESS, 0.0)
+        budget.on_outcome(AttemptOutcome.SUCCESS, 0.0)
     assert budget.may_retry(0.0) is False
-    budget.on_outcome(Outcome.SUCCESS, 0.0)
+    budget.on_outcome(AttemptOutcome.SUCCESS, 0.0)
     assert budget.tokens == 1.0
     assert budget.may_retry(0.0) is True
 
@@ -164,9 +164,9 @@ def test_brooker_adds_a_tenth_to_the_load_when_ten_percent_fail_for_ever() -> No
     spend(budget, 0.0)
     retries = 0
     for number in range(10_000):
-        outcome = Outcome.DROPPED if number % 2 else Outcome.SUCCESS
+        outcome = AttemptOutcome.DROPPED if number % 2 else AttemptOutcome.SUCCESS
         budget.on_outcome(outcome, 0.0)
-        retries += outcome is Outcome.DROPPED and budget.may_retry(0.0)
+        retries += outcome is AttemptOutcome.DROPPED and budget.may_retry(0.0)
     assert retries == 500  # 5000 successes deposit 500
 
 
@@ -174,7 +174,7 @@ def test_off_allows_every_retry() -> None:
     budget = BudgetSettings().build()
     assert isinstance(budget, UnlimitedBudget)
     budget.on_request(0.0)
-    budget.on_outcome(Outcome.DROPPED, 0.0)
+    budget.on_outcome(AttemptOutcome.DROPPED, 0.0)
     assert spend(budget, 0.0, 5000) == 5000
 
 
@@ -208,18 +208,18 @@ def test_every_budget_that_remembers_ends_a_retry_storm(kind: str) -> None:
         attempts += 1
         retried = False
         for _ in range(3):
-            budget.on_outcome(Outcome.DROPPED, now, is_retry=retried)
+            budget.on_outcome(AttemptOutcome.DROPPED, now, is_retry=retried)
             if not budget.may_retry(now):
                 break
             retried = True
             attempts += 1
         else:
-            budget.on_outcome(Outcome.DROPPED, now, is_retry=True)
+            budget.on_outcome(AttemptOutcome.DROPPED, now, is_retry=True)
     assert 1000 <= attempts <= 1110
 
 
 def test_more_ends_than_beginnings_make_no_room_for_retries() -> None:
     budget = EnvoyBudget()
     for _ in range(100):
-        budget.on_outcome(Outcome.DROPPED, 1.0, is_retry=True)
+        budget.on_outcome(AttemptOutcome.DROPPED, 1.0, is_retry=True)
     assert [budget.may_retry(1.0) for _ in range(4)] == [True, True, True, False]

@@ -2,10 +2,10 @@
 
 import pytest
 
-from services.chassis.http import Reply
+from services.chassis.http import HttpReply
 from services.provisioner.failures import error_of, storage_message
 from services.provisioner.jobs.packages import judge
-from services.provisioner.state import EXTENSION, VM, VMSS, Operation, Resource, Stop
+from services.provisioner.state import EXTENSION, VM, VMSS, ProvisioningOperation, Resource, Stop
 
 RUNNER = "GitHub.Actions/HostedRunner"
 BODY = b"<Error><Message>Public access is not permitted on this storage account.\nRequestId:1</Message></Error>"
@@ -15,7 +15,9 @@ STEPS = ("allocate", f"fetch:{RUNNER}", "assign")
 
 def told(stop: Stop, kind: str = VM, index: int = 1, **options: bool) -> dict:
     resource = Resource(kind, "/s/rg/runner", "eastus", "t", {}, 0.0, packages={RUNNER: "HostedRunner"})
-    return error_of(stop, Operation("op", kind, "create", "/s/rg/runner", "t", 0.0, STEPS), resource, index, **options)
+    return error_of(
+        stop, ProvisioningOperation("op", kind, "create", "/s/rg/runner", "t", 0.0, STEPS), resource, index, **options
+    )
 
 
 def test_a_refused_package_is_told_as_users_saw_it():
@@ -78,16 +80,16 @@ GOOD_MD5 = "kAFQmDzST7DWlj99KOF/cg=="  # of b"abc"
 @pytest.mark.parametrize(
     ("reply", "cause"),
     [
-        (Reply(200, {"Content-MD5": GOOD_MD5}, b"abc"), None),
-        (Reply(200, {}, b"abc"), None),
-        (Reply(200, {"Content-MD5": GOOD_MD5}, b"abd"), "repository"),
-        (Reply(409, {}, BODY), "denied"),
-        (Reply(404, {}, b""), "denied"),
-        (Reply(429, {}, b""), "repository"),
-        (Reply(500, {}, b""), "repository"),
-        (Reply(503, {}, b""), "repository"),
-        (Reply(206, {}, b"a"), "repository"),
-        (Reply(0, {}, b"", "timeout"), "repository"),
+        (HttpReply(200, {"Content-MD5": GOOD_MD5}, b"abc"), None),
+        (HttpReply(200, {}, b"abc"), None),
+        (HttpReply(200, {"Content-MD5": GOOD_MD5}, b"abd"), "repository"),
+        (HttpReply(409, {}, BODY), "denied"),
+        (HttpReply(404, {}, b""), "denied"),
+        (HttpReply(429, {}, b""), "repository"),
+        (HttpReply(500, {}, b""), "repository"),
+        (HttpReply(503, {}, b""), "repository"),
+        (HttpReply(206, {}, b"a"), "repository"),
+        (HttpReply(0, {}, b"", "timeout"), "repository"),
     ],
 )
 def test_what_counts_as_a_whole_package(reply, cause):

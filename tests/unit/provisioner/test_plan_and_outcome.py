@@ -16,9 +16,9 @@ from services.provisioner.state import (
     UPDATE,
     VM,
     VMSS,
-    Job,
-    Operation,
-    Outcome,
+    JobOutcome,
+    ProvisioningJob,
+    ProvisioningOperation,
     Resource,
     after,
     plan,
@@ -64,8 +64,8 @@ def resource(**changes) -> Resource:
     return Resource(**{**values, "operation": "op1", **changes})
 
 
-def job(verb: str = CREATE, kind: str = VM, index: int = 0, steps: tuple[str, ...] = ("allocate",)) -> Job:
-    return Job(Operation("op1", kind, verb, "/s/vm1", "t", 0.0, steps), index=index)
+def job(verb: str = CREATE, kind: str = VM, index: int = 0, steps: tuple[str, ...] = ("allocate",)) -> ProvisioningJob:
+    return ProvisioningJob(ProvisioningOperation("op1", kind, verb, "/s/vm1", "t", 0.0, steps), index=index)
 
 
 def version_of(_package: str) -> str:
@@ -74,7 +74,7 @@ def version_of(_package: str) -> str:
 
 def test_a_created_machine_runs_and_has_what_it_fetched():
     steps = ("allocate", f"fetch:{RUNNER}", "assign")
-    ended = after(resource(), job(index=3, steps=steps), Outcome(SUCCEEDED, 7.0), version_of)
+    ended = after(resource(), job(index=3, steps=steps), JobOutcome(SUCCEEDED, 7.0), version_of)
     assert ended is not None
     assert (ended.state, ended.power) == (SUCCEEDED, "running")
     assert ended.installed == {RUNNER: {"version": "1.0", "status": SUCCEEDED, "message": "", "time": 7.0}}
@@ -83,7 +83,7 @@ def test_a_created_machine_runs_and_has_what_it_fetched():
 def test_a_failed_fetch_is_recorded_with_its_innermost_message_and_later_ones_are_not():
     steps = ("allocate", f"fetch:{RUNNER}", f"fetch:{SCRIPT}", "fetch:a/b")
     error = {"code": "Outer", "message": "outer", "details": [{"code": "Inner", "message": "inner"}]}
-    ended = after(resource(), job(index=2, steps=steps), Outcome(FAILED, 7.0, error), version_of)
+    ended = after(resource(), job(index=2, steps=steps), JobOutcome(FAILED, 7.0, error), version_of)
     assert ended is not None
     assert {name: (row["status"], row["message"]) for name, row in ended.installed.items()} == {
         RUNNER: (SUCCEEDED, ""),
@@ -94,20 +94,20 @@ def test_a_failed_fetch_is_recorded_with_its_innermost_message_and_later_ones_ar
 
 def test_the_record_given_is_not_changed():
     before = resource()
-    after(before, job(index=1, steps=(f"fetch:{RUNNER}",)), Outcome(SUCCEEDED, 1.0), version_of)
+    after(before, job(index=1, steps=(f"fetch:{RUNNER}",)), JobOutcome(SUCCEEDED, 1.0), version_of)
     assert (before.state, before.installed, before.power) == ("Creating", {}, "")
 
 
 def test_only_a_delete_that_succeeded_removes():
-    assert after(resource(), job(DELETE), Outcome(SUCCEEDED, 1.0), version_of) is None
-    failed = after(resource(), job(DELETE), Outcome(FAILED, 1.0, {"code": "X", "message": "x"}), version_of)
+    assert after(resource(), job(DELETE), JobOutcome(SUCCEEDED, 1.0), version_of) is None
+    failed = after(resource(), job(DELETE), JobOutcome(FAILED, 1.0, {"code": "X", "message": "x"}), version_of)
     assert failed is not None
     assert failed.state == FAILED
 
 
 def test_an_operation_that_a_delete_has_replaced_changes_nothing():
     replaced = resource(operation="op2", state="Deleting")
-    assert after(replaced, job(), Outcome(CANCELED, 1.0), version_of) is replaced
+    assert after(replaced, job(), JobOutcome(CANCELED, 1.0), version_of) is replaced
 
 
 @pytest.mark.parametrize(
@@ -115,15 +115,15 @@ def test_an_operation_that_a_delete_has_replaced_changes_nothing():
     [("powerOff", "stopped"), ("deallocate", "deallocated"), ("start", "running"), ("reapply", "deallocated")],
 )
 def test_power_after_a_lifecycle_operation(verb, power):
-    ended = after(resource(power="deallocated"), job(verb), Outcome(SUCCEEDED, 1.0), version_of)
+    ended = after(resource(power="deallocated"), job(verb), JobOutcome(SUCCEEDED, 1.0), version_of)
     assert ended is not None
     assert ended.power == power
 
 
 def test_a_scale_set_has_its_machines_only_when_the_operation_succeeded():
     wanted = resource(kind=VMSS, body={"sku": {"capacity": 5}}, instances=2)
-    grown = after(wanted, job(SCALE_OUT, VMSS), Outcome(SUCCEEDED, 1.0), version_of)
-    stuck = after(wanted, job(SCALE_OUT, VMSS), Outcome(FAILED, 1.0, {"code": "X", "message": "x"}), version_of)
+    grown = after(wanted, job(SCALE_OUT, VMSS), JobOutcome(SUCCEEDED, 1.0), version_of)
+    stuck = after(wanted, job(SCALE_OUT, VMSS), JobOutcome(FAILED, 1.0, {"code": "X", "message": "x"}), version_of)
     assert grown is not None
     assert stuck is not None
     assert (grown.instances, stuck.instances) == (5, 2)
@@ -131,7 +131,7 @@ def test_a_scale_set_has_its_machines_only_when_the_operation_succeeded():
 
 def test_records_survive_the_way_through_json():
     item = resource(tenant="t", packages={RUNNER: "HostedRunner"}, assigned=True, client_id="c")
-    operation = Operation("op1", VM, CREATE, "/s/vm1", "t", 1.5, ("allocate", "assign"))
+    operation = ProvisioningOperation("op1", VM, CREATE, "/s/vm1", "t", 1.5, ("allocate", "assign"))
     assert RESOURCE.read(item.to_json()).to_json() == item.to_json()
     restored = OPERATION.read(operation.to_json())
     assert (restored.steps, restored.to_json()) == (operation.steps, operation.to_json())
@@ -142,4 +142,4 @@ def test_progress_survives_too():
     moved.tries = 4
     again = job(steps=("allocate", "assign", "token"))
     again.restore(moved.progress())
-    assert repr(again) == "<Job vm_create queued at assign, 4 tries>"
+    assert repr(again) == "<ProvisioningJob vm_create queued at assign, 4 tries>"

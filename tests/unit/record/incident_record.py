@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chaos.experiment.plan import make_plan
-from chaos.record.record import Record
+from chaos.record.record import RunRecord
 from chaos.record.series import Array, SeriesTable, matches
 from chaos.scenarios.loader import load
 from loadgen.tenants import default_table
@@ -136,13 +136,13 @@ class IncidentRecord:
         self.events = [event for event in self.events if event["t"] <= t]
         return self
 
-    def build(self) -> Record:
+    def build(self) -> RunRecord:
         step = np.diff(self.times, prepend=self.times[0])
         counters = [np.nancumsum(rate * step) for _, rate in self.rates]
         keys = [row for row, _ in self.rates] + [row for row, _ in self.levels]
         values = np.array(counters + [values for _, values in self.levels]).reshape(len(keys), len(self.times))
         events = sorted(self.events, key=lambda event: event["t"])
-        return Record(self.plan, events, SeriesTable.of(self.times, keys, values))
+        return RunRecord(self.plan, events, SeriesTable.of(self.times, keys, values))
 
 
 def _target(labels: dict[str, str]) -> dict[str, str]:

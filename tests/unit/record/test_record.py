@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from chaos.record.files import seal
-from chaos.record.record import Of, Record
+from chaos.record.record import Of, RunRecord
 from chaos.record.recorder import Recorder, write_metrics
 from chaos.record.series import SeriesTable, increments
 from services.chassis.clock import Clock
@@ -17,12 +17,12 @@ NAN = float("nan")
 EAST, WEST = {"region": "eastus"}, {"region": "westus"}
 
 
-def record(series: dict[str, list[tuple[dict[str, str], list[float]]]], events: list[dict[str, Any]] = []) -> Record:  # noqa: B006
+def record(series: dict[str, list[tuple[dict[str, str], list[float]]]], events: list[dict[str, Any]] = []) -> RunRecord:  # noqa: B006
     keys = [(name, labels) for name, rows in series.items() for labels, _ in rows]
     values = [numbers for rows in series.values() for _, numbers in rows]
     times = np.arange(len(values[0]) if values else 0, dtype=float)
     table = SeriesTable.of(times, keys, np.array(values, dtype=float).reshape(len(keys), len(times)))
-    return Record({"scenario": "test", "seed": 1}, events, table)
+    return RunRecord({"scenario": "test", "seed": 1}, events, table)
 
 
 REQUESTS = record(
@@ -119,18 +119,18 @@ def write(folder: Path) -> None:
 
 def test_a_record_loads_as_it_was_written(tmp_path: Path) -> None:
     write(tmp_path)
-    loaded = Record.load(tmp_path)
+    loaded = RunRecord.load(tmp_path)
     assert loaded.delta("requests_total", 0, 5, region="eastus") == REQUESTS.delta(
         "requests_total", 0, 5, region="eastus"
     )
     assert (loaded.start, loaded.end, len(loaded.events)) == (0, 5, 1)
-    assert repr(loaded) == "<Record calm-day seed 3, <SeriesTable 5 series, 6 samples>>"
+    assert repr(loaded) == "<RunRecord calm-day seed 3, <SeriesTable 5 series, 6 samples>>"
 
 
 def test_from_memory_shares_the_recorders_data() -> None:
     recorder = Recorder(Clock(lambda: 0.0, 0.0), 0.0)
     recorder.event({"at": 4.0, "source": "chaos", "kind": "audit", "id": "T15"})
-    assert Record.from_memory({"scenario": "x"}, recorder).first_event("audit") == {
+    assert RunRecord.from_memory({"scenario": "x"}, recorder).first_event("audit") == {
         "t": 4.0,
         "source": "chaos",
         "kind": "audit",

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from chaos.cli import main
 from chaos.controller.routes.runs import _summary
 from chaos.record.files import RECORD_FILES, VERSION, VERSION_KEY, LinesFile, NotWhole, seal, sealed, unsealed
-from chaos.record.record import Record, RecordError
+from chaos.record.record import RecordError, RunRecord
 from chaos.record.recorder import Recorder
 from services.chassis.clock import Clock
 from services.chassis.metrics import Metrics
@@ -57,7 +57,7 @@ def flip(number: int, old: bytes, new: bytes) -> Callable[[list[bytes]], list[by
 
 
 def test_a_whole_record_is_read(folder: Path) -> None:
-    assert len(Record.load(folder).events) == EVENTS
+    assert len(RunRecord.load(folder).events) == EVENTS
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -149,7 +149,7 @@ def test_a_damaged_record_is_refused_by_file_and_line(damage: str, folder: Path)
     break_, said = DAMAGE[damage]
     break_(folder)
     with pytest.raises(RecordError, match=said) as refused:
-        Record.load(folder)
+        RunRecord.load(folder)
     assert len(str(refused.value).splitlines()) == 1
     assert str(refused.value).startswith(str(folder))
 
@@ -159,10 +159,10 @@ async def test_a_file_of_another_run_is_refused(name: str, folder: Path, tmp_pat
     other = await write(tmp_path / "other", seed=2)
     shutil.copy(other / name, folder / name)
     if name == "arrivals.csv":
-        assert Record.load(folder)  # these two runs have the same arrivals
+        assert RunRecord.load(folder)  # these two runs have the same arrivals
         return
     with pytest.raises(RecordError, match=rf"{name}.*of another run"):
-        Record.load(folder)
+        RunRecord.load(folder)
 
 
 @pytest.mark.parametrize("command", [["report"], ["diff"]])

@@ -5,7 +5,7 @@ import asyncio
 from storage_provider import Bench
 
 from chaos.remediation.accounts import Audit, wrongly_private
-from chaos.remediation.inventory import Account
+from chaos.remediation.inventory import InventoryAccount
 
 ALL = ("centraluseuap", "westus", "eastus")
 
@@ -92,7 +92,7 @@ async def test_the_audit_counts_what_should_be_public_and_is_not(bench: Bench) -
 
 
 def test_matching_accounts_come_in_the_order_of_the_patterns_each_once() -> None:
-    private = [Account(name, "r", False, True, "") for name in ("vmextarcr", "vmextlinuxr", "vmextmir")]
+    private = [InventoryAccount(name, "r", False, True, "") for name in ("vmextarcr", "vmextlinuxr", "vmextmir")]
 
     found = wrongly_private(private, ["vmextmi*", "vmext*"])
 

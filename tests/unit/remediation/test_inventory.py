@@ -2,7 +2,7 @@
 
 import pytest
 
-from chaos.remediation.inventory import Account, Inventory, contradiction, targets
+from chaos.remediation.inventory import Inventory, InventoryAccount, contradiction, targets
 from chaos.remediation.settings import InventorySettings
 
 REGION = "eastus"
@@ -12,14 +12,14 @@ FRESH = InventorySettings()
 LOST = InventorySettings(defect="missing_exemptions", silent_s=120, retention_s=60, validate_targets=False)
 
 
-def account(name: str, *, exempt: bool, public: bool = True) -> Account:
-    return Account(name, REGION, public, exempt, f"/subscriptions/s/{name}")
+def account(name: str, *, exempt: bool, public: bool = True) -> InventoryAccount:
+    return InventoryAccount(name, REGION, public, exempt, f"/subscriptions/s/{name}")
 
 
 ACCOUNTS = tuple(account(n, exempt=True) for n in HOSTS) + tuple(account(n, exempt=False) for n in PLATFORM)
 
 
-def names(accounts: tuple[Account, ...]) -> list[str]:
+def names(accounts: tuple[InventoryAccount, ...]) -> list[str]:
     return [account.name for account in accounts]
 
 

@@ -13,7 +13,7 @@ import pytest
 from incident_record import E, IncidentRecord, calm_day, fresh_incident
 from rich.console import Console
 
-from chaos.record.record import Record, RecordError
+from chaos.record.record import RecordError, RunRecord
 from chaos.record.series import SeriesTable
 from chaos.report import words
 from chaos.report.compare import Comparison, compare, flat, print_comparison
@@ -25,17 +25,17 @@ from chaos.verdict.view import View
 
 
 @pytest.fixture(scope="module")
-def record() -> Record:
+def record() -> RunRecord:
     return fresh_incident().build()
 
 
 @pytest.fixture(scope="module")
-def verdict(record: Record) -> Verdict:
+def verdict(record: RunRecord) -> Verdict:
     return judge(record)
 
 
 @pytest.fixture(scope="module")
-def page(record: Record, verdict: Verdict) -> str:
+def page(record: RunRecord, verdict: Verdict) -> str:
     return render(record, verdict)
 
 
@@ -125,7 +125,7 @@ def test_operator_actions_are_named_on_the_curves(page: str) -> None:
         assert label in page
 
 
-def test_the_drill_after_the_incident_is_drawn_though_the_incident_has_ended(record: Record, page: str) -> None:
+def test_the_drill_after_the_incident_is_drawn_though_the_incident_has_ended(record: RunRecord, page: str) -> None:
     view = View(record)
     assert view.record.end < view.drilled.record.end
     assert ">DRILL<" in page
@@ -133,7 +133,7 @@ def test_the_drill_after_the_incident_is_drawn_though_the_incident_has_ended(rec
     assert ">DRILL<" not in render(before, judge(before))
 
 
-def test_the_page_is_the_same_twice(record: Record, verdict: Verdict, page: str) -> None:
+def test_the_page_is_the_same_twice(record: RunRecord, verdict: Verdict, page: str) -> None:
     assert render(record, verdict) == page
 
 
@@ -146,7 +146,7 @@ def test_text_from_the_record_cannot_become_markup() -> None:
 
 
 def test_a_record_without_samples_still_gives_a_page() -> None:
-    empty = Record(fresh_incident().plan, [], SeriesTable())
+    empty = RunRecord(fresh_incident().plan, [], SeriesTable())
     page = render(empty, judge(empty))
     assert "This run cannot be judged: no samples." in page
     assert "<figure" not in page
@@ -182,7 +182,7 @@ def test_headlines_for_each_outcome(verdict: Verdict) -> None:
 
 
 def test_figures_in_their_units() -> None:
-    clock = words.Clock({"starts_at": "2026-02-02T18:03:00+00:00"})
+    clock = words.IncidentCalendar({"starts_at": "2026-02-02T18:03:00+00:00"})
     assert words.figure("time_east_collapse_t", 366.0, clock) == "00:09 UTC"
     assert words.figure("time_east_collapse_t", 366.0) == "τ 366"
     assert words.figure("recovered_t", "never", clock) == "never"
@@ -200,7 +200,7 @@ def test_every_figure_has_a_label(verdict: Verdict) -> None:
 
 
 def test_a_shortened_incident_is_told_in_bench_seconds() -> None:
-    clock = words.Clock({"starts_at": "2026-02-02T18:03:00+00:00", "detection_pace": 0.25})
+    clock = words.IncidentCalendar({"starts_at": "2026-02-02T18:03:00+00:00", "detection_pace": 0.25})
     assert words.figure("recovered_t", 180.0, clock) == "180 s"
     assert words.figure("identity_impact_s", 90.0, clock) == "90 s"
 
@@ -259,7 +259,7 @@ def test_a_missing_or_broken_verdict_is_refused(tmp_path: Path, content: str | N
         read_verdict(tmp_path)
 
 
-def test_the_report_file_is_the_page(tmp_path: Path, record: Record, verdict: Verdict, page: str) -> None:
+def test_the_report_file_is_the_page(tmp_path: Path, record: RunRecord, verdict: Verdict, page: str) -> None:
     assert write_report(tmp_path, record, verdict).read_text() == page
 
 
@@ -291,7 +291,7 @@ def test_a_comparison_names_what_differs(comparison: Comparison) -> None:
     assert not comparison.same
 
 
-def test_a_run_compared_with_itself_is_the_same(record: Record) -> None:
+def test_a_run_compared_with_itself_is_the_same(record: RunRecord) -> None:
     comparison = compare(record, record)
     assert comparison.same
     assert comparison.plan == {}

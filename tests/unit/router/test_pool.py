@@ -4,8 +4,8 @@ from collections import Counter
 from random import Random
 
 from services.chassis.registry import Instance
-from services.policies.outcome import Outcome
-from services.router.pool import Pool
+from services.policies.outcome import AttemptOutcome
+from services.router.pool import NodePool
 from services.router.settings import RouterSettings
 
 
@@ -13,21 +13,21 @@ def _nodes(count: int, first: int = 1) -> list[Instance]:
     return [Instance("identity", "eastus", f"node-{number}", "") for number in range(first, first + count)]
 
 
-def _pool(**settings: object) -> Pool:
-    return Pool(RouterSettings.model_validate(settings))
+def _pool(**settings: object) -> NodePool:
+    return NodePool(RouterSettings.model_validate(settings))
 
 
-def _names(pool: Pool) -> list[str]:
+def _names(pool: NodePool) -> list[str]:
     return [node.name for node in pool.nodes]
 
 
-def _offer(pool: Pool, per_s: int, start: float, end: float) -> None:
+def _offer(pool: NodePool, per_s: int, start: float, end: float) -> None:
     rng = Random(1)
     for number in range(int((end - start) * per_s)):
         pool.pick(rng, "", start + number / per_s)
 
 
-def _shares(pool: Pool, now: float, tenant: str = "") -> dict[str, float]:
+def _shares(pool: NodePool, now: float, tenant: str = "") -> dict[str, float]:
     rng = Random(1)
     picked = [pool.pick(rng, tenant, now) for _ in range(4000)]
     counts = Counter(node.name for node in picked if node is not None)
@@ -118,7 +118,7 @@ def test_a_node_that_keeps_failing_is_set_aside_for_a_while() -> None:
     nodes = _nodes(4)
     pool.update(nodes, 0.0)
     for _ in range(5):
-        pool.on_outcome(nodes[0], Outcome.DROPPED, 1.0)
+        pool.on_outcome(nodes[0], AttemptOutcome.DROPPED, 1.0)
     assert "node-1" not in _shares(pool, 1.0)
     pool.update(nodes, 2.0)
     assert "node-1" not in _shares(pool, 30.9)
@@ -131,7 +131,7 @@ def test_never_more_than_the_allowed_share_is_set_aside() -> None:
     pool.update(nodes, 0.0)
     for node in nodes:
         for _ in range(5):
-            pool.on_outcome(node, Outcome.DROPPED, 1.0)
+            pool.on_outcome(node, AttemptOutcome.DROPPED, 1.0)
     assert len(_shares(pool, 1.0)) == 3
 
 
@@ -141,7 +141,7 @@ def test_in_panic_every_node_is_used() -> None:
     pool.update(nodes, 0.0)
     for node in nodes[:3]:
         for _ in range(5):
-            pool.on_outcome(node, Outcome.DROPPED, 1.0)
+            pool.on_outcome(node, AttemptOutcome.DROPPED, 1.0)
     assert len(_shares(pool, 1.0)) == 4
 
 

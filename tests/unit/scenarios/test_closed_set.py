@@ -11,7 +11,7 @@ from chaos.remediation.settings import GateSettings, InventorySettings, Remediat
 from chaos.scenarios.actions import ACTIONS, Action, FaultTarget
 from chaos.scenarios.document import Document
 from chaos.scenarios.loader import ScenarioError, build
-from chaos.scenarios.model import SECTIONS, Entry, Load, Region, Scenario
+from chaos.scenarios.model import SECTIONS, Entry, RegionLoad, Scenario, ScenarioRegion
 
 # Written out, not derived: whoever adds an action or a field has to add it here too, and to say why it is no outcome.
 ALLOWED = {
@@ -32,8 +32,8 @@ ALLOWED = {
 }
 ALLOWED_PARTS = {
     Entry: {"id", "at", "at_s", "note", "action"},
-    Region: {"name", "display", "pair", "role", "identity_nodes"},
-    Load: {"token_rate_per_s", "job_rate_per_s"},
+    ScenarioRegion: {"name", "display", "pair", "role", "identity_nodes"},
+    RegionLoad: {"token_rate_per_s", "job_rate_per_s"},
     FaultTarget: {"service", "region", "instance", "account"},
     Scenario: {
         "name",

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from chaos.soak import virtual
 from chaos.soak.command import conclude, growing
-from chaos.soak.readings import Reading
+from chaos.soak.readings import SoakReading
 from chaos.soak.store import stock
 from chaos.soak.virtual import soak
 from compose.virtual.world import VirtualWorld
@@ -50,7 +50,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 def names(overrides: dict[str, Any]) -> list[str]:
     from services.chassis.settings import merge
 
-    readings: list[Reading] = []
+    readings: list[SoakReading] = []
     soak(HOURS, readings.append, overrides=merge(QUICK, overrides))
     assert len(readings) == round(HOURS * READINGS_AN_HOUR)
     return [one.name for one in growing(readings, SETTLED_H, 1 / READINGS_AN_HOUR)]

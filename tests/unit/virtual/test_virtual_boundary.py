@@ -28,7 +28,7 @@ import tenacity
 from aiohttp import web
 
 from compose.virtual.kernel.boundary import MONOTONIC_START_S, install, installed_rows
-from compose.virtual.kernel.boundary_table import FENCED, NOT_MODELLED, SIMULATED, TABLE, Row
+from compose.virtual.kernel.boundary_table import FENCED, NOT_MODELLED, SIMULATED, TABLE, BoundaryRow
 from compose.virtual.kernel.errors import LeftTheSimulation
 from compose.virtual.kernel.loop import VirtualLoop
 from compose.virtual.world import EPOCH_S, VirtualWorld
@@ -37,7 +37,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import mini_scenario
 
 
-def attribute(row: Row) -> Any:
+def attribute(row: BoundaryRow) -> Any:
     found: Any = importlib.import_module(row.module)
     for step in row.name.split("."):
         found = getattr(found, step)
@@ -105,7 +105,7 @@ def test_places_that_are_left_alone_exist_too() -> None:
 
 
 @pytest.mark.parametrize("row", [row for row in SIMULATED if row in installed_rows()], ids=lambda row: row.path)
-def test_a_simulated_place_does_not_reach_the_machine(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_simulated_place_does_not_reach_the_machine(row: BoundaryRow, monkeypatch: pytest.MonkeyPatch) -> None:
     for module, names in ((time, ("time", "monotonic", "perf_counter")), (random, ("random",)), (uuid, ("uuid4",))):
         for name in names:
             monkeypatch.setattr(module, name, lambda *_: pytest.fail("the machine was asked"))
@@ -223,7 +223,7 @@ def from_our_package(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 @pytest.mark.parametrize("row", FENCED, ids=lambda row: row.path)
-def test_a_fenced_call_from_our_packages_is_refused_by_name(row: Row) -> None:
+def test_a_fenced_call_from_our_packages_is_refused_by_name(row: BoundaryRow) -> None:
     with inside() as loop:
         fenced = attribute(row)
         with pytest.raises(LeftTheSimulation) as refusal:
