@@ -9,7 +9,6 @@ import os
 import shlex
 import socket
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import click
 
 from chaos.command.group import Commands
 from chaos.experiment.plan import Plan, make_plan, parse_assignment
-from chaos.options import JOBS, RUNS_MAX, SEED, SEEDS, FiniteRange
+from chaos.options import JOBS, RUNS_MAX, SEED, SEEDS, FiniteRange, comma_separated
 from chaos.progress.terminal import terminal
 from chaos.scenarios.loader import load, names
 from chaos.scenarios.model import Scenario
@@ -64,7 +63,7 @@ def _plan(options: dict[str, Any]) -> Plan:
     from chaos.command.whatif import rearrange
     from chaos.studies.campaign.perturb import perturbation
 
-    mitigations = _names(options["mitigations"])
+    mitigations = comma_separated(options["mitigations"])
     scenario = rearrange(load(options["scenario"]), options["shifts"], options["drops"])
     scenario = _in_this_world(scenario, options["runtime"])
     overlays: list[Any] = []
@@ -88,10 +87,6 @@ def _in_this_world(scenario: Scenario, runtime: str) -> Scenario:
     from compose.render import REGIONS
 
     return restrict(scenario, REGIONS)
-
-
-def _names(text: str) -> Sequence[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _repeat_command(options: dict[str, Any]) -> str:
@@ -177,7 +172,7 @@ def campaign(jobs: int | None, seeds: int, perturbed: int, name: str, mitigation
     """
     from chaos.studies.campaign.command import campaign_command
 
-    sys.exit(campaign_command(name, seeds, perturbed, jobs, terminal(), _names(mitigations), out))
+    sys.exit(campaign_command(name, seeds, perturbed, jobs, terminal(), comma_separated(mitigations), out))
 
 
 @main.command()

@@ -1,6 +1,7 @@
 """Parameter types of the command line, shared by all commands."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -9,6 +10,11 @@ RUNS_MAX = 10_000
 SEED = click.IntRange(0, 2**63 - 1)
 SEEDS = click.IntRange(1, RUNS_MAX)
 JOBS = click.IntRange(1, 1024)
+
+
+def comma_separated(text: str) -> Sequence[str]:
+    """What stands between the commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 class FiniteRange(click.FloatRange):

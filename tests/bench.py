@@ -17,8 +17,8 @@ from typing import Any
 
 import uvloop
 from rich.console import Console
-from rich.table import Table
 
+from chaos.progress.terminal import table
 from compose.virtual.bench import main as bench_hops
 from loadgen.arrivals import Arrivals, PoissonSchedule
 from services.chassis.clock import system_clock
@@ -68,13 +68,13 @@ async def send_errors_ms(rate_per_s: float) -> list[float]:
 def main() -> None:
     console = Console()
     title = "replay, one core, report included"
-    table = Table(
+    summary = table(
         "whole incident (722 minutes)", "CPU s", "peak memory MB", "verdict", "SHA-256 of the events", title=title
     )
     digests = set()
     for transport in ("http", "direct"):
         figures = replay("azure-fnj8-vqz", transport)
-        table.add_row(
+        summary.add_row(
             f"virtual, {transport}",
             f"{figures['cpu_s']:.1f}",
             f"{figures['memory_mb']:.0f}",
@@ -82,9 +82,9 @@ def main() -> None:
             figures["sha256"][:16],
         )
         digests.add(figures["sha256"])
-    console.print(table)
+    console.print(summary)
     console.print("both transports: " + ("the same events to the byte" if len(digests) == 1 else "DIFFERENT events"))
-    sending = Table("arrivals per second", "sent", "p50 ms", "p99 ms", title="open-loop send-time error, uvloop")
+    sending = table("arrivals per second", "sent", "p50 ms", "p99 ms", title="open-loop send-time error, uvloop")
     for rate in RATES_PER_S:
         errors = uvloop.run(send_errors_ms(rate))
         quantiles = statistics.quantiles(errors, n=100)

@@ -16,8 +16,8 @@ from typing import Any
 import docker
 from docker.errors import DockerException
 from rich.console import Console
-from rich.table import Table
 
+from chaos.progress.terminal import table
 from services.chassis.http import HttpClient
 from services.chassis.process import real_session
 
@@ -127,14 +127,16 @@ def layers_mb(client: docker.DockerClient) -> dict[str, float]:
 
 
 def measure(console: Console, client: docker.DockerClient) -> None:
-    table = Table("the testbed in Docker, without Grafana", "measured", title="docker compose")
+    summary = table("the testbed in Docker, without Grafana", "measured", title="docker compose")
     compose("build")
     services = [name for name in compose("config", "--services").split() if name not in WITHOUT]
     start = time.monotonic()
     compose("up", "--detach", "--wait", *services)
-    table.add_row(f"from `up` to {len(services)} healthy containers, images built", f"{time.monotonic() - start:.0f} s")
+    summary.add_row(
+        f"from `up` to {len(services)} healthy containers, images built", f"{time.monotonic() - start:.0f} s"
+    )
     for kind, size in layers_mb(client).items():
-        table.add_row(f"our layers on the base image: {kind}", f"{size:.0f} MB")
+        summary.add_row(f"our layers on the base image: {kind}", f"{size:.0f} MB")
     meter = Meter(client)
     users(0)
     time.sleep(WINDOW_S)
@@ -143,11 +145,11 @@ def measure(console: Console, client: docker.DockerClient) -> None:
             users(factor)
             time.sleep(WINDOW_S)
         cores, memory_mb = meter.over(WINDOW_S)
-        table.add_row(name, f"{cores:.2f} cores, {memory_mb:.0f} MB")
-    table.add_row("`POST /v1/reset`", f"{call('POST', '/v1/reset')['took_s']:.0f} s")
+        summary.add_row(name, f"{cores:.2f} cores, {memory_mb:.0f} MB")
+    summary.add_row("`POST /v1/reset`", f"{call('POST', '/v1/reset')['took_s']:.0f} s")
     cores, memory_mb, seen = storm(meter)
-    table.add_row(f"peak of the storm ({seen})", f"{cores:.2f} cores, {memory_mb:.0f} MB")
-    console.print(table)
+    summary.add_row(f"peak of the storm ({seen})", f"{cores:.2f} cores, {memory_mb:.0f} MB")
+    console.print(summary)
 
 
 def main(console: Console | None = None) -> None:

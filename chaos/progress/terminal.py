@@ -3,7 +3,9 @@
 import errno
 from typing import NoReturn
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.table import Column, Table
 
 
 class Terminal(Console):
@@ -15,3 +17,17 @@ class Terminal(Console):
 def terminal(*, stderr: bool = False) -> Console:
     """No markup and no emoji codes: `[/etc]` in a title closes no tag. Styles are given by `Text` and `style`."""
     return Terminal(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+def table(*columns: Column | str, title: str | None = None, caption: str | None = None) -> Table:
+    """A table as every command prints it."""
+    return Table(
+        *columns,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption=caption,
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
+from chaos.progress.terminal import table
 from chaos.record.record import RunRecord
 from chaos.report import words
 from chaos.report.table import STYLES
@@ -88,11 +88,11 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     """Three tables: what was different, what came of it, which claims changed."""
     names = [f"{v.scenario} seed {v.seed}" for v in (comparison.left, comparison.right)]
     if comparison.plan:
-        console.print(_table("What differs", "", names, comparison.plan, lambda _name, value: _short(value)))
+        console.print(_table("What differs", names, comparison.plan, lambda _name, value: _short(value)))
     status = {"verdict": (comparison.left.status, comparison.right.status)}
-    console.print(_table("Figures", "", names, {**status, **comparison.figures}, words.figure))
+    console.print(_table("Figures", names, {**status, **comparison.figures}, words.figure))
     if comparison.claims:
-        console.print(_table("Claims that changed", "", names, comparison.claims, lambda _name, value: value))
+        console.print(_table("Claims that changed", names, comparison.claims, lambda _name, value: value))
     else:
         console.print("No claim changed its verdict.")
 
@@ -103,15 +103,12 @@ def _short(value: Any) -> str:
     return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
-def _table(title: str, first: str, names: list[str], rows: dict[str, tuple[Any, Any]], show: Any) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(first, no_wrap=True)
-    for name in names:
-        table.add_column(name, justify="right")
+def _table(title: str, names: list[str], rows: dict[str, tuple[Any, Any]], show: Any) -> Table:
+    shown = table(Column(no_wrap=True), *(Column(name, justify="right") for name in names), title=title)
     for name, (left, right) in rows.items():
         changed = left != right
         label = words.LABELS.get(name, name)
         plain = "bold" if changed else "dim"
         cells = [Text(show(name, value), STYLES.get(str(value), plain)) for value in (left, right)]
-        table.add_row(Text(label, "" if changed else "dim"), *cells)
-    return table
+        shown.add_row(Text(label, "" if changed else "dim"), *cells)
+    return shown

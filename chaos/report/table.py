@@ -3,9 +3,10 @@
 from rich import box
 from rich.console import Console
 from rich.panel import Panel
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
+from chaos.progress.terminal import table
 from chaos.report import words
 from chaos.verdict import Verdict
 from chaos.verdict.verdict import FACTS, Judged
@@ -66,16 +67,18 @@ def _figures(verdict: Verdict) -> Table:
 
 
 def _claims_table(rows: list[Judged], title: str) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style="bold")
-    table.add_column("", width=1)
-    table.add_column("id", no_wrap=True)
-    table.add_column("the report says", ratio=2)
-    table.add_column("measured", ratio=3)
+    shown = table(
+        Column(width=1),
+        Column("id", no_wrap=True),
+        Column("the report says", ratio=2),
+        Column("measured", ratio=3),
+        title=title,
+    )
     for claim in rows:
         style = STYLES[claim.status]
         detail = claim.note if claim.status == "contradicted" else _numbers(claim)
-        table.add_row(Text(MARKS[claim.status], style), Text(claim.id, style), claim.statement, Text(detail, "dim"))
-    return table
+        shown.add_row(Text(MARKS[claim.status], style), Text(claim.id, style), claim.statement, Text(detail, "dim"))
+    return shown
 
 
 def _numbers(claim: Judged) -> str:

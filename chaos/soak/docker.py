@@ -9,10 +9,10 @@ from typing import Any
 
 import docker
 from docker.errors import DockerException
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from chaos.progress.terminal import table
 from chaos.soak.trend import READINGS_MIN, Trend, trend
 from compose.docker_engine import COMPOSE_SERVICE, INSTANCE, PROJECT
 from compose.runtime import RuntimeUnavailable
@@ -123,8 +123,8 @@ async def _watch(meter: ContainerMeter, minutes: float, settle_minutes: float, c
 
 
 def _table(rows: Sequence[tuple[Trend, bool]], minutes: float) -> Table:
-    table = Table("container", "MB", "MB per hour", "", box=SIMPLE_HEAD, title=f"memory over {minutes:g} min")
+    shown = table("container", "MB", "MB per hour", "", title=f"memory over {minutes:g} min")
     for one, counts in sorted(rows, key=lambda row: -row[0].per_hour):
         word = "grows" if counts else "not judged" if one.name in NOT_OURS else ""
-        table.add_row(one.name, f"{one.level:.1f}", f"{one.per_hour:+.2f}", word)
-    return table
+        shown.add_row(one.name, f"{one.level:.1f}", f"{one.per_hour:+.2f}", word)
+    return shown

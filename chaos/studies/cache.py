@@ -1,4 +1,4 @@
-"""Results on disk, so that a matrix or a campaign can be stopped and resumed. What could change a run is in its key."""
+"""Results on disk, so that a study can be stopped and resumed. What could change a run is in its key."""
 
 import hashlib
 import json
@@ -31,13 +31,21 @@ ONLY_SHOWN = (
     "chaos/studies/campaign/command.py",
     "chaos/studies/campaign/conformance.py",
     "chaos/verdict/explanations.",
+    "chaos/studies/files.py",
+    "chaos/studies/map/command.py",
+    "chaos/studies/map/files.py",
+    "chaos/studies/map/options.py",
+    "chaos/studies/map/page.py",
+    "chaos/studies/map/words.py",
     "chaos/studies/matrix/command.py",
     "chaos/studies/matrix/files.py",
     "chaos/studies/matrix/page.py",
     "chaos/studies/matrix/search.py",
-    "chaos/studies/statistics.py",
     "chaos/studies/matrix/summary.py",
     "chaos/studies/matrix/words.py",
+    "chaos/studies/page.py",
+    "chaos/studies/statistics.py",
+    "chaos/studies/words.py",
 )
 """Sources that choose runs or show their results, and cannot change them."""
 
@@ -46,6 +54,8 @@ ONLY_SHOWN = (
 class Codec(Generic[J, R]):
     """How a kind of job is told from others, and how its result is written down."""
 
+    study: str
+    """Its name; the results are kept in `runs/<study>-cache`."""
     decides: Callable[[J], Document]
     """Everything that decides the run and how it is judged, as JSON can say it."""
     to_document: Callable[[R], Document]

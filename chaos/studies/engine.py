@@ -1,26 +1,36 @@
-"""Jobs to results, over processes or a cluster. Both are `concurrent.futures` executors; neither is ours."""
+"""Jobs to results, over processes or a cluster. Both are `concurrent.futures` executors; neither is ours.
+
+Every study runs on `study_engine`: one cache of results, one progress bar, one word for Ctrl-C.
+"""
 
 import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing import resource_tracker
 from typing import Any, Generic
 
-from chaos.studies.cache import Cache, J, R
+from rich.console import Console
+from rich.progress import Progress, TimeRemainingColumn
+
+from chaos.experiment.runs import RUNS
+from chaos.progress.progress import counting
+from chaos.studies.cache import Cache, Codec, J, R
 from compose.runtime import RuntimeUnavailable
 from compose.with_parent import end_with
 from services.chassis.interrupts import SIGNALS, postponed
 
 Perform = Callable[[J], R]
 Done = Callable[[J, R], None]
+STOPPED = "stopped; what has been computed is kept, and the same command goes on from there"
 
 
 @contextmanager
-def processes(count: int) -> Iterator[Executor]:
-    """A fresh process for every run: memory grows, and a virtual world must not inherit a half-used one.
+def processes(count: int | None) -> Iterator[Executor]:
+    """A fresh process for every run, `count` at a time or one a core: memory grows, and a virtual world must not
+    inherit a half-used one.
 
     Not two runs a process: in Python 3.11 a pool can hang when a process retires after more than one (gh-115634).
     Whatever ends the block early, Ctrl-C above all, ends the processes too; if nothing can, because this process was
@@ -30,7 +40,8 @@ def processes(count: int) -> Iterator[Executor]:
     with _unheard():
         resource_tracker.ensure_running()  # it unblocks signals when it starts, so it must have started before
     before = set(multiprocessing.active_children())
-    pool = _Pool(count, multiprocessing.get_context("spawn"), end_with, (os.getpid(),), max_tasks_per_child=1)
+    workers, context = count or os.cpu_count() or 1, multiprocessing.get_context("spawn")
+    pool = _Pool(workers, context, end_with, (os.getpid(),), max_tasks_per_child=1)
     try:
         yield pool
     except BaseException:
@@ -87,35 +98,58 @@ def cluster(address: str, timeout_s: float = 10.0) -> Iterator[Executor]:
 class StudyEngine(Generic[J, R]):
     """Gives every job's result, from the cache where it is known. `computed` counts the runs that were needed."""
 
-    def __init__(self, executor: Executor, perform: Perform[J, R], cache: Cache[J, R]) -> None:
+    def __init__(
+        self, executor: Executor, perform: Perform[J, R], cache: Cache[J, R], progress: Progress | None = None
+    ) -> None:
         self._executor, self._perform, self._cache = executor, perform, cache
+        self._progress = progress or Progress(disable=True)
         self._known: dict[J, R] = {}
         self.computed = 0
 
-    def outcomes(self, jobs: Iterable[J], done: Done[J, R] = lambda _job, _result: None) -> dict[J, R]:
-        """Result by job. A run that fails is a result with a problem, and is not kept."""
+    def outcomes(
+        self, jobs: Iterable[J], name: str = "runs", done: Done[J, R] = lambda _job, _result: None
+    ) -> dict[J, R]:
+        """Result by job, with a progress bar called `name`. A run that fails is a result with a problem, not kept."""
         wanted = list(dict.fromkeys(jobs))
+        bar = self._progress.add_task(name, total=len(wanted))
+
+        def finish(job: J, result: R) -> None:
+            self._known[job] = result
+            self._progress.advance(bar)
+            done(job, result)
+
         missing = []
         for job in wanted:
             found = self._known.get(job) or self._cache.get(job)
             if found is None:
                 missing.append(job)
             else:
-                self._finish(job, found, done)
+                finish(job, found)
         futures = {self._executor.submit(self._perform, job): job for job in missing}
         for future in as_completed(futures):
             job, error = futures[future], future.exception()
             self.computed += 1
             if error is not None:
-                self._finish(job, self._cache.codec.failed(job, f"{type(error).__name__}: {error}"), done)
+                finish(job, self._cache.codec.failed(job, f"{type(error).__name__}: {error}"))
                 continue
             self._cache.put(job, future.result())
-            self._finish(job, future.result(), done)
+            finish(job, future.result())
         return {job: self._known[job] for job in wanted}
-
-    def _finish(self, job: J, result: R, done: Done[J, R]) -> None:
-        self._known[job] = result
-        done(job, result)
 
     def __repr__(self) -> str:
         return f"<StudyEngine {len(self._known)} known, {self.computed} computed>"
+
+
+@contextmanager
+def study_engine(
+    codec: Codec[J, R], perform: Perform[J, R], executor: AbstractContextManager[Executor], console: Console
+) -> Iterator[StudyEngine[J, R]]:
+    """The engine of one command. What it computed is kept, also when it is interrupted."""
+    cache = Cache(RUNS / f"{codec.study}-cache", codec)
+    bars = Progress(*counting(), TimeRemainingColumn(), console=console, transient=True)
+    try:
+        with executor as running, bars as progress:
+            yield StudyEngine(running, perform, cache, progress)
+    except KeyboardInterrupt:
+        console.print(STOPPED)
+        raise

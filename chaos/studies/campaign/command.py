@@ -4,25 +4,22 @@ With mitigations it asks another question: whether these would have prevented th
 has been computed is kept, and the same command goes on from there.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Column, Table
 from rich.text import Text
 
 from chaos.experiment.runs import RUNS, commit, output_file, replace
 from chaos.mitigations import expand
-from chaos.progress.progress import counting
-from chaos.studies.cache import Cache
+from chaos.progress.terminal import table
 from chaos.studies.campaign.collect import collect, read, write
 from chaos.studies.campaign.conformance import render, unexplained
 from chaos.studies.campaign.jobs import CODEC, CampaignRun, Result, perform
-from chaos.studies.engine import StudyEngine, processes
+from chaos.studies.engine import processes, study_engine
+from chaos.studies.words import span
 from chaos.verdict import CONTROLS, PAIRS
 from chaos.verdict.verdict import missing_regions
 from services.chassis.exit_codes import CONTRADICTED, EXPECTED
@@ -38,7 +35,6 @@ DEFENDED_FIGURES = {
     "peak_attempts_per_s": "att/s",
     "peak_nodes": "nodes",
 }
-CACHE = "campaign-cache"
 CAMPAIGN_FILE = RUNS / "campaign.json"
 PAIRED_SEEDS = 5
 """How many seeds are also run with careful tenants: the claims that are judged on pairs (M41, C1)."""
@@ -83,13 +79,9 @@ def campaign_command(
             )
     if not mitigations:
         output_file(out)
-    try:
-        results = _run(wanted, jobs or os.cpu_count() or 1, console)
-    except KeyboardInterrupt:
-        console.print("stopped; what has been computed is kept, and the same command goes on from there")
-        raise
-    table, good = summarise(results)
-    console.print(table)
+    results = _run(wanted, jobs, console)
+    summary, good = summarise(results)
+    console.print(summary)
     if not mitigations:
         write(collect(scenario, commit(), results), out)
         console.print(f"claims  {out}  (a page from it: aftershock conformance {out})", highlight=False)
@@ -112,17 +104,13 @@ def conformance_command(campaign: Path, out: Path, console: Console) -> int:
     return CONTRADICTED if missing else EXPECTED
 
 
-def _run(jobs: Sequence[CampaignRun], count: int, console: Console) -> list[Result]:
-    cache = Cache(RUNS / CACHE, CODEC)
-    with processes(count) as executor, Progress(*counting(), console=console) as progress:
-        bar = progress.add_task("campaign", total=len(jobs))
+def _run(jobs: Sequence[CampaignRun], count: int | None, console: Console) -> list[Result]:
+    def done(job: CampaignRun, result: Result) -> None:
+        if not result.holds:
+            console.print(f"{job.group}, seed {job.seed}: {result.note}", highlight=False)
 
-        def done(job: CampaignRun, result: Result) -> None:
-            progress.advance(bar)
-            if not result.holds:
-                progress.console.print(f"{job.group}, seed {job.seed}: {result.note}", highlight=False)
-
-        return list(StudyEngine(executor, perform, cache).outcomes(jobs, done).values())
+    with study_engine(CODEC, perform, processes(count), console) as engine:
+        return list(engine.outcomes(jobs, "campaign", done).values())
 
 
 def summarise(results: Sequence[Result]) -> tuple[Table, bool]:
@@ -131,29 +119,27 @@ def summarise(results: Sequence[Result]) -> tuple[Table, bool]:
     for result in sorted(results, key=lambda result: (bool(result.job.control), result.job.perturb, result.job.seed)):
         groups[result.job.group].append(result)
     figures = DEFENDED_FIGURES if any(result.job.mitigations for result in results) else FIGURES
-    table = Table(
+    summary = table(
         Column("runs", overflow="fold", min_width=18),
         Column("holds", no_wrap=True),
         Column("needed", no_wrap=True),
         Column("failed", overflow="fold"),
         *(Column(title, overflow="fold") for title in figures.values()),
         title="campaign",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
     )
     good = True
     for name, rows in groups.items():
         holds, needed = sum(row.holds for row in rows), _needed(rows)
         good &= holds >= needed
         mark = "green" if holds >= needed else "red"
-        table.add_row(
+        summary.add_row(
             name,
             Text(f"{holds} of {len(rows)}", mark),
             str(needed),
             ", ".join(f"seed {row.job.seed}: {' '.join(row.failed)}" for row in rows if not row.holds),
             *(_span(rows, figure) for figure in figures),
         )
-    return table, good
+    return summary, good
 
 
 def _needed(rows: Sequence[Result]) -> int:
@@ -165,8 +151,4 @@ def _needed(rows: Sequence[Result]) -> int:
 
 def _span(rows: Sequence[Result], figure: str) -> str:
     values = [value for row in rows if isinstance(value := row.figures.get(figure), int | float)]
-    if not values:
-        return "–"
-    digits = 3 if max(values) < 2 else 0
-    ends = dict.fromkeys(f"{value:.{digits}f}" for value in (min(values), max(values)))
-    return "–".join(ends)
+    return span(values, ".3f" if max(values, default=0) < 2 else ".0f")

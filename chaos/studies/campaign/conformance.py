@@ -4,16 +4,15 @@ A row that does not hold in 19 of 20 runs needs an explanation (`chaos/verdict/e
 that have none, and the command fails.
 """
 
-from pathlib import Path
 from typing import Any
 
 from chaos.report import words
 from chaos.report.templates import fill
 from chaos.studies.campaign.collect import Document
+from chaos.studies.page import TEMPLATES
 from chaos.verdict import CHECKS, CONTROLS, PAIRS, claims
 from chaos.verdict.explanations import explanations
 
-TEMPLATES = Path(__file__).parent / "templates"
 TEMPLATE = "conformance.md.j2"
 GROUPS = (
     ("F", "The five facts"),

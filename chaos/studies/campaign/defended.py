@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from chaos.record.record import Of
 from chaos.studies.matrix.outcomes import outcome
+from chaos.studies.words import figure
 from chaos.verdict.figures import SUSTAINED_WINDOW_S
 from chaos.verdict.view import ENDED, PAIR, View
 
@@ -42,7 +43,7 @@ def judge_defended(view: View) -> Defended:
     }
     failed = tuple(name for name, holds in checks.items() if not holds)
     figures = {"worst_op_success": worst, "peak_amplification": amplification}
-    said = ", ".join(f"{name} {'–' if value is None else f'{value:.3f}'}" for name, value in figures.items())
+    said = ", ".join(f"{name} {figure(value, '.3f')}" for name, value in figures.items())
     return Defended(failed, figures, said if failed else "")
 
 

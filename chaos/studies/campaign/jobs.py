@@ -102,5 +102,5 @@ def _from_document(document: dict[str, Any]) -> Result:
 
 
 CODEC: Codec[CampaignRun, Result] = Codec(
-    _decides, asdict, _from_document, lambda job, text: Result(job, False, ("run",), text)
+    "campaign", _decides, asdict, _from_document, lambda job, text: Result(job, False, ("run",), text)
 )

@@ -1,25 +1,23 @@
 """`aftershock map`: from what the user typed to a table, three files and a page; or to one point, probe by probe."""
 
-import os
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import Progress, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from chaos.experiment.runs import used_folder
 from chaos.mitigations import expand
-from chaos.progress.progress import counting
-from chaos.studies.engine import processes
+from chaos.options import comma_separated
+from chaos.progress.terminal import table
+from chaos.studies.engine import processes, study_engine
 from chaos.studies.map import words
 from chaos.studies.map.axes import STALL_MAX_S, STALL_MIN_S, Axis, number, parse_at, parse_axis
-from chaos.studies.map.engine import findings
 from chaos.studies.map.files import PAGE_FILE, write, write_document
-from chaos.studies.map.points import STALLS_S, Kind, Map, MapCell, MapFinding
+from chaos.studies.map.points import CODEC, STALLS_S, Kind, Map, MapCell, MapFinding, MapRun, perform
 from chaos.studies.map.probe import Probe
+from chaos.studies.words import MISSING, figure
 from services.chassis.exit_codes import BAD_INPUT, EXPECTED
 from services.chassis.interrupts import postponed
 from services.chassis.settings import SettingsError
@@ -49,7 +47,7 @@ def run_map(options: dict[str, Any], console: Console) -> int:
     question = ask(options)
     folder = None if options["at"] else used_folder(options["out"], "map")
     try:
-        _measure(question, options["jobs"] or os.cpu_count() or 1, console, folder)
+        _measure(question, options["jobs"], console, folder)
     except KeyboardInterrupt:
         with postponed():
             _show(question, folder, console)
@@ -83,7 +81,7 @@ def ask(options: dict[str, Any]) -> Map:
         seeds=tuple(range(1, options["seeds"] + 1)),
         stalls_s=_stalls(options["stalls"]),
         watch_s=options["watch_s"],
-        mitigations=expand(name.strip() for name in options["mitigations"].split(",") if name.strip()),
+        mitigations=expand(comma_separated(options["mitigations"])),
         assignments=tuple(options["assignments"]),
     )
     for at in question.points:
@@ -120,28 +118,25 @@ def _stalls(text: str | None) -> tuple[float, ...]:
     return tuple(sorted(set(values)))
 
 
-def _measure(question: Map, count: int, console: Console, folder: Path | None) -> None:
+def _measure(question: Map, count: int | None, console: Console, folder: Path | None) -> None:
     """Fills the map; each finding is on disk before the next one is waited for."""
-    jobs = question.jobs
-    bar = Progress(*counting(), TimeRemainingColumn(), console=console, transient=True)
-    with processes(min(count, len(jobs))) as executor, bar as progress:
-        task = progress.add_task("points", total=len(jobs))
-        for job, finding in findings(jobs, executor):
-            question.add(job, finding)
-            progress.advance(task)
-            if folder is not None:
-                write_document(folder, question)
+
+    def done(job: MapRun, finding: MapFinding) -> None:
+        question.add(job, finding)
+        if folder is not None:
+            write_document(folder, question)
+
+    with study_engine(CODEC, perform, processes(count), console) as engine:
+        engine.outcomes(question.jobs, "points", done)
 
 
 def print_map(question: Map, console: Console) -> None:
     """One line a value of y, one column a value of x."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column(f"{question.y.name} ↓  {question.x.name} →", justify="right")
-    for x in question.x.values:
-        table.add_column(x, overflow="fold")
+    head = Column(f"{question.y.name} ↓  {question.x.name} →", justify="right")
+    shown = table(head, *(Column(x, overflow="fold") for x in question.x.values))
     for y in question.y.values:
-        table.add_row(y, *(_coloured(question.cell(x, y), "\n") for x in question.x.values))
-    console.print(table)
+        shown.add_row(y, *(_coloured(question.cell(x, y), "\n") for x in question.x.values))
+    console.print(shown)
     axes = f"across: {question.x.label} · down: {question.y.label}"
     for line in (axes, *words.headline(question), *words.legend(question)):
         console.print(line, highlight=False, soft_wrap=True)
@@ -163,12 +158,12 @@ def print_points(question: Map, console: Console) -> None:
 
 
 def _probes(seed: int, finding: MapFinding) -> Table:
-    table = Table(title=f"seed {seed}" if seed > 1 else None, box=SIMPLE_HEAD)
-    for name in ("stall", "end", "ok after", "back after", "ops/s", "att/s", "waiting"):
-        table.add_column(name, justify="left" if name == "end" else "right", no_wrap=True)
+    heads = ("stall", "end", "ok after", "back after", "ops/s", "att/s", "waiting")
+    columns = (Column(name, justify="left" if name == "end" else "right", no_wrap=True) for name in heads)
+    shown = table(*columns, title=f"seed {seed}" if seed > 1 else None)
     for one in finding.probes:
-        table.add_row(*_row(one))
-    return table
+        shown.add_row(*_row(one))
+    return shown
 
 
 def _row(one: Probe) -> tuple[str, ...]:
@@ -176,9 +171,9 @@ def _row(one: Probe) -> tuple[str, ...]:
     return (
         f"{one.stall_s:g} s",
         ENDS[one.end] + (" (2nd time)" if one.end == "stayed" and one.shots > 1 else ""),
-        "–" if one.success_after is None else f"{one.success_after:.0%}",
-        words.seconds(one.back_after_s),
-        "–" if before is None or last is None else f"{before.operations_per_s:.0f} → {last.operations_per_s:.0f}",
-        "–" if last is None else f"{last.attempts_per_s:.0f}",
-        "–" if last is None else f"{last.queue:.0f}",
+        figure(one.success_after, ".0%"),
+        figure(one.back_after_s, unit="s"),
+        MISSING if before is None or last is None else f"{before.operations_per_s:.0f} → {last.operations_per_s:.0f}",
+        figure(None if last is None else last.attempts_per_s, ".0f"),
+        figure(None if last is None else last.queue, ".0f"),
     )

@@ -1,13 +1,12 @@
 """The map as `map.json`, `map.csv` and `map.html`. Each is replaced in one step, so a reader never sees half a file."""
 
-import csv
-import io
-import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from chaos.experiment.runs import commit, replace
+from chaos.studies.files import csv_text, json_text
 from chaos.studies.map import words
 from chaos.studies.map.page import render
 from chaos.studies.map.points import Map, MapCell
@@ -27,20 +26,20 @@ def write(folder: Path, one: Map) -> list[Path]:
 
 def write_document(folder: Path, one: Map) -> Path:
     """`map.json` alone: written after every point, so that whatever stops the program leaves what was measured."""
-    return replace(folder / JSON_FILE, json.dumps(as_document(one), indent=1, ensure_ascii=False) + "\n")
+    return replace(folder / JSON_FILE, json_text(as_document(one)))
 
 
 def as_csv(one: Map) -> str:
     """One line a point and seed; an empty field was not measured, or there is no such stall."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([one.x.name, one.y.name, *COLUMNS])
+    return csv_text([one.x.name, one.y.name, *COLUMNS], _lines(one))
+
+
+def _lines(one: Map) -> Iterator[list[Any]]:
     for at, cell in one.cells.items():
         for seed, found in sorted(cell.findings.items()):
             longest_s = found.probes[-1].stall_s if found.probes else None
             figures = [found.kind, found.tips_at_s, found.stays_at_s, longest_s, found.problem]
-            writer.writerow([*(value for _, value in at), seed, *figures, words.point_command(one, at)])
-    return buffer.getvalue()
+            yield [*(value for _, value in at), seed, *figures, words.point_command(one, at)]
 
 
 def as_document(one: Map) -> dict[str, Any]:

@@ -43,7 +43,8 @@ def map_points(**options: Any) -> None:
     """Where does a stall tip the system, and does it come back? One region, measured point by point.
 
     At each point every identity node of one region is stalled for 0.5 s, 1 s … 12 s, with the load unchanged, until
-    one stall is not survived. Default: --x load --y retries.
+    one stall is not survived. Default: --x load --y retries. What has been computed is kept in runs/map-cache; the
+    same command goes on from there.
     """
     from chaos.progress.terminal import terminal
     from chaos.studies.map.command import run_map

@@ -1,18 +1,17 @@
-"""The map as one page: no network, no script, light, dark and on paper. The picture is matplotlib's."""
+"""The map as one page. The picture is matplotlib's."""
 
 import io
-from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from chaos.report.canvas import COLOURS, STYLE, inline
-from chaos.report.templates import fill
 from chaos.studies.map import words
 from chaos.studies.map.points import Kind, Map, MapCell
+from chaos.studies.page import page
+from chaos.studies.words import span
 
-TEMPLATES = Path(__file__).parent / "templates"
 FILLS: dict[Kind, tuple[str, float]] = {
     "stable": (COLOURS["good"], 0.35),
     "vulnerable": (COLOURS["accent"], 0.35),
@@ -33,11 +32,10 @@ def render(one: Map) -> str:
         "rules": (words.TIPPED, words.BACK),
         "meanings": words.MEANINGS,
         "say": words.cell,
-        "seconds": words.seconds,
         "command": words.map_command(one),
         "command_of": lambda at: words.point_command(one, at),
     }
-    return fill(TEMPLATES / "map.html.j2", values)
+    return page("map.html.j2", values)
 
 
 def picture(one: Map) -> str:
@@ -70,8 +68,4 @@ def picture(one: Map) -> str:
 
 
 def _caption(cell: MapCell) -> str:
-    found = cell.thresholds_s
-    if not found:
-        return str(cell.kind)
-    low, high = f"{found[0]:g}", f"{found[-1]:g}"
-    return f"{cell.kind}\n{low if low == high else f'{low}–{high}'} s"
+    return f"{cell.kind}\n{span(cell.thresholds_s)} s" if cell.thresholds_s else str(cell.kind)

@@ -11,16 +11,19 @@ comes back is cheap, one that does not is dear, so going up costs no more, and n
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
 
 from chaos.experiment.plan import Plan, make_plan, parse_assignment
 from chaos.experiment.runs import quiet_libraries
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Scenario
+from chaos.studies.cache import Codec
 from chaos.studies.map.axes import Axis, AxisEffect, effect
-from chaos.studies.map.probe import Probe, probe
+from chaos.studies.map.probe import TRANSPORT, Probe, probe
 from services.chassis.settings import Tree, merge
 
 Kind = Literal["stable", "vulnerable", "metastable", "overloaded", "unmeasured"]
@@ -129,6 +132,19 @@ def classify(probes: Sequence[Probe]) -> MapFinding:
     elif "returned" in ends:
         kind = "vulnerable"
     return MapFinding(kind, tuple(probes), problem)
+
+
+def _decides(job: MapRun) -> dict[str, Any]:
+    return {"stalls_s": job.tried_s, "watch_s": job.watch_s, **job.plan().document("virtual", TRANSPORT, "")}
+
+
+CODEC: Codec[MapRun, MapFinding] = Codec(
+    "map",
+    _decides,
+    asdict,
+    TypeAdapter(MapFinding).validate_python,
+    lambda _job, text: MapFinding("unmeasured", (), text),
+)
 
 
 @dataclass

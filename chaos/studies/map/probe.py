@@ -20,13 +20,14 @@ from typing import Literal
 from chaos.experiment.baseline import OPERATIONS_MIN
 from chaos.experiment.experiment import Experiment
 from chaos.experiment.plan import Plan
-from chaos.experiment.runs import Finished, carry_out
+from chaos.experiment.runs import Finished, TransportName, carry_out
 from chaos.record.recorder import Recorder
 from compose.runtime import Runtime
 from compose.topology import SCALABLE
 
 End = Literal["recovered", "returned", "stayed", "failing", "unmeasured"]
 
+TRANSPORT: TransportName = "direct"
 WINDOW_S, AFTER_S = 10.0, 5.0
 TIPPED_MAX = 0.5
 BACK_SUCCESS_MIN, BACK_AMPLIFICATION_MAX, BACK_QUEUE_MAX = 0.9, 1.2, 5.0
@@ -91,7 +92,7 @@ def probe(plan: Plan, stall_s: float, watch_s: float) -> Probe:
     """
     trigger = Trigger(stall_s, watch_s)
     with suppress(_Enough):
-        finished = carry_out(plan, transport="direct", observers=[trigger])
+        finished = carry_out(plan, transport=TRANSPORT, observers=[trigger])
         if finished.interrupted:
             raise KeyboardInterrupt
         return _not_begun(stall_s, finished)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from chaos.studies.map.points import STALLS_S, WATCH_S, At, Kind, Map, MapCell
 from chaos.studies.map.probe import PATIENCE
+from chaos.studies.words import MISSING, span
 
 MEANINGS: dict[Kind, str] = {
     "stable": "came back from every stall that was tried, and no collapse outlived its stall",
@@ -20,19 +21,13 @@ BACK = (
 )
 
 
-def seconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:g} s"
-
-
 def cell(one: MapCell, separator: str = " ") -> str:
     """`metastable from 3 s`; with several seeds the range of their thresholds and how many agree."""
     if one.kind is None:
-        return "–"
+        return MISSING
     text = str(one.kind)
-    found = one.thresholds_s
-    if found:
-        low, high = f"{found[0]:g}", f"{found[-1]:g}"
-        text += f"{separator}from {low if low == high else f'{low}–{high}'} s"
+    if one.thresholds_s:
+        text += f"{separator}from {span(one.thresholds_s)} s"
     return text if one.share == 1 else f"{text}{separator}({one.share:.0%} of seeds)"
 
 

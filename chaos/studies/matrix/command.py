@@ -1,30 +1,27 @@
 """`aftershock matrix`: from what the user typed to the files."""
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress, TimeRemainingColumn
 
-from chaos.experiment.runs import RUNS, commit, replace, used_folder
+from chaos.experiment.runs import commit, replace, used_folder
 from chaos.mitigations import default_catalogue, expand
-from chaos.progress.progress import counting
+from chaos.options import comma_separated
 from chaos.scenarios.loader import load
-from chaos.studies.cache import Cache, code_hash
-from chaos.studies.engine import Done, StudyEngine, cluster, processes
+from chaos.studies.cache import code_hash
+from chaos.studies.engine import cluster, processes, study_engine
 from chaos.studies.matrix import words
 from chaos.studies.matrix.cells import cells
-from chaos.studies.matrix.defences import JSON_FILE, Defence, as_json, defences, table
+from chaos.studies.matrix.defences import JSON_FILE, Defence, as_json, defences, defences_table
 from chaos.studies.matrix.files import PAGE_FILE, write
-from chaos.studies.matrix.job import CODEC, MatrixRun, perform, perform_apart
+from chaos.studies.matrix.job import CODEC, perform, perform_apart
 from chaos.studies.matrix.outcomes import RunOutcome
 from chaos.studies.matrix.search import Question, Runs, rows, sufficient_sets
 from chaos.studies.matrix.summary import Matrix
 from services.chassis.exit_codes import BAD_INPUT, EXPECTED
 
-CACHE = "matrix-cache"
 EVERYTHING = "all"
 
 
@@ -34,19 +31,14 @@ def matrix_command(options: dict[str, Any], console: Console) -> int:
     Raises:
         ScenarioError, SettingsError: before anything runs.
     """
-    ask = _ask_defences if options["defences"] else _ask_matrix
-    try:
-        return ask(options, console)
-    except KeyboardInterrupt:
-        console.print("stopped; what has been computed is kept, and the same command goes on from there")
-        raise
+    return (_ask_defences if options["defences"] else _ask_matrix)(options, console)
 
 
 def _ask_matrix(options: dict[str, Any], console: Console) -> int:
     question = _question(options)
     _claim_early(options)
-    with _runs(options) as engine, _progress(console) as progress:
-        matrix = make_matrix(question, engine, progress)
+    with _runs(options, console) as engine:
+        matrix = make_matrix(question, engine)
     folder = used_folder(options["out"], "matrix")
     write(folder, matrix)
     for sentence in (*words.headline(matrix), *(words.sets(one) for one in matrix.sets)):
@@ -57,14 +49,10 @@ def _ask_matrix(options: dict[str, Any], console: Console) -> int:
     )
 
 
-def make_matrix(question: Question, engine: Runs, progress: Progress) -> Matrix:
+def make_matrix(question: Question, engine: Runs) -> Matrix:
     """The whole matrix, with its search."""
-
-    def bar(name: str, total: int) -> Done[MatrixRun, RunOutcome]:
-        return _bar(progress, name, total)
-
-    found = rows(question, engine, bar)
-    sets, extra = sufficient_sets(question, found, engine, bar)
+    found = rows(question, engine)
+    sets, extra = sufficient_sets(question, found, engine)
     scenario = load(question.scenario)
     return Matrix(
         scenario=scenario.name,
@@ -87,13 +75,12 @@ def _ask_defences(options: dict[str, Any], console: Console) -> int:
     for of in jobs.values():
         of[0].plan()
     _claim_early(options)
-    with _runs(options) as engine, _progress(console) as progress:
-        every = [job for of in jobs.values() for job in of]
-        known = engine.outcomes(every, _bar(progress, "defences", len(every)))
+    with _runs(options, console) as engine:
+        known = engine.outcomes((job for of in jobs.values() for job in of), "defences")
     found: dict[Defence, list[RunOutcome]] = {one: [known[job] for job in of] for one, of in jobs.items()}
     folder = used_folder(options["out"], "matrix")
     replace(folder / JSON_FILE, as_json(scenario, found))
-    console.print(table(found))
+    console.print(defences_table(found))
     console.print(f"{engine.computed} runs computed · {folder / JSON_FILE}", highlight=False)
     problems = [(one.id, job.seed, known[job].problem) for one, of in jobs.items() for job in of]
     return _problems(console, [problem for problem in problems if problem[2]])
@@ -113,10 +100,9 @@ def _problems(console: Console, problems: Sequence[tuple[str, int, str]]) -> int
 
 def _question(options: dict[str, Any]) -> Question:
     """What is asked, checked in full: every cell's plan is made once, so that no mistake waits in the last of them."""
-    given = [name.strip() for name in options["mitigations"].split(",") if name.strip()]
     question = Question(
         scenario=options["scenario"],
-        mitigations=expand(given or [EVERYTHING]),
+        mitigations=expand(comma_separated(options["mitigations"]) or [EVERYTHING]),
         seeds=range(1, options["seeds"] + 1),
         assignments=tuple(options["assignments"]),
         sets_max_size=options["sets_max_size"],
@@ -126,21 +112,7 @@ def _question(options: dict[str, Any]) -> Question:
     return question
 
 
-@contextmanager
-def _runs(options: dict[str, Any]) -> Iterator[Runs]:
-    cache = Cache(RUNS / CACHE, CODEC)
+def _runs(options: dict[str, Any], console: Console) -> AbstractContextManager[Runs]:
     if options["scheduler"]:
-        with cluster(options["scheduler"]) as executor:
-            yield StudyEngine(executor, perform_apart, cache)
-    else:
-        with processes(options["jobs"] or os.cpu_count() or 1) as executor:
-            yield StudyEngine(executor, perform, cache)
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(*counting(), TimeRemainingColumn(), console=console)
-
-
-def _bar(progress: Progress, name: str, total: int) -> Done[MatrixRun, RunOutcome]:
-    task = progress.add_task(name, total=total)
-    return lambda _job, _outcome: progress.advance(task)
+        return study_engine(CODEC, perform_apart, cluster(options["scheduler"]), console)
+    return study_engine(CODEC, perform, processes(options["jobs"]), console)

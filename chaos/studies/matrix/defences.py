@@ -1,6 +1,5 @@
 """`aftershock matrix --defences`: which single defence is enough when nobody acts after the restore."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
@@ -9,13 +8,15 @@ from typing import Annotated
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
-from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
 import chaos.mitigations
+from chaos.progress.terminal import table
+from chaos.studies.files import json_text
 from chaos.studies.matrix.job import MatrixRun, to_document
 from chaos.studies.matrix.outcomes import OP_SUCCESS, RunOutcome
 from chaos.studies.statistics import estimate
+from chaos.studies.words import MISSING, figure
 
 FILE = Path(chaos.mitigations.__file__).with_name("defences.yaml")
 JSON_FILE = "defences.json"
@@ -45,24 +46,22 @@ def defences() -> tuple[Defence, ...]:
 Found = Mapping[Defence, Sequence[RunOutcome]]
 
 
-def table(found: Found) -> Table:
+def defences_table(found: Found) -> Table:
     """One row a defence."""
     figures = ("success", "model", "wave 2", "worst", "peak ×", "wasted", "E min", "W min")
-    shown = Table(
+    shown = table(
         Column("defence, alone", overflow="fold"),
         *(Column(title, no_wrap=True, justify="right") for title in figures),
         title="operation success 36–106 s after the restore, nobody acts",
         caption="worst: success in the worst 10 s; E, W: how long East US and West US are saturated",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
     )
     for defence, runs in found.items():
         waves = [run.second_wave for run in runs]
         shown.add_row(
             defence.title,
             _mean(runs, OP_SUCCESS),
-            "–" if defence.model is None else f"{defence.model:.2f}",
-            "–" if None in waves else f"{sum(map(bool, waves))} of {len(waves)}",
+            figure(defence.model, ".2f"),
+            MISSING if None in waves else f"{sum(map(bool, waves))} of {len(waves)}",
             _mean(runs, "worst_success"),
             _mean(runs, "peak_amplification", 1),
             _mean(runs, "wasted_ratio"),
@@ -73,8 +72,7 @@ def table(found: Found) -> Table:
 
 
 def _mean(runs: Sequence[RunOutcome], name: str, digits: int = 2) -> str:
-    mean = estimate([run.values.get(name) for run in runs]).mean
-    return "–" if mean is None else f"{mean:.{digits}f}"
+    return figure(estimate([run.values.get(name) for run in runs]).mean, f".{digits}f")
 
 
 def as_json(scenario: str, found: Found) -> str:
@@ -87,4 +85,4 @@ def as_json(scenario: str, found: Found) -> str:
         }
         for defence, runs in found.items()
     ]
-    return json.dumps({"scenario": scenario, "defences": rows}, indent=1, ensure_ascii=False) + "\n"
+    return json_text({"scenario": scenario, "defences": rows})

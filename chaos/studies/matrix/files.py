@@ -1,13 +1,12 @@
 """The matrix as `matrix.csv`, `matrix.json` and `matrix.html`. Each is replaced in one step."""
 
-import csv
-import io
-import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from chaos.experiment.runs import replace
+from chaos.studies.files import csv_text, json_text
 from chaos.studies.matrix import words
 from chaos.studies.matrix.job import to_document
 from chaos.studies.matrix.outcomes import COLUMNS
@@ -22,7 +21,7 @@ def write(folder: Path, matrix: Matrix) -> list[Path]:
     """All three."""
     texts = {
         CSV_FILE: as_csv(matrix),
-        JSON_FILE: json.dumps(as_document(matrix), indent=1, ensure_ascii=False) + "\n",
+        JSON_FILE: json_text(as_document(matrix)),
         PAGE_FILE: render(matrix),
     }
     return [replace(folder / name, text) for name, text in texts.items()]
@@ -30,19 +29,19 @@ def write(folder: Path, matrix: Matrix) -> list[Path]:
 
 def as_csv(matrix: Matrix) -> str:
     """One line a cell and outcome; an empty field was not measured."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["cell", "kind", "mitigations", "outcome", "unit", *NUMBERS])
+    return csv_text(["cell", "kind", "mitigations", "outcome", "unit", *NUMBERS], _lines(matrix))
+
+
+def _lines(matrix: Matrix) -> Iterator[list[Any]]:
     for row in matrix.rows:
         start = [row.cell.name, row.cell.kind, " ".join(row.cell.mitigations)]
         for name in EVENTS:
             one = row.shares[name]
             share = [one.count / one.measured, one.low, one.high] if one.measured else [None] * 3
-            writer.writerow([*start, name, "share of seeds", *share, one.measured, 0])
+            yield [*start, name, "share of seeds", *share, one.measured, 0]
         for column in COLUMNS:
             estimate = row.estimates[column.name]
-            writer.writerow([*start, column.name, column.unit, *(getattr(estimate, name) for name in NUMBERS)])
-    return buffer.getvalue()
+            yield [*start, column.name, column.unit, *(getattr(estimate, name) for name in NUMBERS)]
 
 
 def as_document(matrix: Matrix) -> dict[str, Any]:

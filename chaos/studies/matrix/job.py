@@ -89,7 +89,7 @@ def _decides(job: MatrixRun) -> dict[str, Any]:
 
 
 CODEC: Codec[MatrixRun, RunOutcome] = Codec(
-    _decides, to_document, from_document, lambda _job, text: RunOutcome(problem=text)
+    "matrix", _decides, to_document, from_document, lambda _job, text: RunOutcome(problem=text)
 )
 
 

@@ -1,15 +1,13 @@
-"""The matrix as one page: no network, no script, light, dark and on paper."""
+"""The matrix as one page."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from chaos.report.templates import fill
 from chaos.studies.matrix import words
 from chaos.studies.matrix.outcomes import COLUMNS, Column
 from chaos.studies.matrix.summary import Matrix, SummaryRow
+from chaos.studies.page import page
 from chaos.studies.statistics import Estimate
 
-TEMPLATES = Path(__file__).parent / "templates"
 GROUPS = (
     ("none", "Nothing"),
     ("alone", "One alone"),
@@ -58,9 +56,8 @@ def render(matrix: Matrix) -> str:
         "name": lambda row: words.name(matrix, row),
         "value": words.number,
         "infinity": float("inf"),
-        "css": (TEMPLATES / "matrix.css").read_text(encoding="utf-8"),
     }
-    return fill(TEMPLATES / "matrix.html.j2", values)
+    return page("matrix.html.j2", values)
 
 
 def _of_kind(matrix: Matrix, kind: str) -> list[SummaryRow]:

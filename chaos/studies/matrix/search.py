@@ -3,18 +3,16 @@
 A set suffices when no seed has the wave, so one seed that has it ends the search for that set: most fall at the first.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from chaos.studies.engine import Done, StudyEngine
+from chaos.studies.engine import StudyEngine
 from chaos.studies.matrix.cells import MatrixCell, Names, candidates, cells, minimal
 from chaos.studies.matrix.job import MatrixRun
 from chaos.studies.matrix.outcomes import RunOutcome
 from chaos.studies.matrix.summary import WAVES, Sets, SummaryRow, Wave, had
 
 Runs = StudyEngine[MatrixRun, RunOutcome]
-Bar = Callable[[str, int], Done[MatrixRun, RunOutcome]]
-"""Begins a stretch of work of so many runs and gives what is to be called after each."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +32,15 @@ class Question:
         return MatrixRun(self.scenario, seed, names, self.assignments)
 
 
-def rows(question: Question, engine: Runs, bar: Bar) -> list[SummaryRow]:
+def rows(question: Question, engine: Runs) -> list[SummaryRow]:
     """Every cell over every seed."""
     table = cells(question.mitigations)
-    jobs = list(dict.fromkeys(job for cell in table for job in question.jobs(cell.mitigations)))
-    known = engine.outcomes(jobs, bar("cells", len(jobs)))
+    known = engine.outcomes((job for cell in table for job in question.jobs(cell.mitigations)), "cells")
     return [SummaryRow.of(cell, {job.seed: known[job] for job in question.jobs(cell.mitigations)}) for cell in table]
 
 
 def sufficient_sets(
-    question: Question, table: Sequence[SummaryRow], engine: Runs, bar: Bar
+    question: Question, table: Sequence[SummaryRow], engine: Runs
 ) -> tuple[list[Sets], list[SummaryRow]]:
     """The minimal sets for each wave, and the rows of those that are not cells yet."""
     found: dict[Wave, list[Names]] = {wave: _small(table, wave) for wave in WAVES}
@@ -55,7 +52,7 @@ def sufficient_sets(
                 continue
             left = candidates(question.mitigations, found[wave], size)
             tried[wave] += len(left)
-            found[wave] += _holding(question, wave, left, engine, bar)
+            found[wave] += _holding(question, wave, left, engine)
     kept = {wave: minimal(found[wave]) for wave in WAVES}
     known = {frozenset(row.cell.mitigations) for row in table}
     new = [names for names in _together(kept.values()) if frozenset(names) not in known]
@@ -77,13 +74,13 @@ def _small(table: Sequence[SummaryRow], wave: Wave) -> list[Names]:
     return [row.cell.mitigations for row in table if row.cell.kind in ("none", "alone") and row.prevents(wave)]
 
 
-def _holding(question: Question, wave: Wave, left: list[Names], engine: Runs, bar: Bar) -> list[Names]:
+def _holding(question: Question, wave: Wave, left: list[Names], engine: Runs) -> list[Names]:
     for number, seed in enumerate(question.seeds, 1):
         if not left:
             break
         jobs = {names: question.job(names, seed) for names in left}
         name = f"sets of {len(left[0])} without a {wave} wave, seed {number} of {len(question.seeds)}"
-        known = engine.outcomes(jobs.values(), bar(name, len(jobs)))
+        known = engine.outcomes(jobs.values(), name)
         left = [names for names, job in jobs.items() if had(known[job], wave) is False]
     return left
 

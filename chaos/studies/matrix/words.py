@@ -7,6 +7,7 @@ from chaos.studies.matrix.cells import PUBLISHER
 from chaos.studies.matrix.outcomes import Column
 from chaos.studies.matrix.summary import Matrix, Sets, SummaryRow, Wave
 from chaos.studies.statistics import Estimate, Share
+from chaos.studies.words import MISSING
 
 WAVE_WORDS = {"first_wave": "first wave (storage)", "second_wave": "second wave (identity)"}
 SEEDS_TO_COMPARE = 2
@@ -156,7 +157,7 @@ def number(column: Column, value: float) -> str:
 def mean(column: Column, one: Estimate) -> str:
     if one.never:
         return f"never ({one.never} of {one.measured})"
-    return "–" if one.mean is None else number(column, one.mean)
+    return MISSING if one.mean is None else number(column, one.mean)
 
 
 def interval(column: Column, one: Estimate) -> str:
@@ -167,7 +168,7 @@ def interval(column: Column, one: Estimate) -> str:
 
 
 def seeds(share: Share) -> str:
-    return f"{share.count} of {share.measured}" if share.measured else "–"
+    return f"{share.count} of {share.measured}" if share.measured else MISSING
 
 
 def sets(one: Sets) -> str:

@@ -2,9 +2,11 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import nullcontext
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from chaos.cli import main
+from chaos.studies import engine
+from chaos.studies.cache import key
 from chaos.studies.map import command
-from chaos.studies.map.points import MapFinding, MapRun, classify
-from chaos.studies.map.probe import Probe
+from chaos.studies.map.points import CODEC, MapFinding, MapRun, classify
+from chaos.studies.map.probe import Probe, ProbeReading
 
 
 class Here(Executor):
@@ -38,12 +42,13 @@ def made_up(job: MapRun) -> MapFinding:
     return classify([Probe(stall_s, end) for stall_s in job.tried_s[:1]])
 
 
-def invoke(monkeypatch: pytest.MonkeyPatch, *arguments: str, done: int = 99) -> Any:
-    @contextmanager
-    def here(_count: int) -> Iterator[Executor]:
-        yield Here(done)
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
-    monkeypatch.setattr(command, "processes", here)
+
+def invoke(monkeypatch: pytest.MonkeyPatch, *arguments: str, done: int = 99) -> Any:
+    monkeypatch.setattr(command, "processes", lambda _count: nullcontext(Here(done)))
     return CliRunner().invoke(main, ["map", *arguments], env={"COLUMNS": "150"})
 
 
@@ -91,12 +96,11 @@ def test_a_point_that_was_lost_is_said_and_exit_code_2(monkeypatch: pytest.Monke
 
 
 def test_ctrl_c_leaves_what_is_done_readable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def two_and_then_ctrl_c(jobs: list[MapRun], _executor: Executor) -> Iterator[tuple[MapRun, MapFinding]]:
-        for job in jobs[:2]:
-            yield job, made_up(job)
+    def two_and_then_ctrl_c(futures: Iterable[Future[Any]]) -> Iterator[Future[Any]]:
+        yield from islice(futures, 2)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "findings", two_and_then_ctrl_c)
+    monkeypatch.setattr(engine, "as_completed", two_and_then_ctrl_c)
     result = invoke(monkeypatch, *MAP, "--out", str(tmp_path))
     assert result.exit_code == 130
     assert "Interrupted: 2 of 4 points are missing." in result.output
@@ -104,6 +108,37 @@ def test_ctrl_c_leaves_what_is_done_readable(monkeypatch: pytest.MonkeyPatch, tm
     assert (document["complete"], len(document["points"])) == (False, 2)
     assert len((tmp_path / "map.csv").read_text().splitlines()) == 1 + 2
     assert (tmp_path / "map.html").read_text().count("<svg") == 1
+
+
+def test_the_same_command_goes_on_where_it_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lost = invoke(monkeypatch, *MAP, "--out", "first", done=3)
+    again = invoke(monkeypatch, *MAP, "--out", "second", done=1)
+    assert (lost.exit_code, again.exit_code) == (2, 0), again.output
+    assert "2 stable, 2 metastable of 4 points." in again.output
+    assert len(list((tmp_path / "runs" / "map-cache").glob("*.json"))) == 4
+
+
+def test_a_finding_survives_the_way_through_json() -> None:
+    reading = ProbeReading(0.5, 0.75, 2.0, 10.0, 20.0, 3.0)
+    finding = classify([Probe(3.0, "stayed", shots=2, success_after=0.1, before=reading, last=reading)])
+    assert CODEC.from_document(json.loads(json.dumps(CODEC.to_document(finding)))) == finding
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"at": (("load", "0.4"), ("retries", "1"))},
+        {"seed": 2},
+        {"stalls_s": (3.0,)},
+        {"watch_s": 30.0},
+        {"mitigations": ("R1",)},
+        {"assignments": ("identity.workers=3",)},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_what_decides_a_point_is_in_the_key(changed: dict[str, Any]) -> None:
+    job = MapRun((("load", "0.2"), ("retries", "1")), 1)
+    assert key(CODEC.decides(replace(job, **changed)), "code") != key(CODEC.decides(job), "code")
 
 
 @pytest.mark.parametrize(

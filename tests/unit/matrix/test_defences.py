@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,9 @@ from rich.console import Console
 from toy_world import SCENARIO, Inline, world
 
 from chaos.cli import main
-from chaos.studies.cache import Cache
-from chaos.studies.engine import StudyEngine
 from chaos.studies.matrix import command
-from chaos.studies.matrix.defences import Defence, as_json, defences, table
-from chaos.studies.matrix.job import CODEC, MatrixRun
+from chaos.studies.matrix.defences import Defence, as_json, defences, defences_table
+from chaos.studies.matrix.job import MatrixRun
 from chaos.studies.matrix.outcomes import OP_SUCCESS, RunOutcome
 
 
@@ -33,7 +32,7 @@ def test_the_table_has_a_line_for_each_with_the_models_figure_beside_it() -> Non
     }
     console = Console(width=200)
     with console.capture() as capture:
-        console.print(table(runs))
+        console.print(defences_table(runs))
     lines = [re.split(r"\s{2,}", line.strip()) for line in capture.get().splitlines() if "of 1" in line]
     assert lines == [
         ["nothing", "0.03", "0.04", "1 of 1", "–", "12.0", "–", "–", "–"],
@@ -56,9 +55,8 @@ def test_the_page_has_every_defence_with_the_models_figure() -> None:
 def test_the_command_asks_each_of_them_once_a_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executor = Inline()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        command, "StudyEngine", lambda *_: StudyEngine(executor, world, Cache(tmp_path / "kept", CODEC))
-    )
+    monkeypatch.setattr(command, "perform", world)
+    monkeypatch.setattr(command, "processes", lambda _count: nullcontext(executor))
     result = CliRunner().invoke(main, ["matrix", SCENARIO, "--defences", "--seeds", "2", "--out", "out", "--jobs", "1"])
     assert result.exit_code == 0, result.output
     assert executor.jobs == [one.job(SCENARIO, seed) for one in defences() for seed in (1, 2)]

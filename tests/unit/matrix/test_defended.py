@@ -1,5 +1,6 @@
 """The criteria of a defended run, on the made-up incident and on one that was prevented; and the campaign's table."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +12,11 @@ from toy_world import Inline
 
 from chaos.cli import main
 from chaos.mitigations import expand
-from chaos.studies.cache import Cache, key
+from chaos.studies.cache import key
 from chaos.studies.campaign import command
 from chaos.studies.campaign.command import campaign_jobs, summarise
 from chaos.studies.campaign.defended import judge_defended, worst_op_success
 from chaos.studies.campaign.jobs import CODEC, CampaignRun, Result
-from chaos.studies.engine import StudyEngine
 from chaos.verdict.view import View
 
 SCENARIO = "azure-fnj8-vqz-short"
@@ -116,11 +116,7 @@ def test_a_campaign_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest
     executor = Inline()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command, "perform", lambda job: Result(job, True))
-    monkeypatch.setattr(
-        command,
-        "StudyEngine",
-        lambda _, perform, __: StudyEngine(executor, perform, Cache(tmp_path / "kept", CODEC, "code")),
-    )
+    monkeypatch.setattr(command, "processes", lambda _count: nullcontext(executor))
     arguments = ["campaign", "--scenario", SCENARIO, "--with", "defended", "--perturbed", "1", "--jobs", "1"]
     assert CliRunner().invoke(main, [*arguments, "--seeds", "1"], catch_exceptions=False).exit_code == 0
     result = CliRunner().invoke(main, [*arguments, "--seeds", "2"], catch_exceptions=False)

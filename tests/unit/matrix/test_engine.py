@@ -91,7 +91,9 @@ def test_progress_is_told_of_cached_runs_too(tmp_path: Path) -> None:
     cache = Cache(tmp_path, CODEC, "code")
     cache.put(JOB, world(JOB))
     seen: list[MatrixRun] = []
-    StudyEngine(Inline(), world, cache).outcomes([JOB, replace(JOB, seed=2)], lambda job, _outcome: seen.append(job))
+    StudyEngine(Inline(), world, cache).outcomes(
+        [JOB, replace(JOB, seed=2)], done=lambda job, _outcome: seen.append(job)
+    )
     assert [job.seed for job in seen] == [1, 2]
 
 

@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from click.testing import CliRunner
-from rich.progress import Progress
 from toy_world import SCENARIO, Inline, world
 
 from chaos.cli import main
@@ -31,10 +30,10 @@ BY_NAME = {column.name: column for column in COLUMNS}
 @cache
 def _made(seeds: int = 3, names: tuple[str, ...] = NAMES, size: int = 2) -> tuple[Matrix, tuple[MatrixRun, ...]]:
     executor = Inline()
-    with TemporaryDirectory() as folder, Progress(disable=True) as progress:
+    with TemporaryDirectory() as folder:
         engine = StudyEngine(executor, world, Cache(Path(folder), CODEC, "code"))
         question = Question(SCENARIO, names, range(1, seeds + 1), (), size)
-        return command.make_matrix(question, engine, progress), tuple(executor.jobs)
+        return command.make_matrix(question, engine), tuple(executor.jobs)
 
 
 def test_minimal_sets_are_found_for_each_wave() -> None:

@@ -1,0 +1,22 @@
+"""How every study writes its figures."""
+
+from collections.abc import Sequence
+
+MISSING = "–"
+
+
+def figure(value: float | None, spec: str = "g", unit: str = "") -> str:
+    """A figure with its unit, or a dash where it was not measured."""
+    return MISSING if value is None else f"{value:{spec}}{unit and f' {unit}'}"
+
+
+def span(values: Sequence[float], spec: str = "g") -> str:
+    """The range of the values: `3–6`; one figure where both ends read the same, and a dash where there is none."""
+    if not values:
+        return MISSING
+    return "–".join(dict.fromkeys(f"{value:{spec}}" for value in (min(values), max(values))))
+
+
+def count_of(count: int, singular: str) -> str:
+    """`1 seed`, `5 seeds`."""
+    return f"{count} {singular}{'' if count == 1 else 's'}"
