@@ -1,1 +1,1 @@
-"""Dashboards as code: `python -m grafana.build` writes `dashboards/*.json`, which Grafana provisions."""
+"""Dashboards as code: `python -m grafana.build` writes `dashboards/*.json`, which Grafana loads at start."""

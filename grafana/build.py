@@ -1,4 +1,4 @@
-"""Writes `dashboards/*.json`: `python -m grafana.build`; `--check` only says whether they are up to date."""
+"""Writes `dashboards/*.json`: `python -m grafana.build`. `--check` only reports whether they are up to date."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ BUILDERS = {"incident": incident, "region": region, "policies": policies, "chaos
 
 
 def documents() -> dict[Path, str]:
-    """Every dashboard's file and its text."""
+    """The text of each dashboard file."""
     return {
         FOLDER / f"{name}.json": json.dumps(builder.build(), indent=1, ensure_ascii=False) + "\n"
         for name, builder in BUILDERS.items()

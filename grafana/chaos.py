@@ -1,4 +1,4 @@
-"""Dashboard 4: the cause side. The policy job and its gate, accounts, faults, what fires, and the machine itself."""
+"""Dashboard 4, causes: the policy job and its health gate, accounts, faults, alerts, and the machine."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def build() -> dict[str, Any]:
     return dashboard(
         "aftershock-chaos",
         "4 · Chaos and remediation",
-        "What the policy job did and why its gate let it, what is injected, what fires, what users feel.",
+        "The policy job and its health gate, injected faults, alerts, effects on users.",
         row(3, wrongly_private(), refused(), faults(), unchecked(), inventory_age(), stalled()),
         row(7, gate(), private_by_region(), considered(), widths=(10, 7, 7)),
         row(7, burn(), extension_errors(), injected(), effects()),
@@ -42,7 +42,7 @@ def build() -> dict[str, Any]:
 
 def wrongly_private() -> Panel:
     now = {"accounts": f"sum({PRIVATE})"}
-    said = "Accounts that must stay public and are private: extensions cannot be downloaded from them."
+    said = "Accounts that must stay public but are private: extensions cannot be downloaded from them."
     limits = steps((0, GREEN), (1, RED))
     return stat("Accounts wrongly off", now, unit="none", thresholds=limits, description=said)
 
@@ -61,7 +61,7 @@ def faults() -> Panel:
 def unchecked() -> Panel:
     now = {"decisions": 'sum(remediation_gate_decisions_total{decision="proceed", reason="no_data"})'}
     said = (
-        "How often the health gate let the policy job go on because it found no data: the root cause of the incident."
+        "Times that the health gate let the policy job proceed because it had no data: the root cause of the incident."
     )
     limits = steps((0, GREEN), (1, RED))
     return stat("Gate went on blind", now, unit="none", thresholds=limits, description=said)
@@ -69,21 +69,21 @@ def unchecked() -> Panel:
 
 def inventory_age() -> Panel:
     now = {"age": "max(remediation_inventory_age_seconds)"}
-    said = "Of the oldest record in the policy job's latest snapshot. No data: the job has taken none."
+    said = "Age of the oldest record in the policy job's latest snapshot. No data: no snapshot yet."
     limits = steps((0, GREEN), (30, YELLOW), (60, RED))
     return stat("Age of the inventory", now, unit="s", decimals=0, description=said, thresholds=limits)
 
 
 def stalled() -> Panel:
     now = {"stalled": "max(increase(process_stall_seconds_total[60s]))"}
-    said = "Longest time that a process stood still in the last minute: a busy machine, or one that slept."
+    said = "Longest stall of a process in the last minute. Causes: the machine is overloaded or was suspended."
     limits = steps((0, GREEN), (0.25, YELLOW), (1, RED))
     return stat("Machine stalled", now, unit="s", decimals=1, description=said, thresholds=limits)
 
 
 def gate() -> Panel:
     decided = "sum by (decision, reason) (increase(remediation_gate_decisions_total[5s]))"
-    said = "Each decision to go on with the next region. Going on without data is the root cause of the incident."
+    said = "Decisions about the next region. Proceeding without data is the root cause of the incident."
     return timeline(
         "What the health gate decides",
         {"{{decision}}: {{reason}}": f"({decided} > bool 0) > 0 or 0 * {decided}"},
@@ -101,7 +101,7 @@ def private_by_region() -> Panel:
 
 def considered() -> Panel:
     counts = {"{{result}}": "sum by (result) (remediation_accounts_total)"}
-    said = "Accounts that the policy job has dealt with since it started, by what it did to them."
+    said = "Accounts processed by the policy job since it started, by result."
     return lines("Accounts the policy job dealt with", counts, unit="none", colors=ACCOUNTS, description=said)
 
 
@@ -109,7 +109,7 @@ def burn() -> Panel:
     errors = share(ATTEMPTS, 'outcome!="ok"', SDK, "region", "60s")
     rates = {"{{region}}": f"({errors}) / {SLO_BUDGET}"}
     limit = steps((BURN_LIMIT, RED), below="transparent")
-    said = "How many times too fast the budget of a 99.9 % objective is spent, over 60 s. It pages above 14.4."
+    said = "Burn rate of the error budget of a 99.9 % objective, over 60 s. Pages above 14.4."
     return lines(
         "Burn rate of the error budget",
         rates,
@@ -137,7 +137,7 @@ def injected() -> Panel:
 def effects() -> Panel:
     rates = {"{{service}} {{kind}}": f"{rate('fault_effects_total', by='service, kind')} > 0"}
     nothing = {"all": rate("fault_effects_total")}
-    said = "Requests that an injected fault changed."
+    said = "Requests changed by an injected fault."
     return lines(
         "Requests changed by faults",
         {**nothing, **rates},
@@ -151,19 +151,19 @@ def users() -> Panel:
     success = share("loadgen_operations_total", 'result="success"', by="tenant", window="30s")
     worst = {"{{tenant}}": f"sort(bottomk(5, {success}))"}
     good = steps((0, RED), (0.5, YELLOW), (0.95, GREEN))
-    said = "Share of what the five worst served kinds of users began that succeeded in the last 30 s."
+    said = "The five tenants with the lowest success ratio, over 30 s."
     return bars("What users feel: the worst five", worst, unit="percentunit", thresholds=good, top=1, description=said)
 
 
 def runners() -> Panel:
     counts = {"{{state}}": "sum by (state) (loadgen_runners)"}
-    said = "Wanted: jobs of Actions that wait for a runner. Ordered: machines under way."
+    said = "Wanted: Actions jobs that wait for a runner. Ordered: machines being provisioned."
     return lines("Hosted runners: waiting for one", counts, unit="none", colors=RUNNERS, description=said)
 
 
 def machine() -> Panel:
     lag = {"{{service}}": "max by (service) (process_event_loop_lag_seconds)"}
-    said = "How late the event loops run. What is late here is late everywhere: the machine is too busy, or slept."
+    said = "Event loop lag by service. If all are late, the machine is overloaded or was suspended."
     return lines("Stall of the machine: event loop lag", lag, unit="s", colors=SERVICES, description=said)
 
 
@@ -181,7 +181,7 @@ def alerts() -> Panel:
 
 
 def events() -> Panel:
-    """Both clocks: the axes show this machine's, the report the incident's."""
+    """Shows both clocks: this machine's, as on the axes, and the incident's, as in the report."""
     each = f"max by (kind, title) ({EVENTS})"
     there = f"(60 * {each} + on () group_left () ({INCIDENT} - 60 * time())) * 1000"
     return table(

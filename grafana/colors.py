@@ -1,8 +1,7 @@
-"""One fixed colour for each thing, the same on every dashboard.
+"""Fixed colours, the same on every dashboard.
 
-Red, yellow, orange and green say how well something goes and are kept for that: results, states, codes, severities.
-Regions, layers, services and kinds are told apart by the other colours. A name that is not listed here is drawn in a
-shade of grey, never in a colour that means something.
+Red, yellow, orange and green are reserved for results, states, status codes and severities. Regions, layers, services
+and kinds use the other colours. A name that is not listed here is drawn in a shade of grey.
 """
 
 from collections.abc import Mapping
@@ -94,5 +93,5 @@ ALERTS: Colors = {rule.name: SEVERITIES[rule.severity] for rule in default_alert
 
 
 def suffixed(colors: Colors) -> Colors:
-    """The same colours for legends that only end in the name, such as `identity latency`."""
+    """The same colours for legends that end in the name, such as `identity latency`."""
     return {f"/ {name}$/": color for name, color in colors.items()}

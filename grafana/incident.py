@@ -1,7 +1,7 @@
-"""Dashboard 1: one screen for the wall, readable from across a room.
+"""Dashboard 1: one wall screen, readable from across a room.
 
-The first 17 grid rows are all that a small laptop shows and answer alone: what happens, what works where, since when,
-and whether it is over. The rest of a large screen says how it comes about.
+The first 17 grid rows, all that a small laptop shows, answer what is broken, where, since when, and whether it is over.
+The rest shows the causes.
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ def build() -> dict[str, Any]:
     return dashboard(
         "aftershock-incident",
         "1 · The incident at a glance",
-        "What happens now. One second here is one minute of the incident.",
+        "The current state. One second here is one minute of the incident.",
         row(3, headline(), last_action(), clock(), widths=(8, 10, 6)),
         row(3, provisioning_success(), identity_success(), retries(), backlog(), pages(), fullest()),
         row(11, does_it_work(), alerts(), work(), widths=(9, 8, 7)),
@@ -49,7 +49,7 @@ def _regions_below(success: str, limit: float) -> str:
 
 
 def headline() -> Panel:
-    """1 for provisioning, 2 for identity, 4 when both work and only the backlog is left."""
+    """The state as a bit mask: 1 provisioning fails, 2 identity fails, 4 the backlog is large."""
     lost = f"({_regions_below(provisioning('region'), BROKEN)} > bool 0)"
     blind = f"({_regions_below(identity('region', '10s'), BROKEN)} > bool 0)"
     late = f"({known(f'sum({BACKLOG})')} > bool {BACKLOG_LARGE})"
@@ -63,19 +63,19 @@ def headline() -> Panel:
         6: ("Managed identities fail", RED),
         7: ("Provisioning and identities fail", RED),
     }
-    said = "Fails: fewer than half of the tries succeed in at least one region."
+    said = "Fails: fewer than half of the attempts succeed in at least one region."
     now = {"state": f"{lost} + 2 * {blind} + 4 * {late}"}
     return stat("What is broken", now, unit="none", mappings=words(texts), description=said)
 
 
 def last_action() -> Panel:
-    said = "The last thing that operators or the world did."
+    said = "The last scripted action of operators or of the world."
     now = {"{{phase}}": "topk(1, timestamp(controller_run_phase))"}
     return stat("What was done last", now, unit="none", description=said, show="name", filled=False)
 
 
 def clock() -> Panel:
-    """The axes below show the wall clock, so it stands beside the run's own."""
+    """The run's clocks, and this machine's clock, which the axes use."""
     now = {
         "seconds into the run": "max(controller_run_seconds)",
         "incident, UTC": "max(controller_incident_timestamp_seconds) * 1000",
@@ -97,37 +97,37 @@ def _success(title: str, now: str, said: str) -> Panel:
 
 
 def provisioning_success() -> Panel:
-    said = "Tries of provisioning jobs that succeed, of all regions together. The first wave shows here."
+    said = "Share of provisioning tries that succeed, all regions. Shows the first wave."
     return _success("Provisioning success", provisioning(window="10s"), said)
 
 
 def identity_success() -> Panel:
-    said = "Attempts to get a token that succeed, of all regions together. The second wave shows here."
+    said = "Share of token attempts that succeed, all regions. Shows the second wave."
     return _success("Identity success", identity(), said)
 
 
 def retries() -> Panel:
-    said = "Attempts of the identity client for each operation begun: 1 when nobody retries."
+    said = "Attempts of the identity client per operation begun: 1 without retries."
     good = steps((0, GREEN), (1.2, YELLOW), (3, RED))
     now = {"attempts": amplification()}
     return stat("Attempts/operation", now, unit="none", decimals=1, thresholds=good, description=said)
 
 
 def backlog() -> Panel:
-    said = "Provisioning jobs that wait: queued, or blocked until their next try."
+    said = "Waiting provisioning jobs: queued, or blocked until their next try."
     good = steps((0, GREEN), (BACKLOG_LARGE, YELLOW), (200, RED))
     return stat("Jobs waiting", {"jobs": f"sum({BACKLOG})"}, unit="none", decimals=0, thresholds=good, description=said)
 
 
 def pages() -> Panel:
     now = {"pages": known('count(ALERTS{alertstate="firing", severity="page"})')}
-    said = "Alerts that would wake somebody, one for each region."
+    said = "Firing alerts of severity `page`, counted per region."
     limits = steps((0, GREEN), (1, RED))
     return stat("Pages firing", now, unit="none", decimals=0, thresholds=limits, description=said)
 
 
 def fullest() -> Panel:
-    said = "Share of the identity nodes' workers that are busy in the fullest region."
+    said = "Share of identity workers that are busy, in the busiest region."
     limits = steps((0, GREEN), (0.8, YELLOW), (0.95, RED))
     return stat(
         "Busiest identity",
@@ -140,20 +140,20 @@ def fullest() -> Panel:
 
 
 def does_it_work() -> Panel:
-    """One query, so that the rows come sorted: both of a region beside each other."""
+    """A single query, so that the rows are sorted and both rows of a region are adjacent."""
 
     def named(what: str, ratio: str) -> str:
         return f'label_replace({ratio}, "what", "{what}", "", "")'
 
     rows = f"{named('provisioning', provisioning('region'))} or {named('identity', identity('region', '10s'))}"
-    said = "Works: at least 95 % succeed. Fails: fewer than half. A gap: nothing was tried."
+    said = "Works: at least 95 % succeed. Fails: fewer than half. Gap: no attempts."
     return timeline(
         "Does it work?", {"{{region}} {{what}}": rows}, unit="percentunit", mappings=WORKS, description=said
     )
 
 
 def alerts() -> Panel:
-    said = "How many regions each alert fires in. Red: pages. Orange: tickets."
+    said = "Number of regions in which each alert fires. Red: pages. Orange: tickets."
     rows = {"{{alertname}}": f"count by (alertname) ({FIRING})", "all together": known(f"count({FIRING})")}
     return timeline(
         "Alerts, and in how many regions",
@@ -172,7 +172,7 @@ def work() -> Panel:
         "good work": rate(WORK, 'outcome="useful"'),
         "wasted work": rate(WORK, 'outcome="wasted"'),
     }
-    said = "What callers ask of managed identities, what becomes of it by retries, and what nodes finish in time."
+    said = "Identity operations, the attempts that retries make of them, and the work that nodes finish in time."
     return lines("Offered, good and wasted work", rates, unit="reqps", bold=True, colors=WORK_COLORS, description=said)
 
 
@@ -196,5 +196,5 @@ def users() -> Panel:
     success = share("loadgen_operations_total", 'result="success"', by="tenant", window="30s")
     worst = {"{{tenant}}": f"bottomk(5, {success})"}
     good = steps((0, RED), (BROKEN, YELLOW), (GOOD, GREEN))
-    said = "Share of what the five worst served kinds of users began that succeeded in the last 30 s."
+    said = "The five tenants with the lowest success ratio, over 30 s."
     return bars("What users feel: the worst five", worst, unit="percentunit", thresholds=good, top=1, description=said)

@@ -1,7 +1,7 @@
-"""The few kinds of panel that the dashboards are made of, and how panels are laid out in rows.
+"""The kinds of panel used by the dashboards, and their layout in rows.
 
-Every panel states its unit and its datasource; the lint in the tests holds them to it. Missing data has its own colour:
-thresholds start at 0, and what lies below, and nothing at all, is grey.
+Every panel has a unit and a datasource, which the tests check. Missing data has its own colour: thresholds start at 0,
+and lower values and missing data are grey.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,17 +13,17 @@ DATASOURCE = {"type": "prometheus", "uid": "prometheus"}
 WIDTH = 24
 NO_DATA = "no data"
 SOFT_MAX = {"s": 0.1}
-"""How high an axis reaches at least: lines at 0 would else be drawn on one from 0 to 100."""
+"""Minimum range of an axis by unit: otherwise lines at 0 are drawn on an axis from 0 to 100."""
 REFRESH = ["1s", "5s", "10s", "30s", "1m", "5m"]
 
 Panel = dict[str, Any]
 Queries = Mapping[str, str]
-"""Expressions by the legend of their series."""
+"""PromQL expressions by the legend of their series."""
 Row = tuple[int, Sequence[int], Sequence[Panel]]
 
 
 def steps(*rest: tuple[float, str], below: str = GREY) -> dict[str, Any]:
-    """Thresholds: each value with its colour from there on; `below` is the colour of missing data too."""
+    """Thresholds: each value with the colour from there on; `below` is also the colour of missing data."""
     return {
         "mode": "absolute",
         "steps": [{"color": below, "value": None}, *({"color": color, "value": value} for value, color in rest)],
@@ -31,7 +31,7 @@ def steps(*rest: tuple[float, str], below: str = GREY) -> dict[str, Any]:
 
 
 def words(texts: Mapping[float, tuple[str, str]]) -> list[dict[str, Any]]:
-    """Value mappings: what is said instead of each number, and in what colour; without one the series keeps its own."""
+    """Value mappings: text and colour for each number; with an empty colour the series keeps its own."""
     options = {
         f"{value:g}": {"text": text, **({"color": color} if color else {}), "index": index}
         for index, (value, (text, color)) in enumerate(texts.items())
@@ -87,7 +87,7 @@ def stat(
     filled: bool = True,
     colors: Colors | None = None,
 ) -> Panel:
-    """Big numbers, as large as their box allows; with `show="name"` the name of the series."""
+    """Single values, as large as the panel allows; with `show="name"` the name of the series."""
     defaults: dict[str, Any] = {
         "unit": unit,
         "thresholds": thresholds or steps((0, DARK)),
@@ -124,7 +124,7 @@ def lines(
     thresholds: Mapping[str, Any] | None = None,
     log: bool = False,
 ) -> Panel:
-    """A time series. `colors` fixes the colour of each series by its legend; `thresholds` draws lines."""
+    """A time series. `colors` sets the colour of each series by its legend; `thresholds` are drawn as lines."""
     custom: dict[str, Any] = {
         "drawStyle": "line",
         "lineInterpolation": "linear",
@@ -179,7 +179,7 @@ def timeline(
     colors: Colors | None = None,
     decimals: int = 0,
 ) -> Panel:
-    """One row for each series, a bar for each stretch of one state."""
+    """A state timeline: one row per series, one bar per period in one state."""
     defaults: dict[str, Any] = {
         "unit": unit,
         "decimals": decimals,
@@ -212,7 +212,7 @@ def bars(
     description: str = "",
     top: float | None = None,
 ) -> Panel:
-    """One horizontal bar for each series, as it stands now."""
+    """One horizontal bar per series, with its current value."""
     defaults: dict[str, Any] = {
         "unit": unit,
         "min": 0,
@@ -250,9 +250,9 @@ def table(
     newest: str = "",
     description: str = "",
 ) -> Panel:
-    """The latest values, with labels as columns: `columns` in order; `rename` gives values other names than `Value`.
+    """The latest values, with labels as columns in the order of `columns`; `rename` replaces the names of values.
 
-    Units belong to columns: one set for the whole table would be applied to texts too.
+    Units are set per column: a unit for the whole table would also be applied to text.
     """
     renamed = dict(rename or {})
     before = {new: old for old, new in renamed.items()}
@@ -305,10 +305,10 @@ def _column(
 
 
 def row(height: int, *panels: Panel, widths: Sequence[int] = ()) -> Row:
-    """Panels side by side, of equal width unless widths are given.
+    """Panels side by side, of equal width unless `widths` is given.
 
     Raises:
-        ValueError: when they do not fill the width.
+        ValueError: they do not fill the width.
     """
     widths = widths or [WIDTH // len(panels)] * len(panels)
     if sum(widths) != WIDTH or len(widths) != len(panels):
@@ -330,7 +330,7 @@ def laid_out(rows: Sequence[Row]) -> list[Panel]:
 
 
 def annotation(name: str, expression: str, color: str, title: str, text: str) -> dict[str, Any]:
-    """Marks on every time series. The value is the moment itself, in milliseconds."""
+    """Marks on every time series. The expression's value is the time of the mark, in milliseconds."""
     return {
         "name": name,
         "datasource": DATASOURCE,
@@ -345,7 +345,7 @@ def annotation(name: str, expression: str, color: str, title: str, text: str) ->
 
 
 def variable(name: str, query: str, *, default: str) -> dict[str, Any]:
-    """A drop-down filled by a query, once, when the dashboard is opened."""
+    """A drop-down filled by a query when the dashboard is opened."""
     return {
         "name": name,
         "type": "query",
@@ -366,7 +366,7 @@ def dashboard(
     annotations: Sequence[Mapping[str, Any]] = (),
     variables: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The whole document as Grafana provisions it: refreshed every second, in UTC like the report."""
+    """The complete dashboard document; it refreshes every second and uses UTC, like the report."""
     return {
         "uid": uid,
         "title": title,

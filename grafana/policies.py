@@ -1,4 +1,4 @@
-"""Dashboard 3: retries, budgets, breakers, shedding: who asks again, who holds back, who is turned away."""
+"""Dashboard 3: retries, budgets, breakers, load shedding, admission limits and failover."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def build() -> dict[str, Any]:
     return dashboard(
         "aftershock-policies",
         "3 · Policies and retries",
-        "Who asks again, who holds back, who is turned away.",
+        "Retries, budgets, breakers, load shedding, admission limits and failover.",
         row(8, layers(), amplified(), retries()),
         row(8, held_back(), outcomes(), results()),
         row(8, not_let_in(), refused(), answers()),
@@ -35,14 +35,14 @@ def build() -> dict[str, Any]:
 
 
 def layers() -> Panel:
-    """Two retry layers, one round the other: their product is what the service sees."""
+    """Two nested retry layers: the service sees the product of their attempts."""
     management = "loadgen_attempts_total"
     calls = f"({rate(management, LAYER_OUTER)} > 0)"
     ratios = {
         "{{layer}}": f"{rate(ATTEMPTS, by='layer')} / on () group_left () ({rate(STARTED)} > 0)",
         "management · sdk": f"{rate(management, SDK)} / {calls}",
     }
-    said = "Attempts of each retry layer of the identity client for each operation; of management calls for each call."
+    said = "Attempts per operation by retry layer of the identity client; for management calls, attempts per call."
     return lines("Attempts per operation by layer", ratios, unit="none", colors=LAYERS, description=said)
 
 
@@ -60,9 +60,7 @@ def retries() -> Panel:
 def held_back() -> Panel:
     nothing = f'label_replace(0 * {rate(STARTED)}, "reason", "nothing held back", "", "")'
     rates = {"{{reason}}": f"{rate('identity_client_held_back_total', by='reason')} or {nothing}"}
-    said = (
-        "Attempts that a caller's own retry budget, breaker or throttle did not let out. The incident has none of them."
-    )
+    said = "Attempts held back by the caller's own retry budget, breaker or throttle. The incident has none of these."
     return lines("Held back by callers: budgets, breakers", rates, unit="reqps", colors=HELD_BACK, description=said)
 
 
@@ -78,7 +76,7 @@ def results() -> Panel:
 
 def not_let_in() -> Panel:
     rates = {"{{reason}}": rate("router_shed_total", by="reason")}
-    said = "Drain and ramp are operators' doing; admission is a policy; no node means that none is in rotation."
+    said = "Drain and ramp: set by an operator. Admission: a policy. No node: none is in rotation."
     return lines("Shed by routers, by reason", rates, unit="reqps", stacked=True, colors=SHED_REASONS, description=said)
 
 
@@ -94,20 +92,20 @@ def answers() -> Panel:
 
 def limits() -> Panel:
     admitted = {"{{region}}": "max by (region) (router_admission_limit) < Inf"}
-    said = "Requests a second let into a region, while an operator drains or ramps it. Otherwise there is no limit."
+    said = "Admitted requests per second while an operator drains or ramps a region. Otherwise there is no limit."
     return lines("Admission limit", admitted, unit="reqps", colors=REGIONS, description=said)
 
 
 def health() -> Panel:
     ratios = {"{{region}}": "avg by (region) (router_region_health_ratio)"}
-    said = "Success ratio that routers see; below their limit they send to the paired region."
+    said = "Success ratio as seen by routers; below their threshold they send traffic to the paired region."
     return lines("Health of regions, to routers", ratios, unit="percentunit", top=1, colors=REGIONS, description=said)
 
 
 def failover() -> Panel:
     itself = f'label_join(group by (home) ({SHARE}), "target", "", "home")'
     shares = {"{{home}}": f"1 - sum by (home) ({SHARE} and on (home, target) {itself})"}
-    said = "Share of a region's requests that its router sends to the paired region."
+    said = "Share of a region's requests sent to the paired region."
     return lines("Failover: share sent away", shares, unit="percentunit", top=1, colors=REGIONS, description=said)
 
 

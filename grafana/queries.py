@@ -1,4 +1,4 @@
-"""PromQL that several dashboards share. Rates are over 5 s: five scrapes, and five minutes of the incident."""
+"""PromQL shared by several dashboards. Rates are over 5 s: five scrapes, five minutes of the incident."""
 
 from grafana.colors import BLUE, PINK, PURPLE
 from grafana.panels import annotation
@@ -14,9 +14,9 @@ SDK = 'layer="sdk"'
 EVENTS = "controller_event_timestamp_seconds"
 WINDOW = "5s"
 SLOW = "15s"
-"""For what happens rarely: control regions begin a job every three seconds."""
+"""Window for rare events: control regions start a job every three seconds."""
 ALIVE = "count(identity_node_up)"
-"""Something, as long as anybody is scraped: a count that is 0 then is 0, and without it is no data."""
+"""Present as long as any node is scraped; turns an empty count into 0 then, and into no data otherwise."""
 
 ANNOTATIONS = [
     annotation("Actions", f'{EVENTS}{{kind="action"}} * 1000', BLUE, "{{title}}", "{{id}}"),
@@ -36,22 +36,22 @@ def rate(metric: str, matchers: str = "", by: str = "", window: str = WINDOW) ->
 
 
 def ratio(part: str, whole: str) -> str:
-    """`part / whole`; 0 where there is no part, nothing where there is no whole."""
+    """`part / whole`; 0 if `part` is missing, no data if `whole` is missing or 0."""
     return f"({part} or 0 * {whole}) / ({whole} > 0)"
 
 
 def share(metric: str, part: str, among: str = "", by: str = "", window: str = WINDOW) -> str:
-    """What part of a counter's rate matches `part`, among what matches `among`."""
+    """The share of a counter's rate that matches `part`, among the series that match `among`."""
     return ratio(rate(metric, both(among, part), by, window), rate(metric, among, by, window))
 
 
 def provisioning(by: str = "", window: str = SLOW, among: str = "") -> str:
-    """Share of the tries of provisioning jobs that succeed: what the first wave hits."""
+    """Share of provisioning tries that succeed; drops in the first wave."""
     return share(TRIES, 'result="done"', among, by, window)
 
 
 def identity(by: str = "", window: str = WINDOW, among: str = "") -> str:
-    """Share of the attempts at managed identities that succeed: what the second wave hits."""
+    """Share of identity attempts that succeed; drops in the second wave."""
     return share(ATTEMPTS, 'outcome="ok"', both(SDK, among), by, window)
 
 
@@ -61,7 +61,7 @@ def amplification(by: str = "", window: str = WINDOW) -> str:
 
 
 def busy(by: str = "", among: str = "") -> str:
-    """Share of the identity nodes' workers that are busy; over 10 s, because each second is a saw's tooth."""
+    """Share of busy identity workers, averaged over 10 s because single samples fluctuate."""
     group = f" by ({by})" if by else ""
     matchers = f"{{{among}}}" if among else ""
     return (
@@ -71,7 +71,7 @@ def busy(by: str = "", among: str = "") -> str:
 
 
 def known(expression: str) -> str:
-    """0 instead of nothing, as long as anybody is scraped."""
+    """0 instead of no data, as long as any node is scraped."""
     return f"({expression} or 0 * {ALIVE})"
 
 

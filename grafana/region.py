@@ -1,6 +1,6 @@
-"""Dashboard 2: one region by the golden signals: rate, errors, duration, saturation, for each kind of service.
+"""Dashboard 2: one region by the golden signals (rate, errors, duration, saturation), for each service.
 
-From its packages up to its users: storage and compute, which the first wave hits; identity and the router, the second.
+Storage and compute are affected by the first wave, identity and router by the second.
 """
 
 from typing import Any
@@ -55,7 +55,7 @@ def build() -> dict[str, Any]:
     return dashboard(
         "aftershock-region",
         "2 · Region",
-        "One region by its golden signals: rate, errors, duration, saturation of storage, compute, identity, router.",
+        "One region by the golden signals: rate, errors, duration, saturation of storage, compute, identity, router.",
         row(3, provisioning_here(), identity_here(), backlog_here(), busy_here(), nodes_here(), oldest_here()),
         row(6, *storage()),
         row(6, *compute()),
@@ -91,7 +91,7 @@ def busy_here() -> Panel:
 
 
 def nodes_here() -> Panel:
-    """Down is what counts: how many nodes a region has is neither good nor bad."""
+    """Counts nodes that are down; the number of nodes itself has no good or bad value."""
     down = {"down": f"count(identity_node_up{{{HERE}}} == 0) or 0 * count(identity_node_up{{{HERE}}})"}
     limits = steps((0, GREEN), (1, RED))
     return stat("Identity nodes down", down, unit="none", decimals=0, thresholds=limits)
@@ -135,13 +135,15 @@ def compute() -> list[Panel]:
     return [
         _rate("Compute", {"{{result}}": rate(tries, HERE, "result")}, TRIES, "Tries of provisioning jobs by result."),
         _errors("Compute", share(tries, 'result!="done"', HERE, window=SLOW)),
-        _duration("Compute", "provisioner_job_duration_seconds", HERE, "Of jobs, from accepted to their end."),
+        _duration(
+            "Compute", "provisioner_job_duration_seconds", HERE, "Duration of jobs, from acceptance to their end."
+        ),
         lines(
             "Compute: saturation",
             {"{{state}}": f"sum by (state) (provisioner_jobs{{{HERE}}})", "slots": f"sum(provisioner_slots{{{HERE}}})"},
             unit="none",
             colors={**JOB_STATES, "slots": GREY},
-            description="Jobs by state, and how many may run at once.",
+            description="Jobs by state, and the number of slots.",
         ),
     ]
 
@@ -161,7 +163,7 @@ def identity_service() -> list[Panel]:
             unit="percentunit",
             top=1,
             colors={"refused": ORANGE, "finished for nobody": RED},
-            description="Work that is finished after its caller has left is as lost as a refusal.",
+            description="Work finished after the caller has disconnected is lost, like a refusal.",
         ),
         _duration("Identity", "identity_request_duration_seconds", HERE, "From arrival at a node to completion."),
         _saturation("Identity", uses, "percentunit", top=1),
@@ -181,11 +183,11 @@ def router() -> list[Panel]:
             "Router",
             {"{{code}}": rate(requests, HOME, "code"), "not let in": shed},
             {**CODES, "not let in": PURPLE},
-            "Requests from this region by status, and those not let in.",
+            "Requests from this region by status, and those shed.",
         ),
         _errors("Router", ratio(f"({failed} + {shed} or {shed})", f"({answered} + {shed} or {shed})")),
         _duration("Router", DURATION, here),
-        _saturation("Router", uses, "none", "The limit exists while an operator drains or ramps."),
+        _saturation("Router", uses, "none", "There is a limit only while an operator drains or ramps."),
     ]
 
 
