@@ -1,4 +1,4 @@
-"""What any process needs to be a service: time, chance, settings, HTTP, store, registry, faults, events.
+"""What every service process needs: time, randomness, settings, HTTP, store, registry, faults, events.
 
-Nothing here knows which runtime it is in. The seam is the event loop and the `Env` handed to each service.
+Nothing here depends on the runtime. The seam is the event loop and the `Env` that each service receives.
 """

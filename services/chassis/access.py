@@ -1,13 +1,13 @@
-"""Who may call what changes something: our own processes by a secret, clients of Azure unless they are somebody's page.
+"""Access to calls that change state: the project secret for our own processes, a cross-site check for Azure clients.
 
-A browser sends a page's request to any address, this machine's too, and without a preflight as long as it looks like a
-form. So each request that may change something is looked at:
+A browser lets any page send requests to any address, this machine included, and without a preflight if the request
+looks like a form. Every request that may change state is therefore checked:
 
-* an operators' call (`/admin/…`) carries the secret of the project in `X-Aftershock-Secret`. All processes of a testbed
-  know it: from `AFTERSHOCK_PROJECT_SECRET`, else from the store, where the first one to start leaves it;
-* any other call, which a client of Azure makes without a secret of ours, must not come from a foreign page. Browsers
-  say so in `Sec-Fetch-Site` or `Origin`, which pages cannot forge; programs send neither. A page whose name was bound
-  to this machine's address (DNS rebinding) counts as foreign: its origin is the host it asks for, but no local name.
+* an operator call (`/admin/…`) must carry the project secret in `X-Aftershock-Secret`. All processes of a testbed
+  know it: from `AFTERSHOCK_PROJECT_SECRET`, else from the store, where the first process to start writes it;
+* any other call comes from an Azure client, which has no secret. It must not come from a page of another origin.
+  Browsers send `Sec-Fetch-Site` or `Origin`, which pages cannot forge; programs send neither. DNS rebinding is refused
+  too: there the origin equals the requested host, but the host is not a local name.
 """
 
 import hmac
@@ -31,7 +31,7 @@ FOREIGN_PAGE = ErrorSpec("ForeignPage", 403, "A page of another origin must not 
 
 
 async def shared_secret(store: Store, given: str = "") -> str:
-    """The secret of the testbed that this store belongs to: what its environment gives, else whoever asks first."""
+    """The secret of the testbed that uses this store: the given one, else the stored one, else a new one."""
     if given:
         await store.set(Keys.SECRET, given)
     elif not await store.exists(Keys.SECRET):
@@ -40,14 +40,15 @@ async def shared_secret(store: Store, given: str = "") -> str:
 
 
 def matches(given: str | None, secret: str) -> bool:
-    """Whether the secret was given; an empty one opens nothing."""
+    """Whether `given` equals the secret, in constant time. An empty secret matches nothing."""
     return bool(secret) and hmac.compare_digest((given or "").encode(), secret.encode())
 
 
 def check(request: web.Request, secret: str) -> None:
-    """
+    """Checks the caller of a request that may change state; safe methods pass.
+
     Raises:
-        ServiceError: 403, when the caller of something that may change the testbed must not.
+        ServiceError: 403 for a page of another origin, or for an operator call without the secret.
     """
     if request.method in SAFE_METHODS:
         return
@@ -58,20 +59,20 @@ def check(request: web.Request, secret: str) -> None:
 
 
 def refusals(route: Route) -> tuple[ErrorSpec, ...]:
-    """What `check` answers to the wrong caller of a route."""
+    """The errors that `check` can raise for a route."""
     if route.method in SAFE_METHODS:
         return ()
     return (FOREIGN_PAGE, NEEDS_SECRET) if route.access == "project" else (FOREIGN_PAGE,)
 
 
 def is_admin(request: web.Request) -> bool:
-    """Asked of the route and not of the path: a storage account may be called `admin`."""
+    """Whether the request was routed to `/admin/…`. The path alone does not tell: a storage account may be `admin`."""
     resource = request.match_info.route.resource
     return resource is not None and resource.canonical.startswith(ADMIN)
 
 
 def is_foreign_page(request: web.Request) -> bool:
-    """Whether a browser says that a page of another origin sent this."""
+    """Whether the browser's headers say that a page of another origin sent this."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None and site not in OWN_SITES:
         return True
@@ -79,12 +80,12 @@ def is_foreign_page(request: web.Request) -> bool:
 
 
 def _host_of(origin: str) -> str:
-    """`host[:port]` of an origin; empty for `null`, which a sandboxed page or a file has."""
+    """`host[:port]` of an origin; empty for `null`, the origin of sandboxed pages and files."""
     return origin.partition("://")[2]
 
 
 def _is_local_name(host: str) -> bool:
-    """An address, `localhost`, or a name without a dot, as containers have: no name that a stranger could own."""
+    """Whether it is an IP address, `localhost` or a name without a dot (a container): nothing a third party can own."""
     try:
         name = URL(f"http://{host}").host or ""
         return "." not in name or bool(ip_address(name))

@@ -1,4 +1,4 @@
-"""The application factory: every service has the same edge, health, readiness, metrics and settings pages."""
+"""The application factory: gives every service the same middleware and health, readiness, metrics, settings pages."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ from services.chassis.stored import is_wrong_type
 
 ENV = web.AppKey("env", Env)
 API = web.AppKey("api", Api)
-"""What the application serves: the whole table."""
+"""The complete route table of the application."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 RenderError = Callable[[web.Request, ServiceError], web.Response]
 Job = Callable[[], Awaitable[None]]
@@ -52,11 +52,10 @@ def build_app(
     on_start: Job | None = None,
     register: bool = True,
 ) -> web.Application:
-    """An application with the common edge around the routes of `api`, and its document at `/openapi.json`.
+    """An application with the common middleware around the routes of `api`, and their document at `/openapi.json`.
 
-    `on_start` finishes before the instance registers (load state, resume work); `background` jobs live as long as
-    the application and are named by their function. A service that decides itself when it is in rotation passes
-    `register=False`.
+    `on_start` (load state, resume work) finishes before the instance registers. `background` jobs run as long as the
+    application and are named after their functions. A service that registers itself passes `register=False`.
     """
     app = web.Application(middlewares=[_edge(env, render_error)], client_max_size=SIZE_MAX_BYTES)
     app[ENV] = env
@@ -95,7 +94,7 @@ def _lifespan(
 
 
 async def _leave(env: Env) -> None:
-    with contextlib.suppress(TimeoutError, *STORE_ERRORS):  # the store may be what died
+    with contextlib.suppress(TimeoutError, *STORE_ERRORS):  # the store may be what failed
         async with asyncio.timeout(LEAVE_TIMEOUT_S):
             await env.registry.deregister(env.instance)
 
@@ -105,12 +104,12 @@ async def _insist(env: Env, job: Job, name: str) -> None:
 
 
 def _mending(env: Env, job: Job) -> Job:
-    """The job; when it meets a key of the wrong type, that is set aside and the job begins anew."""
+    """The job, restarted once after a key of the wrong Redis type was set aside."""
     return partial(env.stored.with_sound_keys, env.store, job)
 
 
 def _name(job: Job) -> str:
-    """`Journal.run`: what people look for in the source."""
+    """The qualified name, e.g. `Journal.run`, which can be found in the source."""
     return str(getattr(job, "__qualname__", job))
 
 
@@ -141,7 +140,7 @@ def _edge(env: Env, render_error: RenderError) -> Middleware:
                 raise
             return render_error(request, routing_error(request, error))
         except ConnectionResetError:
-            return web.Response(status=502)  # the connection is gone; aiohttp has nowhere to write this
+            return web.Response(status=502)  # the connection is closed; aiohttp discards this response
         except Exception as error:
             if is_wrong_type(error):
                 with contextlib.suppress(*STORE_ERRORS):
@@ -153,9 +152,9 @@ def _edge(env: Env, render_error: RenderError) -> Middleware:
 
 
 def _is_operators(request: web.Request) -> bool:
-    """Whether the request was routed to an operator's page, which no fault meets.
+    """Whether the request was routed to an operator page, which faults never affect.
 
-    Asked of the route and not of the path: a storage account may be called `admin` or `metrics`.
+    The path alone does not tell: a storage account may be named `admin` or `metrics`.
     """
     resource = request.match_info.route.resource
     path = resource.canonical if resource is not None else ""
@@ -163,7 +162,7 @@ def _is_operators(request: web.Request) -> bool:
 
 
 class _Traffic:
-    """How long requests take and how many are open, operators' own left out; the same two metrics in every service."""
+    """Request duration and requests in flight, without operator pages: the same two metrics in every service."""
 
     def __init__(self, env: Env) -> None:
         self._now = env.clock.now
@@ -187,7 +186,7 @@ class _Traffic:
 
 
 def routing_error(request: web.Request, error: web.HTTPException) -> ServiceError:
-    """aiohttp's own refusals as rows of the table."""
+    """Maps an HTTP error that aiohttp raised to an error of ours."""
     if error.status == 404:
         return ServiceError(NOT_FOUND, method=request.method, path=request.path)
     if error.status == 405:

@@ -1,4 +1,4 @@
-"""What every call of Azure Resource Manager has in common, for the route tables of the services that speak it."""
+"""What all Azure Resource Manager calls share, for the route tables of the services that implement them."""
 
 from collections.abc import Mapping
 
@@ -27,7 +27,7 @@ class ArmErrorDetail(ArmDetail):
 
 
 class ArmError(BaseModel):
-    """Every error of the resource manager."""
+    """The body of every Resource Manager error."""
 
     error: ArmErrorDetail
 

@@ -1,16 +1,16 @@
-"""Supervised background tasks: who may end, who is started again and when, and who hears of it.
+"""Supervised background tasks: restart policy, backoff and reporting.
 
-    keep     must not end: started again when it raises, and when it returns
-    finish   may end: started again when it raises
-    once     may end, and is not started again: its error is an event
-    call     its result, an error included, belongs to whoever awaits it
+    keep     must not end: restarted when it raises or returns
+    finish   may end: restarted when it raises
+    once     may end, never restarted: an error becomes an event
+    call     result and errors go to the caller that awaits it
 
-A task that is started again waits first: `FIRST_DELAY_S`, then twice as long each time up to `DELAY_MAX_S`, so that
-what has come back is found within two seconds. Each failure is the event `task_failed`; from a failure until
-the next try has lasted as long as the delay before it, `failing` names the task, and `/readyz` answers 503.
+Restarts back off: `FIRST_DELAY_S`, then doubled up to `DELAY_MAX_S`, so a task resumes within two seconds after its
+dependency is back. Each failure is the event `task_failed`. From a failure until the next try has run as long as the
+delay before it, `failing` names the task and `/readyz` answers 503.
 
-No other module may create a task (`tests/unit/test_background_tasks.py`): what asyncio starts by itself is neither
-reported when it fails nor cancelled when its owner ends.
+No other module may create a task (`tests/unit/test_background_tasks.py`): a plain asyncio task is not reported when it
+fails and not cancelled when its owner stops.
 """
 
 import asyncio
@@ -27,15 +27,15 @@ FIRST_DELAY_S = 0.25
 DELAY_MAX_S = 2.0
 
 Emit = Callable[..., None]
-"""What tells of a failure; `Events.emit` is one."""
+"""Reports a failure, e.g. `Events.emit`."""
 
 
 class TaskEnded(RuntimeError):
-    """A task ended that must not, or was cancelled from within."""
+    """A `keep` task returned, or a task was cancelled from within."""
 
 
 class Background:
-    """The background tasks of one owner. `scope()` makes one whose tasks end earlier than its parent's."""
+    """The background tasks of one owner. `scope()` makes a child that can be stopped before its parent."""
 
     def __init__(self, clock: Clock, emit: Emit) -> None:
         self._clock = clock
@@ -51,7 +51,7 @@ class Background:
         return f"<Background {state}, failing: {', '.join(self.failing) or 'none'}>"
 
     def scope(self) -> "Background":
-        """A part that can be stopped by itself; what fails in it counts as failing here too."""
+        """A child that can be stopped on its own; its failing tasks count as failing here too."""
         made = Background(self._clock, self._emit)
         made._parent = self
         made._stopped = self._stopped
@@ -60,7 +60,7 @@ class Background:
 
     @property
     def failing(self) -> dict[str, str]:
-        """Tasks that wait for their next try or have only just begun it, with their last error."""
+        """Tasks that wait for a restart, or restarted too recently to be trusted, with their last error."""
         now = self._clock.now()
         found = {name: error for name, error, until in self._failing.values() if now < until}
         for scope in self._scopes:
@@ -73,25 +73,25 @@ class Background:
     # --- starting ----------------------------------------------------------------------------------------
 
     def keep(self, work: Work, name: str) -> asyncio.Task[None]:
-        """Runs `work` until stopped, again and again if it must."""
+        """Runs `work` until stopped; restarts it whenever it ends."""
         return self._start(self._supervise(work, name, may_end=False), name)
 
     def finish(self, work: Work, name: str) -> asyncio.Task[None]:
-        """Runs `work` until it has returned once."""
+        """Runs `work` until it returns; restarts it when it raises."""
         return self._start(self._supervise(work, name, may_end=True), name)
 
     async def insist(self, work: Work, name: str, errors: tuple[type[Exception], ...]) -> None:
-        """As `finish`, in the caller's own task: returns when `work` has. Other errors than these are raised."""
+        """Like `finish`, but in the caller's own task: returns when `work` does. Raises errors other than `errors`."""
         await self._supervise(work, name, may_end=True, errors=errors)
 
     def once(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
-        """Runs `work` to its end; an error is an event and nothing more."""
+        """Runs `work` once; an error only emits an event."""
         task = self._start(work, name)
         task.add_done_callback(self._report)
         return task
 
     def call(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
-        """Runs `work` for a caller who awaits it or asks it for its result."""
+        """Runs `work` for a caller that takes its result or its error."""
         return self._start(work, name)
 
     def _start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
@@ -136,7 +136,7 @@ class Background:
     # --- ending ------------------------------------------------------------------------------------------
 
     async def stop(self) -> None:
-        """Cancels everything and returns when all of it has ended; what is started afterwards does not run."""
+        """Cancels all tasks and returns when they have ended. Work that is started later does not run."""
         self._stopped = True
         if self._parent is not None:
             self._parent._scopes.pop(self, None)
@@ -149,7 +149,7 @@ class Background:
 
 
 async def _attempt(work: Work, may_end: bool, errors: tuple[type[Exception], ...]) -> Exception | None:
-    """What was wrong with one try, if anything."""
+    """Runs one try; returns its error, or None."""
     try:
         await work()
     except asyncio.CancelledError as error:

@@ -1,7 +1,7 @@
-"""Request bodies: the one place where bytes from outside become values.
+"""Request bodies: the one place that parses bytes from outside.
 
-JSON is read as RFC 8259 has it, with RFC 7493's care for what programs read differently: UTF-8 only, no name twice in
-an object, no number beyond 64 bits or a double, no half of a surrogate pair. Size and depth are bounded.
+JSON follows RFC 8259 with the interoperability limits of RFC 7493: UTF-8 only, no duplicate names in an object, no
+integer beyond 64 bits, no number beyond a double, no unpaired surrogate. Size and depth are bounded.
 """
 
 import json
@@ -24,14 +24,14 @@ SIZE_MAX_BYTES = 4 * 2**20  # Azure Resource Manager's own limit
 DEPTH_MAX = 64
 INTEGER_BITS_MAX = 64
 BODY_ERRORS: tuple[ErrorSpec, ...] = (INVALID_BODY, UNSUPPORTED_MEDIA_TYPE, BODY_TOO_LARGE)
-"""What can be wrong with a JSON body whatever it should say."""
+"""Errors that any JSON body can have, whatever its schema."""
 
 
 async def read_bytes(request: web.Request) -> bytes:
-    """The whole body, however it is framed.
+    """The whole body, with any transfer or content encoding.
 
     Raises:
-        ServiceError: 413 beyond the application's limit, 400 when the encoding is damaged.
+        ServiceError: 413 above the application's size limit, 400 when the encoding is damaged.
     """
     try:
         return await request.read()
@@ -45,7 +45,7 @@ async def read_json(request: web.Request) -> object:
     """The body as JSON.
 
     Raises:
-        ServiceError: 415 for another media type, 413 for too long a body, 400 naming what is wrong with it.
+        ServiceError: 415 for another media type, 413 for a body that is too large, 400 with the reason.
     """
     raw = await read_bytes(request)
     if raw and not _says_json(request):
@@ -68,10 +68,10 @@ async def read_json(request: web.Request) -> object:
 
 
 def parse(model: type[M], value: object, name: str = "body") -> M:
-    """`value`, which came as JSON, as `model`; strictly, so that the string "yes" is no boolean and "1" no number.
+    """Validates a parsed JSON value as `model`, strictly: "yes" is not a boolean and "1" is not a number.
 
     Raises:
-        SettingsError: naming each field that breaks a rule.
+        SettingsError: names each invalid field.
     """
     if not isinstance(value, dict):
         raise SettingsError(f"{name or 'body'}: must be a JSON object")
@@ -82,7 +82,7 @@ def parse(model: type[M], value: object, name: str = "body") -> M:
 
 
 def _says_json(request: web.Request) -> bool:
-    """Whether the media type allows for JSON; unspecified bytes do, as that is what no media type means as well."""
+    """Whether the media type allows JSON. `octet-stream` does: aiohttp reports it for a missing type too."""
     subtype = request.content_type.partition("/")[2].rpartition("+")[2]
     charset = (request.charset or "utf-8").lower()
     return subtype in ("json", "octet-stream") and charset in ("utf-8", "utf8", "us-ascii")
@@ -92,12 +92,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the name {next(name for name in names if names.count(name) > 1)!r} is there twice")
+        raise ValueError(f"the name {next(name for name in names if names.count(name) > 1)!r} appears twice")
     return found
 
 
 def _refuse(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON number")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 def _finite(word: str) -> float:

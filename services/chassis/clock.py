@@ -1,7 +1,7 @@
 """The only module of the services that reads time.
 
-Two readings, because they answer different questions: `now()` is monotonic and drives policies, deadlines and
-queues; `epoch()` is the calendar and goes into tokens, HTTP dates and event lines, so that processes agree on it.
+There are two readings. `now()` is monotonic and drives policies, deadlines and queues. `epoch()` is calendar time, on
+which processes agree; it goes into tokens, HTTP dates and event lines.
 """
 
 import time
@@ -11,10 +11,10 @@ from email.utils import parsedate_to_datetime
 
 
 class Clock:
-    """A monotonic reading and the calendar that runs along with it.
+    """A monotonic clock and the calendar time derived from it.
 
     `monotonic` returns seconds from an arbitrary start; `epoch_s` is the Unix time at `monotonic() == 0`. `wall` reads
-    the machine's own calendar; a simulated clock has none.
+    the machine's wall clock; a simulated clock has none.
     """
 
     __slots__ = ("_epoch_s", "_wall", "now")
@@ -26,7 +26,7 @@ class Clock:
 
     @property
     def real(self) -> bool:
-        """Whether time passes while code runs, or while the machine sleeps."""
+        """Whether time passes while code runs and while the machine is suspended; False for a simulated clock."""
         return self._wall is not None
 
     def epoch(self) -> float:
@@ -34,14 +34,14 @@ class Clock:
         return self._epoch_s + self.now()
 
     def wall_ahead_s(self) -> float:
-        """How far the machine's calendar is ahead of this one.
+        """Seconds by which the machine's wall clock is ahead of `epoch()`; 0 for a simulated clock.
 
-        The monotonic reading stands still while a machine is suspended, its calendar does not.
+        The monotonic clock stops while the machine is suspended; the wall clock does not.
         """
         return 0.0 if self._wall is None else self._wall() - self.epoch()
 
     def follow_wall(self) -> None:
-        """Takes the machine's calendar over: leases and tokens must agree with processes that start later."""
+        """Sets `epoch()` to the machine's wall clock: leases and tokens must agree with processes that start later."""
         self._epoch_s += self.wall_ahead_s()
 
     def utc(self) -> datetime:
@@ -52,7 +52,7 @@ class Clock:
 
 
 def system_clock() -> Clock:
-    """The machine's own clock; its calendar jumps only when `follow_wall` is called."""
+    """The machine's clock; its `epoch()` jumps only when `follow_wall` is called."""
     return Clock(time.monotonic, time.time() - time.monotonic(), time.time)
 
 
@@ -73,7 +73,7 @@ def utc_text(epoch_s: float) -> str:
 
 
 def parse_http_date(value: str) -> float | None:
-    """The moment that an HTTP date names, as Unix time; None when it is none. A date without a zone is UTC's."""
+    """An HTTP date as Unix time; None when it is not a valid date. A date without a zone is UTC."""
     try:
         moment = parsedate_to_datetime(value)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,4 +1,4 @@
-"""The way out: every step is taken, whatever the steps before it met."""
+"""Shutdown: every step runs, whether or not earlier steps failed."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,10 +6,10 @@ Step = Callable[[], Awaitable[object] | None]
 
 
 async def finish_all(*steps: Step) -> None:
-    """Takes the steps in order, each even when one before it raised or was cancelled.
+    """Runs the steps in order, each one even if an earlier one raised or was cancelled.
 
     Raises:
-        BaseException: the first that a step raised; the others are notes on it.
+        BaseException: the first error; later errors are attached to it as notes.
     """
     first: BaseException | None = None
     for step in steps:

@@ -1,4 +1,4 @@
-"""What a service is given instead of reaching for globals: one `Env` per instance."""
+"""The dependencies of a service, passed in instead of globals: one `Env` per instance."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,13 +21,13 @@ DEFAULT_PEER_URL = "http://{name}:8080"
 
 @dataclass(frozen=True)
 class Peers:
-    """Where the one instance of a service in a region answers, e.g. the router of `eastus`."""
+    """Base URLs of services that have one instance in a region, e.g. the router of `eastus`."""
 
     urls: Mapping[str, str] = field(default_factory=dict)
     pattern: str = DEFAULT_PEER_URL
 
     def url(self, service: str, region: str) -> str:
-        """Its base URL, without a trailing slash; a service that belongs to no region has an empty one."""
+        """The base URL, without a trailing slash. `region` is empty for a service that belongs to no region."""
         name = f"{service}-{region}" if region else service
         return self.urls.get(f"{service}/{region}") or self.pattern.format(name=name)
 
@@ -48,7 +48,7 @@ class Env:
     peers: Peers
     lag: LoopLag
     secret: str = field(repr=False)
-    """Of the project, for calls between its processes; without one nobody may make them."""
+    """The project secret, for operator calls between processes; if empty, all of them are refused."""
     background: Background
     stored: Stored
 
@@ -57,7 +57,7 @@ class Env:
         return self.instance.region
 
     def settings(self, model: type[M]) -> M:
-        """The settings of this instance as they stand now: defaults, tree, overlay."""
+        """The current settings of this instance: defaults, tree, overlay."""
         me = self.instance
         return resolve(model, self.live.tree, me.service, me.region, me.name)
 
@@ -75,7 +75,7 @@ def make_env(
     lease_s: float = 9.0,
     secret: str = "",
 ) -> Env:
-    """Wires an `Env`; the same call in every runtime."""
+    """Builds an `Env`; every runtime uses this function."""
     metrics = Metrics()
     events = Events(sink, clock, instance.name)
     stored = Stored(events.emit)

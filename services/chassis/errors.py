@@ -1,7 +1,7 @@
-"""One table row per error: code, status, whether it certainly did not happen, whether a retry is safe.
+"""One table row per error: code, status, whether it is definite, whether a retry is safe.
 
-*Definite* means the operation certainly had no effect; a timeout or a reset is indefinite. Each service keeps its own
-table and renders it in its own dialect (Azure's XML for blobs, ARM's JSON, the token endpoint's JSON).
+*Definite* means the operation certainly had no effect; a timeout or a reset is indefinite. Each service has its own
+table and renders it in its own format (Azure's XML for blobs, ARM's JSON, the token endpoint's JSON).
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ErrorSpec:
-    """A kind of error. `message` is the sentence the caller reads; `str.format` fields are filled per case."""
+    """A kind of error. `message` is what the caller reads, a `str.format` template."""
 
     code: str
     status: int
@@ -20,7 +20,7 @@ class ErrorSpec:
 
 
 class ServiceError(Exception):
-    """An error that a service answers with. `headers` go out with the response, e.g. `Retry-After`."""
+    """An error response of a service. `headers` are added to the response, e.g. `Retry-After`."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class ServiceError(Exception):
 
 @dataclass(frozen=True)
 class ErrorTable:
-    """The errors of one service; two rows with one code are refused."""
+    """The errors of one service; no two rows may share code and status."""
 
     rows: tuple[ErrorSpec, ...]
     by_code: Mapping[str, ErrorSpec] = field(init=False)

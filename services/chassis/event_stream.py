@@ -1,4 +1,4 @@
-"""Event lines of a real process: to standard output for people, to a Redis stream for the recorder."""
+"""Event lines of a real process: to standard output for operators, to a Redis stream for the recorder."""
 
 import asyncio
 import json
@@ -21,14 +21,14 @@ LOST = "events_lost"
 
 
 class StreamSink:
-    """A sink that never blocks the caller.
+    """An event sink that never blocks the caller.
 
-    A Redis outage keeps the newest `BUFFER_LENGTH_MAX` lines until it is over, and how many were lost is a line too.
-    The stream keeps the newest `STREAM_LENGTH_MAX` lines; whoever reads it tells when it missed some.
+    During a Redis outage the newest `BUFFER_LENGTH_MAX` lines are buffered; the number of dropped lines is written as a
+    line too. The stream keeps the newest `STREAM_LENGTH_MAX` lines; its readers report lines that they missed.
     """
 
     def __init__(self, store: Store, clock: Clock, *, echo: bool = True) -> None:
-        """`echo` prints the lines too, for whoever reads a container's log."""
+        """`echo` also prints the lines, for the container's log."""
         self._store = store
         self._echo = echo
         self._buffer: deque[str] = deque()
@@ -52,7 +52,7 @@ class StreamSink:
             self._newest = newest
 
     def start(self) -> None:
-        """Hands lines over every `FLUSH_S` from now on."""
+        """Starts flushing every `FLUSH_S`."""
         self._background.keep(self._run, "event sink")
 
     async def _run(self) -> None:
@@ -61,9 +61,9 @@ class StreamSink:
             await self.flush()
 
     async def flush(self) -> None:
-        """Sends what is kept. A caller that is cancelled does not interrupt lines that are on their way.
+        """Sends the buffered lines. Cancelling the caller does not interrupt a send in progress.
 
-        What could not be sent, or was being sent when the whole process was cancelled, is kept for the next time.
+        Lines that could not be sent, or whose send was itself cancelled, stay in the buffer.
         """
         if self._buffer or self._one_at_a_time.locked():
             await asyncio.shield(self._background.call(self._flush(), "flush of events"))
@@ -102,7 +102,7 @@ class StreamSink:
             await pipe.execute()
 
     async def close(self) -> None:
-        """Hands over the last lines, as far as the store takes them within `LAST_FLUSH_S`."""
+        """Flushes a last time, for at most `LAST_FLUSH_S`, and stops."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_FLUSH_S):
                 await self.flush()

@@ -1,4 +1,4 @@
-"""Structured event lines: what happened, when, where. Everything people see is computed from them and the metrics."""
+"""Structured event lines: what happened, when, where. Verdict and report are computed from them and the metrics."""
 
 from collections.abc import Callable
 from typing import Any

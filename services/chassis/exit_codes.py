@@ -1,9 +1,9 @@
-"""How a program of ours ends: one table of exit codes, and the one place that chooses from it.
+"""Exit codes of our programs: one table, and the only place that chooses from it.
 
     0  as expected        1  contradicted        2  bad input, or could not be judged        3  a defect of ours
     129, 130, 143         ended by SIGHUP, SIGINT, SIGTERM
 
-A shell and a CI job read nothing but this number, so an exception that nobody caught must not look like a verdict.
+Shells and CI jobs see only this number, so an uncaught exception must not look like a verdict.
 """
 
 import errno
@@ -50,7 +50,7 @@ FILES_AND_PORTS = frozenset(
         errno.ETXTBSY,
     }
 )
-"""Errors of the operating system that say something of the user's disk, rights and ports, and nothing of our code."""
+"""Operating-system errors caused by the user's disk, permissions or ports, not by a defect of ours."""
 
 OF_A_WRITE = frozenset({errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EPIPE})
 
@@ -58,7 +58,7 @@ Refused = tuple[type[BaseException], ...]
 
 
 def surroundings() -> Refused:
-    """What a program's user or its machine can get wrong, wherever it comes up."""
+    """Exceptions caused by the user's input or machine, wherever they are raised."""
     from redis.exceptions import RedisError
 
     from services.chassis.settings import SettingsError
@@ -69,11 +69,11 @@ def surroundings() -> Refused:
 def run(
     program: str, body: Callable[[], Any], refused: Callable[[], Refused] = tuple, *, keep_traceback: bool = True
 ) -> int:
-    """Runs `body` and returns the exit code: its own number, or the one for what it raised, which is said on stderr.
+    """Runs `body` and returns the exit code: the one it returned, or the one for its exception, reported on stderr.
 
     Args:
-        refused: gives the exceptions that mean bad input, besides `surroundings`; asked when there is one.
-        keep_traceback: the traceback of a defect goes to a file that the line names; else to stderr, above the line.
+        refused: returns the exceptions that mean bad input, besides `surroundings`; called only after an exception.
+        keep_traceback: write the traceback of a defect to a file named in the message; otherwise print it to stderr.
     """
     _tolerate_any_terminal()
     try:
@@ -102,14 +102,14 @@ def _flushed(program: str, code: int) -> int:
 
 
 def _flush() -> None:
-    """Python itself would do so at the very end, and make 120 of a disk that is full."""
+    """Flushes stdout now: Python would flush at interpreter exit and turn a full disk into exit code 120."""
     try:
         sys.stdout.flush()
     except OSError as error:
         _drop_stdout()
         raise OSError(error.errno, error.strerror, "standard output") from error
     except (AttributeError, ValueError):
-        return  # there is none, or it is closed
+        return  # stdout is missing or closed
 
 
 def _said(program: str, error: BaseException, refused: Refused, keep_traceback: bool) -> int:
@@ -130,7 +130,7 @@ def _said(program: str, error: BaseException, refused: Refused, keep_traceback: 
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """A group of exceptions is judged by what is in it."""
+    """The exceptions inside a group, recursively; otherwise the error itself."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from _leaves(inner)
@@ -149,22 +149,22 @@ def _text(error: BaseException) -> str:
         return str(error)
     names = " → ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
     if not names and error.errno in OF_A_WRITE:
-        names = "standard output"  # whoever writes a file of ours names it
+        names = "standard output"  # writes to files carry a file name
     return f"{names}: {error.strerror}" if names else error.strerror
 
 
 def say(program: str, text: str) -> None:
-    """Each line of `text` on stderr as one line after the program's name: no control characters, no endless value."""
+    """Prints each line of `text` to stderr after the program's name, control characters escaped, at most `LINE_MAX`."""
     for line in text.splitlines() or [""]:
         shown = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line)
         if len(shown) > LINE_MAX:
             shown = f"{shown[: LINE_MAX - 1]}…"
-        with suppress(OSError, ValueError, AttributeError):  # nobody hears it, and the code still counts
+        with suppress(OSError, ValueError, AttributeError):  # stderr is gone; the exit code still counts
             print(f"{program}: {shown}", file=sys.stderr, flush=True)
 
 
 def _keep(program: str, error: BaseException) -> str:
-    """The file that has the traceback now; empty when there is no place for one."""
+    """Writes the traceback to a temporary file and returns its name; empty if that fails."""
     try:
         number, name = tempfile.mkstemp(prefix=f"{program}-defect-", suffix=".txt")
         with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
@@ -175,14 +175,14 @@ def _keep(program: str, error: BaseException) -> str:
 
 
 def _tolerate_any_terminal() -> None:
-    """A sign that the terminal's encoding does not have is replaced; it must not end a run."""
+    """Replaces characters that the terminal's encoding lacks; they must not end a run."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
 
 
 def _drop_stdout() -> None:
-    """Whoever read our output has gone: what is still in the buffer must not fail once more at the very end."""
+    """The reader of stdout is gone: points it to the null device, so that the flush at exit does not fail again."""
     with suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())

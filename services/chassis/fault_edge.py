@@ -1,4 +1,4 @@
-"""Where fault rules meet requests: delays, injected answers, resets, silence, and the count of them."""
+"""Applies fault rules to requests: delays, injected responses, resets, blackholes. Counts each effect."""
 
 import asyncio
 from math import inf
@@ -12,11 +12,11 @@ from services.chassis.store import Keys
 
 EFFECT_FLUSH_S = 0.25
 EFFECTS_KEPT_S = 90_000
-"""How long the count of a fault's effects outlives the last of them: longer than the longest lease, 24 h."""
+"""How long a fault's effect count is kept after the last effect: longer than the longest lease, 24 h."""
 
 
 class Suffering:
-    """What fault rules do to requests. Whoever is held is let go when the rule that holds him ends."""
+    """Applies fault rules to requests. A delayed or held request is released when its rule ends."""
 
     def __init__(self, env: Env) -> None:
         self._env = env
@@ -24,7 +24,8 @@ class Suffering:
         self._effects = _EffectCounter(env)
 
     async def meet(self, request: web.Request) -> None:
-        """
+        """Applies the rules in force to one request.
+
         Raises:
             ServiceError: the injected error.
             ConnectionResetError: after the connection was cut.
@@ -47,7 +48,7 @@ class Suffering:
         return effects
 
     async def _keep_silent(self, request: web.Request, effect: FaultEffect, met: set[str]) -> None:
-        """As long as any rule wants silence: another may take over from the one that ends."""
+        """Holds the request as long as any rule blackholes it: another rule may take over from the one that ends."""
         silent: FaultEffect | None = effect
         while silent is not None:
             await silent.rule.hold(inf, self._env.clock.epoch())
@@ -65,14 +66,14 @@ def _end(request: web.Request, effect: FaultEffect) -> None:
 
 
 class _EffectCounter:
-    """Counts what faults did, as a metric at once and in the store a moment later (the controller shows it)."""
+    """Counts fault effects: in a metric at once, and in the store a moment later for the controller."""
 
     def __init__(self, env: Env) -> None:
         self._env = env
         self._pending: dict[str, int] = {}
         self._flusher: asyncio.Task[None] | None = None
         self._metric = env.metrics.counter("fault_effects_total", "Requests that an injected fault changed.", ("kind",))
-        for kind in KINDS:  # a counter that is born with its first effect has no increase to show
+        for kind in KINDS:  # create the series at 0: `increase()` would miss the first effect
             self._metric.labels(kind)
 
     def count(self, effect: FaultEffect) -> None:

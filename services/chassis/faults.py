@@ -1,7 +1,7 @@
-"""Fault rules as a service sees them: what to do to which requests, until when.
+"""Fault rules as a service sees them: the effect, the matching requests, the expiry.
 
-The controller writes each rule as a leased key; services keep a copy and drop it when the lease is over by their own
-clock, so a rule ends on time even when the controller, or Redis, is gone.
+The controller writes each rule as a leased key. Services keep a copy and drop it when the lease ends by their own
+clock, so a rule ends on time even when the controller or Redis is down.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ LATENCY = "latency"
 Kind = Literal["latency", "http_error", "fail_first", "throttle", "connection_reset", "blackhole"]
 KINDS: tuple[str, ...] = get_args(Kind)
 REQUIRED = {"latency": "delay_s", "http_error": "status", "fail_first": "count", "throttle": "rate_per_s"}
-"""The parameter without which a kind says nothing."""
+"""The required parameter of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleTarget:
-    """Which requests a rule meets; an empty field matches everything."""
+    """The requests that a rule applies to; an empty field matches everything."""
 
     service: str = ""
     region: str = ""
@@ -36,7 +36,7 @@ class RuleTarget:
 
 @dataclass(slots=True)
 class FaultRule:
-    """One active service-level fault. `expires_at` is epoch seconds; `effects` counts requests it changed."""
+    """One active service-level fault. `expires_at` is in epoch seconds; `effects` counts the requests it changed."""
 
     id: str
     kind: str
@@ -47,10 +47,10 @@ class FaultRule:
     effects: int = 0
     state: dict[str, float] = field(default_factory=dict)
     over: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
-    """Set when it was ended before its lease; whom it holds waits for this."""
+    """Set when the rule was ended before its lease; held requests wait for it."""
 
     async def hold(self, longest_s: float, now_epoch_s: float) -> None:
-        """Waits so long, but not longer than the rule is in force."""
+        """Waits `longest_s`, or until the rule ends if that is earlier."""
         try:
             async with asyncio.timeout(max(0.0, min(longest_s, self.expires_at - now_epoch_s))):
                 await self.over.wait()
@@ -66,9 +66,10 @@ class FaultRule:
 
     @classmethod
     def from_json(cls, raw: bytes | str) -> "FaultRule":
-        """
+        """Parses a stored rule.
+
         Raises:
-            ValueError: naming the field that is wrong: a rule that cannot be carried out would fail every request.
+            ValueError: names the invalid field. A rule that cannot be applied would fail every request.
         """
         found = _RULE.read(raw)
         _PARAMETERS.check(found.parameters)
@@ -80,7 +81,7 @@ class FaultRule:
 
 @dataclass(frozen=True, slots=True)
 class _StoredRule:
-    """The part of a stored fault that a service obeys."""
+    """The part of a stored fault that a service uses."""
 
     id: str
     kind: Kind
@@ -92,7 +93,7 @@ class _StoredRule:
 
 @dataclass(frozen=True, slots=True)
 class _Parameters:
-    """What a parameter must be, whatever kind it belongs to."""
+    """The type and bounds of each parameter, for all kinds."""
 
     delay_s: Annotated[float, Field(ge=0)] = 0.0
     status: Annotated[int, Field(ge=400, le=599)] = 503
@@ -108,7 +109,7 @@ _PARAMETERS: Shape[_Parameters] = Shape(_Parameters)
 
 @dataclass(frozen=True, slots=True)
 class FaultEffect:
-    """What one request suffers of one rule: a delay, or an answer, a reset, or silence instead of being handled."""
+    """The effect of one rule on one request: a delay; or a response, a reset or a blackhole in place of the handler."""
 
     rule: FaultRule
     delay_s: float = 0.0
@@ -120,14 +121,14 @@ class FaultEffect:
 
     @property
     def ends(self) -> bool:
-        """Whether the request is not handled."""
+        """Whether the effect replaces the handler."""
         return bool(self.status or self.reset or self.silent)
 
 
 def decide(rules: Iterable[FaultRule], path: str, now_epoch_s: float, rng: Random) -> list[FaultEffect]:
-    """The effects on one request: all delays, then what the oldest rule that ends requests does to it.
+    """The effects on one request: all delays, then the effect of the first rule that ends the request.
 
-    A rule that another one forestalls is not asked: its counters are for requests that it meets.
+    Later ending rules are not evaluated: their counters count only requests that reach them.
     """
     delays: list[FaultEffect] = []
     last: list[FaultEffect] = []
@@ -163,7 +164,7 @@ def _effect(rule: FaultRule, now_epoch_s: float) -> FaultEffect | None:
 
 
 def _throttle(rule: FaultRule, now_epoch_s: float) -> FaultEffect | None:
-    """A one-second token bucket of `rate_per_s`; what it refuses gets 429."""
+    """A token bucket with `rate_per_s` and one second of burst; refused requests get 429."""
     rate = float(rule.parameters["rate_per_s"])
     last = rule.state.get("at", now_epoch_s - 1.0)
     tokens = min(rate, rule.state.get("tokens", rate) + (now_epoch_s - last) * rate)

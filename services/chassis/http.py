@@ -1,8 +1,8 @@
 """The HTTP client of every service and tenant: one call, one reply, failures as values.
 
-Transport failures are outcomes here, not exceptions: under overload most calls fail, and an exception per failure
-through every layer costs more than the call. aiohttp's own 300 s default timeout and its rounding of timeouts to whole
-seconds are switched off: every call states its timeout, and it fires exactly then.
+Transport failures are return values, not exceptions: under overload most calls fail, and an exception through every
+layer costs more than the call. aiohttp's default timeout of 300 s and its rounding of timeouts to whole seconds are
+switched off: every call states its timeout, which fires at exactly that time.
 """
 
 import json
@@ -27,7 +27,7 @@ def client_timeout(timeout_s: float) -> aiohttp.ClientTimeout:
 
 
 class HttpReply:
-    """What came back. `status` is 0 and `failure` says why when no response arrived."""
+    """The result of a call. Without a response, `status` is 0 and `failure` gives the reason."""
 
     __slots__ = ("body", "failure", "headers", "status")
 
@@ -45,7 +45,7 @@ class HttpReply:
         return json.loads(self.body) if self.body else None
 
     def retry_after_s(self, now_epoch_s: float) -> float | None:
-        """Seconds from `Retry-After`, which is their number or a date (RFC 9110 §10.2.3); None for anything else."""
+        """Seconds to wait by `Retry-After`, a number or a date (RFC 9110 §10.2.3); None if missing or malformed."""
         value = self.headers.get("Retry-After")
         return _seconds_from(value, now_epoch_s) if value else None
 
@@ -69,7 +69,7 @@ _REFUSED = HttpReply(0, NO_HEADERS, b"", REFUSED)
 
 
 class HttpClient:
-    """Calls over one `ClientSession` (or the virtual runtime's look-alike)."""
+    """Calls over one `ClientSession`, or over the virtual runtime's replacement for it."""
 
     __slots__ = ("session",)
 
@@ -87,7 +87,7 @@ class HttpClient:
         json: Any = None,
         data: bytes | None = None,
     ) -> HttpReply:
-        """One request; never raises for what the network or the server does."""
+        """Sends one request. Network and server failures are returned in the reply, never raised."""
         try:
             async with self.session.request(
                 method,

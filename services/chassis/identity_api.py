@@ -1,6 +1,6 @@
-"""The public calls of the identity service, one table for whoever serves them: a node, and the router before it.
+"""The public API of the identity service: one route table for the nodes and for the router in front of them.
 
-`handler_of` and `errors_of` give what a server does for a row and refuses it with, by the row's operation id.
+`handler_of` and `errors_of` map a row's operation id to the server's handler and errors.
 """
 
 import json
@@ -103,19 +103,19 @@ _DIALECTS = {
 
 
 def dialect(route: Route) -> ResponseSpec:
-    """ARM's shape on its paths, else that of the token endpoint."""
+    """The error format of a route: ARM's on ARM paths, otherwise that of the token endpoint."""
     return ARM_DIALECT if route.is_arm else _DIALECTS.get(route.path, _DIALECTS[IMDS])
 
 
 def error_response(request: web.Request, error: ServiceError) -> web.Response:
-    """An error in the dialect of its path. A node and the router before it speak the same, so a caller parses one."""
+    """An error in the format of its path. Nodes and the router use the same one, so callers parse only one."""
     body = _error_body(request.path.lower(), error.spec, error.message, error.target or "")
     return web.Response(body=body, status=error.spec.status, headers={**JSON_CONTENT, **error.headers})
 
 
 @lru_cache(maxsize=1024)
 def _error_body(path: str, spec: ErrorSpec, message: str, target: str) -> bytes:
-    """Kept, because an overloaded node refuses with the same few sentences a hundred thousand times."""
+    """Cached, because an overloaded node sends the same few bodies a hundred thousand times."""
     if path.startswith("/subscriptions/"):
         detail = {"code": spec.code, "message": message} | ({"target": target} if target else {})
         return json.dumps({"error": detail}).encode()
@@ -126,7 +126,7 @@ def _error_body(path: str, spec: ErrorSpec, message: str, target: str) -> bytes:
 
 
 def identity_routes(handler_of: HandlerOf, errors_of: ErrorsOf) -> tuple[Route, ...]:
-    """The table; tokens first, as they are what nearly all requests ask for."""
+    """The route table. Token routes come first because nearly all requests match them."""
     rows = (*_tokens(), *_identities())
     return tuple(replace(row, handler=handler_of(row.operation_id), errors=errors_of(row.operation_id)) for row in rows)
 

@@ -1,8 +1,8 @@
-"""Ctrl-C, SIGTERM and SIGHUP, which all mean the same: close what is open and go.
+"""SIGINT, SIGTERM and SIGHUP: all three request an orderly shutdown.
 
-A signal arrives between any two instructions, also in the middle of writing a file. So there are three ways to hear
-one: it is raised as `Interrupted` where nothing is at stake; inside `told` a function hears of it, for whoever has an
-event loop to end in order; inside `postponed` it waits until the block is done.
+A signal can arrive between any two instructions, even while a file is being written. There are three ways to handle
+one: by default it is raised as `Interrupted`; inside `told` it calls a function, e.g. to stop an event loop in order;
+inside `postponed` it is deferred to the end of the block.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 SIGNALS_UNTIL_EXIT = 3
-"""Whoever asks so often does not want to wait for what is being closed. Children end by themselves then."""
+"""The signal with this number exits at once, without an orderly shutdown. Child processes then end by themselves."""
 
 Told = Callable[["Interrupted"], None]
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal that asks the program to end. `code` is the exit code that says so."""
+    """A signal requested shutdown. `code` is the matching exit code."""
 
     def __init__(self, number: int) -> None:
         super().__init__(WORDS[signal.Signals(number)])
@@ -33,7 +33,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class _Hearing:
-    """Who hears the next signal; one for the process, as signals are."""
+    """The current signal handling; one per process, because signals are."""
 
     def __init__(self) -> None:
         self.told: list[Told] = []
@@ -53,12 +53,12 @@ _HEARING = _Hearing()
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """The three signals are heard inside; outside they do what they did before. Only a main thread can hear."""
+    """Handles the three signals inside the block; does nothing outside the main thread, where Python allows none."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     _HEARING.count = 0
-    # A background job of a shell has SIGINT ignored, and `nohup` SIGHUP: that is to stay.
+    # Shells ignore SIGINT for background jobs, and `nohup` ignores SIGHUP: leave those ignored.
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, _HEARING) for number in heard}
     try:
@@ -70,7 +70,7 @@ def listening() -> Iterator[None]:
 
 @contextmanager
 def told(hear: Told) -> Iterator[None]:
-    """Inside, a signal calls `hear` and raises nothing."""
+    """Inside the block, a signal calls `hear` instead of raising."""
     _HEARING.told.append(hear)
     try:
         yield
@@ -80,7 +80,7 @@ def told(hear: Told) -> Iterator[None]:
 
 @contextmanager
 def postponed() -> Iterator[None]:
-    """Inside, a signal waits; the first of them is raised at the end of the block."""
+    """Inside the block, signals are deferred; the first one is raised at its end."""
     waiting: list[Interrupted] = []
     with told(waiting.append):
         yield
@@ -89,10 +89,10 @@ def postponed() -> Iterator[None]:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Runs `main` on a uvloop; the first signal cancels it, so that it stops what it started; more are not needed.
+    """Runs `main` on uvloop. The first signal cancels `main`, which then stops what it started.
 
     Raises:
-        Interrupted: when a signal came, once `main` has ended.
+        Interrupted: after `main` has ended, if a signal arrived.
     """
     import uvloop
 
@@ -106,7 +106,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
             for one in cancel:
                 one()
         else:
-            _mention("still stopping; once more to leave at once")
+            _mention("still stopping; repeat to exit at once")
 
     async def supervised() -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()

@@ -1,7 +1,7 @@
-"""What may change while a service runs: the settings overlay (mitigations) and the fault rules.
+"""State that may change while a service runs: the settings overlay (mitigations) and the fault rules.
 
-Both live in Redis. A change is announced on one pub/sub channel, so nobody polls when nothing happens; a slow poll
-covers an announcement that was lost with a connection.
+Both are stored in Redis. Changes are announced on one pub/sub channel, so there is no fast polling; a slow poll covers
+announcements that were lost with a connection.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from services.chassis.stored import Shape, Stored
 
 POLL_S = 30.0
 EVERYTHING = "everything"
-"""The topic of a reload that nobody announced: an announcement may have been lost."""
+"""The topic of a reload by the slow poll, without an announcement."""
 _OVERLAY: Shape[Tree] = Shape(dict[str, Any])
 
 
 class Live:
-    """The current settings tree and the fault rules that concern one instance."""
+    """The current settings tree and the fault rules that apply to one instance."""
 
     def __init__(self, store: Store, stored: Stored, clock: Clock, base: Tree, who: tuple[str, str, str]) -> None:
         self._store = store
@@ -36,12 +36,12 @@ class Live:
         self._listeners: list[Callable[[str], Any]] = []
 
     def on_change(self, listener: Callable[[str], Any]) -> None:
-        """`listener(topic)` runs after each reload; topic is what was announced, or `EVERYTHING`."""
-        if listener not in self._listeners:  # a start that is repeated subscribes once
+        """Calls `listener(topic)` after each reload; the topic is the announced one, or `EVERYTHING`."""
+        if listener not in self._listeners:  # a repeated start subscribes only once
             self._listeners.append(listener)
 
     async def reload(self, topic: str = EVERYTHING) -> None:
-        """Reads overlay and rules afresh and tells the listeners, all of them even when one fails."""
+        """Reads overlay and rules again and calls all listeners, even if one of them fails."""
         await self._reload_overlay()
         await self._reload_rules()
         failure: Exception | None = None
@@ -61,7 +61,7 @@ class Live:
             self._overlay_raw = raw
             try:
                 self.tree = merge(self._base, {} if raw is None else read_overlay_value(raw))
-            except ValueError as error:  # the settings in force stay
+            except ValueError as error:  # keep the current settings
                 self._stored.refuse(raw, Keys.OVERLAY, "", str(error))
 
     async def _reload_rules(self) -> None:
@@ -82,21 +82,21 @@ class Live:
             return None
 
     def active_rules(self) -> list[FaultRule]:
-        """Rules whose lease still runs; the others are forgotten."""
+        """Rules whose lease has not ended; the others are dropped."""
         now = self._clock.epoch()
         if any(now >= rule.expires_at for rule in self.rules.values()):
             self._replace({id_: rule for id_, rule in self.rules.items() if now < rule.expires_at})
         return list(self.rules.values())
 
     def _replace(self, rules: dict[str, FaultRule]) -> None:
-        """What a rule holds is let go with it."""
+        """Sets the current rules. Requests held by a removed rule are released."""
         ended = self.rules.keys() - rules.keys()
         for id_ in sorted(ended):
             self.rules[id_].over.set()
         self.rules = rules
 
     async def follow(self) -> None:
-        """Reloads at once, and on every announcement until cancelled, or until the store does not answer."""
+        """Reloads at once and on every announcement, until cancelled or until the store fails."""
         async with self._store.pubsub() as channel:
             await channel.subscribe(CHANGES_CHANNEL)
             await self.reload()
@@ -106,9 +106,10 @@ class Live:
 
 
 def read_overlay_value(raw: bytes | str) -> Tree:
-    """
+    """Parses a stored overlay.
+
     Raises:
-        ValueError: it is no tree of settings.
+        ValueError: it is not a settings tree.
     """
     overlay = _OVERLAY.read(raw)
     check_shape(overlay)
@@ -120,5 +121,5 @@ def _topic(message: Any) -> str:
 
 
 async def announce(store: Store, topic: str) -> None:
-    """Tells every instance to reload. Topics: `settings`, `faults`, `traffic`."""
+    """Publishes a reload to every instance. Topics: `settings`, `faults`, `traffic`."""
     await store.publish(CHANGES_CHANNEL, topic)

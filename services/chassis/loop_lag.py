@@ -1,7 +1,7 @@
-"""How far an event loop is behind: of a process that gets no processor, is paused, or sleeps with its machine.
+"""Event-loop lag: shows a process that gets no CPU, is paused, or is suspended with its machine.
 
-A timer looks every tenth of a second and compares when it was due with when it ran. A simulated clock stands still
-while code runs, so nothing is late there: the metrics exist, read exactly 0, and no timer is set.
+A timer fires every tenth of a second and compares its due time with the actual time. A simulated clock stands still
+while code runs, so there is no lag: the metrics exist, read exactly 0, and no timer is set.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ STALL_METRIC = "process_stall_seconds"
 LOOK_S = 0.1
 WINDOW_S = 1.0
 STALL_FROM_S = 0.25
-"""A lag from here on counts as a stall: two and a half looks were missed, and a request's whole service time."""
+"""Lag from this value on counts as a stall: two and a half timer periods, or the service time of one request."""
 CALENDAR_STEP_S = 1.0
-"""The calendar of a machine that slept is this far ahead at least; time servers correct less by slewing."""
+"""A smaller gain of the wall clock is not counted as a suspend: time servers slew by less than this."""
 
 OnStall = Callable[[float], None]
 
 
 class LoopLag:
-    """The lag of the running loop, as metrics. `on_stall` is given each stall's length when it is over."""
+    """The lag of the running loop, as metrics. `on_stall` is called with each stall's length, in s, when it ends."""
 
     def __init__(self, clock: Clock, metrics: Metrics, on_stall: OnStall | None = None) -> None:
         self._clock = clock
@@ -42,7 +42,7 @@ class LoopLag:
         )
 
     def start(self) -> None:
-        """Begins to look; on a simulated clock there is nothing to look for."""
+        """Starts the timer; does nothing on a simulated clock."""
         if self._clock.real and self._timer is None:
             self._window_began = self._clock.now()
             self._arm()
@@ -53,7 +53,7 @@ class LoopLag:
             self._timer = None
 
     def largest_s(self) -> float:
-        """The largest lag of this window and the one before, and what the next look is overdue already."""
+        """The largest lag in this window and the previous one, including the current delay of the timer."""
         overdue = self._clock.now() - self._due if self._timer is not None else 0.0
         return max(self._largest, self._largest_before, overdue, 0.0)
 
@@ -75,7 +75,7 @@ class LoopLag:
                 self._on_stall(lag_s)
 
     def _slept_s(self) -> float:
-        """What the calendar gained on the loop's clock since the last look; one that was set back gained nothing."""
+        """Seconds that the wall clock gained on the loop's clock since the last check; 0 if it was set back."""
         ahead_s = self._clock.wall_ahead_s()
         if abs(ahead_s) < CALENDAR_STEP_S:
             return 0.0

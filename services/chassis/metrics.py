@@ -1,7 +1,7 @@
 """One metrics registry per instance, readable in two ways that must agree.
 
-Prometheus reads the text page; a run inside one process reads `samples()`, because rendering thirty pages a second
-would cost half of a virtual run. Instances never share prometheus-client's global registry: many live in one process.
+Prometheus scrapes the text page; a run in one process reads `samples()`, because rendering thirty pages a second
+would cost half of a virtual run. prometheus-client's global registry is not used: many instances share a process.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,9 +17,9 @@ from prometheus_client.utils import floatToGoString
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 DURATION_BUCKETS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
-"""Wide enough that a high percentile never lies in the last bucket, where it would be drawn as a flat line."""
+"""Wide enough that a high percentile never falls into the last bucket, where it would be drawn as a flat line."""
 LABEL_SETS_MAX = 4000
-"""Of one metric; the load generator's own, all tenants and regions, need 2304."""
+"""Label sets per metric. The load generator, with all tenants and regions, needs 2304."""
 OTHER = "other"
 
 Labels = tuple[tuple[str, str], ...]
@@ -31,7 +31,7 @@ _NUMBER = attrgetter("_value")
 
 
 class _ComputedGauge(Collector):
-    """A gauge whose rows are computed when read, so that hot paths do not maintain it."""
+    """A gauge whose rows are computed when read, so that hot paths do not have to update it."""
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str], rows: GaugeRows) -> None:
         self.name, self.documentation, self.labels, self.rows = name, documentation, tuple(labels), rows
@@ -44,10 +44,10 @@ class _ComputedGauge(Collector):
 
 
 class _BoundedLabels:
-    """Mixed into prometheus-client's classes: label sets beyond `LABEL_SETS_MAX` share one, whose values are `other`.
+    """Mixin for prometheus-client's classes: label sets beyond `LABEL_SETS_MAX` share one with the values `other`.
 
-    Some label values come from callers, such as a tenant's name; each would otherwise cost memory for ever, here and in
-    whatever scrapes the page.
+    Some label values, such as tenant names, come from callers. Without a bound each would cost memory for ever, here
+    and in the scraper.
     """
 
     refused: Callable[[], None]
@@ -95,7 +95,7 @@ class Metrics:
         self._refusals: Counter | None = None
 
     def _refused(self) -> None:
-        """Counts it, in a metric that exists only where there was something to count: most instances never need it."""
+        """Counts a refused label set. The metric is created on first use, because most instances never need it."""
         if self._refusals is None:
             self._refusals = self.counter(
                 "metrics_label_sets_refused_total", "Uses of label sets that were counted as `other`: too many."
@@ -127,13 +127,13 @@ class Metrics:
         return metric
 
     def computed_gauge(self, name: str, documentation: str, rows: GaugeRows, labels: Sequence[str] = ()) -> None:
-        """`rows()` yields `(label values, value)` at each reading."""
+        """Declares a gauge; `rows()` returns `(label values, value)` pairs at each read."""
         gauge = _ComputedGauge(name, documentation, labels, rows)
         self._computed.append(gauge)
         self.registry.register(gauge)
 
     def declared(self) -> Iterator[Declared]:
-        """What was declared, whether or not anything has been counted yet."""
+        """All declared metrics, with or without samples."""
         for metric in self._library:
             suffix = "_total" if isinstance(metric, Counter) else ""
             labels = tuple(metric._labelnames)
@@ -155,11 +155,11 @@ class Metrics:
 
 
 class RegistryReader:
-    """Reads one registry again and again: the keys once, only the numbers each time.
+    """Reads one registry repeatedly: the keys once, then only the numbers.
 
-    Holds prometheus-client's value cells (`_value`, `_metrics`): twenty times cheaper than `registry.collect()`.
-    `tests/contract/test_recorder.py` holds it equal to the page. Metrics whose name `wants_buckets` refuses give
-    count and sum only.
+    Keeps references to prometheus-client's value cells (`_value`, `_metrics`): twenty times cheaper than
+    `registry.collect()`. `tests/contract/test_recorder.py` compares it with the page. Histograms for whose name
+    `wants_buckets` returns False give count and sum only.
     """
 
     def __init__(self, metrics: Metrics, wants_buckets: Callable[[str], bool] = lambda _name: True) -> None:
@@ -173,7 +173,7 @@ class RegistryReader:
         self.refresh()
 
     def refresh(self) -> bool:
-        """True when label values were seen for the first time; `keys` is then longer, and in a new order."""
+        """Looks for new label sets. Returns True if there are any; `keys` is then longer and in a new order."""
         library = self._metrics._library
         if len(library) == self._metrics_seen and sum(map(len, self._children)) == self._size:
             return False
@@ -203,7 +203,7 @@ class RegistryReader:
         return [(f"{name}_sum", labels), *buckets, (f"{name}_count", labels)]
 
     def numbers(self) -> list[float]:
-        """The present values, in the order of `keys`.
+        """The current values, in the order of `keys`.
 
         The cells are read without their lock: only this thread writes them, and a run reads them millions of times.
         """
@@ -217,16 +217,16 @@ class RegistryReader:
         return numbers
 
     def computed(self) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...], float]]:
-        """`(name, label names, label values, number)` of the gauges that are computed when read."""
+        """`(name, label names, label values, number)` of the computed gauges."""
         for gauge in self._metrics._computed:
             for values, number in gauge.rows():
                 yield gauge.name, gauge.labels, values, number
 
 
 def incrementer(child: Counter) -> Callable[[], None]:
-    """`child.inc` without its lock and checks, for counts on the path of every request.
+    """`child.inc` without its lock and checks, for counters on the request path.
 
-    A registry belongs to one instance and an instance to one thread, so nothing can come in between.
+    Safe because a registry belongs to one instance and an instance to one thread.
     """
     cell = cast(Any, child)._value
 

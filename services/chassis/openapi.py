@@ -1,7 +1,7 @@
-"""The OpenAPI 3.1 document of a route table. Every process answers it at `/openapi.json`.
+"""The OpenAPI 3.1 document of a route table, served by every process at `/openapi.json`.
 
 Schemas come from the models and types in the rows; pydantic names them. Errors come from the error tables, in the
-dialect of the process, so that an error cannot be answered under a status that the document does not know of.
+error format of the process, so that no error can have a status that is missing from the document.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,19 +24,19 @@ SCHEMES: Schema = {
 
 Mode = Literal["validation", "serialization"]
 Dialect = Callable[[Route], ResponseSpec]
-"""The body of a route's errors: media type and shape."""
+"""Returns the media type and shape of a route's error bodies."""
 Common = Callable[[Route], Iterable[ErrorSpec]]
-"""The errors that a route can have because of what it is, beyond those in its row."""
+"""Returns the errors that apply to a route in addition to those in its row."""
 
 
 def body_errors(route: Route) -> Iterable[ErrorSpec]:
-    """What can be wrong with any JSON body."""
+    """The errors of invalid JSON, for a route with a JSON body."""
     return BODY_ERRORS if route.body is not None and route.body.media == JSON else ()
 
 
 @dataclass(frozen=True)
 class Api:
-    """The table of a process, and the words for it."""
+    """The route table of a process, with title and description."""
 
     title: str
     routes: tuple[Route, ...]
@@ -44,10 +44,10 @@ class Api:
     common: Common = body_errors
     version: str = "1"
     project_scheme: Literal["bearer", "secret"] = "secret"
-    """How our own processes show that they are; the controller takes a bearer token, the services a header."""
+    """How callers authenticate: the controller takes a bearer token, the services a header."""
 
     def scheme(self, route: Route) -> str:
-        """What a caller of a route must show; empty for nothing, or what the protocol of Azure itself has."""
+        """The security scheme of a route; empty for none, or where Azure's own protocol decides."""
         if route.access in ("read", "operate"):
             return "bearer"
         if route.access != "project" or (self.project_scheme == "secret" and route.method in SAFE_METHODS):
@@ -56,7 +56,7 @@ class Api:
 
 
 def document(api: Api) -> Schema:
-    """The whole document."""
+    """The complete OpenAPI document."""
     shapes = _Shapes(api.routes, api.dialect)
     paths: dict[str, Schema] = {}
     for row in api.routes:
@@ -72,7 +72,7 @@ def document(api: Api) -> Schema:
 
 
 class _Shapes:
-    """The schema of every shape in a table, and the definitions that they refer to."""
+    """The schemas of all shapes in a table, and the definitions that they refer to."""
 
     def __init__(self, rows: Sequence[Route], dialect: Dialect) -> None:
         wanted = {(repr(shape), mode): shape for row in rows for shape, mode in _shapes_of(row, dialect)}
@@ -85,7 +85,7 @@ class _Shapes:
 
 
 def _shapes_of(row: Route, dialect: Dialect) -> Iterator[tuple[Shape, Mode]]:
-    """The types of a row; what comes in is described as it is checked, what goes out as it is written."""
+    """The types of a row: inputs with their validation schema, outputs with their serialisation schema."""
     inward = [parameter.shape for parameter in (*row.query_parameters(), *row.headers)] + list(row.path_shapes.values())
     inward += [row.body.shape] if row.body else []
     outward = [reply.shape for reply in row.replies.values()] + [dialect(row).shape]

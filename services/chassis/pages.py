@@ -1,4 +1,4 @@
-"""The pages that every service has: health, readiness, metrics, settings, and the description of all its calls."""
+"""The pages that every service has: health, readiness, metrics, settings and the OpenAPI document."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ class Ready(BaseModel):
 
 
 class NotReady(BaseModel):
-    """Why it is not: the store's error, or the tasks that fail and theirs."""
+    """The reason: the store's error, or the failing tasks with their errors."""
 
     status: str
     error: str = ""
@@ -36,7 +36,7 @@ class NotReady(BaseModel):
 
 
 def pages(env: Env, settings_model: type[Settings], api: Callable[[], Api]) -> list[Route]:
-    """Their rows; `api` gives the whole table once it is complete."""
+    """The routes of the pages; `api` returns the complete table, called per request."""
 
     async def healthz(_request: web.Request) -> web.Response:
         return web.json_response({"status": "alive", "instance": env.instance.name})

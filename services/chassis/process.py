@@ -48,7 +48,11 @@ class ProcessSettings(Settings):
 
 
 def from_environment(environment: dict[str, str]) -> ProcessSettings:
-    """The process settings; a missing or malformed variable is refused by its name."""
+    """The process settings.
+
+    Raises:
+        SettingsError: names the missing or malformed variable.
+    """
     values: dict[str, Any] = {}
     for name, field in ProcessSettings.model_fields.items():
         raw = environment.get(PREFIX + name.upper())
@@ -66,10 +70,10 @@ def from_environment(environment: dict[str, str]) -> ProcessSettings:
 
 
 def real_session() -> aiohttp.ClientSession:
-    """`limit=0`: aiohttp's default of 100 connections is a hidden bulkhead that would change the incident.
+    """An HTTP session without aiohttp's hidden policies.
 
-    aiohttp also repeats an idempotent request once, silently, when the server hangs up; retries are what is studied
-    here, so that one is switched off.
+    `limit=0`: the default limit of 100 connections is a bulkhead that would change the incident. aiohttp also repeats
+    an idempotent request once when the server closes the connection; that is off, because retries are studied here.
     """
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar())
     session._retry_connection = False
@@ -96,9 +100,9 @@ def process_env(service: str, process: ProcessSettings) -> tuple[Env, StreamSink
 
 
 async def serve(service: str, create_app: Callable[[Env], web.Application], process: ProcessSettings) -> None:
-    """Runs until it is cancelled, by SIGTERM for one, then lets requests in flight finish."""
+    """Runs until cancelled (e.g. by SIGTERM), then lets requests in flight finish."""
     env, sink = process_env(service, process)
-    async with AsyncExitStack() as ending:  # the last thing pushed is done first, and none prevents the others
+    async with AsyncExitStack() as ending:  # callbacks run in reverse order; an error in one does not skip the others
         ending.push_async_callback(env.store.aclose)
         ending.push_async_callback(env.http.close)
         ending.push_async_callback(sink.close)
@@ -112,7 +116,7 @@ async def serve(service: str, create_app: Callable[[Env], web.Application], proc
 
 
 async def _take_from_testbed(env: Env, process: ProcessSettings) -> None:
-    """A run on a standing testbed leaves its seed in the store, and the first process of a testbed its secret."""
+    """Takes the seed of the current run and the project secret from the store."""
     raw = await env.store.get(Keys.SEED)
     seed = env.stored.read(_SEED, raw, Keys.SEED) if raw is not None else None
     if seed is not None:

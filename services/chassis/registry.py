@@ -1,6 +1,6 @@
-"""Who is alive: instances keep a lease, readers take only those whose lease has not run out.
+"""The instance registry: instances renew a lease; readers see only instances with a valid lease.
 
-One sorted set per service and region, scored by the lease's end in epoch seconds: renewing is one ZADD, reading one
+One sorted set per service and region, scored by the lease's end in epoch seconds: renewing is one ZADD, reading is one
 ZRANGEBYSCORE, and a killed instance disappears by itself.
 """
 
@@ -19,7 +19,7 @@ from services.chassis.stored import Shape, Stored
 REMEMBERED_MAX = 500
 
 DEAD_LEASES = 10
-"""How long a dead instance stays in the store at least, in leases; readers stop believing it at its lease's end."""
+"""Leases after which a dead instance is removed from the store; readers ignore it from the end of its lease."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,7 +39,7 @@ _INSTANCE: Shape[Instance] = Shape(Instance)
 
 
 class Registry:
-    """Register, renew, read. `lease_s` bounds how long a killed instance is still believed alive."""
+    """Register, renew, read. `lease_s` bounds how long a killed instance still counts as live."""
 
     def __init__(self, store: Store, stored: Stored, clock: Clock, *, lease_s: float = 9.0) -> None:
         self._store = store
@@ -50,7 +50,7 @@ class Registry:
         self._cleared_at = -inf
 
     async def register(self, instance: Instance) -> None:
-        """Takes or renews the lease; leases that ran out long ago are cleared away on the way."""
+        """Takes or renews the lease, and removes leases that ended long ago."""
         key, now = Keys.instances(instance.service, instance.region), self._clock.epoch()
         self._stored.expect("zset", key)
         async with self._store.pipeline(transaction=False) as pipe:
@@ -64,7 +64,7 @@ class Registry:
         await self._store.zrem(Keys.instances(instance.service, instance.region), instance.member())
 
     async def live(self, service: str, region: str) -> list[Instance]:
-        """Instances whose lease still runs, sorted by name."""
+        """Instances with a valid lease, sorted by name."""
         key = Keys.instances(service, region)
         self._stored.expect("zset", key)
         members = await self._store.zrangebyscore(key, self._clock.epoch(), "+inf")
@@ -72,7 +72,7 @@ class Registry:
         return sorted(found, key=lambda i: i.name)
 
     def _instance(self, member: Any, key: str) -> Instance | None:
-        """Remembered, because the same few are read several times a second."""
+        """Parses a member; cached, because the same few are read several times a second."""
         known = self._read.get(member)
         if known is None:
             known = self._stored.read(_INSTANCE, member, key, "member")
@@ -86,7 +86,7 @@ class Registry:
         return known
 
     async def keep(self, instance: Instance) -> None:
-        """Renews the lease three times per lease until cancelled, or until the store does not answer."""
+        """Renews the lease three times per lease, until cancelled or until the store fails."""
         while True:
             await self.register(instance)
             await asyncio.sleep(self.lease_s / 3)

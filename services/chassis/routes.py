@@ -1,7 +1,7 @@
-"""What a process serves, as a table with one row a call: the server, the OpenAPI document and the access rules read it.
+"""The route table of a process, one row per call, used by the server, the OpenAPI document and the access rules.
 
-A path is written as OpenAPI writes it: `/v1/faults/{id}`. Paths of Azure Resource Manager are case-insensitive in their
-fixed words, and may end in a slash; that is said here and nowhere else.
+Paths use OpenAPI syntax: `/v1/faults/{id}`. Azure Resource Manager paths are case-insensitive in their fixed segments
+and may end in a slash; only this module implements that.
 """
 
 import re
@@ -16,15 +16,15 @@ from services.chassis.errors import ErrorSpec
 
 Schema = dict[str, Any]
 Shape = Any
-"""A type that pydantic can describe (mostly a model), a JSON schema as a dict, or None: no body."""
+"""A type that pydantic can describe (usually a model), a JSON schema as a dict, or None for no body."""
 
 Access = Literal["open", "client", "project", "read", "operate"]
 """Who may call.
 
 * `open`: anyone. Such a call changes nothing.
-* `client`: what a client of Azure calls. The tokens of the protocol decide; a change obeys no foreign page.
-* `project`: our own processes. What changes something needs the secret of the project; anybody may look.
-* `read`, `operate`: whoever holds that token of the controller; the second is good for both.
+* `client`: Azure clients. The protocol's own tokens decide; a change must not come from a page of another origin.
+* `project`: our own processes. A change needs the project secret; anyone may read.
+* `read`, `operate`: holders of that controller token; `operate` includes `read`.
 """
 
 JSON = "application/json"
@@ -44,29 +44,29 @@ class Parameter:
 
 @dataclass(frozen=True)
 class ResponseSpec:
-    """What one status means, and the shape of its body. A media type without a shape is a body of any bytes."""
+    """The meaning of one status and the shape of its body. A media type without a shape means arbitrary bytes."""
 
     about: str
     shape: Shape = None
     media: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Name and meaning."""
+    """Response headers: name and meaning."""
 
 
 @dataclass(frozen=True)
 class Body:
-    """What is sent along. A body of no shape is any bytes."""
+    """The request body. A body without a shape is arbitrary bytes."""
 
     shape: Shape = None
     required: bool = True
     media: str = JSON
     by_handler: bool = False
-    """Whether the handler reads and validates it itself, in a dialect of its own."""
+    """Whether the handler reads and validates the body itself, with its own error format."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """One call. `handler` takes what its process hands to handlers: aiohttp's request, or the controller's `Call`."""
+    """One call. `handler` takes aiohttp's request or, in the controller, a `Call`."""
 
     method: str
     path: str
@@ -78,19 +78,19 @@ class Route:
     errors: tuple[ErrorSpec, ...] = ()
     body: Body | None = None
     query: type[BaseModel] | tuple[Parameter, ...] = ()
-    """A model whose fields (by alias) are the parameters, or the parameters themselves."""
+    """The query parameters: a model whose fields (by alias) are the parameters, or the parameters themselves."""
     headers: tuple[Parameter, ...] = ()
     path_shapes: Mapping[str, Shape] = field(default_factory=dict)
-    """What path parameters look like, for readers of the document; a string where nothing is said."""
+    """Schemas of path parameters, for the document; the default is a string."""
     patterns: Mapping[str, str] = field(default_factory=dict)
-    """What path parameters may match, for the server, as aiohttp writes it; all but a slash where nothing is said."""
+    """Patterns of path parameters, for the server, in aiohttp's syntax; the default is anything but a slash."""
     slash: bool = False
-    """Whether the path is also served with a slash at its end. Paths of the resource manager always are."""
+    """Whether the path is also served with a trailing slash. Resource Manager paths always are."""
     tag: str = ""
 
     @property
     def names(self) -> list[str]:
-        """The parameters in the path."""
+        """The names of the path parameters."""
         return _PARAMETER.findall(self.path)
 
     @property
@@ -99,7 +99,7 @@ class Route:
 
     @property
     def model(self) -> type[BaseModel] | None:
-        """The model that validates the body before the handler sees it, where one does."""
+        """The model that validates the body before the handler runs, or None."""
         shape = self.body.shape if self.body and not self.body.by_handler else None
         return shape if isinstance(shape, type) and issubclass(shape, BaseModel) else None
 
@@ -114,7 +114,7 @@ class Route:
         )
 
     def served_paths(self) -> list[str]:
-        """The path in aiohttp's words; two when it is served with a slash as well."""
+        """The path in aiohttp's syntax; two paths if it is also served with a trailing slash."""
         named = _PARAMETER.sub(self._matched, self.path)
         if self.is_arm:
             return [_any_case(named) + "{_end:/?}"]
@@ -140,7 +140,10 @@ def install(
     *,
     heads: bool = True,
 ) -> None:
-    """Serves the table. `wrap` makes aiohttp's handler of a row; with `heads`, a GET without a row for HEAD has one."""
+    """Adds the routes to the application.
+
+    `wrap` turns a row into an aiohttp handler. With `heads`, a GET without a HEAD row also serves HEAD.
+    """
     rows = list(routes)
     explicit = {row.path for row in rows if row.method == "HEAD"}
     for row in rows:

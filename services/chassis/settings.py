@@ -17,7 +17,7 @@ SHOWN_MAX = 200
 
 
 class Settings(Agreeing):
-    """Base of every settings model: immutable, and an unknown name is an error, not a silent no-op."""
+    """Base of every settings model: immutable; an unknown name is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -26,11 +26,11 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class SettingsError(ValueError):
-    """A setting is unknown or breaks its rule; the text names the field, the rule and the value."""
+    """A setting is unknown or invalid; the text names the field, the rule and the value."""
 
 
 def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> Tree:
-    """`base` with `overlay` on top, recursively; neither is changed. Lists are replaced, not joined."""
+    """A new tree: `base` with `overlay` merged over it, recursively. Lists are replaced, not joined."""
     merged: Tree = dict(base)
     for key, value in overlay.items():
         below = merged.get(key)
@@ -39,10 +39,10 @@ def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> Tree:
 
 
 def check_shape(tree: Mapping[str, Any]) -> None:
-    """That each service, and each part of a region or an instance, is a mapping of names.
+    """Checks that every section (service, region, instance) is a mapping.
 
     Raises:
-        SettingsError: naming the path that is something else.
+        SettingsError: names the path that is not.
     """
     for name, value in tree.items():
         _require_mapping(value, name)
@@ -60,7 +60,7 @@ def _require_mapping(value: Any, path: str) -> None:
 
 
 def section(tree: Mapping[str, Any], service: str, region: str, instance: str = "") -> Tree:
-    """The raw values that apply to `service` in `region`, and to one instance of it when that is named."""
+    """The unvalidated values that apply to `service` in `region`, or to one named instance of it."""
     regional = tree.get("regions", {}).get(region, {}).get(service, {})
     own = tree.get("instances", {}).get(instance, {}).get(service, {})
     return merge(merge(tree.get(service, {}), regional), own)
@@ -70,19 +70,27 @@ def resolve(model: type[M], tree: Mapping[str, Any], service: str, region: str, 
     """The validated settings of one instance.
 
     Raises:
-        SettingsError: naming the field (`identity.workers`), the rule and the value given.
+        SettingsError: names the field (`identity.workers`), the rule and the given value.
     """
     return validate(model, section(tree, service, region, instance), service)
 
 
 def check_regions(model: type[M], tree: Mapping[str, Any], service: str, regions: Iterable[str]) -> None:
-    """Raises what any instance of `service` in `regions` would refuse at its start."""
+    """Validates the settings of all instances of `service` in `regions`, as they would at start.
+
+    Raises:
+        SettingsError: the first error.
+    """
     for region in ("", *regions):
         resolve(model, tree, service, region)
 
 
 def validate(model: type[M], values: Mapping[str, Any], prefix: str) -> M:
-    """`model` built from `values`, with pydantic's findings turned into one readable sentence."""
+    """Builds `model` from `values`.
+
+    Raises:
+        SettingsError: pydantic's errors as readable lines.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -90,7 +98,7 @@ def validate(model: type[M], values: Mapping[str, Any], prefix: str) -> M:
 
 
 def explain(error: ValidationError, prefix: str = "") -> str:
-    """One line per finding: `identity.workers: Input should be greater than 0 (got -1)`."""
+    """One line per error: `identity.workers: Input should be greater than 0 (got -1)`."""
     lines = []
     for finding in error.errors(include_url=False):
         path = ".".join([prefix, *map(str, finding["loc"])] if prefix else map(str, finding["loc"]))

@@ -1,7 +1,7 @@
-"""Redis, in two shapes that answer one contract suite: a server reached by URL, and fakeredis in process.
+"""The Redis store: clients and key names.
 
-Services use redis-py's asyncio client directly; this module only makes clients and names keys, so that a key's
-spelling stands in one place.
+Services use redis-py's asyncio client directly, with a server or with fakeredis in process; both pass one contract
+suite. Key names are spelled only here.
 """
 
 import socket
@@ -15,29 +15,29 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 Store = Redis
 STORE_ERRORS = (RedisError, OSError)
-"""The store is away, or its answer was lost: whether a command took effect is not known."""
+"""The store is unavailable or its response was lost: the command may or may not have taken effect."""
 CHANGES_CHANNEL = "changes"
 DEAD_PEER = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 5000}
-"""A connection whose peer is gone without a word is given up within five seconds. Not every system has all of them."""
+"""TCP keepalive: a connection whose peer vanished is closed within five seconds. Some systems lack some options."""
 
 
 RETRY_FIRST_S, RETRY_MAX_S, RETRIES = 0.05, 1.0, 4
-"""Bridges about two seconds, a restart of Redis. redis-py tries again both the command and, within each of those, the
-connection: its own ten tries up to ten seconds apart kept a caller waiting for minutes, longer than any lease."""
+"""Covers about two seconds, a restart of Redis. redis-py retries the command and, within each of these retries, the
+connection: its default of ten tries up to ten seconds apart blocked callers for minutes, longer than any lease."""
 
 
 def patience() -> Retry:
-    """How a client tries again before it gives a command up, here and in the virtual Redis."""
+    """The retry policy of a client, here and in the virtual Redis."""
     return Retry(ExponentialWithJitterBackoff(base=RETRY_FIRST_S, cap=RETRY_MAX_S), RETRIES)
 
 
 def connect(url: str) -> Store:
     """A client of a real Redis.
 
-    `socket_timeout` is off because redis-py's 5 s default breaks every blocking read longer than that, so the kernel
-    has to find out when the peer is gone; the pool is large because one consumer blocks on one connection.
-    Maintenance notifications are off because with them redis-py 8.1.0 hands out connections that the server has closed
-    (redis-py issue 4252): after a restart of Redis each idle one would fail a command.
+    `socket_timeout` is off because redis-py's default of 5 s breaks longer blocking reads; TCP keepalive detects a dead
+    peer instead. The pool is large because each consumer blocks one connection. Maintenance notifications are off
+    because redis-py 8.1.0 then reuses connections that the server has closed (redis-py issue 4252): after a restart of
+    Redis each idle one would fail a command.
     """
     options = {getattr(socket, name): value for name, value in DEAD_PEER.items() if hasattr(socket, name)}
     client: Store = Redis.from_url(
@@ -78,7 +78,7 @@ class Keys:
 
     @staticmethod
     def damaged(key: str) -> str:
-        """Where values of `key` go that could not be read and must not stay."""
+        """The key under which unreadable values of `key` are set aside."""
         return f"damaged:{key}"
 
     @staticmethod
@@ -87,10 +87,10 @@ class Keys:
 
 
 async def scan(store: Store, pattern: str) -> list[str]:
-    """All keys that match, sorted: the order of SCAN is Redis's own and would leak into a run."""
+    """All matching keys, sorted: SCAN's order is arbitrary and would make runs differ."""
     return sorted([text(key) async for key in store.scan_iter(pattern, count=500)])
 
 
 def text(value: Any) -> str:
-    """A Redis reply as text; the client returns bytes because packages are stored beside names."""
+    """A Redis reply as text. The client returns bytes because some values are package contents."""
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)

@@ -1,8 +1,8 @@
-"""Reading values of the store: any of them may be garbage, and none of that may end a service.
+"""Reading stored values: any of them may be corrupt, and that must not stop a service.
 
-A write that was torn, another version, a person with redis-cli: what does not fit its type is said once (the event
-`stored_value_refused` names key and field), skipped, and the reader carries on with what it has. A key that is of
-another Redis type than its owner expects fails every command on it, so it is set aside under `damaged:<key>`.
+A value may come from a torn write, another version or redis-cli. An invalid value is reported once (the event
+`stored_value_refused` names key and field) and skipped. A key of the wrong Redis type fails every command on it, so it
+is set aside under `damaged:<key>`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,25 +23,26 @@ REMEMBERED_MAX = 1000
 
 
 def is_wrong_type(error: BaseException) -> bool:
-    """Whether a command met a key of another type than it is for."""
+    """Whether a command failed because its key has another Redis type."""
     return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
 
 
 class Shape(Generic[T]):
-    """What a stored JSON value must look like: any type that pydantic can check, dataclasses above all."""
+    """The type of a stored JSON value: any type that pydantic validates, usually a dataclass."""
 
     def __init__(self, kind: Any) -> None:
         self._adapter: TypeAdapter[T] = TypeAdapter(kind)
 
     def read(self, raw: Any) -> T:
-        """
+        """Parses and validates a stored value.
+
         Raises:
-            ValueError: the text says where it does not fit. Also for JSON that is nested too deeply.
+            ValueError: it is invalid (the text says where) or nested too deeply.
         """
         return self.check(from_json(raw, allow_inf_nan=False))
 
     def check(self, value: object) -> T:
-        """As `read`, of a value that is parsed already."""
+        """Like `read`, for a value that is already parsed."""
         try:
             return self._adapter.validate_python(value)
         except ValidationError as error:
@@ -51,7 +52,7 @@ class Shape(Generic[T]):
 
 
 class Stored:
-    """Reads stored values and tells of those it refuses, each once as long as it stays the same."""
+    """Reads stored values and reports invalid ones, each once as long as it does not change."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
@@ -59,11 +60,11 @@ class Stored:
         self._types: dict[str, RedisType] = {}
 
     def expect(self, kind: RedisType, *keys: str) -> None:
-        """Says what type of Redis these keys have."""
+        """Declares the Redis type of these keys."""
         self._types.update(dict.fromkeys(keys, kind))
 
     async def with_sound_keys(self, store: Store, work: Callable[[], Awaitable[U]]) -> U:
-        """The work, begun anew once if it met a key of the wrong type."""
+        """Runs `work`; if it meets a key of the wrong type, sets that key aside and runs `work` once more."""
         try:
             return await work()
         except ResponseError as error:
@@ -73,7 +74,7 @@ class Stored:
         return await work()
 
     async def set_aside_wrong_types(self, store: Store) -> None:
-        """After an error of the kind `is_wrong_type`: the next try finds the keys free."""
+        """Renames keys of the wrong type, after an error for which `is_wrong_type` is True."""
         for key, wanted in self._types.items():
             kind = text(await store.type(key))
             if kind not in ("none", wanted):
@@ -81,7 +82,7 @@ class Stored:
                 self.refuse(kind, key, "", f"is a {kind} and must be a {wanted}: set aside")
 
     def read(self, shape: Shape[T], raw: Any, key: str, field: str = "") -> T | None:
-        """The value, or None when it is garbage."""
+        """The value, or None if it is invalid."""
         try:
             return shape.read(raw)
         except ValueError as error:
@@ -89,7 +90,7 @@ class Stored:
             return None
 
     def read_all(self, shape: Shape[T], rows: Mapping[Any, Any], key: str) -> dict[str, T]:
-        """The fields of a hash that are what they should be, by name, in order of their names."""
+        """The valid fields of a hash, sorted by name."""
         found: dict[str, T] = {}
         for name in sorted(rows):
             field = text(name)
@@ -99,7 +100,7 @@ class Stored:
         return found
 
     def refuse(self, raw: Any, key: str, field: str, why: str) -> None:
-        """Says that a value is not used."""
+        """Reports that a value is ignored."""
         if self._said.get((key, field)) == raw:
             return
         if len(self._said) >= REMEMBERED_MAX:

@@ -1,6 +1,6 @@
-"""The only module of the services that makes randomness: one seed, many named streams.
+"""The only module of the services that creates randomness: one seed, many named streams.
 
-A stream's values depend on the seed and its own name alone, so a new draw in one place moves no other.
+A stream's values depend only on the seed and its own name, so a new draw in one place does not change any other.
 """
 
 import random
@@ -29,7 +29,7 @@ class Streams:
         return Streams(self._seed, f"{self._scope}/{scope}" if self._scope else scope)
 
     def uuid(self, name: str = "uuid") -> str:
-        """A version-4 shaped UUID, repeatable from the seed."""
+        """A UUID in version-4 format, reproducible from the seed."""
         return str(uuid.UUID(int=self[name].getrandbits(128), version=4))
 
     def __repr__(self) -> str:
@@ -37,10 +37,10 @@ class Streams:
 
 
 def stable_uuid(name: str) -> str:
-    """The UUID that belongs to a name for ever, whatever the seed: ids of declared resources."""
+    """A UUID derived from a name, independent of the seed: ids of declared resources."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"aftershock:{name}"))
 
 
 def secret_token() -> str:
-    """An unguessable token for real credentials; never used in a run, so it need not be repeatable."""
+    """An unguessable token for real credentials. No virtual run uses it, so it need not be reproducible."""
     return secrets.token_urlsafe(24)
