@@ -1,1 +1,1 @@
-"""How one service calls another: the managed identity client and Azure Resource Manager calls."""
+"""Clients for calls between services: managed identity and Azure Resource Manager."""

@@ -1,7 +1,7 @@
-"""Management calls (ARM) of the users: two retry layers, then polling of the operation that was accepted.
+"""Management calls (ARM) of tenants: two retry layers, then polling of the accepted operation.
 
-A 409 or any other 4xx is an answer, not a reason to repeat, so what a blocked extension does to a user is waiting. The
-first look comes early (`first_poll_s`, a user watching), later ones when the server says (`Retry-After`).
+A 409 or another 4xx is not retried, so a blocked extension makes its user wait. The first poll comes early
+(`first_poll_s`, a user who watches); the server sets the interval of later ones (`Retry-After`).
 """
 
 import asyncio
@@ -22,7 +22,7 @@ TRANSPORT_CODES = {TIMEOUT: "RequestTimeout", RESET: "ConnectionReset", REFUSED:
 
 
 class ArmPatience(Protocol):
-    """How long a caller waits; `LoadgenSettings` says it for the tenants."""
+    """Timeouts and poll intervals of a caller, in seconds; for tenants they come from `LoadgenSettings`."""
 
     @property
     def arm_timeout_s(self) -> float:
@@ -30,15 +30,15 @@ class ArmPatience(Protocol):
 
     @property
     def first_poll_s(self) -> float:
-        """From acceptance to the first look at an operation."""
+        """From acceptance to the first poll of an operation."""
 
     @property
     def poll_s(self) -> float:
-        """Between looks when the server says nothing."""
+        """Between polls, unless the server sends `Retry-After`."""
 
 
 class ArmMeans(Protocol):
-    """What a caller calls with."""
+    """The dependencies of a caller."""
 
     env: Env
     sdk: RetryPolicy
@@ -46,7 +46,7 @@ class ArmMeans(Protocol):
 
     @property
     def settings(self) -> ArmPatience:
-        """As they stand now."""
+        """The current settings."""
 
     @property
     def now(self) -> float:
@@ -54,17 +54,17 @@ class ArmMeans(Protocol):
 
 
 class ArmMeter(Protocol):
-    """Who counts the calls."""
+    """Counts the calls."""
 
     def attempt(self, layer: str, outcome: str) -> None:
         """One attempt of `layer`: `sdk` or `workflow`."""
 
     def poll(self, outcome: str) -> None:
-        """One look at a running operation."""
+        """One poll of a running operation."""
 
 
 class Ended(NamedTuple):
-    """How an operation ended: `Succeeded`, `Failed`, `Canceled`, or `Waiting` when the caller's time was up."""
+    """How an operation ended: `Succeeded`, `Failed`, `Canceled`, or `Waiting` when the deadline passed first."""
 
     status: str
     code: str = ""
@@ -75,7 +75,7 @@ class Ended(NamedTuple):
 
 
 class ArmReply:
-    """One answer of the management plane, as the retry layers and the poller need it."""
+    """One response of the management plane, in the form that retry layers and poller need."""
 
     __slots__ = ("_reply", "failure", "retry_after_s", "retryable", "status")
 
@@ -92,7 +92,7 @@ class ArmReply:
 
     @property
     def code(self) -> str:
-        """The error code of the body, or what happened on the way; empty for success."""
+        """The error code of the body, or the transport failure; empty for success."""
         if not self.failure:
             return ""
         if self._reply.failure:
@@ -100,7 +100,7 @@ class ArmReply:
         return error_code(self.json()) or f"Http{self.status}"
 
     def json(self) -> dict[str, Any]:
-        """The body; empty when it is not a JSON object."""
+        """The body; empty if it is not a JSON object."""
         try:
             body = self._reply.json()
         except ValueError:
@@ -131,7 +131,7 @@ class ArmCaller:
         self.group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{tenant}-{region}/providers/Microsoft.Compute"
 
     async def send(self, method: str, path: str, body: Any = None) -> ArmReply:
-        """One management call through both retry layers; the last answer, good or bad."""
+        """Makes one management call through both retry layers. Returns the last response, whatever its status."""
         tools, meter = self._tools, self._meter
         url = URL(f"{self._base}{path}?api-version={API_VERSION}", encoded=True)
 
@@ -152,7 +152,7 @@ class ArmCaller:
         return ArmReply(await env.http.call(method, url, timeout_s=timeout_s, json=body), env.clock.epoch())
 
     async def follow(self, accepted: ArmReply, deadline: float) -> Ended:
-        """Polls until the operation ends, or until `deadline` (clock seconds), whichever is first."""
+        """Polls until the operation ends or `deadline` (clock seconds) passes."""
         if accepted.failure:
             return Ended("Failed", accepted.code)
         if not accepted.operation_url:
@@ -175,13 +175,13 @@ class ArmCaller:
             wait_s = reply.retry_after_s or self._tools.settings.poll_s
 
     async def _look(self, url: URL) -> ArmReply:
-        """A look that fails is simply repeated at the next interval: the operation goes on without us."""
+        """Polls once. A failed poll is repeated at the next interval: the operation continues regardless."""
         reply = await self._once("GET", url, None)
         self._meter.poll(reply.failure or OK)
         return reply
 
 
 def _settled(resource: dict[str, Any]) -> Ended:
-    """An answer without an operation to follow: the change is already made (or the resource already gone)."""
+    """The result of a response without an operation to poll: the change is complete or the resource is gone."""
     state = str(resource.get("properties", {}).get("provisioningState", SUCCEEDED))
     return Ended(SUCCEEDED) if state == SUCCEEDED else Ended("Failed", state)

@@ -1,1 +1,1 @@
-"""Tokens and identities as callers get them: retry layers, guards, token cache, single flight."""
+"""The managed-identity client: retry layers, guards, token cache, single flight."""

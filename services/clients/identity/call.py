@@ -1,7 +1,7 @@
-"""One identity operation on its way: its two retry layers, its attempts, and what each of them ended in.
+"""One identity operation: two retry layers, their attempts and the outcome of each.
 
-`IdentityOperation` is the naive path and kept lean: a run makes a hundred thousand attempts. `GuardedOperation` puts a
-guard between the layers and the wire.
+`IdentityOperation` is the naive path and is kept small: a run makes a hundred thousand attempts. `GuardedOperation`
+adds a guard between the retry layers and the HTTP client.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ OUTCOMES = (OK, TIMEOUT_OUTCOME, "throttled", "error", "shed")
 
 
 class CallResult:
-    """How one operation ended.
+    """The result of one operation.
 
-    `failure` is empty on success, else `timeout`, `throttled`, `shed`, `error`, or `held_back` when this side's own
-    policies let no attempt out.
+    `failure` is empty on success, else `timeout`, `throttled`, `shed`, `error`, or `held_back` if the caller's own
+    policies allowed no attempt.
     """
 
     __slots__ = ("attempts", "body", "failure", "retry_after_s", "retryable", "status")
@@ -52,7 +52,7 @@ class CallResult:
 
     @classmethod
     def cached(cls, fetched: "CallResult") -> "CallResult":
-        """The same answer for a caller who sent nothing."""
+        """The same result for a caller that sent no request."""
         result = cls(HttpReply(fetched.status, NO_HEADERS, fetched.body))
         result.attempts = 0
         return result
@@ -62,7 +62,7 @@ class CallResult:
         return not self.failure
 
     def lifetime_s(self, now_epoch_s: float) -> float:
-        """How long the token in the body lives from now."""
+        """Remaining lifetime of the token in the body, in seconds."""
         return float(self.json()["expires_on"]) - now_epoch_s
 
     def json(self) -> Any:
@@ -76,7 +76,7 @@ _NOTHING = HttpReply(0, NO_HEADERS, b"")
 
 
 def outcome_of(reply: HttpReply) -> str:
-    """The reply in the words of the attempts metric, empty when it is good."""
+    """The reply as an outcome of the attempts metric; empty for success."""
     if reply.failure:
         return TIMEOUT_OUTCOME if reply.failure == TIMEOUT else "error"
     if reply.status < 400:
@@ -85,7 +85,7 @@ def outcome_of(reply: HttpReply) -> str:
 
 
 class ByOutcome(dict[str, Callable[[], None]]):
-    """Metric children by outcome; one that is not among `OUTCOMES` comes to be when it first happens."""
+    """Metric children by outcome; a child for an outcome outside `OUTCOMES` is created on first use."""
 
     def __init__(self, bind: Callable[[str], Callable[[], None]]) -> None:
         super().__init__((name, bind(name)) for name in OUTCOMES)
@@ -97,7 +97,7 @@ class ByOutcome(dict[str, Callable[[], None]]):
 
 
 class Rules(Protocol):
-    """By which rules an operation is carried out."""
+    """The retry policies and timeouts of an operation."""
 
     sdk: RetryPolicy
     workflow: RetryPolicy
@@ -106,7 +106,7 @@ class Rules(Protocol):
 
 
 class Counters(Protocol):
-    """Where it is counted, by outcome or reason."""
+    """The counters of an operation, by outcome or reason."""
 
     attempt: ByOutcome
     workflow: ByOutcome
@@ -115,7 +115,7 @@ class Counters(Protocol):
 
 
 class IdentityOperation:
-    """One operation under way: counts its attempts over both layers."""
+    """One operation in progress; counts its attempts over both layers."""
 
     __slots__ = ("_body", "_headers", "_method", "_url", "attempts", "counters", "env", "rules")
 
@@ -173,9 +173,9 @@ async def retry(
 
 
 class GuardedOperation:
-    """The same operation with a guard between its retry layers and the wire.
+    """An operation with a guard between its retry layers and the HTTP client.
 
-    What a budget paid for is either sent or given back, also when the caller is cancelled meanwhile.
+    A retry that the budget granted is either sent or returned to the budget, even if the caller is cancelled.
     """
 
     __slots__ = ("_failure", "_guard", "_operation", "_paid", "_rng", "_sent")
@@ -205,7 +205,7 @@ class GuardedOperation:
 
     def _may_retry(self, now: float) -> bool:
         if self._paid:
-            return True  # the attempt that was paid for was held back, and nothing was sent since
+            return True  # the granted attempt was held back and nothing was sent since
         self._paid = self._guard.may_retry(self._failure, now)
         if not self._paid:
             self._operation.counters.held_back(BUDGET)
@@ -230,7 +230,7 @@ class GuardedOperation:
             guard.ended(outcome, clock.now(), is_retry=is_retry, failure=made_for, began=began)
 
     def _hold_back(self, refusal: Refusal) -> CallResult:
-        """A broken circuit ends the operation, with its last answer if it has one; a throttle is like a refusal."""
+        """An open breaker ends the operation with its last result, if any; a throttled attempt may be retried."""
         if refusal != BROKEN:
             return CallResult.held_back(retryable=True)
         if self._sent is None:
@@ -246,7 +246,7 @@ def _outcome(result: CallResult) -> AttemptOutcome:
 
 
 def _kind(result: CallResult) -> Failure:
-    """The failure in the words of the AWS quota's price list."""
+    """The failure as a cost category of the AWS retry quota."""
     if result.failure == TIMEOUT_OUTCOME:
         return "timeout"
     return "throttled" if result.failure in ("throttled", "shed") else "error"

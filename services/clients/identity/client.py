@@ -1,10 +1,10 @@
-"""The one client through which provisioner and tenants call the managed-identity service.
+"""The client with which provisioner and tenants call the managed-identity service.
 
-It carries the incident's two retry layers, an SDK inside a workflow, so one operation that keeps failing becomes
-4 × 3 = 12 attempts. It never raises: under overload a failed call is the normal case, and a value is cheaper.
+It has the incident's two retry layers, an SDK inside a workflow, so an operation that keeps failing makes 4 × 3 = 12
+attempts. It never raises: under overload a failed call is the normal case, and a return value is cheaper.
 
-Everything beyond those two layers is off by default and costs the naive path one test for each operation. A change of
-settings meets the operations that begin after it; those under way end by the rules they began with.
+All other policies are off by default and cost the naive path one check per operation. Changed settings apply to
+operations that begin later; those in progress keep the settings they began with.
 """
 
 from typing import Any
@@ -50,34 +50,34 @@ URLS_MAX = TENANTS_MAX = 1024
 
 
 class WorkflowRetrySettings(RetrySettings):
-    """The naive workflow layer. A class of its own, so that a field that is set leaves the others as they are."""
+    """The naive workflow layer. A separate class, so that overriding one field keeps these defaults for the others."""
 
     attempts: int = Field(default=WORKFLOW_NAIVE.attempts, ge=1)
-    """Tries in all; each is a whole SDK call."""
+    """Tries in total; each is a complete SDK call."""
     wait: WaitKind = WORKFLOW_NAIVE.wait
-    """Which formula gives the wait before the next try."""
+    """The backoff formula for the wait before the next try."""
     base_s: float = Field(default=WORKFLOW_NAIVE.base_s, ge=0)
-    """The wait of the fixed kind."""
+    """The wait of kind `fixed`, in seconds."""
 
 
 class IdentityClientSettings(Settings):
-    """How callers of the identity service behave. The defaults are the incident's."""
+    """Behaviour of identity callers. The defaults are those of the incident."""
 
     timeout_s: float = Field(default=1.0, gt=0, description="per attempt, at the client")
     sdk: RetrySettings = SDK_NAIVE
     workflow: WorkflowRetrySettings = WorkflowRetrySettings()
-    send_deadline: bool = Field(default=False, description="tell every hop when this attempt will be given up")
+    send_deadline: bool = Field(default=False, description="send the attempt's deadline to every hop")
     guard: GuardSettings = GuardSettings()
     cache: CacheSettings = CacheSettings()
 
 
 class _Layers:
-    """What applies to calls from one region: both retry layers, and what is switched on beside them."""
+    """The policies for calls from one region: both retry layers and the enabled guards."""
 
     __slots__ = ("cache", "guards", "sdk", "send_deadline", "settings", "timeout_s", "workflow")
 
     def __init__(self, settings: IdentityClientSettings, before: "_Layers | None") -> None:
-        """`before`: what applied until now; a policy whose settings stay the same keeps what it has learnt."""
+        """`before`: the previous policies; a policy whose settings did not change keeps its state."""
         self.settings = settings
         self.sdk: RetryPolicy = settings.sdk.build()
         self.workflow: RetryPolicy = settings.workflow.build()
@@ -135,12 +135,12 @@ class ManagedIdentityClient:
         )
         self.held_back = metrics.counter(
             "identity_client_held_back_total",
-            "Attempts and retries that this side's own policies did not let out.",
+            "Attempts and retries that the caller's own policies held back.",
             ("tenant", "region", "reason"),
         )
         self.uses = metrics.counter(
             "identity_client_cached_total",
-            "Tokens had without an operation: from the cache, from another's fetch, or not at all.",
+            "Token requests answered without an operation: from the cache, by a shared fetch, or by a cached failure.",
             ("tenant", "region", "result"),
         )
         env.live.on_change(lambda _topic: self.reconfigure())
@@ -195,7 +195,7 @@ class ManagedIdentityClient:
         what: tuple[str, str, URL],
         backlog: bool,
     ) -> CallResult:
-        """A token that may be another's: only a fetch is an identity operation."""
+        """A token from the cache or a shared fetch; only a fetch of its own is an identity operation."""
         client_id, resource, url = what
         counters = self._counters.get((tenant, region)) or self._make_counters(tenant, region)
         holder = client_id or f"{tenant}/{cache.machine()}"
@@ -206,7 +206,7 @@ class ManagedIdentityClient:
         )
 
     def reconfigure(self) -> None:
-        """Takes the settings as they stand now; bad ones are reported and change nothing."""
+        """Applies the current settings. Invalid settings are reported and ignored."""
         for region, layers in sorted(self._layers.items()):
             try:
                 settings = self._settings(region)
@@ -217,7 +217,7 @@ class ManagedIdentityClient:
                 self._layers[region] = self._build(settings, layers)
 
     def _settings(self, region: str) -> IdentityClientSettings:
-        """Of calls to `region` by this instance: a caller may differ from the others (`instances.loadgen`)."""
+        """The settings for calls to `region` by this instance; they can differ per instance (`instances.loadgen`)."""
         return resolve(IdentityClientSettings, self._env.live.tree, "identity_client", region, self._env.instance.name)
 
     def _make_layers(self, region: str) -> _Layers:

@@ -1,8 +1,8 @@
-"""What callers of the identity service may switch on between their retry layers and the wire.
+"""Optional policies of identity callers, between their retry layers and the HTTP client.
 
-One guard counts for one scope: all calls of a process to a region, or each tenant's own. It holds the retry budget, the
-circuit breaker and the adaptive throttle, and puts them in the one order in which none of them leaks: the budget is
-asked when a layer wants to retry, breaker and throttle when an attempt is about to go out.
+A guard covers one scope: all calls of a process to a region, or those of one tenant. It holds the retry budget, the
+circuit breaker and the adaptive throttle, and calls them in the only order in which no grant leaks: the budget before
+a retry, breaker and throttle before an attempt is sent.
 """
 
 from random import Random
@@ -28,24 +28,24 @@ class ThrottleSettings(PolicySettings):
     """Google's client-side throttle. Its two minutes are scaled to the router's health window."""
 
     enabled: bool = False
-    """Off: nothing is held back."""
+    """If False, nothing is held back."""
     k: float = Field(default=2.0, ge=1)
-    """Requests per accept before the first is held back."""
+    """Requests per accepted request above which attempts are held back."""
     window_s: float = Field(default=10.0, gt=0)
-    """How far back requests and accepts are counted."""
+    """Window over which requests and accepts are counted, in seconds."""
 
 
 class GuardSettings(PolicySettings):
-    """All off: the incident's callers had none of these."""
+    """All off by default: the incident's callers had none of these."""
 
     scope: Literal["region", "tenant"] = "region"
-    """Who shares a budget, breaker and throttle: all calls of one process to a region, or one tenant's."""
+    """What shares a budget, breaker and throttle: all calls of a process to a region, or those of one tenant."""
     budget: BudgetSettings = BudgetSettings()
-    """How many retries, over both layers."""
+    """Limits retries over both layers."""
     breaker: BreakerSettings = BreakerSettings()
-    """When to stop calling, or only retrying, for a while."""
+    """Stops calls, or only retries, for a time."""
     throttle: ThrottleSettings = ThrottleSettings()
-    """How many attempts to hold back while the service accepts too few."""
+    """Holds attempts back while the service accepts too few."""
 
     @property
     def active(self) -> bool:
@@ -53,7 +53,7 @@ class GuardSettings(PolicySettings):
 
 
 class CallGuard:
-    """The policies of one scope, with their memory."""
+    """The policies of one scope, with their state."""
 
     __slots__ = ("_breaker", "_budget", "_quota", "_retries_only", "_rng", "_throttle")
 
@@ -67,17 +67,17 @@ class CallGuard:
         self._rng = rng
 
     def begin(self, now: float) -> None:
-        """An operation starts; the budget now owes the outcome of one attempt."""
+        """An operation starts; the budget expects the outcome of one attempt."""
         self._budget.on_request(now)
 
     def may_retry(self, failure: Failure, now: float) -> bool:
-        """Pays for one retry. True is a debt: it must end in `ended` or `abandoned`, with `is_retry`."""
+        """Asks the budget for one retry. If True, the caller must call `ended` or `abandoned` with `is_retry`."""
         if self._quota is not None:
             return self._quota.may_retry(now, failure)
         return self._budget.may_retry(now)
 
     def refusal(self, now: float, *, is_retry: bool) -> Refusal:
-        """Why the attempt must not go out, or nothing. An allowed attempt must be reported to `ended`."""
+        """Why the attempt must not be sent; empty if it may. The caller must report an allowed attempt to `ended`."""
         if not self._breaker.allow(now, is_retry=is_retry):
             return BROKEN
         if self._throttle.should_reject(now, self._rng):
@@ -94,17 +94,17 @@ class CallGuard:
         failure: Failure = "error",
         began: float | None = None,
     ) -> None:
-        """An attempt that went out at `began` has ended. `failure`: what a retry that now succeeded was made for."""
+        """An attempt that was sent at `began` has ended. `failure`: the failure that a retry followed."""
         self._tell_breaker(outcome, now, is_retry, began)
         self._throttle.on_outcome(outcome, now, began)
         self._pay_back(outcome, now, is_retry, failure)
 
     def abandoned(self, now: float, *, is_retry: bool) -> None:
-        """An attempt that was paid for never went out."""
+        """A granted attempt was not sent."""
         self._pay_back(AttemptOutcome.IGNORED, now, is_retry, "error")
 
     def _tell_breaker(self, outcome: AttemptOutcome, now: float, is_retry: bool, began: float | None = None) -> None:
-        """In half-open, a breaker of retries is tried with a retry: a first attempt was never its trial."""
+        """A half-open breaker that covers only retries ignores first attempts: its trial is a retry."""
         if is_retry or not self._retries_only or self._breaker.state(now) == "closed":
             self._breaker.on_outcome(outcome, now, began)
 

@@ -1,8 +1,7 @@
-"""Tokens shared between callers of one process (X2): who needs one that another has, or is fetching, sends nothing.
+"""Tokens shared between callers of one process (X2): a token that is cached or being fetched is not requested again.
 
-A system-assigned identity stands for many machines of a tenant, each with a cache of its own, so callers of one are
-spread over `callers` caches. One cache for all of them would turn a tenant's whole traffic into one request a day,
-which no real cache does.
+A system-assigned identity stands for many machines of a tenant, each with its own cache, so its callers are spread
+over `callers` caches. A single cache would reduce a tenant's traffic to one request a day, which no real cache does.
 """
 
 import asyncio
@@ -21,18 +20,18 @@ USES: tuple[Use, ...] = ("hit", "shared", "failed")
 
 
 class CacheSettings(TokenCacheSettings):
-    """MSAL's numbers at the bench's pace, one bench second for one minute. Off by default."""
+    """MSAL's values, scaled: one bench second is one minute. Off by default."""
 
     margin_s: float = Field(default=5.0, ge=0)
-    """A token counts as expired this long before it is."""
+    """A token counts as expired this long before its expiry."""
     early_lifetime_s: float = Field(default=120.0, gt=0)
-    """Tokens that live at least this long are refreshed at half life."""
+    """Tokens with at least this lifetime are refreshed at half of it."""
     early_retry_s: float = Field(default=0.5, ge=0)
-    """After a failed early refresh, try no other for this long."""
+    """After a failed early refresh, wait this long before the next one."""
     negative_s: float = Field(default=0.1, ge=0)
     """After a failure without a usable token, fail at once for this long."""
     flight_s: float = Field(default=30.0, gt=0)
-    """A leader that has neither stored nor failed after this long is replaced; one operation may take 20 s."""
+    """A leader without a result after this time is replaced; one operation may take 20 s."""
     callers: int = Field(default=200, ge=1)
     """Machines of a tenant in a region that share its system-assigned identity, each with its own cache."""
 
@@ -44,7 +43,7 @@ class Fetched(Protocol):
     def ok(self) -> bool: ...
 
     def lifetime_s(self, now_epoch_s: float) -> float:
-        """How long the fetched token lives from now."""
+        """Remaining lifetime of the fetched token, in seconds."""
 
 
 FetchedT = TypeVar("FetchedT", bound=Fetched)
@@ -52,7 +51,7 @@ FAILURES_MAX = 4096
 
 
 class SharedTokens(Generic[FetchedT]):
-    """Cache and single flight over `fetch`. `now` is read where it is needed, so it is a function here."""
+    """Cache and single flight over `fetch`. `now` is a function because `get` reads it more than once."""
 
     def __init__(
         self,
@@ -64,7 +63,7 @@ class SharedTokens(Generic[FetchedT]):
         background: Background,
         cached: Callable[[FetchedT], FetchedT],
     ) -> None:
-        """`cached` makes of a fetched result the one that later callers get."""
+        """`cached` turns a fetched result into the one for later callers."""
         self.settings = settings
         self._cache: TokenCache[FetchedT] = TokenCache(settings)
         self._now = now
@@ -76,11 +75,11 @@ class SharedTokens(Generic[FetchedT]):
         self._background = background
 
     def machine(self) -> int:
-        """Which of the callers of a system-assigned identity this one is."""
+        """Draws the machine, of the callers that share a system-assigned identity, that makes this call."""
         return int(self._rng.random() * self.settings.callers)
 
     async def get(self, key: str, fetch: Callable[[], Awaitable[FetchedT]], used: Callable[[Use], None]) -> FetchedT:
-        """A token from the cache, from a fetch under way, or from a fetch of one's own. `used` counts the first two."""
+        """The result from the cache, from a fetch in progress, or from a new fetch. `used` counts all but the last."""
         while True:
             found = self._cache.lookup(key, self._now())
             token = self._cache.token(key)
@@ -90,14 +89,14 @@ class SharedTokens(Generic[FetchedT]):
                 flight = self._flights.get(key)
                 if flight is None:
                     return await self._lead(key, fetch)
-                # Shielded: a caller that is cancelled must not cancel the others' wait.
+                # Shielded: cancelling one caller must not cancel the others.
                 result = await asyncio.shield(flight)
                 if result is not None:
                     used("shared")
                     return result
             elif found is Lookup.FAILED:
                 failure = self._failures.get(key)
-                if failure is None:  # forgotten among too many
+                if failure is None:  # evicted
                     return await self._lead(key, fetch)
                 used("failed")
                 return failure
@@ -119,7 +118,7 @@ class SharedTokens(Generic[FetchedT]):
             self._settle(key, result, began)
             return result
         finally:
-            # Without a result the leader was cancelled; the first of those who wait finds no flight and leads.
+            # No result means that the leader was cancelled; the first waiting caller then finds no flight and leads.
             if self._flights.get(key) is flight:
                 del self._flights[key]
             flight.set_result(result)
