@@ -1,1 +1,1 @@
-"""Managed identities: one node of the regional token service, which queues, slows down, crashes and warms up."""
+"""Managed identities: one node of the regional token service. It queues, slows down, crashes and warms up."""

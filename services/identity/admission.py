@@ -1,6 +1,6 @@
-"""What a node refuses before it queues: a tenant over its rate, the less important, more in flight than it can carry.
+"""Admission control of a node, before its queue: tenant rate limits, priority shedding, concurrency limits.
 
-In flight is what is being served and what waits: the latency a limit learns from is the caller's, queue included.
+Requests in flight are those served and those queued: a limit learns from the caller's latency, queueing included.
 """
 
 from hashlib import sha256
@@ -19,7 +19,7 @@ TENANTS_MAX = 4096
 
 
 class Admission:
-    """The policies of one node, with their memory."""
+    """The policies of one node, with their state."""
 
     def __init__(self, settings: IdentitySettings, rng: Random, now: float) -> None:
         shedding, tenants = settings.shedding, settings.tenant_rate
@@ -41,18 +41,18 @@ class Admission:
 
     @staticmethod
     def wanted(settings: IdentitySettings) -> bool:
-        """Whether anything here is switched on."""
+        """Whether any of these policies is enabled."""
         tenants, shedding, limit = settings.tenant_rate, settings.shedding, settings.limit
         return tenants.rate_per_s is not None or shedding.kind != "off" or limit.kind != "off"
 
     def fits(self, settings: IdentitySettings) -> bool:
-        """Whether it would come out the same; what it has learnt is then worth keeping."""
+        """Whether the relevant settings are unchanged, so that the state can be kept."""
         return self._made_of == _relevant(settings)
 
     def refusal(
         self, tenant: str, backlog: bool, *, serving: int, waiting: int, service_s: float, now: float
     ) -> Reason | None:
-        """Why this request is refused; None lets it in. A tenant's token is spent in either case."""
+        """Why this request is refused, or None. The tenant's token is spent unless the reason is `throttle`."""
         if not self.buckets.take(tenant, now):
             return "throttle"
         if not self.dagor.admit(self._level(tenant, backlog), now):
@@ -65,26 +65,26 @@ class Admission:
         return "limit" if serving + waiting >= self.limit.limit else None
 
     def retry_after_s(self, tenant: str, now: float) -> float:
-        """When a throttled tenant has its next token."""
+        """Seconds until a throttled tenant has its next token."""
         return self.buckets.bucket(tenant, now).wait_s(now)
 
     def started(self, waited_s: float) -> None:
-        """A worker takes a request that has waited so long."""
+        """A worker takes a request that has waited `waited_s`."""
         self.dagor.on_queue_time(waited_s)
 
     def finished(self, took_s: float, inflight: int, now: float, *, left: bool) -> None:
-        """A request was answered; `left`: its caller had gone, which is what Netflix's limits call a drop.
+        """A request was answered. `left`: its caller had disconnected, which Netflix's limits treat as a drop.
 
-        Envoy's limit is told nothing of that: it learns from the latency, and in a storm all callers have gone.
+        Envoy's limit ignores that: it learns from latency only, and in a retry storm all callers have disconnected.
         """
         self.limit.on_sample(took_s, inflight, left and self._drops_count, now)
 
     def dropped(self, took_s: float, inflight: int, now: float) -> None:
-        """A request was thrown away after it had waited."""
+        """A queued request was dropped."""
         self.limit.on_sample(took_s, inflight, True, now)
 
     def _level(self, tenant: str, backlog: bool) -> int:
-        """DAGOR's level: business first, then the tenant's class, which is arbitrary and the same at every node."""
+        """DAGOR's level: business priority, then the tenant's class, a hash that is the same at every node."""
         rank = self._ranks.get(tenant)
         if rank is None:
             digest = sha256(tenant.encode()).digest()

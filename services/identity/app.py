@@ -1,6 +1,6 @@
-"""Puts an identity node together. The node itself decides when it is in rotation, so it keeps its own lease.
+"""Builds an identity node. The node decides itself when it is in rotation, so it manages its own lease.
 
-A cold node under guarded scale-out is up, but joins the rotation only when it has warmed itself up.
+Under guarded scale-out a cold node is up but joins the rotation only after it has warmed up.
 """
 
 import asyncio
@@ -43,10 +43,10 @@ def create_app(env: Env) -> web.Application:
 
 
 class RotationLease:
-    """Keeps the lease while the node is up and gives it back the moment it crashes.
+    """Holds the lease while the node is up and releases it when the node crashes.
 
-    Nothing is remembered of what was tried: each look compares what the node is with what it should be, so a store that
-    was away, at whatever moment, is caught up by the next look.
+    A reconciliation loop: each pass compares the actual state with the desired one, so a pass that failed because the
+    store was unavailable is made up for by the next one.
     """
 
     def __init__(self, env: Env, node: Node) -> None:
@@ -67,7 +67,7 @@ class RotationLease:
             await self._look()
 
     async def keep(self) -> None:
-        """Looks three times a lease, and whenever the node crashes or restarts; until cancelled."""
+        """Reconciles three times per lease, and at every crash and restart, until cancelled."""
         while True:
             self._changed.clear()
             if self._node.up and not self._joined:

@@ -1,6 +1,6 @@
-"""The identities themselves: created, updated, deleted, looked up. In Redis; a node's memory is only a cache.
+"""The identity store: create, update, delete, look up. The data is in Redis; a node's memory is only a cache.
 
-Every caller without a user-assigned identity has a system-assigned one, derived from what it is, so it needs no row.
+A caller without a user-assigned identity has a system-assigned one, derived from the caller's name and not stored.
 """
 
 import json
@@ -27,7 +27,7 @@ def resource_id(subscription: str, group: str, name: str) -> str:
 
 @lru_cache(maxsize=1024)
 def system_assigned(caller: str) -> dict[str, str]:
-    """The identity of a resource that has no user-assigned one. `caller` is any stable name of it."""
+    """The system-assigned identity of `caller`, which is any stable name of a resource."""
     return {
         "id": f"system:{caller}",
         "clientId": stable_uuid(f"client:{caller}"),
@@ -38,7 +38,7 @@ def system_assigned(caller: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One identity as it is stored."""
+    """One stored identity."""
 
     id: str
     location: str
@@ -54,7 +54,7 @@ _ROW: Shape[_Row] = Shape(_Row)
 class Directory:
     """User-assigned identities in one hash, under resource id, client id and object id alike.
 
-    Client and object ids follow from the resource id, so each change is a single command and atomic by itself.
+    Client and object ids are derived from the resource id, so each change is a single, atomic command.
     """
 
     def __init__(self, store: Store, stored: Stored) -> None:
@@ -64,13 +64,13 @@ class Directory:
         self._cache: Recent[str, dict[str, Any]] = Recent(CACHE_MAX)
 
     async def get(self, key: str) -> dict[str, Any] | None:
-        """By resource id, client id or object id."""
+        """The identity with this resource id, client id or object id, or None."""
         raw = await self._store.hget(KEY, key.lower())
         row = self._stored.read(_ROW, raw, KEY, key.lower()) if raw is not None else None
         return asdict(row) if row else None
 
     async def put(self, rid: str, location: str, tags: dict[str, str]) -> tuple[dict[str, Any], bool]:
-        """Creates or updates; returns the identity and whether it is new. Durable when it returns."""
+        """Creates or updates an identity; returns it and whether it is new. It is stored when this returns."""
         rid_key, client, principal = _keys(rid)
         identity = {
             "id": rid,
@@ -85,20 +85,20 @@ class Directory:
         return identity, bool(added)
 
     async def delete(self, rid: str) -> bool:
-        """Whether it was there."""
+        """Deletes an identity; returns whether it existed."""
         keys = _keys(rid)
         for key in keys:
             self._cache.pop(key, None)
         return bool(await self._store.hdel(KEY, *keys))
 
     async def list(self, prefix: str) -> list[dict[str, Any]]:
-        """All identities whose resource id begins with `prefix`, sorted by id."""
+        """All identities whose resource id starts with `prefix`, sorted by id."""
         rows = self._stored.read_all(_ROW, await self._store.hgetall(KEY), KEY)
         found = [asdict(row) for key, row in rows.items() if key.startswith(prefix.lower())]
         return sorted(found, key=lambda identity: str(identity["id"]))
 
     async def lookup(self, key: str) -> dict[str, Any] | None:
-        """As `get`, but finds are cached in this node, as the real service does."""
+        """Like `get`, but hits are cached in this node, as in the real service."""
         key = key.lower()
         found = self._cache.get(key)
         if found is None:

@@ -1,4 +1,4 @@
-"""The identity service's errors and their two dialects: the token endpoint's and ARM's.
+"""The identity service's errors and their two formats: the token endpoint's and ARM's.
 
 Codes and sentences: docs/azure-api.md §3 (IMDS) and §3.2 (ARM).
 """

@@ -1,6 +1,6 @@
-"""Token endpoints (IMDS and App Service style) and the management of user-assigned identities.
+"""Token endpoints (IMDS and App Service) and management of user-assigned identities.
 
-Everything that costs the real service work goes through the node's queue; reading the key set and listing do not.
+Calls that cost the real service work go through the node's queue; reading the key set and listing do not.
 """
 
 import hmac
@@ -29,7 +29,7 @@ JSON_HEADERS = {"Content-Type": "application/json; charset=utf-8"}
 
 
 class IdentityHandlers:
-    """What one node answers; services/identity/routes.py says to what."""
+    """The handlers of one node, for the routes in services/identity/routes.py."""
 
     def __init__(self, env: Env, node: Node, metrics: IdentityMetrics) -> None:
         self._env = env
@@ -42,7 +42,7 @@ class IdentityHandlers:
         self._crashes = 0
 
     def handler_of(self, operation_id: str) -> Handler:
-        """Who answers a row of the table."""
+        """The handler of a route."""
         return {
             "get_token": self.imds_token,
             "get_app_service_token": self.app_service_token,
@@ -96,7 +96,7 @@ class IdentityHandlers:
         lifetime_s = self._node.settings.token_lifetime_s
         transport = request.transport
         gone = transport is None or transport.is_closing()
-        # Nobody reads the token of a caller who left; the work was done (its time has passed), the bytes are not made.
+        # The caller has disconnected: the service time was spent, but no token is signed.
         issued, token = (now, "") if gone else self._token_of(identity, resource, now, lifetime_s)
         return {
             "access_token": token,
@@ -109,7 +109,7 @@ class IdentityHandlers:
         }
 
     def _token_of(self, identity: dict[str, str], resource: str, now: float, lifetime_s: float) -> tuple[float, str]:
-        """The token this node already has for the pair, until half its life is over; a crash loses it."""
+        """This node's cached token for the pair, reused for half of its lifetime; a crash empties the cache."""
         if self._crashes != self._node.crashes:
             self._crashes = self._node.crashes
             self._tokens.clear()
@@ -177,7 +177,7 @@ class IdentityHandlers:
 
 @lru_cache(maxsize=1024)
 def _token_query(raw: str) -> tuple[str, str]:
-    """The resource asked for, and the client id, object id or resource id of the identity; empty for the system's."""
+    """The requested resource, and the client, object or resource id of the identity; empty for system-assigned."""
     query = URL.build(path="/", query_string=raw, encoded=True).query
     if not query.get("api-version"):
         raise ServiceError(errors.API_VERSION_MISSING)

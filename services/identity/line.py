@@ -1,7 +1,7 @@
-"""The waiting line of a node: a discipline, and the bound on the wait that it may promise.
+"""The queue of a node: a discipline and a bound on the wait.
 
-The bound is a length that follows the measured service time: a cold node takes twice as long as a warm one, so it may
-let half as many wait.
+The bound is a queue length derived from the measured service time: a cold node takes twice as long as a warm one, so
+it may queue half as many requests.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ T = TypeVar("T")
 Line = Fifo[T] | FairQueue[T]
 LIFO_KINDS = ("lifo", "adaptive_lifo", "codel_lifo")
 MEMORY = 0.1
-"""Weight of the newest service time in the running mean."""
+"""Weight of the newest service time in the moving average."""
 
 
 def build_line(settings: IdentitySettings, tenant_of: Callable[[T], str], now: float) -> Line[T]:
-    """An empty line of these settings."""
+    """An empty queue with these settings."""
     if settings.fair:
         return FairQueue(tenant_of, settings.queue_length)
     rules = QueueSettings(
@@ -38,7 +38,7 @@ def is_bounded(settings: IdentitySettings) -> bool:
 
 
 class ServiceTime:
-    """The running mean of how long work takes at this node, as the node itself measures it."""
+    """Moving average of the service time that the node measures, in seconds."""
 
     __slots__ = ("mean_s",)
 
@@ -53,7 +53,7 @@ class ServiceTime:
 
 
 def bound(line: Line[T], settings: IdentitySettings, service_s: float) -> None:
-    """Lets as many wait as can be served within the budget: q·s/c ≤ budget, q counting the newcomer; at least one."""
+    """Sets the queue length to what can be served within the wait budget: q·s/c ≤ budget, at least one."""
     if isinstance(line, BoundedWait):
         line.service_s = service_s
         return

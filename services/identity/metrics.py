@@ -5,7 +5,7 @@ from collections.abc import Callable
 from services.chassis.metrics import Metrics, incrementer
 
 RESTART_REASONS = ("sustained_overload", "operator")
-"""A counter that is born at its first restart reads 1 from the start, and so never increases."""
+"""Restart reasons, created at 0: a series that first appears with the value 1 shows no increase."""
 
 
 class IdentityMetrics:
@@ -14,20 +14,20 @@ class IdentityMetrics:
     def __init__(self, metrics: Metrics, region: str) -> None:
         work = metrics.counter(
             "identity_work_completed_total",
-            "Work finished: useful, or wasted because the caller had left.",
+            "Work finished: useful, or wasted because the caller had disconnected.",
             ("region", "outcome"),
         )
         self.useful = incrementer(work.labels(region, "useful"))
         self.wasted = incrementer(work.labels(region, "wasted"))
-        self.worked = metrics.counter(
-            "identity_work_seconds_total", "Seconds that workers spent on work that is finished."
-        ).inc
+        self.worked = metrics.counter("identity_work_seconds_total", "Seconds that workers spent on finished work.").inc
         rejected = metrics.counter("identity_rejected_total", "Requests refused, by reason.", ("reason",))
         self.rejected: dict[str, Callable[[], None]] = {
             reason: incrementer(rejected.labels(reason))
             for reason in ("queue_full", "deadline", "throttle", "priority", "limit", "crash")
         }
-        self.restarts = metrics.counter("identity_node_restarts_total", "Times the node came back.", ("reason",))
+        self.restarts = metrics.counter(
+            "identity_node_restarts_total", "Restarts of the node after a crash.", ("reason",)
+        )
         for reason in RESTART_REASONS:
             self.restarts.labels(reason)
         self.queue_wait = metrics.histogram("identity_queue_wait_seconds", "Time from arrival to a worker.").observe

@@ -1,7 +1,7 @@
-"""A node at work: workers over a queue, on the loop's timers. It goes on working when the caller has left.
+"""The workers and the queue of a node, driven by the loop's timers. Work continues after the caller has disconnected.
 
-Ordinary servers do exactly that: a handler is not cancelled because its client timed out. What it finishes then is
-counted as wasted, and that count is the diagnosis of the whole incident.
+Ordinary servers behave like this: a handler is not cancelled when its client times out. Such work is counted as
+wasted, and that count explains the incident.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ BACKLOG_HEADER = "x-backlog"
 
 
 class Work:
-    """One request in the node: who waits for it, since when, until when."""
+    """One request in the node: arrival time, deadline, and the future its caller waits for."""
 
     __slots__ = ("arrived", "done", "expires", "inflight", "request", "started")
 
@@ -36,7 +36,7 @@ class Work:
         self.done = done
         self.expires = deadline.parse(request.headers.get(deadline.HEADER))
         self.started = arrived
-        self.inflight = 0  # stays so for work that was let in before there was a limit: it teaches that limit nothing
+        self.inflight = 0  # 0 for work admitted before a limit was enabled: the limit does not learn from it
 
     def caller_left(self) -> bool:
         transport = self.request.transport
@@ -71,7 +71,7 @@ class Node:
         return line
 
     def _take_policies(self) -> None:
-        """What the present settings switch on; a naive node has none of it and asks no further."""
+        """Builds the policies that the current settings enable; a naive node has none."""
         settings = self.settings
         self._bounded = is_bounded(settings)
         self._learns = self._bounded or settings.shedding.kind == "priority"
@@ -82,7 +82,7 @@ class Node:
             self._admission = Admission(settings, rng, self._now()) if Admission.wanted(settings) else None
 
     def reconfigure(self) -> None:
-        """Takes the settings as they stand now; waiting work moves into the new queue in its old order."""
+        """Applies the current settings; queued work moves to the new queue in its old order."""
         try:
             fresh = self._env.settings(IdentitySettings)
         except SettingsError as error:
@@ -104,7 +104,8 @@ class Node:
         """Returns when a worker has finished this request.
 
         Raises:
-            ServiceError: 503 or 429 when it is not let in, 504 when its deadline passed before a worker took it.
+            ServiceError: 503 or 429 if it is not admitted, 504 if its deadline passed in the queue.
+            ConnectionResetError: if the node is down or crashes.
         """
         if not self.up:
             self._reset(request)
@@ -181,7 +182,7 @@ class Node:
         return self._deadline.expired(work.expires, self._env.clock.epoch())
 
     def _purge(self) -> None:
-        """Newest first leaves the expired at the far end, where nobody would ever come by to drop them."""
+        """Drops all expired work: in LIFO order it collects at the far end of the queue and is never taken."""
         for work in self.queue.drain():
             if self._expired(work):
                 self._refuse(work, "deadline")
@@ -223,7 +224,7 @@ class Node:
             self._crash_timer = loop.call_later(at - self._now(), self.crash, "sustained_overload")
 
     def crash(self, reason: str) -> None:
-        """Loses the queue and every connection; the node is back, cold, after `restart_s`."""
+        """Drops the queue and all connections; the node restarts cold after `restart_s`."""
         if not self.up:
             return
         self.up = False
@@ -252,7 +253,7 @@ class Node:
         self.on_rotation()
 
     async def warm_up(self) -> None:
-        """Fills the cache with work of its own making until the node is fit to join, or is no longer held back."""
+        """Warms the cache with synthetic work until the node is fit to join."""
         rng = self._env.streams["identity.warm_up"]
         while self.up and not self.fit:
             await asyncio.sleep(self.physics.service_time_s(0, rng) / self.settings.workers)
@@ -260,11 +261,11 @@ class Node:
 
     @property
     def fit(self) -> bool:
-        """Whether it may join the rotation: warm enough, or not held back at all."""
+        """Whether the node may join the rotation: it is warm enough, or scale-out is not guarded."""
         return ScaleOut(self.settings.scale_out).is_ready(self.physics.warmth)
 
     def stop(self) -> None:
-        """Forgets every timer; for shutdown."""
+        """Cancels all timers, for shutdown."""
         for handle in (*self.serving.values(), self._crash_timer, self._restart_timer):
             if handle is not None:
                 handle.cancel()

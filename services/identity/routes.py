@@ -1,4 +1,4 @@
-"""What an identity node serves: the identity service's public calls, and the operator's way to crash it."""
+"""The routes of an identity node: the public identity API and the operator call that crashes the node."""
 
 from typing import Literal
 
@@ -37,12 +37,12 @@ class Crashed(BaseModel):
 
 
 def api(handler_of: HandlerOf, crash: Handler) -> Api:
-    """The table of a node."""
+    """The route table of a node."""
     operator = Route(
         "POST",
         "/admin/crash",
         "crash",
-        "Crash the node, as an operator's mistake would",
+        "Crash the node, as an operator error would",
         crash,
         "project",
         {200: ResponseSpec("it has crashed", Crashed)},

@@ -1,6 +1,6 @@
-"""Settings of an identity node. The first group is physics, not faults: what the hardware and the code can do.
+"""Settings of an identity node. The first group is the node's physics: its capacity and service times.
 
-Everything after it is behaviour under stress, and off: that is the incident's node.
+All later ones are policies under stress. They are off by default, as in the incident.
 """
 
 from typing import Literal
@@ -17,26 +17,26 @@ class TenantRateSettings(PolicySettings):
     """A token bucket for each tenant, at each node."""
 
     rate_per_s: float | None = Field(default=None, gt=0)
-    """What one tenant may send to one node; None: no limit."""
+    """Requests per second from one tenant to one node; None: no limit."""
     burst: float = Field(default=5.0, ge=1)
     """Requests a tenant may send at once."""
 
 
 class SheddingSettings(PolicySettings):
-    """Whom a node refuses first. Fresh requests matter most; a request of a job that was blocked before is backlog."""
+    """Which requests a node sheds first: backlog (of jobs that were blocked before) before fresh ones."""
 
     kind: Literal["off", "priority", "dagor"] = "off"
     """priority: Netflix's cubic over the predicted wait; dagor: a cut-off that moves with the mean queueing time."""
     fresh_priority: int = Field(default=20, ge=1, le=100)
-    """priority: of fresh requests; 1 is refused last."""
+    """priority: that of fresh requests; 1 is refused last."""
     backlog_priority: int = Field(default=80, ge=1, le=100)
-    """priority: of backlog."""
+    """priority: that of backlog."""
     shed_from: float = Field(default=0.2, ge=0)
     """priority: nothing is refused below this share of `wait_budget_s` ..."""
     shed_all: float = Field(default=1.0, gt=0)
     """... and everything above this one."""
     queue_time_s: float = Field(default=0.1, gt=0)
-    """dagor: mean queueing time that means overload. WeChat's 20 ms are what a bench node needs on a quiet day."""
+    """dagor: mean queueing time that counts as overload. WeChat's 20 ms are normal here on a quiet day."""
     users: int = Field(default=16, ge=1)
     """dagor: classes of tenants within fresh and within backlog."""
 
@@ -44,7 +44,7 @@ class SheddingSettings(PolicySettings):
 
 
 class IdentitySettings(Settings):
-    """Defaults: docs/model.md §2, the parameter set that is known to collapse and to recover with wide margins."""
+    """Defaults: docs/model.md §2, a parameter set that collapses and recovers with wide margins."""
 
     workers: int = Field(default=2, ge=1, description="requests served at once")
     service_time_s: float = Field(default=0.2, gt=0, description="mean; half fixed, half exponential")
@@ -52,29 +52,29 @@ class IdentitySettings(Settings):
     overload_slowdown: float = Field(default=2.0, ge=0, description="service time × (1 + this · queue/queue_length)")
     cold_slowdown: float = Field(default=1.0, ge=0, description="service time × (1 + this · (1 − warmth))")
     warm_requests: int = Field(default=60, ge=1, description="completions from cold to warm")
-    warm_at_start: bool = Field(default=False, description="begin warm; only the first start of an instance does")
+    warm_at_start: bool = Field(default=False, description="start warm; applies only to the first start of an instance")
     crash_queue_ratio: float = Field(default=0.95, gt=0, description="queue share that counts as overload")
     crash_after_s: float = Field(default=25.0, gt=0, description="sustained overload until the node crashes")
     crash_enabled: bool = True
     restart_s: float = Field(default=8.0, ge=0, description="from crash to back in rotation, cold")
 
     discipline: Literal["fifo", "lifo", "adaptive_lifo", "codel", "codel_lifo", "bounded_wait"] = Field(
-        default="fifo", description="who is served next; bounded_wait is fifo with `bounded`"
+        default="fifo", description="queue order; bounded_wait is fifo with `bounded`"
     )
-    evict_oldest: bool = Field(default=False, description="lifo kinds, full: drop the oldest, accept the newcomer")
-    codel_target_s: float = Field(default=0.005, gt=0, description="codel: least delay that means overload")
+    evict_oldest: bool = Field(default=False, description="lifo kinds, full: drop the oldest, accept the new one")
+    codel_target_s: float = Field(default=0.005, gt=0, description="codel: minimum delay that counts as overload")
     codel_interval_s: float = Field(default=0.1, gt=0, description="codel's interval; a longer queue turns lifo")
-    bounded: bool = Field(default=False, description="refuse whoever would wait longer than wait_budget_s")
-    wait_budget_s: float = Field(default=0.5, gt=0, description="longest predicted wait that is still accepted")
-    fair: bool = Field(default=False, description="serve tenants in turn; the order of `discipline` then has no say")
-    drop_expired: bool = Field(default=False, description="drop waiting work whose deadline has passed")
-    deadline_needed_s: float = Field(default=0.0, ge=0, description="drop_expired: least time that work still needs")
+    bounded: bool = Field(default=False, description="refuse requests that would wait longer than wait_budget_s")
+    wait_budget_s: float = Field(default=0.5, gt=0, description="longest predicted wait that is accepted")
+    fair: bool = Field(default=False, description="serve tenants in turn; then `discipline` does not set the order")
+    drop_expired: bool = Field(default=False, description="drop queued work whose deadline has passed")
+    deadline_needed_s: float = Field(default=0.0, ge=0, description="drop_expired: minimum time that work still needs")
     retry_after_s: float | None = Field(default=None, gt=0, description="Retry-After on refusals; None sends none")
     tenant_rate: TenantRateSettings = TenantRateSettings()
     shedding: SheddingSettings = SheddingSettings()
     limit: LimitSettings = LimitSettings()
     scale_out: ScaleOutSettings = Field(
-        default=ScaleOutSettings(), description="guarded: warm up before joining; the rest of it is the router's"
+        default=ScaleOutSettings(), description="guarded: warm up before joining; the router uses the other fields"
     )
 
     ORDER = (("codel_target_s", "<", "codel_interval_s"),)

@@ -1,9 +1,9 @@
-"""The pure rules of a node: how long work takes now, what is refused, when it crashes. No I/O, no clock, no loop.
+"""The physics of a node: service time, warmth, overload, crash. No I/O, no clock, no event loop.
 
     service = s0 · (½ + ½·Exp(1)) · (1 + a·q/Q) · (1 + b·(1 − w))        a: overload, b: cold cache, w: warmth 0…1
 
 A request is useful only if wait + service ≤ the caller's timeout T, so a queue longer than c·(T/s − 1) holds work
-that nobody will collect. With Q = 60 and c·(T/s − 1) = 8 a full node is busy to 100 % and useful to 0 %.
+whose callers will have timed out. With Q = 60 and c·(T/s − 1) = 8 a full node is 100 % busy and 0 % useful.
 """
 
 from random import Random
@@ -12,7 +12,7 @@ from services.identity.settings import IdentitySettings
 
 
 class NodePhysics:
-    """Warmth, overload and the service time that follows from them."""
+    """Warmth and overload of a node, and the resulting service time."""
 
     __slots__ = ("_overloaded_since", "settings", "warmth")
 
@@ -22,7 +22,7 @@ class NodePhysics:
         self._overloaded_since: float | None = None
 
     def service_time_s(self, queued: int, rng: Random) -> float:
-        """A draw of the time one request takes, with `queued` others waiting."""
+        """A random service time of one request, in seconds, with `queued` others waiting."""
         settings = self.settings
         base = settings.service_time_s * (0.5 + 0.5 * rng.expovariate(1.0))
         overload = 1.0 + settings.overload_slowdown * queued / settings.queue_length
@@ -33,7 +33,7 @@ class NodePhysics:
         self.warmth = min(1.0, self.warmth + 1.0 / self.settings.warm_requests)
 
     def overload_deadline(self, queued: int, now: float) -> float | None:
-        """When the node crashes if the queue stays as it is; None while it is not overloaded."""
+        """When the node crashes if the queue stays at this length; None while it is not overloaded."""
         settings = self.settings
         if not settings.crash_enabled or queued < settings.crash_queue_ratio * settings.queue_length:
             self._overloaded_since = None
@@ -43,7 +43,7 @@ class NodePhysics:
         return self._overloaded_since + settings.crash_after_s
 
     def restart(self) -> None:
-        """A restarted node has an empty cache and a clean record."""
+        """Resets warmth and overload: a restarted node has an empty cache."""
         self.warmth = 0.0
         self._overloaded_since = None
 

@@ -1,7 +1,7 @@
-"""Real signed tokens: Ed25519 JWTs and the JWKS that verifies them.
+"""Signed tokens: Ed25519 JWTs and the JWKS that verifies them.
 
-EdDSA because its signatures are byte-stable (ES256's are random) and its key can be derived from a seed, so every node
-of the testbed signs with the same key without sharing a secret file.
+EdDSA signatures are deterministic (those of ES256 are not), and the key can be derived from a seed, so all nodes of
+the testbed sign with the same key without sharing a secret file.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ ALGORITHM = "EdDSA"
 
 
 def signing_key(seed: str) -> Ed25519PrivateKey:
-    """The Ed25519 key that belongs to `seed`."""
+    """The Ed25519 key derived from `seed`."""
     return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(seed.encode()).digest())
 
 
@@ -48,7 +48,7 @@ class Issuer:
         return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers=self._header)
 
     def jwks(self) -> dict[str, Any]:
-        """The JSON Web Key Set (RFC 7517): public part only."""
+        """The JSON Web Key Set (RFC 7517), public keys only."""
         return {"keys": [self._public]}
 
 

@@ -1,1 +1,1 @@
-"""The regional front door of the identity service: balancing, health, failover, drain and rate-limited ramp."""
+"""The regional router in front of the identity service: balancing, health, failover, drain, rate-limited ramp."""

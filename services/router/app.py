@@ -1,4 +1,4 @@
-"""Puts a router together."""
+"""Builds a router application."""
 
 from aiohttp import web
 
@@ -54,4 +54,6 @@ def _export_state(env: Env, router: Router) -> None:
     metrics.computed_gauge(
         "router_region_share_ratio", "Share of home traffic sent to a region.", shares, ("home", "target")
     )
-    metrics.computed_gauge("router_admission_limit", "Requests per second let in; +Inf: no limit.", limit, ("region",))
+    metrics.computed_gauge(
+        "router_admission_limit", "Admitted requests per second; +Inf: no limit.", limit, ("region",)
+    )

@@ -1,9 +1,9 @@
-"""The router's own errors; everything else it answers with is a node's answer, passed on."""
+"""The router's own errors; all other responses are forwarded from a node."""
 
 from services.chassis.errors import ErrorSpec, ErrorTable
 
 SHED = ErrorSpec("traffic_removed", 503, "Traffic to {region} is limited by an operator ({mode}).", retry_safe=True)
-NOT_ADMITTED = ErrorSpec("not_admitted", 503, "Too few requests to {region} succeed to let all in.", retry_safe=True)
+NOT_ADMITTED = ErrorSpec("not_admitted", 503, "Too few requests to {region} succeed to admit all.", retry_safe=True)
 NO_NODE = ErrorSpec("no_node", 503, "No node of {region} is in rotation.", retry_safe=True)
 NODE_TIMEOUT = ErrorSpec(
     "node_timeout", 504, "A node of {region} did not answer in time.", definite=False, retry_safe=True

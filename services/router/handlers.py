@@ -1,4 +1,4 @@
-"""The path of a request through the router: choose a region, let it in or not, choose a node, forward, learn."""
+"""The request path of the router: choose a region, admit or shed, choose a node, forward, record the outcome."""
 
 import asyncio
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ LEAST_TIMEOUT_S = 0.001
 
 
 class Router:
-    """One region's front door."""
+    """The router of one region."""
 
     def __init__(self, env: Env, metrics: RouterMetrics) -> None:
         self._env = env
@@ -55,7 +55,7 @@ class Router:
         self._env.live.on_change(self.reload)
 
     async def reload(self, topic: str) -> None:
-        """Settings or traffic rules have changed."""
+        """Applies changed settings and traffic rules."""
         if topic in ("traffic", EVERYTHING):
             await self._reload_traffic()
         try:
@@ -73,7 +73,7 @@ class Router:
                 admission.reserve = fresh.ramp_reserve
 
     def _take_failover(self, before: RouterSettings) -> None:
-        """What was learnt of both regions is kept, unless it is now counted over another window."""
+        """Keeps the recorded outcomes of both regions, unless the window has changed."""
         fresh, old = self.settings.failover, before.failover
         self.failover.settings = fresh
         if (fresh.window_s, fresh.samples_min) != (old.window_s, old.samples_min):
@@ -116,7 +116,11 @@ class Router:
         return self._pass_on(reply, node, began)
 
     def _let_in(self, region: str, headers: Mapping[str, str]) -> None:
-        """Raises the refusal of whoever holds this request back: an operator's rule, or admission control."""
+        """Admits a request.
+
+        Raises:
+            ServiceError: refused by an operator's rule or by admission control.
+        """
         admission, now = self.admissions[region], self._epoch()
         if not admission.is_open(now) and not admission.admit(now, is_backlog=headers.get("x-backlog") == "1"):
             self._metrics.shed(region, admission.traffic.mode)
@@ -126,7 +130,7 @@ class Router:
             raise self._refusal(errors.NOT_ADMITTED, region=region)
 
     def _timeout_s(self, headers: Mapping[str, str]) -> float:
-        """How long to wait for a node: never longer than the caller waits for us."""
+        """Timeout for the node, in seconds: at most the time that the caller still waits."""
         own_s = self.settings.hop_timeout_s
         left_s = deadline.remaining_s(deadline.parse(headers.get(deadline.HEADER)), self._epoch())
         return own_s if left_s is None else min(own_s, max(left_s, LEAST_TIMEOUT_S))
@@ -180,7 +184,7 @@ class Router:
         return web.json_response({"home": self.home, "regions": rows})
 
     async def change_traffic(self, request: web.Request) -> web.Response:
-        """Operator: open, drain or ramp the home region. Every router follows, through the store."""
+        """Operator call: open, drain or ramp the home region. All routers read the change from the store."""
         region = request.match_info["region"]
         if region != self.home:
             raise ServiceError(errors.UNKNOWN_REGION, region=region, known=self.home)

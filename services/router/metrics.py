@@ -16,9 +16,9 @@ class RouterMetrics:
             "Requests routed, by the region they went to and came from.",
             ("service", "region", "home", "code"),
         )
-        self._shed = metrics.counter("router_shed_total", "Requests not let in, by reason.", ("region", "reason"))
+        self._shed = metrics.counter("router_shed_total", "Requests shed, by reason.", ("region", "reason"))
         for region in (home, *([pair] if pair else [])):
-            for reason in SHED_REASONS:  # a counter that is born with its first refusal has no increase to show
+            for reason in SHED_REASONS:  # create the series at 0: `increase()` would miss the first refusal
                 self._shed.labels(region, reason)
         self._routed_children: dict[tuple[str, int], Callable[[], None]] = {}
         self._shed_children: dict[tuple[str, str], Callable[[], None]] = {}

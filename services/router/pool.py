@@ -1,7 +1,7 @@
-"""The nodes of one region as a router uses them: who is in rotation, and who of those gets a request.
+"""The nodes of one region as seen by a router: which are in rotation, and which one gets a request.
 
-With every policy off that is a random choice among the registry's live nodes. A node that was in rotation before comes
-back at once, also under guarded scale-out: the guard is against strangers that would be fed to an overload one by one.
+With all policies off, a random choice among the live nodes. A node that was in rotation before returns at once, even
+under guarded scale-out: the guard is for new nodes, which would be overloaded one by one.
 """
 
 from bisect import bisect
@@ -26,7 +26,7 @@ class NodePool:
 
     def __init__(self, settings: RouterSettings) -> None:
         self.nodes: list[Instance] = []
-        """In rotation, by name; less those that just refused a connection."""
+        """Nodes in rotation, sorted by name, without those that just refused a connection."""
         self._live: list[Instance] = []
         self._joined_at: dict[str, float] = {}
         self._known: set[str] = set()
@@ -50,7 +50,7 @@ class NodePool:
         return [node.name for node in self.nodes]
 
     def update(self, live: Sequence[Instance], now: float) -> None:
-        """What the registry says now, sorted by name."""
+        """Takes the live instances from the registry, sorted by name."""
         self._live = list(live)
         self._forget_absent()
         absent = [node.name for node in live if node.name not in self._joined_at]
@@ -64,7 +64,7 @@ class NodePool:
         self._outlier.set_hosts(self._outlier_hosts())
 
     def refresh(self, now: float) -> None:
-        """The same nodes under changed settings."""
+        """Applies changed settings to the same nodes."""
         self.update(self._live, now)
 
     def _forget_absent(self) -> None:
@@ -73,14 +73,14 @@ class NodePool:
             del self._joined_at[name]
 
     def _may_join(self, strangers: int, now: float) -> bool:
-        """Strangers join together or not at all; where nobody serves there is nothing to protect."""
+        """Whether new nodes may join, all together or none. With no node in rotation they always may."""
         if not strangers or not self._joined_at or not self._scale_out.settings.guarded:
             return True
         offered_per_s = self._offered.total(now) / OFFERED_WINDOW_S
         return self._scale_out.may_join(strangers, len(self._joined_at), offered_per_s, self._settings.node_rate_per_s)
 
     def pick(self, rng: Random, tenant: str, now: float) -> Instance | None:
-        """The node for one request, or None when none is in rotation."""
+        """The node for one request, or None if none is in rotation."""
         self._offered.add(now)
         nodes = self._candidates(tenant, now)
         if not nodes:
@@ -104,7 +104,7 @@ class NodePool:
         self._outlier.on_outcome(node.name, outcome, now, began)
 
     def drop(self, node: Instance) -> None:
-        """Leave a node out until the registry says otherwise."""
+        """Removes a node until the next update from the registry."""
         if node in self.nodes:
             self.nodes.remove(node)
 

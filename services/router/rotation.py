@@ -1,4 +1,4 @@
-"""Which nodes a router may send to: the registry's live ones, region by region, kept up to date in the background."""
+"""The nodes a router may send to: the live instances of each region, refreshed in the background."""
 
 import asyncio
 from random import Random
@@ -32,10 +32,10 @@ class Rotation:
     async def follow(self) -> None:
         while True:
             await asyncio.sleep(self._discovery_s)
-            await self.refresh()  # when it fails, the last known nodes stay: they are better than none
+            await self.refresh()  # on failure the last known nodes stay in use
 
     def pick(self, region: str, rng: Random, tenant: str) -> Instance | None:
-        """A node for one request, or None when none is known to be up."""
+        """A node for one request, or None if none is known to be up."""
         pool = self.pools[region]
         if not pool.plain:
             return pool.pick(rng, tenant, self._now())

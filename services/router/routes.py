@@ -1,4 +1,4 @@
-"""What a router serves: the identity service's public calls, passed on to a node, and how much it lets in."""
+"""The routes of a router: the public identity API, forwarded to a node, and the operator's traffic control."""
 
 from pydantic import BaseModel, Field
 
@@ -48,7 +48,7 @@ class TrafficChanged(BaseModel):
 
 
 def api(forward: Handler, show: Handler, change: Handler, home: str) -> Api:
-    """The table of the router of `home`."""
+    """The route table of the router of `home`."""
     public = identity_api.identity_routes(lambda _operation_id: forward, lambda _operation_id: (*OWN, *PASSED_ON))
     operator = (
         Route(

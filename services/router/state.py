@@ -1,7 +1,7 @@
-"""Pure rules of the router: what an operator allows into a region, and which region a request goes to.
+"""Pure rules of the router: the operator's admission into a region, and the region of a request.
 
-A drained or ramping region is never a failover target: carrying a neighbour's retries into a region that is being
-repaired would undo the repair. At home a ramp limits the *rate*; what exceeds it is shed, not failed over.
+A drained or ramping region is never a failover target: retries from its pair would undo the repair. At home a ramp
+limits the *rate*; requests above it are shed, not failed over.
 """
 
 import json
@@ -14,12 +14,12 @@ from services.chassis.stored import Shape
 from services.policies.admission import AdmissionRamp, FreshBeforeBacklog, TokenBucket
 
 Mode = Literal["open", "drain", "ramp"]
-BURST_S = 1.0  # a ramp's bucket holds one second of its present rate, so a drain's end is not a spike
+BURST_S = 1.0  # a ramp's bucket holds one second of its current rate, so the end of a drain is not a spike
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What is let into one region. `since_epoch_s` starts a ramp; `capacity_per_s` is nominal for its fractions."""
+    """The traffic rule of one region. A ramp starts at `since_epoch_s`; its fractions are of `capacity_per_s`."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -46,9 +46,9 @@ class Traffic:
 
 
 class RegionAdmission:
-    """Admission into one region under the operator's present rule.
+    """Admission into one region under the operator's current rule.
 
-    `reserve`: tokens that backlog must leave in a ramp's bucket for fresh requests.
+    `reserve`: tokens of a ramp's bucket that are reserved for fresh requests.
     """
 
     def __init__(self, traffic: Traffic, reserve: float = 0.0) -> None:
@@ -58,12 +58,12 @@ class RegionAdmission:
         self._bucket = TokenBucket(0.0, 0.0, now=traffic.since_epoch_s)
 
     def is_open(self, now_epoch_s: float) -> bool:
-        """No limit at all; also true once a ramp has run its course."""
+        """Whether there is no limit; also true after a ramp has ended."""
         mode = self.traffic.mode
         return mode == "open" or (mode == "ramp" and now_epoch_s >= self._ramp.open_at)
 
     def limit_per_s(self, now_epoch_s: float) -> float:
-        """Requests per second that may enter now; infinite when open."""
+        """Requests per second admitted now; infinite when open."""
         if self.traffic.mode == "drain":
             return 0.0
         return float("inf") if self.is_open(now_epoch_s) else self._ramp.rate_at(now_epoch_s)
