@@ -1,1 +1,1 @@
-"""Storage accounts and the extension packages in them: one region's blob service, in Azure's dialect."""
+"""The blob service of one region: storage accounts and extension packages, with Azure's API."""

@@ -1,6 +1,6 @@
-"""The operator's own door: accounts, containers and blobs without tokens, limits or propagation delay.
+"""The operator API: accounts, containers and blobs without tokens, limits or propagation delay.
 
-Real storage clients refuse to send a token over plain HTTP, so tests seed what they need here.
+Real storage clients refuse to send a token over plain HTTP, so tests use this API to create what they need.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ ACTOR = "admin"
 
 
 class Admin:
-    """What the calls below `/admin/accounts` do."""
+    """The handlers below `/admin/accounts`."""
 
     def __init__(self, storage: Storage, clock: Clock) -> None:
         self._storage = storage
@@ -34,7 +34,7 @@ class Admin:
         return web.json_response(self._view(self._storage.account(request.match_info["account"])))
 
     async def put_account(self, request: web.Request) -> web.Response:
-        """Body: `AccountSeed` without its name. Adds to what is there; the switch takes effect at once."""
+        """Body: `AccountSeed` without its name. Adds to an existing account; the switch takes effect at once."""
         body = await _read(AccountBody, request, "account")
         name = request.match_info["account"]
         try:
@@ -61,7 +61,7 @@ class Admin:
         return web.Response(status=204)
 
     async def put_blob(self, request: web.Request) -> web.Response:
-        """Body: the bytes. The headers of Put Blob count, `x-ms-blob-type` may be left out."""
+        """Body: the bytes. The headers of Put Blob apply; `x-ms-blob-type` is optional."""
         match = request.match_info
         blob = await store_blob(self._storage, request, match["account"], match["container"], match["blob"])
         view = {"name": blob.name, "size_bytes": blob.size, "etag": blob.etag, "md5": blob.md5}
@@ -74,7 +74,7 @@ class Admin:
         return web.Response(status=204)
 
     def _view(self, account: StorageAccount) -> dict[str, Any]:
-        """`public` is what was accepted last, `effective` what anonymous readers meet now."""
+        """`public` is the last accepted value, `effective` the value that anonymous reads see now."""
         containers = [
             {
                 "name": container.name,
@@ -96,7 +96,7 @@ class Admin:
 
 
 async def _read(model: type[M], request: web.Request, prefix: str) -> M:
-    """The body; an operator who says nothing wants the defaults."""
+    """The validated body; an empty body means the defaults."""
     body = await read_json(request) if request.can_read_body else {}
     try:
         return parse(model, body, prefix)

@@ -1,4 +1,4 @@
-"""Puts the blob service together. The data plane takes the paths that operator and ARM leave."""
+"""Builds the blob service. The data plane serves all paths that are not operator or ARM paths."""
 
 from collections.abc import Iterable
 
@@ -25,7 +25,7 @@ JWKS_PATH = "/.well-known/jwks.json"
 
 
 def create_app(env: Env, verifier: Verifier | None = None) -> web.Application:
-    """`verifier` replaces the one that asks the region's identity service for its keys."""
+    """The application. `verifier` replaces the default, which fetches keys from the region's identity service."""
     storage = Storage(env)
     metrics = BlobstoreMetrics(env.metrics, env.region)
     limits = ArmLimits(storage.settings, env.clock)

@@ -1,4 +1,4 @@
-"""What the operator's door and the resource manager of storage answer, for the OpenAPI document."""
+"""Response bodies of the operator API and the storage Resource Manager, for the OpenAPI document."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ class ContainerSummary(BaseModel):
 
 
 class AccountSummary(BaseModel):
-    """An account as an operator sees it."""
+    """An account in the operator API."""
 
     name: str
     resource_group: str

@@ -1,6 +1,6 @@
-"""The blob service's errors: code, status and sentence as Azure gives them. Two tables, because one code can differ.
+"""The blob service's errors, with Azure's codes, statuses and messages. Two tables, because codes overlap.
 
-`BLOB` rows are answered in XML with a reason phrase equal to the sentence, `ARM` rows in JSON.
+`BLOB` errors are sent as XML with the message as reason phrase, `ARM` errors as JSON.
 """
 
 from collections.abc import Mapping

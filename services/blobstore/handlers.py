@@ -1,7 +1,7 @@
 """The data plane's reads: blobs, their properties, containers, listings.
 
-A read first spends its modelled service time and then looks, decides and answers in one go, without an await between:
-what it answers is true at the instant it answers. The package download is the testbed's hottest path.
+A read first waits for its modelled service time; then lookup, authorisation and response follow without an await, so
+the response is consistent. The package download is the hottest path of the testbed.
 """
 
 import asyncio
@@ -121,7 +121,7 @@ class Readers:
     async def _stream(
         self, request: web.Request, blob: Blob, span: tuple[int, int], headers: CIMultiDict[str], auth: str
     ) -> web.StreamResponse:
-        """A large blob, a chunk at a time. If it is replaced meanwhile, the connection ends short of its length."""
+        """Sends a large blob in chunks. If it is replaced meanwhile, the connection closes before the full length."""
         first, end = span
         status = 206 if "Content-Range" in headers else 200
         response = web.StreamResponse(status=status, headers=headers)
@@ -141,7 +141,7 @@ class Readers:
     # --- containers and accounts ---------------------------------------------------------------------
 
     async def read_container(self, request: web.Request) -> web.StreamResponse:
-        """Properties or a listing; without `restype`, Azure means a blob of the root container."""
+        """Container properties or a listing; without `restype`, a blob of the root container, as in Azure."""
         match, query = request.match_info, request.query
         account_name, name = match["account"], match["container"]
         if "restype" not in query and "comp" not in query:
@@ -171,14 +171,14 @@ class Readers:
         return web.Response(body=body, headers=headers)
 
     async def read_account(self, request: web.Request) -> NoReturn:
-        """Nothing of an account as such is readable here; the answer tells who may not and what is not."""
+        """Always fails: account-level reads are not implemented. Authorisation errors come first."""
         await self._serve()
         await self._authorisation.admit(request, request.match_info["account"])
         raise BlobError(errors.UNSUPPORTED_QUERY)
 
 
 def _check_blob_query(request: web.Request) -> None:
-    """Snapshots and versions do not exist here; `comp` asks for parts of a blob that are not served."""
+    """Refuses queries for what does not exist here: snapshots, versions, `comp`."""
     query = request.query
     if "comp" in query:
         raise BlobError(errors.UNSUPPORTED_QUERY, details={"QueryParameterName": "comp"})

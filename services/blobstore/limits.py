@@ -1,4 +1,4 @@
-"""ARM's request limits: one token bucket for reads and one for writes and deletes, per subscription and region."""
+"""ARM's rate limits: one token bucket for reads and one for writes and deletes, per subscription and region."""
 
 import math
 
@@ -33,7 +33,7 @@ class ArmLimits:
         """Admits a request.
 
         Raises:
-            ServiceError: 429 with the time until there is room, rounded up to whole seconds as `Retry-After` is.
+            ServiceError: 429 with `Retry-After`, the time until the next token in whole seconds, rounded up.
         """
         bucket, now = self._buckets[kind], self._clock.now()
         if not bucket.take(now):

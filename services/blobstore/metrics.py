@@ -7,11 +7,11 @@ from services.chassis.metrics import Metrics, incrementer
 ANONYMOUS = "anonymous"
 BEARER = "bearer"
 ALERTED = (200, 409)
-"""Alerts compare their increase, and a counter that is born with its first refusal has none."""
+"""Series created at 0: alerts use their increase, which would miss the first event of a new series."""
 
 
 class BlobstoreMetrics:
-    """Counts data-plane requests. Children are bound once: a label lookup per request costs more than the count."""
+    """Counts data-plane requests. Children are bound once: a label lookup costs more than the count."""
 
     def __init__(self, metrics: Metrics, region: str) -> None:
         self._region = region
@@ -37,10 +37,10 @@ class BlobstoreMetrics:
 
 
 def export_accounts(metrics: Metrics, region: str, accounts: Callable[[], Iterable[tuple[bool, bool]]]) -> None:
-    """`blobstore_accounts`: how many accounts anonymous readers can use now, by ground truth.
+    """`blobstore_accounts`: accounts by current public access and by ground truth.
 
-    `accounts()` yields (public now, exempt) for each account. All four combinations are always there, so that a rule
-    over them never meets a missing series.
+    `accounts()` returns (public now, exempt) for each account. All four combinations are always exported, so that
+    alert rules never have missing series.
     """
 
     def rows() -> list[tuple[tuple[str, ...], float]]:
@@ -51,7 +51,7 @@ def export_accounts(metrics: Metrics, region: str, accounts: Callable[[], Iterab
 
     metrics.computed_gauge(
         "blobstore_accounts",
-        "Accounts, by whether anonymous reads work now and whether they are meant to.",
+        "Accounts, by whether anonymous reads work now and whether they are intended.",
         rows,
         ("region", "public", "exempt"),
     )

@@ -1,7 +1,7 @@
 """Extension packages as real zip archives of an exact size.
 
-Their bytes follow from the package's name alone, so that a re-seeded region, another seed and another machine serve
-the same package with the same MD5.
+The bytes depend only on the package's name, so every region, seed and machine serves the same package with the same
+MD5.
 """
 
 import hashlib
@@ -12,12 +12,16 @@ import zipfile
 MANIFEST = "HandlerManifest.json"
 PAYLOAD = "bin/payload"
 SIZE_MIN_BYTES = 1024
-SIZE_MAX_BYTES = 16 * 2**20  # made in memory; larger blobs are uploaded
+SIZE_MAX_BYTES = 16 * 2**20  # built in memory; larger blobs are uploaded
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 
 def build(publisher: str, type_: str, version: str, size_bytes: int) -> bytes:
-    """A stored (uncompressed) zip with a handler manifest and a payload that fills it up to `size_bytes`."""
+    """An uncompressed zip of exactly `size_bytes` with a handler manifest and a payload.
+
+    Raises:
+        ValueError: `size_bytes` is too small for the archive's frame.
+    """
     manifest = json.dumps(
         {"publisher": publisher, "type": type_, "version": version, "handlerManifest": {"installCommand": PAYLOAD}},
         sort_keys=True,

@@ -1,4 +1,4 @@
-"""What the blob service serves: the data plane, the resource manager of storage, and the operator's own door."""
+"""The routes of the blob service: data plane, storage Resource Manager, operator API."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -48,7 +48,7 @@ DENIED = (
     errors.AUTHENTICATION_FAILED,
     errors.SERVER_BUSY,
 )
-"""What the one step of authorisation can answer, before anything else of a request is looked at."""
+"""Errors of the authorisation step, which precedes all other checks of a request."""
 
 ASKED_BADLY = (errors.INVALID_HEADER, errors.INVALID_QUERY, errors.UNSUPPORTED_QUERY, errors.QUERY_OUT_OF_RANGE)
 CONDITIONAL = (errors.NOT_MODIFIED, errors.CONDITION_NOT_MET, errors.UNSATISFIABLE_CONDITION)
@@ -82,9 +82,9 @@ ARM_CHANGE = (
 
 
 def api(readers: Any, writers: Any, arm: Any, admin: Any, *, subscription: str, region: str) -> Api:
-    """The table. The reads of packages come first, as they are what nearly all requests ask for.
+    """The route table. Package reads come first because nearly all requests match them.
 
-    The one subscription and location there are stand in the document, so that a generator of requests gets past.
+    The document names the only subscription and location, so that generated requests are accepted.
     """
     rows = [*_data_plane(readers, writers), *_admin(admin)]
     rows += [_fix(row, subscription) for row in (*_accounts(arm, region), *_containers(arm))]
@@ -125,7 +125,7 @@ def _data_plane(readers: Any, writers: Any) -> list[Route]:
 def _container_calls(
     readers: Any, writers: Any, read: Mapping[int, ResponseSpec], ranges: tuple[str, ...]
 ) -> list[Route]:
-    """A container, or without `restype` a blob of the root container, which can be of any type."""
+    """Calls on a container or, without `restype`, on a blob of the root container, with any media type."""
     created, kind = {201: ResponseSpec("created")}, _queries("restype", "comp")
     listing = (*kind, *_queries("prefix", "delimiter", "marker", "startFrom", "include", "maxresults"))
     new = (*WRITE, errors.CONTAINER_EXISTS)

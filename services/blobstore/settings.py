@@ -1,6 +1,6 @@
-"""Settings of a blob service and the accounts it is born with.
+"""Settings of a blob service, and its initial accounts.
 
-`accounts` and the packages in them count at the first start only: afterwards Redis knows better.
+`accounts` and their packages apply only to the first start; later starts load the state from Redis.
 """
 
 from typing import Literal
@@ -15,7 +15,7 @@ MIB = 2**20
 ACCOUNT_NAME = r"^[a-z0-9]{3,24}$"
 CONTAINER_NAME = r"^(?:\$root|\$web|[a-z0-9](?:-?[a-z0-9])+)$"
 RESERVED = ("admin", "healthz", "metrics", "openapi", "readyz", "subscriptions")
-"""First path segments that are not storage accounts; no account may have such a name."""
+"""First path segments that belong to other routes; no account may have such a name."""
 
 EXEMPT_TAG = "aftershock-exempt"
 PURPOSE_TAG = "aftershock-purpose"
@@ -31,13 +31,13 @@ PACKAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "vmextarc": (("Microsoft.Azure.AzureArc", "ConnectedMachine"), ("Microsoft.Azure.PostgreSQL", "ServerAgent")),
     "vmextwin": (("Microsoft.Compute", "CustomScriptExtension"),),
 }
-"""Account family → (publisher, type) of the packages it hosts; the account's name is the family plus the region."""
+"""Account family → (publisher, type) of its packages; the account's name is the family plus the region."""
 
 MIRROR_FAMILY = "vmextwin"
-"""Also keeps a copy of every other package, for the mitigation that reads from a mirror (X6)."""
+"""The account that also holds a copy of all other packages, for the mirror mitigation (X6)."""
 
 PLATFORM_FAMILIES = ("mslogs", "msdiag")
-"""Not extension hosts: public without need, so switching these off is what the policy is for."""
+"""Accounts without extensions: public without need, so the policy is meant to switch these off."""
 
 
 class PackageSeed(Settings):
@@ -67,7 +67,7 @@ class AccountBody(Settings):
 
 
 class AccountSeed(AccountBody):
-    """An account that exists from the first start on."""
+    """An account created at the first start."""
 
     name: str = Field(pattern=ACCOUNT_NAME)
 
@@ -87,29 +87,29 @@ class ContainerSeed(Settings):
 
 
 class BlobstoreSettings(Settings):
-    """Rates and times are bench seconds."""
+    """Settings of one blob service. Times are in bench seconds, rates per bench second."""
 
     accounts: list[AccountSeed] | None = Field(default=None, description="None: the incident's accounts of the region")
     package_size_bytes: int = Field(
-        default=16 * 1024, ge=SIZE_MIN_BYTES, le=SIZE_MAX_BYTES, description="of packages that state none"
+        default=16 * 1024, ge=SIZE_MIN_BYTES, le=SIZE_MAX_BYTES, description="for packages without a size of their own"
     )
     service_time_s: float = Field(default=0.002, ge=0, description="mean per read; half fixed, half exponential")
-    propagation_delay_s: float = Field(default=0.5, ge=0, description="from accepted account switch to effect on reads")
+    propagation_delay_s: float = Field(default=0.5, ge=0, description="from the accepted switch to its effect on reads")
 
     memory_blob_size_max_bytes: int = Field(
         default=MIB, ge=0, le=MIB, description="larger blobs are read from Redis, in chunks"
     )
     blob_size_max_bytes: int = Field(default=512 * MIB, gt=0, description="larger uploads are refused with 413")
 
-    subscription_id: str = Field(default=SUBSCRIPTION, description="the one subscription that all accounts are in")
+    subscription_id: str = Field(default=SUBSCRIPTION, description="the subscription of all accounts")
     arm_read_burst: float = Field(default=250.0, ge=1, description="Azure's documented bucket for reads")
     arm_read_rate_per_s: float = Field(default=25.0, gt=0)
-    arm_write_burst: float = Field(default=200.0, ge=1, description="and for writes and deletes")
+    arm_write_burst: float = Field(default=200.0, ge=1, description="the same for writes and deletes")
     arm_write_rate_per_s: float = Field(default=10.0, gt=0)
 
     jwks_timeout_s: float = Field(default=1.0, gt=0, description="for one fetch of the identity service's keys")
-    jwks_lifetime_s: float = Field(default=300.0, gt=0, description="after this, keys are fetched again when needed")
-    jwks_pause_s: float = Field(default=1.0, ge=0, description="least time between two fetches for an unknown key")
+    jwks_lifetime_s: float = Field(default=300.0, gt=0, description="older keys are fetched again when needed")
+    jwks_pause_s: float = Field(default=1.0, ge=0, description="minimum time between two fetches for an unknown key")
 
     ORDER = (("jwks_pause_s", "<=", "jwks_lifetime_s"),)
 
@@ -119,7 +119,7 @@ class BlobstoreSettings(Settings):
 
 
 def default_accounts(region: str) -> list[AccountSeed]:
-    """The incident's accounts: extension hosts that are public on purpose, platform accounts that merely are.
+    """The incident's accounts: extension hosts that must be public, platform accounts that need not be.
 
     Raises:
         SettingsError: the region's name makes an account's name longer than Azure's 24 characters.

@@ -1,7 +1,7 @@
-"""What a blob service knows and who may read it: accounts, containers, blobs, the two switches. Pure: no I/O, no clock.
+"""Accounts, containers, blobs, and the rules of anonymous access. Pure: no I/O, no clock.
 
-An account's switch overrides every container's level, and a change of it is accepted at once but takes effect later:
-`PublicAccessSwitch` keeps what is accepted and what reads still see.
+An account's switch overrides the access level of its containers. A change is accepted at once but takes effect later:
+`PublicAccessSwitch` holds both the accepted value and the one in effect.
 """
 
 from bisect import bisect_left, bisect_right
@@ -17,7 +17,7 @@ from services.chassis.errors import ErrorSpec
 
 Level = Literal["None", "Blob", "Container"]
 Moment = Annotated[float, Field(ge=0, le=1e11)]
-"""Unix time; the bounds are those of a date in a header."""
+"""Unix time, within the bounds of an HTTP date."""
 Etag = Annotated[str, Field(pattern=r'^"0x[0-9A-Fa-f]{1,16}"$')]
 Scope = Literal["blob", "container"]
 LEVELS: tuple[Level, ...] = ("None", "Blob", "Container")
@@ -27,18 +27,18 @@ _TICKS_AT_EPOCH = 621_355_968_000_000_000  # 100 ns since year 1, as Azure's ETa
 
 @dataclass(frozen=True, slots=True)
 class PublicAccessSwitch:
-    """`allowBlobPublicAccess`: `public` is what reads see, `pending` are accepted changes and when reads see them."""
+    """`allowBlobPublicAccess`: the base value, and accepted changes as (epoch second of effect, value)."""
 
     public: bool
     pending: tuple[tuple[float, bool], ...] = ()
 
     @property
     def accepted(self) -> bool:
-        """What the account's owner sees: the last accepted value."""
+        """The last accepted value, which the account's owner sees."""
         return self.pending[-1][1] if self.pending else self.public
 
     def effective(self, now_epoch_s: float) -> bool:
-        """What an anonymous reader meets."""
+        """The value that anonymous reads see."""
         public = self.public
         for at, value in self.pending:
             if at > now_epoch_s:
@@ -47,11 +47,11 @@ class PublicAccessSwitch:
         return public
 
     def turned(self, public: bool, now_epoch_s: float, delay_s: float) -> "PublicAccessSwitch":
-        """The switch after accepting `public`; unchanged when that is what it says already."""
+        """The switch after accepting `public`; unchanged if that is already the accepted value."""
         if public == self.accepted:
             return self
         effect_at = now_epoch_s + delay_s
-        # A later decision never takes effect before an earlier one: with a shortened delay it replaces it.
+        # Changes take effect in order: with a shorter delay, a new change replaces those that would come after it.
         waiting = [(at, value) for at, value in self.pending if now_epoch_s < at < effect_at]
         return PublicAccessSwitch(self.effective(now_epoch_s), (*waiting, (effect_at, public)))
 
@@ -62,7 +62,7 @@ class PublicAccessSwitch:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A block blob. `content` are the standard headers it is served with; `body_id` names its bytes in the store."""
+    """A block blob. `content` holds its standard response headers; `body_id` names its bytes in the store."""
 
     name: str
     body_id: str
@@ -109,7 +109,7 @@ class BlobContainer:
         self._names = None
 
     def names(self) -> list[str]:
-        """All blob names in order; kept until a name comes or goes."""
+        """All blob names, sorted; cached until a name is added or removed."""
         if self._names is None:
             self._names = sorted(self.blobs)
         return self._names
@@ -120,7 +120,7 @@ class BlobContainer:
 
 @dataclass(slots=True)
 class StorageAccount:
-    """A storage account. `properties` are ARM properties kept for their owner but without effect here."""
+    """A storage account. `properties` are ARM properties that are stored but have no effect here."""
 
     name: str
     resource_group: str
@@ -134,7 +134,7 @@ class StorageAccount:
 
     @property
     def exempt(self) -> bool:
-        """Ground truth: anonymous reads are intended here, whatever an inventory says."""
+        """Ground truth, independent of any inventory: anonymous reads are intended."""
         return self.tags.get(EXEMPT_TAG) == "true"
 
     def with_switch(self, switch: PublicAccessSwitch) -> "StorageAccount":
@@ -147,10 +147,10 @@ class StorageAccount:
 def anonymous_denial(
     account: StorageAccount, container_name: str, container: BlobContainer | None, scope: Scope, now_epoch_s: float
 ) -> ErrorSpec | None:
-    """Why an anonymous reader may not; None when it may.
+    """The error of an anonymous read, or None if it is allowed.
 
-    A reader who may not see a container cannot tell that from a container that is not there. `$web` is served as a
-    website and takes no notice of either switch.
+    To a reader without access, a private container looks like a missing one. `$web` is served as a website, whatever
+    the switch and the level.
     """
     if container_name == WEB and scope == "blob":
         return None if container else errors.RESOURCE_NOT_FOUND
@@ -176,9 +176,9 @@ class Page:
 def list_page(
     container: BlobContainer, *, prefix: str, delimiter: str, marker: str, results_max: int, start_from: str = ""
 ) -> Page:
-    """Names after `marker` and from `start_from` on (which is listed itself) that start with `prefix`.
+    """Names that start with `prefix`, come after `marker` and not before `start_from` (inclusive).
 
-    With a delimiter, names below it fold into one prefix.
+    With a delimiter, names that share the part up to it are folded into one prefix.
     """
     names = container.names()
     start = max(bisect_left(names, prefix), bisect_left(names, start_from))
@@ -205,7 +205,7 @@ def list_page(
 
 
 class Etags:
-    """ETags as Azure makes them: the time in ticks, in hexadecimal. Two are never equal, even at one instant."""
+    """ETags in Azure's format: the time in 100 ns ticks, hexadecimal. They are unique, even at one instant."""
 
     __slots__ = ("_last",)
 
@@ -217,5 +217,5 @@ class Etags:
         return f'"0x{self._last:X}"'
 
     def seen(self, etag: str) -> None:
-        """Never goes back behind an ETag that was given out before a restart."""
+        """Takes note of a stored ETag, so that new ones are greater, also after a restart."""
         self._last = max(self._last, int(etag.strip('"'), 16))

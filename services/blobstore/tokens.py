@@ -1,7 +1,7 @@
 """Verifies bearer tokens against the identity service's published keys.
 
-Keys are fetched when first needed and kept: a reader with a token goes on reading while the identity service is down,
-which is how the real thing behaves. A verified token is remembered, because a signature costs more than a read.
+Keys are fetched when first needed and cached: as in Azure, a reader with a token can read while the identity service
+is down. Verified tokens are cached, because checking a signature costs more than a read.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ STORAGE_AUDIENCE = "https://storage.azure.com"
 MANAGEMENT_AUDIENCES = ("https://management.azure.com", "https://management.core.windows.net")
 CLOCK_SKEW_S = 300.0
 _SIGNATURE_ONLY: Any = {f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
-"""PyJWT would judge times by the machine's clock; `_check` does it by the service's."""
+"""PyJWT would check lifetimes with the machine's clock; `_check` uses the service's clock."""
 
 _REMEMBERED = 1024
 
@@ -30,28 +30,28 @@ Fetch = Callable[[], Awaitable[HttpReply]]
 
 
 class TokenRefused(Exception):
-    """The token does not let its bearer in; the text says why."""
+    """The token is not accepted; the text gives the reason."""
 
 
 class KeysUnavailable(Exception):
-    """The keys could not be read, so nothing can be said about the token."""
+    """The keys could not be fetched, so the token cannot be verified."""
 
 
 class Verifier(Protocol):
-    """Anything that can tell a good token from a bad one."""
+    """Verifies tokens."""
 
     async def verify(self, token: str, audiences: tuple[str, ...]) -> Claims:
         """The claims of a valid token.
 
         Raises:
-            TokenRefused: it is malformed, forged, expired, or meant for someone else.
-            KeysUnavailable: the keys cannot be read now.
+            TokenRefused: it is malformed, forged, expired or for another audience.
+            KeysUnavailable: the keys cannot be fetched now.
         """
         ...
 
 
 class JwksVerifier:
-    """A `Verifier` over a JSON Web Key Set that `fetch()` gets."""
+    """A `Verifier` with a JSON Web Key Set from `fetch()`."""
 
     def __init__(self, fetch: Fetch, clock: Clock, *, lifetime_s: float, pause_s: float) -> None:
         self._fetch = fetch
@@ -85,14 +85,14 @@ class JwksVerifier:
 
     async def _key(self, key_id: str | None) -> jwt.PyJWK:
         keys = await self._refresh(unknown_key=False)
-        if key_id not in keys:  # the identity service may have a new one
+        if key_id not in keys:  # the key may be new
             keys = await self._refresh(unknown_key=True)
         if key_id not in keys:
             raise TokenRefused("Signature validation failed. The token's key is unknown.")
         return keys[key_id]
 
     async def _refresh(self, *, unknown_key: bool) -> Keys:
-        """The keys, fetched when they are missing, old or not enough; old keys outlive a failed fetch."""
+        """The keys; fetched if missing, too old, or without the wanted key. If the fetch fails, the old keys stay."""
         async with self._lock:
             now = self._clock.now()
             wanted = self._keys is None or unknown_key or now >= self._fetched_at + self._lifetime_s
@@ -121,7 +121,7 @@ class JwksVerifier:
 
 
 def _parse(reply: HttpReply) -> Keys | None:
-    """The usable keys of the set by their id, or None when there is no such thing in the reply."""
+    """The usable keys by id, or None if the reply holds no key set."""
     if not reply.ok:
         return None
     try:

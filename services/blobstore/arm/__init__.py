@@ -1,1 +1,1 @@
-"""Microsoft.Storage: accounts and containers over Azure Resource Manager."""
+"""`Microsoft.Storage`: accounts and containers in Azure Resource Manager."""

@@ -1,7 +1,7 @@
-"""ARM request bodies, checked member by member, and the resources that answers show.
+"""ARM request bodies with full validation, and the resources in responses.
 
-Properties that Azure knows but that mean nothing here are kept and shown again. A member that Azure does not know is
-refused: a misspelt `allowBlobPublicAccess`, silently ignored, would be a wrong experiment.
+Properties that have no effect here are stored and returned. Members that Azure does not define are refused: a
+misspelt `allowBlobPublicAccess`, silently ignored, would falsify an experiment.
 """
 
 from typing import Annotated, Any, Literal, TypeVar
@@ -34,8 +34,8 @@ class _Body(BaseModel):
 class AccountProperties(_Body):
     """Properties of create and update requests (api-version 2026-09-01).
 
-    All but the first are kept without effect; the last five are read-only and ignored, so that what was read can be
-    written back.
+    All but the first are stored without effect. The last five are read-only and ignored, so that a resource can be
+    written back as it was read.
     """
 
     allowBlobPublicAccess: bool | None = None
@@ -98,7 +98,7 @@ Kind = Literal["Storage", "StorageV2", "BlobStorage", "FileStorage", "BlockBlobS
 
 
 class AccountUpdate(_Body):
-    """PATCH: what is missing stays as it is."""
+    """PATCH: missing members stay unchanged."""
 
     properties: AccountProperties | None = None
     tags: Tags | None = None
@@ -113,7 +113,7 @@ class AccountUpdate(_Body):
 
 
 class AccountCreate(AccountUpdate):
-    """PUT. `sku` and `kind` may be left out, unlike in Azure: they mean nothing here."""
+    """PUT. Unlike in Azure, `sku` and `kind` are optional: they have no effect here."""
 
     location: str
     extendedLocation: Any = None
@@ -142,10 +142,10 @@ B = TypeVar("B", bound=_Body)
 
 
 def parse(model: type[B], body: object) -> B:
-    """`body` as `model`.
+    """Validates `body` as `model`.
 
     Raises:
-        ServiceError: 400 with the member's path as target: unknown, missing, or of the wrong type.
+        ServiceError: 400 for an unknown, missing or mistyped member, with its path as target.
     """
     if not isinstance(body, dict):
         detail = "The request body must be a JSON object."
@@ -162,12 +162,12 @@ def parse(model: type[B], body: object) -> B:
 
 
 def switch_of(body: AccountUpdate) -> bool | None:
-    """`allowBlobPublicAccess`, or None when the body does not speak of it."""
+    """`allowBlobPublicAccess`, or None if the body does not contain it."""
     return body.properties.allowBlobPublicAccess if body.properties else None
 
 
 def kept_of(body: AccountUpdate) -> dict[str, Any]:
-    """The properties that are kept without effect."""
+    """The properties that are stored without effect."""
     return body.properties.model_dump(exclude_none=True, exclude=_NOT_KEPT) if body.properties else {}
 
 
@@ -178,7 +178,7 @@ def account_id(subscription: str, account: StorageAccount) -> str:
 
 
 def account_view(account: StorageAccount, subscription: str, region: str, url: str) -> dict[str, Any]:
-    """The account as ARM shows it. `allowBlobPublicAccess` is what was accepted, not yet what readers meet."""
+    """The account as an ARM resource. `allowBlobPublicAccess` is the accepted value, not the one in effect."""
     return {
         "id": account_id(subscription, account),
         "name": account.name,

@@ -1,6 +1,6 @@
-"""The resource manager's side: `Microsoft.Storage/storageAccounts` of this region, and the containers in them.
+"""Resource Manager calls: `Microsoft.Storage/storageAccounts` of this region, and their containers.
 
-Callers need no token; one that is sent is verified.
+A token is optional; if one is sent, it is verified.
 """
 
 import re
@@ -28,7 +28,7 @@ ANONYMOUS_ACTOR = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class ArmTarget:
-    """What an ARM path names; empty where it says nothing."""
+    """The names in an ARM path; empty if absent."""
 
     subscription: str
     group: str
@@ -40,7 +40,7 @@ Answer = Callable[[web.Request, ArmTarget], Awaitable[web.Response]]
 
 
 class Arm:
-    """Everything below `/subscriptions`."""
+    """The handlers below `/subscriptions`."""
 
     def __init__(self, env: Env, storage: Storage, verifier: Verifier, answers: Answers, limits: ArmLimits) -> None:
         self._env = env
@@ -50,7 +50,7 @@ class Arm:
         self._limits = limits
 
     def call(self, answer: Answer) -> Callable[[web.Request], Awaitable[web.Response]]:
-        """`answer` behind what ARM itself checks: version, token, limit, subscription, names."""
+        """Wraps `answer` in ARM's own checks: api-version, token, rate limit, subscription, names."""
 
         async def served(request: web.Request) -> web.Response:
             match = request.match_info
@@ -117,7 +117,7 @@ class Arm:
         return self._answers.arm(request, self._view(self._account(target)))
 
     async def put_account(self, request: web.Request, target: ArmTarget) -> web.Response:
-        """Create, or update what is there. A new account is locked unless the body says otherwise, as since 2023."""
+        """Creates or updates. A new account denies public access unless the body allows it, as in Azure since 2023."""
         name = target.account.lower()
         body = bodies.parse(bodies.AccountCreate, await read_json(request))
         if _location(body.location) != _location(self._env.region):
@@ -231,5 +231,5 @@ def _container(account: StorageAccount, target: ArmTarget) -> BlobContainer:
 
 
 def _location(name: str) -> str:
-    """`East US` and `eastus` are one place."""
+    """The normalised region name: `East US` becomes `eastus`."""
     return name.replace(" ", "").lower()

@@ -1,1 +1,1 @@
-"""Reads, writes and listings of blobs, in Azure's dialect."""
+"""Reads, writes and listings of blobs, with Azure's API."""

@@ -1,4 +1,4 @@
-"""The envelope of every answer: request id, version, date, and errors in the dialect of the plane they happened on.
+"""Common response headers (request id, version, date) and error bodies in the format of the data plane or of ARM.
 
 `Date` comes from the service's clock: aiohttp would put the machine's time into a virtual run.
 """
@@ -22,7 +22,7 @@ from services.chassis.env import Env
 from services.chassis.errors import METHOD_NOT_ALLOWED, NOT_FOUND, ServiceError
 
 ANONYMOUS_VERSION = "2009-09-19"
-"""What Azure answers to a reader who names no version."""
+"""Azure's default for requests without `x-ms-version`."""
 
 _VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -32,7 +32,7 @@ _VERSIONS_KEPT = 100
 
 
 class Answers:
-    """Makes the headers that all answers share, and the answers to errors."""
+    """Builds common response headers and error responses."""
 
     def __init__(self, env: Env, metrics: BlobstoreMetrics, limits: ArmLimits) -> None:
         self._clock = env.clock
@@ -61,7 +61,7 @@ class Answers:
     # --- data plane ----------------------------------------------------------------------------------
 
     def stamp(self, headers: CIMultiDict[str], request: web.Request) -> CIMultiDict[str]:
-        """Adds what every answer of the data plane carries.
+        """Adds the common headers of the data plane.
 
         Raises:
             BlobError: `x-ms-version` is not a date.
@@ -82,7 +82,7 @@ class Answers:
         return headers
 
     def headers(self, request: web.Request, more: Mapping[str, str]) -> CIMultiDict[str]:
-        """Stamped headers of an answer without a prepared set."""
+        """The common headers plus `more`."""
         return self.stamp(CIMultiDict(more, Server=SERVER), request)
 
     def xml_error(self, request: web.Request, error: ServiceError) -> web.Response:
@@ -168,7 +168,7 @@ class Answers:
 
 
 _AS_BLOB_ERROR = {NOT_FOUND: errors.INVALID_URI, METHOD_NOT_ALLOWED: errors.UNSUPPORTED_VERB}
-"""What the router of routes refuses, in the data plane's words."""
+"""Maps aiohttp's routing errors to data-plane errors."""
 
 
 def authentication(request: web.Request) -> str:
@@ -176,7 +176,7 @@ def authentication(request: web.Request) -> str:
 
 
 def correlation(request: web.Request) -> str:
-    """Who says to be behind the request (`x-ms-correlation-request-id`); empty when nothing readable is given."""
+    """The caller's `x-ms-correlation-request-id`; empty if missing or unreadable."""
     given = request.headers.get("x-ms-correlation-request-id", "")
     return given if _CORRELATION.fullmatch(given) else ""
 

@@ -1,4 +1,4 @@
-"""Who is asking for a blob or a listing, and whether they may."""
+"""Authentication and authorisation of blob reads and listings."""
 
 from aiohttp import web
 
@@ -12,7 +12,7 @@ from services.chassis.env import Env
 
 
 class ReadAuthorisation:
-    """Who is asking, and may they?"""
+    """Authenticates and authorises one read."""
 
     def __init__(self, env: Env, storage: Storage, verifier: Verifier) -> None:
         self._clock = env.clock
@@ -20,11 +20,10 @@ class ReadAuthorisation:
         self._verifier = verifier
 
     async def authenticate(self, request: web.Request, account_name: str) -> None:
-        """Passes a valid bearer token.
+        """Verifies the request's bearer token.
 
         Raises:
-            BlobError: 401 for a token that is not good, 403 for a kind of credential no account here has,
-                503 when the keys cannot be read.
+            BlobError: 401 for an invalid token, 403 for any other credential, 503 if the keys cannot be fetched.
         """
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
@@ -40,10 +39,10 @@ class ReadAuthorisation:
     async def admit(
         self, request: web.Request, account_name: str, container_name: str = "", scope: Scope | None = None
     ) -> tuple[StorageAccount, BlobContainer | None, str]:
-        """The one step of authorisation. It comes before anything else of a request is looked at.
+        """Authorises a request, before any other check of it.
 
-        So a reader who may not see something learns nothing of it: neither from a query, a range, a condition or a
-        header that is refused, nor from its being there. Without a scope, only a bearer token will do.
+        An unauthorised reader therefore learns nothing, neither from errors about a query, range, condition or header
+        nor about existence. Without a scope, only a bearer token is accepted.
 
         Raises:
             BlobError: 401, 403, 404, 409 or 503; see `authenticate` and `anonymous_denial`.

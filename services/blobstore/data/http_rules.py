@@ -1,8 +1,8 @@
-"""HTTP's reading rules as Azure applies them: one byte range, and the four conditions. Pure.
+"""Byte ranges and conditional headers as Azure applies them. Pure.
 
-Azure knows no suffix ranges and no lists, and before version 2011-08-18 (or without `x-ms-version`, which means 2009)
-no range without an end (docs "Specifying the range header for Blob service operations"). What it does not know of a
-standard `Range` is ignored (RFC 9110 §14.2); a malformed `x-ms-range` is Azure's own header and refused.
+Azure supports no suffix ranges and no lists of ranges and, before version 2011-08-18 (or without `x-ms-version`, which
+means 2009), no open-ended ranges (docs "Specifying the range header for Blob service operations"). An unsupported
+`Range` is ignored (RFC 9110 §14.2); a malformed `x-ms-range`, Azure's own header, is refused.
 """
 
 import re
@@ -26,7 +26,7 @@ _RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})", re.ASCII)
 
 
 def byte_range(headers: Mapping[str, str], size: int) -> tuple[int, int] | None:
-    """First byte and byte after the last of what is asked for; None for the whole blob.
+    """The requested range as (first byte, byte after the last); None for the whole blob.
 
     Raises:
         BlobError: `InvalidRange` (416) past the end, `InvalidHeaderValue` (400) for a malformed `x-ms-range`.
@@ -50,10 +50,10 @@ def byte_range(headers: Mapping[str, str], size: int) -> tuple[int, int] | None:
 
 
 def wants_range_md5(headers: Mapping[str, str], span: tuple[int, int] | None) -> bool:
-    """Whether the MD5 of the range itself is asked for, which Azure gives for ranges up to 4 MiB.
+    """Whether the MD5 of the range is requested, which Azure supports up to 4 MiB.
 
     Raises:
-        BlobError: when asked without a range, or for a longer one.
+        BlobError: requested without a range, or for a longer one.
     """
     value = headers.get(RANGE_MD5, "").lower()
     if value in ("", "false"):
@@ -68,10 +68,10 @@ def has_conditions(headers: Mapping[str, str]) -> bool:
 
 
 def check_read(headers: Mapping[str, str], etag: str | None, modified_at: float) -> None:
-    """The conditions of a read; `etag` is None when the blob is not there.
+    """Checks the conditions of a read; `etag` is None if the blob does not exist.
 
-    All given conditions must hold, except that `If-None-Match` and `If-Modified-Since` are joined by *or*, as Azure
-    has it since version 2013-08-15.
+    All given conditions must hold, except that `If-None-Match` and `If-Modified-Since` are joined by *or*, as in Azure
+    since version 2013-08-15.
 
     Raises:
         BlobError: `ConditionNotMet` (304 or 412), `UnsatisfiableCondition` or `InvalidHeaderValue` (400).
@@ -98,7 +98,7 @@ def check_read(headers: Mapping[str, str], etag: str | None, modified_at: float)
 
 
 def check_write(headers: Mapping[str, str], etag: str | None, modified_at: float) -> None:
-    """The conditions of a write to a blob that has `etag`, or is not there (None).
+    """Checks the conditions of a write to a blob with `etag` (None: it does not exist).
 
     Raises:
         BlobError: `BlobAlreadyExists` (409) for `If-None-Match: *`, else `ConditionNotMet` (412).
@@ -121,7 +121,7 @@ def check_write(headers: Mapping[str, str], etag: str | None, modified_at: float
 
 
 def _matches(value: str, etag: str) -> bool:
-    """`*`, or a list of ETags that holds this one; Azure also takes them without quotes."""
+    """Whether `value` is `*` or a list that contains this ETag. Like Azure, accepts ETags without quotes."""
     bare = etag.strip('"')
     return value.strip() == "*" or any(item.strip().strip('"') == bare for item in value.split(","))
 

@@ -1,6 +1,6 @@
 """`comp=list`: the blobs of a container as Azure's `EnumerationResults` XML.
 
-Prefixes come before blobs, as Azurite has it; clients read the two kinds apart. The marker is the last name given.
+Prefixes come before blobs, as in Azurite; clients read the two separately. The marker is the last name listed.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ INCLUDES = frozenset(
         "permissions",
     }
 )
-"""What may be asked for besides properties. Only metadata exists here; of the others there is nothing to list."""
+"""Accepted values of `include`. Only metadata exists here; the others list nothing."""
 
 _CONTENT = (
     ("Content-Encoding", "Content-Encoding"),
@@ -38,10 +38,10 @@ _CONTENT = (
 
 
 def list_container(endpoint: str, container: BlobContainer, query: Mapping[str, str]) -> bytes:
-    """The page that `query` asks for (`prefix`, `delimiter`, `marker`, `startFrom`, `maxresults`, `include`).
+    """The requested page (`prefix`, `delimiter`, `marker`, `startFrom`, `maxresults`, `include`).
 
     Raises:
-        BlobError: 400 for a `maxresults` that is not a positive number or an `include` that Azure does not know.
+        BlobError: 400 for a `maxresults` that is not a positive number, or an `include` that Azure does not define.
     """
     results_max = _results_max(query)
     includes = _includes(query)

@@ -1,7 +1,7 @@
-"""The data plane's writes, for tests and seeding: block blobs, containers, their deletion. With a bearer token only.
+"""The data plane's writes, for tests and seeding: block blobs, containers, deletion. They need a bearer token.
 
-Tokens are good for every account (roles are not modelled). The operator's API (`admin.py`) stores blobs through
-`store_blob` as well, without a token.
+A token is valid for every account (roles are not modelled). The operator API (`admin.py`) also uses `store_blob`,
+without a token.
 """
 
 import binascii
@@ -34,7 +34,7 @@ _CONTENT_HEADERS = {
     "Cache-Control": "x-ms-blob-cache-control",
 }
 _STANDARD_COUNTS = ("Content-Type", "Content-Encoding", "Content-Language", "Cache-Control")
-"""Put Blob takes these from the standard header when Azure's own is missing."""
+"""Put Blob falls back to these standard headers if Azure's own are missing."""
 
 
 class Writers:
@@ -119,7 +119,7 @@ async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
 
 
 def write_check(headers: Mapping[str, str]) -> Check:
-    """The write conditions in `headers`, as a check on the blob that is there."""
+    """The write conditions in `headers`, as a check on the existing blob."""
 
     def check(blob: Blob | None) -> None:
         http_rules.check_write(headers, blob.etag if blob else None, blob.modified_at if blob else 0.0)
@@ -130,7 +130,7 @@ def write_check(headers: Mapping[str, str]) -> Check:
 def check_blob_name(name: str) -> None:
     if len(name) > BLOB_NAME_LENGTH_MAX:
         raise BlobError(errors.NAME_LENGTH)
-    if NOT_XML.search(name):  # a name that no listing could give
+    if NOT_XML.search(name):  # a name that XML listings cannot represent
         raise BlobError(errors.INVALID_NAME)
 
 
@@ -149,7 +149,7 @@ def container_level(headers: Mapping[str, str]) -> Level:
 
 
 def metadata(headers: Mapping[str, str]) -> dict[str, str]:
-    """`x-ms-meta-*`; names must be identifiers, as Azure's are, and values ASCII, as headers are."""
+    """The `x-ms-meta-*` headers. As in Azure, names must be identifiers; values must be ASCII."""
     found = {}
     for header, value in headers.items():
         if header.lower().startswith(_METADATA):
@@ -185,7 +185,7 @@ def _md5(headers: Mapping[str, str]) -> str | None:
 
 
 def _refuse_parts(request: web.Request) -> None:
-    if "comp" in request.query:  # blocks, metadata, leases, tiers: absent
+    if "comp" in request.query:  # blocks, metadata, leases, tiers: not implemented
         raise BlobError(errors.UNSUPPORTED_QUERY, details={"QueryParameterName": "comp"})
 
 

@@ -1,1 +1,1 @@
-"""What a blob service keeps, and where."""
+"""State of a blob service: in memory and in Redis."""

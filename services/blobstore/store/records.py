@@ -1,4 +1,4 @@
-"""How accounts, containers and blobs are written to Redis and read back: JSON records, one per hash field."""
+"""The Redis format of accounts, containers and blobs: one JSON record per hash field."""
 
 import json
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from services.chassis.stored import Shape
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """An account as it is stored, its switch spread out."""
+    """A stored account, with the fields of its switch inlined."""
 
     name: str
     resource_group: str

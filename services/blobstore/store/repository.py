@@ -1,7 +1,7 @@
 """The blob service's state in Redis: accounts, containers, blobs, bytes.
 
-Bytes are kept in chunks under an id of their own and become a blob by one write of its record, so a crash in the middle
-of an upload leaves nothing but an id in `uploads`, which the next start sweeps.
+Bytes are stored in chunks under their own id. A single write of the record makes them a blob, so a crash during an
+upload leaves only an id in `uploads` and its chunks, which the next start removes.
 """
 
 from collections.abc import Collection, Iterable
@@ -13,17 +13,17 @@ from services.chassis.stored import Stored
 
 CHUNK_BYTES = 2**20
 NAMES_KEY = "blobstore:names"
-"""Account name → region, for the whole testbed: account names are global in Azure."""
+"""Account name → region, for the whole testbed: in Azure, account names are global."""
 
 
 class Repository:
-    """Reads everything once, at start; afterwards only writes, and reads the chunks of large blobs."""
+    """Loads all state once, at start; later it only writes, and reads chunks of large blobs."""
 
     def __init__(self, store: Store, region: str, stored: Stored) -> None:
         self._store = store
         self._stored = stored
         self.damaged: set[str] = set()
-        """Accounts of which the last `load` could not read everything."""
+        """Accounts that the last `load` could not read completely."""
         self._region = region
         prefix = f"blobstore:{region}"
         self._seeded = f"{prefix}:seeded"
@@ -45,7 +45,7 @@ class Repository:
         await self._store.set(self._seeded, 1)
 
     async def load(self) -> dict[str, StorageAccount]:
-        """All accounts with their containers and blobs, after a sweep of what a crash left half done."""
+        """Removes what interrupted changes left, then returns all accounts with their containers and blobs."""
         await self._sweep()
         async with self._store.pipeline(transaction=True) as pipe:
             for key in (self._accounts, self._containers, self._blobs):
@@ -76,12 +76,12 @@ class Repository:
                 self.damaged.add(text(raw).partition("/")[0])
 
     def refuse_body(self, account_name: str, blob: Blob, body: bytes) -> None:
-        """Says that the bytes of a blob are not what was uploaded."""
+        """Reports that the stored bytes of a blob are corrupt."""
         self.damaged.add(account_name)
         self._stored.refuse(body, self._body(blob.body_id), "0", f"{account_name}/{blob.name}: not the bytes uploaded")
 
     async def _sweep(self) -> None:
-        """Bytes of uploads that never became a blob, and names claimed for accounts that were never written."""
+        """Removes bytes of uncommitted uploads, and names claimed for accounts that were never written."""
         abandoned = sorted(await self._store.smembers(self._uploads))
         accounts = await self._store.hkeys(self._accounts)
         claimed = await self._store.hgetall(NAMES_KEY)
@@ -97,13 +97,13 @@ class Repository:
     # --- accounts and containers ---------------------------------------------------------------------
 
     async def claim(self, name: str) -> bool:
-        """Whether this region may have the account `name`; the first region to ask gets it."""
+        """Claims the account name for this region; returns False if another region has it."""
         if await self._store.hsetnx(NAMES_KEY, name, self._region):
             return True
         return text(await self._store.hget(NAMES_KEY, name) or "") == self._region
 
     async def reclaim(self, name: str) -> None:
-        """The account is this region's, whatever the names say: it has a record here."""
+        """Sets this region as the owner of an account that has a record here."""
         await self._store.hset(NAMES_KEY, name, self._region)
 
     async def taken(self, name: str) -> bool:
@@ -141,7 +141,7 @@ class Repository:
         return self._body_prefix + body_id
 
     async def begin_upload(self, body_id: str) -> None:
-        """Announces bytes that are not a blob yet; must come before the first chunk."""
+        """Registers an upload; must precede its first chunk."""
         await self._store.sadd(self._uploads, body_id)
 
     async def write_chunk(self, body_id: str, index: int, data: bytes) -> None:
@@ -154,7 +154,7 @@ class Repository:
             await pipe.execute()
 
     async def commit_blob(self, path: str, blob: Blob, replaced: Blob | None, bodies: Iterable[bytes] = ()) -> None:
-        """Makes the uploaded bytes the blob at `account/container`; `bodies` are chunks that come with the commit."""
+        """Commits uploaded bytes as the blob at `account/container`; `bodies` are chunks written with the commit."""
         async with self._store.pipeline(transaction=True) as pipe:
             for index, data in enumerate(bodies):
                 pipe.hset(self._body(blob.body_id), str(index), data)
@@ -171,12 +171,12 @@ class Repository:
             await pipe.execute()
 
     async def read_chunk(self, body_id: str, index: int) -> bytes | None:
-        """One chunk, or None when the blob was replaced or deleted meanwhile."""
+        """One chunk, or None if the blob was replaced or deleted meanwhile."""
         data = await self._store.hget(self._body(body_id), str(index))
         return data if isinstance(data, bytes) else None
 
     async def read_bodies(self, body_ids: list[str]) -> list[bytes]:
-        """The bytes of small blobs, each in one chunk at most."""
+        """The bytes of small blobs, which have at most one chunk."""
         async with self._store.pipeline(transaction=False) as pipe:
             for body_id in body_ids:
                 pipe.hget(self._body(body_id), "0")

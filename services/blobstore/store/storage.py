@@ -1,7 +1,7 @@
-"""What a blob service does with its state: memory for reading, Redis first for every change.
+"""The state of a blob service: reads from memory, changes to Redis first.
 
-A change is written to Redis before memory shows it and before the caller hears of it. Changes take turns (one lock), so
-that memory and Redis see them in one order; reads never wait for it.
+A change is written to Redis before memory shows it and before the caller gets a response. One lock serialises changes,
+so memory and Redis see them in the same order; reads never wait for it.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ Check = Callable[[Blob | None], None]
 
 @dataclass(frozen=True, slots=True)
 class PreparedBlob:
-    """A blob prepared for reading: its constant headers, and its bytes unless it is large."""
+    """A blob prepared for reads: its constant headers, and its bytes unless it is large."""
 
     headers: CIMultiDict[str]
     body: bytes | None
@@ -37,7 +37,7 @@ class PreparedBlob:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What comes with the bytes of a new blob. `check` sees the blob it replaces and may refuse."""
+    """The properties of a new blob. `check` gets the blob it replaces and may raise."""
 
     content: dict[str, str]
     metadata: dict[str, str]
@@ -64,9 +64,10 @@ class Storage:
     # --- start ---------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Reads the state back; at the very first start, makes the accounts of the settings.
+        """Loads the state. At the first start, creates the accounts of the settings.
 
-        Those of which something was damaged are made again as well."""
+        Accounts of the settings that are damaged are completed again.
+        """
         self.accounts = await self._repository.load()
         for account in self.accounts.values():
             for container in account.containers.values():
@@ -78,11 +79,11 @@ class Storage:
                 await self.seed(seed)
             await self._repository.mark_seeded()
         for seed in seeds:
-            if seed.name in self._repository.damaged:  # without its packages a region could provision nothing
+            if seed.name in self._repository.damaged:  # without its packages a region could not provision anything
                 await self._mend(seed)
 
     async def _prepare_all(self) -> None:
-        """Headers and small bodies into memory. A small blob whose bytes are not what was uploaded is left out."""
+        """Loads headers and small bodies into memory. A small blob with corrupt bytes is left out."""
         held = [
             (account, container, blob)
             for account in self.accounts.values()
@@ -101,7 +102,7 @@ class Storage:
             self.ready[blob.body_id] = PreparedBlob(read_headers(blob), body)
 
     async def _mend(self, seed: AccountSeed) -> None:
-        """Makes what is missing of an account of the settings; what is there stays as its owner left it."""
+        """Creates the missing parts of an account of the settings; existing parts stay unchanged."""
         await self._repository.reclaim(seed.name)
         account = self.accounts.get(seed.name)
         if account is None or seed.container not in account.containers:
@@ -112,7 +113,7 @@ class Storage:
     async def seed(
         self, seed: AccountSeed, actor: str = "seed", *, public: bool | None = None
     ) -> tuple[StorageAccount, bool]:
-        """Makes the account as described, with its container and packages; whether it is new comes second."""
+        """Creates the account with its container and packages; returns it and whether it is new."""
         tags = {**seed.tags, EXEMPT_TAG: "true" if seed.exempt else "false"}
         known = self.accounts.get(seed.name)
         public = seed.public if public is None else public
@@ -141,16 +142,16 @@ class Storage:
         return account
 
     async def is_taken(self, name: str) -> bool:
-        """Whether any region of the testbed has an account of that name."""
+        """Whether any region of the testbed has an account with that name."""
         return name in self.accounts or await self._repository.taken(name)
 
     async def create_account(
         self, name: str, resource_group: str, *, public: bool, tags: dict[str, str], **more: Any
     ) -> StorageAccount:
-        """Makes an account. `more` are further fields of `StorageAccount`.
+        """Creates an account. `more` holds further fields of `StorageAccount`.
 
         Raises:
-            ServiceError: `StorageAccountAlreadyTaken`, when another region has one of that name.
+            ServiceError: `StorageAccountAlreadyTaken`, if another region has one with that name.
         """
         async with self._lock:
             if name in self.accounts or not await self._repository.claim(name):
@@ -165,9 +166,9 @@ class Storage:
     async def update_account(
         self, name: str, actor: str, *, public: bool | None = None, delay_s: float | None = None, **more: Any
     ) -> StorageAccount:
-        """Changes an account; what is None or missing stays. A turned switch reaches readers after `delay_s`.
+        """Changes an account; None or a missing field leaves it unchanged. The switch takes effect after `delay_s`.
 
-        `actor` goes into the `account_changed` event, which a change to the value it already has does not make.
+        `actor` goes into the `account_changed` event. A switch to its current value emits no event.
         """
         async with self._lock:
             before = self.account(name)
@@ -210,7 +211,7 @@ class Storage:
     async def put_container(
         self, account_name: str, name: str, level: Level | None, metadata: dict[str, str] | None = None
     ) -> tuple[BlobContainer, bool]:
-        """Makes a container or changes its level and metadata (None: as they are); whether it is new comes second."""
+        """Creates a container or changes its level and metadata (None: unchanged); returns it and whether it is new."""
         async with self._lock:
             account = self.account(account_name)
             now = self._env.clock.epoch()
@@ -245,7 +246,7 @@ class Storage:
     async def put_blob(
         self, account_name: str, container_name: str, name: str, chunks: AsyncIterator[bytes], upload: Upload
     ) -> Blob:
-        """Stores a blob from its bytes as they come; nothing of it shows before all of it is there.
+        """Stores a blob from a stream of bytes; it becomes visible only when it is complete.
 
         Raises:
             BlobError: the container is missing, the MD5 differs, the blob is too large, or `upload.check` refuses.
@@ -262,7 +263,7 @@ class Storage:
             raise
         try:
             return await self._commit(account_name, container_name, name, receiver, upload)
-        except BlobError:  # refused; after any other failure the commit may have happened, and the next start will know
+        except BlobError:  # refused; after another failure the commit may have succeeded, and the next start cleans up
             await receiver.abandon()
             raise
 
@@ -322,7 +323,7 @@ class Storage:
 
 
 class _Receiver:
-    """Cuts an upload into chunks. All but the last one go to Redis as they fill; the last comes with the commit."""
+    """Splits an upload into chunks. Full chunks go to Redis at once; the last one is written with the commit."""
 
     def __init__(self, repository: Repository, body_id: str, size_max_bytes: float) -> None:
         self._repository = repository
@@ -364,7 +365,7 @@ class _Receiver:
 
 
 def md5_of(body: bytes) -> str:
-    """As `Content-MD5` spells it."""
+    """The MD5 in the format of `Content-MD5` (base64)."""
     return _base64(hashlib.md5(body, usedforsecurity=False))
 
 
