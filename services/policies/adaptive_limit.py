@@ -1,4 +1,4 @@
-"""Adaptive concurrency limits (X4): how many requests may be in flight, learnt from how long they take.
+"""Adaptive concurrency limits (X4): the number of requests in flight, derived from their latency.
 
     aimd       dropped or rtt > 5 s: L <- int(L * 0.9);  else +1 if 2 * inflight >= L;  20, 20..200
     vegas      queue = ceil(L * (1 - rtt_noload/rtt)), log = max(1, int(log10 L)):  dropped or queue > 6 log: L - log;
@@ -10,16 +10,16 @@
 
 Sources: Netflix/concurrency-limits, AIMDLimit, VegasLimit, Gradient2Limit, WindowedLimit; Envoy adaptive_concurrency,
 gradient_controller.cc (https://www.envoyproxy.io/docs, adaptive_concurrency_filter). `Windowed` gives a limit one
-averaged sample per second of at least 10 requests, as Netflix does in production. Defaults: off; start
-and range are the last numbers of each line.
+averaged sample per second of at least 10 requests, as Netflix does in production. Defaults: off; start and range are
+the last numbers of each line.
 
-What surprises:
-* Gradient2 never looks at drops, and its least limit of 20 is 10 times what a bench node with 2 workers needs: pass
-  `least`. AIMD and Gradient2 grow only when the limit is in use, so an idle server keeps its old one.
-* A slow drift of latency becomes Gradient2's normal: it finds a trend, not an absolute overload.
-* Envoy's minimum takes only requests that began after the measurement did: those in flight from before waited in a
-  queue that the old limit allowed. A minimum taken from them is several times too large, and so is each limit after it.
-* Envoy measures its minimum by throttling itself to 3 in flight. Rejections during that are the price, not a fault.
+Caveats:
+* Gradient2 ignores drops, and its minimum of 20 is 10 times what a bench node with 2 workers needs: set `least`.
+  AIMD and Gradient2 grow only while the limit is in use, so an idle server keeps its old limit.
+* Gradient2 adapts to a slow drift of latency: it detects a trend, not an absolute overload.
+* Envoy's minimum counts only requests that began after the measurement started: earlier ones waited in a queue that
+  the old limit allowed. Including them makes the minimum, and each later limit, several times too large.
+* Envoy measures its minimum by limiting itself to 3 in flight. Rejections during the measurement are expected.
 """
 
 import sys
@@ -33,21 +33,21 @@ from pydantic import Field
 from services.policies.settings import PolicySettings
 
 RTT_MIN_S = 1e-6
-"""No latency is taken for less: in simulated time an answer may take none, and ratios are made of it."""
+"""Lower bound of a latency: in simulated time it can be 0, and it is a divisor."""
 
 
 class ConcurrencyLimit(Protocol):
-    """A number of requests in flight, and what it learns from."""
+    """A limit on requests in flight that learns from samples."""
 
     @property
     def limit(self) -> int: ...
 
     def on_sample(self, rtt_s: float, inflight: int, dropped: bool, now: float) -> None:
-        """One request ended after `rtt_s`, with `inflight` in flight when it began; dropped: timed out or refused."""
+        """One request ended after `rtt_s`, with `inflight` in flight at its start. `dropped`: timed out or refused."""
 
 
 class NoLimit:
-    """Off."""
+    """No limit (off)."""
 
     __slots__ = ()
     limit = sys.maxsize
@@ -135,7 +135,7 @@ class VegasLimit:
 
 
 class Gradient2Limit:
-    """Compares this sample with a long average."""
+    """Compares each sample with a long-term average."""
 
     __slots__ = (
         "_count",
@@ -200,7 +200,7 @@ class Gradient2Limit:
 
 
 class EnvoyGradientLimit:
-    """Compares each update's quantile with a minimum measured on purpose."""
+    """Compares the median latency of each update with a minimum that it measures from time to time."""
 
     __slots__ = (
         "_at_least",
@@ -254,7 +254,7 @@ class EnvoyGradientLimit:
 
     @property
     def measuring(self) -> bool:
-        """True while it throttles itself to learn the minimum."""
+        """True while it limits itself to measure the minimum."""
         return self._deferred is not None
 
     def on_sample(self, rtt_s: float, inflight: int, dropped: bool, now: float) -> None:
@@ -264,7 +264,7 @@ class EnvoyGradientLimit:
             self._samples.clear()
             self._epoch = now
         if now - rtt_s < self._epoch:
-            return  # it began under the old limit, and its latency is that one's
+            return  # it began under the old limit; its latency belongs to that limit
         if not dropped:
             self._samples.append(max(rtt_s, RTT_MIN_S))
         if self._deferred is not None:
@@ -304,9 +304,9 @@ class EnvoyGradientLimit:
 
 
 class Windowed:
-    """Gives the limit inside one sample per window: mean rtt, most in flight, dropped if any was.
+    """Gives the inner limit one sample per window: mean rtt, most in flight, dropped if any was.
 
-    A window with fewer than `samples_min` requests is thrown away, as Netflix's WindowedLimit does.
+    A window with fewer than `samples_min` requests is discarded, as in Netflix's WindowedLimit.
     """
 
     __slots__ = ("_count", "_dropped", "_inflight", "_next_at", "_sum_s", "inner", "samples_min", "window_s")
@@ -352,24 +352,23 @@ _RULES: dict[str, type[ConcurrencyLimit]] = {
 
 
 class LimitSettings(PolicySettings):
-    """Which limit a server has. None keeps the source's number, which is made for servers far larger than a bench
-    node."""
+    """The limit of a server. None keeps the source's value, which is meant for servers far larger than a bench node."""
 
     kind: Literal["off", "aimd", "vegas", "gradient2", "envoy"] = "off"
-    """The rule."""
+    """The algorithm."""
     start: int | None = Field(default=None, ge=1)
-    """First limit; envoy starts at `least`."""
+    """Initial limit; envoy starts at `least`."""
     least: int | None = Field(default=None, ge=1)
-    """Never below; vegas has 1."""
+    """Minimum; vegas has 1."""
     most: int | None = Field(default=None, ge=1)
-    """Never above."""
+    """Maximum."""
     window_s: float = Field(default=1.0, gt=0)
     """Netflix kinds: one averaged sample per this long, of at least 10 requests."""
 
     ORDER = (("least", "<=", "start"), ("start", "<=", "most"), ("least", "<=", "most"))
 
     def ordered(self) -> dict[str, Any]:
-        """With the rule's own bounds where none is given: a `most` below them is no limit that could be kept."""
+        """The values to compare, with the algorithm's own bounds in place of None."""
         rule = _RULES.get(self.kind)
         own = {name: one.default for name, one in signature(rule).parameters.items()} if rule else {}
         bounds = {name: getattr(self, name) or own.get(name) for name in ("least", "most")}

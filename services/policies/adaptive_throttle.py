@@ -1,17 +1,17 @@
-"""Adaptive throttling: a client refuses its own requests when the backend accepts too few of them.
+"""Adaptive throttling: a client rejects its own requests when the backend accepts too few of them.
 
     p(reject) = max(0, (requests - K * accepts) / (requests + 1))      over a sliding window
 
 Source: Google SRE book, ch. 21 "Handling Overload", equation 21-1 (https://sre.google/sre-book/handling-overload/).
-Defaults: K = 2, window 2 minutes. On the bench 1 s stands for 1 incident minute: scale the window to the run.
+Defaults: K = 2, window 2 minutes. On the bench 1 s is 1 incident minute: scale the window to the run.
 
-What surprises:
-* `requests` counts what the application wanted, locally refused requests included, and counts it before it is sent:
-  counting at the answer would let a burst through while all its requests are still in flight.
-* An answer that says nothing takes its request back where it was counted: taken from the present slice, requests could
-  fall below zero, and p rise above 1.
-* p never reaches 1, so a recovered backend is noticed; K = 2 lets about as many requests fail as succeed.
-* With few requests per client it converges to nothing useful: it is a local estimate.
+Caveats:
+* `requests` counts all attempts of the application, locally rejected ones included, before they are sent: counting at
+  the response would let a burst through while its requests are in flight.
+* An ignored outcome subtracts its request from the slice in which it was counted: subtracted from the current slice,
+  `requests` could fall below 0 and p rise above 1.
+* p never reaches 1, so a recovered backend is noticed; with K = 2 about as many requests fail as succeed.
+* It is a local estimate: with few requests per client it does not converge.
 """
 
 from random import Random
@@ -35,7 +35,7 @@ class AdaptiveThrottle:
         return max(0.0, (requests - self.k * self._counts.good(now)) / (requests + 1.0))
 
     def should_reject(self, now: float, rng: Random) -> bool:
-        """Decide and count one request. Draws from the stream only when there is something to decide."""
+        """Decides about one request and counts it. Draws from `rng` only if p > 0."""
         if not self.enabled:
             return False
         probability = self.probability(now)
@@ -43,7 +43,7 @@ class AdaptiveThrottle:
         return probability > 0.0 and rng.random() < probability
 
     def on_outcome(self, outcome: AttemptOutcome, now: float, began: float | None = None) -> None:
-        """`began`: when `should_reject` let the request pass; default now."""
+        """`began`: when `should_reject` passed the request; default now."""
         if outcome is AttemptOutcome.SUCCESS:
             self._counts.add(now, 0.0, 1.0)
         elif outcome is AttemptOutcome.IGNORED:

@@ -1,12 +1,12 @@
-"""Admission: how much traffic is let in at all, before it costs anything.
+"""Admission control: how much traffic is admitted, before it costs anything.
 
     TokenBucket         level = min(burst, level + rate * dt); a request takes n tokens or is refused
     AdmissionRamp       nominal * (a + (b - a) * (t - start)/duration), then b held, then open; 0 before start
     FreshBeforeBacklog  fresh traffic may empty the bucket, backlog must leave `reserve` tokens in it
     PriorityShedding    refuse priority numbers above 100 * (1 - x**3), x = 0..1 between two load marks
-    Dagor               per window of 1 s or 2000 requests: overload = mean queueing time > 20 ms; aim at 95 % of what
-                        was admitted, when calm at what was admitted + 1 % of what came; the cut-off is the highest
-                        level whose running sum of arrivals stays within the aim
+    Dagor               per window of 1 s or 2000 requests: overload = mean queueing time > 20 ms; target = 95 % of what
+                        was admitted, without overload admitted + 1 % of arrivals; the cut-off is the highest level
+                        whose running sum of arrivals stays within the target
     EnvoyAdmission      P(reject) = min(80 %, ((n - ok/0.95) / (n + 1)) ** (1/aggression)) over 30 s
 
 Sources: the incident's own recovery (PIR FNJ8-VQZ: all traffic removed 03:55, ramp from 04:25); AWS Builders'
@@ -17,13 +17,13 @@ https://blog.acolyer.org/2018/11/16; Envoy admission_control_filter (https://www
 10 % to 85 % of nominal over 80 s, hold 20 s, then open (docs/model.md §2); the rest as above, Envoy's aggression
 1 and no floor of requests per second.
 
-What surprises:
-* A ramp must limit the rate, per region. Letting in a rising *fraction* of arrivals lets in a rising fraction of 12
-  times the demand, and collapses an unscaled fleet again.
-* A bucket starts full: after a drain, its burst is what arrives first. Keep it near one second of the first rate.
-* Envoy does not count what it refuses, Google's client throttle does; without its 80 % cap Envoy's could see no
+Caveats:
+* A ramp must limit the rate, per region. Admitting a rising *fraction* of arrivals admits a rising fraction of 12 times
+  the demand, and collapses an unscaled fleet again.
+* A bucket starts full: after a drain its burst arrives first. Keep the burst near one second of the first rate.
+* Envoy does not count refused requests, Google's client throttle does; without its 80 % cap Envoy could not detect
   recovery.
-* DAGOR's aim grows by 1 % of arrivals, not of what was admitted, so a cut-off that admits nobody can reopen.
+* DAGOR's target grows by 1 % of arrivals, not of admitted requests, so a cut-off that admits nothing can reopen.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ from services.policies.window import SlidingCounts
 
 
 class TokenBucket:
-    """Rate limiter. Rate inf lets everything pass (off switch), rate 0 nothing once the burst is spent."""
+    """Rate limiter. Rate inf admits everything (off switch), rate 0 nothing after the burst."""
 
     __slots__ = ("_at", "_level", "burst", "rate_per_s")
 
@@ -51,7 +51,7 @@ class TokenBucket:
         return cls(inf, inf)
 
     def set_rate(self, rate_per_s: float, now: float, burst: float | None = None) -> None:
-        """Change the rate from now on; what was earned so far was earned at the old one. Never adds tokens."""
+        """Changes the rate from `now` on. Tokens up to `now` accrue at the old rate; the change itself adds none."""
         if burst is None and self.burst == inf != rate_per_s:
             raise ValueError("a bucket that becomes limited needs a burst")
         self._refill(now)
@@ -61,7 +61,7 @@ class TokenBucket:
             self._level = min(self._level, burst)
 
     def take(self, now: float, n: float = 1.0) -> bool:
-        """Take n tokens, or take none and say False."""
+        """Takes n tokens, or takes none and returns False."""
         if self.rate_per_s == inf:
             return True
         self._refill(now)
@@ -71,14 +71,14 @@ class TokenBucket:
         return True
 
     def level(self, now: float) -> float:
-        """Tokens that could be taken now."""
+        """Tokens available now."""
         if self.rate_per_s == inf:
             return inf
         self._refill(now)
         return self._level
 
     def wait_s(self, now: float, n: float = 1.0) -> float:
-        """How long until n tokens are there, if nobody takes any: an honest Retry-After. inf when never."""
+        """Seconds until n tokens are available if none are taken, for `Retry-After`; inf if never."""
         missing = n - self.level(now)
         if missing <= 0:
             return 0.0
@@ -104,20 +104,20 @@ RampPhase = Literal["closed", "ramp", "hold", "open"]
 
 @dataclass(frozen=True, slots=True)
 class AdmissionRamp:
-    """Rate of admission as a pure function of time."""
+    """Admission rate as a pure function of time."""
 
     start: float
-    """When the first traffic is let in, in bench time."""
+    """Start of the ramp, in bench seconds."""
     nominal_per_s: float
-    """What the region can serve."""
+    """Capacity of the region, in requests per second."""
     from_fraction: float = 0.10
-    """Of nominal, at the start."""
+    """Fraction of nominal at the start."""
     to_fraction: float = 0.85
-    """Of nominal, at the end of the ramp and during the hold."""
+    """Fraction of nominal at the end of the ramp and during the hold."""
     duration_s: float = 80.0
-    """From the one to the other."""
+    """Duration of the ramp."""
     hold_s: float = 20.0
-    """At the last rate, before the limit is lifted."""
+    """Duration at the last rate, before the limit is removed."""
 
     def rate_at(self, now: float) -> float:
         """Admitted requests per second; 0.0 before the start, inf once open."""
@@ -141,7 +141,7 @@ class AdmissionRamp:
 
     @property
     def open_at(self) -> float:
-        """When the limit is lifted."""
+        """When the limit is removed."""
         return self.start + self.duration_s + self.hold_s
 
 
@@ -163,7 +163,7 @@ class RampLimiter:
 
 
 class FreshBeforeBacklog:
-    """Splits one rate: backlog gets only what fresh traffic leaves. `reserve` 0 treats both alike (off switch)."""
+    """Splits one rate: backlog gets only what fresh traffic leaves. With `reserve` 0 both are equal (off switch)."""
 
     __slots__ = ("bucket", "reserve")
 
@@ -186,7 +186,7 @@ class PriorityShedding:
     __slots__ = ("enabled", "shed_all", "shed_from")
 
     def __init__(self, shed_from: float = 0.8, shed_all: float = 1.0, enabled: bool = True) -> None:
-        """Load marks, in the unit of the load given to `admit` (utilisation, or queue over capacity)."""
+        """Load thresholds, in the unit of the load given to `admit` (utilisation, or queue over capacity)."""
         self.shed_from = shed_from
         self.shed_all = shed_all
         self.enabled = enabled
@@ -251,7 +251,7 @@ class Dagor:
         self._window_end = now + window_s
 
     def admit(self, level: int, now: float) -> bool:
-        """Count one arrival and decide. Callers may be told `cutoff`, and then need not send what would be refused."""
+        """Counts one arrival and decides. Callers that know `cutoff` need not send what would be refused."""
         if not self.enabled:
             return True
         if now >= self._window_end or self._arrivals >= self.requests_max:
@@ -265,12 +265,12 @@ class Dagor:
         return True
 
     def on_queue_time(self, waited_s: float) -> None:
-        """A request left the queue after this long."""
+        """A request left the queue after `waited_s`."""
         self._queue_sum_s += waited_s
         self._queue_count += 1
 
     def overloaded(self) -> bool:
-        """By the mean queueing time of the window so far."""
+        """Whether the mean queueing time of the current window exceeds the limit."""
         return self._queue_count > 0 and self._queue_sum_s > self.threshold_s * self._queue_count
 
     def _end_window(self, now: float) -> None:
@@ -293,7 +293,7 @@ class Dagor:
 
 
 class EnvoyAdmission:
-    """Refuses at random, the more the fewer of the admitted requests succeed."""
+    """Refuses requests at random, with a probability that rises as fewer admitted requests succeed."""
 
     __slots__ = ("_counts", "aggression", "enabled", "rejection_max", "rps_min", "success_min")
 
@@ -328,7 +328,7 @@ class EnvoyAdmission:
         return probability > 0.0 and rng.random() < probability
 
     def on_outcome(self, outcome: AttemptOutcome, now: float) -> None:
-        """An admitted request ended; what was refused here is not reported."""
+        """An admitted request ended. Requests refused here are not reported."""
         if outcome is not AttemptOutcome.IGNORED:
             self._counts.add(now, 1.0, 1.0 if outcome is AttemptOutcome.SUCCESS else 0.0)
 

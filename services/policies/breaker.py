@@ -1,4 +1,4 @@
-"""Circuit breaker: after enough failures, stop calling for a while, then try with a few calls.
+"""Circuit breaker: after enough failures stop calling for a time, then try again with a few calls.
 
     closed    -> open       when failures/calls >= ratio over the window with >= samples_min calls,
                             or after `consecutive_failures` failures in a row (if set)
@@ -8,13 +8,13 @@
 Source: Polly v8 circuit breaker, and the .NET standard resilience handler for the numbers
 (https://www.pollydocs.org/strategies/circuit-breaker): ratio 10 %, 100 calls, window 30 s, break 5 s.
 Default mode: off.
-Mode `retries_only` (X3) lets every first attempt pass and breaks only retries.
+Mode `retries_only` (X3) passes every first attempt and breaks only retries.
 
-What surprises:
-* A breaker over everything turns overload into refusal for all callers, and its reopening is a synchronised burst;
-  one over retries only removes the amplification and leaves the offered load.
-* It needs local statistics: many small clients see too few calls to trip (Brooker 2022), hence `consecutive_failures`.
-* Calls that began before the break teach nothing, neither during it nor as if they were the trial that follows it.
+Caveats:
+* A breaker for all calls turns overload into refusal for all callers, and its reopening is a synchronised burst. One
+  for retries removes the amplification and keeps the offered load.
+* It uses local statistics: small clients see too few calls to trip (Brooker 2022), hence `consecutive_failures`.
+* Calls that began before the break are ignored, both during it and in the trial that follows.
 """
 
 from typing import Literal
@@ -29,22 +29,22 @@ BreakerState = Literal["closed", "open", "half-open"]
 
 
 class BreakerSettings(PolicySettings):
-    """When to break, and for how long."""
+    """When the breaker opens, and for how long."""
 
     mode: Literal["off", "all", "retries_only"] = "off"
-    """What an open breaker refuses."""
+    """Which calls an open breaker refuses."""
     failure_ratio: float = Field(default=0.1, gt=0, le=1)
-    """Break at this share of failures ..."""
+    """Opens at this share of failures ..."""
     samples_min: int = Field(default=100, ge=1)
     """... of at least this many calls ..."""
     window_s: float = Field(default=30.0, gt=0)
-    """... in this long."""
+    """... within this window."""
     consecutive_failures: int | None = Field(default=None, ge=1)
-    """Break also after this many failures in a row; None: never for that reason."""
+    """Opens also after this many consecutive failures; None: no such rule."""
     break_s: float = Field(default=5.0, gt=0)
-    """Refuse for this long before trying again."""
+    """Time in the open state."""
     trials: int = Field(default=1, ge=1)
-    """Calls let through when trying again; all must succeed."""
+    """Calls admitted in the half-open state; all must succeed."""
 
 
 class Breaker:
@@ -92,7 +92,7 @@ class Breaker:
         return state == "closed"
 
     def on_outcome(self, outcome: AttemptOutcome, now: float, began: float | None = None) -> None:
-        """`began`: when the call was allowed. What began in an earlier state says nothing about this one."""
+        """`began`: when the call was allowed. Calls that began in an earlier state are ignored."""
         if self.settings.mode == "off":
             return
         state = self.state(now)

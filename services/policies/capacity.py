@@ -1,4 +1,4 @@
-"""Capacity (R4): room to spare before the event, and scale-out that does not feed new nodes to the overload.
+"""Capacity (R4): headroom before the event, and scale-out that does not overload new nodes one by one.
 
     headroom        ceil(nodes * (1 + extra))
     nodes needed    ceil(attempts per second / rate of one node)
@@ -9,10 +9,10 @@
 Sources: docs/model.md §1 (6); Envoy slow_start.rst (https://www.envoyproxy.io/docs). Defaults: slow start off
 (window 0), aggression 1, least weight 10 %; guard off.
 
-What surprises:
-* In the incident a cold node got 22 requests/s against a rate of 5: useful for 8/17 of a second. Five nodes added this
-  way are five more full queues. 8 -> 11 -> 16 nodes changed nothing; 35 would have.
-* The number that counts is attempts, retries included, not operations: 29 to 40 nodes for 24 operations/s.
+Caveats:
+* In the incident a cold node got 22 requests/s at a service rate of 5: useful for 8/17 of a second. Five nodes added
+  this way are five more full queues. 8 -> 11 -> 16 nodes changed nothing; 35 would have.
+* Size the fleet by attempts, retries included, not by operations: 29 to 40 nodes for 24 operations/s.
 * Slow start moves the excess to the old nodes. It protects the new node, not the service.
 """
 
@@ -24,12 +24,12 @@ from services.policies.settings import PolicySettings
 
 
 def with_headroom(nodes: int, extra: float) -> int:
-    """Nodes to run instead of `nodes`; extra 0 is the off switch."""
+    """Number of nodes with headroom; `extra` is a fraction, 0 is the off switch."""
     return ceil(round(nodes * (1.0 + extra), 9))
 
 
 def nodes_needed(attempts_per_s: float, node_rate_per_s: float) -> int:
-    """Nodes that carry this many attempts."""
+    """Number of nodes for this attempt rate."""
     return ceil(round(attempts_per_s / node_rate_per_s, 9))
 
 
@@ -40,24 +40,24 @@ def useful_for_s(dead_zone: float, arrivals_per_s: float, node_rate_per_s: float
 
 
 class ScaleOutSettings(PolicySettings):
-    """How new nodes enter rotation. The defaults are the incident's: at once, cold."""
+    """How new nodes enter rotation. The defaults are those of the incident: at once, cold."""
 
     guarded: bool = False
-    """Hold new nodes back until they are warm and enough; off: they join when they are up."""
+    """Hold new nodes back until they are warm and numerous enough; otherwise they join when they are up."""
     warm_min: float = Field(default=0.9, ge=0, le=1)
-    """Guarded: least warmth (0 cold, 1 warm) of a node that joins."""
+    """Guarded: minimum warmth (0 cold, 1 warm) of a node that joins."""
     slow_start_s: float = Field(default=0.0, ge=0)
-    """Grow a node's weight over this long; 0: full weight at once."""
+    """Time over which a node's weight grows; 0: full weight at once."""
     aggression: float = Field(default=1.0, gt=0)
     """Above 1 the weight grows faster at first."""
     weight_min: float = Field(default=0.10, ge=0, le=1)
     """Weight of a node that has just joined."""
     unit_s: float = Field(default=1.0, gt=0)
-    """Envoy counts a node's age from at least this long."""
+    """Minimum age of a node in the formula, as in Envoy."""
 
 
 class ScaleOut:
-    """Decides about nodes that want to join."""
+    """Decides when new nodes join, and with what weight."""
 
     __slots__ = ("settings",)
 
@@ -68,7 +68,7 @@ class ScaleOut:
         return not self.settings.guarded or warmth >= self.settings.warm_min
 
     def may_join(self, ready: int, in_rotation: int, offered_per_s: float, node_rate_per_s: float) -> bool:
-        """May the ready nodes join together? Guarded: only if the fleet with them carries what is offered."""
+        """Whether the ready nodes may join together. Guarded: only if the fleet with them carries the offered load."""
         if ready <= 0:
             return False
         if not self.settings.guarded:
@@ -78,7 +78,7 @@ class ScaleOut:
     def weight(self, joined_at: float, now: float) -> float:
         """Share of a full node's traffic, 0..1."""
         settings = self.settings
-        age_s = max(0.0, now - joined_at)  # the node's own clock may be ahead
+        age_s = max(0.0, now - joined_at)  # clocks may differ
         if age_s >= settings.slow_start_s:
             return 1.0
         part: float = max(age_s, settings.unit_s) / settings.slow_start_s

@@ -1,14 +1,14 @@
-"""Deadline propagation: every hop knows when its caller will have left, and drops work nobody waits for.
+"""Deadline propagation: every hop knows its caller's deadline and drops work that is already too late.
 
     deadline = now + timeout;  each hop passes on min(own, received);  at dequeue: drop when now + needed > deadline
 
 The header `x-deadline` carries absolute seconds of the bench clock, as a plain float. Source: Google SRE book, ch. 22
 "Addressing Cascading Failures", Deadline propagation (https://sre.google/sre-book/addressing-cascading-failures/).
-Default: off, because the incident's node keeps working for callers who left.
+Default: off, because the incident's node keeps working for callers that have disconnected.
 
-What surprises: an absolute deadline needs one clock, which the bench has and a real fleet has only nearly; gRPC
-therefore sends the time that remains. And dropping alone does not shorten the queue that arrivals see: it only makes
-drops cheap.
+Caveats: an absolute deadline needs synchronised clocks, which the bench has and a real fleet has only approximately;
+gRPC therefore sends the remaining time. Dropping does not shorten the queue that arrivals see; it only makes drops
+cheap.
 """
 
 from math import isfinite
@@ -17,7 +17,7 @@ HEADER = "x-deadline"
 
 
 def after(now: float, timeout_s: float) -> float:
-    """The deadline of work that starts now."""
+    """The absolute deadline of work that starts now, in seconds."""
     return now + timeout_s
 
 
@@ -33,7 +33,7 @@ def encode(deadline: float) -> str:
 
 
 def parse(value: str | None) -> float | None:
-    """Deadline of a header value; None when it is missing or not a finite number: bad input never drops work."""
+    """The deadline in a header value; None if missing or not a finite number, so that bad input never drops work."""
     if not value:
         return None
     try:
@@ -44,17 +44,17 @@ def parse(value: str | None) -> float | None:
 
 
 def remaining_s(deadline: float | None, now: float) -> float | None:
-    """Budget that is left, never negative; None when there is no deadline."""
+    """Remaining seconds, never negative; None without a deadline."""
     return None if deadline is None else max(0.0, deadline - now)
 
 
 class DeadlineCheck:
-    """Asked at dequeue: is this work already worthless?"""
+    """Checks at dequeue whether work is already too late."""
 
     __slots__ = ("enabled", "needed_s")
 
     def __init__(self, enabled: bool = True, needed_s: float = 0.0) -> None:
-        """`needed_s`: the least time the work takes; with it, work that cannot finish in time is dropped as well."""
+        """`needed_s`: minimum duration of the work; work that cannot finish in time is dropped as well."""
         self.enabled = enabled
         self.needed_s = needed_s
 

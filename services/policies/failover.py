@@ -1,4 +1,4 @@
-"""Failover: how much of a region's traffic goes to its paired region, decided by success ratios.
+"""Failover: the share of a region's traffic that goes to its paired region, by success ratios.
 
     share(home) = min(1, 1.4 * h_home / min(1, 1.4 * h_home + 1.4 * h_alt));   all home when the sum is <= 0.02
 
@@ -9,11 +9,11 @@ overprovisioning factor, so nothing moves until a region is below 1/1.4 = 71 % (
 Source: Envoy, arch_overview/upstream/load_balancing/priority.rst (https://www.envoyproxy.io/docs); docs/model.md
 §2. Defaults: window 10 s, 5 samples, factor 1.4, no cap, retries follow the shares.
 
-What surprises:
+Caveats:
 * Envoy's documentation assumes that a healthy second priority can carry the whole first one. In the incident it could
   not: this formula is what carries a saturated region's retries into its healthy neighbour.
-* When both regions are (nearly) dead everything stays home. "All unhealthy: send anyway" is what real balancers do too.
-* A drawn number is used only when there is a choice: a healthy region draws nothing from the stream.
+* When both regions are (nearly) down all traffic stays home. Real balancers also send anyway when all are unhealthy.
+* A random number is drawn only when there is a choice: a healthy region draws none.
 """
 
 from random import Random
@@ -53,7 +53,7 @@ class RegionHealth:
             self._counts.add(now, 1.0, 0.0)
 
     def ratio(self, now: float) -> float:
-        """0..1; 1.0 while there are too few samples to judge."""
+        """Success ratio, 0..1; 1.0 while there are too few samples."""
         total = self._counts.total(now)
         return self._counts.good(now) / total if total >= self.samples_min else 1.0
 
@@ -65,20 +65,20 @@ class RegionHealth:
 
 
 class FailoverSettings(PolicySettings):
-    """How a router shares traffic between its own region and the paired one. The defaults are the naive router."""
+    """How a router splits traffic between its own region and the paired one. The defaults are the naive router."""
 
     enabled: bool = True
-    """Off: everything stays home."""
+    """If False, all traffic stays home."""
     window_s: float = Field(default=10.0, gt=0)
-    """Success ratios are taken over this long."""
+    """Window of the success ratios."""
     samples_min: int = Field(default=5, ge=1)
     """A region with fewer samples in the window counts as healthy."""
     overprovisioning: float = Field(default=OVERPROVISIONING, ge=1)
-    """A region may lose this factor's excess of its health before traffic moves."""
+    """Overprovisioning factor: traffic moves when a region's health falls below 1 / this."""
     alternate_share_max: float = Field(default=1.0, ge=0, le=1)
-    """Never send more than this share to the paired region; the defended profile says 0.2."""
+    """Largest share sent to the paired region; the defended profile has 0.2."""
     retries_stay_home: bool = False
-    """Isolation: a retry never crosses to the paired region, so amplified traffic stays where it arose."""
+    """Isolation: retries never go to the paired region, so amplified traffic stays in its region."""
 
 
 class Failover:
@@ -94,12 +94,12 @@ class Failover:
         self.health_alternate = RegionHealth(settings.window_s, settings.samples_min)
 
     def on_outcome(self, region: str, outcome: AttemptOutcome, now: float) -> None:
-        """Learn from a request that was routed to `region`."""
+        """Records the outcome of a request that was routed to `region`."""
         health = self.health_home if region == self.home else self.health_alternate
         health.on_outcome(outcome, now)
 
     def share_home(self, now: float) -> float:
-        """Share of first attempts that stays home right now."""
+        """Current share of first attempts that stay home."""
         settings = self.settings
         if not settings.enabled:
             return 1.0

@@ -1,4 +1,4 @@
-"""Fairness: one tenant's flood is that tenant's own delay.
+"""Fairness: a tenant that floods the service delays only itself.
 
     FairQueue       deficit round robin: each visit adds `quantum` to a tenant's deficit, and serves it while the cost
                     of its first item fits; when the queue is full, the longest line loses its newest item
@@ -10,11 +10,10 @@ longest line: McKenney, "Stochastic Fairness Queueing", 1990; AWS Builders' Libr
 shuffle-sharding" (8 choose 2 = 28 shards); hashing names and not positions: Thaler and Ravishankar, "Using Name-Based
 Mappings to Increase Hit Rates", 1998. Defaults: quantum 1, cost 1 per item (plain round robin), off unless built.
 
-What surprises:
+Caveats:
 * Round robin over retries is fair to attempts, not to operations: an amplified tenant still spends 12 attempts per
   operation, but out of its own turns.
-* A full buffer that refuses newcomers is unfair even before a fair queue: the flood owns the buffer. Hence the
-  eviction.
+* A full buffer that refuses new requests is unfair even with a fair queue: one tenant fills it. Hence the eviction.
 * With 2 of 8 workers two tenants share both with probability 1/28, and share one with 12/28.
 """
 
@@ -30,7 +29,7 @@ from services.policies.recent import Recent
 T = TypeVar("T")
 
 TENANTS_MAX = 4096
-"""Buckets kept; a tenant that was forgotten comes back with a full one."""
+"""Buckets kept; a tenant whose bucket was evicted starts again with a full one."""
 
 
 def unit_cost(item: object) -> float:
@@ -38,7 +37,7 @@ def unit_cost(item: object) -> float:
 
 
 class FairQueue(Generic[T]):
-    """A QueueDiscipline that serves tenants in turn. `enabled=False` keeps one line for all: plain FIFO."""
+    """A QueueDiscipline that serves tenants in turn. `enabled=False` uses one queue for all: plain FIFO."""
 
     __slots__ = ("_cost_of", "_deficits", "_dropped", "_lines", "_size", "_tenant_of", "capacity", "enabled", "quantum")
 
@@ -138,7 +137,7 @@ class FairQueue(Generic[T]):
 
 
 class TenantBuckets:
-    """Rate limit per tenant. `enabled=False` lets everything pass."""
+    """Rate limit per tenant. `enabled=False` admits everything."""
 
     __slots__ = ("_buckets", "burst", "enabled", "rate_per_s")
 
@@ -164,9 +163,9 @@ class TenantBuckets:
 
 
 def shuffle_shard(tenant: str, workers: Sequence[str], per_tenant: int, seed: int = 0) -> tuple[str, ...]:
-    """The workers of a tenant, in their own order. `per_tenant >= len(workers)` gives all of them: the off switch.
+    """The workers of a tenant, in the given order. `per_tenant >= len(workers)` returns all: the off switch.
 
-    Rendezvous hashing of names: one that comes or goes moves the tenants that get or had it, and no others.
+    Rendezvous hashing of names: adding or removing a worker moves only the tenants that use it.
     """
     if per_tenant >= len(workers):
         return tuple(workers)

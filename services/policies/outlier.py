@@ -6,11 +6,11 @@
 
 Source: Envoy outlier_detection_impl.cc and outlier.rst, panic_threshold.rst (https://www.envoyproxy.io/docs).
 
-What surprises:
+Caveats:
 * "One host may always" was Envoy's rule when this was written down; today it is `always_eject_one_host`, off by
   default, and 10 % of fewer than 10 hosts then means none. The bench has 4 hosts per region, so it is on here.
-* Panic is the trap of the incident: when most hosts are sick, the sick get all the traffic again.
-* Ejection is lazy: a host comes back at its time, not at Envoy's next 10 s sweep.
+* Panic is harmful in the incident: when most hosts are unhealthy, the unhealthy ones get all the traffic again.
+* Ejection ends exactly on time, not at Envoy's next 10 s sweep.
 """
 
 from collections.abc import Iterable
@@ -22,24 +22,24 @@ from services.policies.settings import PolicySettings
 
 
 class OutlierSettings(PolicySettings):
-    """When a host is set aside."""
+    """When a host is ejected, and for how long."""
 
     enabled: bool = False
-    """Off: every host is always used."""
+    """If False, all hosts are always used."""
     consecutive_failures: int = Field(default=5, ge=1)
-    """Eject after this many in a row."""
+    """Ejects after this many consecutive failures."""
     base_s: float = Field(default=30.0, gt=0)
     """First ejection; the nth lasts n times as long."""
     max_s: float = Field(default=300.0, gt=0)
     """Longest ejection."""
     ejected_share_max: float = Field(default=0.10, ge=0, le=1)
-    """Never eject more than this share of hosts."""
+    """Largest share of ejected hosts."""
     always_one: bool = True
-    """One host may be ejected even where that is more than the share."""
+    """One host may always be ejected, even above that share."""
     panic_share: float = Field(default=0.50, ge=0, le=1)
     """With a smaller share of hosts in service, use all; 0: never panic."""
     forgive_s: float = Field(default=10.0, gt=0)
-    """Each such time back in service takes one from n."""
+    """Each such period in service reduces n by one."""
 
     ORDER = (("base_s", "<=", "max_s"),)
 
@@ -56,7 +56,7 @@ class _Host:
 
 
 class OutlierDetector:
-    """Knows which hosts of a set to use."""
+    """Tracks which hosts of a set are usable."""
 
     __slots__ = ("_available", "_ejected", "_hosts", "_next_back", "settings")
 
@@ -69,12 +69,12 @@ class OutlierDetector:
         self.set_hosts(hosts)
 
     def set_hosts(self, hosts: Iterable[str]) -> None:
-        """Hosts as they are now, in the order in which `available` gives them; known ones keep their record."""
+        """Sets the current hosts, in the order that `available` returns; known hosts keep their state."""
         self._hosts = {name: self._hosts.get(name) or _Host() for name in hosts}
         self._refresh()
 
     def available(self, now: float) -> tuple[str, ...]:
-        """Hosts to choose from. All of them in panic."""
+        """The usable hosts; all hosts in panic."""
         if now >= self._next_back:
             for host in self._hosts.values():
                 if host.ejected and now >= host.back_at:
@@ -85,7 +85,7 @@ class OutlierDetector:
         return self._available
 
     def on_outcome(self, name: str, outcome: AttemptOutcome, now: float, began: float | None = None) -> None:
-        """`began`: when the request was sent. What was sent before a host came back says nothing about it now."""
+        """`began`: when the request was sent. Requests sent before the host came back are ignored."""
         host = self._hosts.get(name)
         if host is None or not self.settings.enabled or outcome is AttemptOutcome.IGNORED:
             return

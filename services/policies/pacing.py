@@ -1,4 +1,4 @@
-"""Pacing: blocked work comes back at a rate, not all at once (X1).
+"""Pacing: blocked work resumes at a limited rate, not all at once (X1).
 
     Pacer            nth reservation: max(now, previous + 1/rate)
     requeue delay    min(max, base * multiplier**(n-1)) * (1 + U(-jitter, +jitter)),  n = times blocked, from 1
@@ -7,9 +7,9 @@ Sources: docs/model.md §2 and §4 (resume at 4/s East and 2/s West suffices alo
 fixed requeue keeps the queue in the dead zone, an exponential one with a 10 % retry budget does not); AWS Builders'
 Library, timeouts-retries-and-backoff-with-jitter. Defaults: requeue after 10 s, fixed, no jitter; pacing off.
 
-What surprises:
-* Pacing has a threshold: the rate must leave the servers below capacity with the traffic that is already there.
-* A reservation is a promise. A job that does not use its slot wastes it; the pacer never catches up in a burst.
+Caveats:
+* Pacing has a threshold: paced work plus existing traffic must stay below the servers' capacity.
+* An unused reservation is lost: the pacer never catches up in a burst.
 """
 
 from random import Random
@@ -20,7 +20,7 @@ from services.policies.settings import PolicySettings
 
 
 class Pacer:
-    """Hands out start times `1/rate` apart. Rate None starts everything now (off switch)."""
+    """Returns start times `1/rate` apart. With rate None everything starts now (off switch)."""
 
     __slots__ = ("_next", "rate_per_s")
 
@@ -31,7 +31,7 @@ class Pacer:
         self._next = 0.0
 
     def reserve(self, now: float) -> float:
-        """When the next job may start: now or later."""
+        """Reserves and returns the start time of the next job: now or later."""
         if self.rate_per_s is None:
             return now
         start = max(now, self._next)
@@ -39,7 +39,7 @@ class Pacer:
         return start
 
     def take(self, now: float) -> bool:
-        """Start one job right now, or not at all: for a scheduler that polls."""
+        """Whether one job may start right now, for a scheduler that polls."""
         if self.rate_per_s is None:
             return True
         if now < self._next:
@@ -54,16 +54,16 @@ class Pacer:
 
 
 class RequeueSettings(PolicySettings):
-    """When a blocked job is tried again. The defaults are the incident's provisioner."""
+    """When a blocked job is tried again. The defaults are those of the incident's provisioner."""
 
     base_s: float = Field(default=10.0, gt=0)
-    """Delay after the first time."""
+    """Delay after the first block."""
     multiplier: float = Field(default=1.0, ge=1)
-    """Growth per further time; 1: fixed delay."""
+    """Growth of the delay per further block; 1: fixed delay."""
     max_s: float = Field(default=120.0, gt=0)
     """Longest delay before jitter."""
     jitter: float = Field(default=0.0, ge=0, le=1)
-    """Spread, as a share of the delay in both directions; the defended profile says 0.5."""
+    """Spread, as a share of the delay in both directions; the defended profile has 0.5."""
 
     ORDER = (("base_s", "<=", "max_s"),)
 

@@ -1,21 +1,21 @@
-"""Queue disciplines: who is served next, who is refused, who is dropped at the head of the line.
+"""Queue disciplines: which request is served next, which is refused, which is dropped at the head of the queue.
 
     fifo           oldest first; refuse when full                                   (the incident's node)
     lifo           newest first; refuse when full, or evict the oldest
     adaptive_lifo  fifo; lifo while the queue has not been empty for one interval   (a standing queue)
-    codel          at dequeue: once per interval, overloaded = (least delay seen in it) > target;
-                   while overloaded drop whoever waited > 2 * target; the first of an interval is never dropped
-    bounded_wait   refuse when the newcomer's predicted wait q * s / c > budget     (q counts the newcomer)
+    codel          at dequeue: once per interval, overloaded = (minimum delay in it) > target;
+                   while overloaded drop requests that waited > 2 * target; the first of an interval is never dropped
+    bounded_wait   refuse when the predicted wait q * s / c > budget                (q counts the new request)
 
 Sources: Maurer, "Fail at Scale", ACM Queue 2015 (https://queue.acm.org/detail.cfm?id=2839461) for adaptive LIFO with
 CoDel; facebook/folly, folly/executors/Codel.cpp for this CoDel; dead zone: docs/model.md §1. Defaults: capacity
 60; interval 100 ms and target 5 ms (folly); wait budget 0.5 s with c = 2, s = 0.2 s, hence 5 in the queue.
 
-What surprises:
+Caveats:
 * A request is useful only while its queue position is below Q* = c * (T/s - 1). A FIFO queue longer than that is,
   when full, 100 % busy and 0 % useful: with 2 workers, 0.2 s and T = 1 s, Q* is 8, and the incident's queue holds 60.
-* folly's CoDel drops nothing in its first interval, and has no timer: an interval ends only when a request is dequeued,
-  so after idleness the old verdict stands until the first request, which opens a new interval and is never dropped.
+* folly's CoDel drops nothing in its first interval and has no timer: an interval ends only when a request is dequeued.
+  After an idle period the old state holds until the first request, which opens a new interval and is never dropped.
 * LIFO serves some callers at once and starves the others; it does not reduce the work.
 """
 
@@ -34,24 +34,24 @@ NOTHING_DROPPED: tuple[()] = ()
 
 
 def dead_zone(workers: int, service_s: float, timeout_s: float) -> float:
-    """Q*: from this queue position on, the caller has left before the answer is ready."""
+    """Q*: from this queue position on, the caller times out before the response is ready."""
     return workers * (timeout_s / service_s - 1.0)
 
 
 class QueueDiscipline(Protocol[T]):
-    """A waiting line. Every accepted item leaves exactly once: by `take`, `pop_dropped` or `drain`."""
+    """A queue. Every accepted item leaves exactly once: by `take`, `pop_dropped` or `drain`."""
 
     def offer(self, item: T, now: float) -> bool:
-        """Accept (True) or refuse (False) a newcomer."""
+        """Accepts (True) or refuses (False) a new item."""
 
     def take(self, now: float) -> T | None:
-        """The next item to serve, or None. May drop others on the way."""
+        """The next item to serve, or None. May drop other items."""
 
     def pop_dropped(self) -> Sequence[T]:
-        """Items dropped since the last call: answer them as refused."""
+        """Items dropped since the last call, which the owner must answer as refused."""
 
     def drain(self) -> list[T]:
-        """Empty the queue (a crash) and return what was lost."""
+        """Empties the queue (a crash) and returns the items."""
 
     def oldest_wait_s(self, now: float) -> float:
         """How long the oldest item has waited; 0.0 when empty."""
@@ -107,7 +107,7 @@ class Fifo(Generic[T]):
 
 
 class Lifo(Fifo[T]):
-    """Newest first. `evict_oldest`: when full, drop the one who has waited longest and accept the newcomer."""
+    """Newest first. `evict_oldest`: when full, drop the oldest item and accept the new one."""
 
     __slots__ = ("evict_oldest",)
     name = "lifo"
@@ -142,7 +142,7 @@ class AdaptiveLifo(Lifo[T]):
         return super().offer(item, now)
 
     def standing(self, now: float) -> bool:
-        """True when a queue has stood for more than one interval."""
+        """Whether the queue has not been empty for more than one interval."""
         return bool(self._items) and now - self._empty_at > self.interval_s
 
     def pop(self, now: float) -> tuple[float, T] | None:
@@ -155,7 +155,7 @@ class AdaptiveLifo(Lifo[T]):
 
 
 class Codel:
-    """folly's CoDel: says of each dequeued request whether it waited too long in an overloaded interval."""
+    """folly's CoDel: decides for each dequeued request whether it waited too long in an overloaded interval."""
 
     __slots__ = ("_delay_min_s", "_interval_end", "_starting", "interval_s", "overloaded", "target_s")
 
@@ -188,7 +188,7 @@ class Codel:
 
 
 class CodelQueue(Fifo[T]):
-    """Any order (fifo unless told otherwise) with CoDel at its exit."""
+    """A queue of any order (default fifo) with CoDel at dequeue."""
 
     __slots__ = ("codel", "order")
     name = "codel"
@@ -217,7 +217,7 @@ class CodelQueue(Fifo[T]):
 
 
 class BoundedWait(Fifo[T]):
-    """Fifo that refuses whoever would wait longer than `budget_s`. Keep `service_s` current when service slows down."""
+    """Fifo that refuses items that would wait longer than `budget_s`. The owner keeps `service_s` up to date."""
 
     __slots__ = ("budget_s", "service_s", "workers")
     name = "bounded_wait"
@@ -235,8 +235,7 @@ class BoundedWait(Fifo[T]):
         self.budget_s = budget_s
 
     def predicted_wait_s(self) -> float:
-        """Wait of a newcomer who finds every worker busy: everyone ahead, and itself, at c completions per s
-        seconds."""
+        """Predicted wait of a new item if all workers are busy: all items ahead and itself, at c / s completions/s."""
         return (len(self._items) + 1) * self.service_s / self.workers
 
     def offer(self, item: T, now: float) -> bool:
@@ -249,26 +248,26 @@ class BoundedWait(Fifo[T]):
 
 
 class QueueSettings(PolicySettings):
-    """Which discipline a node's queue follows. The defaults are the incident's node."""
+    """The discipline of a node's queue. The defaults are those of the incident's node."""
 
     discipline: Literal["fifo", "lifo", "adaptive_lifo", "codel", "codel_lifo", "bounded_wait"] = "fifo"
-    """The rule; codel_lifo is CoDel over adaptive LIFO, as in "Fail at Scale"."""
+    """The discipline; codel_lifo is CoDel over adaptive LIFO, as in "Fail at Scale"."""
     capacity: int | None = Field(default=60, ge=1)
-    """Refuse beyond this many waiting; None: unbounded."""
+    """Longest queue; None: unbounded."""
     evict_oldest: bool = False
-    """LIFO kinds: when full, drop the oldest and accept the newcomer, instead of refusing the newcomer."""
+    """LIFO kinds: when full, drop the oldest item and accept the new one, instead of refusing the new one."""
     interval_s: float = Field(default=0.1, gt=0)
-    """CoDel's interval, and how long a queue must stand before adaptive LIFO turns round."""
+    """CoDel's interval, and the time after which adaptive LIFO reverses the order of a standing queue."""
     target_s: float = Field(default=0.005, gt=0)
-    """CoDel: a least delay above this in one interval means overload."""
+    """CoDel: a minimum delay above this in one interval means overload."""
     wait_budget_s: float = Field(default=0.5, gt=0)
-    """bounded_wait: longest predicted wait that is still accepted."""
+    """bounded_wait: longest predicted wait that is accepted."""
 
     ORDER = (("target_s", "<", "interval_s"),)
 
 
 def build_queue(settings: QueueSettings, *, workers: int, service_s: float, now: float = 0.0) -> Fifo[T]:
-    """A queue of these settings for a node with `workers` workers and mean service time `service_s`."""
+    """A queue with these settings for a node with `workers` workers and mean service time `service_s`."""
     capacity = settings.capacity
     match settings.discipline:
         case "fifo":

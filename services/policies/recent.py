@@ -1,7 +1,7 @@
-"""A mapping of bounded size: one key too many, and the one that was added first is forgotten.
+"""A mapping of bounded size: when it is full, a new key evicts the one that was added first.
 
-For what a process only keeps to save work (tokens, URLs, counters by tenant): callers choose the keys, so nothing else
-bounds them. Writing a known key again keeps its place.
+For caches with keys chosen by callers (tokens, URLs, counters by tenant), which are otherwise unbounded. Overwriting a
+known key keeps its position.
 """
 
 from collections import OrderedDict
@@ -12,7 +12,7 @@ V = TypeVar("V")
 
 
 class Recent(OrderedDict[K, V], Generic[K, V]):
-    """At most `size_max` keys; `forgotten` counts those that had to go."""
+    """At most `size_max` keys; `forgotten` counts evicted ones."""
 
     def __init__(self, size_max: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Retry: tenacity's stop, wait and retry strategies decide, on our clock and our streams.
+"""Retry: tenacity's stop, wait and retry strategies, with our clock and random streams.
 
 Formulas (a = number of the attempt that just failed, from 1; e = min(max, base * multiplier**(a-1))):
 
@@ -15,12 +15,12 @@ defaults, docs/model.md §2: SDK layer 4 attempts, exponential 0.25 s up to 2 s;
 
 Two layers are two nested `call`s, and they multiply: 4 x 3 = 12 attempts for one operation that keeps failing.
 
-What surprises:
-* `Retry-After` replaces the backoff, jitter included (as azure-core does), so it makes all clients return together.
-* A layer that gives up returns the last result, it does not raise; a result is the cheap way to say "failed".
-* As in tenacity the wait is computed before stop is asked, so the last failure also draws from the stream.
-* tenacity's driving loop costs ~80 us per call in place (it inspects every callback), hence the plain loop here. Its
-  own jitters and delays read global randomness and `time.monotonic`, hence the wait subclasses and the state object.
+Caveats:
+* `Retry-After` replaces the backoff, jitter included (as in azure-core), so all clients return at the same time.
+* A layer that gives up returns the last result instead of raising, which is cheaper.
+* As in tenacity, the wait is computed before `stop`, so the last failure also draws from the stream.
+* tenacity's own loop costs ~80 us per call (it inspects every callback), hence the plain loop here. Its jitters and
+  delays use global randomness and `time.monotonic`, hence the wait subclasses and the state object.
 """
 
 from __future__ import annotations
@@ -40,23 +40,22 @@ WaitKind = Literal["exponential", "full_jitter", "equal_jitter", "decorrelated_j
 
 
 class AttemptResult(Protocol):
-    """What one attempt returns: the answer, and whether another attempt could help."""
+    """What one attempt returns."""
 
     @property
     def retryable(self) -> bool:
-        """True when the callee refused or was too slow, and a repetition is safe."""
+        """Whether the callee refused or was too slow and a retry is safe."""
 
     @property
     def retry_after_s(self) -> float | None:
-        """The callee's own wish (`Retry-After`), in seconds."""
+        """The callee's `Retry-After`, in seconds, or None."""
 
 
 ResultT = TypeVar("ResultT", bound=AttemptResult)
 
 
 class CallState:
-    """The part of tenacity's RetryCallState that strategies read; it is its own `outcome`, so one object serves a
-    call."""
+    """The part of tenacity's RetryCallState that strategies read. It is its own `outcome`: one object per call."""
 
     __slots__ = (
         "_error",
@@ -89,7 +88,7 @@ class CallState:
 
     @property
     def failed(self) -> bool:
-        """True when the attempt raised (tenacity's meaning), not when it returned a retryable result."""
+        """Whether the attempt raised, as in tenacity; a retryable result does not count."""
         return self._error is not None
 
     def exception(self) -> Exception | None:
@@ -111,12 +110,12 @@ class CallState:
         return f"<CallState attempt {self.attempt_number}, slept {self.idle_for:.2f}s>"
 
 
-# Strategies get either tenacity's state or ours: both carry what is read, and ours also carries the stream.
+# Strategies get either tenacity's state or ours: both have the fields they read; ours also has the random stream.
 State = Any
 
 
 class RetryIfRetryable(retry_base):
-    """Retry a result, or an exception, that says `retryable`."""
+    """Retries a result or an exception whose `retryable` is True."""
 
     def __call__(self, retry_state: State) -> bool:
         outcome = retry_state.outcome
@@ -141,7 +140,7 @@ class WaitEqualJitter(wait_exponential):
 
 
 class WaitDecorrelatedJitter(wait_base):
-    """min(max, U(base, 3 * previous wait)): grows from its own last draw and not from the attempt number."""
+    """min(max, U(base, 3 * previous wait)): grows from the previous wait, not from the attempt number."""
 
     def __init__(self, base_s: float, max_s: float) -> None:
         self.base_s = base_s
@@ -154,7 +153,7 @@ class WaitDecorrelatedJitter(wait_base):
 
 
 class WaitRetryAfter(wait_base):
-    """The callee's `retry_after_s` when it gave one, else the strategy inside."""
+    """The callee's `retry_after_s` if it sent one, else the inner strategy."""
 
     def __init__(self, otherwise: wait_base) -> None:
         self.otherwise = otherwise
@@ -169,33 +168,33 @@ class WaitRetryAfter(wait_base):
 
 
 class RetrySettings(PolicySettings):
-    """One retry layer. The defaults are the naive SDK layer of the incident."""
+    """One retry layer. The defaults are those of the incident's naive SDK layer."""
 
     enabled: bool = True
-    """Off: one attempt, no retry, whatever the other fields say."""
+    """If False, one attempt and no retry, whatever the other fields are."""
     attempts: int = Field(default=4, ge=1)
-    """Attempts in all, the first included."""
+    """Attempts in total, including the first."""
     wait: WaitKind = "exponential"
-    """Which formula gives the wait before the next attempt."""
+    """The formula for the wait before the next attempt."""
     base_s: float = Field(default=0.25, ge=0)
-    """First wait of the exponential kinds, shortest of the decorrelated one, and the whole of the fixed one."""
+    """First wait of the exponential kinds, shortest wait of the decorrelated one, the wait of the fixed one."""
     max_s: float = Field(default=2.0, ge=0)
     """Longest wait of the exponential kinds; the fixed kind ignores it."""
     multiplier: float = Field(default=2.0, ge=1)
-    """Growth of the wait from one retry to the next."""
+    """Growth factor of the wait."""
     honour_retry_after: bool = False
-    """Wait as long as the callee asks, instead of the formula. The naive layers do not."""
+    """Use the callee's `Retry-After` instead of the formula. The naive layers do not."""
     stop_after_delay_s: float | None = Field(default=None, gt=0)
-    """Give up at the first failure this long after the start, or later; None: only `attempts` counts."""
+    """Give up at the first failure at or after this time since the start; None: only `attempts` limits."""
 
     ORDER = (("base_s", "<=", "max_s"),)
 
     def ordered(self) -> dict[str, Any]:
-        """The fixed kind has no use for `max_s`."""
+        """The values to compare; the fixed kind does not use `max_s`."""
         return {} if self.wait == "fixed" else super().ordered()
 
     def build(self) -> RetryPolicy:
-        """The same settings as tenacity strategies."""
+        """These settings as tenacity strategies."""
         stop: stop_base = stop_after_attempt(self.attempts)
         if self.stop_after_delay_s is not None:
             stop = stop_any(stop, stop_after_delay(self.stop_after_delay_s))
@@ -225,7 +224,7 @@ NO_RETRY = RetrySettings(enabled=False)
 
 
 class RetryPolicy:
-    """Three tenacity strategies and the settings they came from. Holds no state of a call: share it freely."""
+    """Three tenacity strategies and their settings. It holds no state of a call, so it can be shared."""
 
     __slots__ = ("enabled", "retry", "settings", "stop", "wait")
 
@@ -261,10 +260,10 @@ async def call(
     on_attempt: Callable[[int], None] | None = None,
     may_retry: Callable[[float], bool] | None = None,
 ) -> ResultT:
-    """Run attempts until one needs no retry or the policy stops, and return the last result.
+    """Runs attempts until one needs no retry or the policy stops; returns the last result.
 
-    `on_attempt(number)` runs before each attempt. `may_retry(now)` is a retry budget's last word: asked once per
-    retry that the policy would make, before the wait. An exception without `retryable = True` passes through at once.
+    `on_attempt(number)` runs before each attempt. `may_retry(now)` asks a retry budget, once per retry that the policy
+    would make, before the wait. An exception without `retryable = True` propagates at once.
     """
     if not policy.enabled:
         if on_attempt is not None:

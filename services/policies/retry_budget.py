@@ -1,4 +1,4 @@
-"""Retry budgets: how many retries a client may add to its requests, whatever each single call would like.
+"""Retry budgets: limit the retries of a client, over all its calls.
 
     finagle  window of 10 s in 10 slices: a request deposits 1000, a retry withdraws 1000/share (5000 at 20 %);
              while window sum + reserve >= withdrawal, reserve = 10/s * 10 s * withdrawal = 500 000 (100 retries)
@@ -12,13 +12,14 @@ quota.py (1.43.11, read as installed); grpc/proposal A6; Envoy circuit_breaker.p
 AWS costs: 5, timeouts 10 (the default) or 14, throttling 5 (only with AWS_NEW_RETRIES_2026=true). Brooker gives no
 capacity; 10 is ours. Off by default: the incident's clients had none.
 
-What surprises:
-* Finagle's reserve is not a rate: 100 retries may be spent in one burst, and again as old withdrawals leave the window.
-* A budget bounds amplification per client; it does not shorten a queue. Alone it does not save the incident
-  (docs/model.md §4), because jobs that come back after 10 s keep the queue in the dead zone.
-* gRPC and Brooker count failures of first attempts and retries alike; Finagle never looks at an outcome.
+Caveats:
+* Finagle's reserve is not a rate: 100 retries may be spent in one burst, and again when old withdrawals leave the
+  window.
+* A budget bounds amplification per client; it does not shorten a queue. Alone it does not prevent the incident
+  (docs/model.md §4), because jobs that return after 10 s keep the queue in the dead zone.
+* gRPC and Brooker count failures of first attempts and of retries; Finagle ignores outcomes.
 
-The owner calls `on_request` once per request, `may_retry` once per retry it wants (True has taken the token), and
+The owner calls `on_request` once per request, `may_retry` once per wanted retry (True takes the token), and
 `on_outcome` once per attempt.
 """
 
@@ -34,20 +35,20 @@ Failure = Literal["error", "timeout", "throttled"]
 
 
 class RetryBudget(Protocol):
-    """What a client asks before it retries."""
+    """Decides whether a client may retry."""
 
     def on_request(self, now: float) -> None:
         """A new request starts (not a retry)."""
 
     def may_retry(self, now: float) -> bool:
-        """May one retry start? True has already paid for it."""
+        """Whether one retry may start. True takes the token."""
 
     def on_outcome(self, outcome: AttemptOutcome, now: float, *, is_retry: bool = False) -> None:
         """One attempt ended."""
 
 
 class UnlimitedBudget:
-    """Off: every retry is allowed."""
+    """No budget (off): every retry is allowed."""
 
     __slots__ = ()
 
@@ -63,7 +64,7 @@ class UnlimitedBudget:
 
 
 class FinagleBudget:
-    """Share of requests over a window, plus a reserve for clients with few requests."""
+    """A share of the requests in a window, plus a reserve for clients with few requests."""
 
     __slots__ = ("_deposit", "_window", "_withdrawal", "reserve", "share")
 
@@ -94,7 +95,7 @@ class FinagleBudget:
 
 
 class AwsQuota:
-    """AWS SDK "standard" mode; `new_costs`: those behind AWS_NEW_RETRIES_2026."""
+    """AWS SDK "standard" mode; `new_costs` selects the costs of AWS_NEW_RETRIES_2026."""
 
     __slots__ = ("capacity", "costs", "level")
 
@@ -117,7 +118,7 @@ class AwsQuota:
     def on_outcome(
         self, outcome: AttemptOutcome, now: float, *, is_retry: bool = False, failure: Failure = "error"
     ) -> None:
-        """`failure`: what the retry that now succeeded had been made for; its cost is given back."""
+        """`failure`: the failure that a successful retry followed; its cost is returned."""
         if outcome is AttemptOutcome.SUCCESS:
             self.level = min(self.capacity, self.level + (self.costs[failure] if is_retry else 1))
 
@@ -126,7 +127,7 @@ class AwsQuota:
 
 
 class GrpcThrottle:
-    """gRPC retry throttling. Counts in thousandths, as grpc-core does: a float would never come back to the top."""
+    """gRPC retry throttling. Counts in thousandths, as in grpc-core: with floats it would not return to the maximum."""
 
     __slots__ = ("_max_milli", "_milli", "_ratio_milli")
 
@@ -155,7 +156,7 @@ class GrpcThrottle:
 
 
 class EnvoyBudget:
-    """Retries in flight as a share of everything in flight. Needs every attempt's end, with `is_retry`."""
+    """Retries in flight as a share of all requests in flight. Needs the end of every attempt, with `is_retry`."""
 
     __slots__ = ("active", "retries", "retries_min", "share")
 
@@ -176,7 +177,7 @@ class EnvoyBudget:
         return True
 
     def on_outcome(self, outcome: AttemptOutcome, now: float, *, is_retry: bool = False) -> None:
-        """More ends than beginnings are somebody's mistake; they must not become room for retries."""
+        """Counts never fall below 0: surplus reports, a caller's bug, must not allow more retries."""
         self.active = max(0, self.active - 1)
         if is_retry:
             self.retries = max(0, self.retries - 1)
@@ -186,7 +187,7 @@ class EnvoyBudget:
 
 
 class BrookerBudget:
-    """Token-bucket retries: behaves as N retries while failures are rare, as 0.1 retries when all fails."""
+    """Token-bucket retries: like N retries while failures are rare, like 0.1 retries when all calls fail."""
 
     __slots__ = ("_capacity_milli", "_cost_milli", "_deposit_milli", "_milli")
 
@@ -217,16 +218,16 @@ class BrookerBudget:
 
 
 class BudgetSettings(PolicySettings):
-    """Which budget a client has. The other fields are Finagle's; the defended profile is kind="finagle"."""
+    """The budget of a client. The other fields are Finagle's; the defended profile has kind="finagle"."""
 
     kind: Literal["off", "finagle", "aws", "aws_2026", "grpc", "envoy", "brooker"] = "off"
-    """The rule; every kind but finagle has its source's numbers."""
+    """The algorithm; all kinds but finagle use their source's numbers."""
     share: float = Field(default=0.1, ge=0, le=1)
     """finagle: retries per request."""
     retries_per_s_min: float = Field(default=0.3, ge=0)
     """finagle: the reserve, as a rate over the window."""
     window_s: float = Field(default=10.0, gt=0)
-    """finagle: how long a request's deposit lives."""
+    """finagle: lifetime of a request's deposit."""
 
     def build(self) -> RetryBudget:
         match self.kind:

@@ -1,4 +1,4 @@
-"""Base of the policies' settings: immutable, unknown names are errors, the docstring under a field is its help."""
+"""Base of the policies' settings: immutable, unknown names are errors, a field's docstring is its description."""
 
 from typing import Any, ClassVar, Literal, Self
 
@@ -6,23 +6,23 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
 CONTRADICTION = "contradiction"
-"""The type of a finding that is about two fields; its context has the `field` that it is told of."""
+"""Error type of a conflict between two fields; its context has the `field` it is reported for."""
 
 Order = tuple[str, Literal["<", "<="], str]
 
 
 def contradiction(field: str, rule: str, given: object) -> PydanticCustomError:
-    """Each value is right by itself, and the two exclude each other: said of `field`, as `rule`."""
+    """An error for two values that are valid alone but exclude each other; reported for `field`, with `rule`."""
     return PydanticCustomError(CONTRADICTION, "{rule} (got {given})", {"field": field, "rule": rule, "given": given})
 
 
 class Agreeing(BaseModel):
-    """A model whose fields bound each other: `ORDER` says which must be below, or not above, which."""
+    """A model whose fields bound each other: `ORDER` lists which must be below, or not above, which."""
 
     ORDER: ClassVar[tuple[Order, ...]] = ()
 
     def ordered(self) -> dict[str, Any]:
-        """The values to compare; None, or absent, when a field does not count just now."""
+        """The values to compare; None or absent for a field that does not apply."""
         return {name: getattr(self, name) for order in self.ORDER for name in (order[0], order[2])}
 
     @model_validator(mode="after")

@@ -1,14 +1,14 @@
-"""Staged re-enablement (X1): in what order, and how far apart, accounts are restored.
+"""Staged re-enablement (X1): the order and the spacing in which accounts are restored.
 
     the nth account is restored at start + n * spacing;  order: as listed, high-volume last, or high-volume first
 
 Sources: PIR FNJ8-VQZ, 00:08 (restoring the high-volume extension accounts of East US released the blocked work of six
-hours at once) and its mirror, AWS Builders' Library, avoiding-insurmountable-queue-backlogs. Default: as listed,
+hours at once), and as its opposite, AWS Builders' Library, avoiding-insurmountable-queue-backlogs. Default: as listed,
 spacing 0, which is the incident and the off switch.
 
-What surprises: spacing alone helps only if an account's own backlog fits what its identity region can carry; work
-that is blocked by several accounts is released by the last of them. High-volume last buys time for the rest, and
-makes the last step the largest: pace the resume as well.
+Caveats: spacing alone helps only if an account's backlog fits the capacity of its identity region; work that is
+blocked by several accounts is released by the last of them. High-volume last gives the other accounts time but makes
+the last step the largest: pace the resumed jobs as well.
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ class StagedAccount:
     """An account to restore."""
 
     name: str
-    """Its storage account name."""
+    """Storage account name."""
     volume: float
-    """Requests per second that depend on it, or blocked jobs: any one measure."""
+    """Requests per second that depend on it, or its blocked jobs; the same measure for all accounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,14 @@ class StagedRestore:
     """One step of the plan."""
 
     at: float
-    """Bench time."""
+    """Bench seconds."""
     account: StagedAccount
 
 
 def plan_restores(
     accounts: Sequence[StagedAccount], start: float, *, order: Order = "as_listed", spacing_s: float = 0.0
 ) -> tuple[StagedRestore, ...]:
-    """Every account exactly once, in time order. Equal volumes keep the order in which they were listed."""
+    """Every account exactly once, in time order. Accounts of equal volume keep their listed order."""
     if spacing_s < 0:
         raise ValueError(f"spacing_s must not be negative, not {spacing_s}")
     ordered = list(accounts)

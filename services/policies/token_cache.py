@@ -1,19 +1,19 @@
-"""Token cache with single flight (X2): of many callers that miss, one fetches.
+"""Token cache with single flight (X2): of many callers with a miss, one fetches.
 
     fresh    now < expires - margin               margin 5 min
     early    fresh, lifetime >= 2 h and now >= issued + lifetime/2: one caller refreshes, all keep using the old token
-    failed   for `negative_s` after a failure nobody fetches
+    failed   for `negative_s` after a failure no caller fetches
 
 Source: MSAL for Python, application.py and token_cache.py
 (https://github.com/AzureAD/microsoft-authentication-library-for-python): treated as expired 5 min early, `refresh_in`
 at half life when the lifetime is at least 2 h. Retry of a failed early refresh: 30 s, azure-core. Default: off, in
-real seconds. On the bench 1 s stands for 1 incident minute, so scale: margin 5, early from 120, retry 0.5.
+real seconds. On the bench 1 s is 1 incident minute, so scale: margin 5, early from 120, retry 0.5.
 
-What surprises:
-* With 24 h tokens a cache makes the steady load tiny; a surge comes from new identities and cold caches, which it
-  cannot help. Single flight helps exactly then, and only per key.
-* The leader holds a lease, not a lock: if it vanishes, the next caller after `flight_s` becomes the leader.
-* A negative entry spares the backend and also delays the recovery of its callers by up to `negative_s`.
+Caveats:
+* With 24 h tokens a cache reduces the steady load to almost nothing. A surge comes from new identities and cold
+  caches, where the cache does not help; single flight does, per key.
+* The leader holds a lease, not a lock: if it disappears, the next caller after `flight_s` becomes the leader.
+* A negative entry protects the backend and delays the recovery of its callers by up to `negative_s`.
 """
 
 from enum import Enum
@@ -27,39 +27,39 @@ from services.policies.settings import PolicySettings
 T = TypeVar("T")
 
 KEYS_MAX = 40_000
-"""Identity and resource pairs kept; beyond that the oldest is fetched again when it is next asked for."""
+"""Identity and resource pairs kept; beyond that the oldest is evicted."""
 
 
 class Lookup(Enum):
-    """What a caller should do. MISS and REFRESH_EARLY make it the leader: it must `store` or `fail`."""
+    """What a caller must do. MISS and REFRESH_EARLY make it the leader, which must `store` or `fail`."""
 
     HIT = "hit"
     """Use the token."""
     MISS = "miss"
-    """Fetch; others wait for you."""
+    """Fetch; other callers wait."""
     WAIT = "wait"
-    """Someone fetches; ask again when it has stored or failed."""
+    """Another caller is fetching; look up again when it has stored or failed."""
     REFRESH_EARLY = "refresh_early"
-    """Use the token, and fetch a new one beside it."""
+    """Use the token, and fetch a new one in the background."""
     FAILED = "failed"
-    """A fetch has just failed; fail too, and fetch nothing."""
+    """A fetch has just failed; fail too, without a fetch."""
 
 
 class TokenCacheSettings(PolicySettings):
     """The defaults are real seconds, as in MSAL."""
 
     enabled: bool = False
-    """Off: every lookup is a miss, and nobody waits for anybody."""
+    """If False, every lookup is a miss and no caller waits for another."""
     margin_s: float = Field(default=300.0, ge=0)
-    """A token counts as expired this long before it is."""
+    """A token counts as expired this long before its expiry."""
     early_lifetime_s: float = Field(default=7200.0, gt=0)
-    """Tokens that live at least this long are refreshed at half life."""
+    """Tokens with at least this lifetime are refreshed at half of it."""
     early_retry_s: float = Field(default=30.0, ge=0)
-    """After a failed early refresh, try no other for this long."""
+    """After a failed early refresh, wait this long before the next one."""
     negative_s: float = Field(default=5.0, ge=0)
     """After a failure without a usable token, fail at once for this long."""
     flight_s: float = Field(default=30.0, gt=0)
-    """A leader that has neither stored nor failed after this long is replaced."""
+    """A leader without a result after this time is replaced."""
 
     ORDER = (("margin_s", "<", "early_lifetime_s"),)
 
@@ -85,7 +85,7 @@ class TokenCache(Generic[T]):
         self._entries: Recent[str, _Entry[T]] = Recent(KEYS_MAX)
 
     def lookup(self, key: str, now: float) -> Lookup:
-        """Decide for one caller, and note that it leads if it does."""
+        """Decides for one caller; records it as the leader if it becomes one."""
         settings = self.settings
         if not settings.enabled:
             return Lookup.MISS
@@ -106,7 +106,7 @@ class TokenCache(Generic[T]):
         return Lookup.MISS
 
     def token(self, key: str) -> T | None:
-        """The token last stored; only a HIT or REFRESH_EARLY makes it valid."""
+        """The token stored last; valid only after HIT or REFRESH_EARLY."""
         entry = self._entries.get(key)
         return None if entry is None else entry.token
 
@@ -122,7 +122,7 @@ class TokenCache(Generic[T]):
             entry.early_at = now + lifetime_s / 2.0
 
     def fail(self, key: str, now: float, began: float | None = None) -> None:
-        """The leader that began then could not fetch; of one that has been replaced nobody needs to know."""
+        """The fetch that began at `began` failed; ignored if its leader has been replaced."""
         entry = self._entries.get(key)
         if entry is None or (began is not None and began < entry.flight_began):
             return
@@ -133,7 +133,7 @@ class TokenCache(Generic[T]):
             entry.failed_until = now + self.settings.negative_s
 
     def clear(self) -> None:
-        """A restart: all is forgotten."""
+        """Empties the cache, as a restart does."""
         self._entries.clear()
 
     def __repr__(self) -> str:

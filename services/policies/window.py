@@ -1,15 +1,13 @@
-"""Sliding count of good and all events, in O(1) per event: the memory under breaker, failover, throttle and admission.
+"""Sliding counts of good and all events, O(1) per event; used by breaker, failover, throttle and admission.
 
-Time is cut into `buckets` slices of window/buckets seconds. A slice is forgotten whole when it leaves the window, so
-the window covers between (buckets-1)/buckets and all of its nominal length: that is the price of not keeping every
-event. Finagle's WindowedAdder (https://github.com/twitter/util, zk WindowedAdder.scala) and Envoy's admission control
-work so.
+Time is split into `buckets` slices of window/buckets seconds. A slice leaves the window as a whole, so the window
+covers between (buckets-1)/buckets and all of its nominal length; in return, single events are not stored. Finagle's
+WindowedAdder (https://github.com/twitter/util, zk WindowedAdder.scala) and Envoy's admission control do the same.
 """
 
 
 class SlidingCounts:
-    """`total` and `good` over the last `window_s` seconds. Time must not run backwards; an older `now` counts as
-    newest."""
+    """`total` and `good` over the last `window_s` seconds. An event with an older `now` counts in the newest slice."""
 
     __slots__ = ("_good", "_good_slices", "_slices_per_s", "_tick", "_total", "_total_slices", "buckets", "window_s")
 
@@ -37,7 +35,7 @@ class SlidingCounts:
             self._good_slices[index] += good
 
     def take_back(self, now: float, at: float, total: float = 1.0) -> None:
-        """Uncounts what was counted at `at`, unless it has left the window meanwhile; never below nothing."""
+        """Subtracts what was counted at `at`, unless it has left the window; never below 0."""
         tick = int(now * self._slices_per_s)
         if tick > self._tick:
             self._advance(tick)
