@@ -1,4 +1,4 @@
-"""The compute control plane of one region: ARM conventions in front, a durable job queue behind.
+"""The compute control plane of one region: an ARM API with a durable job queue behind it.
 
-Blocked jobs go back to the queue and come again. That backlog is the incident's second wave.
+Blocked jobs return to the queue and are tried again. This backlog causes the incident's second wave.
 """

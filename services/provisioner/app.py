@@ -1,4 +1,4 @@
-"""Puts a provisioner together, and tells every part when the settings change."""
+"""Builds a provisioner and passes changed settings to its parts."""
 
 import contextlib
 
@@ -60,7 +60,7 @@ class Provisioner:
         self.reconfigure()
 
     def reconfigure(self) -> None:
-        """Takes the settings as they stand now; bad ones are reported and change nothing."""
+        """Applies the current settings. Invalid settings are reported and ignored."""
         try:
             settings = self._env.settings(ProvisionerSettings)
         except SettingsError as error:
@@ -76,7 +76,7 @@ class Provisioner:
         self.scheduler.reconfigure(settings)
 
     async def stop(self) -> None:
-        """What is decided is written; what is in progress goes on at the next start."""
+        """Writes decided outcomes and stops; jobs in progress resume at the next start."""
         await self.scheduler.stop()
         with contextlib.suppress(TimeoutError):
             await self.journal.quiet(STOP_TIMEOUT_S)

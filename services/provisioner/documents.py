@@ -1,7 +1,7 @@
-"""What the front door takes and answers, for its OpenAPI document.
+"""Request and response bodies of the API, for its OpenAPI document.
 
-Requests are described as far as this service judges them (`validation.py` does that, and names the field); what it only
-stores (disks, networks, images) is open, and comes back in the answers.
+Requests are described as far as `validation.py` checks them. Fields that are only stored (disks, networks, images) are
+open, and are returned in responses.
 """
 
 from typing import Any, Literal
@@ -25,7 +25,7 @@ class ResourceProperties(_Open):
 
 
 class ComputeResource(_Open):
-    """A machine, a scale set or an extension, with everything that was put into it."""
+    """A machine, a scale set or an extension, with all stored fields."""
 
     id: str
     name: str
@@ -36,7 +36,7 @@ class ComputeResource(_Open):
 
 class ComputeResourceList(BaseModel):
     value: list[ComputeResource]
-    nextLink: str = Field(default="", description="the next page, where there is one")
+    nextLink: str = Field(default="", description="the next page, if there is one")
 
 
 class InstanceViewStatus(BaseModel):
@@ -57,7 +57,7 @@ class StatusesSummary(BaseModel):
 
 
 class ExtensionInstanceView(BaseModel):
-    """Of a machine `statuses`, of a scale set `statusesSummary`."""
+    """A machine has `statuses`, a scale set `statusesSummary`."""
 
     name: str
     type: str = ""
@@ -84,7 +84,7 @@ class ScaleSetInstanceView(BaseModel):
 
 
 class OperationStatus(BaseModel):
-    """What polling gives."""
+    """The response to a poll."""
 
     id: str
     name: str
@@ -136,6 +136,6 @@ REQUESTS: dict[str, tuple[Schema, Schema]] = {
     "scale_set": (_object(_SCALE_SET, "location"), _object(_SCALE_SET)),
     "extension": (_object(_EXTENSION, "location", "properties"), _object(_EXTENSION)),
 }
-"""Kind → what PUT and what PATCH take."""
+"""Kind → bodies of PUT and PATCH."""
 
 INSTANCE_VIEWS: dict[str, Any] = {"virtual_machine": MachineInstanceView, "scale_set": ScaleSetInstanceView}

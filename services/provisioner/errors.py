@@ -1,4 +1,4 @@
-"""The errors of the front door and ARM's dialect. Sentences: docs/azure-api.md §2 and ARM's own."""
+"""The API's errors, in ARM's format. Messages: docs/azure-api.md §2 and ARM's own."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ INVALID_SUBSCRIPTION = ErrorSpec(
     "InvalidSubscriptionId", 400, "The provided subscription identifier '{value}' is malformed or invalid."
 )
 INVALID_PARAMETER = ErrorSpec("InvalidParameter", 400, "{detail}")
-INVALID_SKIP_TOKEN = ErrorSpec("InvalidSkipToken", 400, "The $skiptoken '{value}' is not one that this service gave.")
+INVALID_SKIP_TOKEN = ErrorSpec("InvalidSkipToken", 400, "The $skiptoken '{value}' was not issued by this service.")
 LOCATION_REQUIRED = ErrorSpec("LocationRequired", 400, "The location property is required for this definition.")
 LOCATION_NOT_AVAILABLE = ErrorSpec(
     "LocationNotAvailableForResourceType",
@@ -98,7 +98,7 @@ TABLE = ErrorTable(
 
 
 def invalid(target: str, rule: str) -> ServiceError:
-    """400 that names the field and the rule it breaks."""
+    """A 400 that names the invalid field and the violated rule."""
     return ServiceError(INVALID_PARAMETER, target=target, detail=f"The value of parameter {target} is invalid: {rule}.")
 
 

@@ -1,7 +1,7 @@
-"""Why a try stopped, and the words in which Azure tells it.
+"""Why a try stopped, and Azure's error message for it.
 
-The words are made only when somebody reads them: during the outage forty tries a second stop, and nearly all of them
-are tried again. Sentences: docs/azure-api.md §2; the 409 text: its §1.
+Messages are built only when they are read: during the outage forty tries a second stop, and nearly all of them are
+repeated. Messages: docs/azure-api.md §2; the 409 text: its §1.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ CODES: dict[Cause, str] = {
 
 
 def sentence(stop: Stop) -> str:
-    """What the other side said, on one line."""
+    """The error of the called service, on one line."""
     return storage_message(stop.body) or stop.detail or f"HTTP status {stop.status}"
 
 
 def storage_message(body: bytes) -> str:
-    """The first line of `<Message>` in a storage error: the others are the request's id and time."""
+    """The first line of `<Message>` in a storage error; the others are request id and time."""
     _, found, rest = body.partition(b"<Message>")
     if not found:
         return ""
@@ -39,7 +39,7 @@ def storage_message(body: bytes) -> str:
 def error_of(
     stop: Stop, operation: ProvisioningOperation, resource: Resource, index: int, *, timed_out: bool = False
 ) -> Error:
-    """The `error` of a failed operation. A scale set wraps the machine's error in its own."""
+    """The `error` of a failed operation. That of a scale set wraps the machine's error."""
     error = _machine_error(stop, operation, resource, index, timed_out)
     if operation.kind != VMSS:
         return error

@@ -1,7 +1,6 @@
-"""The front door: Azure Resource Manager's paths, verbs, headers and status codes for compute.
+"""The API: Azure Resource Manager's paths, verbs, headers and status codes for compute.
 
-Every answer carries ARM's ids; every accepted operation carries
-the URL to poll, absolute, on the host that the client used.
+Every response carries ARM's ids; every accepted operation carries the URL to poll, absolute, on the client's host.
 """
 
 import json
@@ -27,12 +26,12 @@ from services.provisioner.state import EXTENSION, FAILED, IN_PROGRESS, VM, Provi
 JSON_TYPE = "application/json; charset=utf-8"
 Headers = dict[str, str]
 Answer = tuple[int, Any, Headers]
-"""Status, body or None, headers of its own."""
+"""Status, body or None, extra headers."""
 Handler = Callable[[web.Request], Awaitable[Answer]]
 
 
 class ProvisionerHandlers:
-    """Routes and what they answer."""
+    """The handlers of all routes."""
 
     def __init__(
         self,
@@ -49,7 +48,7 @@ class ProvisionerHandlers:
         self.settings = settings
 
     def api(self) -> Api:
-        """What is served."""
+        """The route table."""
         return api(self, self._arm)
 
     # --- resources ---------------------------------------------------------------------------------------
@@ -97,7 +96,7 @@ class ProvisionerHandlers:
         return 200, {"value": [views.resource(item) for item in self._compute.children(machine.key)]}, {}
 
     async def list(self, kind: str, request: web.Request) -> Answer:
-        """A page of resources; `nextLink` leads to the next."""
+        """A page of resources; `nextLink` is the URL of the next."""
         match = request.match_info
         prefix = f"/subscriptions/{match['subscription']}/".lower()
         if "group" in match:
@@ -115,7 +114,7 @@ class ProvisionerHandlers:
     # --- operations --------------------------------------------------------------------------------------
 
     async def operation(self, _kind: str, request: web.Request) -> Answer:
-        """The state of an operation; with `monitor=true` the older protocol, where the status code tells."""
+        """The state of an operation; with `monitor=true` the older protocol, which uses the status code."""
         match = request.match_info
         found = self._compute.operations.get(match["operation"].lower())
         here = match["location"].lower() == self._env.region
@@ -151,7 +150,7 @@ class ProvisionerHandlers:
     # --- the common edge ---------------------------------------------------------------------------------
 
     def _arm(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
-        """What all ARM requests share: version check, throttle, ids, JSON."""
+        """Wraps a handler in the steps of all ARM requests: version check, throttle, ids, JSON."""
 
         async def serve(request: web.Request) -> web.Response:
             validation.check_api_version(request.query.get("api-version"))

@@ -1,4 +1,4 @@
-"""Resource ids: which path names what. Azure compares them without regard to case and gives back its own spelling."""
+"""Resource ids and their paths. Azure compares ids case-insensitively and returns its own spelling."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ TYPES = {VM: "virtualMachines", VMSS: "virtualMachineScaleSets", EXTENSION: "vir
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A resource that a request names; it need not exist."""
+    """A resource named by a request; it may not exist."""
 
     subscription: str
     group: str
     kind: str
     name: str
     parent: str = ""
-    """Name of the machine an extension belongs to."""
+    """Name of the machine of an extension."""
 
     @property
     def id(self) -> str:
@@ -45,7 +45,7 @@ class Ref:
 
 
 def parent_key(key: str) -> str:
-    """The key of the machine that an extension's key belongs to; empty for other resources."""
+    """The key of an extension's machine; empty for other resources."""
     parent, found, _ = key.rpartition("/extensions/")
     return parent if found else ""
 

@@ -20,7 +20,7 @@ JOB_DURATION_BUCKETS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 40
 
 
 class _Tenant:
-    """Pre-bound children and the numbers of jobs of one tenant."""
+    """Pre-bound metric children and job counts of one tenant."""
 
     __slots__ = ("errors", "jobs", "tries")
 
@@ -34,7 +34,7 @@ class _Tenant:
 
 
 class ProvisionerMetrics:
-    """Counts of what happened; the numbers of jobs are computed when they are read."""
+    """Counters of events; job counts are computed when read."""
 
     def __init__(
         self, metrics: Metrics, region: str, *, oldest_age_s: Callable[[], float], slots: Callable[[], float]
@@ -56,16 +56,16 @@ class ProvisionerMetrics:
             ("region", "tenant", "kind", "result", "code"),
         )
         self.forgotten = metrics.counter(
-            "provisioner_operations_forgotten_total", "Finished operations that can be asked for no longer."
+            "provisioner_operations_forgotten_total", "Finished operations that can no longer be polled."
         ).inc
         self._duration = metrics.histogram(
             "provisioner_job_duration_seconds", "From accepted to terminal.", buckets=JOB_DURATION_BUCKETS_S
         ).observe
         metrics.computed_gauge(
-            "provisioner_jobs", "Jobs in progress, by what they do.", self._job_rows, ("region", "tenant", "state")
+            "provisioner_jobs", "Jobs in progress, by state.", self._job_rows, ("region", "tenant", "state")
         )
         metrics.computed_gauge(
-            "provisioner_slots", "Jobs that may be worked on at once.", lambda: [((region,), slots())], ("region",)
+            "provisioner_slots", "Jobs that may run at once.", lambda: [((region,), slots())], ("region",)
         )
         metrics.computed_gauge(
             "provisioner_oldest_job_age_seconds",
@@ -75,7 +75,7 @@ class ProvisionerMetrics:
         )
 
     def tenant(self, name: str) -> _Tenant:
-        """The counts of a tenant; those that come when there are too many share one entry."""
+        """The counts of a tenant; tenants beyond the limit share one entry."""
         found = self._tenants.get(name)
         if found is None:
             if len(self._tenants) > TENANTS_MAX and name != OTHER:
@@ -84,7 +84,7 @@ class ProvisionerMetrics:
         return found
 
     def move(self, job: ProvisioningJob, state: str) -> None:
-        """The one place where a job's state changes, so that the gauge cannot drift."""
+        """Changes a job's state. All changes go through here, so that the gauge cannot drift."""
         jobs = self.tenant(job.operation.tenant).jobs
         jobs[job.state] -= 1
         jobs[state] += 1

@@ -1,4 +1,4 @@
-"""What the front door serves: Azure Resource Manager's calls for compute."""
+"""The routes of the API: Azure Resource Manager's calls for compute."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -21,7 +21,7 @@ from services.provisioner.state import ACTIONS, EXTENSION, VM, VMSS
 TITLE = "Aftershock provisioner (Microsoft.Compute)"
 PROVIDER = "providers/Microsoft.Compute"
 TYPES = {VM: ("virtualMachines", "virtual_machine"), VMSS: ("virtualMachineScaleSets", "scale_set")}
-"""Kind → the word in the path, and the word in operation ids."""
+"""Kind → path segment, name in operation ids."""
 
 RESOURCE_NAME: Shape = {"type": "string", "pattern": r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_])?$"}
 SHAPES: Mapping[str, Shape] = {
@@ -32,8 +32,8 @@ SHAPES: Mapping[str, Shape] = {
     "location": {"type": "string", "pattern": r"^[a-z0-9]+$"},
     "operation": {"type": "string", "pattern": r"^[0-9a-f-]{36}$"},
 }
-POLLING = {"Azure-AsyncOperation": "where to poll", "Retry-After": "seconds between two looks"}
-LOCATION = {**POLLING, "Location": "where to poll by status code"}
+POLLING = {"Azure-AsyncOperation": "where to poll", "Retry-After": "seconds between two polls"}
+LOCATION = {**POLLING, "Location": "URL to poll by status code"}
 
 EVERY = (errors.MISSING_API_VERSION, errors.INVALID_API_VERSION, errors.THROTTLED)
 READ = (*EVERY, errors.RESOURCE_NOT_FOUND, errors.PARENT_NOT_FOUND)
@@ -50,21 +50,21 @@ Wrap = Callable[[Any], Any]
 
 
 def api(handlers: Any, arm: Wrap) -> Api:
-    """The table. `arm` puts what all calls of the resource manager share around a handler's method."""
+    """The route table. `arm` wraps a handler in the steps of all Resource Manager calls."""
     table = _Table(handlers, arm)
     rows = [row for kind in TYPES for row in table.resource(kind)]
     return Api(TITLE, (*rows, *table.extensions(), table.operation()), lambda _route: ARM_DIALECT)
 
 
 class _Table:
-    """Makes the rows."""
+    """Builds the rows."""
 
     def __init__(self, handlers: Any, arm: Wrap) -> None:
         self._handlers = handlers
         self._arm = arm
 
     def resource(self, kind: str) -> list[Route]:
-        """A machine or a scale set: the resource, what can be done to it, and the lists."""
+        """A machine or a scale set: the resource, its actions, and the lists."""
         word, label = TYPES[kind]
         every, everywhere = f"{GROUP}/{PROVIDER}/{word}", f"{SUBSCRIPTION}/{PROVIDER}/{word}"
         one = f"{every}/{{name}}"

@@ -1,7 +1,7 @@
-"""Operations, jobs and resources as values, and the rules by which they change. No I/O, no clock, no loop.
+"""Operations, jobs and resources as values, and their state transitions. No I/O, no clock, no event loop.
 
-An operation is what the client polls; its job is how the work stands. Both share one id. A job only ever moves forward
-through its steps: a try that stops leaves `index` at the step that failed, and the next try begins there.
+A client polls the operation; the job holds the progress of the work. Both have the same id. A job only moves forward
+through its steps: a stopped try leaves `index` at the failed step, where the next try begins.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Step = Annotated[str, Field(pattern=r"^(allocate|work|assign|token|unassign|fetc
 
 
 def capacity(body: dict[str, Any]) -> int:
-    """`sku.capacity` of a scale set; 1 when it is not given, or is no number in a body that was not written by us."""
+    """`sku.capacity` of a scale set; 1 if missing or, in a corrupt stored body, not a number."""
     sku = body.get("sku")
     wanted = sku.get("capacity", 1) if isinstance(sku, dict) else 1
     return int(wanted) if isinstance(wanted, int) else 1
@@ -47,7 +47,7 @@ VersionOf = Callable[[str], str]
 
 @dataclass(slots=True, eq=False)
 class Resource:
-    """A virtual machine, scale set or extension. `body` is what the client asked for, minus secrets."""
+    """A virtual machine, scale set or extension. `body` is the client's request without secrets."""
 
     kind: Kind
     id: ResourceId
@@ -57,19 +57,19 @@ class Resource:
     created: float
     state: str = CREATING
     operation: str = ""
-    """The operation in flight, or the last one."""
+    """The operation in progress, or the last one."""
     identity: str = ""
-    """Name of the identity that provisioning assigns; empty when there is none."""
+    """Name of the identity that provisioning assigns; empty if none."""
     identity_owned: bool = True
-    """Deleted with the resource; a user-assigned one is not."""
+    """Whether the identity is deleted with the resource; a user-assigned one is not."""
     assigned: bool = False
-    """Assigning was at least tried, so there may be something to delete."""
+    """Whether assignment was tried, so that there may be an identity to delete."""
     client_id: str = ""
     principal_id: str = ""
     tenant_id: str = ""
     power: str = ""
     instances: int = 0
-    """Scale sets: machines that run, as opposed to `sku.capacity`, which is wanted."""
+    """Scale sets: running machines; `sku.capacity` is the desired number."""
     packages: dict[str, str] = field(default_factory=dict)
     """publisher/type → name of the extension."""
     installed: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Resource:
 
     @property
     def key(self) -> str:
-        """Resource ids compare without regard to case."""
+        """The lower-case id: resource ids are case-insensitive."""
         return self.id.lower()
 
     @property
@@ -94,7 +94,7 @@ RESOURCE: Shape[Resource] = Shape(Resource)
 
 @dataclass(slots=True, eq=False)
 class ProvisioningOperation:
-    """An accepted operation; `status` is terminal exactly once."""
+    """An accepted operation; `status` becomes terminal exactly once."""
 
     id: str
     kind: Kind
@@ -123,24 +123,24 @@ OPERATION: Shape[ProvisioningOperation] = Shape(ProvisioningOperation)
 
 @dataclass(slots=True, eq=False)
 class ProvisioningJob:
-    """How the work of one operation stands. Lives in memory; `progress` and `due` are also in Redis."""
+    """The progress of one operation, in memory; `progress` and `due` are also in Redis."""
 
     operation: ProvisioningOperation
     entry: str = ""
-    """The stream entry, acknowledged when the operation is terminal."""
+    """Id of the stream entry, which is acknowledged when the operation is terminal."""
     delivered: bool = False
     index: int = 0
     tries: int = 0
     due: float = 0.0
-    """Epoch seconds of the next try; 0 while it is not waiting for one."""
+    """Epoch seconds of the next try; 0 if none is scheduled."""
     state: str = QUEUED
     order: int = 0
     stop: Stop | None = None
-    """What ended the last try."""
+    """Why the last try stopped."""
     outcome: JobOutcome | None = None
-    """Decided, perhaps not yet durable."""
+    """The decided outcome, possibly not yet durable."""
     canceling: bool = False
-    """A delete that will cancel it is on its way to Redis: it begins no further step."""
+    """A delete that cancels this job is being written to Redis: no further step begins."""
     waits_for: set[ProvisioningJob] = field(default_factory=set)
     followers: list[ProvisioningJob] = field(default_factory=list)
 
@@ -156,9 +156,10 @@ class ProvisioningJob:
         return f"{self.index}|{self.tries}"
 
     def restore(self, progress: str) -> None:
-        """
+        """Restores stored progress.
+
         Raises:
-            ValueError: it is no progress of these steps.
+            ValueError: it is not valid for these steps.
         """
         index, _, tries = progress.partition("|")
         if not 0 <= int(index) < max(1, len(self.operation.steps)) or int(tries) < 0:
@@ -173,7 +174,7 @@ class ProvisioningJob:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """What a step met. `status` is 0 when no answer came; `detail` says why then."""
+    """Why a step failed. `status` is 0 without a response; then `detail` has the reason."""
 
     cause: Cause
     status: int = 0
@@ -183,7 +184,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """A terminal state on its way to the operation."""
+    """A terminal state that is not yet durable."""
 
     status: str
     at: float
@@ -195,7 +196,7 @@ class JobOutcome:
 
 
 def identity_steps(calls: int) -> tuple[str, ...]:
-    """One PUT, then tokens."""
+    """The identity steps of a job: one PUT, then tokens."""
     return (ASSIGN, *[TOKEN] * (calls - 1)) if calls else ()
 
 
@@ -210,8 +211,8 @@ def plan(
 ) -> tuple[str, ...]:
     """The steps of an operation, in order.
 
-    `packages` are those still to be fetched; `identity_calls` is 0 for a resource without identity; `fetches` says that
-    a lifecycle action puts the machine on a fresh disk.
+    `packages` are those to fetch; `identity_calls` is 0 for a resource without identity; `fetches`: a lifecycle action
+    puts the machine on a fresh disk and fetches the packages again.
     """
     fetch = tuple(f"{FETCH}:{package}" for package in packages)
     if verb == DELETE:
@@ -226,7 +227,7 @@ def plan(
 
 
 def after(resource: Resource, job: ProvisioningJob, outcome: JobOutcome, version_of: VersionOf) -> Resource | None:
-    """The resource once `outcome` is durable; None when it is gone. The resource given is not changed."""
+    """The new state of the resource after `outcome`; None if it is deleted. `resource` is not changed."""
     operation = job.operation
     if resource.operation != operation.id:
         return resource  # a delete has taken over
@@ -258,7 +259,7 @@ def _record_packages(resource: Resource, job: ProvisioningJob, outcome: JobOutco
 
 
 def innermost(error: Error) -> Error:
-    """The cause inside a wrapped error."""
+    """The innermost cause of a wrapped error."""
     while error.get("details"):
         error = error["details"][0]
     return error

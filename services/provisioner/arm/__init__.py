@@ -1,1 +1,1 @@
-"""Microsoft.Compute over Azure Resource Manager: validation, views, throttling."""
+"""`Microsoft.Compute` in Azure Resource Manager: validation, views, throttling."""

@@ -1,7 +1,7 @@
-"""What the provisioner knows: resources, operations, jobs in progress. A cache of Redis that answers every read.
+"""Resources, operations and jobs in memory: a cache of Redis that serves all reads.
 
-There is one provisioner per region, so nobody else writes; every acceptance and every end is in Redis before it is
-visible here.
+Each region has one provisioner, which is the only writer. Acceptances and outcomes are in Redis before they are visible
+here.
 """
 
 from collections import deque
@@ -17,12 +17,12 @@ class Compute:
         self.resources: dict[str, Resource] = {}
         self.operations: dict[str, ProvisioningOperation] = {}
         self.jobs: dict[str, ProvisioningJob] = {}
-        """In progress, oldest first."""
+        """Jobs in progress, oldest first."""
         self._children: dict[str, dict[str, None]] = {}
         self._finished: deque[ProvisioningOperation] = deque()
 
     def clear(self) -> None:
-        """Forgets everything, before it is read afresh."""
+        """Empties the cache, before a reload."""
         for held in (self.resources, self.operations, self.jobs, self._children, self._finished):
             held.clear()
 
@@ -35,7 +35,7 @@ class Compute:
             self._children.setdefault(parent, {})[key] = None
 
     def remove(self, key: str) -> None:
-        """Forgets a resource and its extensions."""
+        """Removes a resource and its extensions."""
         for name in (*self.child_keys(key), key):
             self.resources.pop(name, None)
         self._children.pop(key, None)
@@ -54,7 +54,7 @@ class Compute:
         return [self.resources[child] for child in self.child_keys(key)]
 
     def in_flight(self, key: str) -> ProvisioningJob | None:
-        """The job that is changing this very resource."""
+        """The job that changes this resource, or None."""
         resource = self.resources.get(key)
         return self.jobs.get(resource.operation) if resource else None
 
@@ -72,13 +72,13 @@ class Compute:
         self._finished.append(job.operation)
 
     def restore(self, operation: ProvisioningOperation) -> None:
-        """An operation read from Redis; those in progress get their job from the caller."""
+        """Adds an operation read from Redis; the caller adds the jobs of those in progress."""
         self.operations[operation.id] = operation
         if operation.status != IN_PROGRESS:
             self._finished.append(operation)
 
     def expire(self, before: float, kept_max: int) -> list[str]:
-        """Forgets operations that ended before that moment, and the oldest of more than `kept_max`; says which."""
+        """Removes operations that ended before `before`, and the oldest beyond `kept_max`; returns their ids."""
         gone = []
         while self._finished and ((self._finished[0].ended or 0.0) < before or len(self._finished) > kept_max):
             operation = self._finished.popleft()
@@ -87,7 +87,7 @@ class Compute:
         return gone
 
     def select(self, prefix: str, kind: str) -> list[Resource]:
-        """Resources of a kind whose key begins with `prefix`, sorted by key."""
+        """Resources of a kind whose key starts with `prefix`, sorted by key."""
         found = [item for key, item in self.resources.items() if item.kind == kind and key.startswith(prefix)]
         return sorted(found, key=lambda item: item.key)
 

@@ -17,7 +17,7 @@ SUBSCRIPTIONS_MAX = 1000
 
 
 class SubscriptionThrottle:
-    """Takes a token per request, or says how long to wait."""
+    """One token bucket per subscription and kind of request."""
 
     def __init__(self, settings: ProvisionerSettings) -> None:
         self._buckets: Recent[tuple[str, str], TokenBucket] = Recent(SUBSCRIPTIONS_MAX)
@@ -28,7 +28,7 @@ class SubscriptionThrottle:
         self._buckets.clear()
 
     def take(self, method: str, subscription: str, now: float) -> dict[str, str]:
-        """The headers that tell how much is left; empty when the throttle is off.
+        """Takes a token. Returns the headers with the remaining tokens; empty if the throttle is off.
 
         Raises:
             ServiceError: 429 with `Retry-After` in whole seconds.

@@ -1,6 +1,6 @@
-"""What a client may ask for. A body that breaks a rule is refused with the field and the rule, else kept as given.
+"""Validation of requests. An invalid body is refused with the field and the rule; a valid one is stored as sent.
 
-Fields without meaning here (disks, networks, images) are stored and given back unchecked; secrets are dropped unread.
+Fields without effect here (disks, networks, images) are stored and returned unchecked; secrets are dropped.
 """
 
 import re
@@ -40,7 +40,7 @@ Body = dict[str, Any]
 
 
 def check_api_version(value: str | None) -> None:
-    """Any dated version is good: clients differ, and this service has one behaviour."""
+    """Accepts any dated version: clients differ, and this service has only one behaviour."""
     if not value:
         raise ServiceError(MISSING_API_VERSION)
     if not _API_VERSION.fullmatch(value):
@@ -48,7 +48,7 @@ def check_api_version(value: str | None) -> None:
 
 
 def check_name(ref: Ref) -> None:
-    """The names in the path of something that is to be created."""
+    """Checks the names in the path of a resource to be created."""
     if not _SUBSCRIPTION.fullmatch(ref.subscription):
         raise ServiceError(INVALID_SUBSCRIPTION, value=ref.subscription)
     if not _GROUP.fullmatch(ref.group):
@@ -59,10 +59,10 @@ def check_name(ref: Ref) -> None:
 
 
 def clean(ref: Ref, body: object, region: str, packages: Mapping[str, object], *, partial: bool) -> Body:
-    """The body to keep.
+    """Validates a body and returns the part to store.
 
     Raises:
-        ServiceError: 400 or 404 naming the field and the rule.
+        ServiceError: 400 or 404 with the field and the rule.
     """
     if not isinstance(body, dict):
         raise invalid("body", "it must be a JSON object")
@@ -97,7 +97,7 @@ def tenant_of(body: Body) -> str:
 
 
 def packages_of(ref: Ref, body: Body) -> dict[str, str]:
-    """publisher/type → extension name of everything this resource fetches while it is provisioned."""
+    """publisher/type → extension name, for all packages that this resource fetches during provisioning."""
     properties = body.get("properties") or {}
     if ref.kind == EXTENSION:
         return {f"{properties['publisher']}/{properties['type']}": ref.name}
@@ -224,7 +224,7 @@ def _drop_password(holder: Body, path: str) -> None:
 
 
 def merged(before: Body, patch: Body) -> Body:
-    """`before` with a PATCH on top: objects merge, `null` removes, anything else replaces; tags are replaced whole."""
+    """Applies a PATCH to `before`: objects merge, `null` removes, other values and `tags` replace."""
     return {**_merge(before, {k: v for k, v in patch.items() if k != "tags"}), **_tags(before, patch)}
 
 

@@ -1,4 +1,4 @@
-"""What a client reads: resources, instance views and operations in Azure's shape."""
+"""Response bodies: resources, instance views and operations in Azure's format."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -28,7 +28,7 @@ def iso(epoch_s: float) -> str:
 
 
 def resource(item: Resource) -> View:
-    """The resource itself, without its instance view."""
+    """The resource without its instance view."""
     view: View = {
         "name": item.name,
         "id": item.id,
@@ -50,7 +50,7 @@ def resource(item: Resource) -> View:
 
 
 def _identity(item: Resource) -> View:
-    """A system-assigned identity has its ids here, each user-assigned one beside its own resource id."""
+    """The identity section: ids of the system-assigned identity, and of each user-assigned one by its resource id."""
     view: View = dict(item.body["identity"])
     if item.client_id and "SystemAssigned" in view.get("type", ""):
         view["principalId"], view["tenantId"] = item.principal_id, item.tenant_id
@@ -80,7 +80,7 @@ def provisioning_status(state: str, at: float, error_message: str = "") -> View:
 
 
 def machine_instance_view(item: Resource, extensions: list[Resource], at: float) -> View:
-    """A machine's statuses and those of all its extensions, the platform's first."""
+    """The statuses of a machine and of its extensions, the platform's first."""
     statuses = [provisioning_status(item.state, at)]
     if item.power:
         power = {"code": f"PowerState/{item.power}", "level": "Info", "displayStatus": f"VM {item.power}"}
@@ -95,7 +95,7 @@ def machine_instance_view(item: Resource, extensions: list[Resource], at: float)
 
 
 def extension_instance_view(item: Resource) -> View:
-    """Name, type, version and the one status of an extension."""
+    """Name, type, version and status of an extension."""
     if item.installed:
         return _package_view(item, next(iter(item.installed)))
     properties = item.body["properties"]
@@ -109,7 +109,7 @@ def extension_instance_view(item: Resource) -> View:
 
 def _package_view(item: Resource, package: str) -> View:
     installed = item.installed[package]
-    # An update under way says more than what was installed last time.
+    # An update in progress takes precedence over what was installed last.
     state = item.state if item.kind == EXTENSION and item.state in BUSY else installed["status"]
     return {
         "name": item.packages.get(package, item.name),
@@ -120,7 +120,7 @@ def _package_view(item: Resource, package: str) -> View:
 
 
 def scale_set_instance_view(item: Resource, at: float) -> View:
-    """How many machines are in which state, and the same for every extension."""
+    """Number of machines by state, for the scale set and for each extension."""
     machines = [{"code": f"ProvisioningState/{BUSY.get(item.state, item.state.lower())}", "count": item.instances}]
     extensions = [
         {
@@ -139,7 +139,7 @@ def scale_set_instance_view(item: Resource, at: float) -> View:
 
 
 def operation(item: ProvisioningOperation, job: ProvisioningJob | None, region: str) -> View:
-    """What polling gives; `error` and `endTime` once it is over."""
+    """The response to a poll; `error` and `endTime` after the end."""
     view: View = {
         "id": operation_path(subscription_of(item.resource), region, item.id),
         "name": item.id,

@@ -1,1 +1,1 @@
-"""The queue of provisioning jobs and the workers that carry them out."""
+"""The queue of provisioning jobs and the worker that runs them."""

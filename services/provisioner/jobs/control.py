@@ -1,7 +1,7 @@
-"""Accepting operations: what is asked, what it means for the resource, whether it conflicts, and the record of it.
+"""Accepts operations: validates the request, plans the steps, checks for conflicts, records the operation.
 
-Nothing is acknowledged before it is in Redis. A delete needs nobody's leave: it cancels what is being done to the
-resource, which is how a client gives up on an operation that does not end.
+Nothing is acknowledged before it is in Redis. A delete is never refused as a conflict: it cancels the operations in
+progress on the resource, so a client can abandon an operation that does not end.
 """
 
 from dataclasses import dataclass, replace
@@ -44,7 +44,7 @@ IDENTITY_NAME_LENGTH_MAX = 128
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The answer to a request that starts an operation."""
+    """The result of a request that starts an operation."""
 
     resource: Resource
     operation: ProvisioningOperation
@@ -52,7 +52,7 @@ class Accepted:
 
 
 class JobControl:
-    """Decides and records; the scheduler does the rest."""
+    """Accepts and records operations; the scheduler runs them."""
 
     def __init__(
         self, env: Env, compute: Compute, journal: Journal, scheduler: Scheduler, settings: ProvisionerSettings
@@ -62,13 +62,13 @@ class JobControl:
         self._journal = journal
         self._scheduler = scheduler
         self._reserved: dict[str, str] = {}
-        """Resource keys whose next operation is on its way to Redis."""
+        """Keys of resources whose next operation is being written to Redis."""
         self.settings = settings
 
     # --- create and update -------------------------------------------------------------------------------
 
     async def put(self, ref: Ref, raw: object) -> Accepted:
-        """Creates a resource, or replaces what is wanted of it."""
+        """Creates a resource, or replaces its desired state."""
         validation.check_name(ref)
         self._require_parent(ref)
         body = validation.clean(ref, raw, self._env.region, self.settings.packages, partial=False)
@@ -81,7 +81,7 @@ class JobControl:
         return await self._change(ref, before, body)
 
     async def patch(self, ref: Ref, raw: object) -> Accepted:
-        """Changes the given fields of a resource that exists."""
+        """Changes the given fields of an existing resource."""
         before = self.find(ref)
         patch = validation.clean(ref, raw, self._env.region, self.settings.packages, partial=True)
         self._refuse_conflict(ref)
@@ -120,7 +120,7 @@ class JobControl:
         return parent.tenant if parent else ""
 
     def _declare_identity(self, ref: Ref, wanted: Resource) -> None:
-        """The name of the identity that provisioning assigns; the platform's agent has one unless `type` is None."""
+        """Sets the identity that provisioning assigns; the platform's agent has one unless `type` is None."""
         declared = wanted.body.get("identity") or {}
         if self.settings.identity_calls == 0 or declared.get("type") == "None":
             return
@@ -133,7 +133,7 @@ class JobControl:
     # --- lifecycle and delete ----------------------------------------------------------------------------
 
     async def act(self, ref: Ref, action: str) -> Accepted:
-        """Start, restart, power off, deallocate and so on."""
+        """Lifecycle actions: start, restart, power off, deallocate and so on."""
         before = self.find(ref)
         self._refuse_conflict(ref)
         fetches = action in self.settings.fetching_actions
@@ -147,7 +147,7 @@ class JobControl:
         return await self._accept(replace(before, state=UPDATING), action, steps)
 
     async def delete(self, ref: Ref) -> Accepted | None:
-        """Deletes and cancels whatever is in progress on it; None when there is nothing to delete."""
+        """Deletes a resource and cancels its operations in progress; None if it does not exist."""
         before = self._compute.resources.get(ref.key)
         if before is None:
             return None
@@ -168,7 +168,7 @@ class JobControl:
         """The resource.
 
         Raises:
-            ServiceError: 404 naming it.
+            ServiceError: 404 if it does not exist.
         """
         found = self._compute.resources.get(ref.key)
         if found is None:
@@ -221,7 +221,7 @@ class JobControl:
             now = self._env.clock.epoch()
             job_id = self._env.streams.uuid("operations")
             job = ProvisioningJob(ProvisioningOperation(job_id, wanted.kind, verb, key, wanted.tenant, now, steps))
-            # an extension that is cancelled with its machine keeps its record until that is gone
+            # an extension cancelled with its machine keeps its record until the machine is deleted
             others = [replace(item, state=CANCELED) for item in self._extensions_of(canceled, key)]
             wanted = replace(wanted, operation=job_id)
             await self._record(job, [wanted, *others], canceled, JobOutcome(CANCELED, now))
@@ -251,7 +251,7 @@ class JobControl:
         self._scheduler.admit(job)
 
     async def _to_cancel(self, key: str) -> list[ProvisioningJob]:
-        """The jobs in progress on a resource and its extensions, once none of them is just about to end."""
+        """The jobs in progress on a resource and its extensions, after outcomes already decided are durable."""
         while True:
             found = [self._compute.in_flight(name) for name in (key, *self._compute.child_keys(key))]
             jobs = [job for job in found if job is not None]

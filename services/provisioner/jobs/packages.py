@@ -1,7 +1,7 @@
-"""Fetching extension packages from the region's storage: anonymously, every time, with no cache and no mirror.
+"""Fetches extension packages from the region's storage: anonymously, every time, without cache or mirror.
 
-That is the incident's dependency. The two fallbacks (X6) are real requests: a copy in another account, or the same
-blob read again with a token, which moves load to the identity service.
+This is the dependency that failed in the incident. The two fallbacks (X6) are real requests: a copy in another account,
+or a second read of the same blob with a token, which moves load to the identity service.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class PackageSource:
         self._urls.clear()
 
     async def fetch(self, package: str, tenant: str) -> Stop | None:
-        """None when the package arrived whole."""
+        """Fetches a package; returns None on success, else the reason."""
         settings = self.settings
         url = self._urls.get(package)
         if url is None:
@@ -76,7 +76,7 @@ class PackageSource:
         return await self._call("GET", url, timeout_s=settings.fetch_timeout_s, headers=headers)
 
     async def _token(self, tenant: str) -> str:
-        """The platform's own storage token; one caller fetches it, the others wait for that one."""
+        """The platform's storage token; one caller fetches it, the others wait."""
         async with self._bearer_lock:
             if self._env.clock.epoch() < self._bearer_expires - TOKEN_MARGIN_S:
                 return self._bearer
@@ -91,7 +91,7 @@ class PackageSource:
 
 
 def judge(reply: HttpReply) -> Stop | None:
-    """Whether the answer is the whole package; a client error is the storage's refusal, the rest is trouble."""
+    """None if the reply is the complete package. A 4xx other than 429 is `denied`, all else a `repository` error."""
     if reply.status == 200:
         expected = reply.headers.get("Content-MD5")
         if not expected or expected == b64encode(md5(reply.body, usedforsecurity=False).digest()).decode():

@@ -1,7 +1,7 @@
-"""After a crash: of this process (`load`), or of Redis (`reconcile`).
+"""Recovery after a crash of this process (`load`) or of Redis (`reconcile`).
 
-What survives is what was acknowledged. A job found in progress resumes at the step that its last recorded try had
-reached; steps before that are not repeated, the step itself may be, and all steps bear repetition.
+Everything acknowledged survives. A job in progress resumes at the step that its last recorded try had reached. Earlier
+steps are not repeated; that step may be, and all steps are idempotent.
 """
 
 from collections.abc import Callable
@@ -31,12 +31,12 @@ from services.provisioner.store.journal import CHUNK, GROUP, Journal, ended, ent
 
 T = TypeVar("T")
 DUE_MAX_S = 86_400.0
-"""No wait is longer; what says so is garbage, and its job goes on at once."""
+"""Longest valid wait in seconds; a stored time beyond it is corrupt, and its job resumes at once."""
 ENDED = (SUCCEEDED, FAILED, CANCELED)
 
 
 class Recovery:
-    """Brings memory and Redis to agree again."""
+    """Makes memory and Redis consistent again."""
 
     def __init__(self, journal: Journal, compute: Compute, stored: Stored) -> None:
         self._journal = journal
@@ -51,9 +51,9 @@ class Recovery:
     # --- of this process -----------------------------------------------------------------------------------
 
     async def load(self, now: float) -> list[ProvisioningJob]:
-        """Fills `Compute` from Redis and takes over the dead worker's jobs: returns those, oldest first.
+        """Fills `Compute` from Redis and takes over the jobs of the previous process; returns them, oldest first.
 
-        A job whose entry nobody had read yet stays in the queue and is delivered in the ordinary way.
+        A job whose entry was not yet read stays in the queue and is delivered as usual.
         """
         journal = self._journal
         await self._ensure_group()
@@ -64,7 +64,7 @@ class Recovery:
         pipe.zrange(journal.delayed, 0, -1, withscores=True)
         pipe.xrange(journal.queue)
         resources, operations, progress, delayed, queue = await pipe.execute()
-        self._compute.clear()  # an earlier try may have got half way
+        self._compute.clear()  # an earlier load may have stopped half-way
         await self._restore(resources, operations)
         claimed = {job for _, job in await self._claim()}
         entries = {job: entry for entry, job in entry_pairs(queue)}
@@ -93,7 +93,7 @@ class Recovery:
                 compute.put(item if item.operation in known_ids else _orphan(item))
 
     async def _sound(self, shape: Shape[T], rows: Any, key: str, name_of: Callable[[T], str]) -> list[T]:
-        """The rows that can be used. The others are set aside, or the audit would count them as lost for ever."""
+        """The valid rows. The others are set aside; otherwise the audit would always report them as lost."""
         good = {name: item for name, item in self._stored.read_all(shape, rows, key).items() if name_of(item) == name}
         bad = [name for name in sorted(rows) if text(name) not in good]
         for name in bad:
@@ -110,7 +110,7 @@ class Recovery:
         return last is not None and last.verb == DELETE and last.status == SUCCEEDED
 
     def _take_progress(self, job: ProvisioningJob, progress: str | None) -> None:
-        """From its first step when the progress cannot be read: all steps bear repetition."""
+        """Restores a job's progress; if it is unreadable, the job starts at its first step, as steps are idempotent."""
         try:
             if progress is not None:
                 job.restore(progress)
@@ -127,12 +127,12 @@ class Recovery:
             return
         assign = steps.index(ASSIGN)
         if not owner.client_id:
-            job.index = min(job.index, assign)  # ids that were not recorded are asked for again
-        # Waiting since before the assignment: surely none was made. In all other cases there may be one.
+            job.index = min(job.index, assign)  # ids that were not recorded are requested again
+        # A job that waits before the assignment step has made none; in all other cases there may be one.
         owner.assigned = owner.assigned or job.index >= assign or job.state != BLOCKED
 
     async def _claim(self) -> list[tuple[str, str]]:
-        """Everything pending, whichever worker held it: there is one worker, and it has just started."""
+        """Claims all pending entries of any consumer: there is one worker, and it has just started."""
         journal = self._journal
         claimed: list[tuple[str, str]] = []
         start = "0-0"
@@ -146,7 +146,7 @@ class Recovery:
                 return claimed
 
     async def _tidy(self, entries: dict[str, str], strays: list[str]) -> None:
-        """Drops entries of operations that have ended, and gives an entry to every job that has none."""
+        """Deletes entries of ended operations, and adds an entry for every job without one."""
         for job_id, entry in entries.items():
             known = self._compute.operations.get(job_id)
             if known is not None and known.status != IN_PROGRESS:
@@ -168,9 +168,9 @@ class Recovery:
     # --- of Redis --------------------------------------------------------------------------------------------
 
     async def adopt(self, job_id: str) -> ProvisioningJob | None:
-        """A job that is in Redis but not here: its acceptance was recorded and the answer was lost on the way.
+        """Takes over a job that is in Redis but not in memory: it was recorded, but Redis' reply was lost.
 
-        Its client was told 503. When something else has happened to the resource since, the operation is cancelled.
+        Its client got 503. If the resource has changed since, the operation is cancelled.
         """
         journal, compute = self._journal, self._compute
         raw = await self._store.hget(journal.operations, job_id)
@@ -190,7 +190,7 @@ class Recovery:
         return job
 
     async def reconcile(self) -> None:
-        """Writes everything again after Redis was away: it may have come back without its last second."""
+        """Writes all state again after a Redis outage, in which Redis may have lost its last second."""
         await self._ensure_group()
         journal, compute = self._journal, self._compute
         await self._write_all(journal.resources, {key: item.to_json() for key, item in compute.resources.items()})
@@ -203,10 +203,10 @@ class Recovery:
         if gone:
             await self._store.hdel(journal.resources, *gone)
         await self._mend_queue()
-        self.deliver(await self._claim())  # what was read, and the reply lost
+        self.deliver(await self._claim())  # entries that were read but whose reply was lost
 
     async def _mend_queue(self) -> None:
-        """One entry for each job in progress, none for the others."""
+        """Ensures one entry for each job in progress, and none for others."""
         journal, compute = self._journal, self._compute
         entries: dict[str, list[str]] = {}
         for entry, job_id in entry_pairs(await self._store.xrange(journal.queue) or ()):
@@ -234,5 +234,5 @@ class Recovery:
 
 
 def _orphan(item: Resource) -> Resource:
-    """A resource whose operation was lost: it is not under way any more, and its owner may change or delete it."""
+    """A resource whose operation was lost, set to a terminal state so that its owner can change or delete it."""
     return item if item.state in ENDED else replace(item, state=FAILED)

@@ -1,7 +1,7 @@
-"""The queue at work: which job runs next, when a blocked one comes back, and what becomes of each try.
+"""The job scheduler: which job runs next, when a blocked one resumes, and the result of each try.
 
-Two lines, fresh jobs and those that come back, taken in the order in which they joined unless `backlog_share_max` holds
-the second back. A blocked job holds no slot; its timer is the event loop's, so nothing is scanned.
+There are two queues, fresh and resumed jobs. They are served in the order of arrival, unless `backlog_share_max` holds
+resumed jobs back. A blocked job holds no slot; its timer is on the event loop, so nothing is scanned.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from services.provisioner.store.journal import Journal, ended
 
 
 class Scheduler:
-    """Slots, lines and timers of one provisioner."""
+    """Slots, queues and timers of one provisioner."""
 
     def __init__(
         self,
@@ -85,16 +85,16 @@ class Scheduler:
     # --- jobs come in ------------------------------------------------------------------------------------
 
     def expect(self, job: ProvisioningJob) -> None:
-        """The job's acceptance is on its way to Redis; its entry may be read before the answer is back."""
+        """The job is being written to Redis; its entry may be read before the write returns."""
         self._expected[job.id] = job
 
     def refuse(self, job: ProvisioningJob) -> None:
-        """The acceptance failed, as far as is known. Should it be in Redis after all, it is adopted from there."""
+        """The write raised an error. If the job is in Redis all the same, it is adopted from there."""
         del self._expected[job.id]
         self._unread.set()
 
     def admit(self, job: ProvisioningJob) -> None:
-        """The job is durable and known."""
+        """The job is durable: it may run."""
         del self._expected[job.id]
         self._metrics.enter(job)
         self._announce(job)
@@ -105,7 +105,7 @@ class Scheduler:
             self._unread.set()
 
     async def resume(self) -> int:
-        """Loads what is in Redis; returns how many jobs of a dead worker go on."""
+        """Loads the state from Redis; returns the number of resumed jobs."""
         now = self._epoch()
         resumed = await self._recovery.load(now)
         for job in self._compute.jobs.values():
@@ -120,7 +120,7 @@ class Scheduler:
         return len(resumed)
 
     async def read(self) -> None:
-        """Reads the queue whenever something was accepted, and audits it every `poll_s`; until cancelled."""
+        """Reads the queue after every acceptance and audits it every `poll_s`, until cancelled."""
         while True:
             try:
                 async with asyncio.timeout(self.settings.poll_s):
@@ -156,7 +156,7 @@ class Scheduler:
         self._fill_slots()
 
     async def _adopt(self, entry: str, job_id: str) -> None:
-        """An entry of a job that is not known here, or a copy of an entry: taken over, or taken out."""
+        """Handles an entry of an unknown job or a duplicate entry: adopts the job or deletes the entry."""
         known = job_id in self._expected or job_id in self._compute.jobs
         job = None if known else await self._recovery.adopt(job_id)
         if job is None:
@@ -169,7 +169,7 @@ class Scheduler:
         self._fill_slots()
 
     async def expire(self) -> None:
-        """Forgets finished operations when their time is over, also while work never pauses; until cancelled."""
+        """Removes finished operations after their retention time, even under constant load, until cancelled."""
         gone: list[str] = []
         while True:
             await asyncio.sleep(self.settings.poll_s)
@@ -181,10 +181,10 @@ class Scheduler:
                 await self._journal.expire(gone)
                 gone.clear()
             except STORE_ERRORS:
-                self._journal.suspect()  # and they are taken out of Redis the next time
+                self._journal.suspect()  # they are removed from Redis the next time
 
     async def _audit(self) -> None:
-        """Finds what was lost without an error: redis-py repeats commands by itself, and Redis may lose its tail."""
+        """Detects silent losses: redis-py repeats commands by itself, and Redis may lose its last second."""
         compute = self._compute
         try:
             if self._expected or not self._journal.is_quiet:
@@ -201,7 +201,7 @@ class Scheduler:
 
     def _join(self, job: ProvisioningJob, line: deque[ProvisioningJob]) -> None:
         if job.waits_for:
-            return  # joins when what it waits for has let go
+            return  # joins when the job it waits for has left its slot
         self._order += 1
         job.order = self._order
         if job.state != QUEUED:
@@ -220,7 +220,7 @@ class Scheduler:
             self._running[job] = self._tries.once(self._try(job), "try of a job")
 
     def _next(self) -> ProvisioningJob | None:
-        """The job that joined first, of those that may run."""
+        """The runnable job that joined first, or None."""
         fresh, backlog = self._fresh, self._backlog
         for line in (fresh, backlog):
             while line and line[0].state != QUEUED:
@@ -308,13 +308,13 @@ class Scheduler:
         self._journal.changed(job)
 
     def spare(self, job: ProvisioningJob) -> None:
-        """The delete that was going to cancel the job could not be recorded: it goes on."""
+        """The delete that would have cancelled the job could not be recorded: the job continues."""
         job.canceling = False
         if job.state == RUNNING and job not in self._running:
             self._block(job, job.stop or Stop("internal"))
 
     def cancel(self, job: ProvisioningJob, outcome: JobOutcome, successor: ProvisioningJob) -> None:
-        """A delete ended the job, durably. In a slot it leaves at its next step, and the delete waits for that."""
+        """A durable delete cancelled the job. A running job stops at its next step, and the delete waits for it."""
         job.outcome = outcome
         if job in self._running:
             successor.waits_for.add(job)
@@ -329,7 +329,7 @@ class Scheduler:
         job.followers.clear()
 
     def _finished(self, job: ProvisioningJob) -> None:
-        """The outcome is in Redis: it becomes visible."""
+        """Makes an outcome visible after it is in Redis."""
         outcome = job.outcome
         if outcome is None:
             raise ValueError(f"{job!r} has no outcome")
@@ -366,6 +366,6 @@ class Scheduler:
         )
 
     async def stop(self) -> None:
-        """Leaves the jobs where they are: the next start takes them over."""
+        """Stops; jobs stay in Redis and resume at the next start."""
         self._stopped = True
         await self._tries.stop()

@@ -1,4 +1,4 @@
-"""The steps of a job: each either succeeds or says why it stopped, and a stopped job resumes at that step."""
+"""The steps of a job. Each one succeeds or returns why it stopped; a stopped job resumes at that step."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ IDENTITY_GONE = (400, 404)
 
 
 class Worker:
-    """Runs tries. Holds no state of a job."""
+    """Runs tries; it holds no state of a job."""
 
     def __init__(
         self,
@@ -33,9 +33,9 @@ class Worker:
         self.settings = settings
 
     async def run(self, job: ProvisioningJob) -> Stop | None:
-        """One try: from the step where the last one stopped to the end, or to the next stop.
+        """Runs one try: from the step where the last one stopped, to the end or to the next stop.
 
-        A cancelled job ends at the next step boundary: what is already under way is not called back.
+        A cancelled job ends at the next step boundary: a step in progress is not interrupted.
         """
         steps = job.operation.steps
         while job.index < len(steps) and not job.leaving:
@@ -73,7 +73,7 @@ class Worker:
         return None
 
     def _owner(self, job: ProvisioningJob) -> Resource | None:
-        """Whose identity the job uses: the resource's own, or an extension's machine's."""
+        """The resource whose identity the job uses: its own, or the machine of an extension."""
         return self._compute.identity_owner(job.operation.resource)
 
     async def _assign(self, job: ProvisioningJob) -> Stop | None:

@@ -1,1 +1,1 @@
-"""The journal that survives a provisioner's death."""
+"""The durable journal of the provisioner."""

@@ -1,13 +1,14 @@
-"""The provisioner's memory in Redis: what was accepted, how far it got, how it ended.
+"""The provisioner's durable state in Redis: accepted operations, their progress and their outcome.
 
     resources, operations   hashes of JSON
     progress                hash, job → "step index|tries", written when a try stops
     delayed                 sorted set, job → epoch second of its next try
     queue                   stream with the consumer group `workers`; an entry stays pending until its job is terminal
 
-Accepting and ending are one MULTI each. Everything between is written behind, coalesced: a batch holds the latest state
-of each job that changed, so a Redis that was away is caught up by one pipeline, and a try costs one round trip at most.
-An append-only file that is synced once a second may lose the last second; `reconcile` then writes everything again.
+Acceptance and outcome are one MULTI each. Progress between them is written behind and coalesced: a batch holds the
+latest state of each changed job, so after an outage of Redis one pipeline is enough, and a try costs at most one round
+trip. An append-only file that is synced once a second may lose the last second; `reconcile` then writes all state
+again.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ CHUNK = 500
 
 
 class Journal:
-    """Writes the Redis half of `Compute` and reads the queue. `on_durable(job)` runs when an end is in Redis."""
+    """Writes `Compute` to Redis and reads the queue. Calls `on_durable(job)` when an outcome is in Redis."""
 
     def __init__(self, store: Store, region: str, consumer: str, compute: Compute, *, reconnect_s: float) -> None:
         self.store = store
@@ -58,10 +59,10 @@ class Journal:
         canceled: Iterable[ProvisioningJob],
         outcome: JobOutcome,
     ) -> None:
-        """Durable when it returns: the resources, the operation, its queue entry, and the end of what it cancels.
+        """Writes the resources, the operation, its queue entry and the outcomes of jobs it cancels, atomically.
 
         Raises:
-            RedisError, OSError: it is not known whether Redis has it.
+            RedisError, OSError: the write may or may not have taken effect.
         """
         await self._may_accept.wait()
         self._accepting += 1
@@ -96,7 +97,7 @@ class Journal:
     # --- write-behind ------------------------------------------------------------------------------------
 
     def changed(self, job: ProvisioningJob) -> None:
-        """Writes the job's progress, or its end, with the next batch."""
+        """Writes the job's progress or outcome with the next batch."""
         self._changed[job] = None
         self._quiet.clear()
         self._wake.set()
@@ -106,21 +107,21 @@ class Journal:
         return self._quiet.is_set()
 
     async def quiet(self, timeout_s: float) -> None:
-        """Returns when nothing waits to be written.
+        """Returns when all changes are written.
 
         Raises:
-            TimeoutError: Redis is away.
+            TimeoutError: they were not within `timeout_s`, because Redis is unavailable.
         """
         async with asyncio.timeout(timeout_s):
             await self._quiet.wait()
 
     def suspect(self) -> None:
-        """Redis may have lost something: everything is written again before the next batch."""
+        """Redis may have lost data: all state is written again before the next batch."""
         self._suspect = True
         self._wake.set()
 
     async def run(self) -> None:
-        """Writes batches until cancelled; Redis may go away and come back."""
+        """Writes batches until cancelled; survives outages of Redis."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -135,7 +136,7 @@ class Journal:
                 await asyncio.sleep(self.reconnect_s)
 
     async def _reconcile_alone(self) -> None:
-        """Not beside an acceptance: it would write over it what was true before."""
+        """Reconciles with acceptances blocked: otherwise it could overwrite one with older state."""
         self._may_accept.clear()
         try:
             await self._none_accepting.wait()
@@ -146,7 +147,7 @@ class Journal:
 
     async def _flush(self) -> None:
         changed, self._changed = self._changed, {}
-        batch = [job for job in changed if job.state != DONE]  # a delete may have ended one durably meanwhile
+        batch = [job for job in changed if job.state != DONE]  # a delete may have cancelled one meanwhile
         if batch:
             ended = [job for job in batch if job.outcome is not None]
             try:
@@ -164,7 +165,7 @@ class Journal:
         pipe: Any = self.store.pipeline(transaction=atomic)
         for job in batch:
             if job.outcome is None:
-                # the plain form: redis-py's zadd and hset cost as much again as sending the command
+                # raw commands: redis-py's zadd and hset double the cost
                 pipe.execute_command("ZADD", self.delayed, job.due, job.id)
                 pipe.execute_command("HSET", self.progress, job.id, job.progress())
             else:
@@ -200,14 +201,14 @@ class Journal:
         return [pair for entries in streams for pair in entry_pairs(_flat(entries))]
 
     async def discard(self, entry: str) -> None:
-        """Takes an entry out of the queue that belongs to no job in progress."""
+        """Deletes a queue entry that belongs to no job in progress."""
         pipe = self.store.pipeline(transaction=True)
         pipe.xack(self.queue, GROUP, entry)
         pipe.xdel(self.queue, entry)
         await pipe.execute()
 
     async def counts(self) -> tuple[int, int, int]:
-        """Entries in the queue, operations, resources: as many as `Compute` has, or Redis has lost some."""
+        """Number of queue entries, operations and resources; if `Compute` has more, Redis has lost some."""
         pipe = self.store.pipeline(transaction=True)
         pipe.xlen(self.queue)
         pipe.hlen(self.operations)
@@ -225,15 +226,15 @@ async def _nothing() -> None:
 
 
 def ended(job: ProvisioningJob, outcome: JobOutcome) -> ProvisioningOperation:
-    """The job's operation as it is once its outcome is durable."""
+    """The job's operation with its outcome applied."""
     return replace(job.operation, status=outcome.status, ended=outcome.at, error=outcome.error)
 
 
 def entry_pairs(entries: Iterable[Any]) -> list[tuple[str, str]]:
-    """(entry, job) of stream entries; an entry without a job has an empty one."""
+    """(entry, job) of stream entries; the job is empty if the entry has none."""
     return [(text(entry), text((fields or {}).get(b"job", b""))) for entry, fields in entries]
 
 
 def _flat(entries: Any) -> Any:
-    """RESP3 replies carry one more list around the entries of a stream than RESP2 replies."""
+    """Stream entries without the extra list that RESP3 replies have around them."""
     return entries[0] if entries and isinstance(entries[0], list) else entries
