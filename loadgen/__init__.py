@@ -1,1 +1,1 @@
-"""Who uses the cloud: open-loop arrivals, tenants and their journeys, and the recorder of a run."""
+"""The users of the cloud: open-loop arrivals, tenants and their journeys."""

@@ -1,4 +1,4 @@
-"""The load generator as an instance: health, metrics, settings, and the switches of the load."""
+"""The load generator as an instance: health, metrics, settings, and control of the load."""
 
 from itertools import islice
 
@@ -18,7 +18,7 @@ PAGE_MAX = 10_000
 
 
 class LoadHandlers:
-    """What the calls under `/admin` do that are the load's own."""
+    """The handlers of the load's calls under `/admin`."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -81,7 +81,7 @@ def render_error(_request: web.Request, error: ServiceError) -> web.Response:
 
 
 def create_app(env: Env) -> web.Application:
-    """A load generator that is silent until `POST /admin/start`."""
+    """The application; no load is sent until `POST /admin/start`."""
     load = Load(env)
     app = build_app(env, settings_model=LoadgenSettings, api=api(LoadHandlers(load)), render_error=render_error)
     app[LOAD] = load

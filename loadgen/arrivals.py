@@ -1,10 +1,10 @@
-"""Open-loop arrivals: a Poisson process on an absolute schedule, which nothing that happens to the users can slow down.
+"""Open-loop arrivals: a Poisson process on an absolute schedule, independent of how earlier requests fared.
 
-    next = previous + Exp(1) / rate;  on a change of rate the time that is left is scaled by old rate / new rate
+    next = previous + Exp(1) / rate;  on a change of rate the remaining time is scaled by old rate / new rate
 
-The rescaling is exact (a Poisson process in transformed time) and draws nothing, so a change of rate moves no later
-draw. When the process was busy past several planned times, all of them are sent at once, each with its own plan. In
-real time uvloop's timers count milliseconds, so an arrival may also be a millisecond early; its plan does not move.
+The rescaling is exact (a Poisson process in transformed time) and draws no random number, so it does not change later
+draws. If the process was busy past several planned times, all of these are sent at once, each with its planned time. In
+real time uvloop's timers have millisecond resolution, so an arrival may also be a millisecond early.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ OnArrival = Callable[[float, float], None]
 
 
 class PoissonSchedule:
-    """When the next arrival is planned, in clock seconds; None while the rate is zero."""
+    """The planned time of the next arrival, in clock seconds; None while the rate is zero."""
 
     __slots__ = ("_rng", "_units", "next_at", "rate_per_s")
 
     def __init__(self, rng: Random, rate_per_s: float, start_at: float) -> None:
         self._rng = rng
         self._units = rng.expovariate(1.0)
-        """What is left until the next arrival, in mean gaps; only meaningful while the rate is zero."""
+        """Remaining time until the next arrival, in mean gaps; valid only while the rate is zero."""
         self.rate_per_s = 0.0
         self.next_at: float | None = None
         self.set_rate(rate_per_s, start_at)
@@ -35,7 +35,7 @@ class PoissonSchedule:
             self.next_at += self._rng.expovariate(1.0) / self.rate_per_s
 
     def set_rate(self, rate_per_s: float, now: float) -> None:
-        """Goes on at another rate; an arrival that is already due stays due."""
+        """Changes the rate; an arrival that is already due stays due."""
         if rate_per_s < 0:
             raise ValueError(f"rate_per_s must not be negative, not {rate_per_s}")
         if self.next_at is not None:
@@ -50,7 +50,7 @@ class PoissonSchedule:
 
 
 class Arrivals:
-    """Sends one schedule: calls `on_arrival(planned, actual)` in clock seconds. Holds one timer at a time."""
+    """Runs one schedule: calls `on_arrival(planned, actual)` in clock seconds. Uses one timer at a time."""
 
     def __init__(self, clock: Clock, schedule: PoissonSchedule, on_arrival: OnArrival) -> None:
         self._clock = clock
@@ -89,7 +89,7 @@ class Arrivals:
             self._timer = None
 
     def _due(self) -> None:
-        """The timer itself says that the first one is due: the loop's clock may round a little below the plan."""
+        """Sends due arrivals, always at least one: the loop's clock may round to just before the planned time."""
         self._timer = None
         schedule = self._schedule
         now = self._clock.now()

@@ -1,4 +1,4 @@
-"""Event lines as processes write them to the store, and what the recorder needs of one."""
+"""Event lines as processes write them to the store, parsed for the recorder."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Reads the event stream of real processes, in order, and tells when lines were gone before it could read them."""
+"""Reads the event stream of real processes in order, and reports lines that were removed before they were read."""
 
 from contextlib import suppress
 from typing import Any
@@ -14,16 +14,16 @@ AT_ONCE = 5000
 
 
 class EventReader:
-    """Its place in the stream. The stream has a bound: who reads too slowly misses its oldest lines."""
+    """The position in the stream. The stream is bounded: a slow reader misses its oldest lines."""
 
     def __init__(self, source: str = "recorder") -> None:
         self._source = source
         self._position = "0-0"
         self._removed: int | None = None
-        """Lines that had been removed from the stream before this reader came, read by it, or told as lost."""
+        """Lines removed before this reader started, read by it, or reported as lost."""
 
     async def take(self, store: Store, epoch_s: float, block_ms: int | None) -> list[dict[str, Any]]:
-        """What is new, after at most `block_ms`; a loss comes first, as a line of its own."""
+        """New lines, waiting at most `block_ms`; a loss comes first, as a line of its own."""
         lost = await self._lost(store)
         events: list[dict[str, Any]] = []
 
@@ -44,7 +44,7 @@ class EventReader:
         return events
 
     async def _lost(self, store: Store) -> int:
-        """Removed lines that this reader never saw; 0 as well where the server does not count."""
+        """Number of removed lines that this reader did not see; 0 if the server does not report it."""
         info: dict[str, Any] = {}
         with suppress(ResponseError):  # no stream yet
             info = await store.xinfo_stream(Keys.EVENTS)

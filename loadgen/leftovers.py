@@ -1,9 +1,9 @@
-"""Every machine and identity that the load creates is deleted in the end, also when its journey forgot it.
+"""Deletes every machine and identity that the load created, even if its journey did not.
 
-    loadgen:leftovers    sorted set in the store, "tenant region kind name" → epoch second from which it may go
+    loadgen:leftovers    sorted set in the store, "tenant region kind name" → epoch second of the earliest deletion
 
-The entry is written as soon as the resource is named, so a journey that fails, gives up or dies with its process leaves
-nothing for ever; the next load generator finds the entries and goes on. What a holder still uses is put off.
+The entry is written as soon as the resource is named, so a journey that fails, gives up or ends with its process leaves
+nothing behind; the next load generator reads the entries and continues. Resources in use are postponed.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ Kind = Literal["machine", "identity"]
 INTERVAL_S = 1.0
 RETRY_S = 60.0
 AT_ONCE = 20
-"""Deletions begun per interval, four times what base load creates: after an outage they come back without a storm."""
+"""Deletions started per interval, four times what base load creates: this limits the rate after an outage."""
 UNDER_WAY_MAX = 100
 ENTRIES_MAX = 100_000
 STORE_ERRORS = (RedisError, OSError)
@@ -43,7 +43,7 @@ class Leftover(NamedTuple):
 
     @classmethod
     def parse(cls, entry: str) -> "Leftover | None":
-        """None for an entry that this version did not write."""
+        """The parsed entry; None if this version did not write it."""
         parts = entry.split(" ")
         if len(parts) != len(cls._fields) or parts[2] not in ("machine", "identity"):
             return None
@@ -54,7 +54,7 @@ Held = Callable[[], Iterable[Leftover]]
 
 
 class Means(Protocol):
-    """With what they are deleted; `site.Tools` is one."""
+    """The clients for deletion, e.g. `site.Tools`."""
 
     env: Env
     settings: LoadgenSettings
@@ -63,11 +63,11 @@ class Means(Protocol):
     spawn: Callable[[Coroutine[Any, Any, Any]], None]
 
     def arm(self, tenant: str, region: str) -> ArmCaller:
-        """Management calls for a tenant."""
+        """The management client of a tenant."""
 
 
 class Leftovers:
-    """Notes what is created, and deletes it `resource_lifetime_s` later unless a holder still has it."""
+    """Records created resources and deletes them `resource_lifetime_s` later, unless a holder still uses them."""
 
     def __init__(self, tools: Means) -> None:
         self._tools = tools
@@ -79,15 +79,15 @@ class Leftovers:
         self._deleted, self._forgotten = metrics.leftovers_deleted, metrics.leftovers_forgotten
 
     def hold(self, held: Held) -> None:
-        """`held()` gives what must not be deleted now."""
+        """Adds a holder; `held()` returns the resources that must not be deleted now."""
         self._holders.append(held)
 
     def release_all(self) -> None:
-        """The holders are gone: a new load begins with its own."""
+        """Removes all holders; a new load adds its own."""
         self._holders.clear()
 
     def note(self, leftover: Leftover) -> None:
-        """The resource is about to be created."""
+        """Records a resource that is about to be created."""
         self._noted[leftover.entry()] = self._tools.env.clock.epoch() + self._tools.settings.resource_lifetime_s
         self._drop_oldest(self._noted)
         self._unwritten.set()
@@ -98,7 +98,7 @@ class Leftovers:
             self._forgotten.inc()
 
     async def write(self) -> None:
-        """Writes notes as they come, until cancelled; a store that is away is waited out."""
+        """Writes records to the store until cancelled; waits while the store is unavailable."""
         while True:
             await self._unwritten.wait()
             self._unwritten.clear()
@@ -109,23 +109,24 @@ class Leftovers:
             self._unwritten.set()
 
     async def delete(self) -> None:
-        """Deletes what is due, until cancelled."""
+        """Deletes due resources until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL_S)
             with suppress(*STORE_ERRORS):
                 await self._delete_due()
 
     async def flush(self) -> None:
-        """
+        """Writes the pending records.
+
         Raises:
-            RedisError, OSError: the notes are kept for the next time.
+            RedisError, OSError: the records are kept for the next call.
         """
         if not self._noted:
             return
         noted, self._noted = self._noted, {}
         try:
             await self._tools.env.store.zadd(Keys.LEFTOVERS, noted)
-        except BaseException:  # a cancellation too: the load stops and flushes once more
+        except BaseException:  # also on cancellation: the load flushes once more when it stops
             self._noted = {**noted, **self._noted}
             self._drop_oldest(self._noted)
             raise
@@ -151,12 +152,12 @@ class Leftovers:
                 await self._tools.env.store.zrem(Keys.LEFTOVERS, entry)
                 self._deleted.inc()
         except STORE_ERRORS:
-            pass  # its entry is still there, and due again after RETRY_S
+            pass  # the entry stays and is due again after RETRY_S
         finally:
             self._under_way.discard(entry)
 
     async def _gone(self, leftover: Leftover) -> bool:
-        """Asks for the deletion; True when it was accepted or there was nothing to delete."""
+        """Requests the deletion; True if it was accepted or there was nothing to delete."""
         tools = self._tools
         if leftover.region not in tools.settings.regions:
             return False

@@ -1,6 +1,6 @@
-"""The load of one load generator: every tenant in every region, from the first arrival to the last.
+"""The load of one load generator: all tenants in all regions.
 
-Load is open: a user arrives when planned, whatever became of the users before. Times in records count from τ = 0
+The load is open-loop: users arrive as planned, however earlier users fared. Times in records count from τ = 0
 (`zero_epoch`), durations from the intended start.
 """
 
@@ -28,7 +28,7 @@ CRASHED = "LoadGeneratorError"
 
 
 class LoadError(ValueError):
-    """The load cannot do what was asked; the text says why."""
+    """The load cannot be changed as requested; the text gives the reason."""
 
 
 class Arrival(NamedTuple):
@@ -42,7 +42,7 @@ class Arrival(NamedTuple):
 
 
 class Users:
-    """The users of one tenant in one region: sends each arrival into its journey and records how it ended."""
+    """The users of one tenant in one region: starts a journey for each arrival and records its outcome."""
 
     def __init__(self, load: "Load", tenant: Tenant, site: Site, journey: Journey) -> None:
         self._load = load
@@ -54,7 +54,7 @@ class Users:
         self.arrivals: Arrivals | None = None
 
     def rate_per_s(self, rates: RegionRates, factor: float) -> float:
-        """Arrivals a second: the tenant's share, corrected for arrivals that make more or less than one unit."""
+        """Arrivals per second: the tenant's share, divided by the load units that one arrival makes."""
         total = rates.job_rate_per_s if self.tenant.load == "jobs" else rates.token_rate_per_s
         return factor * total * self.tenant.share / self.tenant.journey.load_per_arrival
 
@@ -90,7 +90,7 @@ class Users:
         try:
             outcome = await journey
         except Exception as error:
-            # A defect of ours, not of the cloud: recorded as such, because a silent hole in the load is worse.
+            # A defect of the load generator, not of the cloud: recorded, so that no load is lost silently.
             self._tools.env.events.emit("journey_crashed", tenant=self.site.tenant, error=repr(error))
             outcome = JourneyOutcome(FAILED, self.tenant.journey.kind, CRASHED)
         finally:
@@ -149,7 +149,7 @@ class Load:
         env.live.on_change(self._on_change)
         self.arrivals: deque[Arrival] = deque(maxlen=self.settings.arrivals_kept_max)
         self.arrivals_count = 0
-        """Of all time: the newest of them are in `arrivals`."""
+        """All arrivals since the process started; `arrivals` holds the newest."""
         self._users: list[Users] = []
         self._tasks = env.background.scope()
         self._factors: dict[str, float] = {}
@@ -166,7 +166,7 @@ class Load:
         return self._running
 
     def factor(self, region: str) -> float:
-        """What the region's configured rates are multiplied with."""
+        """The factor on the region's configured rates."""
         return self._factors.get(region, 1.0)
 
     def tau(self, moment: float) -> float:
@@ -174,13 +174,13 @@ class Load:
         return moment - self._zero
 
     async def start(self, *, at_epoch: float | None = None, zero_epoch: float | None = None) -> None:
-        """Arrivals from `at_epoch` on (Unix time; default now), recorded relative to `zero_epoch` (default the same).
+        """Starts arrivals at `at_epoch` (Unix time; default now), recorded relative to `zero_epoch` (same default).
 
         Raises:
-            LoadError: when it runs already, or no region is configured.
+            LoadError: the load is running already, or no region is configured.
         """
         if self._running:
-            raise LoadError("the load runs already: stop it first")
+            raise LoadError("the load is running already: stop it first")
         if not self.settings.regions:
             raise LoadError("loadgen.regions: names no region, so there is nothing to load")
         epoch = self._env.clock.epoch()
@@ -200,7 +200,7 @@ class Load:
         self._tasks.keep(self.tools.leftovers.delete, "deletion of leftovers")
 
     async def stop(self) -> None:
-        """No more arrivals; journeys under way end without a result. Safe to call twice."""
+        """Stops arrivals; journeys in progress are cancelled without a result. Idempotent."""
         self._running = False
         for users in self._users:
             if users.arrivals is not None:
@@ -210,10 +210,10 @@ class Load:
             await self.tools.leftovers.flush()
 
     def set_load(self, region: str, factor: float) -> None:
-        """Multiplies the region's configured rates, from now on; 1 is normal, 0 is silence.
+        """Sets the factor on the region's configured rates; 1 is normal, 0 stops the load.
 
         Raises:
-            LoadError: naming the region or the factor.
+            LoadError: names the invalid region or factor.
         """
         if region not in self.settings.regions:
             raise LoadError(f"region: unknown region {region!r}; known: {', '.join(self.settings.regions)}")
@@ -258,7 +258,7 @@ class Load:
         return users
 
     def _make_pool(self, region: str, run: str) -> RunnerPool:
-        """The pool is the Actions tenant's, whether that is selected or not; so are its machines."""
+        """The pool and its machines belong to the Actions tenant, even if that tenant is not selected."""
         owner, parameters = next(
             (tenant.slug, tenant.journey)
             for tenant in default_table().tenants
@@ -268,7 +268,7 @@ class Load:
         return RunnerPool(site, parameters.extension, RUNNER_TYPES)
 
     async def _set_up(self, region: str) -> None:
-        """What exists before the load: one provisioning after the other, so that it is no trigger itself."""
+        """Creates the initial resources, one at a time so that they do not overload the region."""
         if self.settings.regions[region].job_rate_per_s == 0:
             return
         here = [users for users in self._users if users.site.region == region]
@@ -289,7 +289,7 @@ class Load:
             users.set_rate(self._rate_of(users))
 
     def _on_change(self, _topic: str) -> None:
-        """New settings apply at once; ones that break a rule are refused and the old ones stay."""
+        """Applies changed settings at once; invalid ones are reported and ignored."""
         if self._env.live.tree is self._tree:
             return
         self._tree = self._env.live.tree

@@ -1,6 +1,6 @@
-"""Virtual machines, scale sets and extensions as a user manages them: ask, then wait for the end of the operation.
+"""Virtual machines, scale sets and extensions as a user manages them: send the request, then poll the operation.
 
-Whoever runs out of patience deletes what was asked for: that is the only way to take an accepted request back.
+A user that gives up deletes the resource: an accepted request cannot be withdrawn in another way.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ from services.clients.arm import WAITING, Ended
 
 MachineKind = Literal["vm", "vmss"]
 Extension = Annotated[str, Field(pattern=r"^[A-Za-z][\w.]*/[A-Za-z]\w*$")]
-"""`publisher/type`, as the provisioner knows its packages."""
+"""`publisher/type`, the provisioner's name of a package."""
 
 COLLECTIONS = {"vm": "virtualMachines", "vmss": "virtualMachineScaleSets"}
 TENANT_TAG, EXTENSION_TAG = "aftershock-tenant", "aftershock-extension"
@@ -36,9 +36,9 @@ class Machine(NamedTuple):
 
 
 class Machines:
-    """The compute resources of one site. `ready` are those that a later operation may use, oldest first.
+    """The compute resources of one site. `ready` holds those that a later operation may use, oldest first.
 
-    With an empty `extension` the machines are bare: no package, no identity (a server that existed before).
+    With an empty `extension` the machines have no package and no identity (servers that existed before).
     """
 
     def __init__(self, site: Site, kind: MachineKind, extension: str) -> None:
@@ -49,10 +49,10 @@ class Machines:
         self._site.tools.leftovers.hold(lambda: map(self.leftover, self.ready))
 
     def keep(self, machine: Machine) -> None:
-        """Remembers a machine for later operations; one too many, or one that is too old, is let go.
+        """Keeps a machine for later operations, unless there are too many or it is too old.
 
-        What is let go is deleted with the leftovers. Age is bounded because every use leaves something on a machine: an
-        extension, or one more instance of a scale set.
+        Machines that are not kept are deleted with the leftovers. Age is bounded because every use adds something to a
+        machine: an extension, or an instance of a scale set.
         """
         tools = self._site.tools
         young = tools.now - machine.born < tools.settings.machine_age_max_s
@@ -63,7 +63,7 @@ class Machines:
         return self._site.leftover("machine", machine.path)
 
     def take(self, suits: Callable[[Machine], bool] = lambda _machine: True) -> Machine | None:
-        """The oldest ready machine that suits; it is the caller's until kept again."""
+        """Removes and returns the oldest ready machine that suits, or None; the caller may `keep` it again."""
         for machine in self.ready:
             if suits(machine):
                 self.ready.remove(machine)
@@ -71,7 +71,7 @@ class Machines:
         return None
 
     def new(self) -> Machine:
-        """A machine that does not exist yet; it is deleted in the end, whatever becomes of its journey."""
+        """A new machine, not yet created; it is recorded for deletion, whatever the outcome of its journey."""
         name = self._site.new_name(self._kind)
         machine = Machine(f"{self._site.arm.group}/{COLLECTIONS[self._kind]}/{name}", born=self._site.tools.now)
         self._site.tools.leftovers.note(self.leftover(machine))
@@ -90,18 +90,18 @@ class Machines:
         return await self._operate("PATCH", machine.path, {"properties": size}, deadline, machine.path)
 
     async def scale_out(self, machine: Machine, deadline: float) -> Ended:
-        """One more instance; the capacity follows from what was done to the set before."""
+        """Adds one instance; the new capacity is derived from earlier changes to the set."""
         body = {"sku": {"capacity": machine.changes + 2}}
         return await self._operate("PATCH", machine.path, body, deadline, machine.path)
 
     async def configure(self, machine: Machine, extension: str, deadline: float) -> Ended:
-        """A configuration change of a scale set: one more extension in its profile."""
+        """Changes the configuration of a scale set: adds an extension to its profile."""
         extensions = [_profile(name) for name in (*machine.extras, extension)]
         profile = {"virtualMachineProfile": {"extensionProfile": {"extensions": extensions}}}
         return await self._operate("PATCH", machine.path, {"properties": profile}, deadline, machine.path)
 
     async def install(self, machine: Machine, extension: str, deadline: float) -> Ended:
-        """One more extension on a machine; giving up removes only the extension."""
+        """Adds an extension to a machine; giving up removes only the extension."""
         path = f"{machine.path}/extensions/{self._site.new_name(extension.partition('/')[2])}"
         body = {"location": self._site.region, "tags": {TENANT_TAG: self._site.tenant}, **_extension(extension)}
         return await self._operate("PUT", path, body, deadline, path)
@@ -110,7 +110,7 @@ class Machines:
         return await self._operate("DELETE", machine.path, None, deadline, "")
 
     async def discard(self, machine: Machine) -> None:
-        """Deletes without waiting for the end."""
+        """Requests deletion without waiting for its end."""
         await self._site.arm.send("DELETE", machine.path)
 
     async def _operate(self, method: str, path: str, body: Any, deadline: float, undo: str) -> Ended:
@@ -148,7 +148,7 @@ def _profile(extension: str) -> dict[str, Any]:
 
 
 def outcome(ended: Ended, operation: str) -> JourneyOutcome:
-    """A journey's outcome from how its operation ended."""
+    """The outcome of a journey whose operation ended this way."""
     if ended.ok:
         return JourneyOutcome(SUCCESS, operation)
     if ended.status == WAITING:

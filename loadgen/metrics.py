@@ -1,7 +1,7 @@
 """Metrics of the load generator. Names and labels: `docs/metrics.md`.
 
-`loadgen_attempts_total` counts management calls; attempts at the identity service are the identity client's own
-(`identity_client_attempts_total`). Looks at a running operation are polls, not attempts: they would read as retries.
+`loadgen_attempts_total` counts management calls; the identity client counts attempts at the identity service
+(`identity_client_attempts_total`). Polls of an operation are not attempts: they would look like retries.
 """
 
 from collections.abc import Callable
@@ -27,20 +27,22 @@ class LoadMetrics:
             "Attempts of management calls, by the layer that made them.",
             (*site, "layer", "outcome"),
         )
-        self.polls = metrics.counter("loadgen_polls_total", "Looks at running operations.", ("region", "outcome"))
-        self.late = metrics.counter("loadgen_arrivals_late_total", "Arrivals sent after their plan.", ("tenant",))
+        self.polls = metrics.counter("loadgen_polls_total", "Polls of running operations.", ("region", "outcome"))
+        self.late = metrics.counter(
+            "loadgen_arrivals_late_total", "Arrivals sent late, after their planned time.", ("tenant",)
+        )
         self.dropped = metrics.counter("loadgen_arrivals_dropped_total", "Arrivals never sent.", ("tenant",))
         self.cached = metrics.counter(
-            "loadgen_cached_token_uses_total", "Uses of a token acquired before; no request.", site
+            "loadgen_cached_token_uses_total", "Uses of a cached token, without a request.", site
         )
         self.runner_orders = metrics.counter(
-            "loadgen_runner_orders_total", "Runners that the pools asked the provisioner for.", ("region", "result")
+            "loadgen_runner_orders_total", "Runners that the pools ordered from the provisioner.", ("region", "result")
         )
         self.leftovers_deleted = metrics.counter(
-            "loadgen_leftovers_deleted_total", "Machines and identities deleted because nobody uses them any more."
+            "loadgen_leftovers_deleted_total", "Machines and identities deleted because they are no longer used."
         )
         self.leftovers_forgotten = metrics.counter(
-            "loadgen_leftovers_forgotten_total", "Resources that will not be deleted: too many were waiting for it."
+            "loadgen_leftovers_forgotten_total", "Resources that will not be deleted because too many were pending."
         )
         self.duration = metrics.histogram(
             "loadgen_operation_duration_seconds", "Journey time from the intended start.", ("tenant",), BUCKETS_S
@@ -48,7 +50,7 @@ class LoadMetrics:
 
 
 class TenantMeter:
-    """Pre-bound children of one tenant in one region; rare ones are bound when first needed."""
+    """Pre-bound children of one tenant in one region; rare ones are bound on first use."""
 
     def __init__(self, metrics: LoadMetrics, tenant: str, region: str) -> None:
         self.started: Increment = metrics.started.labels(tenant, region).inc
@@ -70,7 +72,7 @@ class TenantMeter:
         increment()
 
     def poll(self, outcome: str) -> None:
-        """Counts one look at a running operation."""
+        """Counts one poll of a running operation."""
         increment = self._rare.get(("poll", outcome))
         if increment is None:
             increment = self._rare["poll", outcome] = self._metrics.polls.labels(self._region, outcome).inc

@@ -1,4 +1,4 @@
-"""What the load generator serves beside the pages of every process: the switches of the load, for our own processes."""
+"""The load generator's own routes: control of the load, for our own processes."""
 
 from typing import Any, Protocol
 
@@ -48,11 +48,11 @@ class LoadState(BaseModel):
 class ArrivalPage(BaseModel):
     arrivals: list[Any]
     next: int
-    missed: int = Field(description="arrivals that were no longer kept when they were asked for")
+    missed: int = Field(description="arrivals that were dropped from the buffer before this request")
 
 
 class LoadAdmin(Protocol):
-    """Who answers."""
+    """The handlers of the routes."""
 
     async def start(self, request: web.Request) -> web.Response: ...
     async def stop(self, request: web.Request) -> web.Response: ...
@@ -62,15 +62,15 @@ class LoadAdmin(Protocol):
 
 
 def api(handlers: LoadAdmin) -> Api:
-    """The table."""
+    """The route table."""
     state = {200: ResponseSpec("the load now", LoadState)}
-    page = {200: ResponseSpec("a page of what arrived", ArrivalPage)}
+    page = {200: ResponseSpec("a page of arrivals", ArrivalPage)}
     begin, change = Body(StartRequest, required=False, by_handler=True), Body(LoadRequest, by_handler=True)
     bad = (INVALID,)
     rows = (
         _row("POST", "/admin/start", "start_load", "Let users come", handlers.start, state, (CONFLICT, *bad), begin),
-        _row("POST", "/admin/stop", "stop_load", "Let no more users come", handlers.stop, state),
-        _row("POST", "/admin/load", "set_load", "Multiply a region's load", handlers.change, state, bad, change),
+        _row("POST", "/admin/stop", "stop_load", "Stop the load", handlers.stop, state),
+        _row("POST", "/admin/load", "set_load", "Set a region's load factor", handlers.change, state, bad, change),
         _row("GET", "/admin/load", "get_load", "The load now", handlers.show, state),
         _row("GET", "/admin/arrivals", "list_arrivals", "Who came when", handlers.arrivals, page, bad),
     )

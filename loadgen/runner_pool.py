@@ -1,7 +1,7 @@
 """The hosted runners of one region: every job consumes one, and for every job the pool provisions one.
 
-A job that gives up waiting leaves; the machine ordered for it is still on its way, with the patience of the pool. What
-arrives for nobody refills the warm runners, and beyond those is let go.
+A job may give up waiting; its machine is still provisioned, with the pool's timeout. A machine without a waiting job
+refills the warm runners; surplus machines are deleted.
 """
 
 import asyncio
@@ -17,9 +17,10 @@ Place = asyncio.Future["Machine | None"]
 
 
 class RunnerPool:
-    """Hands out runners by type, oldest first, to jobs in the order in which they asked.
+    """Assigns runners by type, oldest first, to jobs in the order of their requests.
 
-    `site` is that of the tenant who runs the pool: the provisioner sees only this tenant, whoever the job is for.
+    `site` belongs to the tenant that runs the pool: the provisioner sees only this tenant, whichever tenant owns the
+    job.
     """
 
     def __init__(self, site: Site, extension: str, types: tuple[str, ...]) -> None:
@@ -34,7 +35,7 @@ class RunnerPool:
         return (self._machines.leftover(runner) for idle in self._idle.values() for runner in idle)
 
     def setup(self) -> Steps:
-        """The warm runners."""
+        """The steps that provision the warm runners."""
         warm = self._site.tools.settings.warm_runners
         return [partial(self._provision, name, self._site.patience()) for name in self._idle for _ in range(warm)]
 
@@ -43,7 +44,7 @@ class RunnerPool:
         self._site.tools.spawn(self._provision(runner_type, self._site.patience()))
 
     async def acquire(self, runner_type: str, deadline: float) -> Machine | None:
-        """A runner, or None when `deadline` (clock seconds) comes first."""
+        """Waits for a runner; None if `deadline` (clock seconds) passes first."""
         idle, waiting = self._idle[runner_type], self._waiting[runner_type]
         if idle:
             return idle.popleft()
@@ -58,12 +59,12 @@ class RunnerPool:
             _leave(place, waiting)
 
     def release(self, runner: Machine) -> None:
-        """A job ended and its runner is used up."""
+        """A job has ended; its runner is not reused."""
         if self._site.tools.settings.discard_used:
             self._site.tools.spawn(self._machines.discard(runner))
 
     async def _provision(self, runner_type: str, patience_s: float) -> None:
-        """One machine, with up to `patience_s` until it is ready, then to whoever waits."""
+        """Provisions one machine within `patience_s` and assigns it to a waiting job."""
         machine = self._machines.new()
         self._ordered[runner_type] += 1
         try:
@@ -99,7 +100,7 @@ class RunnerPool:
 
 
 def _leave(place: Place, waiting: deque[Place]) -> None:
-    """Gives up a place in the queue; harmless when it was served."""
+    """Leaves the queue; does nothing if the place was already served."""
     if place in waiting:
         waiting.remove(place)
     if not place.done():

@@ -1,6 +1,6 @@
-"""Settings of the load: how much of it, for whom, and how patient its users are.
+"""Settings of the load: rates, tenants and the patience of users.
 
-All durations are bench seconds (one is an incident minute). What differs between tenants stands in `tenants.yaml`.
+All durations are bench seconds (one is an incident minute). Values that differ between tenants are in `tenants.yaml`.
 """
 
 from typing import Literal
@@ -12,20 +12,20 @@ from services.chassis.settings import Settings
 from services.policies.retry import SDK_NAIVE, WORKFLOW_NAIVE, RetrySettings
 
 RATE_MAX_PER_S = 150.0
-"""What two cores carry at the worst. An attempt costs all processes together 1 ms of processor (`LocalRuntime`, token
-requests through a router to a node), and an operation whose service is down makes 12 attempts."""
+"""What two cores carry in the worst case. An attempt costs all processes together 1 ms of CPU time (`LocalRuntime`,
+token requests through a router to a node), and an operation makes 12 attempts if its service is down."""
 
 FACTOR_MAX = 100.0
 
 Profile = Literal["base", "rest"]
 PROFILES: dict[Profile, float] = {"base": 1.0, "rest": 0.1}
-"""How much of a region's rates is sent.
+"""Load profiles: the factor on all rates.
 
-`base` is the incident's users. `rest` is for trying one's own client: retries cannot hold a region down then. A failing
-operation makes A = 12 attempts, so a collapsed region is offered 12 λ, and stays down where that exceeds its capacity:
-from 1/12 = 8 % of it on (docs/model.md §1, (3) and (4)). East US, the busiest, has 44 % of its capacity to do at
-`base` and 4 % at `rest`, where it recovers by itself from five minutes of frozen identity nodes; at a quarter of
-`base` it does not recover from two.
+`base` is the incident's users. `rest` is for testing a client of your own: retries cannot keep a region down then. A
+failing operation makes A = 12 attempts, so a collapsed region is offered 12 λ and stays down if that exceeds its
+capacity, i.e. for λ above 1/12 = 8 % of it (docs/model.md §1, (3) and (4)). East US, the busiest region, is loaded to
+44 % of its capacity at `base` and to 4 % at `rest`, where it recovers by itself from five minutes of frozen identity
+nodes; at a quarter of `base` it does not recover from two.
 """
 
 
@@ -43,36 +43,40 @@ class RegionRates(Settings):
 class LoadgenSettings(Settings):
     """Read as `loadgen: {…}` from the settings tree."""
 
-    regions: dict[str, RegionRates] = Field(default={}, description="only these regions get load")
+    regions: dict[str, RegionRates] = Field(default={}, description="rates by region; other regions get no load")
     profile: Profile = Field(default="base", description="base: the rates as they are; rest: a tenth of them")
     tenants: tuple[str, ...] | None = Field(default=None, description="slugs; None means every tenant")
 
     rate_max_per_s: float = Field(
-        default=RATE_MAX_PER_S, gt=0, le=10_000, description="arrivals of all regions; more is refused, not sent"
+        default=RATE_MAX_PER_S, gt=0, le=10_000, description="arrivals of all regions; higher rates are refused"
     )
     late_after_s: float = Field(default=0.1, gt=0, description="an arrival sent this long after its plan is late")
-    in_flight_max: int = Field(default=500, ge=1, description="per tenant and region; one more is dropped")
+    in_flight_max: int = Field(default=500, ge=1, description="per tenant and region; further arrivals are dropped")
 
     arm_timeout_s: float = Field(default=10.0, gt=0, description="per attempt of a management call")
     sdk: RetrySettings = SDK_NAIVE
     workflow: RetrySettings = WORKFLOW_NAIVE
-    first_poll_s: float = Field(default=3.0, gt=0, description="from acceptance to the first look at an operation")
-    poll_s: float = Field(default=15.0, gt=0, description="between looks when the server sends no Retry-After")
+    first_poll_s: float = Field(default=3.0, gt=0, description="from acceptance to the first poll of an operation")
+    poll_s: float = Field(default=15.0, gt=0, description="between polls if the server sends no Retry-After")
 
-    patience_mean_s: float = Field(default=240.0, gt=0, description="exponential; then the user deletes and leaves")
-    patience_min_s: float = Field(default=20.0, ge=0, description="nobody leaves before a second look at the operation")
-    runner_wait_s: float = Field(default=60.0, gt=0, description="an Actions job waits at most so long for a runner")
+    patience_mean_s: float = Field(
+        default=240.0, gt=0, description="mean, exponential; then the user deletes the resource"
+    )
+    patience_min_s: float = Field(default=20.0, ge=0, description="minimum patience: at least a second poll")
+    runner_wait_s: float = Field(default=60.0, gt=0, description="longest wait of an Actions job for a runner")
     warm_runners: int = Field(default=2, ge=0, description="idle hosted runners kept per region and runner type")
     ready_machines: int = Field(default=2, ge=0, description="machines a tenant owns per region when load starts")
-    machines_max: int = Field(default=8, ge=0, description="machines a tenant keeps per region; one more is let go")
-    machine_age_max_s: float = Field(default=3600.0, gt=0, description="older machines are let go after their next use")
+    machines_max: int = Field(default=8, ge=0, description="machines a tenant keeps per region; others are deleted")
+    machine_age_max_s: float = Field(
+        default=3600.0, gt=0, description="older machines are deleted after their next use"
+    )
     identities_max: int = Field(default=50, ge=0, description="identities a tenant keeps per region")
     discard_used: bool = Field(default=False, description="used runners and agents are deleted at once")
     resource_lifetime_s: float = Field(
-        default=900.0, gt=0, description="whatever the load created and no longer uses is deleted this long after"
+        default=900.0, gt=0, description="age at which unused resources of the load are deleted"
     )
     arrivals_kept_max: int = Field(default=20_000, ge=1, description="newest arrivals kept for /admin/arrivals")
-    setup_interval_s: float = Field(default=1.5, gt=0, description="between the provisionings that come before load")
+    setup_interval_s: float = Field(default=1.5, gt=0, description="between the provisionings of initial resources")
     token_refresh_margin_s: float = Field(default=5.0, ge=0, description="a token this close to its end is not used")
 
     @model_validator(mode="after")

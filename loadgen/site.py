@@ -1,4 +1,4 @@
-"""What a journey is given: one tenant in one region, and the tools that all tenants share."""
+"""The context of a journey: one tenant in one region, and the tools that all tenants share."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from random import Random
@@ -20,7 +20,7 @@ Spawn = Callable[[Coroutine[Any, Any, Any]], None]
 
 
 class JourneyOutcome(NamedTuple):
-    """How one journey ended. `operation` is the class of operation, `code` says why it failed."""
+    """How one journey ended. `operation` is the kind of operation, `code` the reason of a failure."""
 
     result: str
     operation: str
@@ -32,20 +32,20 @@ Steps = list[Callable[[], Coroutine[Any, Any, Any]]]
 
 
 class RunnerProvider(Protocol):
-    """Who hands out hosted runners in a region; `runner_pool.RunnerPool` is one."""
+    """Provides hosted runners in a region, e.g. `runner_pool.RunnerPool`."""
 
     def order(self, runner_type: str) -> None:
-        """A job needs a runner soon."""
+        """Orders a runner for a job."""
 
     async def acquire(self, runner_type: str, deadline: float) -> Any:
-        """A runner, or None when none came before `deadline` (clock seconds)."""
+        """Waits for a runner; None if `deadline` (clock seconds) passes first."""
 
     def release(self, runner: Any) -> None:
-        """The job is over."""
+        """The job has ended."""
 
 
 class Tools:
-    """Shared by every site of one load generator. `apply` swaps the settings while it runs."""
+    """Shared by all sites of one load generator. `apply` changes the settings while it runs."""
 
     def __init__(
         self,
@@ -74,15 +74,15 @@ class Tools:
         return self.env.clock.now()
 
     def arm(self, tenant: str, region: str) -> ArmCaller:
-        """Management calls for a tenant that need not have a site here."""
+        """The management client of a tenant, which need not have a site here."""
         return ArmCaller(self, TenantMeter(self.metrics, tenant, region), tenant, region)
 
 
 class Site:
-    """One tenant in one region: its random streams, its meter, its way to the region's provisioner."""
+    """One tenant in one region: its random streams, its metrics, its management client."""
 
     def __init__(self, tools: Tools, tenant: str, region: str, *, run: str, stream: str = "journey") -> None:
-        """`run` marks the names of resources; `stream` separates this site's draws from another's."""
+        """`run` is part of resource names; `stream` names the random stream if it differs from the default."""
         self.tools = tools
         self.tenant = tenant
         self.region = region
@@ -101,18 +101,18 @@ class Site:
         return Leftover(self.tenant, self.region, kind, name)
 
     def new_identity(self, prefix: str) -> str:
-        """The name of an identity about to be created; it is deleted in the end."""
+        """The name of a new identity, recorded for deletion."""
         name = self.new_name(prefix)
         self.tools.leftovers.note(self.leftover("identity", name))
         return name
 
     def patience(self, mean_s: float | None = None) -> float:
-        """How long this user waits, drawn now: exponential, and no less than `patience_min_s`."""
+        """A random patience in seconds: exponential, at least `patience_min_s`."""
         settings = self.tools.settings
         return max(settings.patience_min_s, self.rng.expovariate(1.0 / (mean_s or settings.patience_mean_s)))
 
     def choose(self, weights: Mapping[str, float]) -> str:
-        """One key, with odds in proportion to its weight; one draw."""
+        """One key, with a probability proportional to its weight; one draw."""
         return self.rng.choices(list(weights), list(weights.values()))[0]
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The names of the shipped tenants alone: settings check them without the journeys that the table brings along."""
+"""The names of the shipped tenants, so that settings can check them without importing the journeys."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -10,7 +10,7 @@ TENANTS_FILE = Path(__file__).with_name("tenants.yaml")
 
 
 class TenantError(ValueError):
-    """A tenant table, or a choice of tenants, that cannot be used."""
+    """An invalid tenant table or selection."""
 
 
 @lru_cache(maxsize=1)
@@ -21,10 +21,10 @@ def shipped_names() -> tuple[str, ...]:
 
 
 def choose(wanted: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
-    """Those of `known` that are wanted, in the order of `known`.
+    """The wanted names, in the order of `known`.
 
     Raises:
-        TenantError: naming what is unknown and what is known.
+        TenantError: names the unknown tenants and the known ones.
     """
     known = tuple(known)
     chosen = set(wanted)

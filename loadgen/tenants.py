@@ -1,7 +1,7 @@
-"""The tenant classes: one row of `tenants.yaml` per kind of consumer that the incident report names.
+"""The tenant classes: one row of `tenants.yaml` per kind of consumer in the incident report.
 
-A row is data: which journey, its parameters, its share of a region's load. `window` repeats what the report says about
-when the consumer was hit; it is documentation, and nothing in a run reads it.
+A row holds the journey, its parameters and its share of a region's load. `window` is when the consumer was affected
+according to the report; it is documentation and not used in a run.
 """
 
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ class Tenant(BaseModel):
     """Whether `share` is of the region's job rate or of its token rate."""
     share: Annotated[float, Field(ge=0, le=1)]
     symptom: Annotated[str, Field(min_length=1)]
-    """What this user sees when an operation fails; the `message` of its failed `operation` events."""
+    """The error that this user sees; the `message` of its failed `operation` events."""
     journey: JourneyParameters
 
 
@@ -84,7 +84,7 @@ def load_tenants(path: Path = TENANTS_FILE) -> TenantTable:
     """The table in `path`.
 
     Raises:
-        TenantError: naming the file and the line (YAML), or the tenant, the field and the rule.
+        TenantError: names the file and the line (YAML), or the tenant, the field and the rule.
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -95,12 +95,12 @@ def load_tenants(path: Path = TENANTS_FILE) -> TenantTable:
     try:
         return TenantTable.model_validate(raw)
     except ValidationError as error:
-        findings = _named(explain(error), raw).removeprefix(": ")  # a finding about the whole table has no path
+        findings = _named(explain(error), raw).removeprefix(": ")  # an error about the whole table has no path
         raise TenantError(f"{path.name}: {findings}") from error
 
 
 def _named(text: str, raw: Any) -> str:
-    """Adds the slug to each `tenants.<number>`: people look for a name, not for a position."""
+    """Adds the slug to each `tenants.<number>`, because readers know names, not positions."""
     rows = raw.get("tenants") if isinstance(raw, dict) else None
     for number, row in reversed(list(enumerate(rows if isinstance(rows, list) else []))):
         slug = row.get("slug") if isinstance(row, dict) else None

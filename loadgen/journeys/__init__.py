@@ -1,4 +1,4 @@
-"""What users do: one file per journey. A tenant names its journey by `kind` and gives its parameters.
+"""The journeys of users, one file each. A tenant selects its journey by `kind` and gives its parameters.
 
 A new journey is a file with a parameters model and a class with `setup` and `start`, and one row in `JOURNEYS`.
 """

@@ -1,4 +1,4 @@
-"""What every journey has in common: frozen parameters from the tenant table, and two calls."""
+"""The interface of all journeys: frozen parameters from the tenant table, and two methods."""
 
 from collections.abc import Coroutine
 from typing import Annotated, Any, Protocol
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from loadgen.site import JourneyOutcome, Steps
 
 Weights = Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)]
-"""Odds of each choice; they need not add up to one."""
+"""Relative weight of each choice; the sum need not be one."""
 
 
 class BaseJourneyParameters(BaseModel):
@@ -18,18 +18,18 @@ class BaseJourneyParameters(BaseModel):
 
     @property
     def load_per_arrival(self) -> float:
-        """Units of load (provisionings, or identity operations) that one arrival makes; divides its rate."""
+        """Load units (provisionings or identity operations) per arrival; the arrival rate is divided by it."""
         return 1.0
 
 
 class Journey(Protocol):
     """One tenant's behaviour in one region.
 
-    Everything random is drawn in `start`, in the order of arrivals: what the cloud does later cannot move a draw.
+    All random numbers are drawn in `start`, in the order of arrivals, so that the cloud's behaviour cannot change them.
     """
 
     def setup(self) -> Steps:
-        """Provisionings that exist before the load starts, e.g. warm runners. Run one by one, not counted."""
+        """Provisionings of initial resources, e.g. warm runners. They run one by one and are not counted."""
 
     def start(self, planned: float) -> Coroutine[Any, Any, JourneyOutcome] | None:
-        """One arrival, intended at `planned` (clock seconds). None when it is over at once and is no operation."""
+        """Starts the journey of one arrival, planned at `planned` (clock seconds). None if it makes no operation."""

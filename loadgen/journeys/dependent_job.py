@@ -1,6 +1,6 @@
 """A feature built on Actions compute (Copilot, CodeQL, Dependabot, Importer, Pages): it runs as a job on that pool.
 
-It has no line to storage, to the provisioner or to identity; it fails only because no runner comes.
+It calls neither storage nor the provisioner nor identity; it fails only if it gets no runner.
 """
 
 from typing import Literal

@@ -1,7 +1,7 @@
-"""An extension on a server that exists already: Arc-enabled servers and PostgreSQL servers install their agents.
+"""An extension on an existing server: Arc-enabled servers and PostgreSQL servers install their agents.
 
-Every installation has a server of its own. A server whose installation was given up is used again; one that has its
-extension is replaced, so that a few are always waiting.
+Each installation uses one server. If it is abandoned, the server is used again; after success the server is replaced,
+so that a few are always available.
 """
 
 from collections.abc import Coroutine

@@ -1,6 +1,6 @@
 """Managed identities as resources: created, updated, deleted through the region's router.
 
-Updates and deletes take the oldest identity that this tenant created; while there is none they create one.
+Updates and deletes use the oldest identity that this tenant created; if there is none, they create one instead.
 """
 
 from collections import deque
@@ -18,7 +18,7 @@ Operation = Literal["identity_create", "identity_update", "identity_delete"]
 class IdentityCrudParameters(BaseJourneyParameters):
     kind: Literal["identity_crud"]
     operations: dict[Operation, float] = {"identity_create": 0.4, "identity_update": 0.3, "identity_delete": 0.3}
-    """Odds of each operation."""
+    """Relative weight of each operation."""
 
 
 class IdentityCrudJourney:
@@ -61,7 +61,7 @@ class IdentityCrudJourney:
         return JourneyOutcome(SUCCESS, "identity_delete")
 
     def _keep(self, name: str) -> None:
-        """For a later update or delete; with one too many the oldest is let go, and deleted with the leftovers."""
+        """Keeps an identity for a later update or delete; beyond the limit the oldest is left to the leftovers."""
         self._identities.append(name)
         while len(self._identities) > self._site.tools.settings.identities_max:
             self._identities.popleft()

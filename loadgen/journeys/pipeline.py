@@ -1,6 +1,6 @@
 """An Azure DevOps pipeline run: it needs an agent, which is a new machine with the agent extension.
 
-The run has a time limit; the agent's machine is ordered with its own patience and stays on its way when the run fails.
+The run has a time limit. The agent's machine has its own timeout, and its provisioning continues if the run fails.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ OPERATION = "run_pipeline"
 TIMED_OUT = "AgentWaitTimeout"
 
 Agent = asyncio.Future["Machine | Ended | None"]
-"""The machine, or how its provisioning ended, or None when the run's time was up."""
+"""The machine, or how its provisioning ended, or None if the run timed out first."""
 
 
 class PipelineParameters(BaseJourneyParameters):
@@ -27,9 +27,9 @@ class PipelineParameters(BaseJourneyParameters):
     timeout_s: Annotated[float, Field(gt=0)]
     """A run without an agent fails after this long."""
     run_s: Annotated[float, Field(ge=0)]
-    """How long the tasks run on the agent."""
+    """Duration of the tasks on the agent."""
     patience_mean_s: Annotated[float, Field(gt=0)] | None = None
-    """Of the agent pool for one machine; default: the setting of the same name."""
+    """Patience of the agent pool for one machine; default: the setting of the same name."""
 
 
 class PipelineJourney:
@@ -50,7 +50,7 @@ class PipelineJourney:
         return self._run(agent, planned + self._parameters.timeout_s)
 
     async def _order(self, agent: Agent, deadline: float) -> None:
-        """Provisions an agent for one run; one that comes too late serves nobody else and is deleted."""
+        """Provisions an agent for one run; if it is too late, it is deleted."""
         machine = self._machines.new()
         ended = await self._machines.create(machine, deadline)
         if not agent.done():

@@ -1,7 +1,7 @@
 """Machines and scale sets of a customer: created, scaled, changed, restarted, deleted.
 
-An operation on a machine takes one that is ready and gives it back when it succeeds, so no two ever meet on one
-machine; while none is ready the user creates one instead.
+An operation takes a ready machine and returns it on success, so no machine has two operations at once. If none is
+ready, the user creates one instead.
 """
 
 from collections.abc import Coroutine
@@ -32,9 +32,9 @@ class ProvisionParameters(BaseJourneyParameters):
     extension: Extension
     """The platform extension that provisioning fetches."""
     operations: dict[Operation, Annotated[float, Field(gt=0)]]
-    """Odds of each operation."""
+    """Relative weight of each operation."""
     extra_extension: Extension | None = None
-    """What `configure` and `install_extension` add."""
+    """The extension that `configure` and `install_extension` add."""
     patience_mean_s: Annotated[float, Field(gt=0)] | None = None
     """Default: the setting of the same name."""
 
@@ -78,7 +78,7 @@ class ProvisionJourney:
         return self._run(machine, operation if machine else "create", deadline)
 
     def _take(self, operation: str) -> Machine | None:
-        """A ready machine on which `operation` changes something: a configuration change does so once."""
+        """A ready machine that `operation` would change, or None: a configuration change has an effect only once."""
         if operation == "configure":
             return self._machines.take(lambda machine: self._extra not in machine.extras)
         return self._machines.take()

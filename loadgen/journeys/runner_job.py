@@ -1,6 +1,6 @@
-"""A GitHub Actions job: it waits for a hosted runner, at most so long, and runs on it.
+"""A GitHub Actions job: it waits for a hosted runner, for a limited time, and runs on it.
 
-The failure it shows is a timeout in a queue, never a storage error: the job itself asks nobody but the runner pool.
+It can fail only with a timeout in the queue, never with a storage error: the job calls only the runner pool.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ RunnerType = Literal["standard", "larger"]
 
 
 class JobParameters(BaseJourneyParameters):
-    """What every job that runs on hosted runners has."""
+    """Common parameters of jobs on hosted runners."""
 
     runner_types: dict[RunnerType, Annotated[float, Field(gt=0)]]
-    """Odds of each type of runner."""
+    """Relative weight of each runner type."""
     run_s: Annotated[float, Field(ge=0)]
-    """How long the job runs once it has a runner."""
+    """Duration of the job on its runner."""
     wait_s: Annotated[float, Field(gt=0)] | None = None
     """Longest wait for a runner; default: the setting `runner_wait_s`."""
 

@@ -1,7 +1,7 @@
-"""A token-only consumer: it needs a token, for an identity it has or for one it creates first.
+"""A token-only consumer: it needs a token, for an existing identity or for one that it creates first.
 
-A user whose token still lives sends nothing and notices no outage; that is why only new and restarting resources
-suffered. Such uses are counted apart (`loadgen_cached_token_uses_total`), not as operations.
+A user with a valid token sends no request and notices no outage, so only new and restarting resources were affected.
+Such uses are counted separately (`loadgen_cached_token_uses_total`), not as operations.
 """
 
 from collections.abc import Coroutine
@@ -17,15 +17,15 @@ ACQUIRE, ACQUIRE_NEW = "token", "token_new_identity"
 
 
 class TokenParameters(BaseJourneyParameters):
-    """Shares are of arrivals; what is left of 1 acquires a token for the identity that the tenant has."""
+    """Shares of arrivals; the rest acquires a token for the tenant's existing identity."""
 
     kind: Literal["token"]
     resource: Annotated[str, Field(pattern=r"^https://\S+$")]
     """The audience of the token."""
     cached_share: Annotated[float, Field(ge=0, lt=1)] = 0.15
-    """Arrivals that use a token acquired before."""
+    """Share of arrivals that use a cached token."""
     new_identity_share: Annotated[float, Field(ge=0, le=1)] = 0.1
-    """Arrivals that create an identity first: two identity operations."""
+    """Share of arrivals that create an identity first: two identity operations."""
 
     @property
     def load_per_arrival(self) -> float:
@@ -39,7 +39,7 @@ class TokenJourney:
         self._site = site
         self._parameters = parameters
         self._token_ends_at = 0.0
-        """Epoch seconds; 0 while no token was acquired."""
+        """Expiry of the token in epoch seconds; 0 without a token."""
 
     def setup(self) -> Steps:
         return []
@@ -75,7 +75,7 @@ class TokenJourney:
 
 
 def failed(operation: str, result: CallResult, **detail: Any) -> JourneyOutcome:
-    """The outcome of an identity call that failed, with how it failed and how often it was tried."""
+    """The outcome of a failed identity call, with its failure and number of attempts."""
     return JourneyOutcome(
         FAILED, operation, result.failure, {**detail, "attempts": result.attempts, "status": result.status}
     )
