@@ -1,1 +1,1 @@
-"""The cloud under study: four small services and the chassis and policies they share."""
+"""The cloud under study: four small services with a common chassis and common policies."""

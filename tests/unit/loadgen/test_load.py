@@ -186,7 +186,7 @@ async def test_what_exists_before_the_load_comes_one_by_one(cloud: Cloud) -> Non
 async def test_wrong_requests_are_refused(cloud: Cloud) -> None:
     load = cloud.load(jobs=1.0)
     await load.start()
-    with pytest.raises(LoadError, match="runs already"):
+    with pytest.raises(LoadError, match="is running already"):
         await load.start()
     with pytest.raises(LoadError, match="region: unknown region 'mars'; known: eastus"):
         load.set_load("mars", 1.0)
