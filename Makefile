@@ -9,9 +9,10 @@ SERVICES ?=
 JOBS ?= $(shell nproc)
 HOURS ?= 24
 MINUTES ?= 60
+KILLS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak soak-docker campaign conformance matrix up down test-system clean
+.PHONY: help demo test check bench soak soak-docker kills campaign conformance matrix up down test-system clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +44,9 @@ soak: $(STAMP) ## a day of base load in virtual time; exit code 1 when anything 
 
 soak-docker: $(STAMP) ## MB per hour of every container of the running testbed (MINUTES=60)
 	$(BIN)/aftershock soak --docker $(MINUTES)
+
+kills: $(STAMP) ## random SIGKILLs to the running testbed, scenario under way; exit code 1 when a promise breaks (KILLS=100)
+	$(BIN)/aftershock kills --kills $(KILLS) --seed $(SEED)
 
 campaign: $(STAMP) ## many seeds, perturbations, negative controls: one table
 	$(BIN)/aftershock campaign --jobs $(JOBS)

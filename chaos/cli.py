@@ -270,4 +270,19 @@ def soak(**options: Any) -> None:
     sys.exit(soak_command(options["hours"], options["seed"], overrides, terminal()))
 
 
+@main.command()
+@click.option("--kills", type=click.IntRange(1, 10_000), default=100, show_default=True, help="how many SIGKILLs")
+@click.option("--seed", type=SEED, default=1, show_default=True)
+@click.option("--project", default="aftershock", show_default=True, help="the compose project")
+def kills(**options: Any) -> None:
+    """Does everything heal? Random SIGKILLs to the running Docker testbed while the short scenario is under way.
+
+    Exit code 1 when an accepted operation had no end, a container was not healthy again, a fault outlived its lease, or
+    something was left without an owner.
+    """
+    from chaos.kills.command import kills_command
+
+    sys.exit(kills_command(options["kills"], options["seed"], options["project"], terminal()))
+
+
 main.command(name="map")(map_options(map_points))

@@ -5,6 +5,8 @@ when they are not ours, by their compose service (`redis`).
 """
 
 import asyncio
+import io
+import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -208,6 +210,47 @@ class DockerEngine:
                 return
             await asyncio.sleep(0.1)
         raise RuntimeUnavailable(f"the helper that should cut {victim.name} off did not start")
+
+    async def inspect(self, container: DockerContainer) -> dict[str, Any]:
+        """All that the engine knows of a container, as `docker inspect` prints it."""
+        raw: dict[str, Any] = await self._call(lambda api: api.inspect_container(container.id))
+        return raw
+
+    async def read_file(self, container: DockerContainer, path: str) -> bytes:
+        """One file of a container, stopped or not.
+
+        Raises:
+            RuntimeUnavailable: when there is none.
+        """
+
+        def work(api: Any) -> bytes:
+            chunks, _stat = api.get_archive(container.id, path)
+            with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+                member = tar.extractfile(tar.getmembers()[0])
+                return member.read() if member else b""
+
+        return await self._call(work)
+
+    async def kill_process(self, pid: int, image: str) -> None:
+        """SIGKILL to a process of the engine's machine, as the kernel's out-of-memory killer sends it.
+
+        Unlike `kill` the engine does not count it as a wish: the restart policy starts the container again.
+        """
+        script = f"import os; os.kill({pid}, 9)"
+        config = {
+            "Image": image,
+            "Entrypoint": ["python", "-I", "-S", "-c", script],
+            "User": "0:0",
+            "Healthcheck": {"Test": ["NONE"]},
+            "HostConfig": {"PidMode": "host", "AutoRemove": True},
+        }
+
+        def work(api: Any) -> None:
+            created = api.create_container_from_config(config)["Id"]
+            api.start(created)
+            _unless_gone(lambda: api.wait(created))
+
+        await self._call(work)
 
     async def log_tail(self, container: DockerContainer, lines: int = 5) -> str:
         raw: bytes = await self._call(lambda api: api.logs(container.id, tail=lines))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from system_desk import Desk
+from system_desk import Desk, eventually
 from system_incident import Incident, watch_incident
 from system_testbed import PROJECT, UP_TIMEOUT_S, Stack
 
@@ -39,6 +39,35 @@ def testbed() -> Iterator[Stack]:
     finally:
         if not keep:
             made.compose("down", "--volumes", "--remove-orphans", "--timeout", "1", check=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs no containers runs first: beside them it would take the processors that they are measured on."""
+    items.sort(key=lambda item: "testbed" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def calm(request: pytest.FixtureRequest) -> None:
+    """Each module of tests on the testbed begins from calm: a region that a busy machine tipped over stays down."""
+    if any("testbed" in getattr(item, "fixturenames", ()) for item in request.session.items if _of(item, request)):
+        request.getfixturevalue("testbed")
+        asyncio.run(_back_to_calm())
+
+
+def _of(item: pytest.Item, request: pytest.FixtureRequest) -> bool:
+    return item.path == request.path
+
+
+async def _back_to_calm() -> None:
+    runtime = DockerRuntime(PROJECT)
+    await runtime.attach(stack())
+    try:
+        desk = Desk(runtime)
+        await eventually(desk.answers, within_s=30.0, what="the controller answers")
+        if (await desk.done("GET", "/v1/status"))["banner"]:
+            await desk.done("POST", "/v1/reset")
+    finally:
+        await runtime.stop()
 
 
 async def _with_desk(seed: int, into: Path) -> Incident:

@@ -7,9 +7,8 @@ region far from saturation, each victim is shown to heal by itself; then everybo
 """
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -17,9 +16,8 @@ from redis.exceptions import RedisError
 from system_desk import Desk, eventually
 from system_testbed import Stack
 
+from chaos.kills.orders import TERMINAL, Orders, operations
 from compose.render import stack
-from loadgen.machines import EXTENSION_TAG, TENANT_TAG
-from services.clients.identity.client import SUBSCRIPTION
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 REGION = "northeurope"
@@ -28,68 +26,22 @@ ENDED_S = 45.0
 ORDER_EVERY_S = 0.4
 BEFORE_S, AFTER_S = 1.5, 1.5
 RESET_S = 60.0
-TERMINAL = {"Succeeded", "Failed", "Canceled"}
-MACHINE: dict[str, Any] = {
-    "tags": {TENANT_TAG: "system-tests", EXTENSION_TAG: "GitHub.Actions/HostedRunner"},
-    "identity": {"type": "SystemAssigned"},
-    "properties": {"hardwareProfile": {"vmSize": "Standard_D2s_v5"}},
-}
-
-
-@dataclass
-class Customer:
-    """Orders virtual machines all the time; `accepted` maps each to the URL that tells how it went."""
-
-    desk: Desk
-    name: str
-    region: str = REGION
-    every_s: float = ORDER_EVERY_S
-    accepted: dict[str, str] = field(default_factory=dict)
-    refused: int = 0
-    stop: Callable[[], object] = lambda: None
-
-    async def order(self) -> None:
-        number = 0
-        while True:
-            number += 1
-            await self._order(f"{self.name}-{number}")
-            await asyncio.sleep(self.every_s)
-
-    async def _order(self, machine: str) -> None:
-        path = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{self.name}/providers/Microsoft.Compute/virtualMachines"
-        url = f"{self.desk.url(f'provisioner-{self.region}')}{path}/{machine}?api-version=2024-07-01"
-        reply = await self.desk.http.call("PUT", url, json={**MACHINE, "location": self.region}, timeout_s=3.0)
-        if reply.ok:
-            self.accepted[machine] = reply.headers["Azure-AsyncOperation"]
-        else:
-            self.refused += 1
-
-    async def open(self) -> dict[str, str]:
-        """The accepted orders that have not come to an end, with what was said about them last."""
-        accepted = dict(self.accepted)
-        replies = await asyncio.gather(*(self.desk.http.call("GET", url, timeout_s=5.0) for url in accepted.values()))
-        said = {
-            machine: reply.json()["status"] if reply.ok else f"{reply.failure or reply.status}"
-            for machine, reply in zip(accepted, replies, strict=True)
-        }
-        return {machine: status for machine, status in said.items() if status not in TERMINAL}
-
-
-async def operations_of_users(desk: Desk) -> dict[str, str]:
-    """Every operation of every provisioner that the store knows, with its state."""
-    regions = [spec.region for spec in desk.runtime.instances() if spec.service == "provisioner"]
-    rows = [await desk.runtime.store.hgetall(f"compute:{region}:operations") for region in regions]
-    return {key.decode(): json.loads(raw)["status"] for row in rows for key, raw in row.items()}
 
 
 @pytest.fixture
-async def customer(desk: Desk, request: pytest.FixtureRequest) -> AsyncIterator[Customer]:
-    made = Customer(desk, f"kill-{request.node.callspec.params['victim']}")
-    orders = asyncio.create_task(made.order())
-    made.stop = orders.cancel
-    yield made
-    orders.cancel()
-    await asyncio.gather(orders, return_exceptions=True)
+async def customer(desk: Desk, request: pytest.FixtureRequest) -> Orders:
+    return Orders(desk.runtime, f"kill-{request.node.callspec.params['victim']}", [REGION], ORDER_EVERY_S)
+
+
+@asynccontextmanager
+async def ordering(customer: Orders) -> AsyncIterator[None]:
+    """Orders come until the block ends."""
+    orders = asyncio.create_task(customer.order_for_ever())
+    try:
+        yield
+    finally:
+        orders.cancel()
+        await asyncio.gather(orders, return_exceptions=True)
 
 
 VICTIMS = (
@@ -105,13 +57,8 @@ VICTIMS = (
 
 @pytest.mark.parametrize("victim", VICTIMS)
 async def test_the_testbed_heals_and_every_accepted_operation_ends(
-    testbed: Stack, desk: Desk, customer: Customer, victim: str
+    testbed: Stack, desk: Desk, customer: Orders, victim: str
 ) -> None:
-    restarts = testbed.restarts(victim)
-    await asyncio.sleep(BEFORE_S)
-    known = set(await operations_of_users(desk))
-    await asyncio.to_thread(testbed.kill_process, victim)
-
     async def healed() -> bool:
         return (
             await asyncio.to_thread(testbed.restarts, victim) == restarts + 1
@@ -120,9 +67,13 @@ async def test_the_testbed_heals_and_every_accepted_operation_ends(
             and await users_come(desk)
         )
 
-    took_s = await eventually(healed, within_s=HEALED_S, what=f"healthy again after SIGKILL of {victim}")
-    await asyncio.sleep(AFTER_S)
-    customer.stop()
+    restarts = testbed.restarts(victim)
+    async with ordering(customer):
+        await asyncio.sleep(BEFORE_S)
+        known = set(await operations(desk.runtime))
+        await asyncio.to_thread(testbed.kill_process, victim)
+        took_s = await eventually(healed, within_s=HEALED_S, what=f"healthy again after SIGKILL of {victim}")
+        await asyncio.sleep(AFTER_S)
     print(f"{victim}: healed after {took_s:.1f} s; {len(customer.accepted)} accepted, {customer.refused} refused")
     assert len(customer.accepted) >= 5
     await _all_end(desk, customer, known)
@@ -149,18 +100,17 @@ RECOVERED_S = 120.0
 
 async def test_in_mid_incident_everybody_dies_in_turn_and_nothing_accepted_is_lost(testbed: Stack, desk: Desk) -> None:
     """First while the jobs of East US pile up, then while the backlog may drown it; then it is drained and cured."""
-    customer = Customer(desk, "kill-in-mid-incident", "eastus", every_s=SELDOM_S)
-    orders = asyncio.create_task(customer.order())
+    customer = Orders(desk.runtime, "kill-in-mid-incident", ["eastus"], SELDOM_S)
     known: set[str] = set()
     try:
-        for opened, victims in ((False, WHILE_CLOSED), (True, WHILE_DOWN)):
-            await desk.done("PUT", "/v1/regions/eastus/anonymous-access", {"enabled": opened})
-            await asyncio.sleep(BETWEEN_DEATHS_S)
-            for victim in victims:
-                known |= set(await _patiently(desk))
-                await _die_and_restart(testbed, victim)
+        async with ordering(customer):
+            for opened, victims in ((False, WHILE_CLOSED), (True, WHILE_DOWN)):
+                await desk.done("PUT", "/v1/regions/eastus/anonymous-access", {"enabled": opened})
                 await asyncio.sleep(BETWEEN_DEATHS_S)
-        orders.cancel()
+                for victim in victims:
+                    known |= set(await _patiently(desk))
+                    await _die_and_restart(testbed, victim)
+                    await asyncio.sleep(BETWEEN_DEATHS_S)
         await _traffic(desk, {"mode": "drain"})
         for region, count in ADDED.items():
             await desk.done("POST", "/v1/operations/scale", {"region": region, "count": count})
@@ -174,7 +124,6 @@ async def test_in_mid_incident_everybody_dies_in_turn_and_nothing_accepted_is_lo
         await _all_end(desk, customer, known, within_s=RECOVERED_S)
         assert await desk.all_ready()
     finally:
-        orders.cancel()
         await desk.done("POST", "/v1/reset")
 
 
@@ -187,7 +136,7 @@ async def _patiently(desk: Desk) -> dict[str, str]:
     """Reads the store as often as it takes: this test's own connections died with Redis."""
     while True:
         try:
-            return await operations_of_users(desk)
+            return await operations(desk.runtime)
         except (RedisError, OSError):
             await asyncio.sleep(0.5)
 
@@ -202,13 +151,13 @@ async def _die_and_restart(testbed: Stack, victim: str) -> None:
     await eventually(restarted, within_s=HEALED_S, what=f"{victim} is started again")
 
 
-async def _all_end(desk: Desk, customer: Customer, known: set[str], within_s: float = ENDED_S) -> None:
+async def _all_end(desk: Desk, customer: Orders, known: set[str], within_s: float = ENDED_S) -> None:
     open_orders: list[str] = ["not looked at yet"]
 
     async def ended() -> bool:
         nonlocal open_orders
         try:
-            states = await operations_of_users(desk)
+            states = await operations(desk.runtime)
         except (RedisError, OSError):  # this test's own connection died with Redis
             return False
         assert known <= set(states), "an accepted operation is gone from the store"
