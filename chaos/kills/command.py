@@ -31,7 +31,7 @@ async def _drill(kills: int, seed: int, project: str, console: Console) -> list[
     try:
         await runtime.attach(stack())
         desk = Desk(runtime, await operate_token(runtime), await controller_url(runtime))
-        return await Drill(desk, seed, lambda line: console.print(line, markup=False)).run(kills)
+        return await Drill(desk, seed, lambda line: console.print(line, markup=False, soft_wrap=True)).run(kills)
     finally:
         await runtime.stop()
 

@@ -6,6 +6,7 @@ millisecond, in a region that is not part of it) gives the panels about faults s
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from system_desk import Desk, copy_run, dashboard_queries
@@ -84,6 +85,7 @@ async def _ask_everything(desk: Desk, seen: Incident) -> None:
         seen.answered[name, expression] += bool(await desk.query(expression))
 
 
+@cache
 def virtual_run(seed: int) -> View:
     """The same plan in virtual time."""
     plan = make_plan(restrict(load(SCENARIO), REGIONS), seed)

@@ -195,6 +195,20 @@ def test_a_mitigation_is_named_by_what_it_does_and_switched(opened: Open) -> Non
     expect(switch).to_have_attribute("aria-checked", "false")
 
 
+def test_the_load_of_the_idle_testbed_is_chosen_and_kept(opened: Open) -> None:
+    page = opened()
+    load = page.get_by_label("load of the idle testbed")
+    expect(load).to_have_value("base")
+    load.select_option("rest")
+    expect(page.get_by_role("log")).to_contain_text("rest")
+    page.reload()
+    load = page.get_by_label("load of the idle testbed")
+    expect(load).to_have_value("rest")
+    load.select_option("base")
+    page.reload()
+    expect(page.get_by_label("load of the idle testbed")).to_have_value("base")
+
+
 def test_a_scenario_is_started_watched_and_aborted(opened: Open, front: Front) -> None:
     page = opened(width=1920, height=1080)
     page.get_by_label("scenario", exact=True).select_option("azure-fnj8-vqz-short")

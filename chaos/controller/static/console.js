@@ -64,6 +64,7 @@ async function refresh() {
   drawHead();
   drawBanner(state.banner);
   drawJob(state.remediation);
+  if (document.activeElement !== $("load")) $("load").value = state.load.profile;
   regions.draw(state.regions, act);
   const list = state.faults.length ? (await call("GET", "/v1/faults")).faults : [];
   faults.draw(list, act);
@@ -146,6 +147,7 @@ const DO = {
   calm: () => call("POST", "/v1/reset"),
 };
 for (const [id, work] of Object.entries(DO)) $(id).addEventListener("click", () => act(work));
+$("load").addEventListener("change", () => act(() => call("PUT", "/v1/load", { profile: $("load").value })));
 $("change-token").addEventListener("click", () => ask());
 $("ask-form").addEventListener("submit", () => { keepToken($("token").value); $("token").value = ""; act(open); });
 $("ask").addEventListener("cancel", (event) => { if (!token()) event.preventDefault(); });

@@ -346,3 +346,55 @@ async def test_a_living_run_keeps_its_lease(world: Any, background: Background) 
     with pytest.raises(RuntimeUnavailable):
         await RunLease(store, background).acquire()
     await lease.release()
+
+
+async def test_a_run_that_was_frozen_past_its_lease_leaves_the_testbed_to_the_next(
+    world: Any, background: Background
+) -> None:
+    store = world.redis.client()
+    frozen, lease = world.process("a laptop's lid"), RunLease(store, background)
+    told: list[str] = []
+
+    async def hold() -> None:
+        await lease.acquire()
+        try:
+            await lease.until_lost()
+        except RuntimeUnavailable as error:
+            told.append(str(error))
+
+    holding = frozen.spawn(hold())
+    await asyncio.sleep(6)
+    frozen.freeze()
+    await asyncio.sleep(16)
+    other = RunLease(store, background)
+    await other.acquire()
+    owner = await store.get(KEY)
+    frozen.thaw()
+    await holding
+    assert len(told) == 1
+    assert owner.decode() in told[0]
+    assert lease.lost
+    assert not other.lost
+    await lease.release()
+    assert await store.get(KEY) == owner, "what is another run's is neither overwritten nor deleted"
+    await asyncio.sleep(60)
+    assert await store.get(KEY) == owner
+    await other.release()
+    assert await store.get(KEY) is None
+
+
+async def test_a_run_that_was_frozen_for_less_keeps_its_lease(world: Any, background: Background) -> None:
+    store = world.redis.client()
+    frozen, lease = world.process("a short stall"), RunLease(store, background)
+    await frozen.spawn(lease.acquire())
+    owner = await store.get(KEY)
+    await asyncio.sleep(4)
+    frozen.freeze()
+    await asyncio.sleep(8)
+    with pytest.raises(RuntimeUnavailable, match="another run is in progress"):
+        await RunLease(store, background).acquire()
+    frozen.thaw()
+    await asyncio.sleep(60)
+    assert not lease.lost
+    assert await store.get(KEY) == owner
+    await lease.release()
