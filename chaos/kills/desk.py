@@ -6,9 +6,9 @@ from typing import Any
 
 from chaos.kills.orders import operations
 from compose.docker import DockerRuntime
-from compose.docker_engine import HOST, Container
+from compose.docker_engine import HOST, DockerContainer
 from compose.runtime import RuntimeUnavailable, UnknownInstance
-from services.chassis.http import Reply
+from services.chassis.http import HttpReply
 
 CONTROLLER, CONTROLLER_PORT = "controller", 8090
 TOKEN = "AFTERSHOCK_OPERATE_TOKEN"
@@ -40,19 +40,19 @@ class Desk:
 
     # The controller
 
-    async def chaos(self, method: str, path: str, body: Any = None, timeout_s: float = CALL_TIMEOUT_S) -> Reply:
+    async def chaos(self, method: str, path: str, body: Any = None, *, timeout_s: float = CALL_TIMEOUT_S) -> HttpReply:
         headers = {"Authorization": f"Bearer {self._token}"}
         return await self.runtime.http.call(
             method, self._controller_url + path, json=body, headers=headers, timeout_s=timeout_s
         )
 
-    async def done(self, method: str, path: str, body: Any = None) -> Any:
+    async def done(self, method: str, path: str, body: Any = None, *, timeout_s: float = CALL_TIMEOUT_S) -> Any:
         """What the controller answered.
 
         Raises:
             RuntimeUnavailable: with its words, when it refused or did not answer.
         """
-        reply = await self.chaos(method, path, body)
+        reply = await self.chaos(method, path, body, timeout_s=timeout_s)
         if not reply.ok:
             raise RuntimeUnavailable(f"{method} {path}: {reply.failure or reply.status} {reply.body.decode()[:300]}")
         return reply.json()
@@ -68,10 +68,10 @@ class Desk:
 
     # Containers
 
-    async def containers(self) -> list[Container]:
+    async def containers(self) -> list[DockerContainer]:
         return [one for one in await self.runtime.engine.containers() if one.compose_service not in NOT_KILLED]
 
-    async def condition(self, container: Container) -> Condition:
+    async def condition(self, container: DockerContainer) -> Condition:
         raw = await self.runtime.engine.inspect(container)
         state = raw["State"]
         health = state.get("Health", {}).get("Status", "healthy")
@@ -84,7 +84,7 @@ class Desk:
             cpu_quota=int(raw["HostConfig"]["CpuQuota"]),
         )
 
-    async def kill(self, container: Container, now: Condition) -> None:
+    async def kill(self, container: DockerContainer, now: Condition) -> None:
         """SIGKILL from the kernel's side to a container that runs as `now` says."""
         image = f"{self.runtime.engine.project}-services"
         await self.runtime.engine.kill_process(now.pid, image)
@@ -111,7 +111,7 @@ async def controller_url(runtime: DockerRuntime) -> str:
     return f"http://{HOST}:{ports.get(CONTROLLER_PORT, CONTROLLER_PORT)}"
 
 
-async def _controller(runtime: DockerRuntime) -> Container:
+async def _controller(runtime: DockerRuntime) -> DockerContainer:
     try:
         return await runtime.engine.find(CONTROLLER)
     except UnknownInstance:

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from chaos.kills.desk import CONTROLLER, Condition, Desk
 from chaos.kills.faults import Injected, inject_random, watch_out
 from chaos.kills.orders import TERMINAL, Orders
-from compose.docker_engine import Container
+from compose.docker_engine import DockerContainer
 from compose.runtime import RuntimeUnavailable
 from services.chassis.background import Background
 from services.chassis.streams import Streams
@@ -164,13 +164,13 @@ class Drill:
                 seen.run_ended = f"with the controller at τ {kill.tau_s:.0f}"
         await asyncio.gather(*watchers)
 
-    async def _victim(self, draw: Random, *, last: bool) -> Container:
+    async def _victim(self, draw: Random, *, last: bool) -> DockerContainer:
         containers = [one for one in await self._desk.containers() if one.alive and not one.partition]
         if not last:
             return draw.choice(containers)
         return next(one for one in containers if one.name == CONTROLLER)
 
-    async def _kill(self, victim: Container, kill: Kill) -> None:
+    async def _kill(self, victim: DockerContainer, kill: Kill) -> None:
         before = await self._desk.condition(victim)
         clock = self._runtime.clock
         start = clock.now()

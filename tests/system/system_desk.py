@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from system_testbed import PORTS, PROJECT, TOKENS
 
+import chaos.kills.desk
 from compose.docker import DockerRuntime
 from services.chassis.http import HttpClient, HttpReply
 
@@ -38,31 +39,18 @@ class Line:
     points: list[tuple[float, float]]
 
 
-class Desk:
+class Desk(chaos.kills.desk.Desk):
     """Everything a test asks from outside, over one HTTP client."""
 
     def __init__(self, runtime: DockerRuntime) -> None:
-        self.runtime = runtime
+        super().__init__(runtime, TOKENS["AFTERSHOCK_OPERATE_TOKEN"], CONTROLLER)
         self.http: HttpClient = runtime.http
 
     # The controller
 
-    async def chaos(self, method: str, path: str, body: Any = None, *, timeout_s: float = 120.0) -> HttpReply:
-        headers = {"Authorization": f"Bearer {TOKENS['AFTERSHOCK_OPERATE_TOKEN']}"}
-        return await self.http.call(method, CONTROLLER + path, json=body, headers=headers, timeout_s=timeout_s)
-
-    async def done(self, method: str, path: str, body: Any = None, *, timeout_s: float = 120.0) -> Any:
-        """What the controller answered; a refusal fails the test with its words."""
-        reply = await self.chaos(method, path, body, timeout_s=timeout_s)
-        assert reply.ok, f"{method} {path}: {reply.failure or reply.status} {reply.body.decode()[:500]}"
-        return reply.json()
-
     async def inject(self, kind: str, target: dict[str, str], lease_s: float, **more: Any) -> str:
         body = {"kind": kind, "target": target, "lease_s": lease_s, **more}
         return str((await self.done("POST", "/v1/faults", body))["id"])
-
-    async def answers(self) -> bool:
-        return (await self.http.call("GET", f"{CONTROLLER}/healthz", timeout_s=2.0)).ok
 
     # Instances
 

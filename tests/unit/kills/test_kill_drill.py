@@ -14,18 +14,18 @@ from chaos.kills.command import _rounds, _victims
 from chaos.kills.desk import CONTROLLER, Condition, Desk
 from chaos.kills.drill import KILLS_A_ROUND, Drill, Round
 from chaos.kills.faults import GIVEN_UP_S, PARAMETERS
-from compose.docker_engine import Container
+from compose.docker_engine import DockerContainer
 from compose.topology import InstanceSpec
 from services.chassis.clock import Clock
-from services.chassis.http import Reply
+from services.chassis.http import HttpReply
 
 NAMES = ("provisioner-eastus", "identity-eastus-1", "router-eastus", "redis", CONTROLLER)
 DOWN_S, WORK_S = 3.0, 5.0
-NO_ANSWER = Reply(0, {}, b"", failure="refused")
+NO_ANSWER = HttpReply(0, {}, b"", failure="refused")
 
 
-def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
-    return Reply(status, dict(headers or {}), json.dumps(body).encode())
+def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpReply:
+    return HttpReply(status, dict(headers or {}), json.dumps(body).encode())
 
 
 @dataclass
@@ -54,7 +54,7 @@ class MemoryTestbed:
 
     async def refresh(self) -> None: ...
 
-    async def call(self, method: str, url: str, **_options: Any) -> Reply:
+    async def call(self, method: str, url: str, **_options: Any) -> HttpReply:
         machine = url.rpartition("/")[2].partition("?")[0]
         if method == "PUT":
             if self._down("provisioner-eastus"):
@@ -78,7 +78,7 @@ class MemoryTestbed:
         orphan = [{"id": "left"}] if self.defect == "orphans" else []
         return {"faults": orphan, "mitigations": [], "run": None, "banner": None}
 
-    async def chaos(self, method: str, path: str, body: Any = None, timeout_s: float = 0.0) -> Reply:
+    async def chaos(self, method: str, path: str, body: Any = None, timeout_s: float = 0.0) -> HttpReply:
         if self._down(CONTROLLER):
             return NO_ANSWER
         if path == "/v1/runs/current":
@@ -97,15 +97,15 @@ class MemoryTestbed:
             known.pop(next(iter(known)), None)
         return known
 
-    async def containers(self) -> list[Container]:
+    async def containers(self) -> list[DockerContainer]:
         cuts = [
-            Container(f"cut-{key}", "", "running", partition=f"{victim}>redis@{key}")
+            DockerContainer(f"cut-{key}", "", "running", partition=f"{victim}>redis@{key}")
             for key, (kind, victim, ends_s) in self.faults.items()
             if kind == "partition" and self.clock.now() < ends_s
         ]
-        return [Container(name, name, "running") for name in NAMES] + cuts
+        return [DockerContainer(name, name, "running") for name in NAMES] + cuts
 
-    async def condition(self, container: Container) -> Condition:
+    async def condition(self, container: DockerContainer) -> Condition:
         name, up = container.name, not self._down(container.name)
         felt = {kind for kind, victim, ends_s in self.faults.values() if victim == name and self.clock.now() < ends_s}
         running = up and "crash" not in felt
@@ -118,7 +118,7 @@ class MemoryTestbed:
             cpu_quota=1000 if "cpu_limit" in felt else 0,
         )
 
-    async def kill(self, container: Container, _now: Condition) -> None:
+    async def kill(self, container: DockerContainer, _now: Condition) -> None:
         name = container.name
         healed_s = float("inf") if self.defect == "unhealthy" and name == "redis" else self.clock.now() + DOWN_S
         self.down_until[name] = healed_s
