@@ -8,6 +8,7 @@ from rich.table import Table
 
 from chaos.kills.desk import Desk, controller_url, operate_token
 from chaos.kills.drill import Drill, Kill, Round
+from chaos.progress.terminal import table
 from compose.docker import DockerRuntime
 from compose.render import stack
 from services.chassis.exit_codes import CONTRADICTED, EXPECTED
@@ -37,14 +38,14 @@ async def _drill(kills: int, seed: int, project: str, console: Console) -> list[
 
 
 def _victims(kills: Sequence[Kill]) -> Table:
-    table = Table("victim", "kills", "healthy again after (median, worst)", title="kills by service")
+    rows = table("victim", "kills", "healthy again after (median, worst)", title="kills by service")
     services = sorted({_service(kill.victim) for kill in kills})
     for service in services:
         mine = [kill for kill in kills if _service(kill.victim) == service]
         times = [kill.healed_s for kill in mine if kill.healed_s is not None]
         took = f"{median(times):.1f} s, {max(times):.1f} s" if times else "-"
-        table.add_row(service, str(len(mine)), took if len(times) == len(mine) else f"{took}; NOT ALL")
-    return table
+        rows.add_row(service, str(len(mine)), took if len(times) == len(mine) else f"{took}; NOT ALL")
+    return rows
 
 
 def _service(victim: str) -> str:
@@ -52,11 +53,11 @@ def _service(victim: str) -> str:
 
 
 def _rounds(rounds: Sequence[Round]) -> Table:
-    table = Table(
+    rows = table(
         "round", "kills", "faults", "accepted", "open", "lost", "unhealthy", "overdue faults", "orphans", title="rounds"
     )
     for one in rounds:
         broken = [len(found) for found in (one.open, one.lost, one.unhealthy, one.overdue, one.orphans)]
         numbers = (one.number, len(one.kills), len(one.faults), one.operations + one.orders, *broken)
-        table.add_row(*map(str, numbers))
-    return table
+        rows.add_row(*map(str, numbers))
+    return rows
