@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
+INSTALLED     := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+EXTRAS :=
 SCENARIO ?= azure-fnj8-vqz
 SEED ?= 1
 SERVICES ?=
@@ -17,48 +19,52 @@ KILLS ?= 100
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): pyproject.toml requirements.lock
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Aftershock needs Python 3.11 or newer"; exit 2; }
-	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	@echo "installing into $(VENV) …"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev,clients]'
-	@touch $@
+	@$(PYTHON) -m venv $(VENV)
 
-demo: $(STAMP) ## replay the whole incident in virtual time and print which facts it reproduced (no Docker)
+# What every command of `aftershock` needs; for the tests and checks the rest too. requirements.lock pins both.
+$(INSTALLED_DEV): EXTRAS := [dev,clients]
+$(INSTALLED) $(INSTALLED_DEV): pyproject.toml requirements.lock | $(BIN)/python
+	@echo "installing into $(VENV) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.$(EXTRAS)'
+	@touch $(INSTALLED) $@
+
+demo: $(INSTALLED) ## replay the whole incident in virtual time and print which facts it reproduced (no Docker)
 	$(BIN)/aftershock run $(SCENARIO) --transport direct --seed $(SEED)
 
-test: $(STAMP) ## the tests that need no Docker
+test: $(INSTALLED_DEV) ## the tests that need no Docker
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup -q tests --ignore tests/system
 
-check: $(STAMP) ## lint, format, types, import contracts
+check: $(INSTALLED_DEV) ## lint, format, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP) ## speed, size, cost per hop, generator accuracy
+bench: $(INSTALLED_DEV) ## speed, size, cost per hop, generator accuracy
 	$(BIN)/python -m tests.bench
 
-soak: $(STAMP) ## a day of base load in virtual time; exit code 1 when anything grows (HOURS=24)
+soak: $(INSTALLED) ## a day of base load in virtual time; exit code 1 when anything grows (HOURS=24)
 	$(BIN)/aftershock soak --hours $(HOURS)
 
-soak-docker: $(STAMP) ## MB per hour of every container of the running testbed (MINUTES=60)
+soak-docker: $(INSTALLED) ## MB per hour of every container of the running testbed (MINUTES=60)
 	$(BIN)/aftershock soak --docker $(MINUTES)
 
-kills: $(STAMP) ## random SIGKILLs to the running testbed, scenario under way; exit code 1 when a promise breaks (KILLS=100)
+kills: $(INSTALLED) ## random SIGKILLs to the running testbed, scenario under way; exit code 1 when a promise breaks (KILLS=100)
 	$(BIN)/aftershock kills --kills $(KILLS) --seed $(SEED)
 
-campaign: $(STAMP) ## many seeds, perturbations, negative controls: one table
+campaign: $(INSTALLED) ## many seeds, perturbations, negative controls: one table
 	$(BIN)/aftershock campaign --jobs $(JOBS)
 
-conformance: $(STAMP) ## every claim over 20 seeds, and docs/conformance.md from that (resumes after Ctrl-C)
+conformance: $(INSTALLED) ## every claim over 20 seeds, and docs/conformance.md from that (resumes after Ctrl-C)
 	-$(BIN)/aftershock campaign --seeds 20 --perturbed 0 --jobs $(JOBS)
 	$(BIN)/aftershock conformance runs/campaign.json
 
-matrix: $(STAMP) ## which mitigation would have prevented which part
+matrix: $(INSTALLED) ## which mitigation would have prevented which part
 	$(BIN)/aftershock matrix $(SCENARIO) --jobs $(JOBS)
 
-up: $(STAMP) ## the testbed in Docker: build, start, wait until healthy, print every URL (LOAD=rest: little load)
+up: $(INSTALLED) ## the testbed in Docker: build, start, wait until healthy, print every URL (LOAD=rest: little load)
 	@case "$${LOAD:-base}" in base|rest) ;; *) echo "LOAD must be base or rest"; exit 2;; esac
 	docker compose up --build --detach --wait $(SERVICES)
 	@echo
@@ -70,7 +76,7 @@ up: $(STAMP) ## the testbed in Docker: build, start, wait until healthy, print e
 down: ## stop the testbed in Docker and remove what it kept
 	docker compose down --volumes --remove-orphans
 
-test-system: $(STAMP) ## tests against the testbed in Docker (they bring it up and take it down)
+test-system: $(INSTALLED_DEV) ## tests against the testbed in Docker (they bring it up and take it down)
 	$(BIN)/pytest -q tests/system
 
 clean: ## remove runs and the virtual environment

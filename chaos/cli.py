@@ -2,7 +2,11 @@
 
 Exit codes are chosen in `exit_codes.py`: 0 as expected, 1 contradicted, 2 bad input or could not be judged, 3 a
 defect of ours, 129, 130 and 143 for signals.
+
+A command imports what it needs when it is called: `aftershock --help` waits for none of it.
 """
+
+from __future__ import annotations
 
 import json
 import os
@@ -10,20 +14,19 @@ import shlex
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from chaos.command.group import Commands
-from chaos.experiment.plan import Plan, make_plan, parse_assignment
 from chaos.options import JOBS, RUNS_MAX, SEED, SEEDS, FiniteRange, comma_separated
 from chaos.progress.terminal import terminal
-from chaos.scenarios.loader import load, names
-from chaos.scenarios.model import Scenario
 from chaos.studies.map.options import map_options, map_points
-from compose.runtime import RuntimeUnavailable
 from services.chassis.interrupts import run as run_until_signal
-from services.chassis.settings import merge
+
+if TYPE_CHECKING:
+    from chaos.experiment.plan import Plan
+    from chaos.scenarios.model import Scenario
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -61,6 +64,8 @@ def run(**options: Any) -> None:
 
 def _plan(options: dict[str, Any]) -> Plan:
     from chaos.command.whatif import rearrange
+    from chaos.experiment.plan import make_plan, parse_assignment
+    from chaos.scenarios.loader import load
     from chaos.studies.campaign.perturb import perturbation
 
     mitigations = comma_separated(options["mitigations"])
@@ -108,6 +113,8 @@ def _repeat_command(options: dict[str, Any]) -> str:
 @click.option("--json", "as_json", is_flag=True)
 def scenarios(as_json: bool) -> None:
     """List the scenarios that come with Aftershock."""
+    from chaos.scenarios.loader import load, names
+
     known = [load(name) for name in names()]
     if as_json:
         click.echo(json.dumps([_summary(scenario) for scenario in known], indent=1))
@@ -197,6 +204,7 @@ def serve(host: str, port: int, name: str) -> None:
     AFTERSHOCK_OPERATE_TOKEN, AFTERSHOCK_READ_TOKEN and AFTERSHOCK_WEBHOOK_URL are heeded as in Docker.
     """
     from chaos.controller.serve import serve_local, settings_from
+    from chaos.scenarios.loader import load
 
     settings = settings_from({**os.environ, "AFTERSHOCK_HOST": host, "AFTERSHOCK_PORT": str(port)})
     _require_free(host, port, settings.address)  # asked before some thirty processes are started in vain
@@ -205,6 +213,8 @@ def serve(host: str, port: int, name: str) -> None:
 
 def _require_free(host: str, port: int, shown: str) -> None:
     """Whether the controller could listen on every address that the host's name stands for."""
+    from compose.runtime import RuntimeUnavailable
+
     try:
         for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             with socket.socket(family, kind) as one:
@@ -257,6 +267,9 @@ def soak(**options: Any) -> None:
 
     Exit code 1 when something still grows after the second hour.
     """
+    from chaos.experiment.plan import parse_assignment
+    from services.chassis.settings import merge
+
     overrides: Any = {}
     for text in options["assignments"]:
         overrides = merge(overrides, parse_assignment(text))

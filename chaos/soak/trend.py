@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from scipy.stats import kendalltau, theilslopes
+from chaos.soak.ranks import kendall_rise, theil_sen_slope
 
 TAU_MIN = 0.6
 P_MAX = 0.005
@@ -32,7 +32,7 @@ class Trend:
 
 
 def trend(name: str, hours: Sequence[float], values: Sequence[float], floor: float) -> Trend:
-    """`hours` are the times of the readings. Fewer than six cannot show growth, so they are refused.
+    """`hours` are the times of the readings, and rise. Fewer than six cannot show growth, so they are refused.
 
     Raises:
         ValueError: with too few readings.
@@ -42,10 +42,10 @@ def trend(name: str, hours: Sequence[float], values: Sequence[float], floor: flo
     level = median(values)
     if min(values) == max(values):
         return Trend(name, level, 0.0, False)
-    per_hour = float(theilslopes(values, hours)[0])
-    tau, p = kendalltau(hours, values, alternative="greater")
+    per_hour = theil_sen_slope(hours, values)
+    tau, p = kendall_rise(values)
     rises = tau >= TAU_MIN and p < P_MAX
-    return Trend(name, level, per_hour, bool(rises and per_hour * WEEK_H > max(SHARE_A_WEEK * level, floor)))
+    return Trend(name, level, per_hour, rises and per_hour * WEEK_H > max(SHARE_A_WEEK * level, floor))
 
 
 def medians(readings: Sequence[tuple[float, float]], stretch_h: float) -> tuple[list[float], list[float]]:

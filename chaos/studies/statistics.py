@@ -1,10 +1,13 @@
-"""Means and confidence intervals, by SciPy."""
+"""Means, shares and their confidence intervals over seeds.
+
+Four formulas are written out here: SciPy, the library that has them, is larger than all that a run needs together. The
+tests compare each with SciPy.
+"""
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from scipy import stats
+from statistics import NormalDist, fmean, stdev
 
 CONFIDENCE = 0.95
 
@@ -32,13 +35,40 @@ def estimate(values: Iterable[float | None]) -> Estimate:
     never = sum(math.isinf(value) for value in known)
     if not known or never:
         return Estimate(None, None, None, len(known), never)
-    mean = float(stats.tmean(known))
+    mean = fmean(known)
     if len(known) < 2:
         return Estimate(mean, None, None, len(known))
     if min(known) == max(known):
         return Estimate(mean, mean, mean, len(known))
-    low, high = stats.t.interval(CONFIDENCE, len(known) - 1, loc=mean, scale=stats.sem(known))
-    return Estimate(mean, float(low) if min(known) < 0 else max(0.0, float(low)), float(high), len(known))
+    half = student_quantile((1 + CONFIDENCE) / 2, len(known) - 1) * stdev(known) / math.sqrt(len(known))
+    low = mean - half
+    return Estimate(mean, low if min(known) < 0 else max(0.0, low), mean + half, len(known))
+
+
+def student_quantile(probability: float, degrees: int) -> float:
+    """The value that a variable with Student's t distribution stays below with this probability, 0.5 to 1.
+
+    Bisection over the angle atan(t / sqrt(degrees)), in which the distribution function is a finite sum.
+    """
+    below, above = 0.0, math.pi / 2
+    while (middle := (below + above) / 2) not in (below, above):
+        if (1 + _student_within(middle, degrees)) / 2 < probability:
+            below = middle
+        else:
+            above = middle
+    return math.sqrt(degrees) * math.tan(middle)
+
+
+def _student_within(angle: float, degrees: int) -> float:
+    """The probability of -t to t, t = sqrt(degrees) * tan(angle): Abramowitz and Stegun, 26.7.3 and 26.7.4."""
+    odd = degrees % 2
+    term = math.cos(angle) if odd else 1.0
+    total = 0.0
+    for power in range(2 + odd, degrees + 1, 2):
+        total += term
+        term *= math.cos(angle) ** 2 * (power - 1) / power
+    total *= math.sin(angle)
+    return (angle + total) * 2 / math.pi if odd else total
 
 
 @dataclass(frozen=True)
@@ -60,9 +90,12 @@ class Share:
 
 
 def share(flags: Sequence[bool | None]) -> Share:
-    """Wilson's interval."""
+    """Wilson's interval, without correction for continuity; none where nothing was measured."""
     known = [flag for flag in flags if flag is not None]
     if not known:
         return Share(0, 0, None, None)
-    interval = stats.binomtest(sum(known), len(known)).proportion_ci(CONFIDENCE, method="wilson")
-    return Share(sum(known), len(known), float(interval.low), float(interval.high))
+    count, measured = sum(known), len(known)
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    middle = (2 * count + z * z) / (2 * (measured + z * z))
+    half = z * math.sqrt(z * z + 4 * count * (measured - count) / measured) / (2 * (measured + z * z))
+    return Share(count, measured, 0.0 if count == 0 else middle - half, 1.0 if count == measured else middle + half)

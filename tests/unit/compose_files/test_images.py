@@ -1,8 +1,9 @@
-"""The images hold what the code in them imports, and nothing for its own sake."""
+"""The images, and an installation, hold what the code in them imports, and nothing for its own sake."""
 
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Iterable
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -11,10 +12,6 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 OURS = {"services", "loadgen", "compose", "chaos"}
-# Only the recorder reads numbers in bulk, and it runs where experiments run.
-RECORDING = {ROOT / "loadgen" / "recorder.py", ROOT / "loadgen" / "series.py"}
-
-
 # The report's page is imported when the first report is written.
 CONTROLLER = [
     "chaos.controller.__main__",
@@ -50,9 +47,16 @@ def imported(paths: Iterable[Path]) -> set[str]:
 
 def test_the_services_image_has_what_services_and_load_generator_import() -> None:
     sources = [path for folder in ("services", "loadgen") for path in (ROOT / folder).rglob("*.py")]
-    needed = imported(path for path in sources if path not in RECORDING)
+    needed = imported(sources)
     # hiredis is found by redis, not imported by us.
     assert needed | {"hiredis"} == listed("services")
+
+
+def test_the_run_time_group_is_what_our_packages_import() -> None:
+    needed = imported(path for folder in OURS for path in (ROOT / folder).rglob("*.py"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    only_on_a_cluster = {_normal(line) for line in project["optional-dependencies"]["cluster"]}
+    assert needed - only_on_a_cluster == {_normal(line) for line in project["dependencies"]}
 
 
 @pytest.mark.parametrize("name", ["services", "controller"])

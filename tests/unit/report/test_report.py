@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
@@ -261,13 +259,6 @@ def test_a_missing_or_broken_verdict_is_refused(tmp_path: Path, content: str | N
 
 def test_the_report_file_is_the_page(tmp_path: Path, record: RunRecord, verdict: Verdict, page: str) -> None:
     assert write_report(tmp_path, record, verdict).read_text() == page
-
-
-def test_matplotlib_is_imported_only_to_draw() -> None:
-    modules = "chaos.verdict, chaos.report.files, chaos.report.table, chaos.report.compare"
-    code = f"import sys, {modules}; print('matplotlib' in sys.modules)"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "False"
 
 
 # Comparison
