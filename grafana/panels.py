@@ -19,7 +19,7 @@ REFRESH = ["1s", "5s", "10s", "30s", "1m", "5m"]
 Panel = dict[str, Any]
 Queries = Mapping[str, str]
 """PromQL expressions by the legend of their series."""
-Row = tuple[int, Sequence[int], Sequence[Panel]]
+PanelRow = tuple[int, Sequence[int], Sequence[Panel]]
 
 
 def steps(*rest: tuple[float, str], below: str = GREY) -> dict[str, Any]:
@@ -304,7 +304,7 @@ def _column(
     return found
 
 
-def row(height: int, *panels: Panel, widths: Sequence[int] = ()) -> Row:
+def row(height: int, *panels: Panel, widths: Sequence[int] = ()) -> PanelRow:
     """Panels side by side, of equal width unless `widths` is given.
 
     Raises:
@@ -316,7 +316,7 @@ def row(height: int, *panels: Panel, widths: Sequence[int] = ()) -> Row:
     return height, widths, panels
 
 
-def laid_out(rows: Sequence[Row]) -> list[Panel]:
+def laid_out(rows: Sequence[PanelRow]) -> list[Panel]:
     """The panels of the rows with their positions and ids."""
     panels: list[Panel] = []
     y = 0
@@ -362,7 +362,7 @@ def dashboard(
     uid: str,
     title: str,
     description: str,
-    *rows: Row,
+    *rows: PanelRow,
     annotations: Sequence[Mapping[str, Any]] = (),
     variables: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from services.chassis.stored import Shape
+from services.chassis.stored import StoredShape
 
 ARRIVAL = "arrival"
 
@@ -33,5 +33,5 @@ class _ArrivalFields:
     actual_at: float | None = None
 
 
-LINE: Shape[_Line] = Shape(_Line)
-_ARRIVAL: Shape[_ArrivalFields] = Shape(_ArrivalFields)
+LINE: StoredShape[_Line] = StoredShape(_Line)
+_ARRIVAL: StoredShape[_ArrivalFields] = StoredShape(_ArrivalFields)

@@ -20,7 +20,7 @@ from services.chassis.store import Keys, text
 from services.clients.arm import ArmCaller
 from services.clients.identity.client import ManagedIdentityClient
 
-Kind = Literal["machine", "identity"]
+LeftoverKind = Literal["machine", "identity"]
 INTERVAL_S = 1.0
 RETRY_S = 60.0
 AT_ONCE = 20
@@ -35,7 +35,7 @@ class Leftover(NamedTuple):
 
     tenant: str
     region: str
-    kind: Kind
+    kind: LeftoverKind
     name: str
 
     def entry(self) -> str:

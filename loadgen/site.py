@@ -5,7 +5,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
-from loadgen.leftovers import Kind, Leftover, Leftovers
+from loadgen.leftovers import Leftover, LeftoverKind, Leftovers
 from loadgen.metrics import LoadMetrics, TenantMeter
 from loadgen.settings import LoadgenSettings
 from services.chassis.env import Env
@@ -97,7 +97,7 @@ class Site:
         self._resources += 1
         return f"{prefix}-{self._run}-{self._resources}"
 
-    def leftover(self, kind: Kind, name: str) -> Leftover:
+    def leftover(self, kind: LeftoverKind, name: str) -> Leftover:
         return Leftover(self.tenant, self.region, kind, name)
 
     def new_identity(self, prefix: str) -> str:

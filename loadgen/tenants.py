@@ -18,7 +18,7 @@ from services.chassis.settings import explain
 
 SHARE_TOLERANCE = 1e-6
 
-Load = Literal["jobs", "tokens"]
+LoadUnit = Literal["jobs", "tokens"]
 
 
 class Tenant(BaseModel):
@@ -33,7 +33,7 @@ class Tenant(BaseModel):
     name: Annotated[str, Field(min_length=1)]
     window: Literal["A", "B", "A+B"]
     """Documentation only."""
-    load: Load
+    load: LoadUnit
     """Whether `share` is of the region's job rate or of its token rate."""
     share: Annotated[float, Field(ge=0, le=1)]
     symptom: Annotated[str, Field(min_length=1)]

@@ -24,7 +24,7 @@ KINDS = {
     "collapse_began": "collapse",
 }
 NO_RUN = "no scenario is running"
-Rows = list[tuple[tuple[str, ...], float]]
+AnnotationRows = list[tuple[tuple[str, ...], float]]
 
 
 class Annotations:
@@ -71,14 +71,14 @@ def export_run(metrics: Metrics, now: Callable[[], RunMoment | None]) -> None:
     """The clocks of the run and what was done last; `now` gives nothing while no run is on."""
 
     def gauge(name: str, documentation: str, value: Callable[[RunMoment], float | None]) -> None:
-        def rows() -> Rows:
+        def rows() -> AnnotationRows:
             seen = now()
             found = value(seen) if seen else None
             return [] if found is None else [((), found)]
 
         metrics.computed_gauge(name, documentation, rows)
 
-    def done_last() -> Rows:
+    def done_last() -> AnnotationRows:
         seen = now()
         return [((seen.done_last if seen else NO_RUN,), 1.0)]
 

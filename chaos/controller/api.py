@@ -24,7 +24,7 @@ from services.chassis.errors import INTERNAL, ErrorSpec, ServiceError
 from services.chassis.routes import JSON, ResponseSpec, Route
 from services.chassis.settings import Settings, SettingsError, validate
 
-Answer = tuple[int, Any]
+ControllerAnswer = tuple[int, Any]
 LOG = logging.getLogger(__name__)
 FLAGS = {"1": True, "true": True, "0": False, "false": False}
 
@@ -57,7 +57,7 @@ class Call:
         return self.request.match_info[name]
 
 
-Handler = Callable[[Call], Awaitable[Answer | web.StreamResponse]]
+CallHandler = Callable[[Call], Awaitable[ControllerAnswer | web.StreamResponse]]
 
 ACTS = (errors.NOT_FOUND, errors.CONFLICT, errors.REFUSED, errors.UNSUPPORTED)
 """What can come of any call that acts."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from chaos.controller.api import TRANSLATE, Answer, Call, Handler, document, install
+from chaos.controller.api import TRANSLATE, Call, CallHandler, ControllerAnswer, document, install
 from chaos.controller.auth import Tokens
 from chaos.controller.documents import ControllerAlive, TestbedStatus
 from chaos.controller.routes import (
@@ -53,7 +53,7 @@ def create_controller(testbed: Testbed, tokens: Tokens, *, webhook_url: str = ""
 
 
 def _own_routes(testbed: Testbed) -> list[Route]:
-    async def healthz(_call: Call) -> Answer:
+    async def healthz(_call: Call) -> ControllerAnswer:
         return 200, {"status": "alive"}
 
     async def metrics(_call: Call) -> web.Response:
@@ -61,7 +61,7 @@ def _own_routes(testbed: Testbed) -> list[Route]:
         run = testbed.run.page() if testbed.run else b""
         return web.Response(body=_joined(own, run) if run else own, headers={"Content-Type": CONTENT_TYPE})
 
-    async def state(_call: Call) -> Answer:
+    async def state(_call: Call) -> ControllerAnswer:
         return 200, await status(testbed)
 
     page = {"type": "string"}
@@ -83,13 +83,13 @@ def _own_routes(testbed: Testbed) -> list[Route]:
 
 
 def _about(
-    path: str, operation_id: str, summary: str, handler: Handler, reply: ResponseSpec, access: Access = "open"
+    path: str, operation_id: str, summary: str, handler: CallHandler, reply: ResponseSpec, access: Access = "open"
 ) -> Route:
     return Route("GET", path, operation_id, summary, handler, access, {200: reply}, tag="about")
 
 
 def _description(described: Callable[[], dict[str, Any]]) -> Route:
-    async def describe(_call: Call) -> Answer:
+    async def describe(_call: Call) -> ControllerAnswer:
         return 200, described()
 
     return _about(

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from chaos.faults.model import FaultTarget, Level
-from chaos.verdict.model import Status
+from chaos.faults.model import FaultLevel, FaultTarget
+from chaos.verdict.model import ClaimStatus
 from chaos.verdict.verdict import Outcome
 
-Document = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
 class ErrorDetail(BaseModel):
@@ -103,16 +103,16 @@ class RemediationList(BaseModel):
 # --- faults ----------------------------------------------------------------------------------------------
 
 
-class FaultKind(BaseModel):
+class FaultKindView(BaseModel):
     kind: str
-    level: Level
+    level: FaultLevel
     summary: str
     runtimes: list[str] = Field(description="where it is offered")
-    parameters: Document = Field(description="JSON schema of the parameters")
+    parameters: JsonObject = Field(description="JSON schema of the parameters")
 
 
 class FaultCatalogue(BaseModel):
-    faults: list[FaultKind]
+    faults: list[FaultKindView]
 
 
 class FaultSummary(BaseModel):
@@ -121,10 +121,10 @@ class FaultSummary(BaseModel):
     id: str
     kind: str
     target: FaultTarget
-    parameters: Document
+    parameters: JsonObject
     probability: float
     lease_s: float
-    level: Level
+    level: FaultLevel
     expires_at: float = Field(description="Unix time")
     instances: list[str]
     effects: int = Field(description="requests changed, or instances touched, so far")
@@ -205,7 +205,7 @@ class MitigationView(BaseModel):
     changes: str
     kinds: list[str]
     switchable: bool = Field(description="whether it can be switched while services run")
-    overlay: Document
+    overlay: JsonObject
     on: bool
 
 
@@ -245,7 +245,7 @@ class RunView(BaseModel):
     why: str
     duration_s: float
     zero_epoch_s: float
-    now: Document = Field(description="what the last tick showed; empty before the first")
+    now: JsonObject = Field(description="what the last tick showed; empty before the first")
 
 
 class RunSummary(BaseModel):
@@ -260,10 +260,10 @@ class RunList(BaseModel):
 
 class JudgedClaim(BaseModel):
     id: str
-    status: Status
+    status: ClaimStatus
     statement: str
     predicate: str
-    measured: Document
+    measured: JsonObject
     window: list[float] | None
     kind: str
     source: str
@@ -278,7 +278,7 @@ class VerdictView(BaseModel):
     runtime: str
     status: Outcome
     why: str
-    figures: Document
+    figures: JsonObject
     claims: list[JudgedClaim]
 
 
@@ -290,7 +290,7 @@ class ComparisonView(BaseModel):
     right: Outcome
     plan: dict[str, list[Any]]
     figures: dict[str, list[Any]]
-    claims: dict[str, list[Status]]
+    claims: dict[str, list[ClaimStatus]]
 
 
 # --- moments ---------------------------------------------------------------------------------------------

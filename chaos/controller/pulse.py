@@ -20,19 +20,19 @@ TIMEOUT_S = 0.9
 SERVICES = frozenset({LOADGEN, "provisioner", SCALABLE})
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
-Page = dict[Series, float]
+ScrapedPage = dict[Series, float]
 
 
 class Readings:
     """The last seconds of a few metrics; answers as `SeriesTable` does."""
 
     def __init__(self) -> None:
-        self._grown: deque[tuple[float, Page]] = deque(maxlen=KEPT)
-        self._latest: Page = {}
-        self._newest: Page = {}
+        self._grown: deque[tuple[float, ScrapedPage]] = deque(maxlen=KEPT)
+        self._latest: ScrapedPage = {}
+        self._newest: ScrapedPage = {}
         self._instances: set[str] = set()
 
-    def add(self, t: float, page: Page) -> None:
+    def add(self, t: float, page: ScrapedPage) -> None:
         self._grown.append((t, {key: self._growth(key, value) for key, value in page.items()}))
         self._newest = page
         self._latest.update(page)
@@ -63,7 +63,7 @@ def _instance(key: Series) -> str:
     return key[1][0][1]
 
 
-def _add(sums: dict[Group, float], page: Page, name: str, where: Where, by: Sequence[str]) -> None:
+def _add(sums: dict[Group, float], page: ScrapedPage, name: str, where: Where, by: Sequence[str]) -> None:
     for key, value in page.items():
         labels = dict(key[1])
         if key[0] == name and matches(labels, where):
@@ -110,7 +110,7 @@ class Pulse:
         self._readings.add(t, {key: value for page in pages for key, value in page.items()})
         self._tell(glance(self._readings, self._regions, t))
 
-    async def _read(self, target: ScrapeTarget) -> Page:
+    async def _read(self, target: ScrapeTarget) -> ScrapedPage:
         """Nothing of an instance that does not answer."""
         if target.metrics is not None:
             return parse(target.metrics.page().decode(), target.spec.name)
@@ -118,7 +118,7 @@ class Pulse:
         return parse(reply.body.decode(), target.spec.name) if reply.ok else {}
 
 
-def parse(page: str, instance: str) -> Page:
+def parse(page: str, instance: str) -> ScrapedPage:
     """The families that a moment is made of."""
     return {
         (name, (("instance", instance), *sorted(labels.items()))): value for name, labels, value in rows(page, FAMILIES)

@@ -10,11 +10,13 @@ from compose.topology import InstanceSpec
 
 TIMEOUT_S = 2.0
 
-Labels = Mapping[str, str]
-Row = tuple[str, Labels, float]
+ScrapedLabels = Mapping[str, str]
+ScrapedRow = tuple[str, ScrapedLabels, float]
 
 
-async def scrape(runtime: Runtime, instances: Iterable[InstanceSpec], names: Collection[str]) -> dict[str, list[Row]]:
+async def scrape(
+    runtime: Runtime, instances: Iterable[InstanceSpec], names: Collection[str]
+) -> dict[str, list[ScrapedRow]]:
     """`(name, labels, value)` of the wanted samples by instance; one that does not answer is left out."""
     specs = list(instances)
     pages = await asyncio.gather(*(_page(runtime, spec) for spec in specs))
@@ -27,7 +29,7 @@ async def _page(runtime: Runtime, spec: InstanceSpec) -> str:
     return reply.body.decode() if reply.ok else ""
 
 
-def rows(page: str, names: Collection[str]) -> Iterator[Row]:
+def rows(page: str, names: Collection[str]) -> Iterator[ScrapedRow]:
     """Lines of other families are passed over before prometheus-client parses: a page has hundreds."""
     wanted = [line for line in page.splitlines() if line.split("{", 1)[0].split(" ", 1)[0] in names]
     for family in text_string_to_metric_families("\n".join(wanted) + "\n"):

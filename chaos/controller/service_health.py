@@ -31,7 +31,7 @@ SERVICE_NAMES = {
 UNKNOWN_SERVICE = "Microsoft Azure"
 EVERYWHERE = "Global"
 TRACKING_ID = "FNJ8-VQZ"
-Stage = Literal["Active", "Resolved"]
+HealthStage = Literal["Active", "Resolved"]
 
 
 class Alert(BaseModel):
@@ -48,7 +48,7 @@ class Alert(BaseModel):
         return self.labels.get("alertname", "alert")
 
     @property
-    def stage(self) -> Stage:
+    def stage(self) -> HealthStage:
         return "Resolved" if self.status == "resolved" else "Active"
 
     @property

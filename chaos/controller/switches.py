@@ -15,9 +15,9 @@ from compose.runtime import Runtime
 from services.chassis.events import Events
 from services.chassis.settings import Tree
 from services.chassis.store import Keys
-from services.chassis.stored import Shape, Stored
+from services.chassis.stored import Stored, StoredShape
 
-_NAMES: Shape[list[str]] = Shape(list[str])
+_NAMES: StoredShape[list[str]] = StoredShape(list[str])
 
 
 class Switches:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from chaos.controller.scrape import Labels, Row, scrape
+from chaos.controller.scrape import ScrapedLabels, ScrapedRow, scrape
 from chaos.record.machine import STALLS, Stall, StallDetector, lost_s
 from compose.runtime import Runtime
 from compose.topology import LOADGEN
@@ -121,7 +121,7 @@ class Watch:
         self._look_at_machine(now, pages)
         self._look_at_regions(now, pages)
 
-    def _look_at_machine(self, now: float, pages: Mapping[str, list[Row]]) -> None:
+    def _look_at_machine(self, now: float, pages: Mapping[str, list[ScrapedRow]]) -> None:
         grown = {OBSERVER: self._own_lost_s}
         self._own_lost_s = 0.0
         for instance, rows in pages.items():
@@ -133,7 +133,7 @@ class Watch:
             self.stall = stall
             self._report("machine_stalled", {"stalled_s": round(stall.stalled_s, 3)})
 
-    def _look_at_regions(self, now: float, pages: Mapping[str, list[Row]]) -> None:
+    def _look_at_regions(self, now: float, pages: Mapping[str, list[ScrapedRow]]) -> None:
         tried: dict[str, list[float]] = {}
         for instance, rows in pages.items():
             for name, labels, value in rows:
@@ -148,5 +148,5 @@ class Watch:
                 self._report("collapse_began" if went_down else "collapse_ended", {"region": region})
 
 
-def _identity(labels: Labels) -> tuple[str, ...]:
+def _identity(labels: ScrapedLabels) -> tuple[str, ...]:
     return tuple(value for pair in sorted(labels.items()) for value in pair)

@@ -7,7 +7,7 @@ of ours has, and `controller_detection_pace` says which one holds.
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Protocol
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from chaos.record.series import Group, Where
 from chaos.scenarios.document import DocumentError, read
 from services.chassis.events import Events
 
@@ -27,10 +28,8 @@ GLOBAL = "global"
 WINDOW_MIN_S = 2.0
 INTERVAL_S = 1
 
-Group = tuple[str, ...]
-Where = Mapping[str, str | Collection[str]]
 MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-Level = Annotated[str, StringConstraints(pattern=r"^[a-z]+:[a-z_]+:[a-z_]+$")]
+RecordingRuleName = Annotated[str, StringConstraints(pattern=r"^[a-z]+:[a-z_]+:[a-z_]+$")]
 
 
 class AlertError(ValueError):
@@ -72,7 +71,7 @@ def _matcher(label: str, values: Sequence[str]) -> str:
 class Line(_Part):
     """One comparison. It holds for a group when it holds over every window."""
 
-    record: Level
+    record: RecordingRuleName
     of: Selector
     to: Selector | None = None
     windows_s: tuple[Annotated[float, Field(gt=0)], ...] = ()

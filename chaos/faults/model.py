@@ -16,7 +16,7 @@ from compose.runtime import Runtime
 from compose.topology import LOADGEN, InstanceSpec
 from services.chassis.settings import Settings
 
-Level = Literal["service", "instance"]
+FaultLevel = Literal["service", "instance"]
 LEASE_MAX_S = 86_400.0
 ACCOUNT_SERVICE = "blobstore"
 RUNTIMES = ("virtual", "local", "compose")
@@ -56,7 +56,7 @@ class Fault(ABC):
 
     kind: ClassVar[str]
     summary: ClassVar[str]
-    level: ClassVar[Level] = "service"
+    level: ClassVar[FaultLevel] = "service"
     parameters: ClassVar[type[FaultParameters]] = FaultParameters
     runtimes: ClassVar[tuple[str, ...]] = RUNTIMES
     """Where it is offered; elsewhere it is refused before anything is done."""
@@ -104,7 +104,7 @@ class InstanceFault(Fault):
     does. It is called whenever that changes, and again after a failure.
     """
 
-    level: ClassVar[Level] = "instance"
+    level: ClassVar[FaultLevel] = "instance"
     restarts: ClassVar[bool] = False
     """Whether lifting it starts a new process, to which everything else that is still asked has to be done anew."""
 

@@ -17,7 +17,7 @@ from chaos.faults.registry import check
 from compose.runtime import Runtime
 from services.chassis.live import announce
 from services.chassis.store import Keys, scan
-from services.chassis.stored import Shape, Stored
+from services.chassis.stored import Stored, StoredShape
 
 SEQUENCE_KEY = "fault-sequence"
 INSTANCE_PREFIX = "instance-fault:"
@@ -62,7 +62,7 @@ class _Row(FaultSpec):
     unmet: tuple[str, ...] = ()
 
 
-_ROW: Shape[_Row] = Shape(_Row)
+_ROW: StoredShape[_Row] = StoredShape(_Row)
 
 
 class FaultRecords:

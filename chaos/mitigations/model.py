@@ -5,15 +5,15 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from chaos.scenarios.actions import Mitigation as MitigationId
+from chaos.scenarios.actions import MitigationId
 from services.chassis.settings import Tree
-from services.policies.staging import Order
+from services.policies.staging import RestoreOrder
 
-Kind = Literal["settings", "timeline", "topology"]
+MitigationKind = Literal["settings", "timeline", "topology"]
 Path = tuple[str, ...]
 IDS: tuple[str, ...] = get_args(MitigationId)
-Row = Annotated[str, StringConstraints(pattern=r"^[MT]\d\d$")]
-Rows = Annotated[tuple[Row, ...], Field(min_length=1)]
+TimelineRow = Annotated[str, StringConstraints(pattern=r"^[MT]\d\d$")]
+TimelineRows = Annotated[tuple[TimelineRow, ...], Field(min_length=1)]
 
 
 class _Part(BaseModel):
@@ -23,24 +23,24 @@ class _Part(BaseModel):
 class Compress(_Part):
     """Entries of these rows happen at `a + factor · (t − a)`, a being the first entry of `after`."""
 
-    rows: Rows
-    after: Row
+    rows: TimelineRows
+    after: TimelineRow
     factor: Annotated[float, Field(gt=0, le=1)]
 
 
 class Follow(_Part):
     """Entries of these rows move by as much as the first entry of `with` has moved."""
 
-    rows: Rows
-    with_: Row = Field(alias="with")
+    rows: TimelineRows
+    with_: TimelineRow = Field(alias="with")
 
 
 class Stage(_Part):
     """Restores of these rows are split by account family, `spacing_s` apart; `volumes` says which is high-volume."""
 
-    rows: Rows
+    rows: TimelineRows
     spacing_s: Annotated[float, Field(gt=0)]
-    order: Order
+    order: RestoreOrder
     volumes: Annotated[dict[str, float], Field(min_length=1)]
 
 
@@ -65,7 +65,7 @@ class Mitigation(_Part):
     id: MitigationId
     title: Annotated[str, Field(min_length=1, max_length=60)]
     source: Annotated[str, Field(min_length=1)]
-    attacks: Rows
+    attacks: TimelineRows
     """Rows of the conformance table."""
     changes: Annotated[str, Field(min_length=1)]
     overlay: dict[str, Any] = {}
@@ -79,8 +79,8 @@ class Mitigation(_Part):
         return self
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
-        parts: Mapping[Kind, Any] = {
+    def kinds(self) -> tuple[MitigationKind, ...]:
+        parts: Mapping[MitigationKind, Any] = {
             "settings": self.overlay,
             "timeline": self.timeline,
             "topology": self.topology,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 By = Literal["operators", "policy job", "fault", "alert", "report", "testbed"]
 Tone = Literal["", "good", "bad"]
-Event = Mapping[str, Any]
+EventFields = Mapping[str, Any]
 Displays = Mapping[str, str]
 
 SILENT = frozenset(
@@ -45,7 +45,7 @@ class Happening:
     row: str = ""
 
 
-def happening(event: Event, displays: Displays) -> Happening | None:
+def happening(event: EventFields, displays: Displays) -> Happening | None:
     """The event in words; None when it is silent. `displays` are the names of regions as people write them."""
     kind = str(event["kind"])
     if kind in SILENT:
@@ -58,7 +58,7 @@ def _plain(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _details(event: Event) -> str:
+def _details(event: EventFields) -> str:
     said = [f"{name} {value}" for name, value in event.items() if name not in ENVELOPE and value not in ("", None)]
     return f": {', '.join(said)}" if said else ""
 
@@ -69,7 +69,7 @@ def _names(regions: Iterable[str], displays: Displays) -> str:
     return "all regions" if everywhere else ", ".join(displays.get(region, region) for region in named)
 
 
-def _where(event: Event, displays: Displays) -> str:
+def _where(event: EventFields, displays: Displays) -> str:
     region = str(event.get("region") or "")
     return f" in {displays.get(region, region)}" if region else ""
 
@@ -77,59 +77,59 @@ def _where(event: Event, displays: Displays) -> str:
 # What operators do. `p` are the action's parameters, `d` the names of regions.
 
 
-def _restore(p: Event, d: Displays) -> str:
+def _restore(p: EventFields, d: Displays) -> str:
     accounts = ", ".join(p.get("accounts", ("*",)))
     which = "the accounts" if accounts == "*" else accounts
     return f"restore {which} in {_names(p.get('regions', ()), d)}"
 
 
-def _disable(p: Event, d: Displays) -> str:
+def _disable(p: EventFields, d: Displays) -> str:
     return f"make {', '.join(p['accounts'])} private in {_names(p['regions'], d)}"
 
 
-def _scale(p: Event, d: Displays) -> str:
+def _scale(p: EventFields, d: Displays) -> str:
     nodes = p["nodes"] if "nodes" in p else {p["region"]: p["count"]}
     return f"identity nodes: {', '.join(f'{d.get(region, region)} {count:+d}' for region, count in nodes.items())}"
 
 
-def _regions(p: Event, d: Displays) -> str:
+def _regions(p: EventFields, d: Displays) -> str:
     return _names(p["regions"] if "regions" in p else [p["region"]], d)
 
 
-def _ramp(p: Event, d: Displays) -> str:
+def _ramp(p: EventFields, d: Displays) -> str:
     over = f" from {p['from_fraction']:.0%} to {p['to_fraction']:.0%} over {p['over_s']:g} s" if "over_s" in p else ""
     return f"let traffic into {_regions(p, d)} again{over}"
 
 
-def _load(p: Event, d: Displays) -> str:
+def _load(p: EventFields, d: Displays) -> str:
     span = f" for {p['for_s']:g} s" if p.get("for_s") else ""
     return f"load of {_regions(p, d)} ×{p['factor']:g}{span}"
 
 
-def _mitigate(p: Event, _d: Displays) -> str:
+def _mitigate(p: EventFields, _d: Displays) -> str:
     if "id" in p:
         return f"switch {p['id']} {'on' if p['on'] else 'off'}"
     return "; ".join(f"switch {', '.join(p[side])} {side}" for side in ("on", "off") if p.get(side))
 
 
-def _access(p: Event, _d: Displays) -> str:
+def _access(p: EventFields, _d: Displays) -> str:
     accounts = p["accounts"]
     named = accounts[0] if len(accounts) == 1 else f"{len(accounts)} accounts"
     return f"make {named} {'public' if p['enabled'] else 'private'}"
 
 
-def _inject(p: Event, d: Displays) -> str:
+def _inject(p: EventFields, d: Displays) -> str:
     target = p.get("target") or {}
     lease = f" for {p['lease_s']:g} s" if "lease_s" in p else ""
     return f"inject {_plain(p['kind'])}{_target(target, d)}{lease}"
 
 
-def _target(target: Event, d: Displays) -> str:
+def _target(target: EventFields, d: Displays) -> str:
     named = [d.get(str(value), str(value)) for value in target.values() if value]
     return f" on {' '.join(named)}" if named else ""
 
 
-ACTIONS: dict[str, Callable[[Event, Displays], str]] = {
+ACTIONS: dict[str, Callable[[EventFields, Displays], str]] = {
     "abort_scenario": lambda _p, _d: "abort the scenario",
     "anonymous_access": _access,
     "audit_accounts": lambda _p, _d: "audit all accounts",
@@ -153,23 +153,23 @@ ACTIONS: dict[str, Callable[[Event, Displays], str]] = {
 }
 
 
-def action_words(action: str, parameters: Event, displays: Displays) -> str:
+def action_words(action: str, parameters: EventFields, displays: Displays) -> str:
     """An action of the timeline or of the API, as one would say it."""
     say = ACTIONS.get(action)
     return say(parameters, displays) if say else f"{_plain(action)}{_details(parameters)}"
 
 
-def _action(event: Event, d: Displays) -> Happening:
+def _action(event: EventFields, d: Displays) -> Happening:
     action, parameters = str(event["action"]), event.get("parameters") or {}
     by: By = "report" if action == "note" else "operators"
     return Happening(by, action_words(action, parameters, d), row=str(event.get("id") or ""))
 
 
-def _action_failed(event: Event, _d: Displays) -> Happening:
+def _action_failed(event: EventFields, _d: Displays) -> Happening:
     return Happening("operators", f"did not succeed: {event['error']}", "bad", str(event.get("id") or ""))
 
 
-def _alert(event: Event, d: Displays) -> Happening:
+def _alert(event: EventFields, d: Displays) -> Happening:
     over = event.get("state") == "resolved"
     named = _names(event["regions"], d) if event.get("regions") else _names(filter(None, [event.get("region")]), d)
     return Happening(
@@ -183,7 +183,7 @@ def _job(text: str) -> Happening:
     return Happening("policy job", text)
 
 
-def _gate(event: Event, d: Displays) -> Happening:
+def _gate(event: EventFields, d: Displays) -> Happening:
     seen = event.get("observed") or {}
     ratio = seen.get("failure_ratio")
     saw = f", saw {ratio:.0%} of {seen.get('samples')} tries fail" if ratio is not None else ", saw nothing"
@@ -192,14 +192,14 @@ def _gate(event: Event, d: Displays) -> Happening:
     )
 
 
-def _wave(event: Event, d: Displays) -> Happening:
+def _wave(event: EventFields, d: Displays) -> Happening:
     targets = event.get("targets") or ()
     if not targets:
         return _job(f"has nothing to change{_where(event, d)}")
     return Happening("policy job", f"makes {', '.join(targets)} private{_where(event, d)}", "bad")
 
 
-def _snapshot(event: Event, _d: Displays) -> Happening:
+def _snapshot(event: EventFields, _d: Displays) -> Happening:
     missing = event["exemptions_missing"]
     text = f"takes an inventory of {event['records']} accounts"
     return Happening(
@@ -207,55 +207,55 @@ def _snapshot(event: Event, _d: Displays) -> Happening:
     )
 
 
-def _finished(event: Event, _d: Displays) -> Happening:
+def _finished(event: EventFields, _d: Displays) -> Happening:
     reason = f": {_plain(str(event['reason']))}" if event.get("reason") else ""
     return _job(f"run {event['result']}{reason}")
 
 
-def _fault_started(event: Event, d: Displays) -> Happening:
+def _fault_started(event: EventFields, d: Displays) -> Happening:
     words = f"{event['id']} begins: {_plain(event['fault'])}{_target(event.get('target') or {}, d)}"
     return Happening("fault", f"{words}, for {event['lease_s']:g} s", "bad")
 
 
-def _fault_ended(event: Event, _d: Displays) -> Happening:
+def _fault_ended(event: EventFields, _d: Displays) -> Happening:
     why = str(event.get("why", ""))
     return Happening("fault", f"{event['id']} {FAULT_ENDS.get(why, f'ended: {_plain(why)}')}", "good")
 
 
-def _crashed(event: Event, d: Displays) -> Happening:
+def _crashed(event: EventFields, d: Displays) -> Happening:
     return Happening("testbed", f"identity node crashed{_where(event, d)}: {_plain(str(event['reason']))}", "bad")
 
 
-def _scaled(event: Event, d: Displays) -> Happening:
+def _scaled(event: EventFields, d: Displays) -> Happening:
     count = event["count"]
     words = f"{abs(count)} identity node{'s' if abs(count) != 1 else ''} {'joined' if count > 0 else 'left'}"
     return Happening("testbed", words + _where(event, d), row=str(event.get("id") or ""))
 
 
-def _baseline(event: Event, _d: Displays) -> Happening:
+def _baseline(event: EventFields, _d: Displays) -> Happening:
     ok = event["ok"]
     return Happening("testbed", "baseline is healthy" if ok else "baseline is not healthy", "good" if ok else "bad")
 
 
-def _collapse(event: Event, d: Displays, words: str, tone: Tone) -> Happening:
+def _collapse(event: EventFields, d: Displays, words: str, tone: Tone) -> Happening:
     return Happening("testbed", f"{d.get(str(event['region']), event['region'])} {words}", tone)
 
 
-def _audit(event: Event, _d: Displays) -> Happening:
+def _audit(event: EventFields, _d: Displays) -> Happening:
     private = event["private_exempt"]
     return Happening("operators", f"audit: {private} of {private + event['public_exempt']} extension accounts private")
 
 
-def _run(event: Event, _d: Displays) -> Happening:
+def _run(event: EventFields, _d: Displays) -> Happening:
     why = f": {event['why']}" if event.get("why") else ""
     return Happening("testbed", f"run {event['state']}{why}", "bad" if event["state"] in ("failed", "aborted") else "")
 
 
-def _stalled(event: Event, _d: Displays) -> Happening:
+def _stalled(event: EventFields, _d: Displays) -> Happening:
     return Happening("testbed", f"the machine stalled for {event['stalled_s']:.1f} s", "bad")
 
 
-KINDS: dict[str, Callable[[Event, Displays], Happening]] = {
+KINDS: dict[str, Callable[[EventFields, Displays], Happening]] = {
     "action": _action,
     "action_failed": _action_failed,
     "alert": _alert,

@@ -39,7 +39,7 @@ ARRIVAL_COLUMNS = ("tenant", "region", "planned_t", "actual_t", "dropped")
 IGNORED_SUFFIXES = ("_created",)
 SERIES_AT_ONCE = 256
 
-Key = tuple[str, tuple[tuple[str, str], ...]]
+SeriesKey = tuple[str, tuple[tuple[str, str], ...]]
 Columns = NDArray[np.intp]
 
 

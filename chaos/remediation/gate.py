@@ -9,11 +9,11 @@ from typing import Literal, Protocol
 
 from chaos.remediation.settings import GateSettings
 
-Verdict = Literal["proceed", "hold", "stop"]
-PROCEED: Verdict = "proceed"
-HOLD: Verdict = "hold"
-STOP: Verdict = "stop"
-DECISIONS: tuple[tuple[Verdict, str], ...] = (
+GateVerdict = Literal["proceed", "hold", "stop"]
+PROCEED: GateVerdict = "proceed"
+HOLD: GateVerdict = "hold"
+STOP: GateVerdict = "stop"
+DECISIONS: tuple[tuple[GateVerdict, str], ...] = (
     (PROCEED, "healthy"),
     (PROCEED, "no_data"),
     (PROCEED, "own_success"),
@@ -34,7 +34,7 @@ class Signals(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wave:
+class RolloutWave:
     """One region as the job left it: when it began to change it, and how its own deployments went."""
 
     region: str
@@ -48,13 +48,13 @@ class Wave:
 class Decision:
     """What the gate says, why, and the figures it looked at (None when there were none)."""
 
-    verdict: Verdict
+    verdict: GateVerdict
     reason: str
     ratio: float | None = None
     samples: int = 0
 
 
-def decide(settings: GateSettings, signals: Signals, wave: Wave, now_t: float) -> Decision:
+def decide(settings: GateSettings, signals: Signals, wave: RolloutWave, now_t: float) -> Decision:
     """The decision of the configured gate on `wave` at `now_t`."""
     match settings.variant:
         case "repaired":
@@ -67,7 +67,7 @@ def decide(settings: GateSettings, signals: Signals, wave: Wave, now_t: float) -
             return _stale_data(settings, signals, now_t, wave)
 
 
-def _repaired(settings: GateSettings, signals: Signals, wave: Wave, now_t: float) -> Decision:
+def _repaired(settings: GateSettings, signals: Signals, wave: RolloutWave, now_t: float) -> Decision:
     """Stops as soon as enough samples say so; proceeds only after the whole bake time; without data it holds."""
     found = signals.failure_ratio(wave.region, wave.started_t, now_t)
     if found is None or found[1] < settings.samples_min:
@@ -79,7 +79,7 @@ def _repaired(settings: GateSettings, signals: Signals, wave: Wave, now_t: float
     return Decision(PROCEED, "healthy", *found)
 
 
-def _no_data_is_healthy(settings: GateSettings, signals: Signals, wave: Wave, now_t: float) -> Decision:
+def _no_data_is_healthy(settings: GateSettings, signals: Signals, wave: RolloutWave, now_t: float) -> Decision:
     """Asks by the region's display name. No series carries it: nothing is found, so nothing is wrong."""
     found = signals.failure_ratio(wave.display, wave.started_t, now_t)
     if found is None:
@@ -87,7 +87,7 @@ def _no_data_is_healthy(settings: GateSettings, signals: Signals, wave: Wave, no
     return _judge(settings, found)
 
 
-def _own_success(settings: GateSettings, wave: Wave) -> Decision:
+def _own_success(settings: GateSettings, wave: RolloutWave) -> Decision:
     """Watches whether its own changes succeeded, as Azure's failureThreshold does; an outage fails none of them."""
     total = wave.successful + wave.failed
     if not total:
@@ -98,7 +98,7 @@ def _own_success(settings: GateSettings, wave: Wave) -> Decision:
     return Decision(PROCEED, "own_success", ratio, total)
 
 
-def _stale_data(settings: GateSettings, signals: Signals, now_t: float, wave: Wave) -> Decision:
+def _stale_data(settings: GateSettings, signals: Signals, now_t: float, wave: RolloutWave) -> Decision:
     """Reads samples at least `lag_s` old, from before the region was touched."""
     end_t = now_t - settings.lag_s
     found = signals.failure_ratio(wave.region, end_t - settings.stale_window_s, end_t)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from chaos.remediation.accounts import PeerUrls, StorageAccounts
-from chaos.remediation.gate import HOLD, STOP, Decision, Signals, Wave, decide
+from chaos.remediation.gate import HOLD, STOP, Decision, RolloutWave, Signals, decide
 from chaos.remediation.inventory import Inventory, InventoryAccount, Snapshot, contradiction, targets
 from chaos.remediation.metrics import CHANGED, SKIPPED, WRONG, JobMetrics
 from chaos.remediation.settings import RemediationSettings
@@ -21,7 +21,7 @@ from services.chassis.http import HttpClient
 from services.chassis.metrics import Metrics
 from services.chassis.streams import Streams
 
-Result = Literal["complete", "stopped", "canceled"]
+RolloutResult = Literal["complete", "stopped", "canceled"]
 
 
 class RemediationEnv(Protocol):
@@ -94,7 +94,7 @@ class RemediationJob:
 class RolloutOutcome:
     """How a run ended. After one that `halts`, a person has to look before the job may run again."""
 
-    result: Result
+    result: RolloutResult
     reason: str = ""
     halts: bool = False
 
@@ -167,7 +167,7 @@ class Rollout:
         await self._change_all(chosen)
         if not chosen or job.stopper:
             return None
-        wave = Wave(
+        wave = RolloutWave(
             region.name, region.display, started_t, self.successful - successful_before, self.failed - failed_before
         )
         return await self._pass_gate(wave)
@@ -190,7 +190,7 @@ class Rollout:
         else:
             self.failed += 1
 
-    async def _pass_gate(self, wave: Wave) -> Decision | None:
+    async def _pass_gate(self, wave: RolloutWave) -> Decision | None:
         """Asks the gate until it no longer holds; None when the job was cancelled meanwhile."""
         gate = self._settings.gate
         await self._job.stopper.sleep(gate.settle_s)
@@ -206,7 +206,7 @@ class Rollout:
             await self._job.stopper.sleep(gate.poll_s)
         return None
 
-    def _record(self, wave: Wave, decision: Decision) -> None:
+    def _record(self, wave: RolloutWave, decision: Decision) -> None:
         ratio = None if decision.ratio is None else round(decision.ratio, 6)
         self._job.env.events.emit(
             "gate_decision",

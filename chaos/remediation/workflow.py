@@ -19,8 +19,8 @@ from services.chassis.settings import SettingsError
 
 __all__ = ["RemediationEnv", "RemediationWorkflow", "RolloutRegion", "wave_order"]
 
-State = Literal["Accepted", "Evaluating", "Cancelling", "Canceled", "Failed", "Complete"]
-UNDER_WAY: tuple[State, ...] = ("Accepted", "Evaluating", "Cancelling")
+WorkflowState = Literal["Accepted", "Evaluating", "Cancelling", "Canceled", "Failed", "Complete"]
+UNDER_WAY: tuple[WorkflowState, ...] = ("Accepted", "Evaluating", "Cancelling")
 
 
 def wave_order(regions: Sequence[RolloutRegion], order: Sequence[str]) -> tuple[RolloutRegion, ...]:
@@ -64,7 +64,7 @@ class RemediationWorkflow:
         self._stopper = Stopper()
         self._task: asyncio.Task[None] | None = None
         self._run: Rollout | None = None
-        self._state: State = "Accepted"
+        self._state: WorkflowState = "Accepted"
         self._reason = ""
         self._created_epoch_s = self._updated_epoch_s = env.clock.epoch()
 
@@ -168,7 +168,7 @@ class RemediationWorkflow:
             period = int((clock.now() - started_s) // settings.period_s) + 1
             await stopper.sleep(started_s + period * settings.period_s - clock.now())
 
-    def _become(self, state: State, reason: str = "") -> None:
+    def _become(self, state: WorkflowState, reason: str = "") -> None:
         self._state, self._reason = state, reason
         self._updated_epoch_s = self._env.clock.epoch()
 

@@ -50,7 +50,7 @@ TILES = (
 
 
 @dataclass(frozen=True)
-class Group:
+class ClaimGroup:
     """Claims of one kind, in the order of the conformance table."""
 
     key: str
@@ -97,10 +97,10 @@ def _tiles(verdict: Verdict, clock: words.IncidentCalendar) -> list[tuple[str, s
     return [(words.LABELS[name], words.figure(name, verdict.figures.get(name), clock)) for name in TILES]
 
 
-def _groups(verdict: Verdict) -> list[Group]:
+def _groups(verdict: Verdict) -> list[ClaimGroup]:
     found = []
     for key, title in GROUPS:
         claims = [claim for claim in verdict.claims if claim.id.startswith(key)]
         if claims:
-            found.append(Group(key, title, claims))
+            found.append(ClaimGroup(key, title, claims))
     return found

@@ -15,7 +15,7 @@ from loadgen.settings import FACTOR_MAX
 
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{1,23}$")]
 AccountGlob = Annotated[str, StringConstraints(pattern=r"^[a-z0-9*?]{1,24}$")]
-Mitigation = Literal["R1", "R2", "R3", "R4", "R5", "R6", "R7", "X1", "X2", "X3", "X4", "X5", "X6"]
+MitigationId = Literal["R1", "R2", "R3", "R4", "R5", "R6", "R7", "X1", "X2", "X3", "X4", "X5", "X6"]
 LONGEST_S = 86_400.0
 """A day of bench time is two months of incident."""
 
@@ -187,8 +187,8 @@ class Mitigate(Action):
     """Operators switch mitigations on or off."""
 
     do: Literal["mitigate"]
-    on: tuple[Mitigation, ...] = ()
-    off: tuple[Mitigation, ...] = ()
+    on: tuple[MitigationId, ...] = ()
+    off: tuple[MitigationId, ...] = ()
 
     @model_validator(mode="after")
     def _names_something(self) -> "Mitigate":

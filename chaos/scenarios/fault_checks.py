@@ -19,10 +19,10 @@ from compose.topology import InstanceSpec, RegionSpec, Topology, next_nodes
 from services.blobstore.settings import BlobstoreSettings
 from services.chassis.settings import SettingsError, resolve
 
-Found = tuple[Loc, str]
+FaultIssue = tuple[Loc, str]
 
 
-def fault_findings(scenario: Scenario) -> Iterator[Found]:
+def fault_findings(scenario: Scenario) -> Iterator[FaultIssue]:
     """Each finding: where, below the scenario, and what."""
     number_of = {id(entry): number for number, entry in enumerate(scenario.timeline)}
     instances = Topology(
@@ -44,7 +44,7 @@ def fault_findings(scenario: Scenario) -> Iterator[Found]:
                 yield from ((loc + below, text) for below, text in _ended(entry, entry.action.fault, begun, ended))
 
 
-def _injected(scenario: Scenario, action: InjectFault, there: list[InstanceSpec]) -> Iterator[Found]:
+def _injected(scenario: Scenario, action: InjectFault, there: list[InstanceSpec]) -> Iterator[FaultIssue]:
     kind = CATALOGUE[action.kind]
     try:
         parameters = kind.parameters.model_validate(action.fault_parameters)
@@ -65,7 +65,7 @@ def _injected(scenario: Scenario, action: InjectFault, there: list[InstanceSpec]
             yield from _peer(peer, met, there)
 
 
-def _parameters(error: ValidationError) -> Iterator[Found]:
+def _parameters(error: ValidationError) -> Iterator[FaultIssue]:
     for finding in error.errors(include_url=False):
         name = ".".join(map(str, finding["loc"]))
         if finding["type"] == "missing":
@@ -75,7 +75,7 @@ def _parameters(error: ValidationError) -> Iterator[Found]:
             yield ("parameters", *finding["loc"]), f"{rule} (got {finding['input']!r})"
 
 
-def _account(scenario: Scenario, action: InjectFault) -> Iterator[Found]:
+def _account(scenario: Scenario, action: InjectFault) -> Iterator[FaultIssue]:
     if not action.target.account:
         return
     regions = [action.target.region] if action.target.region else [region.name for region in scenario.regions]
@@ -88,13 +88,13 @@ def _account(scenario: Scenario, action: InjectFault) -> Iterator[Found]:
         yield ("target", "account"), f"unknown account {action.target.account!r}; known: {', '.join(known)}"
 
 
-def _peer(pattern: str, met: list[InstanceSpec], there: list[InstanceSpec]) -> Iterator[Found]:
+def _peer(pattern: str, met: list[InstanceSpec], there: list[InstanceSpec]) -> Iterator[FaultIssue]:
     names = [REDIS, *(spec.name for spec in there)]
     if not any(fnmatchcase(name, pattern) and [name] != [spec.name for spec in met] for name in names):
         yield ("parameters", "peer"), f"matches no other instance: {pattern!r}; known: {', '.join(names)}"
 
 
-def _ended(entry: Entry, fault: str, begun: dict[str, Entry], ended: dict[str, str]) -> Iterator[Found]:
+def _ended(entry: Entry, fault: str, begun: dict[str, Entry], ended: dict[str, str]) -> Iterator[FaultIssue]:
     start = begun.get(fault)
     if start is None:
         yield ("fault",), f"no earlier inject_fault has the id {fault!r}"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraint
 from chaos.remediation.rollout import RolloutRegion
 from chaos.remediation.settings import SECTION, RemediationSettings
 from chaos.scenarios import times
-from chaos.scenarios.actions import AnyAction, Mitigation, Note, Pause, RegionName, Seconds, StartRemediation
+from chaos.scenarios.actions import AnyAction, MitigationId, Note, Pause, RegionName, Seconds, StartRemediation
 from services.chassis.settings import Tree, merge
 
 SECTIONS = ("blobstore", "provisioner", "identity", "identity_client", "router", "loadgen")
@@ -104,7 +104,7 @@ class Scenario(_Part):
     tenants: tuple[Name, ...] = ()
     settings: dict[str, Any] = {}
     remediation: RemediationSettings = RemediationSettings()
-    mitigations: tuple[Mitigation, ...] = ()
+    mitigations: tuple[MitigationId, ...] = ()
     timeline: tuple[Entry, ...] = ()
 
     @field_validator("starts_at", mode="before")

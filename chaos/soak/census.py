@@ -15,10 +15,10 @@ from typing import Any
 CONTAINERS = (dict, list, tuple, set, frozenset, deque)
 OWN = ("services.", "loadgen.", "chaos.", "prometheus_client.")
 VIRTUAL = ("compose.",)
-Follow = tuple[str, ...]
+AttributePath = tuple[str, ...]
 
 
-def census(roots: Iterable[object], own: Follow = OWN) -> Counter[str]:
+def census(roots: Iterable[object], own: AttributePath = OWN) -> Counter[str]:
     """Elements by the attribute that holds them; every object is counted once, however many lead to it."""
     counts: Counter[str] = Counter()
     seen: set[int] = set()
@@ -34,7 +34,7 @@ def census(roots: Iterable[object], own: Follow = OWN) -> Counter[str]:
     return counts
 
 
-def _reachable(label: str, found: object, own: Follow) -> Iterator[tuple[str, object]]:
+def _reachable(label: str, found: object, own: AttributePath) -> Iterator[tuple[str, object]]:
     if isinstance(found, dict):
         yield from ((f"{label}[]", value) for value in list(found.values()))
     elif isinstance(found, CONTAINERS):
@@ -95,7 +95,7 @@ def application_roots(app: Mapping[Any, Any], env: object) -> list[object]:
     return [env, *everything.values(), *handlers, *hooks]
 
 
-def module_caches(own: Follow = (*OWN[:3], *VIRTUAL)) -> Counter[str]:
+def module_caches(own: AttributePath = (*OWN[:3], *VIRTUAL)) -> Counter[str]:
     """Entries of module-level containers and `lru_cache`s; constants count too, and do not grow."""
     counts: Counter[str] = Counter()
     for name, module in sorted(sys.modules.items()):

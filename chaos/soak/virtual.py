@@ -24,7 +24,7 @@ SCENARIO = "azure-fnj8-vqz-short"
 READINGS_AN_HOUR = 4
 WATCH_S = 60.0
 
-Told = Callable[[SoakReading], None]
+ReadingTold = Callable[[SoakReading], None]
 
 
 def base_plan(overrides: Tree, seed: int) -> Plan:
@@ -32,14 +32,14 @@ def base_plan(overrides: Tree, seed: int) -> Plan:
     return make_plan(restrict(load(SCENARIO), REGIONS), seed, overlays=[overrides])
 
 
-def soak(hours: float, tell: Told, *, overrides: Tree | None = None, seed: int = 1) -> list[SoakReading]:
+def soak(hours: float, tell: ReadingTold, *, overrides: Tree | None = None, seed: int = 1) -> list[SoakReading]:
     """Runs the testbed for so many bench hours and returns a reading every quarter of an hour; each is also told."""
     plan = base_plan(overrides or {}, seed)
     world = VirtualWorld(seed=seed, transport="direct", epoch_s=plan.starts_at.timestamp())
     return world.run(_soak(world, plan, hours, tell))
 
 
-async def _soak(world: VirtualWorld, plan: Plan, hours: float, tell: Told) -> list[SoakReading]:
+async def _soak(world: VirtualWorld, plan: Plan, hours: float, tell: ReadingTold) -> list[SoakReading]:
     runtime = VirtualRuntime(world)
     sink = StreamSink(world.redis.client(), runtime.clock, echo=False)
     controller = Testbed(runtime, plan.scenario, Path("runs"))
@@ -63,7 +63,7 @@ async def _watch(controller: Testbed) -> None:
         await asyncio.sleep(WATCH_S)
 
 
-async def _read(reader: SoakReader, hours: float, tell: Told) -> list[SoakReading]:
+async def _read(reader: SoakReader, hours: float, tell: ReadingTold) -> list[SoakReading]:
     readings: list[SoakReading] = []
     for number in range(1, round(hours * READINGS_AN_HOUR) + 1):
         await asyncio.sleep(max(0.0, number * HOUR_S / READINGS_AN_HOUR - reader.elapsed_s))

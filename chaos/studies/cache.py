@@ -15,7 +15,7 @@ from chaos.record.retention import tidy_results, used
 
 J = TypeVar("J")
 R = TypeVar("R")
-Document = dict[str, Any]
+JsonDocument = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("services", "loadgen", "compose", "chaos")
@@ -56,10 +56,10 @@ class Codec(Generic[J, R]):
 
     study: str
     """Its name; the results are kept in `runs/<study>-cache`."""
-    decides: Callable[[J], Document]
+    decides: Callable[[J], JsonDocument]
     """Everything that decides the run and how it is judged, as JSON can say it."""
-    to_document: Callable[[R], Document]
-    from_document: Callable[[Document], R]
+    to_document: Callable[[R], JsonDocument]
+    from_document: Callable[[JsonDocument], R]
     failed: Callable[[J, str], R]
     """The result of a run that could not be carried out; such a one is never kept."""
 
@@ -76,7 +76,7 @@ def code_hash(root: Path = ROOT) -> str:
     return digest.hexdigest()
 
 
-def key(decides: Document, code: str) -> str:
+def key(decides: JsonDocument, code: str) -> str:
     """SHA-256 of the code and of all that decides the run."""
     return hashlib.sha256(json.dumps([code, decides], sort_keys=True, default=str).encode()).hexdigest()
 

@@ -19,8 +19,8 @@ from chaos.verdict.view import View
 
 CLAIMS_FILE = Path(__file__).with_name("claims.yaml")
 
-Status = Literal["reproduced", "contradicted", "underspecified", "narrative", "not_judged"]
-STATUSES: tuple[Status, ...] = ("reproduced", "contradicted", "underspecified", "narrative", "not_judged")
+ClaimStatus = Literal["reproduced", "contradicted", "underspecified", "narrative", "not_judged"]
+STATUSES: tuple[ClaimStatus, ...] = ("reproduced", "contradicted", "underspecified", "narrative", "not_judged")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Claim:
 class ClaimFinding:
     """What a predicate found in one record."""
 
-    status: Status
+    status: ClaimStatus
     measured: dict[str, Any] = field(default_factory=dict)
     window: Window | None = None
     note: str = ""

@@ -39,7 +39,7 @@ BASELINE_S = 24.0
 SETTLE_S = 12.0
 """How long after the restore the second region needs to be swallowed too (5–6 s in the model, doubled)."""
 
-Regions = str | Collection[str]
+RegionFilter = str | Collection[str]
 
 
 @dataclass(frozen=True)
@@ -145,10 +145,10 @@ class View:
 
     # Identity service, as its callers see it
 
-    def attempt_success(self, start: float, end: float, regions: Regions = PAIR) -> float | None:
+    def attempt_success(self, start: float, end: float, regions: RegionFilter = PAIR) -> float | None:
         return self.record.ratio(*_attempts(regions), start, end)
 
-    def op_success(self, start: float, end: float, regions: Regions = PAIR, **where: Any) -> float | None:
+    def op_success(self, start: float, end: float, regions: RegionFilter = PAIR, **where: Any) -> float | None:
         ok = Of(ENDED, result="success", region=_set(regions), **where)
         return self.record.ratio(ok, Of(ENDED, region=_set(regions), **where), start, end)
 
@@ -159,13 +159,13 @@ class View:
     def amplification_curve(self, window_s: float = 10.0) -> tuple[Array, Array]:
         return self.record.ratio_curve(Of(ATTEMPTS, layer="sdk"), Of(STARTED), window_s)
 
-    def attempt_rate(self, start: float, end: float, regions: Regions = PAIR) -> float | None:
+    def attempt_rate(self, start: float, end: float, regions: RegionFilter = PAIR) -> float | None:
         return self.record.rate(ATTEMPTS, start, end, layer="sdk", region=_set(regions))
 
-    def started_rate(self, start: float, end: float, regions: Regions = PAIR, **where: Any) -> float | None:
+    def started_rate(self, start: float, end: float, regions: RegionFilter = PAIR, **where: Any) -> float | None:
         return self.record.rate(STARTED, start, end, region=_set(regions), **where)
 
-    def success_curve(self, regions: Regions, window_s: float = 10.0) -> tuple[Array, Array]:
+    def success_curve(self, regions: RegionFilter, window_s: float = 10.0) -> tuple[Array, Array]:
         """Attempt success over the seconds before each sample; NaN where there were fewer than three attempts."""
         part, whole = _attempts(regions)
         times, ok = self.record.rate_curve(part.name, window_s, **part.where)
@@ -202,7 +202,7 @@ class View:
         labels, values = self.record.series.matrix(name, {"region": region})
         return {one["instance"]: values[:, column] for column, one in enumerate(labels)}
 
-    def nodes(self, start: float, end: float, regions: Regions = PAIR) -> float | None:
+    def nodes(self, start: float, end: float, regions: RegionFilter = PAIR) -> float | None:
         """Nodes that exist, up or not: the mean over a window."""
         _, values = self.record.series.matrix("identity_node_up", {"region": _set(regions)})
         if not values.shape[1]:
@@ -210,15 +210,15 @@ class View:
         counts = np.isfinite(values).sum(axis=1).astype(float)
         return self.record.reduce((self.record.series.times, counts), start, end)
 
-    def nodes_up(self, start: float, end: float, regions: Regions = PAIR) -> float | None:
+    def nodes_up(self, start: float, end: float, regions: RegionFilter = PAIR) -> float | None:
         return self.record.gauge("identity_node_up", start, end, region=_set(regions))
 
-    def work_per_busy_worker(self, start: float, end: float, regions: Regions = PAIR) -> float | None:
+    def work_per_busy_worker(self, start: float, end: float, regions: RegionFilter = PAIR) -> float | None:
         """Pieces of work finished for each second that workers spent on them: one over the real service time."""
         pair = {"region": _set(regions)}
         return self.record.ratio(Of(WORK, **pair), Of("identity_work_seconds_total", **pair), start, end)
 
-    def wasted(self, start: float, end: float, regions: Regions = PAIR) -> float | None:
+    def wasted(self, start: float, end: float, regions: RegionFilter = PAIR) -> float | None:
         wasted = Of(WORK, outcome="wasted", region=_set(regions))
         return self.record.ratio(wasted, Of(WORK, region=_set(regions)), start, end)
 
@@ -241,14 +241,14 @@ class View:
 
     # Provisioning
 
-    def backlog_curve(self, regions: Regions | None = None) -> tuple[Array, Array]:
+    def backlog_curve(self, regions: RegionFilter | None = None) -> tuple[Array, Array]:
         where: dict[str, Any] = {} if regions is None else {"region": _set(regions)}
         return self.record.curve(JOBS, state=WAITING, **where)
 
-    def backlog(self, start: float, end: float, regions: Regions | None = None) -> float | None:
+    def backlog(self, start: float, end: float, regions: RegionFilter | None = None) -> float | None:
         return self.record.reduce(self.backlog_curve(regions), start, end)
 
-    def tries_success(self, start: float, end: float, regions: Regions | None = None) -> float | None:
+    def tries_success(self, start: float, end: float, regions: RegionFilter | None = None) -> float | None:
         where: dict[str, Any] = {} if regions is None else {"region": _set(regions)}
         return self.record.ratio(Of(TRIES, result="done", **where), Of(TRIES, **where), start, end)
 
@@ -331,11 +331,11 @@ def _window(start: float | None, end: float | None, settle_s: float) -> Window |
     return None if start is None or end is None or start + settle_s >= end else (start + settle_s, end)
 
 
-def _set(regions: Regions) -> Regions:
+def _set(regions: RegionFilter) -> RegionFilter:
     return regions if isinstance(regions, str) else tuple(regions)
 
 
-def _attempts(regions: Regions) -> tuple[Of, Of]:
+def _attempts(regions: RegionFilter) -> tuple[Of, Of]:
     where: Mapping[str, Any] = {"layer": "sdk", "region": _set(regions)}
     return Of(ATTEMPTS, outcome="ok", **where), Of(ATTEMPTS, **where)
 

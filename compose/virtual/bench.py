@@ -11,20 +11,18 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import aiohttp
 from aiohttp import web
 
 from compose.virtual.world import TransportKind, VirtualWorld
+from services.chassis.background import Work
 
 CLIENTS = 64
 ROUNDS = 40
 WINDOWS = 15
 OPERATIONS = 1500
-
-Work = Callable[[], Awaitable[object]]
 
 
 def calibrate() -> float:

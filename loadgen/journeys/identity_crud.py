@@ -12,12 +12,12 @@ from loadgen.journeys.token import failed
 from loadgen.site import SUCCESS, JourneyOutcome, Site, Steps
 from services.clients.identity.client import CallResult
 
-Operation = Literal["identity_create", "identity_update", "identity_delete"]
+CrudOperation = Literal["identity_create", "identity_update", "identity_delete"]
 
 
 class IdentityCrudParameters(BaseJourneyParameters):
     kind: Literal["identity_crud"]
-    operations: dict[Operation, float] = {"identity_create": 0.4, "identity_update": 0.3, "identity_delete": 0.3}
+    operations: dict[CrudOperation, float] = {"identity_create": 0.4, "identity_update": 0.3, "identity_delete": 0.3}
     """Relative weight of each operation."""
 
 

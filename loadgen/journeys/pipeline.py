@@ -17,7 +17,7 @@ from services.clients.arm import Ended
 OPERATION = "run_pipeline"
 TIMED_OUT = "AgentWaitTimeout"
 
-Agent = asyncio.Future["Machine | Ended | None"]
+AwaitedAgent = asyncio.Future["Machine | Ended | None"]
 """The machine, or how its provisioning ended, or None if the run timed out first."""
 
 
@@ -44,12 +44,12 @@ class PipelineJourney:
         return []
 
     def start(self, planned: float) -> Coroutine[Any, Any, JourneyOutcome] | None:
-        agent: Agent = asyncio.get_running_loop().create_future()
+        agent: AwaitedAgent = asyncio.get_running_loop().create_future()
         patience_s = self._site.patience(self._parameters.patience_mean_s)
         self._site.tools.spawn(self._order(agent, planned + patience_s))
         return self._run(agent, planned + self._parameters.timeout_s)
 
-    async def _order(self, agent: Agent, deadline: float) -> None:
+    async def _order(self, agent: AwaitedAgent, deadline: float) -> None:
         """Provisions an agent for one run; if it is too late, it is deleted."""
         machine = self._machines.new()
         ended = await self._machines.create(machine, deadline)
@@ -58,7 +58,7 @@ class PipelineJourney:
         elif ended.ok:
             await self._discard(machine)
 
-    async def _run(self, agent: Agent, deadline: float) -> JourneyOutcome:
+    async def _run(self, agent: AwaitedAgent, deadline: float) -> JourneyOutcome:
         left_s = max(0.0, deadline - self._site.tools.now)
         timer = asyncio.get_running_loop().call_later(left_s, _time_out, agent)
         machine = await agent
@@ -76,6 +76,6 @@ class PipelineJourney:
             await self._machines.discard(machine)
 
 
-def _time_out(agent: Agent) -> None:
+def _time_out(agent: AwaitedAgent) -> None:
     if not agent.done():
         agent.set_result(None)

@@ -14,7 +14,9 @@ from loadgen.machines import Extension, Machine, MachineKind, Machines, outcome
 from loadgen.site import JourneyOutcome, Site, Steps
 from services.clients.arm import Ended
 
-Operation = Literal["create", "delete", "restart", "reimage", "resize", "scale_out", "configure", "install_extension"]
+ProvisionOperation = Literal[
+    "create", "delete", "restart", "reimage", "resize", "scale_out", "configure", "install_extension"
+]
 ONLY_FOR: dict[str, MachineKind] = {
     "restart": "vm",
     "reimage": "vm",
@@ -31,7 +33,7 @@ class ProvisionParameters(BaseJourneyParameters):
     machine: MachineKind
     extension: Extension
     """The platform extension that provisioning fetches."""
-    operations: dict[Operation, Annotated[float, Field(gt=0)]]
+    operations: dict[ProvisionOperation, Annotated[float, Field(gt=0)]]
     """Relative weight of each operation."""
     extra_extension: Extension | None = None
     """The extension that `configure` and `install_extension` add."""

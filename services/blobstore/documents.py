@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from services.blobstore.state import Level
+from services.blobstore.state import AccessLevel
 from services.chassis.routes import Schema
 
 BYTES: Schema = {"type": "string", "format": "binary"}
@@ -56,7 +56,7 @@ class NameAnswer(BaseModel):
 
 class ContainerSummary(BaseModel):
     name: str
-    access: Level
+    access: AccessLevel
     blobs: int
     size_bytes: int
 
@@ -79,7 +79,7 @@ class AccountSummaryList(BaseModel):
 
 class ContainerStored(BaseModel):
     name: str
-    access: Level
+    access: AccessLevel
     etag: str
 
 

@@ -14,7 +14,7 @@ from services.blobstore.settings import ACCOUNT_NAME, RESERVED, AccountBody, Con
 from services.chassis.arm import API_VERSION, ARM_DIALECT, GROUP, SCOPE, SUBSCRIPTION
 from services.chassis.errors import INVALID_SETTING, ErrorSpec
 from services.chassis.openapi import Api
-from services.chassis.routes import Body, Parameter, ResponseSpec, Route, Shape
+from services.chassis.routes import Body, BodyShape, Parameter, ResponseSpec, Route
 
 TITLE = "Aftershock blob service (Microsoft.Storage)"
 OCTETS = "application/octet-stream"
@@ -32,7 +32,7 @@ PATTERNS = {
     "blob": ".+",
 }
 ADMIN_PATTERNS = {**PATTERNS, "account": "[^/]+"}
-PATH_SHAPES: Mapping[str, Shape] = {
+PATH_SHAPES: Mapping[str, BodyShape] = {
     "account": {"type": "string", "pattern": ACCOUNT_NAME},
     "container": {"type": "string", "pattern": r"^[a-z0-9]{3,63}$"},
     "blob": {"type": "string", "pattern": r"^[A-Za-z0-9._-]{1,100}$"},

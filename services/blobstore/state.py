@@ -15,12 +15,12 @@ from services.blobstore.settings import EXEMPT_TAG
 from services.chassis.clock import http_date
 from services.chassis.errors import ErrorSpec
 
-Level = Literal["None", "Blob", "Container"]
+AccessLevel = Literal["None", "Blob", "Container"]
 Moment = Annotated[float, Field(ge=0, le=1e11)]
 """Unix time, within the bounds of an HTTP date."""
 Etag = Annotated[str, Field(pattern=r'^"0x[0-9A-Fa-f]{1,16}"$')]
 Scope = Literal["blob", "container"]
-LEVELS: tuple[Level, ...] = ("None", "Blob", "Container")
+LEVELS: tuple[AccessLevel, ...] = ("None", "Blob", "Container")
 WEB = "$web"
 _TICKS_AT_EPOCH = 621_355_968_000_000_000  # 100 ns since year 1, as Azure's ETags count
 
@@ -88,7 +88,7 @@ class BlobContainer:
     """A container and its blobs by name."""
 
     name: str
-    level: Level
+    level: AccessLevel
     etag: Etag
     modified_at: Moment
     metadata: dict[str, str] = field(default_factory=dict)
@@ -165,7 +165,7 @@ def anonymous_denial(
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ListPage:
     """One page of a listing. `next_marker` is empty on the last one."""
 
     blobs: tuple[Blob, ...]
@@ -175,7 +175,7 @@ class Page:
 
 def list_page(
     container: BlobContainer, *, prefix: str, delimiter: str, marker: str, results_max: int, start_from: str = ""
-) -> Page:
+) -> ListPage:
     """Names that start with `prefix`, come after `marker` and not before `start_from` (inclusive).
 
     With a delimiter, names that share the part up to it are folded into one prefix.
@@ -191,7 +191,7 @@ def list_page(
         if not name.startswith(prefix):
             break
         if len(blobs) + len(prefixes) == results_max:
-            return Page(tuple(blobs), tuple(prefixes), last)
+            return ListPage(tuple(blobs), tuple(prefixes), last)
         cut = name.find(delimiter, len(prefix)) if delimiter else -1
         if cut < 0:
             blobs.append(container.blobs[name])
@@ -201,7 +201,7 @@ def list_page(
         prefixes.append(folded)
         while index < len(names) and names[index].startswith(folded):
             last, index = names[index], index + 1
-    return Page(tuple(blobs), tuple(prefixes), "")
+    return ListPage(tuple(blobs), tuple(prefixes), "")
 
 
 class Etags:

@@ -25,7 +25,7 @@ _SIGNATURE_ONLY: Any = {f"verify_{claim}": False for claim in ("exp", "nbf", "ia
 _REMEMBERED = 1024
 
 Claims = dict[str, Any]
-Keys = dict[str | None, jwt.PyJWK]
+SigningKeys = dict[str | None, jwt.PyJWK]
 Fetch = Callable[[], Awaitable[HttpReply]]
 
 
@@ -58,7 +58,7 @@ class JwksVerifier:
         self._clock = clock
         self._lifetime_s = lifetime_s
         self._pause_s = pause_s
-        self._keys: Keys | None = None
+        self._keys: SigningKeys | None = None
         self._fetched_at = float("-inf")
         self._tried_at = float("-inf")
         self._lock = asyncio.Lock()
@@ -91,7 +91,7 @@ class JwksVerifier:
             raise TokenRefused("Signature validation failed. The token's key is unknown.")
         return keys[key_id]
 
-    async def _refresh(self, *, unknown_key: bool) -> Keys:
+    async def _refresh(self, *, unknown_key: bool) -> SigningKeys:
         """The keys; fetched if missing, too old, or without the wanted key. If the fetch fails, the old keys stay."""
         async with self._lock:
             now = self._clock.now()
@@ -120,7 +120,7 @@ class JwksVerifier:
             raise TokenRefused("Audience validation failed. Audience did not match.")
 
 
-def _parse(reply: HttpReply) -> Keys | None:
+def _parse(reply: HttpReply) -> SigningKeys | None:
     """The usable keys by id, or None if the reply holds no key set."""
     if not reply.ok:
         return None

@@ -25,7 +25,7 @@ from services.chassis.fault_edge import Suffering
 from services.chassis.metrics import DURATION_BUCKETS_S
 from services.chassis.openapi import Api
 from services.chassis.pages import pages
-from services.chassis.routes import install
+from services.chassis.routes import Handler, install
 from services.chassis.settings import Settings
 from services.chassis.store import STORE_ERRORS
 from services.chassis.stored import is_wrong_type
@@ -33,7 +33,6 @@ from services.chassis.stored import is_wrong_type
 ENV = web.AppKey("env", Env)
 API = web.AppKey("api", Api)
 """The complete route table of the application."""
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 RenderError = Callable[[web.Request, ServiceError], web.Response]
 Job = Callable[[], Awaitable[None]]
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, Field
 
-from services.chassis.routes import JSON, Parameter, ResponseSpec, Shape
+from services.chassis.routes import JSON, BodyShape, Parameter, ResponseSpec
 
 SUBSCRIPTION = "/subscriptions/{subscription}"
 GROUP = f"{SUBSCRIPTION}/resourceGroups/{{group}}"
 VERSION_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$"
 API_VERSION = Parameter("api-version", {"type": "string", "pattern": VERSION_PATTERN}, required=True)
-SCOPE: Mapping[str, Shape] = {
+SCOPE: Mapping[str, BodyShape] = {
     "subscription": {"type": "string", "pattern": r"^[A-Za-z0-9-]{1,64}$"},
     "group": {"type": "string", "pattern": r"^[A-Za-z0-9._()-]{1,90}$"},
 }

@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 
-Step = Callable[[], Awaitable[object] | None]
+EndingStep = Callable[[], Awaitable[object] | None]
 
 
-async def finish_all(*steps: Step) -> None:
+async def finish_all(*steps: EndingStep) -> None:
     """Runs the steps in order, each one even if an earlier one raised or was cancelled.
 
     Raises:

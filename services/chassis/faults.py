@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from services.chassis.stored import Shape
+from services.chassis.stored import StoredShape
 
 LATENCY = "latency"
-Kind = Literal["latency", "http_error", "fail_first", "throttle", "connection_reset", "blackhole"]
-KINDS: tuple[str, ...] = get_args(Kind)
+RuleKind = Literal["latency", "http_error", "fail_first", "throttle", "connection_reset", "blackhole"]
+KINDS: tuple[str, ...] = get_args(RuleKind)
 REQUIRED = {"latency": "delay_s", "http_error": "status", "fail_first": "count", "throttle": "rate_per_s"}
 """The required parameter of each kind."""
 
@@ -84,7 +84,7 @@ class _StoredRule:
     """The part of a stored fault that a service uses."""
 
     id: str
-    kind: Kind
+    kind: RuleKind
     expires_at: float
     target: RuleTarget = RuleTarget()
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -103,8 +103,8 @@ class _Parameters:
     rate_per_s: Annotated[float, Field(ge=0)] = 1.0
 
 
-_RULE: Shape[_StoredRule] = Shape(_StoredRule)
-_PARAMETERS: Shape[_Parameters] = Shape(_Parameters)
+_RULE: StoredShape[_StoredRule] = StoredShape(_StoredRule)
+_PARAMETERS: StoredShape[_Parameters] = StoredShape(_Parameters)
 
 
 @dataclass(frozen=True, slots=True)

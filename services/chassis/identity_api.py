@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
@@ -13,18 +13,17 @@ from pydantic import BaseModel
 
 from services.chassis.arm import API_VERSION, ARM_DIALECT, GROUP, SCOPE, SUBSCRIPTION
 from services.chassis.errors import ErrorSpec, ServiceError
-from services.chassis.routes import JSON, Body, Parameter, ResponseSpec, Route, Shape
+from services.chassis.routes import JSON, Body, BodyShape, Handler, Parameter, ResponseSpec, Route
 
 TYPE = "providers/Microsoft.ManagedIdentity/userAssignedIdentities"
 JSON_CONTENT = {"Content-Type": "application/json; charset=utf-8"}
 IMDS, APP_SERVICE = "/metadata/identity/oauth2/token", "/msi/token"
 SELECTORS = ("client_id", "object_id", "principal_id", "msi_res_id", "mi_res_id")
-TEXT: Shape = {"type": "string", "minLength": 1}
-NAME: Shape = {"type": "string", "pattern": r"^[A-Za-z0-9_-]{3,128}$"}
+TEXT: BodyShape = {"type": "string", "minLength": 1}
+NAME: BodyShape = {"type": "string", "pattern": r"^[A-Za-z0-9_-]{3,128}$"}
 TAG = "tokens"
 IDENTITIES = "identities"
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 HandlerOf = Callable[[str], Handler]
 ErrorsOf = Callable[[str], tuple[ErrorSpec, ...]]
 
@@ -164,7 +163,7 @@ def _tokens() -> list[Route]:
     ]
 
 
-def _token(path: str, operation_id: str, summary: str, header: Parameter, shape: Shape) -> Route:
+def _token(path: str, operation_id: str, summary: str, header: Parameter, shape: BodyShape) -> Route:
     asked = (Parameter("api-version", TEXT, required=True), Parameter("resource", TEXT, required=True))
     return Route(
         "GET",

@@ -12,12 +12,12 @@ from services.chassis.clock import Clock
 from services.chassis.faults import FaultRule
 from services.chassis.settings import Tree, check_shape, merge
 from services.chassis.store import CHANGES_CHANNEL, Keys, Store, scan, text
-from services.chassis.stored import Shape, Stored
+from services.chassis.stored import Stored, StoredShape
 
 POLL_S = 30.0
 EVERYTHING = "everything"
 """The topic of a reload by the slow poll, without an announcement."""
-_OVERLAY: Shape[Tree] = Shape(dict[str, Any])
+_OVERLAY: StoredShape[Tree] = StoredShape(dict[str, Any])
 
 
 class Live:

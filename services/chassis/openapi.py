@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from services.chassis.access import SAFE_METHODS, SECRET_HEADER
 from services.chassis.bodies import BODY_ERRORS
 from services.chassis.errors import ErrorSpec
-from services.chassis.routes import JSON, Body, Parameter, ResponseSpec, Route, Schema, Shape
+from services.chassis.routes import JSON, Body, BodyShape, Parameter, ResponseSpec, Route, Schema
 
 COMPONENTS = "#/components/schemas/"
 TEXT: Schema = {"type": "string"}
@@ -22,7 +22,7 @@ SCHEMES: Schema = {
     "secret": {"type": "apiKey", "in": "header", "name": SECRET_HEADER},
 }
 
-Mode = Literal["validation", "serialization"]
+SchemaMode = Literal["validation", "serialization"]
 Dialect = Callable[[Route], ResponseSpec]
 """Returns the media type and shape of a route's error bodies."""
 Common = Callable[[Route], Iterable[ErrorSpec]]
@@ -80,16 +80,16 @@ class _Shapes:
         self._schemas, generated = TypeAdapter.json_schemas(adapters, ref_template=COMPONENTS + "{model}")
         self.definitions: dict[str, Schema] = generated.get("$defs", {})
 
-    def schema(self, shape: Shape, mode: Mode) -> Schema:
+    def schema(self, shape: BodyShape, mode: SchemaMode) -> Schema:
         return shape if isinstance(shape, dict) else dict(self._schemas[repr(shape), mode])
 
 
-def _shapes_of(row: Route, dialect: Dialect) -> Iterator[tuple[Shape, Mode]]:
+def _shapes_of(row: Route, dialect: Dialect) -> Iterator[tuple[BodyShape, SchemaMode]]:
     """The types of a row: inputs with their validation schema, outputs with their serialisation schema."""
     inward = [parameter.shape for parameter in (*row.query_parameters(), *row.headers)] + list(row.path_shapes.values())
     inward += [row.body.shape] if row.body else []
     outward = [reply.shape for reply in row.replies.values()] + [dialect(row).shape]
-    sides: tuple[tuple[Mode, list[Shape]], ...] = (("validation", inward), ("serialization", outward))
+    sides: tuple[tuple[SchemaMode, list[BodyShape]], ...] = (("validation", inward), ("serialization", outward))
     for mode, shapes in sides:
         yield from ((shape, mode) for shape in shapes if shape is not None and not isinstance(shape, dict))
 
@@ -109,7 +109,7 @@ def _operation(row: Route, shapes: _Shapes, dialect: Dialect, errors: Iterable[E
     return operation
 
 
-def _in_path(name: str, shape: Shape, shapes: _Shapes) -> Schema:
+def _in_path(name: str, shape: BodyShape, shapes: _Shapes) -> Schema:
     schema = TEXT if shape is str else shapes.schema(shape, "validation")
     return {"name": name, "in": "path", "required": True, "schema": schema}
 

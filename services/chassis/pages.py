@@ -14,7 +14,7 @@ from services.chassis.routes import Access, ResponseSpec, Route
 from services.chassis.settings import Settings
 
 TAG = "about"
-Page = Callable[[web.Request], Awaitable[web.Response]]
+PageHandler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class Alive(BaseModel):
@@ -84,6 +84,11 @@ def pages(env: Env, settings_model: type[Settings], api: Callable[[], Api]) -> l
 
 
 def _page(
-    path: str, operation_id: str, summary: str, handler: Page, replies: dict[int, ResponseSpec], access: Access = "open"
+    path: str,
+    operation_id: str,
+    summary: str,
+    handler: PageHandler,
+    replies: dict[int, ResponseSpec],
+    access: Access = "open",
 ) -> Route:
     return Route("GET", path, operation_id, summary, handler, access, replies, tag=TAG)

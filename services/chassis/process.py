@@ -22,12 +22,12 @@ from services.chassis.http import HttpClient
 from services.chassis.registry import Instance
 from services.chassis.settings import Settings, SettingsError, merge, validate
 from services.chassis.store import STORE_ERRORS, Keys, connect
-from services.chassis.stored import Shape
+from services.chassis.stored import StoredShape
 from services.chassis.streams import Streams
 
 BACKLOG = 4096  # aiohttp's 128 makes a burst of connects wait for the kernel's 1 s SYN retry
 PREFIX = "AFTERSHOCK_"
-_SEED: Shape[int] = Shape(int)
+_SEED: StoredShape[int] = StoredShape(int)
 
 
 class ProcessSettings(Settings):

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from services.chassis.clock import Clock
 from services.chassis.store import Keys, Store
-from services.chassis.stored import Shape, Stored
+from services.chassis.stored import Stored, StoredShape
 
 REMEMBERED_MAX = 500
 
@@ -35,7 +35,7 @@ class Instance:
         return json.dumps(asdict(self), sort_keys=True)
 
 
-_INSTANCE: Shape[Instance] = Shape(Instance)
+_INSTANCE: StoredShape[Instance] = StoredShape(Instance)
 
 
 class Registry:

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from services.chassis.errors import ErrorSpec
 
 Schema = dict[str, Any]
-Shape = Any
+BodyShape = Any
 """A type that pydantic can describe (usually a model), a JSON schema as a dict, or None for no body."""
 
 Access = Literal["open", "client", "project", "read", "operate"]
@@ -27,6 +27,7 @@ Access = Literal["open", "client", "project", "read", "operate"]
 * `read`, `operate`: holders of that controller token; `operate` includes `read`.
 """
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 JSON = "application/json"
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _ARM = re.compile(r"/(subscriptions|providers)/")
@@ -37,7 +38,7 @@ class Parameter:
     """A query parameter or a header. `shape` is the type of its value."""
 
     name: str
-    shape: Shape = str
+    shape: BodyShape = str
     required: bool = False
     about: str = ""
 
@@ -47,7 +48,7 @@ class ResponseSpec:
     """The meaning of one status and the shape of its body. A media type without a shape means arbitrary bytes."""
 
     about: str
-    shape: Shape = None
+    shape: BodyShape = None
     media: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Response headers: name and meaning."""
@@ -57,7 +58,7 @@ class ResponseSpec:
 class Body:
     """The request body. A body without a shape is arbitrary bytes."""
 
-    shape: Shape = None
+    shape: BodyShape = None
     required: bool = True
     media: str = JSON
     by_handler: bool = False
@@ -80,7 +81,7 @@ class Route:
     query: type[BaseModel] | tuple[Parameter, ...] = ()
     """The query parameters: a model whose fields (by alias) are the parameters, or the parameters themselves."""
     headers: tuple[Parameter, ...] = ()
-    path_shapes: Mapping[str, Shape] = field(default_factory=dict)
+    path_shapes: Mapping[str, BodyShape] = field(default_factory=dict)
     """Schemas of path parameters, for the document; the default is a string."""
     patterns: Mapping[str, str] = field(default_factory=dict)
     """Patterns of path parameters, for the server, in aiohttp's syntax; the default is anything but a slash."""

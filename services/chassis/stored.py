@@ -27,7 +27,7 @@ def is_wrong_type(error: BaseException) -> bool:
     return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
 
 
-class Shape(Generic[T]):
+class StoredShape(Generic[T]):
     """The type of a stored JSON value: any type that pydantic validates, usually a dataclass."""
 
     def __init__(self, kind: Any) -> None:
@@ -81,7 +81,7 @@ class Stored:
                 await store.rename(key, Keys.damaged(key))
                 self.refuse(kind, key, "", f"is a {kind} and must be a {wanted}: set aside")
 
-    def read(self, shape: Shape[T], raw: Any, key: str, field: str = "") -> T | None:
+    def read(self, shape: StoredShape[T], raw: Any, key: str, field: str = "") -> T | None:
         """The value, or None if it is invalid."""
         try:
             return shape.read(raw)
@@ -89,7 +89,7 @@ class Stored:
             self.refuse(raw, key, field, str(error))
             return None
 
-    def read_all(self, shape: Shape[T], rows: Mapping[Any, Any], key: str) -> dict[str, T]:
+    def read_all(self, shape: StoredShape[T], rows: Mapping[Any, Any], key: str) -> dict[str, T]:
         """The valid fields of a hash, sorted by name."""
         found: dict[str, T] = {}
         for name in sorted(rows):

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from services.chassis.store import Store
-from services.chassis.stored import Shape, Stored
+from services.chassis.stored import Stored, StoredShape
 from services.chassis.streams import stable_uuid
 from services.policies.recent import Recent
 
@@ -48,7 +48,7 @@ class _Row:
     tags: dict[str, str] = field(default_factory=dict)
 
 
-_ROW: Shape[_Row] = Shape(_Row)
+_ROW: StoredShape[_Row] = StoredShape(_Row)
 
 
 class Directory:

@@ -14,7 +14,8 @@ from yarl import URL
 from services.chassis.bodies import parse, read_json
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
-from services.chassis.identity_api import SELECTORS, Handler, IdentityBody, IdentityPatch
+from services.chassis.identity_api import SELECTORS, IdentityBody, IdentityPatch
+from services.chassis.routes import Handler
 from services.chassis.settings import SettingsError
 from services.identity import errors
 from services.identity.directory import Directory, resource_id, system_assigned

@@ -12,13 +12,13 @@ from services.policies.fairness import FairQueue
 from services.policies.queue_discipline import BoundedWait, CodelQueue, Fifo, QueueSettings, build_queue
 
 T = TypeVar("T")
-Line = Fifo[T] | FairQueue[T]
+WaitingLine = Fifo[T] | FairQueue[T]
 LIFO_KINDS = ("lifo", "adaptive_lifo", "codel_lifo")
 MEMORY = 0.1
 """Weight of the newest service time in the moving average."""
 
 
-def build_line(settings: IdentitySettings, tenant_of: Callable[[T], str], now: float) -> Line[T]:
+def build_line(settings: IdentitySettings, tenant_of: Callable[[T], str], now: float) -> WaitingLine[T]:
     """An empty queue with these settings."""
     if settings.fair:
         return FairQueue(tenant_of, settings.queue_length)
@@ -52,7 +52,7 @@ class ServiceTime:
         return f"<ServiceTime {self.mean_s:.3f}s>"
 
 
-def bound(line: Line[T], settings: IdentitySettings, service_s: float) -> None:
+def bound(line: WaitingLine[T], settings: IdentitySettings, service_s: float) -> None:
     """Sets the queue length to what can be served within the wait budget: q·s/c ≤ budget, at least one."""
     if isinstance(line, BoundedWait):
         line.service_s = service_s

@@ -14,7 +14,7 @@ from services.chassis.errors import ServiceError
 from services.chassis.settings import SettingsError
 from services.identity.admission import Admission, Reason
 from services.identity.errors import DEADLINE_EXCEEDED, NODE_OVERLOADED, TENANT_THROTTLED
-from services.identity.line import LIFO_KINDS, Line, ServiceTime, bound, build_line, is_bounded
+from services.identity.line import LIFO_KINDS, ServiceTime, WaitingLine, bound, build_line, is_bounded
 from services.identity.metrics import IdentityMetrics
 from services.identity.settings import IdentitySettings
 from services.identity.state import NodePhysics
@@ -25,7 +25,7 @@ TENANT_HEADER = "x-tenant"
 BACKLOG_HEADER = "x-backlog"
 
 
-class Work:
+class NodeWork:
     """One request in the node: arrival time, deadline, and the future its caller waits for."""
 
     __slots__ = ("arrived", "done", "expires", "inflight", "request", "started")
@@ -56,16 +56,16 @@ class Node:
         self._service = ServiceTime(self.settings.service_time_s)
         self._admission: Admission | None = None
         self._take_policies()
-        self.queue: Line[Work] = self._make_queue()
-        self.serving: dict[Work, asyncio.TimerHandle] = {}
+        self.queue: WaitingLine[NodeWork] = self._make_queue()
+        self.serving: dict[NodeWork, asyncio.TimerHandle] = {}
         self.up = True
         self.crashes = 0
         self._crash_timer: asyncio.TimerHandle | None = None
         self._restart_timer: asyncio.TimerHandle | None = None
         self.on_rotation: Callable[[], None] = lambda: None
 
-    def _make_queue(self) -> Line[Work]:
-        line: Line[Work] = build_line(self.settings, _tenant, self._now())
+    def _make_queue(self) -> WaitingLine[NodeWork]:
+        line: WaitingLine[NodeWork] = build_line(self.settings, _tenant, self._now())
         if self._bounded:
             bound(line, self.settings, self._service.mean_s)
         return line
@@ -109,7 +109,7 @@ class Node:
         """
         if not self.up:
             self._reset(request)
-        work = Work(request, self._now(), asyncio.get_running_loop().create_future())
+        work = NodeWork(request, self._now(), asyncio.get_running_loop().create_future())
         if self._admission is not None:
             self._admit(self._admission, work)
         if len(self.serving) < self.settings.workers and not len(self.queue):
@@ -122,7 +122,7 @@ class Node:
         self._watch_overload()
         await work.done
 
-    def _admit(self, admission: Admission, work: Work) -> None:
+    def _admit(self, admission: Admission, work: NodeWork) -> None:
         tenant, now = _tenant(work), work.arrived
         serving, waiting = len(self.serving), len(self.queue)
         backlog = work.request.headers.get(BACKLOG_HEADER) == "1"
@@ -134,7 +134,7 @@ class Node:
             raise self._refusal(admission, reason, tenant, now)
         work.inflight = serving + waiting + 1
 
-    def _start(self, work: Work, now: float) -> None:
+    def _start(self, work: NodeWork, now: float) -> None:
         work.started = now
         self._metrics.queue_wait(now - work.arrived)
         if self._admission is not None:
@@ -142,7 +142,7 @@ class Node:
         service_s = self.physics.service_time_s(len(self.queue), self._rng)
         self.serving[work] = asyncio.get_running_loop().call_later(service_s, self._finish, work)
 
-    def _finish(self, work: Work) -> None:
+    def _finish(self, work: NodeWork) -> None:
         del self.serving[work]
         now = self._now()
         self.physics.on_completed()
@@ -178,7 +178,7 @@ class Node:
             else:
                 self._start(work, now)
 
-    def _expired(self, work: Work) -> bool:
+    def _expired(self, work: NodeWork) -> bool:
         return self._deadline.expired(work.expires, self._env.clock.epoch())
 
     def _purge(self) -> None:
@@ -193,7 +193,7 @@ class Node:
         for dropped in self.queue.pop_dropped():
             self._refuse(dropped, "queue_full")
 
-    def _refuse(self, work: Work, reason: str) -> None:
+    def _refuse(self, work: NodeWork, reason: str) -> None:
         self._metrics.rejected[reason]()
         if reason == "deadline" and self._admission is not None and work.inflight:
             now = self._now()
@@ -280,5 +280,5 @@ class Node:
         return f"<Node {state}, {len(self.serving)} busy, {len(self.queue)} queued, {self.physics!r}>"
 
 
-def _tenant(work: Work) -> str:
+def _tenant(work: NodeWork) -> str:
     return work.request.headers.get(TENANT_HEADER, "")

@@ -5,9 +5,9 @@ from typing import Literal
 from pydantic import BaseModel
 
 from services.chassis.errors import ErrorSpec
-from services.chassis.identity_api import Handler, HandlerOf, dialect, identity_routes
+from services.chassis.identity_api import HandlerOf, dialect, identity_routes
 from services.chassis.openapi import Api
-from services.chassis.routes import ResponseSpec, Route
+from services.chassis.routes import Handler, ResponseSpec, Route
 from services.identity import errors
 
 TITLE = "Aftershock managed identity (IMDS, App Service, Microsoft.ManagedIdentity)"

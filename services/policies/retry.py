@@ -111,13 +111,13 @@ class CallState:
 
 
 # Strategies get either tenacity's state or ours: both have the fields they read; ours also has the random stream.
-State = Any
+RetryState = Any
 
 
 class RetryIfRetryable(retry_base):
     """Retries a result or an exception whose `retryable` is True."""
 
-    def __call__(self, retry_state: State) -> bool:
+    def __call__(self, retry_state: RetryState) -> bool:
         outcome = retry_state.outcome
         if outcome.failed:
             return bool(getattr(outcome.exception(), "retryable", False))
@@ -127,14 +127,14 @@ class RetryIfRetryable(retry_base):
 class WaitFullJitter(wait_exponential):
     """U(0, e), drawn from the call's own stream."""
 
-    def __call__(self, retry_state: State) -> float:
+    def __call__(self, retry_state: RetryState) -> float:
         return float(retry_state.rng.random() * super().__call__(retry_state))
 
 
 class WaitEqualJitter(wait_exponential):
     """e/2 + U(0, e/2): never quicker than half the backoff."""
 
-    def __call__(self, retry_state: State) -> float:
+    def __call__(self, retry_state: RetryState) -> float:
         half = super().__call__(retry_state) / 2
         return float(half + retry_state.rng.random() * half)
 
@@ -146,7 +146,7 @@ class WaitDecorrelatedJitter(wait_base):
         self.base_s = base_s
         self.max_s = max_s
 
-    def __call__(self, retry_state: State) -> float:
+    def __call__(self, retry_state: RetryState) -> float:
         previous_s = retry_state.upcoming_sleep or self.base_s
         high_s = max(self.base_s, 3 * previous_s)
         return float(min(self.max_s, self.base_s + retry_state.rng.random() * (high_s - self.base_s)))
@@ -158,7 +158,7 @@ class WaitRetryAfter(wait_base):
     def __init__(self, otherwise: wait_base) -> None:
         self.otherwise = otherwise
 
-    def __call__(self, retry_state: State) -> float:
+    def __call__(self, retry_state: RetryState) -> float:
         outcome = retry_state.outcome
         source = outcome.exception() if outcome.failed else outcome.result()
         retry_after_s = getattr(source, "retry_after_s", None)
@@ -232,9 +232,9 @@ class RetryPolicy:
         self,
         settings: RetrySettings,
         *,
-        stop: Callable[[State], bool],
-        wait: Callable[[State], float],
-        retry: Callable[[State], bool],
+        stop: Callable[[RetryState], bool],
+        wait: Callable[[RetryState], float],
+        retry: Callable[[RetryState], bool],
     ) -> None:
         self.settings = settings
         self.enabled = settings.enabled

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 CONTRADICTION = "contradiction"
 """Error type of a conflict between two fields; its context has the `field` it is reported for."""
 
-Order = tuple[str, Literal["<", "<="], str]
+FieldOrder = tuple[str, Literal["<", "<="], str]
 
 
 def contradiction(field: str, rule: str, given: object) -> PydanticCustomError:
@@ -19,7 +19,7 @@ def contradiction(field: str, rule: str, given: object) -> PydanticCustomError:
 class Agreeing(BaseModel):
     """A model whose fields bound each other: `ORDER` lists which must be below, or not above, which."""
 
-    ORDER: ClassVar[tuple[Order, ...]] = ()
+    ORDER: ClassVar[tuple[FieldOrder, ...]] = ()
 
     def ordered(self) -> dict[str, Any]:
         """The values to compare; None or absent for a field that does not apply."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Order = Literal["as_listed", "high_volume_last", "high_volume_first"]
+RestoreOrder = Literal["as_listed", "high_volume_last", "high_volume_first"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class StagedRestore:
 
 
 def plan_restores(
-    accounts: Sequence[StagedAccount], start: float, *, order: Order = "as_listed", spacing_s: float = 0.0
+    accounts: Sequence[StagedAccount], start: float, *, order: RestoreOrder = "as_listed", spacing_s: float = 0.0
 ) -> tuple[StagedRestore, ...]:
     """Every account exactly once, in time order. Accounts of equal volume keep their listed order."""
     if spacing_s < 0:

@@ -6,7 +6,16 @@ repeated. Messages: docs/azure-api.md §2; the 409 text: its §1.
 
 from __future__ import annotations
 
-from services.provisioner.state import EXTENSION, FETCH, VMSS, Cause, Error, ProvisioningOperation, Resource, Stop
+from services.provisioner.state import (
+    EXTENSION,
+    FETCH,
+    VMSS,
+    Cause,
+    OperationError,
+    ProvisioningOperation,
+    Resource,
+    Stop,
+)
 
 EXTENSION_ERROR = "VMExtensionProvisioningError"
 EXTENSION_TIMEOUT = "VMExtensionProvisioningTimeout"
@@ -38,7 +47,7 @@ def storage_message(body: bytes) -> str:
 
 def error_of(
     stop: Stop, operation: ProvisioningOperation, resource: Resource, index: int, *, timed_out: bool = False
-) -> Error:
+) -> OperationError:
     """The `error` of a failed operation. That of a scale set wraps the machine's error."""
     error = _machine_error(stop, operation, resource, index, timed_out)
     if operation.kind != VMSS:
@@ -49,7 +58,7 @@ def error_of(
 
 def _machine_error(
     stop: Stop, operation: ProvisioningOperation, resource: Resource, index: int, timed_out: bool
-) -> Error:
+) -> OperationError:
     step, _, package = operation.steps[index].partition(":")
     if step == FETCH and timed_out:
         return {"code": EXTENSION_TIMEOUT, "message": _timeout_message(resource, package)}

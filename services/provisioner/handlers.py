@@ -25,9 +25,9 @@ from services.provisioner.state import EXTENSION, FAILED, IN_PROGRESS, VM, Provi
 
 JSON_TYPE = "application/json; charset=utf-8"
 Headers = dict[str, str]
-Answer = tuple[int, Any, Headers]
+ArmAnswer = tuple[int, Any, Headers]
 """Status, body or None, extra headers."""
-Handler = Callable[[web.Request], Awaitable[Answer]]
+ArmCallHandler = Callable[[web.Request], Awaitable[ArmAnswer]]
 
 
 class ProvisionerHandlers:
@@ -53,35 +53,35 @@ class ProvisionerHandlers:
 
     # --- resources ---------------------------------------------------------------------------------------
 
-    async def put(self, kind: str, request: web.Request) -> Answer:
+    async def put(self, kind: str, request: web.Request) -> ArmAnswer:
         accepted = await self._control.put(_ref(kind, request), await read_json(request))
         return self._resource_answer(request, accepted)
 
-    async def patch(self, kind: str, request: web.Request) -> Answer:
+    async def patch(self, kind: str, request: web.Request) -> ArmAnswer:
         accepted = await self._control.patch(_ref(kind, request), await read_json(request))
         return self._resource_answer(request, accepted)
 
-    async def act(self, kind: str, request: web.Request, *, action: str) -> Answer:
+    async def act(self, kind: str, request: web.Request, *, action: str) -> ArmAnswer:
         accepted = await self._control.act(_ref(kind, request), action)
         return 202, None, self._poll_headers(request, accepted.operation, monitor=True)
 
-    async def delete(self, kind: str, request: web.Request) -> Answer:
+    async def delete(self, kind: str, request: web.Request) -> ArmAnswer:
         accepted = await self._control.delete(_ref(kind, request))
         if accepted is None:
             return 204, None, {}
         return 202, None, self._poll_headers(request, accepted.operation, monitor=True)
 
-    async def get(self, kind: str, request: web.Request) -> Answer:
+    async def get(self, kind: str, request: web.Request) -> ArmAnswer:
         found = self._control.find(_ref(kind, request))
         view = views.resource(found)
         if "instanceview" in request.query.get("$expand", "").lower():
             view["properties"]["instanceView"] = self._instance_view(found)
         return 200, view, {}
 
-    async def instance_view(self, kind: str, request: web.Request) -> Answer:
+    async def instance_view(self, kind: str, request: web.Request) -> ArmAnswer:
         return 200, self._instance_view(self._control.find(_ref(kind, request))), {}
 
-    def _instance_view(self, found: Resource) -> views.View:
+    def _instance_view(self, found: Resource) -> views.JsonView:
         if found.kind == EXTENSION:
             return views.extension_instance_view(found)
         last = self._compute.operations.get(found.operation)
@@ -90,12 +90,12 @@ class ProvisionerHandlers:
             return views.machine_instance_view(found, self._compute.children(found.key), at)
         return views.scale_set_instance_view(found, at)
 
-    async def list_extensions(self, _kind: str, request: web.Request) -> Answer:
+    async def list_extensions(self, _kind: str, request: web.Request) -> ArmAnswer:
         match = request.match_info
         machine = self._control.find(Ref(match["subscription"], match["group"], VM, match["parent"]))
         return 200, {"value": [views.resource(item) for item in self._compute.children(machine.key)]}, {}
 
-    async def list(self, kind: str, request: web.Request) -> Answer:
+    async def list(self, kind: str, request: web.Request) -> ArmAnswer:
         """A page of resources; `nextLink` is the URL of the next."""
         match = request.match_info
         prefix = f"/subscriptions/{match['subscription']}/".lower()
@@ -113,7 +113,7 @@ class ProvisionerHandlers:
 
     # --- operations --------------------------------------------------------------------------------------
 
-    async def operation(self, _kind: str, request: web.Request) -> Answer:
+    async def operation(self, _kind: str, request: web.Request) -> ArmAnswer:
         """The state of an operation; with `monitor=true` the older protocol, which uses the status code."""
         match = request.match_info
         found = self._compute.operations.get(match["operation"].lower())
@@ -125,7 +125,7 @@ class ProvisionerHandlers:
             return self._monitor(request, found, waiting)
         return 200, views.operation(found, self._compute.jobs.get(found.id), self._env.region), waiting
 
-    def _monitor(self, request: web.Request, found: ProvisioningOperation, waiting: Headers) -> Answer:
+    def _monitor(self, request: web.Request, found: ProvisioningOperation, waiting: Headers) -> ArmAnswer:
         if found.status == IN_PROGRESS:
             return 202, None, {**waiting, "Location": str(request.url)}
         if found.status == FAILED:
@@ -133,7 +133,7 @@ class ProvisionerHandlers:
         resource = self._compute.resources.get(found.resource)
         return (200, views.resource(resource), {}) if resource is not None else (204, None, {})
 
-    def _resource_answer(self, request: web.Request, accepted: Accepted) -> Answer:
+    def _resource_answer(self, request: web.Request, accepted: Accepted) -> ArmAnswer:
         headers = self._poll_headers(request, accepted.operation)
         return 201 if accepted.created else 200, views.resource(accepted.resource), headers
 
@@ -149,7 +149,7 @@ class ProvisionerHandlers:
 
     # --- the common edge ---------------------------------------------------------------------------------
 
-    def _arm(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _arm(self, handler: ArmCallHandler) -> Callable[[web.Request], Awaitable[web.Response]]:
         """Wraps a handler in the steps of all ARM requests: version check, throttle, ids, JSON."""
 
         async def serve(request: web.Request) -> web.Response:

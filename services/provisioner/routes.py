@@ -7,7 +7,7 @@ from typing import Any
 from services.chassis.arm import API_VERSION, ARM_DIALECT, GROUP, SCOPE, SUBSCRIPTION
 from services.chassis.errors import ErrorSpec
 from services.chassis.openapi import Api
-from services.chassis.routes import Body, Parameter, ResponseSpec, Route, Shape
+from services.chassis.routes import Body, BodyShape, Parameter, ResponseSpec, Route
 from services.provisioner import errors
 from services.provisioner.documents import (
     INSTANCE_VIEWS,
@@ -23,8 +23,8 @@ PROVIDER = "providers/Microsoft.Compute"
 TYPES = {VM: ("virtualMachines", "virtual_machine"), VMSS: ("virtualMachineScaleSets", "scale_set")}
 """Kind → path segment, name in operation ids."""
 
-RESOURCE_NAME: Shape = {"type": "string", "pattern": r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_])?$"}
-SHAPES: Mapping[str, Shape] = {
+RESOURCE_NAME: BodyShape = {"type": "string", "pattern": r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_])?$"}
+SHAPES: Mapping[str, BodyShape] = {
     **SCOPE,
     "name": RESOURCE_NAME,
     "parent": RESOURCE_NAME,

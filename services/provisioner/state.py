@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from services.chassis.stored import Shape
+from services.chassis.stored import StoredShape
 
 VM, VMSS, EXTENSION = "vm", "vmss", "extension"
 CREATE, UPDATE, DELETE = "create", "update", "delete"
@@ -27,10 +27,10 @@ IN_PROGRESS, SUCCEEDED, FAILED, CANCELED = "InProgress", "Succeeded", "Failed", 
 CREATING, UPDATING, DELETING = "Creating", "Updating", "Deleting"
 QUEUED, BLOCKED, RUNNING, DONE = "queued", "blocked", "running", "done"
 
-Kind = Annotated[str, Field(pattern=r"^(vm|vmss|extension)$")]
-Status = Annotated[str, Field(pattern=r"^(InProgress|Succeeded|Failed|Canceled)$")]
+ResourceKind = Annotated[str, Field(pattern=r"^(vm|vmss|extension)$")]
+ProvisioningStatus = Annotated[str, Field(pattern=r"^(InProgress|Succeeded|Failed|Canceled)$")]
 ResourceId = Annotated[str, Field(pattern=r"^/[^/]+/[^/]+")]
-Step = Annotated[str, Field(pattern=r"^(allocate|work|assign|token|unassign|fetch:.+)$")]
+JobStep = Annotated[str, Field(pattern=r"^(allocate|work|assign|token|unassign|fetch:.+)$")]
 
 
 def capacity(body: dict[str, Any]) -> int:
@@ -41,7 +41,7 @@ def capacity(body: dict[str, Any]) -> int:
 
 
 Cause = Literal["denied", "repository", "identity", "internal"]
-Error = dict[str, Any]
+OperationError = dict[str, Any]
 VersionOf = Callable[[str], str]
 
 
@@ -49,7 +49,7 @@ VersionOf = Callable[[str], str]
 class Resource:
     """A virtual machine, scale set or extension. `body` is the client's request without secrets."""
 
-    kind: Kind
+    kind: ResourceKind
     id: ResourceId
     location: str
     tenant: str
@@ -89,7 +89,7 @@ class Resource:
 
 
 _RESOURCE_FIELDS = tuple(item.name for item in fields(Resource))
-RESOURCE: Shape[Resource] = Shape(Resource)
+RESOURCE: StoredShape[Resource] = StoredShape(Resource)
 
 
 @dataclass(slots=True, eq=False)
@@ -97,16 +97,16 @@ class ProvisioningOperation:
     """An accepted operation; `status` becomes terminal exactly once."""
 
     id: str
-    kind: Kind
+    kind: ResourceKind
     verb: str
     resource: ResourceId
     """The resource's key."""
     tenant: str
     accepted: float
-    steps: tuple[Step, ...]
-    status: Status = IN_PROGRESS
+    steps: tuple[JobStep, ...]
+    status: ProvisioningStatus = IN_PROGRESS
     ended: float | None = None
-    error: Error | None = None
+    error: OperationError | None = None
 
     @property
     def label(self) -> str:
@@ -118,7 +118,7 @@ class ProvisioningOperation:
 
 
 _OPERATION_FIELDS = tuple(item.name for item in fields(ProvisioningOperation))
-OPERATION: Shape[ProvisioningOperation] = Shape(ProvisioningOperation)
+OPERATION: StoredShape[ProvisioningOperation] = StoredShape(ProvisioningOperation)
 
 
 @dataclass(slots=True, eq=False)
@@ -188,7 +188,7 @@ class JobOutcome:
 
     status: str
     at: float
-    error: Error | None = None
+    error: OperationError | None = None
 
     @property
     def code(self) -> str:
@@ -258,7 +258,7 @@ def _record_packages(resource: Resource, job: ProvisioningJob, outcome: JobOutco
             }
 
 
-def innermost(error: Error) -> Error:
+def innermost(error: OperationError) -> OperationError:
     """The innermost cause of a wrapped error."""
     while error.get("details"):
         error = error["details"][0]

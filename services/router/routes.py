@@ -5,12 +5,11 @@ from pydantic import BaseModel, Field
 from services.chassis import identity_api
 from services.chassis.bodies import BODY_ERRORS
 from services.chassis.errors import ErrorSpec
-from services.chassis.identity_api import Handler
 from services.chassis.openapi import Api
-from services.chassis.routes import Body, ResponseSpec, Route
+from services.chassis.routes import Body, Handler, ResponseSpec, Route
 from services.chassis.settings import Settings
 from services.router import errors
-from services.router.state import Mode
+from services.router.state import TrafficMode
 
 TITLE = "Aftershock regional router"
 TAG = "traffic"
@@ -23,7 +22,7 @@ LONGEST_S = 86_400.0
 class TrafficChange(Settings):
     """Body of `PUT /admin/traffic/{region}`."""
 
-    mode: Mode
+    mode: TrafficMode
     from_fraction: float = Field(default=0.10, ge=0, le=2)
     to_fraction: float = Field(default=0.85, gt=0, le=2)
     over_s: float = Field(default=80.0, gt=0, le=LONGEST_S)
@@ -31,7 +30,7 @@ class TrafficChange(Settings):
 
 
 class RegionTraffic(BaseModel):
-    mode: Mode
+    mode: TrafficMode
     open: bool
     nodes: int
 
@@ -43,7 +42,7 @@ class TrafficView(BaseModel):
 
 class TrafficChanged(BaseModel):
     region: str
-    mode: Mode
+    mode: TrafficMode
     capacity_per_s: float
 
 

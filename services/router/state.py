@@ -10,10 +10,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from services.chassis.stored import Shape
+from services.chassis.stored import StoredShape
 from services.policies.admission import AdmissionRamp, FreshBeforeBacklog, TokenBucket
 
-Mode = Literal["open", "drain", "ramp"]
+TrafficMode = Literal["open", "drain", "ramp"]
 BURST_S = 1.0  # a ramp's bucket holds one second of its current rate, so the end of a drain is not a spike
 
 
@@ -23,7 +23,7 @@ class Traffic:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    mode: Mode = "open"
+    mode: TrafficMode = "open"
     since_epoch_s: float = 0.0
     capacity_per_s: Annotated[float, Field(ge=0)] = 0.0
     from_fraction: Annotated[float, Field(ge=0)] = 0.10
@@ -82,4 +82,4 @@ class RegionAdmission:
 
 
 OPEN = Traffic()
-TRAFFIC: Shape[Traffic] = Shape(Traffic)
+TRAFFIC: StoredShape[Traffic] = StoredShape(Traffic)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from chaos.studies.campaign.jobs import Result
+from chaos.studies.campaign.jobs import CampaignResult
 from chaos.verdict import CONTROLS, PAIRS
 
-Run = Callable[..., Result]
+Run = Callable[..., CampaignResult]
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -3,7 +3,7 @@
 from typing import Any
 
 from chaos.controller import errors
-from chaos.controller.api import Answer, Call, Handler
+from chaos.controller.api import Call, CallHandler, ControllerAnswer
 from chaos.controller.documents import AccessChanged, AccountList
 from chaos.controller.testbed import Testbed
 from chaos.experiment.operations import OperationFailed
@@ -16,7 +16,7 @@ TAG = "accounts"
 ACTOR = "chaos-api"
 
 
-class Access(Settings):
+class AccessRequest(Settings):
     """`enabled` is what `allowBlobPublicAccess` becomes."""
 
     enabled: bool
@@ -28,11 +28,11 @@ class AccountCalls:
     def __init__(self, testbed: Testbed) -> None:
         self._testbed = testbed
 
-    async def listing(self, _call: Call) -> Answer:
+    async def listing(self, _call: Call) -> ControllerAnswer:
         accounts = await _all(self._testbed)
         return 200, {"accounts": [_view(account) for account in accounts]}
 
-    async def flip_account(self, call: Call) -> Answer:
+    async def flip_account(self, call: Call) -> ControllerAnswer:
         name = call.path("account")
         accounts = await _all(self._testbed)
         chosen = [account for account in accounts if account.name == name]
@@ -41,11 +41,11 @@ class AccountCalls:
             raise ServiceError(errors.NOT_FOUND, detail=f"unknown account {name!r}; known: {known}")
         return await _flip(self._testbed, chosen, call.body.enabled)
 
-    async def flip_region(self, call: Call) -> Answer:
+    async def flip_region(self, call: Call) -> ControllerAnswer:
         region = require_region(self._testbed, call.path("region"))
         return await _flip(self._testbed, await _all(self._testbed, region), call.body.enabled)
 
-    async def flip_all(self, call: Call) -> Answer:
+    async def flip_all(self, call: Call) -> ControllerAnswer:
         return await _flip(self._testbed, await _all(self._testbed), call.body.enabled)
 
 
@@ -74,7 +74,7 @@ def routes(testbed: Testbed) -> list[Route]:
     ]
 
 
-def _flips(path: str, operation_id: str, where: str, handler: Handler) -> Route:
+def _flips(path: str, operation_id: str, where: str, handler: CallHandler) -> Route:
     return Route(
         "PUT",
         path,
@@ -83,7 +83,7 @@ def _flips(path: str, operation_id: str, where: str, handler: Handler) -> Route:
         handler,
         "operate",
         {200: ResponseSpec("switched", AccessChanged)},
-        body=Body(Access),
+        body=Body(AccessRequest),
         tag=TAG,
     )
 
@@ -107,7 +107,7 @@ async def _all(testbed: Testbed, region: str = "") -> list[InventoryAccount]:
     return list(accounts)
 
 
-async def _flip(testbed: Testbed, accounts: list[InventoryAccount], enabled: bool) -> Answer:
+async def _flip(testbed: Testbed, accounts: list[InventoryAccount], enabled: bool) -> ControllerAnswer:
     """Only exempt accounts when a whole region is meant: those are what the incident was about."""
     chosen = accounts if len(accounts) == 1 else [account for account in accounts if account.exempt]
     failed = []

@@ -4,7 +4,7 @@ import json
 
 from aiohttp import web
 
-from chaos.controller.api import Answer, Call
+from chaos.controller.api import Call, ControllerAnswer
 from chaos.controller.documents import Received, TargetGroup
 from chaos.controller.service_health import Alert, message
 from chaos.controller.testbed import Testbed
@@ -32,7 +32,7 @@ class AlertCalls:
         self._testbed = testbed
         self._webhook_url = webhook_url
 
-    async def take(self, call: Call) -> Answer:
+    async def take(self, call: Call) -> ControllerAnswer:
         for alert in call.body.alerts:
             if not self._testbed.run_is_on:
                 self._record(alert)

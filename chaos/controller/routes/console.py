@@ -8,7 +8,7 @@ from pathlib import Path
 from aiohttp import web
 
 from chaos.controller import errors
-from chaos.controller.api import Answer, Call
+from chaos.controller.api import Call, ControllerAnswer
 from chaos.controller.auth import SESSION_COOKIE, Tokens
 from chaos.controller.documents import SessionOpened, Ticks
 from chaos.controller.testbed import Testbed
@@ -40,7 +40,7 @@ def routes(testbed: Testbed, tokens: Tokens) -> list[Route]:
     async def static(call: Call) -> web.StreamResponse:
         return _file(call.path("file"))
 
-    async def ticks(_call: Call) -> Answer:
+    async def ticks(_call: Call) -> ControllerAnswer:
         return 200, {"ticks": list(testbed.telling.ticks)}
 
     async def session(_call: Call) -> web.StreamResponse:

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from chaos.controller import errors
-from chaos.controller.api import Answer, Call, Flag
+from chaos.controller.api import Call, ControllerAnswer, Flag
 from chaos.controller.documents import Calm, FaultCatalogue, FaultEnded, FaultList, FaultPreview, FaultsEnded, FaultView
 from chaos.controller.testbed import Testbed
 from chaos.faults.model import FaultSpec
@@ -31,10 +31,10 @@ class FaultCalls:
     def __init__(self, testbed: Testbed) -> None:
         self._testbed = testbed
 
-    async def catalogue(self, _call: Call) -> Answer:
+    async def catalogue(self, _call: Call) -> ControllerAnswer:
         return 200, {"faults": [CATALOGUE[kind].describe() for kind in sorted(CATALOGUE)]}
 
-    async def create(self, call: Call) -> Answer:
+    async def create(self, call: Call) -> ControllerAnswer:
         spec: FaultSpec = call.body
         check(spec)
         if call.query.dry_run:
@@ -43,24 +43,24 @@ class FaultCalls:
         self._testbed.acted("inject_fault", id=started.id, kind=spec.kind)
         return 201, _view(self._testbed, started)
 
-    async def listing(self, _call: Call) -> Answer:
+    async def listing(self, _call: Call) -> ControllerAnswer:
         return 200, {"faults": [_view(self._testbed, fault) for fault in await self._testbed.faults.active()]}
 
-    async def show(self, call: Call) -> Answer:
+    async def show(self, call: Call) -> ControllerAnswer:
         for fault in await self._testbed.faults.active():
             if fault.id == call.path("id"):
                 return 200, _view(self._testbed, fault)
         raise ServiceError(errors.NOT_FOUND, detail=f"no active fault {call.path('id')!r}")
 
-    async def end(self, call: Call) -> Answer:
+    async def end(self, call: Call) -> ControllerAnswer:
         await self._testbed.faults.stop(call.path("id"))
         self._testbed.acted("end_fault", id=call.path("id"))
         return 200, {"id": call.path("id"), "state": "ended"}
 
-    async def end_all(self, _call: Call) -> Answer:
+    async def end_all(self, _call: Call) -> ControllerAnswer:
         return 200, {"ended": await self._testbed.faults.reset()}
 
-    async def reset(self, _call: Call) -> Answer:
+    async def reset(self, _call: Call) -> ControllerAnswer:
         done = await self._testbed.reset()
         self._testbed.acted("reset")
         return 200, done

@@ -1,6 +1,6 @@
 """Mitigations on and off while the testbed runs."""
 
-from chaos.controller.api import Answer, Call
+from chaos.controller.api import Call, ControllerAnswer
 from chaos.controller.documents import MitigationList, MitigationSwitched
 from chaos.controller.testbed import Testbed
 from chaos.mitigations import catalogue
@@ -17,11 +17,11 @@ class SwitchRequest(Settings):
 
 
 def routes(testbed: Testbed) -> list[Route]:
-    async def listing(_call: Call) -> Answer:
+    async def listing(_call: Call) -> ControllerAnswer:
         rows = [{**row, "on": row["id"] in testbed.mitigations} for row in catalogue()]
         return 200, {"mitigations": rows}
 
-    async def switch(call: Call) -> Answer:
+    async def switch(call: Call) -> ControllerAnswer:
         name = call.path("id")
         testbed.require_idle()
         wanted = await testbed.switches.switch(name, on=call.body.on)

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from chaos.controller import errors
-from chaos.controller.api import Answer, Call
+from chaos.controller.api import Call, ControllerAnswer
 from chaos.controller.documents import (
     AuditSummary,
     LoadChanged,
@@ -82,7 +82,7 @@ class OperatorCalls:
     def __init__(self, testbed: Testbed) -> None:
         self._testbed = testbed
 
-    async def restore(self, call: Call) -> Answer:
+    async def restore(self, call: Call) -> ControllerAnswer:
         regions = [require_region(self._testbed, region) for region in call.body.regions] or list(self._testbed.regions)
         done = await self._testbed.operations.restore_accounts(
             regions, call.body.accounts, spacing_s=call.body.spacing_s, actor="chaos-api"
@@ -90,7 +90,7 @@ class OperatorCalls:
         self._testbed.acted("restore_accounts", regions=regions)
         return 200, {"restored": [account.name for account in done.accounts]}
 
-    async def scale(self, call: Call) -> Answer:
+    async def scale(self, call: Call) -> ControllerAnswer:
         region = require_region(self._testbed, call.body.region)
         async with self._testbed.locks["nodes"]:  # who comes next is read off those that are there
             changed = await self._testbed.operations.scale_identity(region, call.body.count)
@@ -99,13 +99,13 @@ class OperatorCalls:
         self._testbed.acted("scale_identity", region=region, count=call.body.count)
         return 200, {"region": region, "nodes": [spec.name for spec in changed]}
 
-    async def traffic(self, call: Call) -> Answer:
+    async def traffic(self, call: Call) -> ControllerAnswer:
         region = require_region(self._testbed, call.path("region"))
         await self._testbed.operations.set_traffic(region, call.body.model_dump(mode="json"))
         self._testbed.acted(call.body.mode, region=region)
         return 200, {"region": region, "mode": call.body.mode}
 
-    async def repair(self, call: Call) -> Answer:
+    async def repair(self, call: Call) -> ControllerAnswer:
         name = call.body.instance
         known = sorted(spec.name for spec in self._testbed.runtime.instances())
         if name not in known:
@@ -118,18 +118,18 @@ class OperatorCalls:
             "unmet": list(done.unmet),
         }
 
-    async def load(self, call: Call) -> Answer:
+    async def load(self, call: Call) -> ControllerAnswer:
         region = require_region(self._testbed, call.body.region)
         await self._testbed.operations.set_load(region, call.body.factor)
         self._testbed.acted("set_load", region=region, factor=call.body.factor)
         return 200, {"region": region, "factor": call.body.factor}
 
-    async def profile(self, call: Call) -> Answer:
+    async def profile(self, call: Call) -> ControllerAnswer:
         await self._testbed.set_load_profile(call.body.profile)
         self._testbed.acted("load_profile", profile=call.body.profile)
         return 200, {"profile": call.body.profile}
 
-    async def audit(self, _call: Call) -> Answer:
+    async def audit(self, _call: Call) -> ControllerAnswer:
         seen = await self._testbed.operations.audit_accounts()
         return 200, {
             "accounts": seen.accounts,

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from chaos.controller import errors
-from chaos.controller.api import Answer, Call
+from chaos.controller.api import Call, ControllerAnswer
 from chaos.controller.documents import RemediationList, RemediationResource
 from chaos.controller.testbed import Testbed
 from chaos.remediation.settings import POLICY, RemediationSettings
@@ -107,12 +107,12 @@ class PolicyInsights:
         self._remediations: dict[str, _Remediation] = {}
         self._creating = asyncio.Lock()
 
-    async def create(self, call: Call) -> Answer:
+    async def create(self, call: Call) -> ControllerAnswer:
         given = await _given(call)
         async with self._creating:  # the same request twice at once is one remediation
             return await self._create(_id(call), given)
 
-    async def _create(self, id_: str, given: dict[str, Any]) -> Answer:
+    async def _create(self, id_: str, given: dict[str, Any]) -> ControllerAnswer:
         before = self._remediations.get(id_.lower())
         running = before is not None and before.state in UNDER_WAY
         if before is not None and running and before.given == given:
@@ -153,15 +153,15 @@ class PolicyInsights:
             raise ServiceError(INVALID, detail=str(error)) from error
         return settings.model_copy(update={"order": tuple(name for name in settings.order if name in regions)})
 
-    async def get(self, call: Call) -> Answer:
+    async def get(self, call: Call) -> ControllerAnswer:
         return 200, self._find(call).view()
 
-    async def list(self, call: Call) -> Answer:
+    async def list(self, call: Call) -> ControllerAnswer:
         prefix = _id(call).lower()
         found = [item.view() for key, item in sorted(self._remediations.items()) if key.startswith(prefix)]
         return 200, {"value": found}
 
-    async def cancel(self, call: Call) -> Answer:
+    async def cancel(self, call: Call) -> ControllerAnswer:
         found = self._find(call)
         if found.state not in UNDER_WAY:
             raise ServiceError(INVALID_CANCEL, name=call.path("name"), state=found.state)
@@ -169,7 +169,7 @@ class PolicyInsights:
         self._testbed.acted("cancel_remediation", remediation=found.id)
         return 200, found.view()
 
-    async def delete(self, call: Call) -> Answer:
+    async def delete(self, call: Call) -> ControllerAnswer:
         found = self._find(call)
         if found.state in UNDER_WAY:
             raise ServiceError(errors.CONFLICT, detail=BUSY)

@@ -1,7 +1,7 @@
 """The policy job: start, inspect, cancel."""
 
 from chaos.controller import errors
-from chaos.controller.api import Answer, Call
+from chaos.controller.api import Call, ControllerAnswer
 from chaos.controller.documents import RemediationStatus
 from chaos.controller.testbed import Testbed
 from chaos.remediation.settings import RemediationSettings
@@ -18,7 +18,7 @@ class RemediationCalls:
     def __init__(self, testbed: Testbed) -> None:
         self._testbed = testbed
 
-    async def start(self, call: Call) -> Answer:
+    async def start(self, call: Call) -> ControllerAnswer:
         if self._testbed.job is not None and self._testbed.job.status()["provisioningState"] == "Evaluating":
             raise ServiceError(errors.CONFLICT, detail="a remediation is running; cancel it first")
         given = call.body.model_dump(mode="json", exclude_unset=True)
@@ -28,10 +28,10 @@ class RemediationCalls:
         self._testbed.acted("start_remediation", settings=given)
         return 202, job.status()
 
-    async def inspect(self, _call: Call) -> Answer:
+    async def inspect(self, _call: Call) -> ControllerAnswer:
         return 200, _job(self._testbed).status()
 
-    async def cancel(self, _call: Call) -> Answer:
+    async def cancel(self, _call: Call) -> ControllerAnswer:
         job = _job(self._testbed)
         await job.cancel()
         self._testbed.acted("cancel_remediation")

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from chaos.controller import errors
-from chaos.controller.api import Answer, Call
+from chaos.controller.api import Call, ControllerAnswer
 from chaos.controller.documents import ComparisonView, RunList, VerdictView
 from chaos.controller.testbed import Testbed
 from chaos.record.record import RecordError, RunRecord
@@ -43,11 +43,11 @@ class RunCalls:
     def __init__(self, testbed: Testbed) -> None:
         self._testbed = testbed
 
-    async def listing(self, _call: Call) -> Answer:
+    async def listing(self, _call: Call) -> ControllerAnswer:
         folders = sorted(p for p in self._testbed.runs.glob("*") if (p / "plan.json").is_file() and not p.is_symlink())
         return 200, {"runs": [_summary(folder) for folder in folders]}
 
-    async def verdict(self, call: Call) -> Answer:
+    async def verdict(self, call: Call) -> ControllerAnswer:
         return 200, _read(_folder(self._testbed, call.path("id")))
 
     async def report(self, call: Call) -> web.StreamResponse:
@@ -56,7 +56,7 @@ class RunCalls:
             raise ServiceError(errors.NOT_FOUND, detail=f"run {call.path('id')!r} has no report yet")
         return web.Response(body=await asyncio.to_thread(path.read_bytes), headers=REPORT_HEADERS)
 
-    async def comparison(self, call: Call) -> Answer:
+    async def comparison(self, call: Call) -> ControllerAnswer:
         left, right = (_folder(self._testbed, name) for name in (call.query.left, call.query.right))
         try:
             return 200, compare(RunRecord.load(left), RunRecord.load(right)).document()

@@ -7,7 +7,7 @@ from aiohttp import web
 from pydantic import Field
 
 from chaos.controller import errors
-from chaos.controller.api import Answer, Call
+from chaos.controller.api import Call, ControllerAnswer
 from chaos.controller.documents import RunView, ScenarioList
 from chaos.controller.run_apart import RUNTIME, RunApart
 from chaos.controller.scenario_run import ScenarioRun
@@ -39,10 +39,10 @@ class ScenarioCalls:
     def __init__(self, testbed: Testbed) -> None:
         self._testbed = testbed
 
-    async def listing(self, _call: Call) -> Answer:
+    async def listing(self, _call: Call) -> ControllerAnswer:
         return 200, {"scenarios": [_view(load(name)) for name in names()]}
 
-    async def start(self, call: Call) -> Answer:
+    async def start(self, call: Call) -> ControllerAnswer:
         latest = self._testbed.latest_run
         if latest is not None and latest.active:
             raise ServiceError(errors.CONFLICT, detail=f"run {latest.folder.name} is under way; abort it first")
@@ -55,10 +55,10 @@ class ScenarioCalls:
         self._testbed.acted("start_scenario", scenario=call.body.scenario, seed=call.body.seed)
         return 202, run.document()
 
-    async def current(self, _call: Call) -> Answer:
+    async def current(self, _call: Call) -> ControllerAnswer:
         return 200, _run(self._testbed).document()
 
-    async def abort(self, _call: Call) -> Answer:
+    async def abort(self, _call: Call) -> ControllerAnswer:
         run = _run(self._testbed)
         await run.abort()
         self._testbed.acted("abort_scenario")

@@ -4,22 +4,21 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from chaos.experiment.runs import replace
 from chaos.record.files import NotWhole, sealed, unsealed
 from chaos.record.record import RecordError
-from chaos.studies.campaign.jobs import Result
+from chaos.studies.cache import JsonDocument
+from chaos.studies.campaign.jobs import CampaignResult
 from chaos.verdict import PAIRS, claims, judge_pair
 from chaos.verdict.model import Claim
 
-Document = dict[str, Any]
 GOOD = {"yes": "reproduced", "partly": "underspecified"}
 SHARE_MIN = 0.95
 KIND = "aftershock campaign"
 
 
-def collect(scenario: str, commit: str, results: Sequence[Result]) -> Document:
+def collect(scenario: str, commit: str, results: Sequence[CampaignResult]) -> JsonDocument:
     """The content of `campaign.json`. Only unperturbed runs without mitigations count for the claims."""
     plain = {row.job.seed: row for row in results if not (row.job.control or row.job.perturb or row.job.mitigations)}
     plain = {seed: plain[seed] for seed in sorted(plain)}
@@ -33,7 +32,9 @@ def collect(scenario: str, commit: str, results: Sequence[Result]) -> Document:
     }
 
 
-def _verdicts(claim: Claim, plain: dict[int, Result], results: Sequence[Result]) -> Iterator[Document]:
+def _verdicts(
+    claim: Claim, plain: dict[int, CampaignResult], results: Sequence[CampaignResult]
+) -> Iterator[JsonDocument]:
     """Seed, status, note and measured numbers, run by run, or pair by pair."""
     pair = PAIRS.get(claim.id)
     if pair is None:
@@ -54,7 +55,7 @@ def _verdicts(claim: Claim, plain: dict[int, Result], results: Sequence[Result])
             }
 
 
-def _row(claim: Claim, verdicts: Iterable[Document]) -> Document:
+def _row(claim: Claim, verdicts: Iterable[JsonDocument]) -> JsonDocument:
     found = list(verdicts)
     counts = Counter(verdict["status"] for verdict in found)
     good = GOOD.get(claim.testable, "narrative")
@@ -69,8 +70,8 @@ def _row(claim: Claim, verdicts: Iterable[Document]) -> Document:
     }
 
 
-def _controls(results: Sequence[Result]) -> Iterator[Document]:
-    by_name: dict[str, list[Result]] = defaultdict(list)
+def _controls(results: Sequence[CampaignResult]) -> Iterator[JsonDocument]:
+    by_name: dict[str, list[CampaignResult]] = defaultdict(list)
     for result in results:
         if result.job.control:
             by_name[result.job.control].append(result)
@@ -78,13 +79,13 @@ def _controls(results: Sequence[Result]) -> Iterator[Document]:
         yield {"name": name, "runs": len(rows), "holds": sum(row.holds for row in rows)}
 
 
-def write(document: Document, path: Path) -> None:
+def write(document: JsonDocument, path: Path) -> None:
     """In one step, and so that `read` knows it again."""
     path.parent.mkdir(parents=True, exist_ok=True)
     replace(path, json.dumps(sealed(document), indent=1) + "\n")
 
 
-def read(path: Path) -> Document:
+def read(path: Path) -> JsonDocument:
     """A campaign that was written.
 
     Raises:

@@ -17,7 +17,7 @@ from chaos.mitigations import expand
 from chaos.progress.terminal import table
 from chaos.studies.campaign.collect import collect, read, write
 from chaos.studies.campaign.conformance import render, unexplained
-from chaos.studies.campaign.jobs import CODEC, CampaignRun, Result, perform
+from chaos.studies.campaign.jobs import CODEC, CampaignResult, CampaignRun, perform
 from chaos.studies.engine import processes, study_engine
 from chaos.studies.words import span
 from chaos.verdict import CONTROLS, PAIRS
@@ -104,8 +104,8 @@ def conformance_command(campaign: Path, out: Path, console: Console) -> int:
     return CONTRADICTED if missing else EXPECTED
 
 
-def _run(jobs: Sequence[CampaignRun], count: int | None, console: Console) -> list[Result]:
-    def done(job: CampaignRun, result: Result) -> None:
+def _run(jobs: Sequence[CampaignRun], count: int | None, console: Console) -> list[CampaignResult]:
+    def done(job: CampaignRun, result: CampaignResult) -> None:
         if not result.holds:
             console.print(f"{job.group}, seed {job.seed}: {result.note}", highlight=False)
 
@@ -113,9 +113,9 @@ def _run(jobs: Sequence[CampaignRun], count: int | None, console: Console) -> li
         return list(engine.outcomes(jobs, "campaign", done).values())
 
 
-def summarise(results: Sequence[Result]) -> tuple[Table, bool]:
+def summarise(results: Sequence[CampaignResult]) -> tuple[Table, bool]:
     """One row a group, and whether each group holds as often as it must."""
-    groups: dict[str, list[Result]] = defaultdict(list)
+    groups: dict[str, list[CampaignResult]] = defaultdict(list)
     for result in sorted(results, key=lambda result: (bool(result.job.control), result.job.perturb, result.job.seed)):
         groups[result.job.group].append(result)
     figures = DEFENDED_FIGURES if any(result.job.mitigations for result in results) else FIGURES
@@ -142,13 +142,13 @@ def summarise(results: Sequence[Result]) -> tuple[Table, bool]:
     return summary, good
 
 
-def _needed(rows: Sequence[Result]) -> int:
+def _needed(rows: Sequence[CampaignResult]) -> int:
     """All, except that of perturbed runs one in twenty may fail, and one in forty where defences are on."""
     job = rows[0].job
     may_fail = DEFENDED_MAY_FAIL if job.mitigations else PERTURBED_MAY_FAIL
     return len(rows) - (int(may_fail * len(rows)) if job.perturb else 0)
 
 
-def _span(rows: Sequence[Result], figure: str) -> str:
+def _span(rows: Sequence[CampaignResult], figure: str) -> str:
     values = [value for row in rows if isinstance(value := row.figures.get(figure), int | float)]
     return span(values, ".3f" if max(values, default=0) < 2 else ".0f")

@@ -8,7 +8,7 @@ from typing import Any
 
 from chaos.report import words
 from chaos.report.templates import fill
-from chaos.studies.campaign.collect import Document
+from chaos.studies.cache import JsonDocument
 from chaos.studies.page import TEMPLATES
 from chaos.verdict import CHECKS, CONTROLS, PAIRS, claims
 from chaos.verdict.explanations import explanations
@@ -25,7 +25,7 @@ GROUPS = (
 NOBODY = "cannot be seen in a run"
 
 
-def render(document: Document) -> str:
+def render(document: JsonDocument) -> str:
     """The page in Markdown."""
     rows = [_shown(row) for row in document["rows"]]
     texts = explanations()
@@ -41,13 +41,13 @@ def render(document: Document) -> str:
     return fill(TEMPLATES / TEMPLATE, values)
 
 
-def unexplained(document: Document) -> list[str]:
+def unexplained(document: JsonDocument) -> list[str]:
     """Rows that do not hold often enough and that nobody has explained."""
     known = explanations().rows
     return [row["id"] for row in document["rows"] if not row["holds"] and row["id"] not in known]
 
 
-def _shown(row: Document) -> Document:
+def _shown(row: JsonDocument) -> JsonDocument:
     claim = next(claim for claim in claims() if claim.id == row["id"])
     check, pair = CHECKS.get(claim.id), PAIRS.get(claim.id)
     predicate = check.text if check else pair.text if pair else claim.note or NOBODY
@@ -64,7 +64,7 @@ def _shown(row: Document) -> Document:
     }
 
 
-def _verdict(row: Document, what: str) -> str:
+def _verdict(row: JsonDocument, what: str) -> str:
     """`reproduced`, with a count wherever runs differ or are pairs."""
     counts: dict[str, int] = row["counts"]
     if not counts:
@@ -73,7 +73,7 @@ def _verdict(row: Document, what: str) -> str:
     return f"{', '.join(parts)} of {row['runs']}{' pairs' if what == 'pairs' else ''}"
 
 
-def _measured(example: Document | None) -> str:
+def _measured(example: JsonDocument | None) -> str:
     if not example or not example["measured"]:
         return "–"
     return "; ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in example["measured"].items())
@@ -89,7 +89,7 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("*", "\\*")
 
 
-def _totals(document: Document) -> str:
+def _totals(document: JsonDocument) -> str:
     """How many rows are what, by their usual verdict; the facts restate claims and are not counted."""
     usual: dict[str, int] = {}
     for row in document["rows"]:

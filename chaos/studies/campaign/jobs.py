@@ -56,7 +56,7 @@ class CampaignRun:
 
 
 @dataclass(frozen=True)
-class Result:
+class CampaignResult:
     """How the job ended. `holds` is all five facts, or what the control or the defence must show."""
 
     job: CampaignRun
@@ -69,26 +69,28 @@ class Result:
     """Of the claims of an incident as it was: what was measured, and the note."""
 
 
-def perform(job: CampaignRun) -> Result:
+def perform(job: CampaignRun) -> CampaignResult:
     """Carries the job out in this process, in virtual time, and judges its record."""
     quiet_libraries()
     finished = carry_out(job.plan(), transport=job.transport)
     if finished.recorder is None or finished.problem:
-        return Result(job, False, ("baseline",), finished.problem or "no record")
+        return CampaignResult(job, False, ("baseline",), finished.problem or "no record")
     record = RunRecord.from_memory(finished.plan, finished.recorder)
     verdict = judge(record)
     claims = {claim.id: claim.status for claim in verdict.claims}
     if job.control:
         finding = judge_control(job.control, record)
-        return Result(
+        return CampaignResult(
             job, finding.holds, () if finding.holds else (job.control,), finding.note, verdict.figures, claims
         )
     if job.mitigations:
         defended = judge_defended(View(record))
-        return Result(job, defended.holds, defended.failed, defended.note, {**verdict.figures, **defended.figures})
+        return CampaignResult(
+            job, defended.holds, defended.failed, defended.note, {**verdict.figures, **defended.figures}
+        )
     failed = tuple(fact for fact in FACTS if claims[fact] != "reproduced")
     details = {} if job.perturb else {c.id: {"measured": c.measured, "note": c.note} for c in verdict.claims}
-    return Result(job, not failed, failed, verdict.why, verdict.figures, claims, details)
+    return CampaignResult(job, not failed, failed, verdict.why, verdict.figures, claims, details)
 
 
 def _decides(job: CampaignRun) -> dict[str, Any]:
@@ -96,11 +98,11 @@ def _decides(job: CampaignRun) -> dict[str, Any]:
     return {"judged_as": job.control, "perturb": job.perturb, **job.plan().document("virtual", job.transport, "")}
 
 
-def _from_document(document: dict[str, Any]) -> Result:
+def _from_document(document: dict[str, Any]) -> CampaignResult:
     job = CampaignRun(**{**document["job"], "mitigations": tuple(document["job"]["mitigations"])})
-    return Result(**{**document, "job": job, "failed": tuple(document["failed"])})
+    return CampaignResult(**{**document, "job": job, "failed": tuple(document["failed"])})
 
 
-CODEC: Codec[CampaignRun, Result] = Codec(
-    "campaign", _decides, asdict, _from_document, lambda job, text: Result(job, False, ("run",), text)
+CODEC: Codec[CampaignRun, CampaignResult] = Codec(
+    "campaign", _decides, asdict, _from_document, lambda job, text: CampaignResult(job, False, ("run",), text)
 )

@@ -15,14 +15,14 @@ from chaos.studies.engine import processes, study_engine
 from chaos.studies.map import words
 from chaos.studies.map.axes import STALL_MAX_S, STALL_MIN_S, Axis, number, parse_at, parse_axis
 from chaos.studies.map.files import PAGE_FILE, write, write_document
-from chaos.studies.map.points import CODEC, STALLS_S, Kind, Map, MapCell, MapFinding, MapRun, perform
+from chaos.studies.map.points import CODEC, STALLS_S, Map, MapCell, MapFinding, MapKind, MapRun, perform
 from chaos.studies.map.probe import Probe
 from chaos.studies.words import MISSING, figure
 from services.chassis.exit_codes import BAD_INPUT, EXPECTED
 from services.chassis.interrupts import postponed
 from services.chassis.settings import SettingsError
 
-COLOURS: dict[Kind, str] = {
+COLOURS: dict[MapKind, str] = {
     "stable": "green",
     "vulnerable": "yellow",
     "metastable": "red",

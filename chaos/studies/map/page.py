@@ -8,11 +8,11 @@ from matplotlib.patches import Rectangle
 
 from chaos.report.canvas import COLOURS, STYLE, inline
 from chaos.studies.map import words
-from chaos.studies.map.points import Kind, Map, MapCell
+from chaos.studies.map.points import Map, MapCell, MapKind
 from chaos.studies.page import page
 from chaos.studies.words import span
 
-FILLS: dict[Kind, tuple[str, float]] = {
+FILLS: dict[MapKind, tuple[str, float]] = {
     "stable": (COLOURS["good"], 0.35),
     "vulnerable": (COLOURS["accent"], 0.35),
     "metastable": (COLOURS["bad"], 0.35),

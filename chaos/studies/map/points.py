@@ -26,8 +26,8 @@ from chaos.studies.map.axes import Axis, AxisEffect, effect
 from chaos.studies.map.probe import TRANSPORT, Probe, probe
 from services.chassis.settings import Tree, merge
 
-Kind = Literal["stable", "vulnerable", "metastable", "overloaded", "unmeasured"]
-KINDS: tuple[Kind, ...] = ("stable", "vulnerable", "metastable", "overloaded", "unmeasured")
+MapKind = Literal["stable", "vulnerable", "metastable", "overloaded", "unmeasured"]
+KINDS: tuple[MapKind, ...] = ("stable", "vulnerable", "metastable", "overloaded", "unmeasured")
 """From best to worst; several seeds of a point are called by the worst."""
 STALLS_S = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 WATCH_S = 60.0
@@ -92,7 +92,7 @@ def _sized(scenario: Scenario, nodes: Sequence[int]) -> Scenario:
 class MapFinding:
     """What the stalls made of one point with one seed."""
 
-    kind: Kind
+    kind: MapKind
     probes: tuple[Probe, ...]
     problem: str = ""
 
@@ -122,7 +122,7 @@ def classify(probes: Sequence[Probe]) -> MapFinding:
     """The word for what was seen; nothing but the probes decides it."""
     ends = {one.end for one in probes}
     problem = next((one.problem for one in probes if one.problem), "")
-    kind: Kind = "stable"
+    kind: MapKind = "stable"
     if not ends or "unmeasured" in ends:
         kind = "unmeasured"
     elif "failing" in ends:
@@ -155,7 +155,7 @@ class MapCell:
     findings: dict[int, MapFinding] = field(default_factory=dict)
 
     @property
-    def kind(self) -> Kind | None:
+    def kind(self) -> MapKind | None:
         """The worst of the seeds."""
         return max((one.kind for one in self.findings.values()), key=KINDS.index, default=None)
 
@@ -224,6 +224,6 @@ class Map:
         """What kept points from being measured, or from working before the first stall; each text once."""
         return sorted({one.problem for cell in self.cells.values() for one in cell.findings.values() if one.problem})
 
-    def count(self, kinds: Iterable[Kind]) -> int:
+    def count(self, kinds: Iterable[MapKind]) -> int:
         wanted = set(kinds)
         return sum(cell.kind in wanted for cell in self.cells.values())

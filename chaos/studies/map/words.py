@@ -3,11 +3,11 @@
 import shlex
 from collections.abc import Sequence
 
-from chaos.studies.map.points import STALLS_S, WATCH_S, At, Kind, Map, MapCell
+from chaos.studies.map.points import STALLS_S, WATCH_S, At, Map, MapCell, MapKind
 from chaos.studies.map.probe import PATIENCE
 from chaos.studies.words import MISSING, span
 
-MEANINGS: dict[Kind, str] = {
+MEANINGS: dict[MapKind, str] = {
     "stable": "came back from every stall that was tried, and no collapse outlived its stall",
     "vulnerable": "a stall tipped it: the collapse outlived the stall; then it came back by itself",
     "metastable": "a stall tipped it, and it stayed down, with the load where it was before",

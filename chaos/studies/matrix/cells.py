@@ -7,7 +7,7 @@ from typing import Literal
 
 from chaos.mitigations import expand
 
-Kind = Literal["none", "alone", "all-but", "all", "publisher", "set"]
+CellKind = Literal["none", "alone", "all-but", "all", "publisher", "set"]
 Names = tuple[str, ...]
 PUBLISHER = "publisher"
 
@@ -16,7 +16,7 @@ PUBLISHER = "publisher"
 class MatrixCell:
     """A choice of mitigations, and why it is in the matrix."""
 
-    kind: Kind
+    kind: CellKind
     mitigations: Names
     of: str = ""
     """The mitigation that is alone or left out."""

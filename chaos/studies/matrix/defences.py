@@ -43,10 +43,10 @@ def defences() -> tuple[Defence, ...]:
     return tuple(Defence.model_validate(one) for one in yaml.safe_load(FILE.read_text(encoding="utf-8")))
 
 
-Found = Mapping[Defence, Sequence[RunOutcome]]
+DefenceOutcomes = Mapping[Defence, Sequence[RunOutcome]]
 
 
-def defences_table(found: Found) -> Table:
+def defences_table(found: DefenceOutcomes) -> Table:
     """One row a defence."""
     figures = ("success", "model", "wave 2", "worst", "peak ×", "wasted", "E min", "W min")
     shown = table(
@@ -75,7 +75,7 @@ def _mean(runs: Sequence[RunOutcome], name: str, digits: int = 2) -> str:
     return figure(estimate([run.values.get(name) for run in runs]).mean, f".{digits}f")
 
 
-def as_json(scenario: str, found: Found) -> str:
+def as_json(scenario: str, found: DefenceOutcomes) -> str:
     """The content of defences.json."""
     rows = [
         {

@@ -23,7 +23,7 @@ COLLAPSE = {EAST: (0.10, 14.0), WEST: (0.20, 11.0)}
 """Attempt success below this over so many seconds, with saturated workers: the facts F1 and F2 (docs/model.md §4)."""
 OP_SUCCESS = "op_success"
 Better = Literal["less", "more"]
-Curve = tuple[Array, Array]
+RatioCurve = tuple[Array, Array]
 
 
 @dataclass(frozen=True)
@@ -230,12 +230,12 @@ def _minutes(view: View, holds: Any, until: float) -> float | None:
     return float(steps[holds & (times < until)].sum()) * MINUTES_PER_S
 
 
-def _peak(curve: Curve, until: float) -> float | None:
+def _peak(curve: RatioCurve, until: float) -> float | None:
     _, values = _up_to(curve, until)
     known = values[np.isfinite(values)]
     return float(known.max()) if len(known) else None
 
 
-def _up_to(curve: Curve, until: float) -> Curve:
+def _up_to(curve: RatioCurve, until: float) -> RatioCurve:
     kept = curve[0] <= until
     return curve[0][kept], curve[1][kept]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from chaos.studies.matrix.cells import PUBLISHER
 from chaos.studies.matrix.outcomes import Column
@@ -15,7 +16,7 @@ SHORTER, LONGER = 0.9, 1.1
 """Against doing nothing: what is said to be shorter or longer at all."""
 FELT_MIN = 1.0
 """Minutes of failing attempts from which a prevented wave was still felt."""
-Tone = str
+EffectTone = Literal["", "better", "worse"]
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,9 @@ class MitigationEffect:
     id: str
     title: str
     first: str
-    first_tone: Tone
+    first_tone: EffectTone
     second: str
-    second_tone: Tone
+    second_tone: EffectTone
     worse: str
 
 
@@ -107,7 +108,7 @@ def _repair(matrix: Matrix, row: SummaryRow) -> MitigationEffect:
     )
 
 
-def _wave_verdict(matrix: Matrix, row: SummaryRow, wave: Wave, impact: str) -> tuple[str, Tone]:
+def _wave_verdict(matrix: Matrix, row: SummaryRow, wave: Wave, impact: str) -> tuple[str, EffectTone]:
     share, minutes, before = row.shares[wave], row.mean(impact), matrix.none.mean(impact)
     if not share.measured:
         return "not measured", ""

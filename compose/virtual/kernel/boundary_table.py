@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["simulated", "fenced", "not modelled"]
+BoundaryVerdict = Literal["simulated", "fenced", "not modelled"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class BoundaryRow:
     """Where the name is looked up when the code runs."""
     name: str
     """The attribute; for classes `Class.method`."""
-    verdict: Verdict
+    verdict: BoundaryVerdict
     stand_in: str = ""
     """Key of the replacement in `boundary.StandIns`; fenced rows: what to use instead."""
     why: str = ""

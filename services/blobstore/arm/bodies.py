@@ -94,7 +94,7 @@ class SkuBody(_Body):
     tier: Literal["Standard", "Premium"] | None = None
 
 
-Kind = Literal["Storage", "StorageV2", "BlobStorage", "FileStorage", "BlockBlobStorage"]
+AccountKind = Literal["Storage", "StorageV2", "BlobStorage", "FileStorage", "BlockBlobStorage"]
 
 
 class AccountUpdate(_Body):
@@ -103,7 +103,7 @@ class AccountUpdate(_Body):
     properties: AccountProperties | None = None
     tags: Tags | None = None
     sku: SkuBody | None = None
-    kind: Kind | None = None
+    kind: AccountKind | None = None
     identity: Any = None
     zones: Any = None
     placement: Any = None

@@ -36,7 +36,7 @@ class ArmTarget:
     container: str
 
 
-Answer = Callable[[web.Request, ArmTarget], Awaitable[web.Response]]
+ArmHandler = Callable[[web.Request, ArmTarget], Awaitable[web.Response]]
 
 
 class Arm:
@@ -49,7 +49,7 @@ class Arm:
         self._answers = answers
         self._limits = limits
 
-    def call(self, answer: Answer) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def call(self, answer: ArmHandler) -> Callable[[web.Request], Awaitable[web.Response]]:
         """Wraps `answer` in ARM's own checks: api-version, token, rate limit, subscription, names."""
 
         async def served(request: web.Request) -> web.Response:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from services.blobstore import errors
 from services.blobstore.data.answers import xml_text
 from services.blobstore.errors import BlobError
-from services.blobstore.state import Blob, BlobContainer, Page, list_page
+from services.blobstore.state import Blob, BlobContainer, ListPage, list_page
 
 RESULTS_MAX = 5000
 LISTING_HEADERS = {"Content-Type": "application/xml"}
@@ -96,7 +96,7 @@ def _includes(query: Mapping[str, str]) -> set[str]:
     return asked
 
 
-def _entries(page: Page, *, with_metadata: bool) -> list[str]:
+def _entries(page: ListPage, *, with_metadata: bool) -> list[str]:
     return [
         "<Blobs>",
         *(f"<BlobPrefix>{_element('Name', prefix)}</BlobPrefix>" for prefix in page.prefixes),

@@ -18,12 +18,12 @@ from services.blobstore.data.authorisation import ReadAuthorisation
 from services.blobstore.errors import BlobError, bad_header
 from services.blobstore.metrics import BEARER, BlobstoreMetrics
 from services.blobstore.settings import CONTAINER_NAME
-from services.blobstore.state import Blob, Level, StorageAccount
-from services.blobstore.store.storage import Check, Storage, Upload
+from services.blobstore.state import AccessLevel, Blob, StorageAccount
+from services.blobstore.store.storage import BlobCheck, Storage, Upload
 
 READ_BYTES = 256 * 1024
 BLOB_NAME_LENGTH_MAX = 1024
-_LEVELS: dict[str, Level] = {"": "None", "blob": "Blob", "container": "Container"}
+_LEVELS: dict[str, AccessLevel] = {"": "None", "blob": "Blob", "container": "Container"}
 _METADATA = "x-ms-meta-"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _CONTENT_HEADERS = {
@@ -118,7 +118,7 @@ async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
         yield data
 
 
-def write_check(headers: Mapping[str, str]) -> Check:
+def write_check(headers: Mapping[str, str]) -> BlobCheck:
     """The write conditions in `headers`, as a check on the existing blob."""
 
     def check(blob: Blob | None) -> None:
@@ -141,7 +141,7 @@ def check_container_name(name: str) -> None:
         raise BlobError(errors.INVALID_NAME)
 
 
-def container_level(headers: Mapping[str, str]) -> Level:
+def container_level(headers: Mapping[str, str]) -> AccessLevel:
     value = headers.get("x-ms-blob-public-access", "")
     if value not in _LEVELS:
         raise bad_header("x-ms-blob-public-access", value)

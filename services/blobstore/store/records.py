@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.blobstore.state import Blob, BlobContainer, Moment, PublicAccessSwitch, StorageAccount
-from services.chassis.stored import Shape
+from services.chassis.stored import StoredShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class AccountRow:
         )
 
 
-ACCOUNT: Shape[AccountRow] = Shape(AccountRow)
-CONTAINER: Shape[BlobContainer] = Shape(BlobContainer)
-BLOB: Shape[Blob] = Shape(Blob)
+ACCOUNT: StoredShape[AccountRow] = StoredShape(AccountRow)
+CONTAINER: StoredShape[BlobContainer] = StoredShape(BlobContainer)
+BLOB: StoredShape[Blob] = StoredShape(Blob)
 
 
 def dump_account(account: StorageAccount) -> str:

@@ -17,14 +17,14 @@ from multidict import CIMultiDict
 from services.blobstore import errors, packages
 from services.blobstore.errors import BlobError
 from services.blobstore.settings import EXEMPT_TAG, AccountSeed, BlobstoreSettings
-from services.blobstore.state import Blob, BlobContainer, Etags, Level, PublicAccessSwitch, StorageAccount
+from services.blobstore.state import AccessLevel, Blob, BlobContainer, Etags, PublicAccessSwitch, StorageAccount
 from services.blobstore.store.repository import CHUNK_BYTES, Repository
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
 
 SERVER = "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0"
 PACKAGE_HEADERS = {"Content-Type": "application/zip"}
-Check = Callable[[Blob | None], None]
+BlobCheck = Callable[[Blob | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Upload:
     content: dict[str, str]
     metadata: dict[str, str]
     md5: str | None = None
-    check: Check = lambda _blob: None
+    check: BlobCheck = lambda _blob: None
     size_max_bytes: float = math.inf
 
 
@@ -209,7 +209,7 @@ class Storage:
         return container
 
     async def put_container(
-        self, account_name: str, name: str, level: Level | None, metadata: dict[str, str] | None = None
+        self, account_name: str, name: str, level: AccessLevel | None, metadata: dict[str, str] | None = None
     ) -> tuple[BlobContainer, bool]:
         """Creates a container or changes its level and metadata (None: unchanged); returns it and whether it is new."""
         async with self._lock:
@@ -297,7 +297,7 @@ class Storage:
                 self.ready.pop(replaced.body_id, None)
         return blob
 
-    async def delete_blob(self, account_name: str, container_name: str, name: str, check: Check) -> None:
+    async def delete_blob(self, account_name: str, container_name: str, name: str, check: BlobCheck) -> None:
         async with self._lock:
             container = self.container(account_name, container_name)
             blob = container.blobs.get(name)

@@ -36,7 +36,7 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HANDLER_VERSION = re.compile(r"\d+(\.\d+){0,3}")
 _PLAIN = re.compile(r"[\s()-]")
 
-Body = dict[str, Any]
+JsonBody = dict[str, Any]
 
 
 def check_api_version(value: str | None) -> None:
@@ -58,7 +58,7 @@ def check_name(ref: Ref) -> None:
         raise invalid(target, "1 to 64 letters, digits, '-', '_' or '.', beginning and ending with a letter or digit")
 
 
-def clean(ref: Ref, body: object, region: str, packages: Mapping[str, object], *, partial: bool) -> Body:
+def clean(ref: Ref, body: object, region: str, packages: Mapping[str, object], *, partial: bool) -> JsonBody:
     """Validates a body and returns the part to store.
 
     Raises:
@@ -91,12 +91,12 @@ def clean(ref: Ref, body: object, region: str, packages: Mapping[str, object], *
     return kept
 
 
-def tenant_of(body: Body) -> str:
+def tenant_of(body: JsonBody) -> str:
     tags: dict[str, str] = body.get("tags") or {}
     return tags.get(TENANT_TAG, "")
 
 
-def packages_of(ref: Ref, body: Body) -> dict[str, str]:
+def packages_of(ref: Ref, body: JsonBody) -> dict[str, str]:
     """publisher/type → extension name, for all packages that this resource fetches during provisioning."""
     properties = body.get("properties") or {}
     if ref.kind == EXTENSION:
@@ -119,7 +119,7 @@ def _typed(holder: Mapping[str, Any], name: str, type_: type, path: str = "") ->
         raise invalid(path + name, f"it must be {words[type_]}")
 
 
-def _check_location(ref: Ref, body: Body, region: str, *, required: bool) -> None:
+def _check_location(ref: Ref, body: JsonBody, region: str, *, required: bool) -> None:
     location = body.get("location")
     if location is None:
         if required:
@@ -129,7 +129,7 @@ def _check_location(ref: Ref, body: Body, region: str, *, required: bool) -> Non
         raise ServiceError(LOCATION_NOT_AVAILABLE, target="location", location=location, type=ref.type, region=region)
 
 
-def _check_tags(body: Body, packages: Mapping[str, object]) -> None:
+def _check_tags(body: JsonBody, packages: Mapping[str, object]) -> None:
     tags = body.get("tags")
     if tags is None:
         return
@@ -146,7 +146,7 @@ def _check_tags(body: Body, packages: Mapping[str, object]) -> None:
         raise invalid(f"tags.{PACKAGE_TAG}", f"unknown package {tags[PACKAGE_TAG]!r}; known: {', '.join(packages)}")
 
 
-def _check_identity(body: Body) -> None:
+def _check_identity(body: JsonBody) -> None:
     _typed(body, "identity", dict)
     identity = body.get("identity")
     if not identity:
@@ -172,7 +172,7 @@ _EXTENSION_FIELDS: dict[str, type] = {
 
 
 def _check_extension(
-    properties: Body, region: str, packages: Mapping[str, object], *, partial: bool, path: str = "properties."
+    properties: JsonBody, region: str, packages: Mapping[str, object], *, partial: bool, path: str = "properties."
 ) -> None:
     properties.pop("protectedSettings", None)
     for name in ("publisher", "type"):
@@ -190,7 +190,7 @@ def _check_extension(
         raise ServiceError(ARTIFACT_NOT_FOUND, target=target, publisher=publisher, type=type_name, location=region)
 
 
-def _check_scale_set(body: Body, properties: Body, region: str, packages: Mapping[str, object]) -> None:
+def _check_scale_set(body: JsonBody, properties: JsonBody, region: str, packages: Mapping[str, object]) -> None:
     _typed(body, "sku", dict)
     sku = body.get("sku") or {}
     _typed(sku, "name", str, "sku.")
@@ -212,28 +212,28 @@ def _check_scale_set(body: Body, properties: Body, region: str, packages: Mappin
         _check_extension(item["properties"], region, packages, partial=False, path=f"{here}.properties.")
 
 
-def _profile_extensions(properties: Body) -> list[Any]:
+def _profile_extensions(properties: JsonBody) -> list[Any]:
     profile = properties.get("virtualMachineProfile") or {}
     return (profile.get("extensionProfile") or {}).get("extensions") or []
 
 
-def _drop_password(holder: Body, path: str) -> None:
+def _drop_password(holder: JsonBody, path: str) -> None:
     _typed(holder, "osProfile", dict, path)
     if holder.get("osProfile"):
         holder["osProfile"] = {name: value for name, value in holder["osProfile"].items() if name != "adminPassword"}
 
 
-def merged(before: Body, patch: Body) -> Body:
+def merged(before: JsonBody, patch: JsonBody) -> JsonBody:
     """Applies a PATCH to `before`: objects merge, `null` removes, other values and `tags` replace."""
     return {**_merge(before, {k: v for k, v in patch.items() if k != "tags"}), **_tags(before, patch)}
 
 
-def _tags(before: Body, patch: Body) -> Body:
+def _tags(before: JsonBody, patch: JsonBody) -> JsonBody:
     tags = patch.get("tags", before.get("tags"))
     return {} if tags is None else {"tags": tags}
 
 
-def _merge(before: Body, patch: Body) -> Body:
+def _merge(before: JsonBody, patch: JsonBody) -> JsonBody:
     result = dict(before)
     for name, value in patch.items():
         if value is None:

@@ -19,7 +19,7 @@ from services.provisioner.state import (
     Resource,
 )
 
-View = dict[str, Any]
+JsonView = dict[str, Any]
 BUSY = {CREATING: "creating", UPDATING: "updating", DELETING: "deleting"}
 
 
@@ -27,9 +27,9 @@ def iso(epoch_s: float) -> str:
     return datetime.fromtimestamp(epoch_s, tz=UTC).isoformat(timespec="microseconds")
 
 
-def resource(item: Resource) -> View:
+def resource(item: Resource) -> JsonView:
     """The resource without its instance view."""
-    view: View = {
+    view: JsonView = {
         "name": item.name,
         "id": item.id,
         "type": f"{PROVIDER}/{TYPES[item.kind]}",
@@ -49,9 +49,9 @@ def resource(item: Resource) -> View:
     return view
 
 
-def _identity(item: Resource) -> View:
+def _identity(item: Resource) -> JsonView:
     """The identity section: ids of the system-assigned identity, and of each user-assigned one by its resource id."""
-    view: View = dict(item.body["identity"])
+    view: JsonView = dict(item.body["identity"])
     if item.client_id and "SystemAssigned" in view.get("type", ""):
         view["principalId"], view["tenantId"] = item.principal_id, item.tenant_id
     users: dict[str, Any] = view.get("userAssignedIdentities") or {}
@@ -63,12 +63,12 @@ def _identity(item: Resource) -> View:
     return view
 
 
-def provisioning_status(state: str, at: float, error_message: str = "") -> View:
+def provisioning_status(state: str, at: float, error_message: str = "") -> JsonView:
     """One `InstanceViewStatus`."""
     code = BUSY.get(state, state.lower())
     level = "Error" if state == FAILED else "Info"
     words = {SUCCEEDED: "Provisioning succeeded", FAILED: "Provisioning failed"}
-    view: View = {
+    view: JsonView = {
         "code": f"ProvisioningState/{code}",
         "level": level,
         "displayStatus": words.get(state, state),
@@ -79,7 +79,7 @@ def provisioning_status(state: str, at: float, error_message: str = "") -> View:
     return view
 
 
-def machine_instance_view(item: Resource, extensions: list[Resource], at: float) -> View:
+def machine_instance_view(item: Resource, extensions: list[Resource], at: float) -> JsonView:
     """The statuses of a machine and of its extensions, the platform's first."""
     statuses = [provisioning_status(item.state, at)]
     if item.power:
@@ -88,13 +88,13 @@ def machine_instance_view(item: Resource, extensions: list[Resource], at: float)
     views = [_package_view(item, package) for package in item.installed]
     views += [extension_instance_view(extension) for extension in extensions]
     agent = {"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Ready", "time": iso(at)}
-    view: View = {"statuses": statuses, "extensions": views}
+    view: JsonView = {"statuses": statuses, "extensions": views}
     if item.power == "running":
         view["vmAgent"] = {"vmAgentVersion": "2.9.1.1", "statuses": [agent]}
     return view
 
 
-def extension_instance_view(item: Resource) -> View:
+def extension_instance_view(item: Resource) -> JsonView:
     """Name, type, version and status of an extension."""
     if item.installed:
         return _package_view(item, next(iter(item.installed)))
@@ -107,7 +107,7 @@ def extension_instance_view(item: Resource) -> View:
     }
 
 
-def _package_view(item: Resource, package: str) -> View:
+def _package_view(item: Resource, package: str) -> JsonView:
     installed = item.installed[package]
     # An update in progress takes precedence over what was installed last.
     state = item.state if item.kind == EXTENSION and item.state in BUSY else installed["status"]
@@ -119,7 +119,7 @@ def _package_view(item: Resource, package: str) -> View:
     }
 
 
-def scale_set_instance_view(item: Resource, at: float) -> View:
+def scale_set_instance_view(item: Resource, at: float) -> JsonView:
     """Number of machines by state, for the scale set and for each extension."""
     machines = [{"code": f"ProvisioningState/{BUSY.get(item.state, item.state.lower())}", "count": item.instances}]
     extensions = [
@@ -138,9 +138,9 @@ def scale_set_instance_view(item: Resource, at: float) -> View:
     }
 
 
-def operation(item: ProvisioningOperation, job: ProvisioningJob | None, region: str) -> View:
+def operation(item: ProvisioningOperation, job: ProvisioningJob | None, region: str) -> JsonView:
     """The response to a poll; `error` and `endTime` after the end."""
-    view: View = {
+    view: JsonView = {
         "id": operation_path(subscription_of(item.resource), region, item.id),
         "name": item.id,
         "status": item.status,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from redis.exceptions import ResponseError
 
 from services.chassis.store import Keys, text
-from services.chassis.stored import Shape, Stored
+from services.chassis.stored import Stored, StoredShape
 from services.provisioner.arm.compute import Compute
 from services.provisioner.state import (
     ASSIGN,
@@ -92,7 +92,7 @@ class Recovery:
             if not self._was_deleted(item):
                 compute.put(item if item.operation in known_ids else _orphan(item))
 
-    async def _sound(self, shape: Shape[T], rows: Any, key: str, name_of: Callable[[T], str]) -> list[T]:
+    async def _sound(self, shape: StoredShape[T], rows: Any, key: str, name_of: Callable[[T], str]) -> list[T]:
         """The valid rows. The others are set aside; otherwise the audit would always report them as lost."""
         good = {name: item for name, item in self._stored.read_all(shape, rows, key).items() if name_of(item) == name}
         bad = [name for name in sorted(rows) if text(name) not in good]

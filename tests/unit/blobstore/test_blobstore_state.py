@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from services.blobstore import errors
 from services.blobstore.settings import EXEMPT_TAG
 from services.blobstore.state import (
+    AccessLevel,
     Blob,
     BlobContainer,
     Etags,
-    Level,
     PublicAccessSwitch,
     Scope,
     StorageAccount,
@@ -19,7 +19,7 @@ from services.blobstore.state import (
 )
 
 
-def container_of(*names: str, level: Level = "Container") -> BlobContainer:
+def container_of(*names: str, level: AccessLevel = "Container") -> BlobContainer:
     container = BlobContainer("c", level, '"0x1"', 0.0)
     for name in names:
         container.put(Blob(name, name, 1, "", '"0x1"', 0.0, 0.0, {}))
@@ -101,7 +101,7 @@ DENIALS = [
 
 @pytest.mark.parametrize(("public", "level", "scope", "denial"), DENIALS)
 def test_the_account_switch_overrides_the_containers_level(
-    public: bool, level: Level | None, scope: Scope, denial: object
+    public: bool, level: AccessLevel | None, scope: Scope, denial: object
 ) -> None:
     account = StorageAccount("a", "g", 0.0, PublicAccessSwitch(public))
     container = None if level is None else container_of(level=level)

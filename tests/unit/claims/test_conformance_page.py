@@ -15,7 +15,7 @@ from chaos.record.record import RecordError
 from chaos.studies.campaign.collect import collect, read, write
 from chaos.studies.campaign.command import conformance_command
 from chaos.studies.campaign.conformance import render, unexplained
-from chaos.studies.campaign.jobs import CampaignRun, Result
+from chaos.studies.campaign.jobs import CampaignResult, CampaignRun
 from chaos.verdict import PAIRS, claims, judge
 from chaos.verdict.explanations import explanations
 
@@ -25,9 +25,9 @@ CONTROL = "careful-tenants"
 
 
 @pytest.fixture(scope="module")
-def plain() -> Result:
+def plain() -> CampaignResult:
     verdict = judge(fresh_incident().build())
-    return Result(
+    return CampaignResult(
         CampaignRun(SCENARIO, 1),
         True,
         figures=verdict.figures,
@@ -36,12 +36,12 @@ def plain() -> Result:
     )
 
 
-def of(result: Result, seed: int, **claims_: str) -> Result:
+def of(result: CampaignResult, seed: int, **claims_: str) -> CampaignResult:
     details = {**result.details, **{row: {"measured": {"x": 1}, "note": f"{row} failed"} for row in claims_}}
     return replace(result, job=CampaignRun(SCENARIO, seed), claims={**result.claims, **claims_}, details=details)
 
 
-def campaign(plain: Result, broken: int = 1) -> dict[str, Any]:
+def campaign(plain: CampaignResult, broken: int = 1) -> dict[str, Any]:
     """Twenty seeds; the first few contradict M24, all contradict O08."""
     runs = [of(plain, s, **({"M24": "contradicted"} if s <= broken else {}), O08="contradicted") for s in range(1, 21)]
     paired = replace(plain, job=CampaignRun(SCENARIO, 2, control=CONTROL), claims={}, details={})
@@ -54,7 +54,7 @@ def row(document: dict[str, Any], claim: str) -> dict[str, Any]:
     return next(row for row in document["rows"] if row["id"] == claim)
 
 
-def test_every_claim_is_counted_over_the_unperturbed_seeds(plain: Result) -> None:
+def test_every_claim_is_counted_over_the_unperturbed_seeds(plain: CampaignResult) -> None:
     document = campaign(plain)
     assert [row["id"] for row in document["rows"]] == [claim.id for claim in claims()]
     assert document["seeds"] == list(range(1, 21))
@@ -66,19 +66,19 @@ def test_every_claim_is_counted_over_the_unperturbed_seeds(plain: Result) -> Non
     assert row(document, "T05")["counts"] == {"narrative": 20}
 
 
-def test_a_claim_about_two_runs_is_counted_over_pairs(plain: Result) -> None:
+def test_a_claim_about_two_runs_is_counted_over_pairs(plain: CampaignResult) -> None:
     document = campaign(plain)
     assert {name: row(document, name)["counts"] for name in PAIRS} == {name: {"reproduced": 1} for name in PAIRS}
     assert row(document, "M41")["example"]["seed"] == 2
     assert document["controls"] == [{"name": CONTROL, "runs": 1, "holds": 1}]
 
 
-def test_nineteen_of_twenty_is_enough_and_eighteen_is_not(plain: Result) -> None:
+def test_nineteen_of_twenty_is_enough_and_eighteen_is_not(plain: CampaignResult) -> None:
     assert row(campaign(plain, broken=1), "M24")["holds"]
     assert not row(campaign(plain, broken=2), "M24")["holds"]
 
 
-def test_the_page_shows_every_row_its_count_and_what_is_to_be_said(plain: Result) -> None:
+def test_the_page_shows_every_row_its_count_and_what_is_to_be_said(plain: CampaignResult) -> None:
     page = render(campaign(plain, broken=2))
     lines = {line.split(" | ")[0].removeprefix("| "): line for line in page.splitlines() if line.startswith("| ")}
     assert {claim.id for claim in claims()} <= set(lines)
@@ -92,7 +92,7 @@ def test_the_page_shows_every_row_its_count_and_what_is_to_be_said(plain: Result
     assert all(line.count(" | ") == 5 for name, line in lines.items() if name in {claim.id for claim in claims()})
 
 
-def test_rows_that_nobody_explained_fail_the_command(plain: Result, tmp_path: Path) -> None:
+def test_rows_that_nobody_explained_fail_the_command(plain: CampaignResult, tmp_path: Path) -> None:
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"
     write(campaign(plain), good)
     write(campaign(plain, broken=2), bad)
@@ -103,7 +103,7 @@ def test_rows_that_nobody_explained_fail_the_command(plain: Result, tmp_path: Pa
     assert conformance_command(bad, tmp_path / "page.md", console) == 1
 
 
-def test_a_page_that_cannot_be_written_is_refused_by_name(plain: Result, tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_is_refused_by_name(plain: CampaignResult, tmp_path: Path) -> None:
     file, nowhere = tmp_path / "campaign.json", tmp_path / "missing" / "page.md"
     write(campaign(plain), file)
     with pytest.raises(FileNotFoundError, match=r"missing/page\.md'"):

@@ -2,18 +2,18 @@
 
 import pytest
 
-from services.identity.line import Line, ServiceTime, bound, build_line, is_bounded
+from services.identity.line import ServiceTime, WaitingLine, bound, build_line, is_bounded
 from services.identity.settings import IdentitySettings
 from services.policies.fairness import FairQueue
 
 
-def _line(**settings: object) -> tuple[Line[str], IdentitySettings]:
+def _line(**settings: object) -> tuple[WaitingLine[str], IdentitySettings]:
     chosen = IdentitySettings.model_validate(settings)
-    line: Line[str] = build_line(chosen, lambda item: item[0], 0.0)
+    line: WaitingLine[str] = build_line(chosen, lambda item: item[0], 0.0)
     return line, chosen
 
 
-def _accepted(line: Line[str]) -> int:
+def _accepted(line: WaitingLine[str]) -> int:
     return sum(line.offer(f"{number}", 0.0) for number in range(100))
 
 

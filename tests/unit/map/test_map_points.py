@@ -3,7 +3,7 @@
 import pytest
 
 from chaos.studies.map.axes import Axis
-from chaos.studies.map.points import Kind, Map, MapCell, MapFinding, MapRun, classify, perform
+from chaos.studies.map.points import Map, MapCell, MapFinding, MapKind, MapRun, classify, perform
 from chaos.studies.map.probe import End, Probe
 
 TRIGGER = {"stalls_s": (3.0,), "watch_s": 20.0}
@@ -25,7 +25,7 @@ def finding(*ends: End) -> MapFinding:
     ],
 )
 def test_the_word_follows_from_what_the_stalls_did(
-    ends: tuple[End, ...], kind: Kind, tips_at_s: float | None, stays_at_s: float | None
+    ends: tuple[End, ...], kind: MapKind, tips_at_s: float | None, stays_at_s: float | None
 ) -> None:
     found = finding(*ends)
     assert (found.kind, found.tips_at_s, found.stays_at_s) == (kind, tips_at_s, stays_at_s)

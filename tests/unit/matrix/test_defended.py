@@ -16,7 +16,7 @@ from chaos.studies.cache import key
 from chaos.studies.campaign import command
 from chaos.studies.campaign.command import campaign_jobs, summarise
 from chaos.studies.campaign.defended import judge_defended, worst_op_success
-from chaos.studies.campaign.jobs import CODEC, CampaignRun, Result
+from chaos.studies.campaign.jobs import CODEC, CampaignResult, CampaignRun
 from chaos.verdict.view import View
 
 SCENARIO = "azure-fnj8-vqz-short"
@@ -87,7 +87,9 @@ def test_a_defended_campaign_has_no_controls() -> None:
 @pytest.mark.parametrize(("failing", "good"), [(0, True), (1, True), (2, False)])
 def test_thirty_nine_of_forty_perturbed_runs_must_hold(failing: int, good: bool) -> None:
     jobs = campaign_jobs(SCENARIO, 0, 40, ["defended"])
-    results = [Result(job, number >= failing, () if number >= failing else ("x",)) for number, job in enumerate(jobs)]
+    results = [
+        CampaignResult(job, number >= failing, () if number >= failing else ("x",)) for number, job in enumerate(jobs)
+    ]
     table, found = summarise(results)
     assert found is good
     console = Console(width=200)
@@ -97,7 +99,7 @@ def test_thirty_nine_of_forty_perturbed_runs_must_hold(failing: int, good: bool)
 
 
 def test_a_result_survives_the_way_through_json() -> None:
-    result = Result(
+    result = CampaignResult(
         CampaignRun(SCENARIO, 1, mitigations=DEFENDED), False, ("x",), "note", {"a": 1.0}, {"F1": "reproduced"}
     )
     assert CODEC.from_document(CODEC.to_document(result)) == result
@@ -115,7 +117,7 @@ def test_what_decides_a_result_is_in_the_key(changed: dict[str, object]) -> None
 def test_a_campaign_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executor = Inline()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "perform", lambda job: Result(job, True))
+    monkeypatch.setattr(command, "perform", lambda job: CampaignResult(job, True))
     monkeypatch.setattr(command, "processes", lambda _count: nullcontext(executor))
     arguments = ["campaign", "--scenario", SCENARIO, "--with", "defended", "--perturbed", "1", "--jobs", "1"]
     assert CliRunner().invoke(main, [*arguments, "--seeds", "1"], catch_exceptions=False).exit_code == 0

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from chaos.remediation.gate import Decision, Wave, decide
+from chaos.remediation.gate import Decision, RolloutWave, decide
 from chaos.remediation.settings import GateSettings, GateVariant
 
 SETTINGS = GateSettings(settle_s=14, bake_s=60, samples_min=5, unhealthy_ratio=0.2, lag_s=30, stale_window_s=12)
@@ -34,8 +34,8 @@ def failing_since_100() -> Samples:
     return Samples({"eastus": every_second(0, 101, OK) + every_second(101, 300, FAILED)})
 
 
-def wave(*, successful: int = 5, failed: int = 0) -> Wave:
-    return Wave("eastus", "East US", 100.0, successful, failed)
+def wave(*, successful: int = 5, failed: int = 0) -> RolloutWave:
+    return RolloutWave("eastus", "East US", 100.0, successful, failed)
 
 
 def gate(variant: GateVariant, **more: float) -> GateSettings:
