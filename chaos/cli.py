@@ -203,10 +203,14 @@ def serve(host: str, port: int, name: str) -> None:
 
     AFTERSHOCK_OPERATE_TOKEN, AFTERSHOCK_READ_TOKEN and AFTERSHOCK_WEBHOOK_URL are heeded as in Docker.
     """
-    from chaos.controller.serve import serve_local, settings_from
+    from chaos.controller.serve import serve_local
+    from chaos.controller.settings import ControllerSettings
     from chaos.scenarios.loader import load
+    from services.chassis.environment import from_environment
 
-    settings = settings_from({**os.environ, "AFTERSHOCK_HOST": host, "AFTERSHOCK_PORT": str(port)})
+    settings = from_environment(
+        ControllerSettings, {**os.environ, "AFTERSHOCK_HOST": host, "AFTERSHOCK_PORT": str(port)}
+    )
     _require_free(host, port, settings.address)  # asked before some thirty processes are started in vain
     run_until_signal(serve_local(settings, load(name)))
 

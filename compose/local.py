@@ -26,9 +26,10 @@ from compose.topology import SCALABLE, InstanceSpec, Topology, next_nodes
 from services.chassis.clock import system_clock
 from services.chassis.endings import finish_all
 from services.chassis.env import Peers
+from services.chassis.environment import variable
 from services.chassis.events import Sink
 from services.chassis.http import HttpClient
-from services.chassis.process import PREFIX, real_session
+from services.chassis.process import real_session
 from services.chassis.settings import Tree
 from services.chassis.store import Store, connect
 from services.chassis.streams import secret_token
@@ -109,7 +110,7 @@ class LocalRuntime:
             "peers": json.dumps(dict(self.peers.urls)),
             "project_secret": self.secret,
         }
-        environment = {**os.environ, **{PREFIX + name.upper(): str(value) for name, value in values.items()}}
+        environment = {**os.environ, **{variable(name): str(value) for name, value in values.items()}}
         log = self._logs / f"{spec.name}.log"
         self._children[spec.name] = _Instance(spec, port, Child(spec.name, python("-m", spec.module), log, environment))
 

@@ -8,9 +8,11 @@ from services.chassis import exit_codes, interrupts
 
 
 def serve() -> None:
-    from chaos.controller.serve import serve_compose, settings_from
+    from chaos.controller.serve import serve_compose
+    from chaos.controller.settings import ControllerSettings
+    from services.chassis.environment import from_environment
 
-    interrupts.run(serve_compose(settings_from(dict(os.environ))))
+    interrupts.run(serve_compose(from_environment(ControllerSettings, os.environ)))
 
 
 if __name__ == "__main__":

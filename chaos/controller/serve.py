@@ -1,6 +1,5 @@
 """Starts the controller on a testbed: a compose project's, or a local one that it brings up itself."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from chaos.controller.app import create_controller, run_until_cancelled
@@ -13,25 +12,12 @@ from chaos.scenarios.loader import load
 from chaos.scenarios.model import Scenario
 from chaos.scenarios.restrict import restrict
 from compose.runtime import Runtime
-from services.chassis.process import PREFIX
-from services.chassis.settings import validate
 
 TOKEN_FILE = ".controller-tokens.json"
 
 
 class ControllerFailed(RuntimeError):
     """The controller cannot start; the text says why."""
-
-
-def settings_from(environment: Mapping[str, str]) -> ControllerSettings:
-    """`AFTERSHOCK_PORT` and the like; unset ones keep their defaults.
-
-    Raises:
-        SettingsError: naming the variable's field and the rule it breaks.
-    """
-    names = ControllerSettings.model_fields
-    given = {name: environment[PREFIX + name.upper()] for name in names if PREFIX + name.upper() in environment}
-    return validate(ControllerSettings, given, "controller")
 
 
 async def serve_compose(settings: ControllerSettings) -> None:

@@ -1,9 +1,7 @@
 """A service as an operating-system process: real sockets, real Redis, settings from the environment."""
 
 import asyncio
-import json
 import os
-import re
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -17,16 +15,16 @@ from services.chassis import exit_codes, interrupts
 from services.chassis.access import shared_secret
 from services.chassis.clock import system_clock
 from services.chassis.env import DEFAULT_PEER_URL, Env, Peers, make_env
+from services.chassis.environment import from_environment
 from services.chassis.event_stream import StreamSink
 from services.chassis.http import HttpClient
 from services.chassis.registry import Instance
-from services.chassis.settings import Settings, SettingsError, merge, validate
+from services.chassis.settings import Settings, merge
 from services.chassis.store import STORE_ERRORS, Keys, connect
 from services.chassis.stored import StoredShape
 from services.chassis.streams import Streams
 
 BACKLOG = 4096  # aiohttp's 128 makes a burst of connects wait for the kernel's 1 s SYN retry
-PREFIX = "AFTERSHOCK_"
 _SEED: StoredShape[int] = StoredShape(int)
 
 
@@ -45,28 +43,6 @@ class ProcessSettings(Settings):
     peers: dict[str, str] = {}
     peer_pattern: str = DEFAULT_PEER_URL
     project_secret: str = Field(default="", repr=False, description="shared by the testbed; from the store when empty")
-
-
-def from_environment(environment: dict[str, str]) -> ProcessSettings:
-    """The process settings.
-
-    Raises:
-        SettingsError: names the missing or malformed variable.
-    """
-    values: dict[str, Any] = {}
-    for name, field in ProcessSettings.model_fields.items():
-        raw = environment.get(PREFIX + name.upper())
-        if raw is None:
-            continue
-        wants_mapping = str(field.annotation).startswith("dict")
-        try:
-            values[name] = json.loads(raw) if wants_mapping else raw
-        except ValueError as error:
-            raise SettingsError(f"{PREFIX}{name.upper()}: not JSON: {error}") from error
-    try:
-        return validate(ProcessSettings, values, PREFIX)
-    except SettingsError as error:
-        raise SettingsError(re.sub(rf"{PREFIX}\.(\w+)", lambda found: PREFIX + found[1].upper(), str(error))) from error
 
 
 def real_session() -> aiohttp.ClientSession:
@@ -128,6 +104,6 @@ def main(service: str, create_app: Callable[[Env], web.Application]) -> NoReturn
     """Entry point of `python -m services.<service>`; its exit code is chosen in `exit_codes.py`."""
 
     def body() -> None:
-        interrupts.run(serve(service, create_app, from_environment(dict(os.environ))))
+        interrupts.run(serve(service, create_app, from_environment(ProcessSettings, os.environ)))
 
     sys.exit(exit_codes.run(service, body, keep_traceback=False))
