@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from chaos.record.series import Array
+
 EXACT_MAX = 33
 """Up to so many readings the probability is counted out, as in SciPy; beyond, the normal distribution is close."""
 
