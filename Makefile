@@ -12,9 +12,11 @@ JOBS ?= $(shell nproc)
 HOURS ?= 24
 MINUTES ?= 60
 KILLS ?= 100
+# Bytecode is kept: the tests start many processes, and each would compile the whole tree again.
+PYTEST = env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder -q tests --ignore tests/system
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak soak-docker kills campaign conformance matrix up down test-system clean
+.PHONY: help demo test test-long check bench soak soak-docker kills campaign conformance matrix up down test-system clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,8 +35,11 @@ $(INSTALLED) $(INSTALLED_DEV): pyproject.toml requirements.lock | $(BIN)/python
 demo: $(INSTALLED) ## replay the whole incident in virtual time and print which facts it reproduced (no Docker)
 	$(BIN)/aftershock run $(SCENARIO) --transport direct --seed $(SEED)
 
-test: $(INSTALLED_DEV) ## the tests that need no Docker
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup -q tests --ignore tests/system
+test: $(INSTALLED_DEV) ## the tests that need no Docker and no minutes
+	$(PYTEST) -m 'not long'
+
+test-long: $(INSTALLED_DEV) ## whole runs: controls, more seeds, the commands of the guide (no Docker)
+	$(PYTEST) -m long
 
 check: $(INSTALLED_DEV) ## lint, format, types, import contracts
 	$(BIN)/ruff check .

@@ -34,6 +34,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "both_clocks: runs twice, in virtual time and on an ordinary event loop")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a file are of one group, unless they name another: what they share is made by one worker, once.
+
+    Those marked `long` share nothing.
+    """
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None and item.get_closest_marker("long") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(Path(__file__).parent).as_posix()))
+
+
 def new_virtual_loop() -> VirtualLoop:
     """A virtual loop with the boundary in force while it runs."""
     loop = VirtualLoop(around=lambda: boundary.installed())

@@ -24,7 +24,7 @@ def metrics_read(rules: tuple[Rule, ...]) -> set[str]:
 
 
 def input_series(record: RunRecord) -> list[dict[str, str]]:
-    """Every series that a rule reads, one value a second; a hole is a hole."""
+    """Every series that a rule reads, one value a second; a gap stays a gap."""
     wanted, table, found = metrics_read(default_alerts()), record.series, []
     for number, (name, labels) in enumerate(zip(table.names, table.labels, strict=True)):
         if name in wanted:

@@ -116,7 +116,7 @@ class Bench:
         return f"/subscriptions/{self.subscription}/resourceGroups/{GROUP}/providers/{provider}"
 
     def admin(self, method: str, path: str, region: str = "eastus", **options: Any) -> dict[str, Any]:
-        """A call of the blob service's operator's door, below `/admin/accounts`."""
+        """A call of the blob service's operator API, below `/admin/accounts`."""
         url = f"{self.url('blobstore', region)}/admin/accounts/{path}".rstrip("/")
         options["headers"] = {SECRET_HEADER: self._runtime.secret, **options.get("headers", {})}
         answer = requests.request(method, url, timeout=60, **options)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from client_bench import Bench
+
+from tests.clients.client_bench import Bench
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook

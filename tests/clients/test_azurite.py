@@ -15,9 +15,9 @@ from xml.etree import ElementTree
 import pytest
 import requests
 from azure.storage.blob import BlobServiceClient
-from client_bench import Bench, wait_until
 
 from compose.local import free_ports
+from tests.clients.client_bench import Bench, wait_until
 
 VERSION = "3.35.0"
 FOLDER = Path.home() / ".cache" / "aftershock-azurite"

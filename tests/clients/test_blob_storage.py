@@ -17,13 +17,19 @@ from azure.core.exceptions import (
 from azure.storage.blob import BlobClient, ContainerClient
 from azure.storage.blob.aio import BlobClient as AsyncBlobClient
 from azure.storage.blob.aio import ContainerClient as AsyncContainerClient
-from client_bench import AsyncCounting, Bench, Counting
+
+from tests.clients.client_bench import AsyncCounting, Bench, Counting
 
 ACCOUNT = "clientblobs"
 DATA = Random(1).randbytes(300_000)
 LARGE_BYTES = 65 * 2**20
 NAMES = [f"logs/{number:02d}.txt" for number in range(25)] + ["other.txt"]
-FAST_RETRY = {"initial_backoff": 0.05, "increment_base": 0.01, "random_jitter_range": 0, "retry_total": 3}
+FAST_RETRY: dict[str, Any] = {
+    "initial_backoff": 0.05,
+    "increment_base": 0.01,
+    "random_jitter_range": 0,
+    "retry_total": 3,
+}
 
 
 @pytest.fixture(scope="module")

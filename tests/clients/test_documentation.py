@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from client_bench import Bench
+
+from tests.clients.client_bench import Bench
 
 PAGE = Path(__file__).parents[2] / "docs" / "use-your-own-client.md"
 

@@ -12,7 +12,8 @@ from azure.identity import ManagedIdentityCredential
 from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.storage import StorageManagementClient
 from azure.storage.blob import BlobClient
-from client_bench import Bench, wait_until
+
+from tests.clients.client_bench import Bench, wait_until
 
 GROUP = "chain"
 INSECURE: dict[str, Any] = {"enforce_https": False}

@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 import pytest
 import requests
-from client_bench import TOKENS, Bench, wait_until
+
+from tests.clients.client_bench import TOKENS, Bench, wait_until
 
 PACKAGE = "aftershock_generated"
 CONFIG = """post_hooks: []
@@ -37,9 +38,9 @@ def generated(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     command += ["--config", str(folder / "config.yaml"), "--meta", "none", "--output-path", str(folder / PACKAGE)]
     done = subprocess.run([*command, "--fail-on-warning"], capture_output=True, text=True, timeout=GENERATION_TIMEOUT_S)
     assert done.returncode == 0, done.stdout + done.stderr
-    sys.path.insert(0, str(folder))
-    yield PACKAGE
-    sys.path.remove(str(folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield PACKAGE
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,7 @@ def test_a_refusal_is_parsed_too(api: Api) -> None:
     assert forbidden.error.code == "forbidden"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # 17 s of work, beside other tests
 def test_a_run_is_started_followed_to_its_end_and_read(api: Api, bench: Bench) -> None:
     """In virtual time: this testbed of processes cannot carry a scenario out itself, and lists only what can be run."""
@@ -142,7 +144,7 @@ def test_every_listed_scenario_can_be_started_and_aborted(api: Api, bench: Bench
     assert processes_of(started.id) == [], "the process of the run is gone"
 
 
-def test_a_run_whose_process_is_killed_has_failed_and_says_how(api: Api) -> None:
+def test_a_run_whose_process_is_killed_fails_with_the_signal_as_reason(api: Api) -> None:
     started = api.typed("RunView", "scenarios", "start_run", status=202, body=api.models.StartRun(scenario="calm-day"))
     wait_until(lambda: processes_of(started.id), "the process is there")
     for process in processes_of(started.id):

@@ -15,9 +15,9 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError, ManagedIdentityCredential
 from azure.identity.aio import ManagedIdentityCredential as AsyncManagedIdentityCredential
-from client_bench import AsyncCounting, Bench, Counting
 
 from services.identity.handlers import APP_SERVICE_SECRET
+from tests.clients.client_bench import AsyncCounting, Bench, Counting
 
 SCOPE = "https://management.azure.com/.default"
 AUDIENCE = "https://management.azure.com"
@@ -98,7 +98,7 @@ def test_an_unknown_identity_is_an_error_that_is_not_retried(bench: Bench, imds:
 
 
 @pytest.mark.parametrize("status", [404, 410, 429, 500, 503])
-def test_trouble_that_passes_is_retried(bench: Bench, imds: None, status: int) -> None:
+def test_transient_errors_are_retried(bench: Bench, imds: None, status: int) -> None:
     transport = Counting()
     with (
         bench.fault("router", "fail_first", count=2, status=status),
@@ -109,7 +109,7 @@ def test_trouble_that_passes_is_retried(bench: Bench, imds: None, status: int) -
     assert len({request.headers["x-ms-client-request-id"] for request in transport.sent}) == 1
 
 
-def test_app_service_trouble_is_retried_with_the_clients_own_delays(
+def test_app_service_errors_are_retried_with_the_clients_own_delays(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     point_at(bench, monkeypatch, "app_service")
@@ -188,7 +188,7 @@ async def test_aio_user_assigned(bench: Bench, style: str, identity: dict[str, s
 
 
 @pytest.mark.parametrize("status", [404, 429, 503])
-async def test_aio_trouble_that_passes_is_retried(bench: Bench, imds: None, status: int) -> None:
+async def test_aio_transient_errors_are_retried(bench: Bench, imds: None, status: int) -> None:
     transport = AsyncCounting()
     with bench.fault("router", "fail_first", count=2, status=status):
         async with AsyncManagedIdentityCredential(transport=transport, **QUICK) as credential:

@@ -12,7 +12,8 @@ from azure.mgmt.msi import ManagedServiceIdentityClient
 from azure.mgmt.policyinsights import PolicyInsightsClient
 from azure.mgmt.policyinsights.models import Remediation, RemediationFilters
 from azure.mgmt.storage import StorageManagementClient
-from client_bench import GROUP, TOKENS, Bearer, Bench, Counting, wait_until
+
+from tests.clients.client_bench import GROUP, TOKENS, Bearer, Bench, Counting, wait_until
 
 POLICY = "storage-account-disable-public-blob-access"
 ASSIGNMENT = f"/providers/Microsoft.Authorization/policyAssignments/{POLICY}"
@@ -147,7 +148,7 @@ def test_a_failing_extension_says_what_users_saw(bench: Bench) -> None:
 
 def test_retry_after_of_a_429_is_honoured(bench: Bench) -> None:
     transport = Counting()
-    limits = {"throttle_enabled": True, "throttle_reads_burst": 1.0, "throttle_reads_per_s": 1.0}
+    limits: dict[str, Any] = {"throttle_enabled": True, "throttle_reads_burst": 1.0, "throttle_reads_per_s": 1.0}
     with bench.settings("provisioner", **limits), compute(bench, transport=transport) as client:
         started = time.monotonic()
         for _ in range(2):

@@ -7,8 +7,9 @@ import msal
 import obstore
 import pytest
 import requests
-from client_bench import Bench
 from obstore.store import AzureStore
+
+from tests.clients.client_bench import Bench
 
 ACCOUNT = "otherlibraries"
 CONTAINER = "things"

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
-from small_testbed import SmallTestbed, open_testbed
 
+from compose.children import bound
 from compose.local import HOST, free_ports, redis_command
 from compose.virtual.kernel.loop import VirtualLoop
 from compose.virtual.world import VirtualWorld
 from services.chassis.store import Store, connect
+from tests.contract.small_testbed import SmallTestbed, open_testbed
 
 START_TIMEOUT_S = 10.0
 
@@ -25,7 +26,7 @@ START_TIMEOUT_S = 10.0
 @pytest.fixture(scope="session")
 def redis_port() -> Iterator[int]:
     port = free_ports(1)[0]
-    with subprocess.Popen(redis_command(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(bound(redis_command(port)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         yield port
         process.terminate()
 

@@ -7,7 +7,6 @@ from base64 import b64encode
 from typing import Any
 
 from aiohttp import web
-from api_contract import Contract
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from services.chassis.clock import Clock
@@ -15,8 +14,9 @@ from services.chassis.env import Env, Peers, make_env
 from services.chassis.http import HttpClient, HttpReply
 from services.chassis.live import announce
 from services.chassis.registry import Instance
-from services.chassis.store import Keys
+from services.chassis.store import Keys, text
 from services.provisioner.app import PROVISIONER, Provisioner, create_app
+from tests.api_contract import Contract
 
 REGION = "eastus"
 HOST = f"provisioner-{REGION}"
@@ -203,7 +203,7 @@ class Bench:
 
     def at(self, event: dict[str, Any]) -> float:
         """The event's moment on the world's clock."""
-        return round(event["at"] - self.world.epoch_s, 6)
+        return float(round(event["at"] - self.world.epoch_s, 6))
 
     def metric(self, name: str, **labels: str) -> float:
         assert self.env is not None
@@ -256,13 +256,13 @@ class Bench:
 
         journal.read_new = broken  # type: ignore[method-assign]
 
-    async def snapshot(self) -> dict[bytes, bytes]:
+    async def snapshot(self) -> dict[Any, Any]:
         """What Redis holds of the region now."""
         assert self.env is not None
         store = self.env.store
         return {name: await store.dump(name) for name in sorted(await store.keys("compute:*"))}
 
-    async def restore(self, snapshot: dict[bytes, bytes]) -> None:
+    async def restore(self, snapshot: dict[Any, Any]) -> None:
         assert self.env is not None
         names = await self.env.store.keys("compute:*")
         async with self.env.store.pipeline(transaction=True) as pipe:
@@ -274,11 +274,11 @@ class Bench:
     async def queue(self) -> list[Any]:
         """Entries that are still in the stream."""
         assert self.env is not None
-        return list(await self.env.store.xrange("compute:eastus:queue"))
+        return list(await self.env.store.xrange("compute:eastus:queue") or ())
 
     async def redis_names(self) -> list[str]:
         assert self.env is not None
-        return sorted(key.decode() for key in await self.env.store.keys("compute:*"))
+        return sorted(text(key) for key in await self.env.store.keys("compute:*"))
 
 
 def error_of(reply: HttpReply) -> dict[str, Any]:

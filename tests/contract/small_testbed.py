@@ -24,7 +24,7 @@ TOKENS = Tokens(read="read-token", operate="operate-token", project="project-tok
 
 @dataclass
 class SmallTestbed:
-    """The programs, and a caller of them who has every right."""
+    """The programs, and a caller with all permissions."""
 
     runtime: VirtualRuntime
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a request whatever it asks for, at all six programs that answer HTTP."""
+"""Malformed requests to any route of the six programs that answer HTTP."""
 
 import gzip
 import json
@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator
 from itertools import product
 from typing import Any
 
-from api_contract import Contract, operations
-from small_testbed import SERVERS, SmallTestbed
-
 from services.chassis.bodies import DEPTH_MAX, SIZE_MAX_BYTES
 from services.clients.identity.client import SUBSCRIPTION
+from tests.api_contract import Contract, operations
+from tests.contract.small_testbed import SERVERS, SmallTestbed
 
 JSON = {"Content-Type": "application/json"}
 NAMES = {
@@ -95,7 +94,7 @@ OTHER_MEDIA = (
 )
 
 
-async def test_what_is_no_good_json_is_400_and_says_why(testbed: SmallTestbed) -> None:
+async def test_invalid_json_is_400_with_the_reason(testbed: SmallTestbed) -> None:
     for server, method, path in await calls_with_json(testbed):
         for why, body in NOT_JSON.items():
             reply = await testbed.call(server, method, path, data=body, headers=JSON)
@@ -103,8 +102,8 @@ async def test_what_is_no_good_json_is_400_and_says_why(testbed: SmallTestbed) -
             assert b"not valid JSON" in reply.body, (server, method, path, why, reply.body)
 
 
-async def test_depth_that_is_still_good_is_read(testbed: SmallTestbed) -> None:
-    """The rule is the reader's, not the interpreter's: one level less is no matter of JSON any more."""
+async def test_json_at_the_depth_limit_is_accepted(testbed: SmallTestbed) -> None:
+    """The limit is that of our JSON reader, not the interpreter's recursion limit."""
     body = b'{"a":' * (DEPTH_MAX - 1) + b"1" + b"}" * (DEPTH_MAX - 1)
     for server, method, path in await calls_with_json(testbed):
         reply = await testbed.call(server, method, path, data=body, headers=JSON)
@@ -112,7 +111,7 @@ async def test_depth_that_is_still_good_is_read(testbed: SmallTestbed) -> None:
         assert reply.status != 500, (server, method, path, reply.body)
 
 
-async def test_json_that_is_no_object_is_refused(testbed: SmallTestbed) -> None:
+async def test_json_that_is_not_an_object_is_refused(testbed: SmallTestbed) -> None:
     for server, method, path in await calls_with_json(testbed):
         for body in (b"[]", b'"x"', b"1", b"true", b"null"):
             reply = await testbed.call(server, method, path, data=body, headers=JSON)
@@ -167,7 +166,7 @@ async def test_a_compressed_bomb_is_413(testbed: SmallTestbed) -> None:
         assert reply.status == 413, (server, method, path, reply.body)
 
 
-async def test_a_method_that_is_not_served_is_405_and_says_which_are(testbed: SmallTestbed) -> None:
+async def test_an_unsupported_method_is_405_with_the_allowed_methods(testbed: SmallTestbed) -> None:
     for server in SERVERS:
         document = await testbed.document(server)
         contract = Contract(document)
@@ -182,7 +181,7 @@ async def test_a_method_that_is_not_served_is_405_and_says_which_are(testbed: Sm
                 assert allowed - {"HEAD"} == served, (server, method, path, allowed)
 
 
-async def test_a_body_where_none_is_expected_changes_nothing(testbed: SmallTestbed) -> None:
+async def test_a_body_on_a_get_request_is_ignored(testbed: SmallTestbed) -> None:
     bodies = (b"x" * 100, b"[" * 3000, b'{"a": 1}')
     for server, path, body in product(SERVERS, ("/healthz", "/metrics", "/openapi.json"), bodies):
         reply = await testbed.call(server, "GET", path, data=body)
@@ -207,7 +206,7 @@ ODD_PATHS = (
 )
 
 
-async def test_odd_paths_are_answered_and_never_with_500(testbed: SmallTestbed) -> None:
+async def test_unusual_paths_never_give_a_server_error(testbed: SmallTestbed) -> None:
     for server, path, method in product(SERVERS, ODD_PATHS, ("GET", "PUT", "DELETE")):
         reply = await testbed.call(server, method, path)
         assert 200 <= reply.status < 500, (server, method, path, reply)
@@ -224,7 +223,7 @@ def spellings(path: str) -> list[str]:
     return [*cases, f"{path}/"]
 
 
-async def test_paths_of_the_resource_manager_have_no_case(testbed: SmallTestbed) -> None:
+async def test_resource_manager_paths_are_case_insensitive(testbed: SmallTestbed) -> None:
     for server in ("blobstore", "provisioner", "identity", "router", "controller"):
         asked = 0
         for path, methods in (await testbed.document(server))["paths"].items():
@@ -274,7 +273,7 @@ OF_ANOTHER_TYPE_IN_ARM: list[tuple[str, str, str, object, str]] = [
 ]
 
 
-async def test_a_value_of_another_type_is_refused_and_named(testbed: SmallTestbed) -> None:
+async def test_a_value_of_the_wrong_type_is_refused_by_field_name(testbed: SmallTestbed) -> None:
     """A boolean that is the string "yes" is no boolean; the resource manager says 400, our own calls 422."""
     for status, table in ((422, OF_ANOTHER_TYPE), (400, OF_ANOTHER_TYPE_IN_ARM)):
         for server, method, path, body, field in table:

@@ -1,19 +1,19 @@
-"""The OpenAPI document of every service: valid, complete, true of the answers. The controller's has its own test."""
+"""The OpenAPI document of every service is valid, complete and true of the answers. The controller has its own test."""
 
 import re
 from typing import Any
 
 import pytest
 from aiohttp import web
-from api_contract import Contract, operations
 from openapi_spec_validator import validate
-from small_testbed import HOSTS, SERVICES, SmallTestbed
 
 from compose.topology import app_factory
 from services.chassis.app import API
 from services.chassis.env import make_env
 from services.chassis.openapi import document
 from services.clients.identity.client import SUBSCRIPTION
+from tests.api_contract import Contract, operations
+from tests.contract.small_testbed import HOSTS, SERVICES, SmallTestbed
 
 NEVER_READABLE = ("GET", "/{account}")
 SAMPLE = "sample1"
@@ -42,7 +42,7 @@ async def test_a_document_is_valid(testbed: SmallTestbed, service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_every_operation_says_what_a_program_needs(testbed: SmallTestbed, service: str) -> None:
+async def test_every_operation_has_what_a_client_generator_needs(testbed: SmallTestbed, service: str) -> None:
     found = await testbed.document(service)
     ids = [operation["operationId"] for _, _, operation in operations(found)]
     assert len(set(ids)) == len(ids) > 8
@@ -62,7 +62,7 @@ async def test_every_operation_says_what_a_program_needs(testbed: SmallTestbed, 
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_a_document_lists_what_is_served_and_nothing_else(testbed: SmallTestbed, service: str) -> None:
+async def test_a_document_lists_exactly_the_served_routes(testbed: SmallTestbed, service: str) -> None:
     """Asked of aiohttp's own router, so that a route that by-passes the table is found."""
     app = application(testbed, service)
     listed = {(method, re.sub(r"\{\w+\}", SAMPLE, path)) for method, path, _ in operations(document(app[API]))}
@@ -79,7 +79,7 @@ def _matches(resource: Any, path: str) -> bool:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_who_may_call_is_said_of_every_route(testbed: SmallTestbed, service: str) -> None:
+async def test_every_route_states_its_required_access(testbed: SmallTestbed, service: str) -> None:
     app = application(testbed, service)
     for route in app[API].routes:
         assert route.access in ("open", "client", "project")
@@ -140,7 +140,7 @@ TALK["identity"] = [*TALK["identity"], ("POST", "/admin/crash", None, 200)]
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_real_answers_are_as_described(testbed: SmallTestbed, service: str) -> None:
+async def test_real_answers_match_the_document(testbed: SmallTestbed, service: str) -> None:
     """Of storage and compute the answers in all their own tests are compared; here are the others, and the pages."""
     contract = Contract(await testbed.document(service))
     pages = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/admin/settings")

@@ -1,4 +1,4 @@
-"""Garbage under every key of the store: said by key, skipped, and everybody carries on, running or started afresh.
+"""Garbage under any key of the store is reported by key and skipped; every service keeps working and can restart.
 
 The families are a closed set: a key that a busy testbed writes and that is not declared here fails the test.
 """
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store_bench import BACK_S, REGION, SERVICES, TOPOLOGY, Bench
 
 from chaos.controller.app import create_controller
 from chaos.controller.auth import Tokens
@@ -25,6 +24,7 @@ from services.chassis.access import SECRET_HEADER
 from services.chassis.live import announce
 from services.chassis.store import Keys, text
 from services.clients.identity.client import SUBSCRIPTION
+from tests.contract.store_bench import BACK_S, REGION, SERVICES, TOPOLOGY, Bench
 
 CONTROLLER = "http://controller"
 BUSY_S = 20.0
@@ -159,13 +159,13 @@ async def garbled(world: VirtualWorld, tmp_path: Path) -> AsyncIterator[Garbled]
     await made.runtime.stop()
 
 
-async def test_the_families_are_all_that_a_busy_testbed_writes(garbled: Garbled) -> None:
+async def test_the_key_families_cover_everything_that_a_busy_testbed_writes(garbled: Garbled) -> None:
     assert {family(key) for key in await garbled.keys()} <= SAID | set(QUIET)
     assert {family(key) for key in await garbled.keys()} >= SAID
 
 
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
-async def test_everybody_carries_on_and_says_what_could_not_be_read(garbled: Garbled, garbage: bytes) -> None:
+async def test_every_service_keeps_working_and_reports_unreadable_values(garbled: Garbled, garbage: bytes) -> None:
     await garbled.garble(garbage)
     await announce(garbled.runtime.store, "settings")
     await asyncio.sleep(5.0)
@@ -185,7 +185,7 @@ async def test_everybody_carries_on_and_says_what_could_not_be_read(garbled: Gar
 
 
 async def order_ends(garbled: Garbled) -> None:
-    """A new order is accepted and ends, without users: cold nodes under load are an incident of their own."""
+    """A new order is accepted and ends. Without users, since cold nodes under load would collapse again."""
     await garbled.load("stop")
     base = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/afterwards"
     body = {"location": REGION, "properties": {}, "identity": {"type": "SystemAssigned"}}
@@ -219,7 +219,7 @@ async def test_a_key_of_another_type_is_set_aside(garbled: Garbled, kind: str) -
     assert damaged & SAID
 
 
-async def test_progress_that_cannot_be_read_starts_the_job_at_its_first_step(garbled: Garbled) -> None:
+async def test_a_job_with_unreadable_progress_restarts_at_its_first_step(garbled: Garbled) -> None:
     store, key = garbled.runtime.store, f"compute:{REGION}:progress"
     await garbled.ask("PUT", "/v1/anonymous-access", {"enabled": False})
     await asyncio.sleep(15.0)
@@ -231,7 +231,7 @@ async def test_progress_that_cannot_be_read_starts_the_job_at_its_first_step(gar
     assert "compute:*:progress" in garbled.said()
 
 
-async def test_a_recorder_skips_lines_that_are_no_events(world: VirtualWorld) -> None:
+async def test_a_recorder_skips_lines_that_are_not_events(world: VirtualWorld) -> None:
     store = world.redis.client()
     good = {"at": 1.0, "source": "router-eastus", "kind": "traffic_changed", "mode": "open"}
     for garbage in [*GARBAGE.values(), b'{"at": 1, "source": "x", "kind": "arrival"}']:

@@ -1,4 +1,4 @@
-"""Overlapping crashes and repairs on the local runtime: one process for each port, and none that outlives it.
+"""Overlapping crashes and repairs on the local runtime: one process per port, and none that outlives the runtime.
 
 Real processes on this machine, so real time: effects are compared, seconds are not.
 """
@@ -18,7 +18,7 @@ from compose.topology import RegionSpec, Topology
 from services.chassis.background import Background
 from services.chassis.events import Events
 
-pytestmark = [pytest.mark.real_time, pytest.mark.timeout(300), pytest.mark.xdist_group("local")]
+pytestmark = [pytest.mark.real_time, pytest.mark.timeout(300)]
 NAME = "blobstore-eastus"
 LONG_S = 120.0
 
@@ -40,7 +40,7 @@ def spec(kind: str) -> FaultSpec:
     return FaultSpec(kind=kind, target=FaultTarget(instance=NAME), lease_s=LONG_S)
 
 
-async def test_no_second_process_on_a_port_whoever_revives(tmp_path: Path) -> None:
+async def test_concurrent_revivals_start_one_process_per_port(tmp_path: Path) -> None:
     async with a_testbed(tmp_path) as (runtime, faults):
         one, two = await faults.start(spec("crash")), await faults.start(spec("crash"))
         assert not (await faults.repair(NAME)).running

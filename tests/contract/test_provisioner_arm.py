@@ -1,4 +1,4 @@
-"""The front door keeps Azure Resource Manager's conventions."""
+"""The provisioner's API follows the conventions of Azure Resource Manager."""
 
 import asyncio
 import io
@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from provisioner_bench import API, RUNNER, SCRIPT, Bench, error_of
+
+from compose.virtual.world import VirtualWorld
+from tests.contract.provisioner_bench import API, RUNNER, SCRIPT, Bench, error_of
 
 MACHINE = "virtualMachines/vm1"
 SET = "virtualMachineScaleSets/agents"
@@ -14,7 +16,7 @@ EXTENSION = "virtualMachines/vm1/extensions/script"
 OPERATIONS = "/subscriptions/sub/providers/Microsoft.Compute/locations/eastus/operations"
 
 
-async def test_an_accepted_put_tells_where_and_how_often_to_poll(world):
+async def test_an_accepted_put_tells_where_and_how_often_to_poll(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     reply = await bench.put_machine("vm1")
     assert reply.status == 201
@@ -45,7 +47,7 @@ async def test_an_accepted_put_tells_where_and_how_often_to_poll(world):
     assert (await bench.call("GET", MACHINE)).json()["properties"]["provisioningState"] == "Succeeded"
 
 
-async def test_the_location_protocol_says_it_by_status_code(world):
+async def test_the_location_protocol_says_it_by_status_code(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     await bench.end(await bench.put_machine("vm1"))
     deletion = await bench.call("DELETE", MACHINE)
@@ -55,7 +57,7 @@ async def test_the_location_protocol_says_it_by_status_code(world):
     assert (await bench.call("GET", location)).status == 204
 
 
-async def test_the_second_put_is_an_update_with_200(world):
+async def test_the_second_put_is_an_update_with_200(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     await bench.end(await bench.put_machine("vm1"))
     reply = await bench.put_machine("vm1", properties={"hardwareProfile": {"vmSize": "Standard_D4s_v3"}})
@@ -66,7 +68,7 @@ async def test_the_second_put_is_an_update_with_200(world):
     assert (await bench.call("GET", MACHINE)).json()["properties"]["hardwareProfile"] == {"vmSize": "Standard_D4s_v3"}
 
 
-async def test_a_patch_merges_and_replaces_tags_whole(world):
+async def test_a_patch_merges_and_replaces_tags_whole(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     await bench.end(await bench.put_machine("vm1", properties={"hardwareProfile": {"vmSize": "A"}, "licenseType": "x"}))
     patch = {"tags": {"team": "blue"}, "properties": {"hardwareProfile": {"vmSize": "B"}}}
@@ -79,7 +81,7 @@ async def test_a_patch_merges_and_replaces_tags_whole(world):
     assert view["properties"]["licenseType"] == "x"
 
 
-async def test_a_change_during_a_change_is_a_conflict(world):
+async def test_a_change_during_a_change_is_a_conflict(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     await bench.put_machine("vm1")
     for method, path, body in (
@@ -94,7 +96,7 @@ async def test_a_change_during_a_change_is_a_conflict(world):
     assert (await bench.call("POST", f"{MACHINE}/restart")).status == 202
 
 
-async def test_two_requests_at_once_make_one_operation(world):
+async def test_two_requests_at_once_make_one_operation(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     replies = await asyncio.gather(*(asyncio.create_task(bench.put_machine("vm1")) for _ in range(3)))
     assert sorted(reply.status for reply in replies) == [201, 409, 409]
@@ -102,7 +104,7 @@ async def test_two_requests_at_once_make_one_operation(world):
     assert len(bench.of_kind("job_accepted")) == 1
 
 
-async def test_a_machine_is_not_deleted_under_an_extension_that_is_just_being_accepted(world):
+async def test_a_machine_is_not_deleted_under_an_extension_that_is_just_being_accepted(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     await bench.end(await bench.put_machine("vm1"))
     world.redis.delay_s = 0.3
@@ -113,7 +115,7 @@ async def test_a_machine_is_not_deleted_under_an_extension_that_is_just_being_ac
     assert (await bench.call("DELETE", MACHINE)).status == 202
 
 
-async def test_deleting_twice_is_one_operation_and_deleting_nothing_is_204(world):
+async def test_deleting_twice_is_one_operation_and_deleting_nothing_is_204(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     assert (await bench.call("DELETE", MACHINE)).status == 204
     await bench.end(await bench.put_machine("vm1"))
@@ -135,7 +137,7 @@ async def test_deleting_twice_is_one_operation_and_deleting_nothing_is_204(world
         ("reimage", "running", ["PUT", "GET", "GET"]),
     ],
 )
-async def test_lifecycle_operations(world, action, power, calls):
+async def test_lifecycle_operations(world: VirtualWorld, action: str, power: str, calls: list[str]) -> None:
     bench = await Bench(world).open()
     await bench.end(await bench.put_machine("vm1"))
     del bench.identity.calls[:], bench.storage.reads[:]
@@ -148,7 +150,7 @@ async def test_lifecycle_operations(world, action, power, calls):
     assert [status["code"] for status in statuses] == ["ProvisioningState/succeeded", f"PowerState/{power}"]
 
 
-async def test_an_extension_shows_in_the_machines_instance_view(world):
+async def test_an_extension_shows_in_the_machines_instance_view(world: VirtualWorld) -> None:
     bench = await Bench(world).open(max_tries=1)
     await bench.end(await bench.put_machine("vm1"))
     await bench.end(await bench.put_extension("vm1", "script"))
@@ -176,7 +178,7 @@ async def test_an_extension_shows_in_the_machines_instance_view(world):
     ]
 
 
-async def test_an_extension_under_update_says_so_in_the_instance_view(world):
+async def test_an_extension_under_update_says_so_in_the_instance_view(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     await bench.end(await bench.put_machine("vm1"))
     await bench.end(await bench.put_extension("vm1", "script"))
@@ -187,14 +189,14 @@ async def test_an_extension_under_update_says_so_in_the_instance_view(world):
     assert view["extensions"][1]["statuses"][0]["code"] == "ProvisioningState/updating"
 
 
-async def test_an_extension_inherits_its_machines_tenant(world):
+async def test_an_extension_inherits_its_machines_tenant(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     await bench.end(await bench.put_machine("vm1"))
     await bench.end(await bench.put_extension("vm1", "script"))
     assert [event["tenant"] for event in bench.of_kind("job_finished")] == ["github-actions", "github-actions"]
 
 
-async def test_the_type_of_an_extension_cannot_change(world):
+async def test_the_type_of_an_extension_cannot_change(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     await bench.end(await bench.put_machine("vm1"))
     await bench.end(await bench.put_extension("vm1", "script"))
@@ -202,19 +204,19 @@ async def test_the_type_of_an_extension_cannot_change(world):
     assert (reply.status, error_of(reply)["code"]) == (409, "PropertyChangeNotAllowed")
 
 
-async def test_secrets_are_neither_shown_nor_kept(world):
+async def test_secrets_are_neither_shown_nor_kept(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     await bench.end(
         await bench.put_machine("vm1", properties={"osProfile": {"adminUsername": "me", "adminPassword": "hunter2"}})
     )
     await bench.end(await bench.put_extension("vm1", "script", protectedSettings={"key": "hunter2"}))
     assert bench.env is not None
-    rows = await bench.env.store.hgetall("compute:eastus:resources")
+    rows: dict[Any, Any] = await bench.env.store.hgetall("compute:eastus:resources")
     shown = (await bench.call("GET", MACHINE)).body + (await bench.call("GET", EXTENSION)).body
     assert b"hunter2" not in b"".join([*rows.values(), shown])
 
 
-async def test_lists_are_paged_and_follow_scope_and_case(world):
+async def test_lists_are_paged_and_follow_scope_and_case(world: VirtualWorld) -> None:
     bench = await Bench(world).open(list_page_size=2, identity_calls=0)
     for name in ("b", "a", "c"):
         await bench.put_machine(name, package="")
@@ -232,7 +234,7 @@ async def test_lists_are_paged_and_follow_scope_and_case(world):
     assert (await bench.call("GET", "virtualMachineScaleSets")).json() == {"value": []}
 
 
-async def test_every_answer_carries_arms_ids(world):
+async def test_every_answer_carries_arms_ids(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     mine = {
         "x-ms-correlation-request-id": "11111111-2222-4333-8444-555555555555",
@@ -246,7 +248,7 @@ async def test_every_answer_carries_arms_ids(world):
         assert reply.headers["x-ms-routing-request-id"] == f"EASTUS:20260202T180300Z:{request_id}"
 
 
-async def test_the_throttle_answers_429_with_an_honest_wait(world):
+async def test_the_throttle_answers_429_with_the_real_wait_as_retry_after(world: VirtualWorld) -> None:
     bench = await Bench(world).open(throttle_enabled=True, throttle_reads_burst=2.0, throttle_reads_per_s=0.5)
     statuses = [(await bench.call("GET", "virtualMachines")).status for _ in range(3)]
     refused = await bench.call("GET", "virtualMachines")
@@ -261,7 +263,7 @@ async def test_the_throttle_answers_429_with_an_honest_wait(world):
     assert (allowed.status, allowed.headers["x-ms-ratelimit-remaining-subscription-reads"]) == (200, "0")
 
 
-async def test_finished_operations_are_forgotten_after_their_retention(world):
+async def test_finished_operations_are_forgotten_after_their_retention(world: VirtualWorld) -> None:
     bench = await Bench(world).open(operation_retention_s=60.0, poll_s=10.0)
     reply = await bench.put_machine("vm1")
     await bench.end(reply)
@@ -361,7 +363,7 @@ BAD_BODIES = [
 ]
 
 
-async def test_bad_bodies_name_the_field_and_the_rule(world):
+async def test_bad_bodies_name_the_field_and_the_rule(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     await bench.end(await bench.put_machine("there"))
     for path, body, status, code, target in BAD_BODIES:
@@ -376,7 +378,7 @@ async def test_bad_bodies_name_the_field_and_the_rule(world):
     assert len(bench.of_kind("job_accepted")) == 1
 
 
-async def test_odd_patches_are_refused_or_harmless(world):
+async def test_odd_patches_are_refused_or_harmless(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     await bench.end(await bench.put_machine("vm1"))
     await bench.end(await bench.put_extension("vm1", "script"))
@@ -419,14 +421,16 @@ async def test_odd_patches_are_refused_or_harmless(world):
         ),
     ],
 )
-async def test_requests_that_lead_nowhere(world, method, path, status, code):
+async def test_invalid_requests_get_their_documented_error(
+    world: VirtualWorld, method: str, path: str, status: int, code: str
+) -> None:
     bench = await Bench(world).open()
     reply = await bench.call(method, path, {} if method in ("PUT", "PATCH") else None)
     assert (reply.status, error_of(reply)["code"]) == (status, code)
     assert reply.headers["Content-Type"] == "application/json; charset=utf-8"
 
 
-async def test_an_operation_is_found_only_under_its_own_subscription_and_region(world):
+async def test_an_operation_is_found_only_under_its_own_subscription_and_region(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     url = (await bench.put_machine("vm1")).headers["Azure-AsyncOperation"]
     assert (await bench.call("GET", url.replace("/sub/", "/other/"))).status == 404
@@ -434,13 +438,14 @@ async def test_an_operation_is_found_only_under_its_own_subscription_and_region(
     assert (await bench.call("GET", url.replace("/eastus/", "/EastUS/"))).status == 200
 
 
-async def test_bodies_that_are_too_large_or_too_deep(world):
+async def test_bodies_that_are_too_large_or_too_deep(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
-    for data, status, code in (
+    cases: list[tuple[Any, int, str]] = [
         (b"[" * 100_000, 400, "InvalidRequestContent"),
         (b'{"location":' + b'{"a":' * 70 + b"1" + b"}" * 71, 400, "InvalidRequestContent"),
         (io.BytesIO(b" " * (4 * 2**20 + 1)), 413, "RequestContentTooLarge"),
         (b"\xff\xfe{", 400, "InvalidRequestContent"),
-    ):
+    ]
+    for data, status, code in cases:
         reply = await bench.client.call("PUT", bench.url(MACHINE), timeout_s=5.0, data=data)
         assert (reply.status, error_of(reply)["code"]) == (status, code)

@@ -3,9 +3,10 @@
 import asyncio
 
 import pytest
-from provisioner_bench import SCRIPT, Bench
 
+from compose.virtual.world import VirtualWorld
 from services.provisioner import metrics
+from tests.contract.provisioner_bench import SCRIPT, Bench
 
 RETENTION_S, POLL_S = 60.0, 10.0
 
@@ -22,7 +23,7 @@ async def stored(bench: Bench) -> int:
     return int(await bench.env.store.hlen("compute:eastus:operations"))
 
 
-async def test_operations_are_forgotten_while_work_never_pauses(world):
+async def test_operations_are_forgotten_while_work_never_pauses(world: VirtualWorld) -> None:
     bench = await Bench(world).open(operation_retention_s=RETENTION_S, poll_s=POLL_S)
     await busy(bench, 200.0)
     assert bench.provisioner is not None
@@ -31,7 +32,7 @@ async def test_operations_are_forgotten_while_work_never_pauses(world):
     assert bench.metric("provisioner_operations_forgotten_total") == 100 - await stored(bench)
 
 
-async def test_a_client_that_polls_finds_its_operation_for_the_whole_retention(world):
+async def test_a_client_that_polls_finds_its_operation_for_the_whole_retention(world: VirtualWorld) -> None:
     bench = await Bench(world).open(operation_retention_s=RETENTION_S, poll_s=POLL_S)
     reply = await bench.put_machine("vm2")
     await bench.end(reply)
@@ -39,7 +40,7 @@ async def test_a_client_that_polls_finds_its_operation_for_the_whole_retention(w
     assert (await bench.operation(reply))["status"] == "Succeeded"
 
 
-async def test_a_store_that_was_away_loses_the_forgotten_operations_too(world):
+async def test_forgotten_operations_leave_the_store_after_an_outage_too(world: VirtualWorld) -> None:
     bench = await Bench(world).open(operation_retention_s=RETENTION_S, poll_s=POLL_S)
     await busy(bench, 20.0)
     await asyncio.sleep(RETENTION_S - 20.0)
@@ -49,7 +50,7 @@ async def test_a_store_that_was_away_loses_the_forgotten_operations_too(world):
     assert (await stored(bench), len(bench.provisioner.compute.operations)) == (0, 0)
 
 
-async def test_the_oldest_of_too_many_finished_operations_go_first(world):
+async def test_the_oldest_of_too_many_finished_operations_go_first(world: VirtualWorld) -> None:
     bench = await Bench(world).open(operations_max=3, poll_s=POLL_S)
     replies = []
     for number in range(5):
@@ -60,7 +61,7 @@ async def test_the_oldest_of_too_many_finished_operations_go_first(world):
     assert found == [404, 404, 200, 200, 200]
 
 
-async def test_a_resource_beyond_the_quota_is_refused_until_one_is_deleted(world):
+async def test_a_resource_beyond_the_quota_is_refused_until_one_is_deleted(world: VirtualWorld) -> None:
     bench = await Bench(world).open(resources_max=2)
     for name in ("vm1", "vm2"):
         await bench.end(await bench.put_machine(name))
@@ -74,7 +75,7 @@ async def test_a_resource_beyond_the_quota_is_refused_until_one_is_deleted(world
     assert (await bench.put_machine("vm3")).status == 201
 
 
-async def test_an_operation_beyond_the_limit_is_told_to_come_again(world):
+async def test_an_operation_beyond_the_limit_is_answered_with_retry_after(world: VirtualWorld) -> None:
     bench = await Bench(world).open(jobs_max=2)
     bench.storage.closed.add("vmextlinuxeastus")
     for name in ("vm1", "vm2"):
@@ -87,15 +88,15 @@ async def test_an_operation_beyond_the_limit_is_told_to_come_again(world):
     assert (await bench.put_machine("vm3")).status == 201
 
 
-async def test_simultaneous_requests_do_not_pass_the_limits_together(world):
+async def test_simultaneous_requests_do_not_pass_the_limits_together(world: VirtualWorld) -> None:
     bench = await Bench(world).open(resources_max=5)
     replies = await asyncio.gather(*(bench.put_machine(f"vm{number}") for number in range(20)))
     assert sorted(reply.status for reply in replies) == [201] * 5 + [409] * 15
 
 
-async def test_tenants_that_callers_make_up_share_one_entry_when_they_are_too_many(
-    world, monkeypatch: pytest.MonkeyPatch
-):
+async def test_unknown_tenants_beyond_the_bound_share_one_metric_label(
+    world: VirtualWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(metrics, "TENANTS_MAX", 3)
     bench = await Bench(world).open()
     for number in range(10):

@@ -1,12 +1,14 @@
-"""What becomes of an accepted operation: its steps, their times, and the way of a blocked job."""
+"""An accepted operation: its steps, their times, and the retries of a blocked job."""
 
 import asyncio
 
 import pytest
-from provisioner_bench import RUNNER, SCRIPT, Bench
+
+from compose.virtual.world import VirtualWorld
+from tests.contract.provisioner_bench import RUNNER, SCRIPT, Bench
 
 
-async def test_a_machine_is_ready_after_allocation_and_three_identity_calls(world):
+async def test_a_machine_is_ready_after_allocation_and_three_identity_calls(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     reply = await bench.put_machine("vm1")
     assert reply.status == 201
@@ -38,7 +40,7 @@ async def test_a_machine_is_ready_after_allocation_and_three_identity_calls(worl
     assert not any(bench.identity.backlog)
 
 
-async def test_a_blocked_job_returns_exactly_ten_seconds_later_until_it_gets_through(world):
+async def test_a_blocked_job_returns_exactly_ten_seconds_later_until_it_gets_through(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     bench.storage.closed = {"vmextmieastus"}
     reply = await bench.put_machine("vm1")
@@ -58,7 +60,7 @@ async def test_a_blocked_job_returns_exactly_ten_seconds_later_until_it_gets_thr
     assert all(bench.identity.backlog), "a job that was blocked says so to the identity service"
 
 
-async def test_allocation_happens_once_and_the_failing_identity_step_is_where_it_resumes(world):
+async def test_allocation_happens_once_and_the_failing_identity_step_is_where_it_resumes(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     bench.identity.down = True
     reply = await bench.put_machine("vm1")
@@ -71,7 +73,7 @@ async def test_allocation_happens_once_and_the_failing_identity_step_is_where_it
     assert bench.metric("provisioner_job_tries_total", result="identity_failed") == 1.0
 
 
-async def test_a_scale_set_fetches_every_extension_of_its_profile_and_wraps_their_failure(world):
+async def test_a_scale_set_fetches_every_extension_of_its_profile_and_wraps_their_failure(world: VirtualWorld) -> None:
     bench = await Bench(world).open(max_tries=1)
     bench.storage.closed = {"vmextlinuxeastus"}
     publisher, _, type_ = SCRIPT.partition("/")
@@ -105,7 +107,7 @@ async def test_a_scale_set_fetches_every_extension_of_its_profile_and_wraps_thei
     )
 
 
-async def test_scaling_out_fetches_again_and_scaling_in_does_not(world):
+async def test_scaling_out_fetches_again_and_scaling_in_does_not(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     tags = {"aftershock-extension": RUNNER}
     body = {"location": "eastus", "sku": {"name": "Standard_D2s_v3", "capacity": 1}, "tags": tags}
@@ -120,7 +122,7 @@ async def test_scaling_out_fetches_again_and_scaling_in_does_not(world):
     assert kinds == ["vmss_create", "vmss_scale_out", "vmss_scale_in"]
 
 
-async def test_a_delete_cancels_what_is_blocked_at_once_and_needs_no_identity_call(world):
+async def test_a_delete_cancels_what_is_blocked_at_once_and_needs_no_identity_call(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     bench.storage.closed = {"vmextmieastus"}
     creation = await bench.put_machine("vm1")
@@ -138,7 +140,7 @@ async def test_a_delete_cancels_what_is_blocked_at_once_and_needs_no_identity_ca
     assert len(bench.storage.reads) == 1, "the cancelled job never comes back"
 
 
-async def test_a_delete_waits_for_the_step_under_way_so_that_no_identity_is_left_behind(world):
+async def test_a_delete_waits_for_the_step_under_way_so_that_no_identity_is_left_behind(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     bench.identity.delay_s = 3.0
     creation = await bench.put_machine("vm1")
@@ -150,7 +152,7 @@ async def test_a_delete_waits_for_the_step_under_way_so_that_no_identity_is_left
     assert bench.identity.identities == set()
 
 
-async def test_deleting_a_machine_cancels_its_extensions(world):
+async def test_deleting_a_machine_cancels_its_extensions(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     await bench.end(await bench.put_machine("vm1"))
     bench.storage.closed = {"vmextlinuxeastus"}
@@ -163,7 +165,7 @@ async def test_deleting_a_machine_cancels_its_extensions(world):
     assert await bench.redis_names() == ["compute:eastus:operations", "compute:eastus:queue"]
 
 
-async def test_no_more_jobs_run_than_there_are_slots_and_blocked_ones_hold_none(world):
+async def test_no_more_jobs_run_than_there_are_slots_and_blocked_ones_hold_none(world: VirtualWorld) -> None:
     bench = await Bench(world).open(slots=3)
     bench.storage.closed = {"vmextlinuxeastus"}
     for number in range(4):
@@ -182,7 +184,9 @@ async def test_no_more_jobs_run_than_there_are_slots_and_blocked_ones_hold_none(
 
 
 @pytest.mark.parametrize(("share", "end"), [(1.0, 23.0), (0.5, 15.5)])
-async def test_fresh_jobs_overtake_the_backlog_when_it_may_use_only_part_of_the_slots(world, share, end):
+async def test_fresh_jobs_overtake_the_backlog_when_it_may_use_only_part_of_the_slots(
+    world: VirtualWorld, share: float, end: float
+) -> None:
     bench = await Bench(world).open(slots=2, backlog_share_max=share)
     bench.storage.closed = {"vmextlinuxeastus"}
     bench.identity.delay_s = 1.0
@@ -197,7 +201,7 @@ async def test_fresh_jobs_overtake_the_backlog_when_it_may_use_only_part_of_the_
     assert bench.at(finished) == end
 
 
-async def test_paced_jobs_come_back_one_by_one(world):
+async def test_paced_jobs_come_back_one_by_one(world: VirtualWorld) -> None:
     bench = await Bench(world).open(resume_rate_per_s=2.0)
     bench.storage.closed = {"vmextmieastus"}
     for number in range(4):
@@ -208,7 +212,7 @@ async def test_paced_jobs_come_back_one_by_one(world):
     assert [time for time, _, _ in bench.storage.reads[4:]] == [10.5, 11.0, 11.5, 12.0]
 
 
-async def test_growing_requeue_delays(world):
+async def test_growing_requeue_delays(world: VirtualWorld) -> None:
     bench = await Bench(world).open(requeue_delay_s=5.0, requeue_multiplier=2.0, requeue_delay_max_s=15.0)
     bench.storage.closed = {"vmextmieastus"}
     await bench.put_machine("vm1")
@@ -216,7 +220,7 @@ async def test_growing_requeue_delays(world):
     assert [time for time, _, _ in bench.storage.reads] == [0.5, 5.5, 15.5, 30.5, 45.5]
 
 
-async def test_jittered_requeue_spreads_a_herd_and_repeats_with_the_seed(world):
+async def test_jittered_requeue_spreads_a_herd_and_repeats_with_the_seed(world: VirtualWorld) -> None:
     bench = await Bench(world).open(requeue_jitter=0.5)
     bench.storage.closed = {"vmextmieastus"}
     for number in range(20):
@@ -227,7 +231,7 @@ async def test_jittered_requeue_spreads_a_herd_and_repeats_with_the_seed(world):
     assert 5.5 <= times[0] < times[19] <= 15.5
 
 
-async def test_an_operation_that_takes_too_long_fails_with_azures_timeout(world):
+async def test_an_operation_that_takes_too_long_fails_with_azures_timeout(world: VirtualWorld) -> None:
     bench = await Bench(world).open(operation_timeout_s=25.0)
     bench.storage.closed = {"vmextmieastus"}
     reply = await bench.put_machine("vm1")
@@ -241,7 +245,7 @@ async def test_an_operation_that_takes_too_long_fails_with_azures_timeout(world)
     assert (bench.at(finished), finished["result"], finished["tries"]) == (25.0, "failed", 3)
 
 
-async def test_a_storage_that_is_down_or_sends_damaged_bytes_is_a_repository_error(world):
+async def test_a_storage_that_is_down_or_sends_damaged_bytes_is_a_repository_error(world: VirtualWorld) -> None:
     bench = await Bench(world).open(max_tries=1)
     bench.storage.damaged = True
     damaged = await bench.end(await bench.put_machine("vm1"))
@@ -252,7 +256,7 @@ async def test_a_storage_that_is_down_or_sends_damaged_bytes_is_a_repository_err
     assert down["error"]["message"].endswith("HTTP status 503")
 
 
-async def test_a_failed_machine_is_provisioned_again_by_the_same_put(world):
+async def test_a_failed_machine_is_provisioned_again_by_the_same_put(world: VirtualWorld) -> None:
     bench = await Bench(world).open(max_tries=1)
     bench.identity.down = True
     failed = await bench.end(await bench.put_machine("vm1"))
@@ -263,7 +267,7 @@ async def test_a_failed_machine_is_provisioned_again_by_the_same_put(world):
     assert (await bench.end(again))["status"] == "Succeeded"
 
 
-async def test_the_mirror_is_read_only_after_the_account_refuses(world):
+async def test_the_mirror_is_read_only_after_the_account_refuses(world: VirtualWorld) -> None:
     bench = await Bench(world).open(artifact_fallback="mirror")
     await bench.end(await bench.put_machine("vm1"))
     bench.storage.closed = {"vmextmieastus"}
@@ -272,7 +276,7 @@ async def test_the_mirror_is_read_only_after_the_account_refuses(world):
     assert accounts == ["vmextmieastus", "vmextmieastus", "vmextwineastus"]
 
 
-async def test_the_bearer_read_costs_one_token_for_all_jobs(world):
+async def test_the_bearer_read_costs_one_token_for_all_jobs(world: VirtualWorld) -> None:
     bench = await Bench(world).open(artifact_fallback="bearer", identity_calls=0)
     bench.storage.closed = {"vmextmieastus"}
     await bench.put_machine("vm1")
@@ -281,7 +285,7 @@ async def test_the_bearer_read_costs_one_token_for_all_jobs(world):
     assert [call[1:] for call in bench.identity.calls] == [("GET", "https://storage.azure.com/")]
 
 
-async def test_the_bearer_read_fails_with_the_identity_service(world):
+async def test_the_bearer_read_fails_with_the_identity_service(world: VirtualWorld) -> None:
     bench = await Bench(world).open(artifact_fallback="bearer", max_tries=1)
     bench.storage.closed = {"vmextmieastus"}
     bench.identity.down = True
@@ -289,14 +293,14 @@ async def test_the_bearer_read_fails_with_the_identity_service(world):
     assert failed["error"]["code"] == "VMExtensionProvisioningError"
 
 
-async def test_a_machine_without_identity_makes_no_identity_call(world):
+async def test_a_machine_without_identity_makes_no_identity_call(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     await bench.end(await bench.put_machine("vm1", identity={"type": "None"}))
     await bench.end(await bench.call("DELETE", "virtualMachines/vm1"))
     assert bench.identity.calls == []
 
 
-async def test_a_user_assigned_identity_outlives_the_machine(world):
+async def test_a_user_assigned_identity_outlives_the_machine(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     name = "/subscriptions/sub/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/shared"
     identity = {"type": "UserAssigned", "userAssignedIdentities": {name: {}}}
@@ -309,7 +313,7 @@ async def test_a_user_assigned_identity_outlives_the_machine(world):
     assert bench.identity.identities == {"shared"}
 
 
-async def test_an_identity_that_vanished_while_it_was_being_used_is_assigned_again(world):
+async def test_an_identity_that_vanished_while_it_was_being_used_is_assigned_again(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     await bench.put_machine("vm1")
     await asyncio.sleep(0.65)
@@ -320,7 +324,7 @@ async def test_an_identity_that_vanished_while_it_was_being_used_is_assigned_aga
     assert (finished["result"], finished["tries"]) == ("succeeded", 2)
 
 
-async def test_settings_that_change_while_jobs_are_blocked_apply_to_the_next_try(world):
+async def test_settings_that_change_while_jobs_are_blocked_apply_to_the_next_try(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     bench.storage.closed = {"vmextmieastus"}
     await bench.put_machine("vm1")

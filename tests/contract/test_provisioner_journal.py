@@ -93,7 +93,7 @@ async def test_an_ended_job_leaves_the_queue_and_keeps_its_operation(store: Stor
     assert not after.compute.jobs
 
 
-async def test_the_next_life_takes_over_what_was_read_and_finds_what_was_not(store: Store) -> None:
+async def test_after_a_restart_read_and_unread_jobs_are_taken_over(store: Store) -> None:
     dead = Worker(store, "worker-1")
     await dead.started()
     blocked = await dead.accept("blocked")
@@ -111,7 +111,7 @@ async def test_the_next_life_takes_over_what_was_read_and_finds_what_was_not(sto
     assert await heir.read() == ["job-unread"]
 
 
-async def test_a_redis_that_lost_everything_is_told_everything_again(store: Store) -> None:
+async def test_everything_is_written_again_after_redis_lost_its_data(store: Store) -> None:
     worker = Worker(store, "worker-1")
     await worker.started()
     blocked = await worker.accept("blocked")

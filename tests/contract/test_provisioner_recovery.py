@@ -3,13 +3,15 @@
 import asyncio
 
 import pytest
-from provisioner_bench import Bench
+
+from compose.virtual.world import VirtualWorld
+from tests.contract.provisioner_bench import Bench
 
 MOMENTS_S = (0.0, 0.2, 0.5, 0.55, 0.65, 0.75, 5.0, 10.55)
 
 
 @pytest.mark.parametrize("moment_s", MOMENTS_S)
-async def test_a_killed_provisioner_leaves_no_operation_behind(world, moment_s):
+async def test_a_killed_provisioner_leaves_no_operation_behind(world: VirtualWorld, moment_s: float) -> None:
     """Accepted, allocating, fetching, blocked, in the middle of identity calls: the next process finishes the job."""
     bench = await Bench(world).open()
     bench.storage.closed = {"vmextlinuxeastus"}
@@ -36,7 +38,7 @@ async def test_a_killed_provisioner_leaves_no_operation_behind(world, moment_s):
     ]
 
 
-async def test_a_blocked_job_keeps_its_due_time_its_step_and_its_tries_over_a_restart(world):
+async def test_a_blocked_job_keeps_its_due_time_its_step_and_its_tries_over_a_restart(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     bench.identity.down = True
     await bench.put_machine("vm1")
@@ -53,7 +55,7 @@ async def test_a_blocked_job_keeps_its_due_time_its_step_and_its_tries_over_a_re
     assert resumed["jobs"] == 1
 
 
-async def test_a_job_that_fell_due_while_nobody_worked_resumes_at_once(world):
+async def test_a_job_that_fell_due_while_nobody_worked_resumes_at_once(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     bench.storage.closed = {"vmextmieastus"}
     await bench.put_machine("vm1")
@@ -65,7 +67,7 @@ async def test_a_job_that_fell_due_while_nobody_worked_resumes_at_once(world):
     assert [time for time, _, _ in bench.storage.reads] == [0.5, 62.0]
 
 
-async def test_an_identity_whose_ids_were_not_recorded_is_asked_for_again(world):
+async def test_an_identity_whose_ids_were_not_recorded_is_asked_for_again(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     bench.identity.tokens_down = True
     await bench.put_machine("vm1", identity={"type": "SystemAssigned"})
@@ -83,7 +85,9 @@ async def test_an_identity_whose_ids_were_not_recorded_is_asked_for_again(world)
     }
 
 
-async def test_an_identity_that_may_have_been_assigned_before_the_crash_is_deleted_with_the_machine(world):
+async def test_an_identity_that_may_have_been_assigned_before_the_crash_is_deleted_with_the_machine(
+    world: VirtualWorld,
+) -> None:
     bench = await Bench(world).open()
     bench.identity.down = True
     await bench.put_machine("vm1")
@@ -95,7 +99,7 @@ async def test_an_identity_that_may_have_been_assigned_before_the_crash_is_delet
     assert [method for _, method, _ in bench.identity.calls] == ["PUT", "DELETE"]
 
 
-async def test_a_stopped_provisioner_touches_no_job_again(world):
+async def test_a_stopped_provisioner_touches_no_job_again(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     bench.storage.closed = {"vmextmieastus"}
     await bench.put_machine("vm1")
@@ -105,7 +109,7 @@ async def test_a_stopped_provisioner_touches_no_job_again(world):
     assert len(bench.storage.reads) == 1
 
 
-async def test_a_delete_wins_over_a_creation_that_ends_while_the_delete_is_being_recorded(world):
+async def test_a_delete_wins_over_a_creation_that_ends_while_the_delete_is_being_recorded(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     creation = await bench.put_machine("vm1")
     await asyncio.sleep(0.75)  # the last token arrives at 0.8
@@ -124,7 +128,9 @@ async def test_a_delete_wins_over_a_creation_that_ends_while_the_delete_is_being
 
 @pytest.mark.parametrize("executed", [True, False])
 @pytest.mark.parametrize("moment_s", [0.75, 0.2])
-async def test_a_creation_goes_on_when_its_delete_was_answered_with_503(world, moment_s, executed):
+async def test_a_creation_goes_on_when_its_delete_was_answered_with_503(
+    world: VirtualWorld, moment_s: float, executed: bool
+) -> None:
     bench = await Bench(world).open()
     creation = await bench.put_machine("vm1")
     await asyncio.sleep(moment_s)
@@ -140,7 +146,7 @@ async def test_a_creation_goes_on_when_its_delete_was_answered_with_503(world, m
     assert len(bench.of_kind("job_finished")) == 1
 
 
-async def test_an_extension_stays_cancelled_when_the_delete_of_its_machine_fails(world):
+async def test_an_extension_stays_cancelled_when_the_delete_of_its_machine_fails(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     await bench.end(await bench.put_machine("vm1"))
     bench.storage.closed = {"vmextlinuxeastus"}
@@ -158,7 +164,7 @@ async def test_an_extension_stays_cancelled_when_the_delete_of_its_machine_fails
     assert (await bench.end(await bench.call("DELETE", "virtualMachines/vm1")))["status"] == "Succeeded"
 
 
-async def test_a_stop_with_grace_hands_the_jobs_over_too(world):
+async def test_a_stop_with_grace_hands_the_jobs_over_too(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     await bench.put_machine("vm1")
     await asyncio.sleep(0.55)
@@ -171,7 +177,7 @@ async def test_a_stop_with_grace_hands_the_jobs_over_too(world):
     assert finished["result"] == "succeeded"
 
 
-async def test_finished_operations_and_resources_are_still_there_after_a_restart(world):
+async def test_finished_operations_and_resources_are_still_there_after_a_restart(world: VirtualWorld) -> None:
     bench = await Bench(world).open(max_tries=1)
     done = await bench.put_machine("vm1")
     await bench.end(done)
@@ -188,7 +194,7 @@ async def test_finished_operations_and_resources_are_still_there_after_a_restart
     assert states == ["Succeeded", "Failed"]
 
 
-async def test_a_cancelled_creation_stays_cancelled_when_the_process_dies_in_the_delete(world):
+async def test_a_cancelled_creation_stays_cancelled_when_the_process_dies_in_the_delete(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     bench.identity.delay_s = 2.0
     creation = await bench.put_machine("vm1")
@@ -202,14 +208,14 @@ async def test_a_cancelled_creation_stays_cancelled_when_the_process_dies_in_the
     assert (await bench.call("GET", "virtualMachines/vm1")).status == 404
 
 
-async def test_no_acknowledgement_without_a_record(world):
+async def test_no_acknowledgement_without_a_record(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     world.redis.stall(3.0)
     reply = await bench.put_machine("vm1")
     assert (reply.status, bench.now()) == (201, 3.0), "the answer waits for Redis"
 
 
-async def test_jobs_go_on_while_redis_is_silent_and_their_end_shows_when_it_is_back(world):
+async def test_jobs_continue_during_a_redis_outage_and_their_results_appear_after_it(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     reply = await bench.put_machine("vm1")
     world.redis.stall(5.0)
@@ -220,7 +226,7 @@ async def test_jobs_go_on_while_redis_is_silent_and_their_end_shows_when_it_is_b
     assert (bench.at(finished), finished["age_s"]) == (5.0, 0.8)
 
 
-async def test_everything_is_written_again_when_redis_comes_back_without_its_last_writes(world):
+async def test_everything_is_written_again_when_redis_comes_back_without_its_last_writes(world: VirtualWorld) -> None:
     bench = await Bench(world).open(poll_s=1.0)
     bench.storage.closed = {"vmextmieastus"}
     await bench.end(await bench.put_machine("old", package=""))
@@ -236,7 +242,7 @@ async def test_everything_is_written_again_when_redis_comes_back_without_its_las
     assert (await bench.end(creation))["status"] == "Succeeded"
 
 
-async def test_a_job_whose_end_redis_forgot_is_not_done_again(world):
+async def test_a_job_whose_end_redis_forgot_is_not_done_again(world: VirtualWorld) -> None:
     bench = await Bench(world).open(poll_s=1.0)
     bench.storage.closed = {"vmextmieastus"}
     creation = await bench.put_machine("vm1")
@@ -257,7 +263,9 @@ async def test_a_job_whose_end_redis_forgot_is_not_done_again(world):
 
 
 @pytest.mark.parametrize("executed", [True, False])
-async def test_an_end_that_redis_did_not_confirm_is_written_again_and_told_once(world, executed):
+async def test_an_end_that_redis_did_not_confirm_is_written_again_and_told_once(
+    world: VirtualWorld, executed: bool
+) -> None:
     bench = await Bench(world).open()
     creation = await bench.put_machine("vm1")
     bench.lose_next_transaction(executed=executed)
@@ -267,7 +275,7 @@ async def test_an_end_that_redis_did_not_confirm_is_written_again_and_told_once(
     assert await bench.queue() == []
 
 
-async def test_a_machine_whose_deletion_redis_forgot_does_not_come_back(world):
+async def test_a_machine_whose_deletion_redis_forgot_does_not_come_back(world: VirtualWorld) -> None:
     bench = await Bench(world).open(poll_s=1.0)
     await bench.end(await bench.put_machine("vm1"))
     before = await bench.snapshot()
@@ -281,7 +289,9 @@ async def test_a_machine_whose_deletion_redis_forgot_does_not_come_back(world):
 
 
 @pytest.mark.parametrize("executed", [True, False])
-async def test_an_acceptance_whose_answer_was_lost_is_503_and_is_carried_out_only_if_redis_has_it(world, executed):
+async def test_an_acceptance_whose_answer_was_lost_is_503_and_is_carried_out_only_if_redis_has_it(
+    world: VirtualWorld, executed: bool
+) -> None:
     bench = await Bench(world).open(poll_s=1.0)
     bench.lose_next_transaction(executed=executed)
     reply = await bench.put_machine("vm1")
@@ -295,7 +305,9 @@ async def test_an_acceptance_whose_answer_was_lost_is_503_and_is_carried_out_onl
     assert await bench.queue() == []
 
 
-async def test_a_queue_entry_read_by_a_worker_that_lost_the_reply_is_delivered_by_the_audit(world):
+async def test_a_queue_entry_read_by_a_worker_that_lost_the_reply_is_delivered_by_the_audit(
+    world: VirtualWorld,
+) -> None:
     bench = await Bench(world).open(poll_s=2.0)
     bench.lose_next_reading()
     reply = await bench.put_machine("vm1")
@@ -304,7 +316,7 @@ async def test_a_queue_entry_read_by_a_worker_that_lost_the_reply_is_delivered_b
     assert (await bench.end(reply))["status"] == "Succeeded"
 
 
-async def test_entries_that_mean_nothing_are_taken_out_of_the_queue(world):
+async def test_queue_entries_without_a_job_are_removed(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     assert bench.env is not None
     await bench.env.store.xadd("compute:eastus:queue", {"job": "nobody"})
@@ -313,7 +325,7 @@ async def test_entries_that_mean_nothing_are_taken_out_of_the_queue(world):
     assert await bench.queue() == []
 
 
-async def test_a_hundred_operations_survive_kills_at_odd_moments(world):
+async def test_a_hundred_operations_survive_kills_at_odd_moments(world: VirtualWorld) -> None:
     """The whole promise at once: creations, deletes and a flickering storage, five kills, one terminal state each."""
     bench = await Bench(world).open(slots=10)
     replies = []

@@ -63,7 +63,7 @@ def contents(recorder: Recorder) -> dict[str, list[str]]:
     return {key: [str(value) for value in recorder.series.values[:, column]] for column, key in enumerate(keys)}
 
 
-async def test_both_ways_give_the_same_series_and_the_same_numbers() -> None:
+async def test_reading_in_process_and_scraping_give_equal_series() -> None:
     metrics = rich_metrics()
     in_process, over_sockets, _ = recorders(metrics)
     for recorder in (in_process, over_sockets):
@@ -75,7 +75,7 @@ async def test_both_ways_give_the_same_series_and_the_same_numbers() -> None:
     ] == ["10000000.0"]
 
 
-async def test_they_stay_equal_when_label_values_appear_later() -> None:
+async def test_they_stay_equal_when_new_label_values_appear() -> None:
     metrics = rich_metrics()
     late = metrics.counter("identity_requests_total", "d", ("operation", "code"))
     in_process, over_sockets, _ = recorders(metrics)
@@ -106,7 +106,7 @@ async def test_buckets_are_kept_for_the_histograms_that_need_them_only() -> None
         assert not [name for name in names if name.endswith("_created")]
 
 
-async def test_an_instance_that_does_not_answer_leaves_a_hole_not_a_zero() -> None:
+async def test_an_unreachable_instance_leaves_a_gap_and_not_a_zero() -> None:
     _, recorder, page = recorders(rich_metrics())
     await recorder.sample()
     page.answers = False

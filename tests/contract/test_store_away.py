@@ -1,4 +1,4 @@
-"""The store is away for 1, 10 and 60 seconds, at whatever moment: every service is back in rotation by itself.
+"""After a store outage of 1, 10 or 60 seconds at any moment every service returns to rotation by itself.
 
 Away in two ways: `down` ends every connection and refuses new ones, as a restart of Redis does; `stalled` answers
 nobody and ends nothing, as a frozen one does.
@@ -9,12 +9,12 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from store_bench import BACK_S, REGION, RESTART_S, SERVICES, Bench
 
 from compose.virtual.world import VirtualWorld
 from services.chassis.store import Keys
 from services.identity.app import NODE
 from services.router.app import ROUTER
+from tests.contract.store_bench import BACK_S, REGION, RESTART_S, SERVICES, Bench
 
 LENGTHS_S = (1.0, 10.0, 60.0)
 WAYS = ("down", "stalled")
@@ -29,7 +29,7 @@ async def bench(world: VirtualWorld) -> AsyncIterator[Bench]:
 
 @pytest.mark.parametrize("length_s", LENGTHS_S)
 @pytest.mark.parametrize("way", WAYS)
-async def test_everybody_returns_to_rotation(bench: Bench, way: str, length_s: float) -> None:
+async def test_every_instance_returns_to_rotation(bench: Bench, way: str, length_s: float) -> None:
     await bench.begin()
     bench.take_away(way, length_s)
     await asyncio.sleep(length_s)
@@ -74,7 +74,7 @@ async def test_a_node_that_crashes_or_restarts_meanwhile_joins_again(
 
 @pytest.mark.parametrize("length_s", LENGTHS_S)
 @pytest.mark.parametrize("way", WAYS)
-async def test_what_changed_in_the_store_while_nobody_heard_of_it_is_taken_up(
+async def test_changes_without_an_announcement_are_picked_up_after_the_outage(
     bench: Bench, way: str, length_s: float
 ) -> None:
     """Settings, fault rules and traffic: written without an announcement, as one that was lost."""

@@ -2,12 +2,12 @@
 
     python -m tests.guide.guide_pages            writes what the commands print into the pages
     python -m tests.guide.guide_pages --check    says where a page shows something else; exit code 1
-    … --fast                                     leaves the slow blocks as they are, as `make test` does
+    … --fast                                     leaves the slow blocks as they are, as `make test-long` does
 
 A block of a page is a fence `console` that begins with `$ aftershock …`. Above it stands what it shows: a comment
 `<!-- show: pattern | pattern -->` with a regular expression for each kind of line; the others become `…`. With
-`show slow:` the block is left to this program: `make test` has no time for it. What surprises: everything runs in this
-process, in order, in one folder, since later chapters use the runs of earlier ones; and no report page is drawn.
+`show slow:` the block is left to this program: `make test-long` has no time for it. What surprises: everything runs in
+this process, in order, in one folder, since later chapters use the runs of earlier ones; and no report page is drawn.
 """
 
 import os
@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import click
 from click.testing import CliRunner
@@ -111,17 +112,18 @@ class Here(Executor):
 @contextmanager
 def workplace() -> Iterator[None]:
     """An empty folder with the guide in it, as a reader's checkout has it; commands write their runs there."""
-    before, processes, write_report = Path.cwd(), map_command.processes, running.write_report
-    with tempfile.TemporaryDirectory() as folder:
+    before = Path.cwd()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(map_command, "processes", in_this_process),
+        mock.patch.object(running, "write_report", lambda folder, *_: folder / "report.html"),
+    ):
         (Path(folder) / "docs").mkdir()
         (Path(folder) / "docs" / "guide").symlink_to(GUIDE, target_is_directory=True)
         os.chdir(folder)
-        map_command.processes = in_this_process
-        running.write_report = lambda folder, *_: folder / "report.html"
         try:
             yield
         finally:
-            map_command.processes, running.write_report = processes, write_report
             os.chdir(before)
 
 

@@ -5,11 +5,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from guide_pages import BLOCK, GUIDE, Block, GuideError, blocks, chapters, pages, run_guide
+
+from tests.guide.guide_pages import BLOCK, GUIDE, Block, GuideError, blocks, chapters, pages, run_guide
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.xdist_group("guide")
 def test_every_command_prints_what_its_page_shows() -> None:
     old = [
         f"{block.page}: {block.command}\nshows:\n{block.shown}\nshould show:\n{shown}"

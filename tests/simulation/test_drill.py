@@ -1,4 +1,4 @@
-"""The drill after an incident, on the services: accounts go, jobs wait, accounts come back and the jobs go on."""
+"""The drill after an incident: accounts are disabled, jobs wait, accounts are restored and the jobs continue."""
 
 from functools import cache
 

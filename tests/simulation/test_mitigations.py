@@ -5,6 +5,7 @@ accounts are restored at 24.
 """
 
 from functools import cache
+from typing import Any
 
 from chaos.experiment.plan import make_plan
 from chaos.experiment.runs import carry_out
@@ -53,7 +54,7 @@ def _run(*mitigations: str, extra: str = "") -> RunRecord:
     return RunRecord.from_memory(finished.plan, finished.recorder)
 
 
-def _switched_off(record: RunRecord, **match: object) -> set[str]:
+def _switched_off(record: RunRecord, **match: Any) -> set[str]:
     return {event["account"] for event in record.events_of("account_changed", public=False, **match)}
 
 
@@ -77,7 +78,7 @@ def test_with_a_fresh_inventory_only_what_the_policy_is_for_is_switched_off() ->
     assert _blocked(record) == 0
 
 
-def test_with_a_gate_that_works_the_job_stops_at_the_canary() -> None:
+def test_with_a_working_gate_the_policy_job_stops_at_the_canary() -> None:
     record = _run("R5")
     assert {event["region"] for event in record.events_of("account_changed", public=False)} == {CANARY}
     assert record.events_of("gate_decision", decision="stop", reason="unhealthy")
@@ -92,7 +93,7 @@ def test_a_faster_rollback_shortens_the_outage() -> None:
     assert _blocked(_run("R3"), 20.0) == 0 < _blocked(_run(), 20.0)
 
 
-def test_with_a_mirror_the_switch_is_thrown_and_nobody_is_blocked() -> None:
+def test_with_a_mirror_accounts_are_disabled_but_no_job_is_blocked() -> None:
     record = _run("X6")
     assert _switched_off(record) == _switched_off(_run())
     assert _blocked(record) == 0
@@ -104,7 +105,7 @@ def _tries_peak(record: RunRecord) -> float:
     return float(rate[(times > 16.0) & (times < 32.0)].max())
 
 
-def test_paced_jobs_come_back_one_by_one() -> None:
+def test_paced_jobs_resume_one_by_one() -> None:
     # Fresh jobs are 2.4 a second; those that were blocked may add 4.
     assert _tries_peak(_run("X1")) < 10.0 < _tries_peak(_run())
 

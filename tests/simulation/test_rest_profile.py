@@ -1,4 +1,4 @@
-"""The load for trying one's own client: no stall leaves a region down, where the incident's load stays down."""
+"""The load profile `rest`: every stall is recovered from, where a region under the incident's load stays down."""
 
 from pathlib import Path
 

@@ -6,7 +6,7 @@ The words come from the registries: an action or a kind of fault without a case 
 import asyncio
 from collections.abc import Callable
 from functools import cache
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 
@@ -71,12 +71,18 @@ def at(record: RunRecord, kind: str, **match: Any) -> list[float]:
     return [event["t"] for event in record.events_of(kind, **match)]
 
 
+def first(record: RunRecord, kind: str, **match: Any) -> dict[str, Any]:
+    found = record.first_event(kind, **match)
+    assert found is not None, kind
+    return found
+
+
 def arrivals(record: RunRecord, start: float, end: float) -> int:
     return sum(start <= event["intended_t"] < end for event in record.events_of("operation"))
 
 
 def noted(record: RunRecord) -> None:
-    assert record.first_event("action", id="A01")["parameters"] == {"observe": "Nothing happens."}
+    assert first(record, "action", id="A01")["parameters"] == {"observe": "Nothing happens."}
 
 
 def disabled(record: RunRecord) -> None:
@@ -94,7 +100,7 @@ def audited(record: RunRecord) -> None:
 
 
 def scaled(record: RunRecord) -> None:
-    assert record.first_event("identity_scaled")["nodes"] == ["identity-eastus-4", "identity-eastus-5"]
+    assert first(record, "identity_scaled")["nodes"] == ["identity-eastus-4", "identity-eastus-5"]
     assert record.label_values("identity_node_up", "instance", service="identity") == [
         f"identity-eastus-{number}" for number in range(1, 6)
     ]
@@ -120,12 +126,12 @@ def loaded(record: RunRecord) -> None:
 
 
 def mitigated(record: RunRecord) -> None:
-    assert record.first_event("mitigated", id="A11")["on"] == ["R1"]
+    assert first(record, "mitigated", id="A11")["on"] == ["R1"]
     assert at(record, "setting_changed")
 
 
 def injected(record: RunRecord) -> None:
-    assert record.first_event("fault_started")["actor"] == "A12"
+    assert first(record, "fault_started")["actor"] == "A12"
     assert record.delta("fault_effects_total", 0, 48) == 0
     assert (record.delta("fault_effects_total", 48, 52.5, kind="http_error") or 0) > 0
     assert record.delta("fault_effects_total", 53, DURATION_S) == 0
@@ -136,7 +142,7 @@ def ended(record: RunRecord) -> None:
 
 
 def remediated(record: RunRecord) -> None:
-    assert 56 <= record.first_event("remediation_started")["t"] < 57
+    assert 56 <= first(record, "remediation_started")["t"] < 57
 
 
 def cancelled(record: RunRecord) -> None:
@@ -162,7 +168,7 @@ EFFECTS: dict[str, tuple[Callable[[RunRecord], None], ...]] = {
 
 
 def names() -> list[str]:
-    return [action.model_fields["do"].annotation.__args__[0] for action in ACTIONS]  # type: ignore[union-attr]
+    return [get_args(action.model_fields["do"].annotation)[0] for action in ACTIONS]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from system_desk import Desk, eventually
-from system_incident import Incident, watch_incident
-from system_testbed import PROJECT, UP_TIMEOUT_S, Stack
 
 from compose.docker import DockerRuntime
 from compose.render import stack
+from tests.system.system_desk import Desk, eventually
+from tests.system.system_incident import Incident, watch_incident
+from tests.system.system_testbed import PROJECT, UP_TIMEOUT_S, Stack
 
 SEEDS = range(1, int(os.environ.get("AFTERSHOCK_SYSTEM_RUNS", "1")) + 1)
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from aiohttp import ClientError, web
 
@@ -137,9 +138,9 @@ class _World:
 
 
 def _run_world(pipe: Connection, runs: Path) -> None:
-    scenario_run.commit = lambda: "test"  # git is a process outside of the world
     world = VirtualWorld(seed=1, transport="http")
-    world.run(_World(pipe, runs).main(world))
+    with mock.patch.object(scenario_run, "commit", return_value="test"):  # git is a process outside of the world
+        world.run(_World(pipe, runs).main(world))
 
 
 class Front:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from system_testbed import PORTS, PROJECT, TOKENS
-
 import chaos.kills.desk
 from compose.docker import DockerRuntime
 from services.chassis.http import HttpClient, HttpReply
+from tests.system.system_testbed import PORTS, PROJECT, TOKENS
 
 PROMETHEUS = f"http://127.0.0.1:{PORTS['PROMETHEUS_PORT']}"
 ALERTMANAGER = f"http://127.0.0.1:{PORTS['ALERTMANAGER_PORT']}"

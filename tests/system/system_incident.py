@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from system_desk import Desk, copy_run, dashboard_queries
-from system_testbed import ROOT
-
 from chaos.experiment.baseline import MachineStalled
 from chaos.experiment.plan import make_plan
 from chaos.experiment.runs import carry_out
@@ -21,6 +18,8 @@ from chaos.scenarios.restrict import restrict
 from chaos.verdict.verdict import judge
 from chaos.verdict.view import View
 from compose.render import REGIONS
+from tests.system.system_desk import Desk, copy_run, dashboard_queries
+from tests.system.system_testbed import ROOT
 
 SCENARIO = "azure-fnj8-vqz-short"
 HEIGHT_T = (82.0, 150.0)

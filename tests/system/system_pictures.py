@@ -29,8 +29,8 @@ def draw(dashboard: Path, prometheus: str, at_epoch_s: float, size: str, folder:
     folder.mkdir(parents=True, exist_ok=True)
     width, height = SIZES[size]
     report = folder / f"{name}.json"
-    command = [VIEWER, dashboard, prometheus, "to-5m", f"{at_epoch_s:.3f}", folder / f"{name}.png"]
-    options = ["--width", width, "--height", height, "--fold", "--report", report]
+    command = [VIEWER, str(dashboard), prometheus, "to-5m", f"{at_epoch_s:.3f}", str(folder / f"{name}.png")]
+    options = ["--width", width, "--height", height, "--fold", "--report", str(report)]
     done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=DRAW_TIMEOUT_S)
     assert report.exists(), done.stdout + done.stderr
     found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))

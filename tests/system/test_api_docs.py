@@ -10,8 +10,9 @@ import subprocess
 from typing import Any
 
 import pytest
-from system_desk import CONTROLLER, Desk
-from system_testbed import ROOT, TOKENS
+
+from tests.system.system_desk import CONTROLLER, Desk
+from tests.system.system_testbed import ROOT, TOKENS
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 DOCUMENT = ROOT / "docs" / "chaos-api.md"

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from console_world import TOKENS, Front, console_world
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.system.console_world import TOKENS, Front, console_world
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 FLAGS = (
@@ -98,7 +99,7 @@ def share(page: Page, region: str, side: str) -> int:
     return int(shown.split()[0]) if shown != "–" else -1
 
 
-def test_a_wrong_token_is_said_and_a_right_one_opens_the_console(opened: Open) -> None:
+def test_a_wrong_token_is_reported_and_a_valid_one_opens_the_console(opened: Open) -> None:
     page = opened("wrong")
     dialog = page.get_by_role("dialog", name="Token")
     expect(dialog.get_by_role("alert")).to_have_text("This token is not valid.")
@@ -110,7 +111,7 @@ def test_a_wrong_token_is_said_and_a_right_one_opens_the_console(opened: Open) -
     expect(page.locator("#link")).to_have_text("live")
 
 
-def test_a_read_token_looks_and_is_told_what_acting_needs(opened: Open) -> None:
+def test_a_read_token_may_view_and_is_told_what_actions_need(opened: Open) -> None:
     page = opened(TOKENS.read)
     row(page, "East US").get_by_role("button", name="+1 node").click()
     expect(page.locator("#say")).to_contain_text("needs the operate token")
@@ -159,7 +160,7 @@ def test_a_fault_is_tried_dry_injected_listed_and_ended(opened: Open) -> None:
     back_to_calm(page)
 
 
-def test_a_parameter_that_breaks_its_rule_is_said_by_its_field(opened: Open) -> None:
+def test_an_invalid_parameter_is_reported_with_its_field(opened: Open) -> None:
     page = opened()
     form = page.locator("#fault")
     form.get_by_label("kind").select_option("partition")
@@ -289,7 +290,7 @@ def test_nothing_scrolls_sideways(opened: Open, width: int, height: int) -> None
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1366, "light"), (1366, "dark"), (390, "light")])
-def test_axe_finds_nothing_to_object_to(opened: Open, width: int, scheme: Any) -> None:
+def test_axe_reports_no_accessibility_violation(opened: Open, width: int, scheme: Any) -> None:
     page = opened(width=width)
     page.emulate_media(color_scheme=scheme)
     expect(page.get_by_role("switch").first).to_be_visible()

@@ -1,4 +1,4 @@
-"""SIGKILL, one process at a time, while users come and operations are accepted: the testbed heals, nothing is lost.
+"""SIGKILL of one process at a time under load: the testbed recovers and no accepted operation is lost.
 
 The signal is sent to the process, as the kernel's out-of-memory killer does, and not by `docker kill`: the engine takes
 that for a wish and would leave the container down. Accepted is what was answered with a URL to poll; each of these
@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 from redis.exceptions import RedisError
-from system_desk import Desk, eventually
-from system_testbed import Stack
 
 from chaos.kills.drill import Drill
 from chaos.kills.orders import TERMINAL, Orders, operations
 from compose.render import stack
+from tests.system.system_desk import Desk, eventually
+from tests.system.system_testbed import Stack
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 REGION = "northeurope"
@@ -117,7 +117,7 @@ async def _all_end(desk: Desk, customer: Orders, known: set[str]) -> None:
         raise AssertionError(f"{error}; {len(open_orders)} open: {open_orders[:10]}") from None
 
 
-async def test_faults_outlive_the_controller_and_end_all_the_same(testbed: Stack, desk: Desk) -> None:
+async def test_faults_outlive_the_controller_and_still_expire(testbed: Stack, desk: Desk) -> None:
     """Killed in mid-fault it comes back, undoes what is overdue, and takes over what is not."""
     lease_s = 3.0
     started = asyncio.get_running_loop().time()

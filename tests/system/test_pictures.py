@@ -6,10 +6,11 @@ Skipped where GRAFANA_VIEW names no viewer; `.ci/run` sets it.
 from pathlib import Path
 
 import pytest
-from system_desk import PROMETHEUS
-from system_incident import Incident
-from system_pictures import VIEWER, check, complaints, draw, empty
-from system_testbed import ROOT
+
+from tests.system.system_desk import PROMETHEUS
+from tests.system.system_incident import Incident
+from tests.system.system_pictures import VIEWER, check, complaints, draw, empty
+from tests.system.system_testbed import ROOT
 
 pytestmark = [
     pytest.mark.system,

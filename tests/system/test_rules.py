@@ -4,9 +4,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from incident_rules import write_test
-from system_incident import virtual_run
-from system_testbed import Stack
+
+from tests.incident_rules import write_test
+from tests.system.system_incident import virtual_run
+from tests.system.system_testbed import Stack
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 

@@ -9,12 +9,12 @@ import asyncio
 
 import numpy as np
 import pytest
-from system_desk import Desk, total
-from system_incident import Incident, phases, virtual_run
-from system_testbed import Stack
 
 from chaos.verdict.verdict import FACTS, judge
 from chaos.verdict.view import ATTEMPTS, EAST, JOBS, PAIR, STARTED, WORK, View
+from tests.system.system_desk import Desk, total
+from tests.system.system_incident import Incident, phases, virtual_run
+from tests.system.system_testbed import Stack
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 ALERT = "ManagedIdentityAvailabilityBurn"

@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 import pytest
-from system_desk import ALERTMANAGER, CONTROLLER, PROMETHEUS, dashboard_queries, eventually
-from system_testbed import ROOT, TOKENS, Stack
 
 from compose.docker import DockerRuntime
 from compose.render import load_scenario, stack, stack_settings
@@ -18,6 +16,8 @@ from services.chassis.http import HttpReply
 from services.chassis.registry import Registry
 from services.chassis.store import Keys
 from services.chassis.stored import Stored
+from tests.system.system_desk import ALERTMANAGER, CONTROLLER, PROMETHEUS, dashboard_queries, eventually
+from tests.system.system_testbed import ROOT, TOKENS, Stack
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 HEALTHY_S, FOUND_S = 30.0, 10.0
@@ -59,7 +59,7 @@ def test_nothing_is_published_beyond_loopback(testbed: Stack) -> None:
     assert published == {"127.0.0.1"}
 
 
-def test_our_processes_are_nobody_and_cannot_write(testbed: Stack) -> None:
+def test_containers_run_as_nobody_on_a_read_only_file_system(testbed: Stack) -> None:
     script = "import os, sys; print(os.getuid()); open('/app/x', 'w')"
     done = subprocess.run(
         ["docker", "compose", "exec", "-T", "router-eastus", "python", "-c", script],
@@ -116,7 +116,7 @@ async def test_a_killed_process_comes_back_by_itself(testbed: Stack, runtime: Do
 # What the runtime does
 
 
-async def test_added_nodes_serve_and_are_found_and_go_again(runtime: DockerRuntime) -> None:
+async def test_added_nodes_serve_are_discovered_and_are_removed_again(runtime: DockerRuntime) -> None:
     registry = Registry(runtime.store, Stored(lambda _kind, **_fields: None), runtime.clock)
 
     async def nodes() -> list[str]:
@@ -169,7 +169,7 @@ async def test_a_paused_instance_hangs_and_goes_on(runtime: DockerRuntime) -> No
     assert await is_ready(runtime, "router-westus")
 
 
-async def test_a_stalled_store_hangs_those_who_need_it_and_goes_on(runtime: DockerRuntime) -> None:
+async def test_a_stalled_store_delays_its_clients_and_recovers(runtime: DockerRuntime) -> None:
     await runtime.stall_store(active=True)
     assert (await ask(runtime, "router-westus", timeout_s=1.0)).failure == "timeout"
     assert (await ask(runtime, "router-westus", "/healthz", timeout_s=1.0)).ok, "alive, but not ready"
@@ -218,7 +218,7 @@ async def test_a_reset_returns_to_calm_from_any_state(runtime: DockerRuntime) ->
     assert {spec.name for spec in runtime.instances()} == {spec.name for spec in stack().instances()}
     assert all([await is_ready(runtime, spec.name) for spec in stack().instances()])
     assert not await runtime.store.exists("left-over")
-    assert json.loads(await runtime.store.get(Keys.OVERLAY))["identity"] == {"workers": 7}
+    assert json.loads(await runtime.store.get(Keys.OVERLAY) or "")["identity"] == {"workers": 7}
     assert (await ask(runtime, "identity-eastus-1", "/admin/settings")).json()["workers"] == 7
     print(f"reset took {took:.1f} s")
     await runtime.reset(stack(), TREE)

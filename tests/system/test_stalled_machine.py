@@ -66,7 +66,7 @@ def stand_still(processes: list[psutil.Process]) -> None:
         os.kill(process.pid, signal.SIGCONT)
 
 
-def test_a_run_whose_machine_stood_still_could_not_be_judged(run: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_a_run_on_a_stalled_machine_is_not_judged(run: subprocess.Popen[str], tmp_path: Path) -> None:
     time.sleep(5.0)
     own = psutil.Process(run.pid)
     stand_still([own, *own.children(recursive=True)])

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from system_desk import Desk, eventually
 
 from chaos.faults.registry import CATALOGUE
+from tests.system.system_desk import Desk, eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 REGION = "northeurope"

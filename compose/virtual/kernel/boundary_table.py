@@ -63,7 +63,6 @@ SIMULATED = (
     *_simulated("time", "`_created` samples, set_to_current_time, exemplars", "prometheus_client.metrics:time"),
     *_simulated("monotonic", "durations measured by .time()", "prometheus_client.context_managers:default_timer"),
     *_simulated("datetime", "checks of iat, nbf and exp", "jwt.api_jwt:datetime"),
-    *_simulated("time", "default `now` of iat, nbf and exp", "joserfc._rfc7519.claims:time"),
     *_simulated(
         "time",
         "expiry, stream ids, idle times, TIME",
@@ -156,7 +155,6 @@ NOT_MODELLED = (
     *_left("digest authentication is not used", "aiohttp.client_middleware_digest_auth:os"),
     *_left("OpenSSL's own generator: load fixed keys, sign with EdDSA or RS256", "cryptography:*"),
     *_left("fetches keys with urllib, which is fenced", "jwt.jwks_client:time", "jwt.jwk_set_cache:time"),
-    *_left("JWE and key generation are not used", "joserfc._rfc7518.oct_key:secrets", "joserfc._keys:random"),
     *_left("only the synchronous client", "redis.client:time", "redis.connection:time", "redis.lock:uuid"),
     *_left("telemetry; our pool does not call it", "redis.asyncio.connection:time"),
     *_left("RediSearch, time series, vector sets and Top-K are not used", "fakeredis.stack:*"),

@@ -71,7 +71,10 @@ def ratio_rule(**more: Any) -> Rule:
 
 def failing(region: str, at: float, until: float = 1e9) -> dict[Any, Callable[[float], float]]:
     """Ten a second; all bad from `at` until `until`."""
-    bad = lambda t: 10.0 * (min(max(t, at), until) - at)  # noqa: E731
+
+    def bad(t: float) -> float:
+        return 10.0 * (min(max(t, at), until) - at)
+
     return {
         series("x_total", region=region, result="ok"): lambda t: 10.0 * t - bad(t),
         series("x_total", region=region, result="bad"): bad,
@@ -90,8 +93,10 @@ def test_it_is_resolved_at_the_first_step_without_the_condition() -> None:
     assert found == [(106.0, "eastus", "firing"), (128.0, "eastus", "resolved")]
 
 
-def test_a_condition_that_breaks_off_starts_its_time_anew() -> None:
-    bad = lambda t: 10.0 * (min(max(t, 100.0), 103.0) - 100.0 + max(t, 200.0) - 200.0)  # noqa: E731
+def test_an_interrupted_condition_restarts_its_pending_time() -> None:
+    def bad(t: float) -> float:
+        return 10.0 * (min(max(t, 100.0), 103.0) - 100.0 + max(t, 200.0) - 200.0)
+
     totals = {
         series("x_total", region="eastus", result="ok"): lambda t: 10.0 * t - bad(t),
         series("x_total", region="eastus", result="bad"): bad,
@@ -109,13 +114,13 @@ def test_an_alert_can_be_kept_firing_over_a_gap() -> None:
     assert found == [(106.0, "eastus", "firing"), (142.0, "eastus", "resolved")]
 
 
-def test_keeping_does_not_hold_what_never_fired() -> None:
+def test_keep_firing_has_no_effect_before_the_first_firing() -> None:
     rule = ratio_rule(for_s=30, keep_for_s=60)
 
     assert Bench((rule,), failing("eastus", 100.0, 120.0)).run(200).said() == []
 
 
-def test_each_region_stands_for_itself() -> None:
+def test_regions_are_evaluated_independently() -> None:
     totals = {**failing("eastus", 100.0), **failing("westus", 110.0), **failing("northeurope", 1e8)}
 
     found = Bench((ratio_rule(),), totals).run(130)
@@ -252,7 +257,8 @@ def test_a_short_blip_burns_too_little_to_page() -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_counter_born_with_its_value_counts_in_full(count: int) -> None:
     line = {"record": "region:wrong:increase", "of": {"metric": "wrong_total"}, "windows_s": [60], "above": 0}
-    table, lines = SeriesTable(), []
+    table = SeriesTable()
+    lines: list[dict[str, Any]] = []
     table.append(0.0, np.array([]))
     evaluator = AlertEvaluator(
         (ratio_rule(for_s=0, all=[line]),), table, Events(lines.append, Clock(lambda: 0.0, 0.0), "x")
@@ -265,7 +271,7 @@ def test_a_counter_born_with_its_value_counts_in_full(count: int) -> None:
     assert len(lines) == count
 
 
-def test_lines_say_one_thing() -> None:
+def test_a_line_has_exactly_one_expression() -> None:
     with pytest.raises(ValueError, match="exactly one of `windows_s` and `now`"):
         Line.model_validate({"record": "a:b:c", "of": {"metric": "x"}, "above": 1})
     with pytest.raises(ValueError, match="exactly one of `windows_s` and `now`"):

@@ -249,7 +249,7 @@ def test_a_wrong_alert_file_is_refused_with_file_line_and_field(
         load_rules(path)
 
 
-def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_yaml_is_refused(tmp_path: Path) -> None:
     (tmp_path / "alerts.yaml").write_text("alerts: [")
 
     with pytest.raises(AlertError, match=r"alerts\.yaml:1: not valid YAML"):

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
-from api_contract import Contract
 
 from compose.virtual.world import EPOCH_S, Served, VirtualWorld
 from services.blobstore.app import create_app
@@ -17,6 +16,7 @@ from services.chassis.http import HttpClient
 from services.chassis.registry import Instance
 from services.clients.identity.client import SUBSCRIPTION
 from services.identity.tokens import Issuer
+from tests.api_contract import Contract
 
 SECRET = "secret of the project in tests"
 GROUPS = f"/subscriptions/{SUBSCRIPTION}/resourceGroups"

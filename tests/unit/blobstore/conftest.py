@@ -1,9 +1,9 @@
 """Fixtures of the blob service's tests."""
 
 import pytest
-from blobstore_region import Region
 
 from compose.virtual.world import VirtualWorld
+from tests.unit.blobstore.blobstore_region import Region
 
 
 @pytest.fixture

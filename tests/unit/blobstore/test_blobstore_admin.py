@@ -1,11 +1,11 @@
-"""The operator's door."""
+"""The operator API of the blob service."""
 
 from typing import Any
 
 import pytest
-from blobstore_region import Region
 
 from services.blobstore import packages
+from tests.unit.blobstore.blobstore_region import Region
 
 SEED = {
     "exempt": True,
@@ -87,10 +87,11 @@ async def test_a_bad_field_is_named(region: Region, path: str, body: Any, words:
     ],
 )
 async def test_errors_are_json(region: Region, method: str, path: str, status: int, code: str) -> None:
-    answer = await region.call(method, f"/admin/accounts/{path}", **({"json": {}} if method == "PUT" else {}))
+    options: dict[str, Any] = {"json": {}} if method == "PUT" else {}
+    answer = await region.call(method, f"/admin/accounts/{path}", **options)
     assert (answer.status, answer.json()["error"]["code"]) == (status, code)
 
 
-async def test_a_body_that_is_no_json(region: Region) -> None:
+async def test_a_body_that_is_not_json_is_refused(region: Region) -> None:
     answer = await region.call("PUT", "/admin/accounts/seeded", data=b"{")
     assert (answer.status, answer.json()["error"]["code"]) == (400, "InvalidRequestContent")

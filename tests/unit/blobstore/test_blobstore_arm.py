@@ -1,13 +1,13 @@
-"""The resource manager's side: accounts, containers, bodies, errors, headers, limits."""
+"""The resource manager API of the blob service: accounts, containers, bodies, errors, headers, limits."""
 
 import asyncio
 from typing import Any
 
 import pytest
-from blobstore_region import GROUPS, PACKAGE, PROVIDER, VERSION, Region
 
 from compose.virtual.world import VirtualWorld
 from services.clients.identity.client import SUBSCRIPTION
+from tests.unit.blobstore.blobstore_region import GROUPS, PACKAGE, PROVIDER, VERSION, Region
 
 MANAGEMENT = "https://management.azure.com/"
 NEW = "group1!storageAccounts/created"
@@ -227,7 +227,7 @@ async def test_the_api_version_is_required_but_any_date_will_do(region: Region, 
 )
 async def test_what_arm_refuses(region: Region, method: str, rest: str, status: int, code: str) -> None:
     body = {} if "containers" in rest or method == "PATCH" else {"location": "eastus"}
-    options = {"json": body} if method in ("PUT", "PATCH") else {}
+    options: dict[str, Any] = {"json": body} if method in ("PUT", "PATCH") else {}
     answer = await region.arm(method, rest, **options)
     assert (answer.status, answer.json()["error"]["code"]) == (status, code)
 
@@ -260,7 +260,7 @@ async def test_a_bad_member_is_named_and_changes_nothing(region: Region, body: A
     assert region.changes() == []
 
 
-async def test_a_body_that_is_no_json(region: Region) -> None:
+async def test_a_body_that_is_not_json_is_refused(region: Region) -> None:
     for data in (b"", b"{", b"\xff"):
         answer = await region.arm("PATCH", "eastus!storageAccounts/vmextmieastus", data=data)
         assert (answer.status, answer.json()["error"]["code"]) == (400, "InvalidRequestContent")

@@ -4,7 +4,8 @@ Each operation is tried with each oddity, for an account that is locked and for 
 """
 
 import pytest
-from blobstore_region import Region
+
+from tests.unit.blobstore.blobstore_region import Region
 
 LOCKED, PRIVATE = (409, "PublicAccessNotPermitted"), (404, "ResourceNotFound")
 NEEDS_A_TOKEN = (401, "NoAuthenticationInformation")
@@ -71,7 +72,7 @@ async def guarded(region: Region) -> Region:
 
 
 @ODD
-async def test_a_locked_account_says_only_that(guarded: Region, query: str, headers: dict[str, str]) -> None:
+async def test_a_locked_account_reveals_nothing_else(guarded: Region, query: str, headers: dict[str, str]) -> None:
     for container, blob in (("packages", "there"), ("packages", "missing"), ("missing", "missing")):
         names = {"account": "locked", "container": container, "blob": blob}
         for operation in READS + WRITES:
@@ -79,7 +80,7 @@ async def test_a_locked_account_says_only_that(guarded: Region, query: str, head
 
 
 @ODD
-async def test_a_private_container_is_as_if_it_were_not_there(
+async def test_a_private_container_is_answered_like_a_missing_one(
     guarded: Region, query: str, headers: dict[str, str]
 ) -> None:
     for container, blob in (("packages", "there"), ("packages", "missing"), ("missing", "missing")):

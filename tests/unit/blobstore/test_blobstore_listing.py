@@ -3,7 +3,8 @@
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from blobstore_region import Region
+
+from tests.unit.blobstore.blobstore_region import Region
 
 LIST = "/lists/packages?restype=container&comp=list"
 

@@ -7,10 +7,10 @@ import json
 from random import Random
 
 import pytest
-from blobstore_region import PACKAGE, Region
 
 from compose.virtual.world import EPOCH_S, VirtualWorld
 from services.blobstore import packages
+from tests.unit.blobstore.blobstore_region import PACKAGE, Region
 
 BOTH = pytest.mark.parametrize("world", ["http", "direct"], indirect=True)
 START = "Mon, 02 Feb 2026 18:03:00 GMT"

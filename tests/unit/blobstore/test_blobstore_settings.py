@@ -60,7 +60,7 @@ def test_a_bad_setting_is_refused_by_name_and_rule(values: dict[str, object], wo
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_a_region_is_born_with_four_exempt_hosts_and_two_platform_accounts(region: str) -> None:
+def test_a_new_region_has_four_exempt_hosts_and_two_platform_accounts(region: str) -> None:
     seeds = {seed.name: seed for seed in default_accounts(region)}
     assert {name for name, seed in seeds.items() if seed.exempt} == {
         f"{family}{region}" for family in ("vmextmi", "vmextlinux", "vmextarc", "vmextwin")

@@ -174,8 +174,9 @@ def test_pages_together_are_the_whole_listing(names: set[str], delimiter: str, p
     prefixes: list[str] = []
     marker = ""
     for _ in range(len(names) + 1):
-        options = {"delimiter": delimiter, "prefix": prefix, "results_max": results_max, "marker": marker}
-        more_blobs, more_prefixes, marker = names_of(container, **options)
+        more_blobs, more_prefixes, marker = names_of(
+            container, delimiter=delimiter, prefix=prefix, results_max=results_max, marker=marker
+        )
         assert len(more_blobs) + len(more_prefixes) <= results_max
         blobs, prefixes = blobs + more_blobs, prefixes + more_prefixes
         if not marker:

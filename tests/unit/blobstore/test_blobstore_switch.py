@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from blobstore_region import PACKAGE, Region
 
 from compose.virtual.world import VirtualWorld
+from tests.unit.blobstore.blobstore_region import PACKAGE, Region
 
 ACCOUNT = "vmextmieastus"
 

@@ -5,13 +5,13 @@ import json
 
 import jwt
 import pytest
-from blobstore_region import IDENTITY, PACKAGE, Region
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from compose.virtual.world import VirtualWorld
 from services.blobstore.tokens import JwksVerifier, KeysUnavailable, TokenRefused
 from services.chassis.http import HttpReply
 from services.identity.tokens import Issuer
+from tests.unit.blobstore.blobstore_region import IDENTITY, PACKAGE, Region
 
 SECRET = "/vmextmieastus/private/b"
 
@@ -146,7 +146,7 @@ async def test_rsa_keys_verify_too_and_other_algorithms_do_not(region: Region) -
 
 
 @pytest.mark.parametrize("body", [b"", b"not json", b"[]", b"{}", b'{"keys": []}', b'{"keys": [{"kty": "x"}]}'])
-async def test_a_key_set_that_is_none_is_no_key_set(region: Region, body: bytes) -> None:
+async def test_an_invalid_key_set_counts_as_no_key_set(region: Region, body: bytes) -> None:
     async def fetch() -> HttpReply:
         return HttpReply(200, {}, body)
 

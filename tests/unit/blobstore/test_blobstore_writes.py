@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from random import Random
 
 import pytest
-from blobstore_region import PACKAGE, Region, body_of
 
 from compose.virtual.world import VirtualWorld
+from tests.unit.blobstore.blobstore_region import PACKAGE, Region, body_of
 
 MIB = 2**20
 BLOB = "/vmextmieastus/packages/new"

@@ -1,4 +1,4 @@
-"""The supervisor: who is started again, when, who hears of it, and that nothing is left when it stops."""
+"""The supervisor: which tasks are restarted and when, what is reported, and that stopping leaves none behind."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -53,7 +53,7 @@ async def test_a_task_that_fails_is_started_again_after_growing_bounded_delays()
     await bench.background.stop()
 
 
-async def test_the_delay_begins_anew_once_a_task_has_worked() -> None:
+async def test_the_delay_is_reset_once_a_task_has_worked() -> None:
     bench, work = Bench(), Flaky(3, lasts_s=2 * DELAY_MAX_S + 1)
     bench.background.keep(work, "journal")
     await asyncio.sleep(100)

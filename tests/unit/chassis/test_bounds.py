@@ -35,7 +35,7 @@ def test_label_sets_beyond_the_bound_share_one(kind: str, monkeypatch: pytest.Mo
     assert b"metrics_label_sets_refused_total 7.0" in registry.page()
 
 
-async def test_an_instance_that_died_leaves_the_store(world: VirtualWorld) -> None:
+async def test_a_dead_instance_is_removed_from_the_store(world: VirtualWorld) -> None:
     store, clock = world.redis.client(), Clock(world.loop.time, world.epoch_s)
     registry = Registry(store, Stored(lambda _kind, **_fields: None), clock, lease_s=9.0)
     for number in range(50):
@@ -53,7 +53,7 @@ async def lines(store: Any) -> list[dict[str, Any]]:
     return [json.loads(entry[b"line"]) for _, entry in await store.xrange(Keys.EVENTS)]
 
 
-async def test_a_store_that_stays_away_costs_the_oldest_lines_and_their_number_is_told(
+async def test_during_a_long_store_outage_the_oldest_lines_are_dropped_and_counted(
     world: VirtualWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_stream, "BUFFER_LENGTH_MAX", 5)

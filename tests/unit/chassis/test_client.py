@@ -1,4 +1,4 @@
-"""The HTTP client: what the other side says is heeded, and nothing that it says can make a call raise."""
+"""The HTTP client honours `Retry-After`, and no answer makes a call raise."""
 
 import pytest
 
@@ -47,9 +47,9 @@ def test_all_three_forms_of_an_http_date_are_read(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", GARBAGE)
-def test_garbage_is_as_if_nothing_had_been_said(value: str) -> None:
+def test_an_invalid_retry_after_is_ignored(value: str) -> None:
     assert reply(value).retry_after_s(NOW) is None
 
 
-def test_without_the_header_nothing_is_said() -> None:
+def test_without_the_header_there_is_no_retry_after() -> None:
     assert HttpReply(503, {}, b"").retry_after_s(NOW) is None

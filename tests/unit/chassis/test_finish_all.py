@@ -1,4 +1,4 @@
-"""The way out takes every step, and tells of every failure."""
+"""Shutdown runs every step and reports every failure."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import pytest
 from services.chassis.endings import finish_all
 
 
-async def test_each_step_is_taken_whatever_the_ones_before_it_met() -> None:
+async def test_each_step_runs_even_when_earlier_ones_failed() -> None:
     taken: list[str] = []
 
     async def first() -> None:
@@ -45,6 +45,8 @@ async def test_a_step_that_is_cancelled_does_not_keep_the_next_from_being_taken(
     assert (leaving.cancelled(), taken) == (True, ["last"])
 
 
-async def test_without_a_failure_nothing_is_raised() -> None:
+async def test_without_a_failure_all_steps_are_taken_in_order() -> None:
+    taken: list[str] = []
     await finish_all()
-    await finish_all(lambda: None)
+    await finish_all(lambda: taken.append("first"), lambda: taken.append("second"))
+    assert taken == ["first", "second"]

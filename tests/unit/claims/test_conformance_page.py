@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from incident_record import fresh_incident
 from rich.console import Console
 
 from chaos.record.files import sealed
@@ -18,6 +17,7 @@ from chaos.studies.campaign.conformance import render, unexplained
 from chaos.studies.campaign.jobs import CampaignResult, CampaignRun
 from chaos.verdict import PAIRS, claims, judge
 from chaos.verdict.explanations import explanations
+from tests.unit.record.incident_record import fresh_incident
 
 PAGE = Path(__file__).parents[3] / "docs" / "conformance.md"
 SCENARIO = "azure-fnj8-vqz"
@@ -124,7 +124,7 @@ def test_a_page_that_cannot_be_written_is_refused_by_name(plain: CampaignResult,
         (json.dumps(sealed({"kind": "aftershock campaign", "rows": [{"id": "M99"}]})), "another table of claims"),
     ],
 )
-def test_what_is_no_campaign_is_refused_by_name(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_that_is_not_a_campaign_is_refused_by_name(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "c.json"
     file.write_text(text)
     with pytest.raises(RecordError, match=said) as refused:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import pytest
-from incident_record import NAMES, D, E, IncidentRecord, R, calm_day, fresh_incident
 
 from chaos.record.record import RunRecord
 from chaos.verdict import CHECKS, CONTROLS, claims, judge_control
+from tests.unit.record.incident_record import NAMES, D, E, IncidentRecord, R, calm_day, fresh_incident
 
 END = 760.0
 ATTEMPTS, ENDED = "identity_client_attempts_total", "identity_client_operations_total"
@@ -153,7 +153,7 @@ def test_controls_and_claims_name_each_other() -> None:
     ],
     ids=["operations fail", "calls are retried", "West is down for ten seconds"],
 )
-def test_a_day_that_was_not_calm_is_noticed(disturb: Callable[[IncidentRecord], object]) -> None:
+def test_a_disturbed_calm_day_is_contradicted(disturb: Callable[[IncidentRecord], object]) -> None:
     made = calm_day()
     disturb(made)
     assert judge_control("calm-day", made.build()).status == "contradicted"

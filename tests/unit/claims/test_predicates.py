@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from incident_record import AGAIN as DRILL_RESTORE
-from incident_record import NAMES, OTHERS, S1, S2, D, E, IncidentRecord, R, W, fresh_incident
 
 from chaos.verdict import CHECKS
 from chaos.verdict.view import View
 from loadgen.tenants import default_table
+from tests.unit.record.incident_record import AGAIN as DRILL_RESTORE
+from tests.unit.record.incident_record import NAMES, OTHERS, S1, S2, D, E, IncidentRecord, R, W, fresh_incident
 
 Doctor = Callable[[IncidentRecord], object]
 ATTEMPTS, ENDED, STARTED = (
@@ -40,6 +40,10 @@ def users_are_well(m: IncidentRecord, *ids: str) -> None:
     well = {tenant.slug for tenant in default_table().tenants if not ids or tenant.id in ids}
     change = set_(result="success", code="", duration_s=0.3)
     m.change_events("operation", lambda e: change(e) if e["tenant"] in well else None)
+
+
+def users_of(row: str) -> Doctor:
+    return lambda m: users_are_well(m, row)
 
 
 def failures(m: IncidentRecord, tenant_ids: tuple[str, ...], **fields: Any) -> None:
@@ -228,7 +232,7 @@ DOCTORED: dict[str, Doctor] = {
     "O08": jobs_fail_to_the_end,
     "O09": larger_runners_never_fail,
     "O11": lambda m: flips(m, False, set_(account="vmextwineastus"), account="vmextmieastus"),
-    **{f"S{number:02}": (lambda m, row=f"S{number:02}": users_are_well(m, row)) for number in range(1, 23)},
+    **{f"S{number:02}": users_of(f"S{number:02}") for number in range(1, 23)},
 }
 
 AGAIN: dict[str, tuple[str, Doctor]] = {

@@ -1,4 +1,4 @@
-"""Anything may be in a scenario file or behind `--set`: an exit code of the table, one line a finding, no traceback."""
+"""Any scenario file and any `--set` give an exit code of the table, one line per finding and no traceback."""
 
 import json
 import os
@@ -79,7 +79,7 @@ def tiny(old: str, new: str) -> str:
     return TINY.replace(old, new)
 
 
-def test_the_scenario_that_is_spoilt_below_is_good() -> None:
+def test_the_base_scenario_is_valid() -> None:
     assert findings(run(written(TINY))) == ["aftershock: reached"]
 
 
@@ -164,7 +164,7 @@ def test_a_file_may_have_any_name(name: str) -> None:
     assert all(":5: " in line or "\\n" in line for line in findings(run("./" + str(written(tiny("60", "-1"), name)))))
 
 
-def test_what_is_no_file_is_said_so() -> None:
+def test_a_path_that_is_not_a_file_is_reported() -> None:
     Path("folder.yaml").mkdir()
     os.mkfifo("pipe.yaml")
     for name in ("folder.yaml", "pipe.yaml", "absent.yaml", "", ".", "/", "x" * 300 + ".yaml", "no/such/folder.yaml"):
@@ -185,13 +185,13 @@ def test_the_terminal_takes_no_markup_from_anybody(capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == "report  run[/x]/report.html :smile: [bold]\n"
 
 
-def test_a_campaign_counts_no_facts_of_a_world_that_has_not_their_regions() -> None:
+def test_a_campaign_refuses_a_scenario_that_lacks_the_regions_of_the_facts() -> None:
     written(TINY)
     (line,) = findings(CliRunner().invoke(main, ["campaign", "--scenario", "bad.yaml"]))
     assert line.endswith("counts facts of regions that bad.yaml lacks: eastus, westus")
 
 
-def test_many_findings_end_somewhere() -> None:
+def test_the_number_of_reported_findings_is_bounded() -> None:
     many = TINY + "".join(f"x{number}: 1\n" for number in range(500))
     lines = findings(run(written(many)))
     assert len(lines) == 21
@@ -317,7 +317,7 @@ def test_serve_listens_on_any_kind_of_host(host: str, address: str, monkeypatch:
 
 
 @pytest.mark.real_time
-def test_serve_names_a_host_that_is_none() -> None:
+def test_serve_names_an_invalid_host() -> None:
     (line,) = findings(CliRunner().invoke(main, ["serve", "--host", "no.such.host.invalid", "--port", "0"]))
     assert "--port 0: cannot listen on no.such.host.invalid:0: " in line
 
@@ -354,7 +354,7 @@ def test_a_lower_bound_above_its_upper_one_is_refused_by_field(path: str, low: s
     assert re.search(shown, line), line
 
 
-def test_there_are_such_settings() -> None:
+def test_the_settings_contain_bound_pairs() -> None:
     assert len(ORDERS) >= 8
 
 
@@ -395,7 +395,7 @@ def harmless(result: Result) -> None:
 @FUZZ
 @given(st.binary(max_size=300) | st.text(max_size=300))
 @example("&a [*a]")
-def test_any_bytes_are_no_scenario(content: bytes | str) -> None:
+def test_arbitrary_bytes_are_refused_as_a_scenario(content: bytes | str) -> None:
     raw = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
     harmless(run(written(raw)))
 

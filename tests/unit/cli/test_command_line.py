@@ -1,4 +1,4 @@
-"""What a user can get wrong on the command line: one clear line, exit code 2, and nothing half-written left behind."""
+"""Mistakes on the command line give one clear line and exit code 2, and leave no partial output."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def test_a_bad_scenario_file_is_named_with_its_line_and_field(text: str, line: s
     assert "Traceback" not in result.output
 
 
-def test_a_folder_that_holds_something_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_folder_with_content_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("precious")
     result = CliRunner().invoke(main, ["run", "calm-day", "--out", str(tmp_path)])
     assert result.exit_code == 2
@@ -75,7 +75,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["report", "{}"], ["diff", "{}", "{}"]])
-def test_a_folder_that_is_no_run_is_refused(command: list[str], tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_refused(command: list[str], tmp_path: Path) -> None:
     result = CliRunner().invoke(main, [word.format(tmp_path) for word in command])
     assert result.exit_code == 2
     assert "not a run: plan.json is missing" in result.output

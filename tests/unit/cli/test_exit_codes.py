@@ -1,4 +1,4 @@
-"""Whatever happens in a command, it ends with a code of the table and one line; a crash never looks like a verdict."""
+"""Every command ends with an exit code of the table and one line; a crash never looks like a verdict."""
 
 import errno
 import os
@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -25,6 +25,17 @@ from services.chassis.interrupts import Interrupted, listening, postponed, told
 from services.chassis.settings import SettingsError
 
 ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def signals_by_default() -> Iterator[None]:
+    """A shell starts background jobs with SIGINT ignored, `nohup` with SIGHUP: the tests may be part of such a job."""
+    before = {
+        number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    }
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def raised(error: BaseException) -> Result:
@@ -46,7 +57,7 @@ def test_a_code_of_the_table_passes(code: int) -> None:
 
 
 @pytest.mark.parametrize("code", [4, 64, 120, 255, "text", -1])
-def test_no_other_code_does(code: int | str) -> None:
+def test_any_other_code_becomes_a_defect(code: int | str) -> None:
     assert raised(SystemExit(code)).exit_code == 3
 
 
@@ -170,7 +181,7 @@ def test_help_is_0_and_nothing_at_all_is_2() -> None:
     assert CliRunner().invoke(main, []).exit_code == 2
 
 
-def test_a_signal_waits_for_what_must_not_be_torn() -> None:
+def test_a_signal_is_postponed_until_a_critical_section_ends() -> None:
     done: list[str] = []
 
     def close() -> None:
@@ -183,7 +194,7 @@ def test_a_signal_waits_for_what_must_not_be_torn() -> None:
     assert (found.value.code, done) == (143, ["closed"])
 
 
-def test_who_is_told_hears_of_a_signal_and_goes_on() -> None:
+def test_a_subscriber_of_signals_is_called_and_the_program_continues() -> None:
     heard: list[int] = []
     with listening(), told(lambda interrupted: heard.append(interrupted.code)):
         os.kill(os.getpid(), signal.SIGINT)
@@ -210,7 +221,7 @@ def shell(line: str) -> subprocess.CompletedProcess[str]:
         ("aftershock run nosuch 2>&-", 2, ""),
     ],
 )
-def test_a_shell_that_is_unkind_to_the_output_gets_a_code_of_the_table(line: str, code: int, said: str) -> None:
+def test_a_broken_standard_output_gives_a_code_of_the_table(line: str, code: int, said: str) -> None:
     done = shell(line)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
     assert said in done.stderr
@@ -225,7 +236,7 @@ MAY_EXIT: dict[str, Callable[[str], bool]] = {
 }
 
 
-def test_nobody_else_chooses_an_exit_code() -> None:
+def test_exit_codes_are_chosen_in_one_place() -> None:
     """A number in a `sys.exit` is a second place that decides."""
     odd = []
     for package in ("services", "loadgen", "compose", "chaos"):
@@ -233,6 +244,6 @@ def test_nobody_else_chooses_an_exit_code() -> None:
             name = path.relative_to(ROOT).as_posix()
             for number, line in enumerate(path.read_text().splitlines(), 1):
                 chooses = EXITS.search(line) and not HANDED_ON.search(line)
-                if chooses and not MAY_EXIT.get(name, lambda _: False)(line):
+                if chooses and not (name in MAY_EXIT and MAY_EXIT[name](line)):
                     odd.append(f"{name}:{number}: {line.strip()}")
     assert odd == []

@@ -13,7 +13,8 @@ import yaml
 from compose import render
 from compose.docker_stack import HOST_FILE
 from compose.topology import MODULES, InstanceSpec
-from services.chassis.process import PREFIX, ProcessSettings
+from services.chassis.environment import PREFIX
+from services.chassis.process import ProcessSettings
 
 ROOT = Path(__file__).parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load(render.COMPOSE_FILE.read_text(encoding="utf-8"))

@@ -67,7 +67,7 @@ def _metric_names(node: ast.AST) -> Iterator[str]:
 
 
 def _called(call: ast.Call) -> str:
-    return getattr(call.func, "attr", None) or getattr(call.func, "id", "")
+    return str(getattr(call.func, "attr", None) or getattr(call.func, "id", ""))
 
 
 def metrics_in(expression: str) -> set[str]:

@@ -190,7 +190,12 @@ class FakeConnection:
 def test_only_200_is_healthy(answer: bytes, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = FakeConnection(answer)
     asked: list[Any] = []
-    monkeypatch.setattr(socket, "create_connection", lambda address, _timeout: asked.append(address) or connection)
+
+    def connect(address: object, _timeout: float) -> FakeConnection:
+        asked.append(address)
+        return connection
+
+    monkeypatch.setattr(socket, "create_connection", connect)
     assert healthcheck.main("/healthz", "8090") == code
     assert asked == [("127.0.0.1", 8090)]
     assert connection.sent.startswith(b"GET /healthz HTTP/1.0\r\n")

@@ -1,4 +1,4 @@
-"""The compose runtime against an engine that only remembers: which containers it touches, and in what order."""
+"""The compose runtime against a fake Docker engine: which containers it touches, and in what order."""
 
 import asyncio
 import json
@@ -139,7 +139,7 @@ async def test_a_reset_leaves_nothing_of_an_earlier_run(runtime: DockerRuntime, 
         Keys.SECRET.encode(),
         Keys.SEED.encode(),
     ]
-    overlay = json.loads(await runtime.store.get(Keys.OVERLAY))
+    overlay = json.loads(await runtime.store.get(Keys.OVERLAY) or "")
     assert overlay["identity"] == {"workers": 3}
     assert await runtime.store.get(Keys.SEED) == b"7"
 
@@ -239,7 +239,7 @@ async def test_cuts_are_made_and_ended_one_by_one(runtime: DockerRuntime, engine
     assert engine.did("end") == ["router-eastus>redis@f1", "router-eastus>redis@f2"]
 
 
-async def test_nobody_is_cut_off_from_himself(runtime: DockerRuntime, engine: FakeEngine) -> None:
+async def test_an_instance_is_never_cut_off_from_itself(runtime: DockerRuntime, engine: FakeEngine) -> None:
     await runtime.partition("identity-eastus-1", [Cut("f1", "identity-*", 30.0)])
     address = engine.known["identity-eastus-2"].address
     assert engine.diary[-1] == ("cut", "identity-eastus-1", address, "30")
@@ -253,14 +253,14 @@ async def test_a_partition_from_nothing_is_refused(runtime: DockerRuntime) -> No
 
 
 @pytest.mark.parametrize("dead", ["router-eastus", "blobstore-eastus"])
-async def test_who_is_down_cannot_be_cut_off(runtime: DockerRuntime, dead: str) -> None:
+async def test_an_instance_that_is_down_cannot_be_cut_off(runtime: DockerRuntime, dead: str) -> None:
     await runtime.kill(dead)
     with pytest.raises(InstanceDown, match="router-eastus: "):
         await runtime.partition("router-eastus", [Cut("f1", "blobstore-*", 30.0)])
     await runtime.partition("router-eastus", [])
 
 
-async def test_killing_the_dead_and_reviving_the_living_are_no_errors(
+async def test_killing_a_dead_and_reviving_a_live_instance_are_not_errors(
     runtime: DockerRuntime, engine: FakeEngine
 ) -> None:
     await runtime.revive("router-eastus")
@@ -338,7 +338,7 @@ async def test_the_lease_of_a_dead_run_runs_out(world: Any, background: Backgrou
     await lease.release()
 
 
-async def test_a_living_run_keeps_its_lease(world: Any, background: Background) -> None:
+async def test_a_running_run_renews_its_lease(world: Any, background: Background) -> None:
     store = world.redis.client()
     lease = RunLease(store, background)
     await lease.acquire()

@@ -78,7 +78,7 @@ def test_the_build_context_is_an_allow_list() -> None:
     assert copied == OURS | {"pyproject.toml"}
 
 
-def test_the_images_run_as_nobody_in_particular() -> None:
+def test_the_images_run_as_an_unprivileged_user() -> None:
     text = (ROOT / "compose" / "Dockerfile").read_text()
     services = text[text.index("AS services") :]
     assert re.search(r"^USER 10001:10001$", services, re.MULTILINE)

@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from api_contract import Contract
-from controller_desk import CONTROLLER, TOKENS, Desk
 
 from chaos.controller.app import create_controller
 from chaos.controller.testbed import Testbed
@@ -15,6 +13,8 @@ from chaos.scenarios.restrict import restrict
 from compose.virtual.runtime import VirtualRuntime
 from compose.virtual.world import VirtualWorld
 from services.chassis.http import HttpClient
+from tests.api_contract import Contract
+from tests.unit.controller.controller_desk import CONTROLLER, TOKENS, Desk
 
 
 @pytest.fixture

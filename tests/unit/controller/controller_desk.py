@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from api_contract import Contract
-
 from chaos.controller.auth import Tokens
 from chaos.controller.testbed import Testbed
 from chaos.experiment.plan import Plan
 from compose.virtual.world import VirtualWorld
 from services.chassis.http import HttpClient, HttpReply
+from tests.api_contract import Contract
 
 TOKENS = Tokens(read="read-token", operate="operate-token", project="project-secret")
 CONTROLLER = "http://controller"

@@ -6,11 +6,11 @@ import stat
 from pathlib import Path
 
 import pytest
-from controller_desk import Desk
 
 from chaos.controller.auth import load_tokens
 from chaos.controller.testbed import Testbed
 from compose.topology import NODES_MAX
+from tests.unit.controller.controller_desk import Desk
 
 BLOB = "http://blobstore-eastus:8080/vmextmieastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip"
 

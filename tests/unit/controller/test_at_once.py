@@ -1,11 +1,10 @@
-"""Two callers at once: nothing that was answered with success is lost, and what excludes something else is refused."""
+"""Concurrent callers: no acknowledged change is lost, and conflicting calls are refused."""
 
 import asyncio
 import json
 from typing import Any
 
 import pytest
-from controller_desk import Desk
 
 from chaos.controller.switches import Switches
 from chaos.experiment.operations import change_overlay
@@ -15,6 +14,7 @@ from chaos.remediation.rollout import Rollout
 from chaos.remediation.settings import POLICY
 from services.chassis.settings import merge
 from services.chassis.store import Keys
+from tests.unit.controller.controller_desk import Desk
 
 SUBSCRIPTION = "00000000-0000-4000-8000-00000af7e5c0"
 ASSIGNMENT = f"/providers/Microsoft.Authorization/policyAssignments/{POLICY}"
@@ -102,14 +102,14 @@ async def test_the_same_remediation_twice_at_once_is_one(desk: Desk) -> None:
     assert sorted(reply.status for reply in replies) == [200, 201]
 
 
-async def test_the_two_doors_to_the_policy_job_exclude_each_other(desk: Desk) -> None:
+async def test_the_two_apis_of_the_policy_job_exclude_each_other(desk: Desk) -> None:
     replies = await asyncio.gather(
         desk.call("POST", "/v1/remediation", {}), put_remediation(desk, "r"), desk.call("POST", "/v1/remediation", {})
     )
     assert sorted(reply.status // 100 for reply in replies) == [2, 4, 4]
 
 
-async def test_a_remediation_that_raises_has_failed_blocks_nobody_and_can_be_deleted(
+async def test_a_remediation_that_raises_fails_does_not_block_others_and_can_be_deleted(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(_self: Rollout) -> Any:

@@ -1,14 +1,14 @@
-"""What stands above everything else on the console: a collapse or a stall, since when, and what ends it."""
+"""The banner of the console: a collapse or a stall, since when, and its remedy."""
 
 import asyncio
 from typing import Any
 
 import pytest
-from controller_desk import Desk
 
 from chaos.controller.banner import REMEDY, SHOWN_S, banner
 from chaos.controller.watch import RegionWatch
 from chaos.record.machine import Stall
+from tests.unit.controller.controller_desk import Desk
 
 NAMES = {"eastus": "East US", "westus": "West US"}
 NOW = 1_770_055_380.0
@@ -18,7 +18,7 @@ def shown(**changes: Any) -> dict[str, Any] | None:
     return banner(NOW, **{"down": {}, "stall": None, "faults": (), "names": NAMES, **changes})
 
 
-def test_a_calm_testbed_has_none() -> None:
+def test_a_calm_testbed_has_no_banner() -> None:
     assert shown() is None
 
 
@@ -68,11 +68,12 @@ def test_a_region_that_is_down_says_since_when() -> None:
     assert seen.down_since == 4.0
 
 
-def test_a_few_attempts_say_nothing() -> None:
+def test_too_few_attempts_are_not_judged() -> None:
     seen = RegionWatch()
     assert [seen.add(2.0 * n, 1, 0) for n in range(10)] == [None] * 10
 
 
+@pytest.mark.parametrize("world", ["direct"], indirect=True)  # much load, and no matter of HTTP
 async def test_the_status_tells_of_a_collapse_until_the_testbed_is_calm(desk: Desk) -> None:
     for region in NAMES:
         body = {"region": region, "factor": 0.1}
@@ -110,7 +111,7 @@ async def test_a_stalled_controller_is_an_event_an_annotation_and_a_banner(desk:
 
 
 @pytest.mark.parametrize("lost", [0.0, 0.9])
-async def test_less_than_a_second_is_no_stall(desk: Desk, lost: float) -> None:
+async def test_less_than_a_second_is_not_a_stall(desk: Desk, lost: float) -> None:
     desk.testbed.watch.lost(lost)
     await asyncio.sleep(5.0)
     assert (await desk.call("GET", "/v1/status")).json()["banner"] is None

@@ -4,11 +4,11 @@ import re
 from typing import Any
 
 import pytest
-from api_contract import operations
-from controller_desk import CONTROLLER, TOKENS, Desk
 from openapi_spec_validator import validate
 
 from chaos.controller.app import create_controller
+from tests.api_contract import operations
+from tests.unit.controller.controller_desk import CONTROLLER, TOKENS, Desk
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from typing import Any, get_args
 
 import aiohttp
 import pytest
-from controller_desk import Desk
 
 from chaos.faults.leases import FaultLeases
 from chaos.faults.registry import CATALOGUE
 from chaos.scenarios.actions import FaultKind
+from tests.unit.controller.controller_desk import Desk
 
 BLOB = "http://blobstore-eastus:8080/vmextmieastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip"
 OTHER_BLOB = BLOB.replace("eastus", "westus")
@@ -98,7 +98,7 @@ async def test_no_account_escapes_a_fault_by_its_name(desk: Desk, account: str) 
 
 
 @pytest.mark.parametrize("page", ["healthz", "readyz", "metrics", "openapi.json", "admin/settings", "admin/accounts"])
-async def test_operators_pages_are_met_by_no_fault(desk: Desk, page: str) -> None:
+async def test_operator_endpoints_are_exempt_from_faults(desk: Desk, page: str) -> None:
     await start(desk, "http_error", EAST_BLOBSTORE, status=503)
     assert (await desk.get(f"http://blobstore-eastus:8080/{page}")).status == 200
 
@@ -117,7 +117,7 @@ async def test_freeze_holds_requests_and_lets_them_go_on(desk: Desk) -> None:
     assert desk.now() - before >= LEASE_S - 1.0, "it answered only when the lease was over"
 
 
-async def test_partition_cuts_two_instances_and_nobody_else(desk: Desk) -> None:
+async def test_partition_cuts_two_instances_and_no_others(desk: Desk) -> None:
     await start(desk, "partition", {"instance": "blobstore-eastus"}, peer="provisioner-eastus")
     assert (await desk.get(BLOB)).status == 200
     caller = desk.world.session("provisioner-eastus")

@@ -15,7 +15,7 @@ def page(value: float, *, actions: bool) -> bytes:
     return metrics.page()
 
 
-def test_a_metric_that_both_have_is_the_runs() -> None:
+def test_a_metric_in_both_registries_is_taken_from_the_run() -> None:
     families = list(text_string_to_metric_families(_joined(page(1, actions=True), page(2, actions=False)).decode()))
     names = [family.name for family in families]
     assert len(names) == len(set(names)), "Prometheus refuses a page that has a metric twice"

@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from controller_desk import Desk
 
 from chaos.controller.routes import policy_insights
 from chaos.remediation.settings import POLICY
+from tests.unit.controller.controller_desk import Desk
 
 BASE = "/subscriptions/s/providers/Microsoft.PolicyInsights/remediations"
 VERSION = "?api-version=2021-10-01"

@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from controller_desk import TOKENS, Desk
+
+from tests.unit.controller.controller_desk import TOKENS, Desk
 
 FAULT = {"kind": "crash", "target": {"instance": "blobstore-eastus"}, "lease_s": 60}
 POLICY = "/subscriptions/s/providers/Microsoft.PolicyInsights/remediations"

@@ -1,14 +1,14 @@
-"""A run apart from the testbed, as the rest of the controller sees it; with real processes: tests/clients."""
+"""A run in a process of its own, as the rest of the controller sees it; with real processes: tests/clients."""
 
 import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
-from controller_desk import Desk
 
 from chaos.controller import run_apart
 from chaos.controller.run_apart import RunApart
+from tests.unit.controller.controller_desk import Desk
 
 ORDER = {"scenario": "calm-day", "seed": 3, "mitigations": ["R1"]}
 

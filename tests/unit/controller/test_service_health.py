@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from controller_desk import TOKENS, Desk
 from jsonschema import Draft202012Validator, FormatChecker
 
 from chaos.controller.app import create_controller
@@ -15,6 +14,7 @@ from chaos.controller.service_health import SERVICE_NAMES, Alert, message
 from chaos.experiment.alerts import default_alerts
 from chaos.scenarios.loader import load
 from services.clients.identity.client import SUBSCRIPTION
+from tests.unit.controller.controller_desk import TOKENS, Desk
 
 SCENARIO = load("azure-fnj8-vqz-short")
 NOW = 1_770_077_640.0
@@ -126,7 +126,7 @@ def test_an_alert_of_storage_is_not_about_identities() -> None:
     assert storage["properties"]["service"] == "Storage"
 
 
-def test_an_alert_that_nobody_knows_blames_nobody() -> None:
+def test_an_unknown_alert_names_no_service() -> None:
     assert log_of(sent("SomethingElse"))["properties"]["service"] == "Microsoft Azure"
 
 
@@ -190,7 +190,7 @@ async def test_alerts_are_forwarded_in_both_states(desk: Desk, tmp_path: Path) -
     [{"labels": ["a"]}, {"labels": {"a": 1}}, {"status": "off"}, {"startsAt": "yesterday"}, "text"],
     ids=str,
 )
-async def test_an_alert_that_is_none_is_422_and_recorded_nowhere(desk: Desk, alert: object) -> None:
+async def test_an_invalid_alert_is_422_and_is_not_recorded(desk: Desk, alert: object) -> None:
     before = list(desk.testbed.feed.history)
     reply = await desk.call("POST", "/alerts", {"alerts": [alert]}, token=TOKENS.project)
     assert reply.status == 422

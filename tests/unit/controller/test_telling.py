@@ -1,16 +1,16 @@
-"""What the console is told: a moment of every second, events with words, its files, and reports through a link."""
+"""What the console receives: one sample a second, events in words, its files, and reports by link."""
 
 import asyncio
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from controller_desk import CONTROLLER, TOKENS, Desk
 
 from chaos.controller.auth import SESSION_COOKIE
 from chaos.controller.pulse import Readings, parse
 from chaos.controller.routes.console import FILES
 from chaos.progress.glance import ATTEMPTS
+from tests.unit.controller.controller_desk import CONTROLLER, TOKENS, Desk
 
 SDK = 'region="eastus",layer="sdk",outcome="ok"'
 

@@ -1,15 +1,15 @@
-"""The way back: a fault that cannot be undone at once, a reset from any state, users who come again."""
+"""Recovery: faults that cannot be undone at once, a reset from any state, and the return of the load."""
 
 import asyncio
 from typing import Any
 
 import pytest
-from controller_desk import Desk
 
 from chaos.controller.load_keeper import INTERVAL_S, LoadKeeper
 from chaos.faults import leases
 from compose.runtime import RuntimeUnavailable
 from loadgen.arrivals import Arrivals
+from tests.unit.controller.controller_desk import Desk
 
 BLOB = "http://blobstore-eastus:8080/vmextmieastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip"
 LOAD = "http://loadgen:8080/admin/load"
@@ -30,7 +30,7 @@ def kinds(desk: Desk, kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", ["crash", "freeze", "redis_stall"])
-async def test_with_probability_0_an_instance_fault_touches_nobody(desk: Desk, kind: str) -> None:
+async def test_with_probability_0_an_instance_fault_affects_no_instance(desk: Desk, kind: str) -> None:
     assert (await inject(desk, kind, {}, probability=0))["effects"] == 0
     assert (await desk.get(BLOB, timeout_s=1.0)).status == 200
 
@@ -103,7 +103,7 @@ async def test_faults_are_listed_while_the_store_does_not_answer(desk: Desk) -> 
     assert desk.now() - started < LEASE_S
 
 
-async def test_reset_brings_back_the_dead_and_the_load(desk: Desk) -> None:
+async def test_reset_restarts_dead_instances_and_the_load(desk: Desk) -> None:
     for name in ("loadgen", "router-eastus", "identity-westus-1"):
         await desk.testbed.runtime.kill(name)
     await desk.call("POST", "/v1/operations/scale", {"region": "eastus", "count": 1})
@@ -115,7 +115,7 @@ async def test_reset_brings_back_the_dead_and_the_load(desk: Desk) -> None:
     assert (await desk.get(LOAD)).json()["running"]
 
 
-async def test_reset_heals_a_testbed_in_which_nothing_lives(desk: Desk) -> None:
+async def test_reset_recovers_a_testbed_without_any_live_instance(desk: Desk) -> None:
     for spec in desk.testbed.runtime.instances():
         await desk.testbed.runtime.kill(spec.name)
     assert (await desk.call("POST", "/v1/reset")).status == 200
@@ -143,7 +143,7 @@ async def test_a_silent_load_generator_gets_its_load(desk: Desk) -> None:
     await keeper.close()
 
 
-async def test_a_killed_load_generator_sends_nothing_any_more_and_the_world_still_ends(
+async def test_a_killed_load_generator_stops_sending_and_the_run_still_ends(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = 0

@@ -22,7 +22,7 @@ def _ask(
     return admission.refusal(tenant, backlog, serving=serving, waiting=waiting, service_s=0.2, now=now)
 
 
-def test_the_incidents_node_wants_none_of_it() -> None:
+def test_in_the_incident_admission_control_is_off() -> None:
     assert not Admission.wanted(IdentitySettings())
     assert _ask(_admission(), waiting=59) is None
 
@@ -43,7 +43,7 @@ def test_backlog_is_refused_before_fresh_requests_and_both_before_the_budget_is_
     assert fresh == [None, None, None, None, "priority"]
 
 
-def test_nobody_is_shed_while_a_worker_is_free() -> None:
+def test_no_request_is_shed_while_a_worker_is_free() -> None:
     assert _ask(_admission(shedding={"kind": "priority", "shed_from": 0.0}), backlog=True, serving=1) is None
 
 
@@ -60,7 +60,7 @@ def test_dagor_cuts_off_backlog_before_fresh_requests() -> None:
     assert refused[False] == 0
 
 
-def test_dagor_refuses_nobody_while_queueing_is_short() -> None:
+def test_dagor_refuses_no_request_while_queueing_is_short() -> None:
     admission = _admission(shedding={"kind": "dagor"})
     for number in range(400):
         assert _ask(admission, f"tenant-{number % 20}", backlog=True, now=number / 40) is None

@@ -1,4 +1,4 @@
-"""The waiting line of a node: how many may wait, and in which order they are served."""
+"""The queue of a node: its bound and its order of service."""
 
 import pytest
 

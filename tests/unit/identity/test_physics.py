@@ -53,7 +53,7 @@ def test_overload_is_ninety_five_percent_of_the_queue_for_twenty_five_seconds() 
     assert physics.overload_deadline(60, 110.0) == 125.0
 
 
-def test_a_moment_of_relief_starts_the_crash_clock_again() -> None:
+def test_a_moment_of_relief_resets_the_crash_timer() -> None:
     physics = NodePhysics(IdentitySettings())
     physics.overload_deadline(60, 100.0)
     assert physics.overload_deadline(56, 120.0) is None

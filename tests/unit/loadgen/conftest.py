@@ -1,9 +1,9 @@
 """Fixtures of the load generator's tests."""
 
 import pytest
-from loadgen_cloud import Cloud
 
 from compose.virtual.world import VirtualWorld
+from tests.unit.loadgen.loadgen_cloud import Cloud
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from loadgen.tenants import Tenant, TenantTable, default_table
 from services.chassis.clock import Clock
 from services.chassis.env import Env, Peers, make_env
 from services.chassis.http import HttpClient
+from services.chassis.metrics import Metrics
 from services.chassis.registry import Instance
 from services.chassis.settings import Tree
 from services.clients.identity.client import ManagedIdentityClient
@@ -231,7 +232,7 @@ def only(*slugs: str, share: float | None = None) -> TenantTable:
     return TenantTable.model_construct(tenants=tuple(changed))
 
 
-def metric(env_metrics: Any, name: str, **labels: str) -> float:
+def metric(env_metrics: Metrics, name: str, **labels: str) -> float:
     """The sum over the series of `name` that have these labels."""
     return sum(
         number

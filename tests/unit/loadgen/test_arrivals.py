@@ -72,7 +72,7 @@ def test_a_negative_rate_is_refused() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 3), st.floats(0.1, 9)), max_size=20))
-def test_changes_of_rate_draw_nothing(changes: list[tuple[float, float]]) -> None:
+def test_changes_of_rate_consume_no_random_numbers(changes: list[tuple[float, float]]) -> None:
     """In units of mean gaps the arrivals are the same whatever the rates were."""
     rng, plain = Random(3), Random(3)
     schedule = PoissonSchedule(rng, 1.0, 0.0)

@@ -46,7 +46,7 @@ async def test_lines_that_went_unread_are_counted_once(world: VirtualWorld) -> N
     assert await reader.take(store, 0.0, None) == []
 
 
-async def test_what_went_before_the_reader_came_is_no_loss(world: VirtualWorld) -> None:
+async def test_lines_before_the_reader_started_are_not_counted_as_lost(world: VirtualWorld) -> None:
     store = world.redis.client()
     await add(store, 0, 50, kept=10)
     events = await EventReader().take(store, 0.0, None)

@@ -1,20 +1,20 @@
 """What each kind of user asks for, how long they wait, and how they fail. Times are exact."""
 
 import asyncio
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from loadgen_cloud import Cloud, Fixed, metric, only
 
 from loadgen.journeys.extension import ExtensionJourney
 from loadgen.journeys.identity_crud import IdentityCrudJourney, IdentityCrudParameters
 from loadgen.journeys.pipeline import PipelineJourney
-from loadgen.journeys.provision import ProvisionJourney, ProvisionParameters
+from loadgen.journeys.provision import ProvisionJourney, ProvisionOperation, ProvisionParameters
 from loadgen.journeys.runner_job import RunnerJobJourney
 from loadgen.journeys.token import TokenJourney, TokenParameters
 from loadgen.runner_pool import RunnerPool
 from loadgen.site import JourneyOutcome, Site
 from loadgen.tenants import default_table
+from tests.unit.loadgen.loadgen_cloud import Cloud, Fixed, metric, only
 
 AGENT = "Microsoft.VisualStudio.Services/TeamServicesAgentLinux"
 DEPENDENTS = (
@@ -41,7 +41,9 @@ async def finish(journey: Any, planned: float) -> JourneyOutcome:
 # Provisioning
 
 
-def provision(cloud: Cloud, operation: str, machine: str = "vm", **settings: Any) -> ProvisionJourney:
+def provision(
+    cloud: Cloud, operation: ProvisionOperation, machine: Literal["vm", "vmss"] = "vm", **settings: Any
+) -> ProvisionJourney:
     """A customer who always does `operation`."""
     extra = "Microsoft.Azure.ActiveDirectory/AADSSHLoginForLinux"
     values = ProvisionParameters(
@@ -70,7 +72,7 @@ async def test_a_machine_is_asked_for_with_its_tenant_and_its_extension(cloud: C
     assert put.body["identity"] == {"type": "SystemAssigned"}
 
 
-async def test_whoever_runs_out_of_patience_deletes_and_has_abandoned(cloud: Cloud) -> None:
+async def test_a_user_who_runs_out_of_patience_deletes_and_abandons(cloud: Cloud) -> None:
     cloud.provisioner.blocked = True
     start = cloud.now
     outcome = await finish(provision(cloud, "create", patience_s=100.0), start)
@@ -87,7 +89,7 @@ async def test_patience_runs_from_the_intended_start(cloud: Cloud) -> None:
     assert cloud.now - start == 60.0
 
 
-async def test_nobody_leaves_before_a_second_look(cloud: Cloud) -> None:
+async def test_no_user_gives_up_before_the_second_poll(cloud: Cloud) -> None:
     cloud.provisioner.blocked = True
     start = cloud.now
     assert (await finish(provision(cloud, "create", patience_s=1.0), start)).result == "abandoned"
@@ -122,7 +124,7 @@ async def test_an_abandoned_journey_is_counted_as_such(cloud: Cloud) -> None:
     ],
 )
 async def test_a_lifecycle_operation_takes_a_machine_that_is_ready(
-    cloud: Cloud, operation: str, machine: str, method: str, path: str, body: Any
+    cloud: Cloud, operation: ProvisionOperation, machine: Literal["vm", "vmss"], method: str, path: str, body: Any
 ) -> None:
     journey = provision(cloud, operation, machine)
     first = await finish(journey, cloud.now)
@@ -296,7 +298,7 @@ async def test_runners_go_to_jobs_in_the_order_in_which_they_asked(cloud: Cloud)
     assert served == ["b left at 2", "a served at 3", "c left at 9"]
 
 
-async def test_dependents_ask_nobody_but_the_pool(cloud: Cloud) -> None:
+async def test_dependents_call_only_the_pool(cloud: Cloud) -> None:
     load = cloud.load(jobs=4.0, tenants=list(DEPENDENTS), runner_wait_s=60.0)
     await load.start()
     await asyncio.sleep(120.0)
@@ -384,7 +386,7 @@ def tokens(cloud: Cloud, draw: float, **shares: float) -> tuple[Site, TokenJourn
     return site, TokenJourney(site, values)
 
 
-async def test_cached_tokens_survive_an_outage_and_new_ones_fail(cloud: Cloud) -> None:
+async def test_cached_tokens_survive_an_outage_and_new_ones_fail(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     site, journey = tokens(cloud, 0.0, cached_share=0.5, new_identity_share=0.25)
     start = cloud.now
     assert await finish(journey, start) == JourneyOutcome("success", "token")  # nothing cached yet: it asks
@@ -395,7 +397,7 @@ async def test_cached_tokens_survive_an_outage_and_new_ones_fail(cloud: Cloud) -
     assert len(cloud.router.calls) == 1
     assert metric(site.tools.env.metrics, "loadgen_cached_token_uses_total", tenant="databricks") == 3
     for draw, operation, step in ((0.6, "token_new_identity", "identity_create"), (0.8, "token", "token")):
-        site.rng.random = lambda draw=draw: draw  # type: ignore[misc]
+        monkeypatch.setattr(site.rng, "random", lambda draw=draw: draw)
         began = cloud.now
         outcome = await finish(journey, began)
         detail = {"step": step, "attempts": 12, "status": 503}
@@ -428,7 +430,7 @@ def test_shares_correct_the_rate_for_what_an_arrival_makes() -> None:
     assert parameters("github-actions").load_per_arrival == 1.0
 
 
-async def test_cached_uses_are_no_operations(cloud: Cloud) -> None:
+async def test_cached_token_uses_are_not_operations(cloud: Cloud) -> None:
     load = cloud.load(table=only("stream-analytics", share=1.0), tokens=2.0)
     await load.start()
     await asyncio.sleep(60.0)
@@ -440,13 +442,13 @@ async def test_cached_uses_are_no_operations(cloud: Cloud) -> None:
     assert started == len(load.arrivals) - cached == len(cloud.operations())
 
 
-async def test_identities_are_created_updated_and_deleted(cloud: Cloud) -> None:
+async def test_identities_are_created_updated_and_deleted(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     site = cloud.site("managed-identities")
     journey = IdentityCrudJourney(site, IdentityCrudParameters(kind="identity_crud"))
     wanted = ["identity_delete", "identity_update", "identity_delete", "identity_delete"]
     done = []
     for operation in wanted:
-        site.rng.choices = lambda *_args, operation=operation: [operation]  # type: ignore[method-assign,misc]
+        monkeypatch.setattr(site.rng, "choices", lambda *_args, operation=operation: [operation])
         done.append((await finish(journey, cloud.now)).operation)
     # The first and the last find nothing and create.
     assert done == ["identity_create", "identity_update", "identity_delete", "identity_create"]

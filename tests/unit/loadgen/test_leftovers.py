@@ -1,9 +1,9 @@
 """Whatever the load creates has an end: forgotten, failed, given up, worn out, or left by a generator that died."""
 
 import asyncio
+from typing import Any
 
 import pytest
-from loadgen_cloud import Cloud, Fixed, metric
 
 from compose.virtual.world import VirtualWorld
 from loadgen.leftovers import ENTRIES_MAX, RETRY_S, Leftover, Leftovers
@@ -11,10 +11,11 @@ from loadgen.load import Load
 from loadgen.machines import Machines
 from loadgen.runner_pool import RunnerPool
 from services.chassis.store import Keys, text
+from tests.unit.loadgen.loadgen_cloud import Cloud, Fixed, metric
 
 LIFETIME_S = 60.0
 PATIENCE_S = 30.0
-EVERYBODY = {"jobs": 5.0, "tokens": 10.0}
+EVERYBODY: dict[str, Any] = {"jobs": 5.0, "tokens": 10.0}
 OUTCOMES = ("works", "fails", "never ends", "refused")
 
 
@@ -38,8 +39,8 @@ def left_over(cloud: Cloud, load: Load) -> set[str]:
     return {path for path in created(cloud) - deleted(cloud) if path not in kept and path.rsplit("/", 1)[1] not in kept}
 
 
-def everybody(cloud: Cloud, **settings: object) -> Load:
-    values = {
+def everybody(cloud: Cloud, **settings: Any) -> Load:
+    values: dict[str, Any] = {
         "resource_lifetime_s": LIFETIME_S,
         "patience_mean_s": PATIENCE_S,
         "discard_used": False,

@@ -4,14 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
-from loadgen_cloud import PORT, SECRET, Cloud
 
 from loadgen.app import create_app
 from services.chassis.access import SECRET_HEADER
 from services.chassis.http import HttpClient, HttpReply
+from tests.unit.loadgen.loadgen_cloud import PORT, SECRET, Cloud
 
 BASE = f"http://generator:{PORT}"
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "regions": {"eastus": {"job_rate_per_s": 2.0, "token_rate_per_s": 2.0}},
     "tenants": ["azure-devops", "databricks"],
     "ready_machines": 0,

@@ -1,10 +1,10 @@
 """Management calls: what is repeated and when, what is not, and how an accepted operation is followed."""
 
 import pytest
-from loadgen_cloud import Cloud, metric
 
 from loadgen.site import Site
 from services.clients.arm import Ended
+from tests.unit.loadgen.loadgen_cloud import Cloud, metric
 
 PATH = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm"
 FOREVER = 1e9
@@ -43,7 +43,7 @@ async def test_an_answer_is_not_repeated(cloud: Cloud, status: int, code: str) -
     assert await site.arm.follow(reply, FOREVER) == Ended("Failed", code)
 
 
-async def test_nobody_answering_is_repeated_and_named(cloud: Cloud) -> None:
+async def test_an_unreachable_service_is_retried_and_named(cloud: Cloud) -> None:
     site, start = cloud.site(tenant="codeql"), cloud.now
     site.arm._base = "http://nowhere:8080"
     reply = await site.arm.send("PUT", PATH, {})

@@ -9,7 +9,8 @@ import yaml
 
 from loadgen.journeys import JOURNEYS
 from loadgen.settings import LoadgenSettings
-from loadgen.tenants import TENANTS_FILE, TenantError, default_table, load_tenants
+from loadgen.tenant_names import TENANTS_FILE, TenantError
+from loadgen.tenants import default_table, load_tenants
 from services.chassis.settings import SettingsError, resolve
 from services.provisioner.settings import ProvisionerSettings
 

@@ -18,21 +18,21 @@ def table(name: str, **instances: list[float]) -> SeriesTable:
     return SeriesTable.of(times, [(name, {"instance": one}) for one in instances], np.array(list(instances.values())))
 
 
-def test_what_the_observer_lost_the_machine_lost() -> None:
+def test_time_that_the_observer_lost_is_a_machine_stall() -> None:
     assert lost_s({OBSERVER: 3.0, "a": 0.0, "b": 0.0}, OBSERVER) == 3.0
 
 
-def test_what_half_of_the_others_lost_the_machine_lost() -> None:
+def test_time_that_half_of_the_instances_lost_is_a_machine_stall() -> None:
     assert lost_s({OBSERVER: 0.0, "a": 2.0, "b": 2.0, "c": 0.0}, OBSERVER) == 2.0
 
 
 @pytest.mark.parametrize("paused", [1, 2])
-def test_what_few_lost_they_were_paused_for(paused: int) -> None:
+def test_time_that_few_instances_lost_is_a_pause_of_those(paused: int) -> None:
     others = {f"node-{n}": 9.0 if n < paused else 0.0 for n in range(5)}
     assert lost_s({OBSERVER: 0.0, **others}, OBSERVER) == 0.0
 
 
-def test_nothing_recorded_is_nothing_lost() -> None:
+def test_without_samples_no_time_was_lost() -> None:
     assert lost_s({}, OBSERVER) == 0.0
     assert stalls_in(SeriesTable(), OBSERVER) == []
     assert worst_lag_s(SeriesTable()) == 0.0

@@ -18,7 +18,7 @@ from chaos.studies import engine
 from chaos.studies.cache import key
 from chaos.studies.map import command
 from chaos.studies.map.points import CODEC, MapFinding, MapRun, classify
-from chaos.studies.map.probe import Probe, ProbeReading
+from chaos.studies.map.probe import End, Probe, ProbeReading
 
 
 class Here(Executor):
@@ -38,7 +38,7 @@ class Here(Executor):
 
 
 def made_up(job: MapRun) -> MapFinding:
-    end = "stayed" if dict(job.at)["load"] == "0.4" else "recovered"
+    end: End = "stayed" if dict(job.at)["load"] == "0.4" else "recovered"
     return classify([Probe(stall_s, end) for stall_s in job.tried_s[:1]])
 
 

@@ -1,12 +1,14 @@
 """Points of the map on the real services, and the word that each deserves."""
 
+from typing import Any
+
 import pytest
 
 from chaos.studies.map.axes import Axis
 from chaos.studies.map.points import Map, MapCell, MapFinding, MapKind, MapRun, classify, perform
 from chaos.studies.map.probe import End, Probe
 
-TRIGGER = {"stalls_s": (3.0,), "watch_s": 20.0}
+TRIGGER: dict[str, Any] = {"stalls_s": (3.0,), "watch_s": 20.0}
 
 
 def finding(*ends: End) -> MapFinding:

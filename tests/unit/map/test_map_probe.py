@@ -1,8 +1,7 @@
 """When a stall counts as tipping, when the region counts as back, and when watching ends: exact seconds."""
 
-from map_scripts import DOWN, LIMPING, NODES, play
-
 from chaos.studies.map.probe import Trigger
+from tests.unit.map.map_scripts import DOWN, LIMPING, NODES, play
 
 
 async def test_every_identity_node_is_stalled_and_goes_on_twice() -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from distributed import LocalCluster
-from toy_world import SCENARIO, world
 
 from chaos.cli import main
 from chaos.studies.engine import cluster
 from chaos.studies.matrix import command
 from chaos.studies.matrix.job import MatrixRun, perform_apart
 from compose.runtime import RuntimeUnavailable
+from tests.unit.matrix.toy_world import SCENARIO, world
 
 TINY = """
 name: tiny
@@ -25,7 +25,7 @@ regions:
 load:
   eastus: {token_rate_per_s: 3, job_rate_per_s: 0.2}
 """
-pytestmark = [pytest.mark.real_time, pytest.mark.xdist_group("cluster")]  # the tests share the cluster
+pytestmark = pytest.mark.real_time
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
-from toy_world import SCENARIO, Inline, world
 
 from chaos.cli import main
 from chaos.studies.matrix import command
 from chaos.studies.matrix.defences import Defence, as_json, defences, defences_table
 from chaos.studies.matrix.job import MatrixRun
 from chaos.studies.matrix.outcomes import OP_SUCCESS, RunOutcome
+from tests.unit.matrix.toy_world import SCENARIO, Inline, world
 
 
 @pytest.mark.parametrize("one", defences(), ids=lambda one: one.id)

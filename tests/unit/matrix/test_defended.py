@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from incident_record import IncidentRecord, fresh_incident
 from rich.console import Console
-from toy_world import Inline
 
 from chaos.cli import main
 from chaos.mitigations import expand
@@ -18,6 +16,8 @@ from chaos.studies.campaign.command import campaign_jobs, summarise
 from chaos.studies.campaign.defended import judge_defended, worst_op_success
 from chaos.studies.campaign.jobs import CODEC, CampaignResult, CampaignRun
 from chaos.verdict.view import View
+from tests.unit.matrix.toy_world import Inline
+from tests.unit.record.incident_record import IncidentRecord, fresh_incident
 
 SCENARIO = "azure-fnj8-vqz-short"
 DEFENDED = expand(["defended"])
@@ -66,7 +66,7 @@ def test_what_was_not_recorded_does_not_hold() -> None:
     assert found.failed == ("worst-10-s-success",)
 
 
-def test_nobody_drains_what_is_defended() -> None:
+def test_a_defended_run_has_no_drain() -> None:
     rows = {entry.row for entry in CampaignRun(SCENARIO, 1, mitigations=("R1",)).plan().timeline}
     assert {"T13", "T14"} <= rows
     assert not {"T16", "T17"} & {
@@ -98,7 +98,7 @@ def test_thirty_nine_of_forty_perturbed_runs_must_hold(failing: int, good: bool)
     assert f"{40 - failing} of 40" in capture.get()
 
 
-def test_a_result_survives_the_way_through_json() -> None:
+def test_a_result_survives_a_json_round_trip() -> None:
     result = CampaignResult(
         CampaignRun(SCENARIO, 1, mitigations=DEFENDED), False, ("x",), "note", {"a": 1.0}, {"F1": "reproduced"}
     )

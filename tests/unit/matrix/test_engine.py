@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toy_world import SCENARIO, Inline, world
 
 from chaos.studies import cache as cache_module
 from chaos.studies.cache import Cache, code_hash, key
 from chaos.studies.engine import StudyEngine, cluster
 from chaos.studies.matrix.job import CODEC, MatrixRun, from_document, to_document
 from compose.runtime import RuntimeUnavailable
+from tests.unit.matrix.toy_world import SCENARIO, Inline, world
 
 JOB = MatrixRun(SCENARIO, 1, ("R1",))
 
@@ -81,7 +81,7 @@ def test_a_run_that_fails_is_a_problem_and_is_not_kept(tmp_path: Path) -> None:
     assert cache.get(JOB) is None
 
 
-def test_what_never_came_survives_the_way_through_json() -> None:
+def test_missing_values_survive_a_json_round_trip() -> None:
     outcome = world(MatrixRun(SCENARIO, 1, ("X2",)))
     assert to_document(outcome)["values"]["recovery_min"] == "never"
     assert from_document(to_document(outcome)) == outcome

@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from click.testing import CliRunner
-from toy_world import SCENARIO, Inline, world
 
 from chaos.cli import main
 from chaos.mitigations import expand
@@ -22,6 +21,7 @@ from chaos.studies.matrix.page import relative, render
 from chaos.studies.matrix.search import Question
 from chaos.studies.matrix.summary import EVENTS, Matrix, is_worse
 from chaos.studies.statistics import Estimate
+from tests.unit.matrix.toy_world import SCENARIO, Inline, world
 
 NAMES = ("R1", "R2", "R3", "R6", "R7", "X2", "X4")
 BY_NAME = {column.name: column for column in COLUMNS}

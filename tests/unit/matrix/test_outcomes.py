@@ -3,11 +3,11 @@
 import math
 
 import pytest
-from incident_record import END, D, E, IncidentRecord, fresh_incident
 
 from chaos.studies.matrix.outcomes import COLUMNS, RunOutcome, outcome
 from chaos.verdict.figures import identity_impact_s, storage_impact_s
 from chaos.verdict.view import View
+from tests.unit.record.incident_record import END, D, E, IncidentRecord, fresh_incident
 
 
 def measured(made: IncidentRecord) -> RunOutcome:
@@ -75,7 +75,7 @@ def test_what_was_not_recorded_is_not_measured(metric: str, columns: set[str]) -
     assert {name for name, value in values.items() if value is None} == columns
 
 
-def test_without_a_restore_nobody_can_say_whether_there_was_a_second_wave() -> None:
+def test_without_a_restore_the_second_wave_is_not_measured() -> None:
     found = measured(fresh_incident().without_entries("T09"))
     assert found.second_wave is None
     assert found.values["worst_success"] is None

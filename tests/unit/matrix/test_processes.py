@@ -5,13 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
-from children import wait_for_ever
 from click.testing import CliRunner
-from toy_world import SCENARIO
 
 from chaos.cli import main
 from chaos.studies.engine import processes
 from chaos.studies.matrix import command
+from tests.unit.matrix.children import wait_for_ever
+from tests.unit.matrix.toy_world import SCENARIO
 
 
 def test_every_run_has_a_process_of_its_own() -> None:

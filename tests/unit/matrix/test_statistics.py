@@ -60,7 +60,7 @@ def test_a_share_has_wilsons_interval() -> None:
             assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-12)
 
 
-def test_a_share_of_nothing_is_neither_never_nor_always() -> None:
+def test_a_share_of_zero_runs_is_undefined() -> None:
     found = share([None])
     assert not found.never
     assert not found.always

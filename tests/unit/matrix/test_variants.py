@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from incident_record import IncidentRecord, fresh_incident
 
 from chaos.scenarios.actions import Drain, Open, Ramp, ScaleIdentity
 from chaos.scenarios.drill import without_drill
@@ -11,6 +10,7 @@ from chaos.scenarios.loader import load, loads
 from chaos.studies.matrix.job import MatrixRun
 from chaos.studies.matrix.variants import AFTER_S, survived, unattended, with_replay
 from chaos.verdict.view import View
+from tests.unit.record.incident_record import IncidentRecord, fresh_incident
 
 FULL = without_drill(load("azure-fnj8-vqz"))
 END = 760.0 - AFTER_S  # the made-up record is as long as the scenario: the trigger comes again within it
@@ -64,7 +64,7 @@ def test_what_has_not_recovered_has_not_survived() -> None:
 
 
 @pytest.mark.parametrize("name", ["identity_client_attempts_total", "identity_client_operations_total"])
-def test_what_the_second_trigger_tips_has_not_survived(name: str) -> None:
+def test_a_region_that_collapses_at_the_second_trigger_has_not_survived(name: str) -> None:
     made = working(fresh_incident(), END - 30, 760.0)
     made.rate(name, 30.0, 740.0, 760.0, **({"outcome": "timeout"} if "attempts" in name else {"result": "failed"}))
     assert survived(shortened(made)) is False
@@ -74,7 +74,7 @@ def test_a_record_that_ends_before_the_second_trigger_cannot_say() -> None:
     assert survived(View(fresh_incident().cut(760.0).build())) is None
 
 
-def test_nobody_acts_after_the_restore_and_the_run_ends_two_minutes_later() -> None:
+def test_without_operator_actions_the_run_ends_two_minutes_after_the_restore() -> None:
     alone = unattended(FULL)
     assert alone.duration_s == 364.0 + 116.0
     assert not any(isinstance(entry.action, ScaleIdentity | Drain | Ramp | Open) for entry in alone.timeline)

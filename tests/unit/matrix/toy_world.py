@@ -14,7 +14,7 @@ class Inline(Executor):
     """Does everything at once, here, and keeps what it was asked."""
 
     def __init__(self) -> None:
-        self.jobs: list[MatrixRun] = []
+        self.jobs: list[Any] = []
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         self.jobs.append(args[0])

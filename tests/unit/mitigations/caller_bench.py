@@ -10,7 +10,7 @@ from services.chassis.clock import Clock
 from services.chassis.env import Env, Peers, make_env
 from services.chassis.http import TIMEOUT, HttpReply
 from services.chassis.registry import Instance
-from services.chassis.settings import Tree, merge
+from services.chassis.settings import merge
 from services.clients.identity.client import CallResult, ManagedIdentityClient
 
 EAST = "eastus"
@@ -73,7 +73,7 @@ class Caller:
     def switch(self, **settings: Any) -> None:
         """What an announced change of the overlay does."""
         live = self.env.live
-        live.tree: Tree = merge(live.tree, {"identity_client": settings})
+        live.tree = merge(live.tree, {"identity_client": settings})
         self.client.reconfigure()
 
     def counted(self, name: str, **labels: str) -> float:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from caller_bench import LIFETIME_S, OVERLOADED, Caller
+from tests.unit.mitigations.caller_bench import LIFETIME_S, OVERLOADED, Caller
 
 ONE_CACHE = {"cache": {"enabled": True, "callers": 1, "margin_s": 5.0}}
 
@@ -69,7 +69,7 @@ async def test_when_the_one_who_fetches_is_cancelled_another_takes_over() -> Non
     assert caller.started == 2
 
 
-async def test_a_follower_that_is_cancelled_takes_nobody_along() -> None:
+async def test_a_cancelled_waiter_does_not_cancel_the_others() -> None:
     caller = Caller(**ONE_CACHE)
     caller.service.takes_s = 1.0
     leader, follower, third = caller.begin(), caller.begin(), caller.begin()
@@ -79,7 +79,7 @@ async def test_a_follower_that_is_cancelled_takes_nobody_along() -> None:
     assert (await third).ok
 
 
-async def test_a_failed_fetch_is_everybodys_failure_and_spares_the_service_for_a_moment() -> None:
+async def test_a_failed_fetch_fails_all_waiters_and_is_cached_for_a_moment() -> None:
     caller = Caller(
         cache={**ONE_CACHE["cache"], "negative_s": 2.0}, sdk={"enabled": False}, workflow={"enabled": False}
     )

@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from caller_bench import NOT_FOUND, OVERLOADED, THROTTLED, TIMED_OUT, Caller
 
 from services.clients.identity.client import IdentityClientSettings
 from services.clients.identity.guard import CallGuard, GuardSettings
 from services.policies.deadline import HEADER
+from tests.unit.mitigations.caller_bench import NOT_FOUND, OVERLOADED, THROTTLED, TIMED_OUT, Caller
 
 FINAGLE = {"budget": {"kind": "finagle", "share": 0.1, "retries_per_s_min": 0.3, "window_s": 10.0}}
 ALL_AT_ONCE = {"enabled": True, "attempts": 4, "wait": "fixed", "base_s": 0.0}
@@ -124,7 +124,7 @@ async def test_a_breaker_of_everything_sends_nothing_and_says_so() -> None:
     assert caller.counted("identity_client_operations_total", result="failed") == 11
 
 
-async def test_the_callers_own_mistake_trips_nothing() -> None:
+async def test_client_errors_do_not_trip_the_breaker() -> None:
     caller = Caller(guard={"breaker": {**BREAKER, "mode": "all"}})
     caller.service.failure = NOT_FOUND
     results = [await caller.token() for _ in range(50)]

@@ -1,7 +1,8 @@
 """One caller may have rules of its own: `instances.loadgen` is what tenants decide; provisioning does not follow."""
 
 import pytest
-from caller_bench import OVERLOADED, Caller
+
+from tests.unit.mitigations.caller_bench import OVERLOADED, Caller
 
 ONE_ATTEMPT = {"identity_client": {"sdk": {"enabled": False}, "workflow": {"enabled": False}}}
 

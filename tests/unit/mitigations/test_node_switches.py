@@ -4,10 +4,12 @@ import asyncio
 from collections import Counter
 
 import pytest
-from identity_bench import CALLER, EAST, Bench
 
 from compose.virtual.world import VirtualWorld
 from services.chassis.http import HttpReply
+from services.chassis.registry import Instance
+from services.identity.node import Node
+from tests.unit.mitigations.identity_bench import CALLER, EAST, Bench
 
 ONE_TRY = {"identity_client": {"sdk": {"enabled": False}, "workflow": {"enabled": False}, "timeout_s": 60.0}}
 STEADY = {"identity": {"overload_slowdown": 0.0, "crash_enabled": False}, "router": {"hop_timeout_s": 60.0}}
@@ -186,12 +188,12 @@ async def test_a_node_that_is_no_longer_held_back_joins(world: VirtualWorld) -> 
     assert len(await _live(bench, 2)) == 2
 
 
-async def _cold(bench: Bench, number: int) -> object:
+async def _cold(bench: Bench, number: int) -> Node:
     bench.warm = False
     return await bench.add_node(EAST, number)
 
 
-async def _live(bench: Bench, expected: int) -> list[object]:
+async def _live(bench: Bench, expected: int) -> list[Instance]:
     live = list(await bench.envs[CALLER].registry.live("identity", EAST))
     assert len(live) == expected
     return live

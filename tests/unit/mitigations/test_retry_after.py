@@ -1,11 +1,11 @@
 """`Retry-After` in a real operation: a date is waited for to the second, garbage neither raises nor delays."""
 
 import pytest
-from caller_bench import OVERLOADED, Caller
 
 from compose.virtual.world import EPOCH_S
 from services.chassis.clock import http_date
 from services.chassis.http import HttpReply
+from tests.unit.mitigations.caller_bench import OVERLOADED, Caller
 
 HONOURING = {"sdk": {"attempts": 2, "honour_retry_after": True}, "workflow": {"enabled": False}}
 

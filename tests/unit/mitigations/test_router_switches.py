@@ -1,8 +1,8 @@
 """Policies of a router while it runs."""
 
-from identity_bench import EAST, Bench
-
 from compose.virtual.world import VirtualWorld
+from services.chassis.settings import Tree
+from tests.unit.mitigations.identity_bench import EAST, Bench
 
 ONE_TRY = {"identity_client": {"sdk": {"enabled": False}, "workflow": {"enabled": False}}}
 SICK = {"instances": {"identity-eastus-1": {"identity": {"service_time_s": 50.0}}}}
@@ -15,7 +15,9 @@ async def _traffic(bench: Bench, *tenants: str, rate_per_s: float = 8.0, for_s: 
     await bench.sleep_until(start + for_s + 2.0)
 
 
-async def test_a_sick_node_is_set_aside_and_used_again_when_that_is_switched_off(world: VirtualWorld) -> None:
+async def test_a_failing_node_is_ejected_and_used_again_when_outlier_detection_is_switched_off(
+    world: VirtualWorld,
+) -> None:
     bench = Bench(world, {**ONE_TRY, **SICK}, nodes=4)
     await bench.start()
     await _traffic(bench, "a", for_s=12.0)
@@ -60,7 +62,7 @@ async def test_admission_control_turns_away_what_would_fail_anyway(world: Virtua
 async def test_no_failover_keeps_everything_home(world: VirtualWorld) -> None:
     for enabled, crosses in ((True, True), (False, False)):
         world = VirtualWorld(loop=world.loop, transport="direct")
-        tree = {**ONE_TRY, "router": {"failover": {"enabled": enabled}}}
+        tree: Tree = {**ONE_TRY, "router": {"failover": {"enabled": enabled}}}
         tree["regions"] = {EAST: {"identity": {"service_time_s": 50.0, "crash_enabled": False}}}
         bench = Bench(world, tree, regions=(EAST, "westus"))
         await bench.start()

@@ -12,7 +12,7 @@ def _times(scenario: Scenario) -> dict[str, float]:
     return {entry.id: entry.t for entry in scenario.timeline}
 
 
-def test_nothing_is_as_it_was() -> None:
+def test_mitigations_without_a_timeline_change_nothing() -> None:
     assert transform(FULL, []) == FULL
     assert transform(FULL, ["R1"]) == FULL
 

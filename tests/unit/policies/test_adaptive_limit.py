@@ -290,10 +290,11 @@ def test_envoys_minimum_takes_only_requests_that_began_after_its_measurement() -
     again = 1.5 + 60.0 * 1.15 + 1.0
     for number in range(200):
         policy.on_sample(2.0, 40, False, again + number * 0.001)
-    assert policy.measuring
+    measuring = [policy.measuring]
     for number in range(51):
         policy.on_sample(0.2, 3, False, again + 1.0 + number * 0.01)
-    assert not policy.measuring
+    measuring.append(policy.measuring)
+    assert measuring == [True, False]
     assert policy.min_rtt_s == 0.2
 
 

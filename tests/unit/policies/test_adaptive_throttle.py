@@ -82,7 +82,7 @@ def test_reprs() -> None:
 
 @pytest.mark.parametrize("late_s", [0.0, 6.0, 130.0])
 def test_an_ignored_answer_in_a_later_slice_leaves_no_debt(late_s: float) -> None:
-    """Three requests of the first second end one after the other: nothing may become less than nothing."""
+    """Three requests of the first second end one after the other: no count may become negative."""
     throttle = AdaptiveThrottle()
     for _ in range(3):
         throttle.should_reject(1.0, Random(1))

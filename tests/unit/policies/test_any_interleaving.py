@@ -299,7 +299,7 @@ def test_shedding_marks_that_meet_are_a_step(shed_from: float, shed_all: float, 
 
 
 @given(st.floats(-100, 100), st.sampled_from((0.0, 0.5, 30.0)))
-def test_a_nodes_weight_is_a_share_whatever_its_clock_says(age_s: float, slow_start_s: float) -> None:
+def test_the_weight_of_a_node_stays_within_0_and_1_for_any_clock(age_s: float, slow_start_s: float) -> None:
     weight = ScaleOut(ScaleOutSettings(slow_start_s=slow_start_s)).weight(1000.0 - age_s, 1000.0)
     assert isfinite(weight)
     assert 0.0 < weight <= 1.0

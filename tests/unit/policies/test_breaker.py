@@ -27,7 +27,7 @@ def test_it_opens_after_three_failures_in_a_row() -> None:
     assert policy.allow(1.0) is False
 
 
-def test_ignored_outcomes_neither_break_nor_mend_a_row() -> None:
+def test_ignored_outcomes_do_not_affect_the_failure_count() -> None:
     policy = breaker()
     report(policy, 1.0, BAD, IGNORED, BAD, IGNORED)
     assert policy.state(1.0) == "closed"
@@ -66,7 +66,7 @@ def test_it_half_opens_exactly_after_its_break_and_lets_one_trial_through() -> N
     assert [policy.allow(6.0) for _ in range(3)] == [True, False, False]
 
 
-def test_a_good_trial_closes_it_and_wipes_the_slate() -> None:
+def test_a_successful_trial_closes_it_and_resets_its_counts() -> None:
     policy = breaker()
     report(policy, 1.0, BAD, BAD, BAD)
     assert policy.allow(6.0) is True
@@ -104,7 +104,7 @@ def test_all_trials_must_succeed() -> None:
     assert policy.state(6.5) == "closed"
 
 
-def test_calls_from_before_the_break_teach_nothing() -> None:
+def test_calls_from_before_the_break_are_ignored() -> None:
     policy = breaker()
     report(policy, 1.0, BAD, BAD, BAD, GOOD, GOOD)
     assert policy.state(1.0) == "open"

@@ -27,12 +27,12 @@ def imports(tree: ast.Module) -> set[str]:
     return names
 
 
-def test_a_policy_reads_no_clock_starts_no_task_and_writes_no_log() -> None:
+def test_a_policy_reads_no_clock_starts_no_task_and_does_not_log() -> None:
     impure = {path.stem: imports(ast.parse(path.read_text())) & BANNED_IMPORTS for path in MODULES}
     assert {stem: banned for stem, banned in impure.items() if banned} == {}
 
 
-def test_chance_is_passed_in_and_never_made() -> None:
+def test_random_generators_are_passed_in_and_never_created() -> None:
     """`Random` may be imported as a type; `import random` and `Random(...)` may not."""
     for path in MODULES:
         nodes = list(ast.walk(ast.parse(path.read_text())))

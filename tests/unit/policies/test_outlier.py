@@ -49,7 +49,7 @@ def test_each_ejection_lasts_longer_up_to_five_minutes() -> None:
     assert lengths == [30, 60, 90, 120, 150, 180, 210, 240, 270, 300, 300, 300]
 
 
-def test_ten_good_seconds_forgive_one_ejection() -> None:
+def test_ten_healthy_seconds_reduce_the_ejection_count_by_one() -> None:
     policy = detector()
     fail(policy, "n1", 0.0)
     fail(policy, "n1", 30.0)  # second: until 90
@@ -60,7 +60,7 @@ def test_ten_good_seconds_forgive_one_ejection() -> None:
     assert "n1" in policy.available(160.0)
 
 
-def test_a_long_good_time_forgives_everything() -> None:
+def test_a_long_healthy_time_resets_the_ejection_count() -> None:
     policy = detector()
     fail(policy, "n1", 0.0)
     fail(policy, "n1", 30.0)
@@ -79,7 +79,7 @@ def test_a_host_comes_back_with_a_clean_count() -> None:
     assert "n1" not in policy.available(30.0)
 
 
-def test_a_set_without_hosts_is_no_panic() -> None:
+def test_an_empty_host_set_is_not_panic_mode() -> None:
     assert detector(hosts=0).in_panic() is False
 
 

@@ -1,4 +1,4 @@
-"""A child of ours: ends with its parent, hears no terminal, finds the real modules, is reported when it dies."""
+"""A child process ends with its parent, gets no terminal signals, imports the right modules, and reports its death."""
 
 import os
 import signal
@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from process_watch import left_after
 
 from compose import local
 from compose.children import Child, bound, end, python
 from compose.local import LocalRuntime
 from compose.runtime import RuntimeUnavailable
 from compose.topology import Topology
+from tests.unit.processes.process_watch import left_after
 
 pytestmark = pytest.mark.real_time
 
@@ -46,7 +46,7 @@ def test_a_child_whose_parent_ended_before_it_could_listen_ends_at_once() -> Non
     assert subprocess.run(wrong, timeout=30).returncode == -signal.SIGKILL
 
 
-async def test_a_terminal_does_not_reach_a_child(tmp_path: Path) -> None:
+async def test_a_child_gets_no_signals_from_the_terminal(tmp_path: Path) -> None:
     child = Child("child", ["sleep", "600"], tmp_path / "log")
     assert os.getsid(child.pid) == child.pid != os.getsid(0)
     await end([child])
@@ -60,7 +60,7 @@ async def test_a_stopped_child_is_ended_too(tmp_path: Path) -> None:
     assert child.returncode == -signal.SIGTERM
 
 
-async def test_a_file_of_the_users_is_not_a_module_of_pythons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_users_file_does_not_shadow_a_standard_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "random.py").write_text("raise SystemExit('this is not random')")
     monkeypatch.chdir(tmp_path)
     child = Child("child", python("-m", "compose.embedded_redis", "no port"), tmp_path / "log")
@@ -69,7 +69,7 @@ async def test_a_file_of_the_users_is_not_a_module_of_pythons(tmp_path: Path, mo
     assert "invalid literal for int() with base 10: 'no port'" in child.last_words()
 
 
-async def test_a_child_that_dies_at_once_is_told_at_once_with_its_last_words(
+async def test_a_child_that_dies_at_start_is_reported_at_once_with_its_last_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "redis_command", lambda _port: python("-c", "raise SystemExit('no memory for a store')"))

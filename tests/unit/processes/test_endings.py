@@ -1,4 +1,4 @@
-"""Ctrl-C, once or twice or while starting, SIGTERM, SIGHUP, SIGKILL: the code says which, and nothing stays behind."""
+"""Ctrl-C (also twice, or during start), SIGTERM, SIGHUP, SIGKILL: the exit code tells which; no process is left."""
 
 import os
 import signal
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from process_watch import descendants, left_after
 
 from chaos.cli import main
+from tests.unit.processes.process_watch import descendants, left_after
 
 pytestmark = [pytest.mark.real_time, pytest.mark.timeout(180)]
 
@@ -90,9 +90,9 @@ STARTING, RUNNING = "tiny: One region", "τ="
         ("virtual", RUNNING, [HUP], 129),
         ("virtual", STARTING, [INT], 130),
         ("local", RUNNING, [INT], 130),
-        ("local", RUNNING, [INT, INT], 130),
-        ("local", RUNNING, [HUP], 129),
-        ("local", STARTING, [TERM], 143),
+        pytest.param("local", RUNNING, [INT, INT], 130, marks=pytest.mark.long),
+        pytest.param("local", RUNNING, [HUP], 129, marks=pytest.mark.long),
+        pytest.param("local", STARTING, [TERM], 143, marks=pytest.mark.long),
         ("local", STARTING, [INT, INT], 130),
     ],
 )
@@ -122,7 +122,14 @@ def test_a_run_that_is_killed_leaves_nothing_running(scenario: Path) -> None:
     assert "this record was never closed" in result.stderr
 
 
-@pytest.mark.parametrize(("signals", "code"), [([INT], 130), ([TERM, TERM], 143), ([HUP], 129)])
+@pytest.mark.parametrize(
+    ("signals", "code"),
+    [
+        ([INT], 130),
+        pytest.param([TERM, TERM], 143, marks=pytest.mark.long),
+        pytest.param([HUP], 129, marks=pytest.mark.long),
+    ],
+)
 def test_serve_ends_with_what_it_started(signals: list[int], code: int, scenario: Path) -> None:
     command = ["serve", "--port", "0", "--scenario", str(scenario)]
     with started(scenario.parent, *command, until="chaos controller on") as (process, below):
@@ -153,10 +160,15 @@ MANY = {
 
 @pytest.mark.parametrize(
     ("command", "signals", "code"),
-    [("campaign", [INT], 130), ("campaign", None, -9), ("matrix", [HUP], 129), ("map", [TERM, TERM], 143)],
+    [
+        ("campaign", [INT], 130),
+        ("campaign", None, -9),
+        pytest.param("matrix", [HUP], 129, marks=pytest.mark.long),
+        pytest.param("map", [TERM, TERM], 143, marks=pytest.mark.long),
+    ],
 )
 def test_many_runs_end_with_the_command(command: str, signals: list[int] | None, code: int, tmp_path: Path) -> None:
-    """A terminal's signals reach all processes of the group; none of them may say a word of its own."""
+    """A terminal's signals reach all processes of the group; none of them may print anything of its own."""
     with started(tmp_path, *MANY[command], until="") as (process, _):
         below = _once_there_are(3, process.pid)
         said = ""

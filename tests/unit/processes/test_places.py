@@ -1,4 +1,4 @@
-"""A full disk, a place that cannot be written, one place for two commands: one line that names it, exit code 2."""
+"""A full disk, an unwritable path, a path in use by another command: one line that names it, and exit code 2."""
 
 import subprocess
 import sys
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from process_watch import descendants
 
 from chaos.cli import main
 from chaos.experiment import runs
 from chaos.experiment.runs import RunFolderError, claim
+from tests.unit.processes.process_watch import descendants
 
 ROOT = Path(__file__).parents[3]
 KIB = 300
@@ -19,7 +19,7 @@ KIB = 300
 
 @pytest.mark.real_time
 @pytest.mark.parametrize("runtime", [["--transport", "direct"]], ids=["virtual"])
-def test_a_disk_that_is_full_in_mid_run_is_named_and_nothing_runs_on(runtime: list[str], tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_during_a_run_is_reported_and_the_run_ends(runtime: list[str], tmp_path: Path) -> None:
     """`ulimit -f` stands for the disk: no file may grow beyond it."""
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "chaos", "run", "azure-fnj8-vqz-short", *runtime, "--out", str(folder)]

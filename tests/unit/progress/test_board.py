@@ -4,11 +4,11 @@ import io
 from dataclasses import replace
 from typing import cast
 
-from progress_bench import CALM, DISPLAYS, FIRST_WAVE, REGIONS, SECOND_WAVE, table
 from rich.console import Console, ConsoleDimensions, RenderableType
 
 from chaos.progress.board import Board, board, percent, ratio_spark, watch_board
 from chaos.progress.glance import Glance, glance
+from tests.unit.progress.progress_bench import CALM, DISPLAYS, FIRST_WAVE, REGIONS, SECOND_WAVE, table
 
 PARTS = ((20, CALM), (20, FIRST_WAVE), (20, SECOND_WAVE))
 

@@ -1,11 +1,11 @@
 """One moment of a run: both waves of the incident are in it, and a region where nothing is tried is not called good."""
 
 import pytest
-from progress_bench import CALM, FIRST_WAVE, REGIONS, SECOND_WAVE, Key, table
 
 from chaos.progress.glance import Success, glance
 from chaos.progress.progress import head, line
 from chaos.record.series import SeriesTable
+from tests.unit.progress.progress_bench import CALM, FIRST_WAVE, REGIONS, SECOND_WAVE, Key, table
 
 HEAD = "     τ  provis  identity  att/s  ampl  backlog  nodes   eastus  northeurope  last action"
 
@@ -31,14 +31,14 @@ def test_a_line_of_a_scenario_at_the_pace_of_the_incident_has_its_calendar() -> 
     assert head(REGIONS, has_clock=True).index("provis") == said.index(" 100 %")
 
 
-def test_before_anything_was_sampled_nothing_is_claimed() -> None:
+def test_before_the_first_sample_no_values_are_shown() -> None:
     now = glance(SeriesTable(), REGIONS, 0.0)
     assert now.total == Success(None, None)
     assert now.amplification is None
     assert line(now, "", "calm") == "τ=   0       –         –      0     –        0      0      –/–          –/–  calm"
 
 
-def test_a_region_in_which_nobody_tries_is_neither_good_nor_bad() -> None:
+def test_a_region_without_attempts_is_neither_good_nor_bad() -> None:
     only_east = [(key, rate) for key, rate in CALM if key[1].get("region") != "northeurope"]
     now = glance(table((20, only_east)), REGIONS, 19.0)
     assert now.regions == {"eastus": Success(1.0, 1.0), "northeurope": Success(None, None)}

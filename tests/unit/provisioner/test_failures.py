@@ -1,4 +1,6 @@
-"""The words in which a failure is told."""
+"""Error codes and messages of failed operations."""
+
+from typing import Any
 
 import pytest
 
@@ -13,14 +15,14 @@ DENIED = Stop("denied", 409, BODY)
 STEPS = ("allocate", f"fetch:{RUNNER}", "assign")
 
 
-def told(stop: Stop, kind: str = VM, index: int = 1, **options: bool) -> dict:
+def told(stop: Stop, kind: str = VM, index: int = 1, **options: bool) -> dict[str, Any]:
     resource = Resource(kind, "/s/rg/runner", "eastus", "t", {}, 0.0, packages={RUNNER: "HostedRunner"})
     return error_of(
         stop, ProvisioningOperation("op", kind, "create", "/s/rg/runner", "t", 0.0, STEPS), resource, index, **options
     )
 
 
-def test_a_refused_package_is_told_as_users_saw_it():
+def test_a_refused_package_is_told_as_users_saw_it() -> None:
     assert told(DENIED) == {
         "code": "VMExtensionProvisioningError",
         "message": "VM has reported a failure when processing extension 'HostedRunner' (publisher 'GitHub.Actions' and "
@@ -29,11 +31,11 @@ def test_a_refused_package_is_told_as_users_saw_it():
     }
 
 
-def test_an_extension_is_called_by_its_own_name():
+def test_an_extension_is_called_by_its_own_name() -> None:
     assert "processing extension 'runner' (publisher" in told(DENIED, EXTENSION)["message"]
 
 
-def test_a_scale_set_wraps_the_machines_error():
+def test_a_scale_set_wraps_the_machines_error() -> None:
     wrapped = told(DENIED, VMSS)
     assert wrapped["code"] == "ResourceOperationFailure"
     assert wrapped["message"] == "The resource operation completed with terminal provisioning state 'Failed'."
@@ -51,11 +53,11 @@ def test_a_scale_set_wraps_the_machines_error():
         (Stop("internal", detail="ValueError"), 0, False, "InternalExecutionError"),
     ],
 )
-def test_codes(stop, index, timed_out, code):
+def test_codes(stop: Stop, index: int, timed_out: bool, code: str) -> None:
     assert told(stop, index=index, timed_out=timed_out)["code"] == code
 
 
-def test_the_internal_error_keeps_its_cause_to_itself():
+def test_an_internal_error_does_not_reveal_its_cause() -> None:
     assert "ValueError" not in told(Stop("internal", detail="ValueError"), index=0)["message"]
 
 
@@ -70,7 +72,7 @@ def test_the_internal_error_keeps_its_cause_to_itself():
         (b"<Message>\xff</Message>", "\ufffd"),
     ],
 )
-def test_the_first_line_of_a_storage_error(body, message):
+def test_the_first_line_of_a_storage_error(body: bytes, message: str) -> None:
     assert storage_message(body) == message
 
 
@@ -92,6 +94,6 @@ GOOD_MD5 = "kAFQmDzST7DWlj99KOF/cg=="  # of b"abc"
         (HttpReply(0, {}, b"", "timeout"), "repository"),
     ],
 )
-def test_what_counts_as_a_whole_package(reply, cause):
+def test_what_counts_as_a_whole_package(reply: HttpReply, cause: str | None) -> None:
     stop = judge(reply)
     assert (stop.cause if stop else None) == cause

@@ -1,4 +1,6 @@
-"""Which steps an operation has, and what its end makes of the resource."""
+"""The steps of an operation, and the effect of its outcome on the resource."""
+
+from typing import Any
 
 import pytest
 
@@ -55,12 +57,19 @@ RUNNER, SCRIPT = "GitHub.Actions/HostedRunner", "Microsoft.Azure.Extensions/Cust
         ),
     ],
 )
-def test_steps_of_an_operation(kind, verb, options, steps):
+def test_steps_of_an_operation(kind: str, verb: str, options: dict[str, Any], steps: tuple[str, ...]) -> None:
     assert plan(kind, verb, **options) == steps
 
 
-def resource(**changes) -> Resource:
-    values = {"kind": VM, "id": "/s/vm1", "location": "eastus", "tenant": "t", "body": {}, "created": 0.0}
+def resource(**changes: Any) -> Resource:
+    values: dict[str, Any] = {
+        "kind": VM,
+        "id": "/s/vm1",
+        "location": "eastus",
+        "tenant": "t",
+        "body": {},
+        "created": 0.0,
+    }
     return Resource(**{**values, "operation": "op1", **changes})
 
 
@@ -72,7 +81,7 @@ def version_of(_package: str) -> str:
     return "1.0"
 
 
-def test_a_created_machine_runs_and_has_what_it_fetched():
+def test_a_created_machine_runs_and_has_what_it_fetched() -> None:
     steps = ("allocate", f"fetch:{RUNNER}", "assign")
     ended = after(resource(), job(index=3, steps=steps), JobOutcome(SUCCEEDED, 7.0), version_of)
     assert ended is not None
@@ -80,7 +89,7 @@ def test_a_created_machine_runs_and_has_what_it_fetched():
     assert ended.installed == {RUNNER: {"version": "1.0", "status": SUCCEEDED, "message": "", "time": 7.0}}
 
 
-def test_a_failed_fetch_is_recorded_with_its_innermost_message_and_later_ones_are_not():
+def test_a_failed_fetch_is_recorded_with_its_innermost_message_and_later_ones_are_not() -> None:
     steps = ("allocate", f"fetch:{RUNNER}", f"fetch:{SCRIPT}", "fetch:a/b")
     error = {"code": "Outer", "message": "outer", "details": [{"code": "Inner", "message": "inner"}]}
     ended = after(resource(), job(index=2, steps=steps), JobOutcome(FAILED, 7.0, error), version_of)
@@ -92,20 +101,20 @@ def test_a_failed_fetch_is_recorded_with_its_innermost_message_and_later_ones_ar
     assert (ended.state, ended.power) == (FAILED, "")
 
 
-def test_the_record_given_is_not_changed():
+def test_the_record_given_is_not_changed() -> None:
     before = resource()
     after(before, job(index=1, steps=(f"fetch:{RUNNER}",)), JobOutcome(SUCCEEDED, 1.0), version_of)
     assert (before.state, before.installed, before.power) == ("Creating", {}, "")
 
 
-def test_only_a_delete_that_succeeded_removes():
+def test_only_a_delete_that_succeeded_removes() -> None:
     assert after(resource(), job(DELETE), JobOutcome(SUCCEEDED, 1.0), version_of) is None
     failed = after(resource(), job(DELETE), JobOutcome(FAILED, 1.0, {"code": "X", "message": "x"}), version_of)
     assert failed is not None
     assert failed.state == FAILED
 
 
-def test_an_operation_that_a_delete_has_replaced_changes_nothing():
+def test_an_operation_that_a_delete_has_replaced_changes_nothing() -> None:
     replaced = resource(operation="op2", state="Deleting")
     assert after(replaced, job(), JobOutcome(CANCELED, 1.0), version_of) is replaced
 
@@ -114,13 +123,13 @@ def test_an_operation_that_a_delete_has_replaced_changes_nothing():
     ("verb", "power"),
     [("powerOff", "stopped"), ("deallocate", "deallocated"), ("start", "running"), ("reapply", "deallocated")],
 )
-def test_power_after_a_lifecycle_operation(verb, power):
+def test_power_after_a_lifecycle_operation(verb: str, power: str) -> None:
     ended = after(resource(power="deallocated"), job(verb), JobOutcome(SUCCEEDED, 1.0), version_of)
     assert ended is not None
     assert ended.power == power
 
 
-def test_a_scale_set_has_its_machines_only_when_the_operation_succeeded():
+def test_a_scale_set_has_its_machines_only_when_the_operation_succeeded() -> None:
     wanted = resource(kind=VMSS, body={"sku": {"capacity": 5}}, instances=2)
     grown = after(wanted, job(SCALE_OUT, VMSS), JobOutcome(SUCCEEDED, 1.0), version_of)
     stuck = after(wanted, job(SCALE_OUT, VMSS), JobOutcome(FAILED, 1.0, {"code": "X", "message": "x"}), version_of)
@@ -129,7 +138,7 @@ def test_a_scale_set_has_its_machines_only_when_the_operation_succeeded():
     assert (grown.instances, stuck.instances) == (5, 2)
 
 
-def test_records_survive_the_way_through_json():
+def test_records_survive_a_json_round_trip() -> None:
     item = resource(tenant="t", packages={RUNNER: "HostedRunner"}, assigned=True, client_id="c")
     operation = ProvisioningOperation("op1", VM, CREATE, "/s/vm1", "t", 1.5, ("allocate", "assign"))
     assert RESOURCE.read(item.to_json()).to_json() == item.to_json()
@@ -137,7 +146,7 @@ def test_records_survive_the_way_through_json():
     assert (restored.steps, restored.to_json()) == (operation.steps, operation.to_json())
 
 
-def test_progress_survives_too():
+def test_progress_survives_a_json_round_trip() -> None:
     moved = job(steps=("allocate", "assign", "token"), index=1)
     moved.tries = 4
     again = job(steps=("allocate", "assign", "token"))

@@ -1,5 +1,7 @@
 """Defaults are the incident's; a change of one is a decision and shows here."""
 
+from typing import Any
+
 import pytest
 
 from services.chassis.settings import SettingsError, resolve
@@ -17,7 +19,7 @@ PACKAGES = {
 }
 
 
-def test_defaults():
+def test_defaults() -> None:
     assert ProvisionerSettings().model_dump(exclude={"packages"}) == {
         "slots": 20,
         "requeue_delay_s": 10.0,
@@ -56,13 +58,13 @@ def test_defaults():
     }
 
 
-def test_every_package_and_its_account():
+def test_every_package_and_its_account() -> None:
     packages = ProvisionerSettings().packages
     assert {name: package.account for name, package in packages.items()} == PACKAGES
     assert {package.version for package in packages.values()} == {"1.0"}
 
 
-def test_a_region_overrides():
+def test_a_region_overrides() -> None:
     tree = {"provisioner": {"slots": 20}, "regions": {"eastus": {"provisioner": {"slots": 100}}}}
     assert resolve(ProvisionerSettings, tree, "provisioner", "eastus").slots == 100
     assert resolve(ProvisionerSettings, tree, "provisioner", "westus").slots == 20
@@ -86,16 +88,16 @@ def test_a_region_overrides():
         ),
     ],
 )
-def test_bad_settings_name_the_field_and_the_rule(values, text):
+def test_bad_settings_name_the_field_and_the_rule(values: dict[str, Any], text: str) -> None:
     with pytest.raises(SettingsError) as refused:
         resolve(ProvisionerSettings, {"provisioner": values}, "provisioner", "eastus")
     assert str(refused.value) == text
 
 
-def test_a_package_needs_a_real_account_name():
+def test_a_package_needs_a_real_account_name() -> None:
     with pytest.raises(ValueError):
         Package(account="No Such")
 
 
-def test_a_long_first_delay_is_not_cut_by_the_longest():
+def test_a_long_first_delay_is_not_cut_by_the_longest() -> None:
     assert ProvisionerSettings(requeue_delay_s=300.0).requeue().delay_s(1, None) == 300.0  # type: ignore[arg-type]

@@ -14,11 +14,11 @@ SCRIPT = Ref("sub", "rg", EXTENSION, "script", "vm1")
 
 
 @pytest.mark.parametrize("location", ["eastus", "East US", "EAST US", "eastUS"])
-def test_a_region_is_known_by_all_its_spellings(location):
-    clean(MACHINE, {"location": location}, "eastus", PACKAGES, partial=False)
+def test_a_region_is_known_by_all_its_spellings(location: str) -> None:
+    assert clean(MACHINE, {"location": location}, "eastus", PACKAGES, partial=False)["location"] == location
 
 
-def test_what_the_service_owns_is_dropped_and_null_means_absent():
+def test_what_the_service_owns_is_dropped_and_null_means_absent() -> None:
     body = {
         "id": "mine",
         "name": "mine",
@@ -35,7 +35,7 @@ def test_what_the_service_owns_is_dropped_and_null_means_absent():
     }
 
 
-def test_a_scale_set_is_read_through_its_profile():
+def test_a_scale_set_is_read_through_its_profile() -> None:
     item = {"name": "agent", "properties": {"publisher": "Microsoft.Azure.Extensions", "type": "CustomScript"}}
     body = {
         "location": "eastus",
@@ -51,12 +51,12 @@ def test_a_scale_set_is_read_through_its_profile():
     }
 
 
-def test_a_patch_may_leave_out_everything():
+def test_a_patch_may_leave_out_everything() -> None:
     for ref in (MACHINE, SET, SCRIPT):
         assert clean(ref, {}, "eastus", PACKAGES, partial=True) == {}
 
 
-def test_a_patch_merges_objects_replaces_tags_and_removes_by_null():
+def test_a_patch_merges_objects_replaces_tags_and_removes_by_null() -> None:
     before = {
         "tags": {"a": "1"},
         "sku": {"name": "D2", "capacity": 1},
@@ -73,7 +73,7 @@ def test_a_patch_merges_objects_replaces_tags_and_removes_by_null():
     assert merged(before, {})["tags"] == {"a": "1"}
 
 
-def test_ids_compare_without_case_and_know_their_parents():
+def test_ids_compare_without_case_and_know_their_parents() -> None:
     assert SCRIPT.id == (
         "/subscriptions/sub/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm1/extensions/script"
     )

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chaos.experiment.plan import make_plan
 from chaos.record.record import RunRecord
@@ -168,7 +169,7 @@ def incident() -> IncidentRecord:
 
 
 def calm_day() -> IncidentRecord:
-    """A day on which nothing happens."""
+    """A calm day: no fault, no operator action, no failure."""
     made = IncidentRecord("calm-day")
     for region in NAMES:
         rate = {"eastus": 12.0, "westus": 6.0}.get(region, 1.0)
@@ -438,7 +439,7 @@ def _users(made: IncidentRecord) -> None:
             _journeys(made, tenant, region, bad)
 
 
-def _journeys(made: IncidentRecord, tenant: Any, region: str, bad: Array) -> None:
+def _journeys(made: IncidentRecord, tenant: Any, region: str, bad: NDArray[np.bool_]) -> None:
     kind = tenant.journey.kind
     operations = {
         "token": ("token", "token_new_identity"),

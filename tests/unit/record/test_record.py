@@ -50,7 +50,7 @@ def test_a_restart_counts_from_zero_and_a_vanished_series_adds_nothing() -> None
     assert REQUESTS.delta("requests_total", 0, 5, region="westus") == 3 + 4 + 1 + 1
 
 
-def test_nothing_recorded_is_none_but_a_label_that_never_occurred_is_zero() -> None:
+def test_a_missing_metric_is_none_and_a_missing_label_value_is_zero() -> None:
     assert REQUESTS.delta("never_total", 0, 5) is None
     assert REQUESTS.delta("requests_total", 0, 5, code="418") == 0
     assert REQUESTS.gauge("busy", 0, 5, region="northeurope") is None

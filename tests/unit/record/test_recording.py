@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import hashlib
+import io
 import json
 import os
 from pathlib import Path
@@ -143,10 +144,12 @@ def test_event_lines_have_fixed_key_order_six_decimals_and_a_repeatable_hash(tmp
 def test_a_number_that_json_cannot_hold_becomes_null() -> None:
     recorder = Recorder(Time().clock(), ZERO_S)
     recorder.event(event(0, "gate_decision", observed={"ratio": float("nan")}, value=float("inf")))
-    assert recorder._events_file.getvalue().endswith('"observed":{"ratio":null},"value":null}\n')  # type: ignore[attr-defined]
+    written = recorder._events_file
+    assert isinstance(written, io.StringIO)
+    assert written.getvalue().endswith('"observed":{"ratio":null},"value":null}\n')
 
 
-async def test_what_happened_is_on_disk_after_the_next_sample_even_if_nobody_closes(tmp_path: Path) -> None:
+async def test_events_are_on_disk_after_the_next_sample_even_without_close(tmp_path: Path) -> None:
     recorder = Recorder(Time().clock(), ZERO_S, folder=tmp_path)
     recorder.event(event(1, "audit", id="T15"))
     recorder.event(event(2, "arrival", tenant="arc", region="eastus", planned_at=ZERO_S + 1.5, actual_at=ZERO_S + 1.75))

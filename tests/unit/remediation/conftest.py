@@ -1,9 +1,9 @@
 """Fixtures of the policy job's tests."""
 
 import pytest
-from storage_provider import Bench
 
 from compose.virtual.world import VirtualWorld
+from tests.unit.remediation.storage_provider import Bench
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from chaos.remediation.accounts import ACCOUNTS_PATH, SUBSCRIPTION, StorageAccounts
+from chaos.remediation.accounts import ACCOUNTS_PATH, StorageAccounts
 from chaos.remediation.rollout import RolloutRegion
 from chaos.remediation.settings import RemediationSettings
 from chaos.remediation.workflow import RemediationWorkflow
@@ -19,6 +19,7 @@ from services.chassis.events import Events
 from services.chassis.http import HttpClient
 from services.chassis.metrics import Metrics
 from services.chassis.streams import Streams
+from services.clients.identity.client import SUBSCRIPTION
 
 REGIONS = (
     RolloutRegion("westus", "West US"),

@@ -1,11 +1,10 @@
-"""Operators' side of the accounts: restore what is wrongly private, audit what there is."""
+"""Operators' actions on accounts: restore those that are wrongly private, audit all."""
 
 import asyncio
 
-from storage_provider import Bench
-
 from chaos.remediation.accounts import Audit, wrongly_private
 from chaos.remediation.inventory import InventoryAccount
+from tests.unit.remediation.storage_provider import Bench
 
 ALL = ("centraluseuap", "westus", "eastus")
 

@@ -75,7 +75,7 @@ def test_the_repaired_gate_looks_only_at_the_time_since_the_change() -> None:
     assert decide(gate("repaired"), before, wave(), 160.0).verdict == "proceed"
 
 
-def test_silence_is_health_when_the_gate_asks_by_a_name_that_no_series_carries() -> None:
+def test_missing_data_counts_as_healthy_when_the_query_matches_no_series() -> None:
     samples = failing_since_100()
 
     assert decide(gate("no_data_is_healthy"), samples, wave(), 114.0) == Decision("proceed", "no_data")
@@ -113,7 +113,7 @@ def test_stale_data_are_from_before_the_change() -> None:
     assert samples.asked == [("eastus", 72.0, 84.0)]
 
 
-def test_stale_data_would_tell_the_truth_too_late() -> None:
+def test_stale_data_show_the_failure_too_late() -> None:
     samples = failing_since_100()
 
     assert decide(gate("stale_data"), samples, wave(), 145.0) == Decision("stop", "unhealthy", 1.0, 12)

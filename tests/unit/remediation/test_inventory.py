@@ -60,7 +60,7 @@ def test_a_record_lives_exactly_as_long_as_its_retention() -> None:
     assert inventory().snapshot(forgotten, 1000.0).exemptions_missing == 3
 
 
-def test_the_replica_does_not_heal_by_itself_and_grows_older() -> None:
+def test_the_replica_does_not_recover_by_itself_and_its_age_grows() -> None:
     found = inventory()
 
     ages = [found.snapshot(LOST, t).age_s for t in (1000.0, 1060.0, 1180.0)]
@@ -68,7 +68,7 @@ def test_the_replica_does_not_heal_by_itself_and_grows_older() -> None:
     assert ages == [120.0, 180.0, 300.0]
 
 
-def test_a_feed_that_has_just_been_lost_does_its_harm_one_retention_later() -> None:
+def test_a_lost_feed_has_its_effect_one_retention_later() -> None:
     found, just_lost = inventory(), LOST.model_copy(update={"silent_s": 0.0})
 
     assert [found.snapshot(just_lost, t).exemptions_missing for t in (1000.0, 1060.0, 1060.001)] == [0, 0, 3]

@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from storage_provider import REGIONS, Bench, Truthful, flipped
 
 from chaos.remediation.settings import GateVariant
 from chaos.remediation.workflow import RolloutRegion, wave_order
 from services.chassis.settings import SettingsError
+from tests.unit.remediation.storage_provider import REGIONS, Bench, Truthful, flipped
 
 LOST = {"defect": "missing_exemptions", "validate_targets": False}
 NAIVE_GATE = {"variant": "no_data_is_healthy", "settle_s": 14, "bake_s": 60}
@@ -260,7 +260,7 @@ async def test_cancel_between_two_waves_ends_the_run_at_once(bench: Bench) -> No
     assert bench.provider.private() == sorted([*accounts("centraluseuap"), *accounts("westus")])
 
 
-async def test_cancel_in_mid_wave_lets_the_wire_run_dry_and_begins_no_further_change(bench: Bench) -> None:
+async def test_cancel_during_a_wave_finishes_open_requests_and_starts_no_further_change(bench: Bench) -> None:
     bench.provider.patch_s = 2.0
     job = bench.workflow(parallel=2, **DEFECTIVE)
     job.start()
@@ -318,7 +318,7 @@ async def test_a_job_cannot_be_started_twice_but_afresh_after_its_end(bench: Ben
     await job.close()
 
 
-async def test_no_more_than_the_parallel_number_of_changes_is_on_the_wire(bench: Bench) -> None:
+async def test_the_number_of_concurrent_changes_is_bounded(bench: Bench) -> None:
     bench.provider.patch_s = 1.0
     job = bench.workflow(parallel=3, **DEFECTIVE)
     job.start()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from incident_record import E, IncidentRecord, calm_day, fresh_incident
 from rich.console import Console
 
 from chaos.record.record import RecordError, RunRecord
@@ -20,6 +19,7 @@ from chaos.report.page import render
 from chaos.report.table import print_verdict
 from chaos.verdict import CHECKS, Verdict, judge
 from chaos.verdict.view import View
+from tests.unit.record.incident_record import E, IncidentRecord, calm_day, fresh_incident
 
 
 @pytest.fixture(scope="module")
@@ -131,11 +131,11 @@ def test_the_drill_after_the_incident_is_drawn_though_the_incident_has_ended(rec
     assert ">DRILL<" not in render(before, judge(before))
 
 
-def test_the_page_is_the_same_twice(record: RunRecord, verdict: Verdict, page: str) -> None:
+def test_the_page_is_rendered_deterministically(record: RunRecord, verdict: Verdict, page: str) -> None:
     assert render(record, verdict) == page
 
 
-def test_text_from_the_record_cannot_become_markup() -> None:
+def test_text_from_the_record_is_escaped() -> None:
     made = fresh_incident()
     made.plan = {**made.plan, "title": "<b>bold</b>", "command": "aftershock run '<x>'"}
     page = render(made.build(), judge(made.build()))

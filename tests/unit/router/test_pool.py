@@ -45,7 +45,7 @@ def test_the_incidents_router_takes_every_live_node_at_once() -> None:
 GUARDED = {"scale_out": {"guarded": True}}
 
 
-def test_strangers_wait_until_the_fleet_with_them_carries_what_is_offered() -> None:
+def test_new_nodes_wait_until_the_fleet_including_them_can_carry_the_offered_load() -> None:
     pool = _pool(**GUARDED)
     pool.update(_nodes(4), 0.0)
     _offer(pool, 80, 0.0, 5.0)
@@ -55,7 +55,7 @@ def test_strangers_wait_until_the_fleet_with_them_carries_what_is_offered() -> N
     assert len(pool.nodes) == 8
 
 
-def test_strangers_join_when_what_is_offered_falls() -> None:
+def test_new_nodes_join_when_the_offered_load_falls() -> None:
     pool = _pool(**GUARDED)
     pool.update(_nodes(4), 0.0)
     _offer(pool, 80, 0.0, 5.0)
@@ -74,7 +74,7 @@ def test_a_node_that_was_in_rotation_comes_back_at_once() -> None:
     assert len(pool.nodes) == 4
 
 
-def test_where_nobody_serves_there_is_nothing_to_protect() -> None:
+def test_without_serving_nodes_new_nodes_join_at_once() -> None:
     pool = _pool(**GUARDED)
     pool.update(_nodes(2), 0.0)
     _offer(pool, 80, 0.0, 5.0)
@@ -83,7 +83,7 @@ def test_where_nobody_serves_there_is_nothing_to_protect() -> None:
     assert _names(pool) == ["node-9"]
 
 
-def test_switching_the_guard_off_lets_in_who_was_held_back() -> None:
+def test_switching_the_guard_off_admits_the_nodes_held_back() -> None:
     pool = _pool(**GUARDED)
     pool.update(_nodes(4), 0.0)
     _offer(pool, 80, 0.0, 5.0)

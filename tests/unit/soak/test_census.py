@@ -56,12 +56,12 @@ def test_attributes_slots_and_what_they_hold_are_counted() -> None:
     }
 
 
-def test_what_two_share_is_counted_once() -> None:
+def test_a_shared_object_is_counted_once() -> None:
     shared = [1, 2, 3]
     assert census([Holder(shared), Holder(shared)], HERE)["Holder.plain"] == 3
 
 
-def test_a_ring_of_objects_ends() -> None:
+def test_a_reference_cycle_is_walked_once() -> None:
     ring = Holder()
     ring.nested = {"me": [ring]}  # type: ignore[list-item]
     assert census([ring], HERE)["Holder.nested[]"] == 1
@@ -75,7 +75,7 @@ def test_a_closure_a_method_and_a_partial_are_followed() -> None:
     assert census([Holder([1]).__repr__, partial(remember, 1)], HERE)["Holder.plain"] == 1
 
 
-def test_foreign_objects_are_not_entered() -> None:
+def test_objects_of_other_packages_are_not_walked() -> None:
     assert census([Holder([1, 2])], ("elsewhere.",)) == {}
 
 

@@ -24,7 +24,7 @@ def test_less_than_a_megabyte_an_hour_is_not_judged_to_grow() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(NOT_OURS))
-def test_what_is_not_ours_is_shown_and_does_not_count(name: str) -> None:
+def test_third_party_containers_are_shown_but_not_judged(name: str) -> None:
     ((one, counts),) = judge(looks(**{name: 100.0}))
     assert (one.grows, counts) == (True, False)
 

@@ -1,9 +1,9 @@
 """A small incident with everything in it that could upset an order: ties, retries, timeouts, crashes, zombies.
 
 All delays are round numbers on purpose, so that very many things fall on the same instant and only the order
-of turns tells them apart. Run as a script it prints the SHA-256 of its log:
+of turns tells them apart. Run as a module it prints the SHA-256 of its log:
 
-    python tests/unit/virtual/mini_scenario.py http 7
+    python -m tests.unit.virtual.mini_scenario http 7
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import random
 import sys
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 from aiohttp import web
@@ -169,7 +169,8 @@ class Scenario:
         """A consumer of the queue, killed and followed by another in the middle of its work."""
         redis = self.world.redis.client(decode_responses=True)
         while True:
-            for _stream, entries in await redis.xreadgroup("g", "w", {"done": ">"}, count=2, block=3000) or ():
+            read: Any = await redis.xreadgroup("g", "w", {"done": ">"}, count=2, block=3000)
+            for _stream, entries in read or ():
                 for identity, fields in entries:
                     self.say("worker", identity, fields)
                     await asyncio.sleep(0.25)

@@ -96,8 +96,8 @@ async def kinds_of_response(stage: Stage) -> Transcript:
     async def text(_request: web.Request) -> web.Response:
         return web.Response(text="grüß", status=207, reason="Odd")
 
-    async def teapot(_request: web.Request) -> web.Response:
-        raise web.HTTPImATeapot(text="short", headers={"Retry-After": "3"})
+    async def too_many(_request: web.Request) -> web.Response:
+        raise web.HTTPTooManyRequests(text="short", headers={"Retry-After": "3"})
 
     async def bug(_request: web.Request) -> web.Response:
         raise ValueError("a bug")
@@ -113,10 +113,10 @@ async def kinds_of_response(stage: Stage) -> Transcript:
         response.set_cookie("a", "b")
         return response
 
-    url = await stage.serve(empty, no_content, text, teapot, bug, late, nothing, cookie)
+    url = await stage.serve(empty, no_content, text, too_many, bug, late, nothing, cookie)
     seen: Transcript = []
     for method, name in (
-        ("GET", "empty"), ("GET", "no_content"), ("GET", "text"), ("HEAD", "text"), ("GET", "teapot"),
+        ("GET", "empty"), ("GET", "no_content"), ("GET", "text"), ("HEAD", "text"), ("GET", "too_many"),
         ("GET", "bug"), ("GET", "late"), ("GET", "nothing"), ("GET", "missing"), ("POST", "text"), ("GET", "cookie"),
     ):  # fmt: skip
         async with stage.session.request(method, f"{url}/{name}") as response:

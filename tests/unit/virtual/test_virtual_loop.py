@@ -1,4 +1,4 @@
-"""The virtual loop: exact times, first come first served, loud guards."""
+"""The virtual event loop: exact times, FIFO order, and guards that raise errors."""
 
 import asyncio
 import contextvars
@@ -79,7 +79,7 @@ async def test_cancelled_timers_leave_the_heap() -> None:
     assert len(loop._heap) < 2000
 
 
-async def test_timers_beyond_forever_are_never_due() -> None:
+async def test_timers_beyond_the_end_of_time_never_fire() -> None:
     loop = virtual_loop()
     loop.call_later(float("inf"), pytest.fail, "a timer at infinity ran")
     loop.call_later(loop_module.FOREVER_S, pytest.fail, "a timer at FOREVER_S ran")
@@ -125,7 +125,7 @@ async def test_a_set_of_tasks_is_iterated_in_the_order_of_their_numbers() -> Non
     assert {task.result() for task in done} == {0, 1, 2, 3}
 
 
-def test_two_loops_number_and_name_their_tasks_alike() -> None:
+def test_two_loops_number_and_name_their_tasks_equally() -> None:
     async def names() -> list[tuple[str, int]]:
         tasks = [asyncio.create_task(asyncio.sleep(0)) for _ in range(3)]
         await asyncio.gather(*tasks)

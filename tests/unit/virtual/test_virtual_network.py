@@ -147,7 +147,7 @@ async def test_faults_on_one_link_add_up_and_leave_others_alone(world: VirtualWo
 
 
 @both
-async def test_a_response_that_a_black_hole_swallows_is_lost_for_good_and_its_caller_told_at_the_end(
+async def test_a_response_lost_in_a_black_hole_stays_lost_and_its_caller_is_told_at_the_end(
     world: VirtualWorld,
 ) -> None:
     await serve_hello(world, seconds=1.0)

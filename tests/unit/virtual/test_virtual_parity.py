@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -12,9 +10,7 @@ import pytest
 from aiohttp import web
 
 from compose.virtual.world import VirtualWorld
-
-sys.path.insert(0, str(Path(__file__).parent))
-import parity_cases
+from tests.unit.virtual import parity_cases
 
 Case = Callable[[parity_cases.Stage], Coroutine[Any, Any, list[Any]]]
 
@@ -86,7 +82,7 @@ async def test_direct_shows_what_http_shows(case: Case) -> None:
     loop: Any = asyncio.get_running_loop()
     transcripts = []
     for transport in ("http", "direct"):
-        world = VirtualWorld(transport=transport, loop=loop)  # type: ignore[arg-type]
+        world = VirtualWorld(transport=transport, loop=loop)
         transcripts.append(await play(case, world))
         await world.aclose()
     assert transcripts[0] == transcripts[1]

@@ -98,7 +98,7 @@ async def test_a_process_that_kills_itself_does_not_come_back(world: VirtualWorl
     assert after == []
 
 
-async def test_what_a_dead_client_asked_for_goes_on_as_a_zombie(world: VirtualWorld) -> None:
+async def test_the_request_of_a_dead_client_continues_as_a_zombie(world: VirtualWorld) -> None:
     node = Node(world)
     await node.serve()
     client = world.process("client")
@@ -128,7 +128,7 @@ async def test_freeze_keeps_everything_for_the_thaw(world: VirtualWorld) -> None
     assert (5.0, "tick") not in node.log
 
 
-async def test_a_request_to_a_frozen_node_times_out_and_is_served_for_nobody(world: VirtualWorld) -> None:
+async def test_a_request_to_a_frozen_node_times_out_and_is_served_after_its_caller_left(world: VirtualWorld) -> None:
     node = Node(world)
     served = await node.serve()
     served.freeze()

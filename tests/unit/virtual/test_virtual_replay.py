@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-import mini_scenario
-
 from compose.virtual.world import TransportKind
+from tests.unit.virtual import mini_scenario
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -39,8 +39,9 @@ def test_over_both_transports(seed: int) -> None:
 def test_in_another_process_with_another_hash_seed(transport: TransportKind) -> None:
     here = mini_scenario.Scenario(transport, 7).run()
     there = subprocess.run(
-        [sys.executable, "-W", "ignore", mini_scenario.__file__, transport, "7"],
-        env={**os.environ, "PYTHONHASHSEED": "4711", "PYTHONPATH": str(Path.cwd())},
+        [sys.executable, "-W", "ignore", "-m", mini_scenario.__name__, transport, "7"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": "4711"},
         capture_output=True,
         text=True,
         check=True,

@@ -1,4 +1,4 @@
-"""The facade: one object, one run, nothing left behind."""
+"""The facade `VirtualWorld`: one object, one run, nothing left behind."""
 
 import asyncio
 import gc
@@ -115,7 +115,7 @@ async def test_a_world_on_a_running_loop_is_awaited_not_run(world: VirtualWorld)
         world.run(asyncio.sleep(1))
 
 
-async def test_aiohttp_does_not_retry_behind_our_back(world: VirtualWorld) -> None:
+async def test_aiohttp_does_not_retry_by_itself(world: VirtualWorld) -> None:
     calls: list[int] = []
 
     async def abort(request: web.Request) -> web.Response:

@@ -1,6 +1,0 @@
-"""Makes `identity_bench` and `caller_bench` importable from these tests."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
