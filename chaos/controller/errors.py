@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from services.chassis import errors as chassis
-from services.chassis.errors import ErrorSpec, ErrorTable, ServiceError
+from services.chassis.errors import ErrorSpec, ServiceError
 
 UNAUTHENTICATED = ErrorSpec("unauthenticated", 401, "A bearer token is needed; this one is missing or wrong.")
 FORBIDDEN = ErrorSpec("forbidden", 403, "This token may read; {method} {path} needs the operate token.")
@@ -11,12 +11,9 @@ NOT_FOUND = ErrorSpec("not_found", 404, "{detail}")
 CONFLICT = ErrorSpec("conflict", 409, "{detail}")
 INVALID = ErrorSpec("invalid_body", 422, "{detail}")
 INVALID_QUERY = ErrorSpec("invalid_query", 422, "{detail}")
-UNAVAILABLE = ErrorSpec("unavailable", 503, "{detail}", retry_safe=True)
-REFUSED = ErrorSpec("refused", 502, "{detail}", definite=False)
+UNAVAILABLE = ErrorSpec("unavailable", 503, "{detail}")
+REFUSED = ErrorSpec("refused", 502, "{detail}")
 UNSUPPORTED = ErrorSpec("unsupported", 501, "{detail}")
-TABLE = ErrorTable(
-    (UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, CONFLICT, INVALID, INVALID_QUERY, UNAVAILABLE, REFUSED, UNSUPPORTED)
-)
 
 _CODES = {
     chassis.INVALID_BODY: "invalid_json",

@@ -23,11 +23,13 @@ from services.chassis.background import Background
 from services.chassis.clock import Clock
 
 LOAD_STARTS_S = 3.0
-STATES = ("starting", "running", "settling", "judging", "done", "failed", "aborted")
 
 
 class ScenarioRun:
-    """One run. `state` is one of `STATES`; `why` says what went wrong when it failed."""
+    """One run. `why` says what went wrong when it failed.
+
+    `state` is starting, running, settling, judging, done, failed or aborted.
+    """
 
     def __init__(
         self,

@@ -16,7 +16,6 @@ from compose.runtime import RuntimeUnavailable
 from compose.topology import NODES_MAX, RegionSpec, Topology
 from services.chassis.settings import Settings, SettingsError, Tree, check_regions, merge, resolve, short
 
-MINUTE_S = 60.0
 PATH_PARTS_MAX = 12
 EVERYWHERE = ("remediation",)
 """Sections that no region has of its own."""

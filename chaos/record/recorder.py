@@ -34,7 +34,6 @@ from services.chassis.store import Store
 
 INTERVAL_S = 1.0
 SCRAPE_TIMEOUT_S = 0.9
-RECORDER = "recorder"
 ARRIVAL_COLUMNS = ("tenant", "region", "planned_t", "actual_t", "dropped")
 IGNORED_SUFFIXES = ("_created",)
 SERIES_AT_ONCE = 256
@@ -154,7 +153,6 @@ class Recorder:
         self.interval_s = interval_s
         self.increase = self.series.increase
         self.last = self.series.last
-        self.late_samples = 0
         self.watchers: list[Callable[[Mapping[str, Any]], None]] = []
         self._reader = EventReader()
         self._clock = clock
@@ -202,14 +200,13 @@ class Recorder:
         return self._clock.epoch() - self._zero_epoch_s
 
     async def run(self) -> None:
-        """Samples on the grid of `interval_s` until cancelled; a sample that comes too late is skipped and counted."""
+        """Samples on the grid of `interval_s` until cancelled; a sample that comes too late is skipped."""
         due = self._clock.now()
         while True:
             await self.sample()
             due += self.interval_s
             behind = math.floor((self._clock.now() - due) / self.interval_s)
             if behind >= 1:
-                self.late_samples += behind
                 due += behind * self.interval_s
             await asyncio.sleep(max(0.0, due - self._clock.now()))
 

@@ -17,7 +17,6 @@ Array = NDArray[np.float64]
 Where = Mapping[str, str | Collection[str]]
 Group = tuple[str, ...]
 
-COUNTER_SUFFIXES = ("_total", "_count", "_sum", "_bucket")
 TOLERANCE_S = 1e-6
 
 

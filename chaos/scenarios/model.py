@@ -125,11 +125,6 @@ class Scenario(_Part):
             entry._t = entry.at_s if entry.at_s is not None else times.tau(entry.at or "", self.starts_at)
 
     @property
-    def starts_at_epoch_s(self) -> float:
-        """The calendar at τ = 0."""
-        return self.starts_at.timestamp()
-
-    @property
     def actions(self) -> tuple[Entry, ...]:
         """What the run performs: the timeline without its notes, in order of time, then of the file."""
         return tuple(entry for entry in self.in_order if not isinstance(entry.action, Note))

@@ -1,11 +1,11 @@
-"""The blob service's errors, with Azure's codes, statuses and messages. Two tables, because codes overlap.
+"""The blob service's errors, with Azure's codes, statuses and messages.
 
-`BLOB` errors are sent as XML with the message as reason phrase, `ARM` errors as JSON.
+Those of the data plane are sent as XML with the message as reason phrase, those named `ARM_…` as JSON.
 """
 
 from collections.abc import Mapping
 
-from services.chassis.errors import ErrorSpec, ErrorTable, ServiceError
+from services.chassis.errors import ErrorSpec, ServiceError
 
 _NOT_AUTHENTICATED = (
     "Server failed to authenticate the request. Please refer to the information in the www-authenticate header."
@@ -69,39 +69,7 @@ NAME_LENGTH = ErrorSpec(
 UNSUPPORTED_VERB = ErrorSpec("UnsupportedHttpVerb", 405, "The resource doesn't support specified Http Verb.")
 INVALID_URI = ErrorSpec("InvalidUri", 400, "The requested URI does not represent any resource on the server.")
 SERVER_BUSY = ErrorSpec(
-    "ServerBusy", 503, "The server is busy: the keys that verify tokens cannot be read. Please retry.", retry_safe=True
-)
-
-BLOB = ErrorTable(
-    (
-        PUBLIC_ACCESS_NOT_PERMITTED,
-        RESOURCE_NOT_FOUND,
-        ACCOUNT_NOT_FOUND,
-        CONTAINER_NOT_FOUND,
-        BLOB_NOT_FOUND,
-        CONTAINER_EXISTS,
-        BLOB_EXISTS,
-        NO_AUTHENTICATION,
-        INVALID_TOKEN,
-        AUTHENTICATION_FAILED,
-        NOT_MODIFIED,
-        CONDITION_NOT_MET,
-        UNSATISFIABLE_CONDITION,
-        INVALID_RANGE,
-        INVALID_HEADER,
-        MISSING_HEADER,
-        MISSING_LENGTH,
-        MD5_MISMATCH,
-        BODY_TOO_LARGE,
-        INVALID_QUERY,
-        QUERY_OUT_OF_RANGE,
-        UNSUPPORTED_QUERY,
-        INVALID_NAME,
-        NAME_LENGTH,
-        UNSUPPORTED_VERB,
-        INVALID_URI,
-        SERVER_BUSY,
-    )
+    "ServerBusy", 503, "The server is busy: the keys that verify tokens cannot be read. Please retry."
 )
 
 ARM_NO_API_VERSION = ErrorSpec(
@@ -111,9 +79,7 @@ ARM_BAD_API_VERSION = ErrorSpec(
     "InvalidApiVersionParameter", 400, "The api-version '{version}' is invalid. It must look like '2023-05-01'."
 )
 ARM_INVALID_TOKEN = ErrorSpec("InvalidAuthenticationToken", 401, "The access token is invalid: {detail}")
-ARM_KEYS_UNAVAILABLE = ErrorSpec(
-    "ServerTimeout", 503, "The keys that verify access tokens cannot be read.", retry_safe=True
-)
+ARM_KEYS_UNAVAILABLE = ErrorSpec("ServerTimeout", 503, "The keys that verify access tokens cannot be read.")
 ARM_SUBSCRIPTION_NOT_FOUND = ErrorSpec(
     "SubscriptionNotFound", 404, "The subscription '{subscription}' could not be found."
 )
@@ -159,29 +125,6 @@ ARM_THROTTLED = ErrorSpec(
     429,
     "Number of {kind} requests for subscription '{subscription}' exceeded the limit. Please try again after "
     "'{wait_s}' seconds.",
-    retry_safe=True,
-)
-
-ARM = ErrorTable(
-    (
-        ARM_NO_API_VERSION,
-        ARM_BAD_API_VERSION,
-        ARM_INVALID_TOKEN,
-        ARM_KEYS_UNAVAILABLE,
-        ARM_SUBSCRIPTION_NOT_FOUND,
-        ARM_INVALID_TYPE,
-        ARM_GROUP_INVALID,
-        ARM_NOT_FOUND,
-        ARM_CONTAINER_NOT_FOUND,
-        ARM_NAME_INVALID,
-        ARM_NAME_TAKEN,
-        ARM_CONTAINER_NAME_INVALID,
-        ARM_INVALID_PROPERTY,
-        ARM_UNKNOWN_MEMBER,
-        ARM_LOCATION,
-        ARM_LOCKED,
-        ARM_THROTTLED,
-    )
 )
 
 

@@ -5,7 +5,7 @@ An account's switch overrides the access level of its containers. A change is ac
 """
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -20,7 +20,6 @@ Moment = Annotated[float, Field(ge=0, le=1e11)]
 """Unix time, within the bounds of an HTTP date."""
 Etag = Annotated[str, Field(pattern=r'^"0x[0-9A-Fa-f]{1,16}"$')]
 Scope = Literal["blob", "container"]
-LEVELS: tuple[AccessLevel, ...] = ("None", "Blob", "Container")
 WEB = "$web"
 _TICKS_AT_EPOCH = 621_355_968_000_000_000  # 100 ns since year 1, as Azure's ETags count
 
@@ -136,9 +135,6 @@ class StorageAccount:
     def exempt(self) -> bool:
         """Ground truth, independent of any inventory: anonymous reads are intended."""
         return self.tags.get(EXEMPT_TAG) == "true"
-
-    def with_switch(self, switch: PublicAccessSwitch) -> "StorageAccount":
-        return replace(self, switch=switch)
 
     def __repr__(self) -> str:
         return f"<StorageAccount {self.name} {self.switch!r}, {'exempt' if self.exempt else 'not exempt'}>"

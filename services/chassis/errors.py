@@ -1,11 +1,11 @@
-"""One table row per error: code, status, whether it is definite, whether a retry is safe.
+"""The errors of a service: code, status and message.
 
-*Definite* means the operation certainly had no effect; a timeout or a reset is indefinite. Each service has its own
-table and renders it in its own format (Azure's XML for blobs, ARM's JSON, the token endpoint's JSON).
+Each service has its own module of errors and renders them in its own format (Azure's XML for blobs, ARM's JSON, the
+token endpoint's JSON).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,6 @@ class ErrorSpec:
     code: str
     status: int
     message: str
-    definite: bool = True
-    retry_safe: bool = False
 
 
 class ServiceError(Exception):
@@ -37,20 +35,6 @@ class ServiceError(Exception):
         super().__init__(f"{spec.code}: {self.message}")
 
 
-@dataclass(frozen=True)
-class ErrorTable:
-    """The errors of one service; no two rows may share code and status."""
-
-    rows: tuple[ErrorSpec, ...]
-    by_code: Mapping[str, ErrorSpec] = field(init=False)
-
-    def __post_init__(self) -> None:
-        codes = [(row.code, row.status) for row in self.rows]
-        if len(set(codes)) != len(codes):
-            raise ValueError(f"two errors share a code and status: {sorted(codes)}")
-        object.__setattr__(self, "by_code", {row.code: row for row in self.rows})
-
-
 INVALID_SETTING = ErrorSpec("InvalidSetting", 422, "{detail}")
 INVALID_BODY = ErrorSpec("InvalidRequestContent", 400, "The request content is not valid JSON: {detail}")
 UNSUPPORTED_MEDIA_TYPE = ErrorSpec(
@@ -59,17 +43,4 @@ UNSUPPORTED_MEDIA_TYPE = ErrorSpec(
 BODY_TOO_LARGE = ErrorSpec("RequestContentTooLarge", 413, "The request content is larger than {limit_bytes} bytes.")
 NOT_FOUND = ErrorSpec("NotFound", 404, "No route matches {method} {path}.")
 METHOD_NOT_ALLOWED = ErrorSpec("MethodNotAllowed", 405, "{method} is not allowed on {path}.")
-INTERNAL = ErrorSpec(
-    "InternalError", 500, "The server met an internal error: {detail}", definite=False, retry_safe=True
-)
-CHASSIS_ERRORS = ErrorTable(
-    (
-        INVALID_SETTING,
-        INVALID_BODY,
-        UNSUPPORTED_MEDIA_TYPE,
-        BODY_TOO_LARGE,
-        NOT_FOUND,
-        METHOD_NOT_ALLOWED,
-        INTERNAL,
-    )
-)
+INTERNAL = ErrorSpec("InternalError", 500, "The server met an internal error: {detail}")

@@ -25,9 +25,6 @@ class Streams:
             stream = self._cache[name] = random.Random(f"{self._seed}/{self._scope}/{name}")
         return stream
 
-    def scoped(self, scope: str) -> "Streams":
-        return Streams(self._seed, f"{self._scope}/{scope}" if self._scope else scope)
-
     def uuid(self, name: str = "uuid") -> str:
         """A UUID in version-4 format, reproducible from the seed."""
         return str(uuid.UUID(int=self[name].getrandbits(128), version=4))

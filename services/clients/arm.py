@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from yarl import URL
 
 from services.chassis.env import Env
-from services.chassis.http import NO_HEADERS, REFUSED, RESET, TIMEOUT, HttpReply
+from services.chassis.http import REFUSED, RESET, TIMEOUT, HttpReply
 from services.clients.identity.client import OK, RETRYABLE_STATUS, SUBSCRIPTION, outcome_of
 from services.policies.retry import RetryPolicy, call
 
@@ -109,9 +109,6 @@ class ArmReply:
 
     def __repr__(self) -> str:
         return f"<ArmReply {self.status} {self.failure or OK}>"
-
-
-NOT_SENT = ArmReply(HttpReply(0, NO_HEADERS, b"", TIMEOUT))
 
 
 def error_code(body: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 Codes and sentences: docs/azure-api.md §3 (IMDS) and §3.2 (ARM).
 """
 
-from services.chassis.errors import ErrorSpec, ErrorTable
+from services.chassis.errors import ErrorSpec
 
 METADATA_MISSING = ErrorSpec("bad_request_102", 400, "Required metadata header not specified")
 API_VERSION_MISSING = ErrorSpec("bad_request_100", 400, "Required api-version parameter not specified")
@@ -13,9 +13,9 @@ IDENTITY_AMBIGUOUS = ErrorSpec(
     "invalid_request_one", 400, "Only one of client_id, object_id and msi_res_id may be given"
 )
 SECRET_MISMATCH = ErrorSpec("unauthorized", 401, "The X-IDENTITY-HEADER value is missing or wrong")
-NODE_OVERLOADED = ErrorSpec("service_unavailable", 503, "The service is overloaded", retry_safe=True)
-TENANT_THROTTLED = ErrorSpec("too_many_requests", 429, "Tenant '{tenant}' is over its rate", retry_safe=True)
-DEADLINE_EXCEEDED = ErrorSpec("deadline_exceeded", 504, "The caller's deadline passed in the queue", retry_safe=True)
+NODE_OVERLOADED = ErrorSpec("service_unavailable", 503, "The service is overloaded")
+TENANT_THROTTLED = ErrorSpec("too_many_requests", 429, "Tenant '{tenant}' is over its rate")
+DEADLINE_EXCEEDED = ErrorSpec("deadline_exceeded", 504, "The caller's deadline passed in the queue")
 ARM_API_VERSION_MISSING = ErrorSpec(
     "MissingApiVersionParameter", 400, "The api-version query parameter (?api-version=) is required for all requests."
 )
@@ -26,19 +26,3 @@ ARM_NOT_FOUND = ErrorSpec(
     "was not found.",
 )
 ARM_INVALID = ErrorSpec("InvalidParameter", 400, "{detail}")
-TABLE = ErrorTable(
-    (
-        METADATA_MISSING,
-        API_VERSION_MISSING,
-        RESOURCE_MISSING,
-        IDENTITY_NOT_FOUND,
-        IDENTITY_AMBIGUOUS,
-        SECRET_MISMATCH,
-        NODE_OVERLOADED,
-        TENANT_THROTTLED,
-        DEADLINE_EXCEEDED,
-        ARM_API_VERSION_MISSING,
-        ARM_NOT_FOUND,
-        ARM_INVALID,
-    )
-)

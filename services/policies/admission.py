@@ -29,7 +29,6 @@ Caveats:
 from dataclasses import dataclass
 from math import inf
 from random import Random
-from typing import Literal
 
 from services.policies.outcome import AttemptOutcome
 from services.policies.window import SlidingCounts
@@ -45,10 +44,6 @@ class TokenBucket:
         self.burst = burst
         self._level = burst if level is None else level
         self._at = now
-
-    @classmethod
-    def unlimited(cls) -> "TokenBucket":
-        return cls(inf, inf)
 
     def set_rate(self, rate_per_s: float, now: float, burst: float | None = None) -> None:
         """Changes the rate from `now` on. Tokens up to `now` accrue at the old rate; the change itself adds none."""
@@ -99,9 +94,6 @@ class TokenBucket:
         return f"<TokenBucket {self._level:.1f}/{self.burst:g} tokens, {self.rate_per_s:g}/s>"
 
 
-RampPhase = Literal["closed", "ramp", "hold", "open"]
-
-
 @dataclass(frozen=True, slots=True)
 class AdmissionRamp:
     """Admission rate as a pure function of time."""
@@ -131,35 +123,10 @@ class AdmissionRamp:
             return self.nominal_per_s * self.to_fraction
         return inf
 
-    def phase_at(self, now: float) -> RampPhase:
-        elapsed_s = now - self.start
-        if elapsed_s < 0:
-            return "closed"
-        if elapsed_s < self.duration_s:
-            return "ramp"
-        return "hold" if elapsed_s < self.duration_s + self.hold_s else "open"
-
     @property
     def open_at(self) -> float:
         """When the limit is removed."""
         return self.start + self.duration_s + self.hold_s
-
-
-class RampLimiter:
-    """A ramp with the bucket that enforces it: refuses before the start, begins empty, and is open at the end."""
-
-    __slots__ = ("_bucket", "ramp")
-
-    def __init__(self, ramp: AdmissionRamp, burst: float = 2.0) -> None:
-        self.ramp = ramp
-        self._bucket = TokenBucket(ramp.rate_at(ramp.start), burst, level=0.0, now=ramp.start)
-
-    def admit(self, now: float) -> bool:
-        self._bucket.set_rate(self.ramp.rate_at(now), now)
-        return self._bucket.take(now)
-
-    def __repr__(self) -> str:
-        return f"<RampLimiter {self._bucket!r}, open at {self.ramp.open_at:g}>"
 
 
 class FreshBeforeBacklog:

@@ -16,7 +16,7 @@ Caveats:
 * Slow start moves the excess to the old nodes. It protects the new node, not the service.
 """
 
-from math import ceil, inf
+from math import ceil
 
 from pydantic import Field
 
@@ -31,12 +31,6 @@ def with_headroom(nodes: int, extra: float) -> int:
 def nodes_needed(attempts_per_s: float, node_rate_per_s: float) -> int:
     """Number of nodes for this attempt rate."""
     return ceil(round(attempts_per_s / node_rate_per_s, 9))
-
-
-def useful_for_s(dead_zone: float, arrivals_per_s: float, node_rate_per_s: float) -> float:
-    """How long an empty node takes to fill up to its dead zone; inf when it keeps up."""
-    excess = arrivals_per_s - node_rate_per_s
-    return dead_zone / excess if excess > 0 else inf
 
 
 class ScaleOutSettings(PolicySettings):

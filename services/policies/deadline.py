@@ -21,12 +21,6 @@ def after(now: float, timeout_s: float) -> float:
     return now + timeout_s
 
 
-def tighten(received: float | None, now: float, timeout_s: float) -> float:
-    """The deadline to pass on: our own timeout, never later than the one we were given."""
-    own = now + timeout_s
-    return own if received is None or own < received else received
-
-
 def encode(deadline: float) -> str:
     """Header value; `parse` gives back exactly the same float."""
     return repr(float(deadline))

@@ -37,7 +37,7 @@ def unit_cost(item: object) -> float:
 
 
 class FairQueue(Generic[T]):
-    """A QueueDiscipline that serves tenants in turn. `enabled=False` uses one queue for all: plain FIFO."""
+    """A queue that serves tenants in turn. `enabled=False` uses one queue for all: plain FIFO."""
 
     __slots__ = ("_cost_of", "_deficits", "_dropped", "_lines", "_size", "_tenant_of", "capacity", "enabled", "quantum")
 
@@ -108,9 +108,6 @@ class FairQueue(Generic[T]):
         self._size = 0
         return lost
 
-    def oldest_wait_s(self, now: float) -> float:
-        return max((now - line[0][0] for line in self._lines.values()), default=0.0)
-
     def length_of(self, tenant: str) -> int:
         line = self._lines.get(tenant)
         return 0 if line is None else len(line)
@@ -172,8 +169,3 @@ def shuffle_shard(tenant: str, workers: Sequence[str], per_tenant: int, seed: in
     ranked = sorted(workers, key=lambda worker: sha256(f"{seed}/{tenant}/{worker}".encode()).digest())
     chosen = set(ranked[:per_tenant])
     return tuple(worker for worker in workers if worker in chosen)
-
-
-def overlap(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many workers two shards share."""
-    return len(set(one) & set(other))

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from pydantic import Field
 
@@ -38,29 +38,11 @@ def dead_zone(workers: int, service_s: float, timeout_s: float) -> float:
     return workers * (timeout_s / service_s - 1.0)
 
 
-class QueueDiscipline(Protocol[T]):
-    """A queue. Every accepted item leaves exactly once: by `take`, `pop_dropped` or `drain`."""
-
-    def offer(self, item: T, now: float) -> bool:
-        """Accepts (True) or refuses (False) a new item."""
-
-    def take(self, now: float) -> T | None:
-        """The next item to serve, or None. May drop other items."""
-
-    def pop_dropped(self) -> Sequence[T]:
-        """Items dropped since the last call, which the owner must answer as refused."""
-
-    def drain(self) -> list[T]:
-        """Empties the queue (a crash) and returns the items."""
-
-    def oldest_wait_s(self, now: float) -> float:
-        """How long the oldest item has waited; 0.0 when empty."""
-
-    def __len__(self) -> int: ...
-
-
 class Fifo(Generic[T]):
-    """Oldest first, refuse when full. Capacity None: unbounded, which is the off switch of every discipline."""
+    """Oldest first, refuse when full. Capacity None: unbounded, which is the off switch of every discipline.
+
+    Every accepted item leaves exactly once: by `take`, `pop_dropped` or `drain`.
+    """
 
     __slots__ = ("_dropped", "_items", "capacity")
     name = "fifo"
@@ -81,22 +63,22 @@ class Fifo(Generic[T]):
         return self._items.popleft() if self._items else None
 
     def take(self, now: float) -> T | None:
+        """The next item to serve, or None. May drop other items."""
         entry = self.pop(now)
         return None if entry is None else entry[1]
 
     def pop_dropped(self) -> Sequence[T]:
+        """Items dropped since the last call, which the owner must answer as refused."""
         if not self._dropped:
             return NOTHING_DROPPED
         dropped, self._dropped = self._dropped, []
         return dropped
 
     def drain(self) -> list[T]:
+        """Empties the queue (a crash) and returns the items."""
         lost = [item for _, item in self._items]
         self._items.clear()
         return lost
-
-    def oldest_wait_s(self, now: float) -> float:
-        return now - self._items[0][0] if self._items else 0.0
 
     def __len__(self) -> int:
         return len(self._items)

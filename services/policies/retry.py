@@ -219,8 +219,6 @@ class RetrySettings(PolicySettings):
 
 SDK_NAIVE = RetrySettings()
 WORKFLOW_NAIVE = RetrySettings(attempts=3, wait="fixed", base_s=1.0)
-DEFENDED = RetrySettings(attempts=3, wait="full_jitter", honour_retry_after=True)
-NO_RETRY = RetrySettings(enabled=False)
 
 
 class RetryPolicy:

@@ -86,10 +86,6 @@ class FinagleBudget:
 
     def on_outcome(self, outcome: AttemptOutcome, now: float, *, is_retry: bool = False) -> None: ...
 
-    def balance(self, now: float) -> int:
-        """Retries that could be made now."""
-        return int((self._window.total(now) + self.reserve) // self._withdrawal)
-
     def __repr__(self) -> str:
         return f"<FinagleBudget {self.share:.0%} of requests + {self.reserve / self._withdrawal:g} in reserve>"
 

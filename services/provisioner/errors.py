@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from services.chassis.errors import ErrorSpec, ErrorTable, ServiceError
+from services.chassis.errors import ErrorSpec, ServiceError
 
 MISSING_API_VERSION = ErrorSpec(
     "MissingApiVersionParameter", 400, "The api-version query parameter (?api-version=) is required for all requests."
@@ -46,14 +46,12 @@ CONFLICT = ErrorSpec(
     409,
     "The request failed due to conflict with a concurrent request: operation '{operation}' on '{resource}' is still "
     "in progress.",
-    retry_safe=True,
 )
 CHANGE_NOT_ALLOWED = ErrorSpec("PropertyChangeNotAllowed", 409, "Changing property '{property}' is not allowed.")
 THROTTLED = ErrorSpec(
     "OperationNotAllowed",
     429,
     "The server rejected the request because too many requests have been received for this subscription.",
-    retry_safe=True,
 )
 QUOTA_EXCEEDED = ErrorSpec(
     "QuotaExceeded",
@@ -65,35 +63,11 @@ TOO_MANY_OPERATIONS = ErrorSpec(
     "TooManyRequests",
     429,
     "The server rejected the request because {limit} operations are in progress in '{location}'.",
-    retry_safe=True,
 )
 STORE_UNAVAILABLE = ErrorSpec(
     "ServiceUnavailable",
     503,
     "The operation could not be recorded and may or may not have been accepted. Please retry later.",
-    definite=False,
-    retry_safe=True,
-)
-TABLE = ErrorTable(
-    (
-        MISSING_API_VERSION,
-        INVALID_API_VERSION,
-        INVALID_SUBSCRIPTION,
-        INVALID_PARAMETER,
-        INVALID_SKIP_TOKEN,
-        LOCATION_REQUIRED,
-        LOCATION_NOT_AVAILABLE,
-        RESOURCE_NOT_FOUND,
-        PARENT_NOT_FOUND,
-        ARTIFACT_NOT_FOUND,
-        OPERATION_NOT_FOUND,
-        CONFLICT,
-        CHANGE_NOT_ALLOWED,
-        THROTTLED,
-        QUOTA_EXCEEDED,
-        TOO_MANY_OPERATIONS,
-        STORE_UNAVAILABLE,
-    )
 )
 
 

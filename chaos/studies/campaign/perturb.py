@@ -25,7 +25,6 @@ SERVICES = (
     ("loadgen", "patience_mean_s"),
 )
 EAST, WEST = "eastus", "westus"
-PARAMETERS = len(SERVICES) + 6
 
 
 def perturbation(scenario: Scenario, fraction: float, seed: int) -> Tree:

@@ -248,11 +248,6 @@ class Network:
             self.start_fault(fault)
         return faults
 
-    def heal(self) -> None:
-        """End all link faults."""
-        self.links.clear()
-        self._recover()
-
     def _recover(self) -> None:
         """Nobody goes on waiting for bytes that a black hole has swallowed: such connections are reset with its end."""
         for end in list(self.connections):

@@ -21,7 +21,6 @@ ALLOWED: Refusal = ""
 BROKEN: Refusal = "breaker"
 THROTTLED: Refusal = "throttle"
 BUDGET = "budget"
-REASONS = (BROKEN, THROTTLED, BUDGET)
 
 
 class ThrottleSettings(PolicySettings):

@@ -16,7 +16,6 @@ from services.policies.recent import Recent
 from services.policies.token_cache import Lookup, TokenCache, TokenCacheSettings
 
 Use = Literal["hit", "shared", "failed"]
-USES: tuple[Use, ...] = ("hit", "shared", "failed")
 
 
 class CacheSettings(TokenCacheSettings):

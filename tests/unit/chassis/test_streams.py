@@ -21,8 +21,7 @@ def test_a_new_stream_moves_no_other() -> None:
 
 
 def test_scopes_keep_instances_apart() -> None:
-    streams = Streams(1)
-    assert streams.scoped("x")["a"].random() != streams.scoped("y")["a"].random()
+    assert Streams(1, "x")["a"].random() != Streams(1, "y")["a"].random()
 
 
 def test_ids_are_shaped_like_version_four_and_names_have_one_for_ever() -> None:

@@ -22,7 +22,7 @@ from grafana import colors
 from loadgen.metrics import RESULTS
 from services.chassis.loop_lag import LAG_METRIC, STALL_METRIC
 from services.clients.identity.call import OUTCOMES
-from services.clients.identity.guard import REASONS
+from services.clients.identity.guard import BROKEN, BUDGET, THROTTLED
 from services.provisioner.failures import CODES
 from services.provisioner.metrics import TRY_BLOCKED, TRY_DONE, TRY_IDENTITY
 from services.provisioner.state import BLOCKED, QUEUED, RUNNING
@@ -236,7 +236,7 @@ def test_every_name_that_a_metric_can_carry_has_its_colour() -> None:
     assert {f"{verdict}: {reason}" for verdict, reason in DECISIONS} == set(colors.GATE)
     assert set(CATALOGUE) == set(colors.FAULTS)
     assert set(SHED_REASONS) == set(colors.SHED_REASONS)
-    assert set(REASONS) <= set(colors.HELD_BACK)
+    assert {BROKEN, THROTTLED, BUDGET} <= set(colors.HELD_BACK)
     assert {rule.name for rule in default_alerts()} == set(colors.ALERTS)
     assert set(OUTCOMES_OF_JOB) == set(colors.ACCOUNTS)
     assert {TRY_DONE, TRY_BLOCKED, TRY_IDENTITY} == set(colors.TRIES)

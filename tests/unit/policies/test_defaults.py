@@ -14,14 +14,14 @@ from services.policies.adaptive_limit import (
     Windowed,
 )
 from services.policies.adaptive_throttle import AdaptiveThrottle
-from services.policies.admission import AdmissionRamp, Dagor, EnvoyAdmission, PriorityShedding, RampLimiter
+from services.policies.admission import AdmissionRamp, Dagor, EnvoyAdmission, PriorityShedding
 from services.policies.breaker import BreakerSettings
 from services.policies.capacity import ScaleOutSettings
 from services.policies.failover import FailoverSettings, RegionHealth
 from services.policies.outlier import OutlierSettings
 from services.policies.pacing import RequeueSettings
 from services.policies.queue_discipline import AdaptiveLifo, BoundedWait, Codel, QueueSettings
-from services.policies.retry import DEFENDED, NO_RETRY, SDK_NAIVE, WORKFLOW_NAIVE, RetrySettings
+from services.policies.retry import SDK_NAIVE, WORKFLOW_NAIVE, RetrySettings
 from services.policies.retry_budget import (
     AwsQuota,
     BrookerBudget,
@@ -134,7 +134,6 @@ ARGUMENTS: dict[type, dict[str, Any]] = {
     },
     Windowed: {"window_s": 1.0, "samples_min": 10},
     AdmissionRamp: {"from_fraction": 0.1, "to_fraction": 0.85, "duration_s": 80.0, "hold_s": 20.0},
-    RampLimiter: {"burst": 2.0},
     PriorityShedding: {"shed_from": 0.8, "shed_all": 1.0, "enabled": True},
     Dagor: {
         "levels": 128,
@@ -176,5 +175,3 @@ def test_policies_have_these_defaults(policy: type) -> None:
 def test_the_named_retry_layers() -> None:
     assert RetrySettings() == SDK_NAIVE
     assert (WORKFLOW_NAIVE.attempts, WORKFLOW_NAIVE.wait, WORKFLOW_NAIVE.base_s) == (3, "fixed", 1.0)
-    assert (DEFENDED.attempts, DEFENDED.wait, DEFENDED.honour_retry_after) == (3, "full_jitter", True)
-    assert NO_RETRY.enabled is False

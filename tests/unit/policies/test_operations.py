@@ -1,11 +1,10 @@
 """Pacing, capacity and staging: the operators' policies, in numbers."""
 
-from math import inf
 from random import Random
 
 import pytest
 
-from services.policies.capacity import ScaleOut, ScaleOutSettings, nodes_needed, useful_for_s, with_headroom
+from services.policies.capacity import ScaleOut, ScaleOutSettings, nodes_needed, with_headroom
 from services.policies.pacing import Pacer, RequeueSettings
 from services.policies.staging import StagedAccount, plan_restores
 
@@ -68,12 +67,6 @@ def test_headroom_adds_its_share_of_nodes() -> None:
 def test_the_collapse_needs_twenty_nine_to_forty_one_nodes() -> None:
     """docs/model.md §1 (6) says 29-40 for 286/10 to 402/10; 40.2 nodes are 41."""
     assert (nodes_needed(286, 10.0), nodes_needed(402, 10.0), nodes_needed(400, 10.0)) == (29, 41, 40)
-
-
-def test_a_cold_node_in_the_collapse_is_useful_for_half_a_second() -> None:
-    assert useful_for_s(dead_zone=8.0, arrivals_per_s=22.0, node_rate_per_s=5.0) == 8 / 17
-    assert useful_for_s(8.0, 5.0, 5.0) == inf
-    assert useful_for_s(8.0, 5.5, 5.0) == 16.0
 
 
 def test_guarded_nodes_join_only_when_they_are_enough() -> None:

@@ -11,8 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.policies.retry import (
-    DEFENDED,
-    NO_RETRY,
     SDK_NAIVE,
     WORKFLOW_NAIVE,
     CallState,
@@ -20,6 +18,9 @@ from services.policies.retry import (
     RetrySettings,
     call,
 )
+
+DEFENDED = RetrySettings(attempts=3, wait="full_jitter", honour_retry_after=True)
+NO_RETRY = RetrySettings(enabled=False)
 
 
 @dataclass(frozen=True)

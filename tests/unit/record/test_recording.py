@@ -206,7 +206,6 @@ async def test_run_samples_on_the_grid_and_skips_what_came_too_late(monkeypatch:
     with pytest.raises(StopAsyncIteration):
         await recorder.run()
     assert recorder.series.times.tolist() == [-2.0, -1.0, 0.0, 1.0, 3.5, 4.0, 5.0, 6.0, 7.0]
-    assert recorder.late_samples == 1
 
 
 async def test_lines_of_real_processes_are_taken_from_the_stream_in_order_and_once(world: VirtualWorld) -> None:

@@ -46,7 +46,7 @@ def test_a_scenario_becomes_typed_actions_in_order_of_time() -> None:
     assert [(entry.id, entry.t) for entry in found.in_order] == [("T01", 3.5), ("T02", 50.0), ("T01.b", 50.0)]
     assert [type(entry.action) for entry in found.in_order] == [StartRemediation, Ramp, RestoreAccounts]
     assert [entry.row for entry in found.in_order] == ["T01", "T02", "T01"]
-    assert found.starts_at_epoch_s == 1770055380.0
+    assert found.starts_at.timestamp() == 1770055380.0
 
 
 def test_the_line_of_plan_json_carries_time_action_and_parameters() -> None:
