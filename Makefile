@@ -41,11 +41,12 @@ test: $(INSTALLED_DEV) ## the tests that need no Docker and no minutes
 test-long: $(INSTALLED_DEV) ## whole runs: controls, more seeds, the commands of the guide (no Docker)
 	$(PYTEST) -m long
 
-check: $(INSTALLED_DEV) ## lint, format, types, import contracts
+check: $(INSTALLED_DEV) ## lint, format, types, import contracts, dead code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vulture
 
 bench: $(INSTALLED_DEV) ## speed, size, cost per hop, generator accuracy
 	$(BIN)/python -m tests.bench

@@ -38,7 +38,6 @@ ARRIVAL_COLUMNS = ("tenant", "region", "planned_t", "actual_t", "dropped")
 IGNORED_SUFFIXES = ("_created",)
 SERIES_AT_ONCE = 256
 
-SeriesKey = tuple[str, tuple[tuple[str, str], ...]]
 Columns = NDArray[np.intp]
 
 

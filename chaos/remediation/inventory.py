@@ -35,7 +35,6 @@ class ExemptionRecord:
 class Snapshot:
     """The replica at one moment. `age_s` is the age of the oldest word heard from any feed."""
 
-    taken_at_s: float
     age_s: float
     records: Mapping[str, ExemptionRecord]
     exemptions_missing: int
@@ -75,7 +74,7 @@ class Inventory:
                 records[name] = ExemptionRecord(name, account.exempt, heard_at_s)
             elif account.exempt:
                 missing += 1
-        return Snapshot(now_s, now_s - oldest_s, records, missing)
+        return Snapshot(now_s - oldest_s, records, missing)
 
 
 def _feed_lost(name: str, settings: InventorySettings) -> bool:

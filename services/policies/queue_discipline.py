@@ -33,11 +33,6 @@ T = TypeVar("T")
 NOTHING_DROPPED: tuple[()] = ()
 
 
-def dead_zone(workers: int, service_s: float, timeout_s: float) -> float:
-    """Q*: from this queue position on, the caller times out before the response is ready."""
-    return workers * (timeout_s / service_s - 1.0)
-
-
 class Fifo(Generic[T]):
     """Oldest first, refuse when full. Capacity None: unbounded, which is the off switch of every discipline.
 
