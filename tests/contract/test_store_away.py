@@ -92,7 +92,7 @@ async def test_changes_without_an_announcement_are_picked_up_after_the_outage(
         settings = bench.app(SERVICES["identity"])[NODE].settings
         rules = [running.env.live.rules.keys() for running in bench.runtime._running.values()]
         known = all(set(names) == {"f1"} for names in rules)
-        return settings.workers == 3 and known and router.gates[REGION].traffic.mode == "drain"
+        return settings.workers == 3 and known and router.admissions[REGION].traffic.mode == "drain"
 
     await bench.wait_for(taken_up, BACK_S if way == "down" else BACK_S + 30.0)
 
@@ -103,5 +103,5 @@ async def test_an_instance_says_which_task_fails_while_the_store_is_away(bench: 
     await asyncio.sleep(40.0)
     said = {(event["source"], event["task"]) for event in bench.events if event["kind"] == "task_failed"}
     assert {(name, "live settings") for name in SERVICES.values()} <= said
-    assert (SERVICES["identity"], "Rotation.keep") in said
+    assert (SERVICES["identity"], "RotationLease.keep") in said
     assert not [name for name in SERVICES.values() if await bench.ready(name)]

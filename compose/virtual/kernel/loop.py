@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import inspect
 import itertools
 import socket
 import threading
@@ -278,7 +279,11 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
             append(_heappop(heap)[2])
 
     def close(self) -> None:
-        """Forget all timers; a closed loop runs nothing."""
+        """Forget all timers; a closed loop runs nothing. Tasks that never got a turn would warn of their coroutines."""
+        for task in asyncio.all_tasks(self):
+            coroutine = task.get_coro()
+            if inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                coroutine.close()
         super().close()
         self._heap.clear()
         self._halted.clear()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import inspect
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -256,3 +257,15 @@ async def test_a_loop_without_network_opens_no_connections() -> None:
 async def test_the_loop_describes_itself() -> None:
     await asyncio.sleep(1.5)
     assert repr(asyncio.get_running_loop()) == "<VirtualLoop running at 1.500000 s, 0 timers>"
+
+
+def test_a_closed_loop_closes_the_coroutines_of_tasks_that_never_started() -> None:
+    """A run that ends with a request just handed over, or for a frozen process, would warn at some later collection."""
+
+    async def never() -> None: ...
+
+    loop, coroutine = VirtualLoop(), never()
+    task = loop.create_task(coroutine)
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    loop.close()
+    assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
