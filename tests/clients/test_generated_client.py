@@ -74,7 +74,7 @@ class Api:
 def test_access_is_flipped_and_seen(api: Api, bench: Bench) -> None:
     for enabled in (False, True):
         changed = api.typed(
-            "AccessChanged", "accounts", "flip_account", ACCOUNT, body=api.models.Access(enabled=enabled)
+            "AccessChanged", "accounts", "flip_account", ACCOUNT, body=api.models.AccessRequest(enabled=enabled)
         )
         assert (changed.enabled, changed.accounts) == (enabled, [ACCOUNT])
         listed = api.typed("AccountList", "accounts", "list_accounts", client=api.reader)
@@ -101,7 +101,9 @@ def test_a_fault_is_previewed_injected_listed_and_ended(api: Api, bench: Bench) 
 
 
 def test_a_refusal_is_parsed_too(api: Api) -> None:
-    error = api.typed("Error", "accounts", "flip_account", "nobody", status=404, body=api.models.Access(enabled=True))
+    error = api.typed(
+        "Error", "accounts", "flip_account", "nobody", status=404, body=api.models.AccessRequest(enabled=True)
+    )
     assert error.error.code == "not_found"
     forbidden = api.typed("Error", "faults", "end_faults", status=403, client=api.reader)
     assert forbidden.error.code == "forbidden"
