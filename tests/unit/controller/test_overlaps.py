@@ -31,8 +31,9 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 KINDS = [kind for kind in CATALOGUE if kind != "cpu_limit"]
 """Those that virtual time offers; limits of processors overlap in `test_of_several_cpu_limits_the_lowest_counts`."""
 ENDERS = ("http_error", "fail_first", "throttle", "connection_reset", "blackhole")
-SHORT_S, LONG_S = 6.0, 12.0
-"""Looking takes up to 3.5 s: it has to end before the first lease does, and after that before the second does."""
+SHORT_S, LONG_S = 10.0, 20.0
+"""Looking takes up to 3.5 s and has to end before the next lease does. Shorter leases met the store's retries: a stall
+of 6 s was not over at 6.5 s."""
 STATUS = {500: "http_error", 503: "fail_first", 429: "throttle"}
 FAILURE = {"reset": "connection_reset", "timeout": "blackhole"}
 
