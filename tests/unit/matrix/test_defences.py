@@ -35,7 +35,7 @@ def test_the_table_has_a_line_for_each_with_the_models_figure_beside_it() -> Non
         console.print(defences_table(runs))
     lines = [re.split(r"\s{2,}", line.strip()) for line in capture.get().splitlines() if "of 1" in line]
     assert lines == [
-        ["nothing", "0.03", "0.04", "1 of 1", "–", "12.0", "–", "–", "–"],
+        ["none", "0.03", "0.04", "1 of 1", "–", "12.0", "–", "–", "–"],
         ["bounded queue, 0.5 s", "1.00", "1.00", "0 of 1", "–", "–", "0.00", "–", "–"],
     ]
     found = json.loads(as_json(SCENARIO, runs))["defences"]
