@@ -256,6 +256,25 @@ def matrix(**options: Any) -> None:
 
 
 @main.command()
+@click.argument("rows", nargs=-1, metavar="[ROW]...")
+@click.option("--seeds", type=click.IntRange(2, RUNS_MAX), help="seeds of each row; default its own number")
+@click.option("--jobs", type=JOBS, help="processes; default one a core")
+@click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="override a setting")
+@click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="write the page of all rows here")
+def validate(rows: Any, seeds: int | None, jobs: int | None, assignments: Any, page: Path | None) -> None:
+    """Published results against small worlds of our services: what they say, what ours give, and the pass band.
+
+    ROW is V01 … V18; default all. Exit code 1 when a row is out of its band without a stated reason.
+    """
+    from chaos.experiment.plan import overrides_from
+    from chaos.studies.validation.command import validate_command
+
+    if page is not None and (rows or assignments):
+        raise click.UsageError("--page: holds all rows as they are, so it takes no ROW and no --set")
+    sys.exit(validate_command(rows, seeds, jobs, overrides_from(assignments), page, terminal()))
+
+
+@main.command()
 @click.option("--hours", type=FiniteRange(min=4.0, max=10_000.0), default=24.0, show_default=True, help="bench hours")
 @click.option("--seed", type=SEED, default=1, show_default=True)
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="override a setting")
@@ -271,12 +290,9 @@ def soak(**options: Any) -> None:
 
     Exit code 1 when something still grows after the second hour.
     """
-    from chaos.experiment.plan import parse_assignment
-    from services.chassis.settings import merge
+    from chaos.experiment.plan import overrides_from
 
-    overrides: Any = {}
-    for text in options["assignments"]:
-        overrides = merge(overrides, parse_assignment(text))
+    overrides = overrides_from(options["assignments"])
     if options["minutes"] is not None:
         from chaos.soak.docker import SETTLED_MINUTES, soak_docker_command
 

@@ -1,8 +1,9 @@
 """A run decided in full before anything starts: scenario, seed and every setting, expanded and written to plan.json."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import reduce
 from typing import Any
 
 from chaos.faults.registry import require_offered
@@ -211,6 +212,11 @@ def parse_assignment(text: str) -> Tree:
         value = {part: value}
     tree: Tree = value
     return tree
+
+
+def overrides_from(assignments: Iterable[str]) -> Tree:
+    """Several assignments as one tree; a later one wins."""
+    return reduce(merge, map(parse_assignment, assignments), Tree())
 
 
 def _value(path: str, raw: str) -> Any:

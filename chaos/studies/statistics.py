@@ -26,7 +26,7 @@ class Estimate:
     never: int = 0
 
 
-def estimate(values: Iterable[float | None]) -> Estimate:
+def estimate(values: Iterable[float | None], confidence: float = CONFIDENCE) -> Estimate:
     """Student's t interval of the mean, cut at zero where no value lies below it.
 
     What could not be measured is left out, and is missing in `measured`.
@@ -40,7 +40,7 @@ def estimate(values: Iterable[float | None]) -> Estimate:
         return Estimate(mean, None, None, len(known))
     if min(known) == max(known):
         return Estimate(mean, mean, mean, len(known))
-    half = student_quantile((1 + CONFIDENCE) / 2, len(known) - 1) * stdev(known) / math.sqrt(len(known))
+    half = student_quantile((1 + confidence) / 2, len(known) - 1) * stdev(known) / math.sqrt(len(known))
     low = mean - half
     return Estimate(mean, low if min(known) < 0 else max(0.0, low), mean + half, len(known))
 

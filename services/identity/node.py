@@ -139,7 +139,7 @@ class Node:
         self._metrics.queue_wait(now - work.arrived)
         if self._admission is not None:
             self._admission.started(now - work.arrived)
-        service_s = self.physics.service_time_s(len(self.queue), self._rng)
+        service_s = self.physics.service_time_s(len(self.queue), self._rng, len(self.serving) + 1)
         self.serving[work] = asyncio.get_running_loop().call_later(service_s, self._finish, work)
 
     def _finish(self, work: NodeWork) -> None:

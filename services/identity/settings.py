@@ -47,9 +47,13 @@ class IdentitySettings(Settings):
     """Defaults: docs/model.md §2, a parameter set that collapses and recovers with wide margins."""
 
     workers: int = Field(default=2, ge=1, description="requests served at once")
-    service_time_s: float = Field(default=0.2, gt=0, description="mean; half fixed, half exponential")
+    service_time_s: float = Field(default=0.2, gt=0, description="mean of an idle, warm node")
+    service_fixed_share: float = Field(
+        default=0.5, ge=0, le=1, description="share of the service time that is fixed; the rest is exponential"
+    )
     queue_length: int = Field(default=60, ge=1, description="waiting requests; one more is refused with 503")
     overload_slowdown: float = Field(default=2.0, ge=0, description="service time × (1 + this · queue/queue_length)")
+    contention_slowdown: float = Field(default=0.0, ge=0, description="service time × (1 + this · requests in service)")
     cold_slowdown: float = Field(default=1.0, ge=0, description="service time × (1 + this · (1 − warmth))")
     warm_requests: int = Field(default=60, ge=1, description="completions from cold to warm")
     warm_at_start: bool = Field(default=False, description="start warm; applies only to the first start of an instance")

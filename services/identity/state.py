@@ -1,6 +1,8 @@
 """The physics of a node: service time, warmth, overload, crash. No I/O, no clock, no event loop.
 
-    service = s0 · (½ + ½·Exp(1)) · (1 + a·q/Q) · (1 + b·(1 − w))        a: overload, b: cold cache, w: warmth 0…1
+    service = s0 · (f + (1 − f)·Exp(1)) · (1 + a·q/Q) · (1 + d·n) · (1 + b·(1 − w))
+
+f: fixed share (½), a: overload, q/Q: queue, d: contention (0), n: requests in service, b: cold cache, w: warmth 0…1.
 
 A request is useful only if wait + service ≤ the caller's timeout T, so a queue longer than c·(T/s − 1) holds work
 whose callers will have timed out. With Q = 60 and c·(T/s − 1) = 8 a full node is 100 % busy and 0 % useful.
@@ -21,11 +23,14 @@ class NodePhysics:
         self.warmth = 0.0
         self._overloaded_since: float | None = None
 
-    def service_time_s(self, queued: int, rng: Random) -> float:
-        """A random service time of one request, in seconds, with `queued` others waiting."""
+    def service_time_s(self, queued: int, rng: Random, serving: int = 1) -> float:
+        """A random service time of one request, in seconds: `queued` wait, `serving` are served with it included."""
         settings = self.settings
-        base = settings.service_time_s * (0.5 + 0.5 * rng.expovariate(1.0))
+        fixed = settings.service_fixed_share
+        base = settings.service_time_s * (fixed + (1.0 - fixed) * rng.expovariate(1.0))
         overload = 1.0 + settings.overload_slowdown * queued / settings.queue_length
+        if settings.contention_slowdown:
+            overload *= 1.0 + settings.contention_slowdown * serving
         return base * overload * (1.0 + settings.cold_slowdown * (1.0 - self.warmth))
 
     def on_completed(self) -> None:

@@ -5,12 +5,13 @@
     aws      bucket of 500: a retry takes its cost; success gives that cost back, or 1 when it needed no retry
     grpc     tokens of 10: failure -1, success +0.1; a retry is allowed while tokens > 5, and takes nothing
     envoy    retries in flight < max(3, int(20 % of requests in flight))
-    brooker  bucket: success deposits 0.1, a retry takes 1
+    brooker  bucket: success (or the start of a call) deposits 0.1, a retry takes 1
 
 Sources: twitter/finagle RetryBudget.scala with twitter/util TokenBucket.scala; boto/botocore retries/standard.py and
 quota.py (1.43.11, read as installed); grpc/proposal A6; Envoy circuit_breaker.proto; brooker.co.za/blog/2022/02/28.
 AWS costs: 5, timeouts 10 (the default) or 14, throttling 5 (only with AWS_NEW_RETRIES_2026=true). Brooker gives no
-capacity; 10 is ours. Off by default: the incident's clients had none.
+capacity; 10 is ours. His text deposits on success, his program (mbrooker/simulator_example) at the start of a call. The
+second still allows 10 % retries when every call fails. Off by default: the incident's clients had none.
 
 Caveats:
 * Finagle's reserve is not a rate: 100 retries may be spent in one burst, and again when old withdrawals leave the
@@ -185,15 +186,21 @@ class EnvoyBudget:
 class BrookerBudget:
     """Token-bucket retries: like N retries while failures are rare, like 0.1 retries when all calls fail."""
 
-    __slots__ = ("_capacity_milli", "_cost_milli", "_deposit_milli", "_milli")
+    __slots__ = ("_at_start", "_capacity_milli", "_cost_milli", "_deposit_milli", "_milli")
 
-    def __init__(self, deposit: float = 0.1, cost: float = 1.0, capacity: float = 10.0) -> None:
+    def __init__(
+        self, deposit: float = 0.1, cost: float = 1.0, capacity: float = 10.0, *, at_start: bool = False
+    ) -> None:
+        """`at_start`: a call deposits when it starts, whatever becomes of it; otherwise when an attempt succeeds."""
+        self._at_start = at_start
         self._deposit_milli = round(deposit * 1000)
         self._cost_milli = round(cost * 1000)
         self._capacity_milli = round(capacity * 1000)
         self._milli = self._capacity_milli
 
-    def on_request(self, now: float) -> None: ...
+    def on_request(self, now: float) -> None:
+        if self._at_start:
+            self._deposit()
 
     def may_retry(self, now: float) -> bool:
         if self._milli < self._cost_milli:
@@ -202,8 +209,11 @@ class BrookerBudget:
         return True
 
     def on_outcome(self, outcome: AttemptOutcome, now: float, *, is_retry: bool = False) -> None:
-        if outcome is AttemptOutcome.SUCCESS:
-            self._milli = min(self._capacity_milli, self._milli + self._deposit_milli)
+        if outcome is AttemptOutcome.SUCCESS and not self._at_start:
+            self._deposit()
+
+    def _deposit(self) -> None:
+        self._milli = min(self._capacity_milli, self._milli + self._deposit_milli)
 
     @property
     def tokens(self) -> float:
@@ -214,16 +224,22 @@ class BrookerBudget:
 
 
 class BudgetSettings(PolicySettings):
-    """The budget of a client. The other fields are Finagle's; the defended profile has kind="finagle"."""
+    """The budget of a client. The defended profile has kind="finagle"."""
 
     kind: Literal["off", "finagle", "aws", "aws_2026", "grpc", "envoy", "brooker"] = "off"
-    """The algorithm; all kinds but finagle use their source's numbers."""
+    """The algorithm; all kinds but finagle and brooker use their source's numbers."""
     share: float = Field(default=0.1, ge=0, le=1)
     """finagle: retries per request."""
     retries_per_s_min: float = Field(default=0.3, ge=0)
     """finagle: the reserve, as a rate over the window."""
     window_s: float = Field(default=10.0, gt=0)
     """finagle: lifetime of a request's deposit."""
+    deposit: float = Field(default=0.1, ge=0)
+    """brooker: tokens for each deposit; a retry takes 1."""
+    deposit_on: Literal["success", "start"] = "success"
+    """brooker: what deposits: an attempt that succeeds, or the start of a call."""
+    capacity: float = Field(default=10.0, ge=1)
+    """brooker: most tokens, and how many a client begins with."""
 
     def build(self) -> RetryBudget:
         match self.kind:
@@ -240,4 +256,4 @@ class BudgetSettings(PolicySettings):
             case "envoy":
                 return EnvoyBudget()
             case "brooker":
-                return BrookerBudget()
+                return BrookerBudget(self.deposit, capacity=self.capacity, at_start=self.deposit_on == "start")

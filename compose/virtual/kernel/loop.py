@@ -156,7 +156,7 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Handle:
         """Run `callback` at this instant, after everything that is already scheduled for it."""
-        handle = Handle((callback, args, context or copy_context()))
+        handle = Handle((callback, args, copy_context() if context is None else context))
         self._ready.append(handle)
         return handle
 
@@ -164,7 +164,7 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Handle:
         """Run `callback` when the clock reads `when`; a time already reached means `call_soon`."""
-        handle = Handle((callback, args, context or copy_context()))
+        handle = Handle((callback, args, copy_context() if context is None else context))
         handle._when_s = when
         if when <= self._now_s:
             self._ready.append(handle)

@@ -37,6 +37,20 @@ def test_slowdowns_switched_off_leave_the_base_time() -> None:
     assert physics.service_time_s(60, _Fixed()) == 0.2
 
 
+def test_the_fixed_share_of_the_service_time_is_a_setting() -> None:
+    exponential = NodePhysics(IdentitySettings(cold_slowdown=0, service_fixed_share=0))
+    assert exponential.service_time_s(0, Random(1)) == 0.2 * Random(1).expovariate(1.0)
+    fixed = NodePhysics(IdentitySettings(cold_slowdown=0, service_fixed_share=1))
+    assert [fixed.service_time_s(0, Random(seed)) for seed in range(3)] == [0.2] * 3
+
+
+def test_contention_slows_by_the_requests_in_service_and_is_off_by_default() -> None:
+    warm = NodePhysics(IdentitySettings(cold_slowdown=0))
+    assert warm.service_time_s(0, _Fixed(), serving=40) == 0.2
+    contended = NodePhysics(IdentitySettings(cold_slowdown=0, contention_slowdown=0.01))
+    assert contended.service_time_s(0, _Fixed(), serving=50) == pytest.approx(0.3, rel=1e-12)
+
+
 def test_sixty_completions_warm_a_node_and_a_restart_cools_it() -> None:
     physics = NodePhysics(IdentitySettings())
     for _ in range(60):

@@ -158,6 +158,18 @@ def test_brooker_earns_a_tenth_and_spends_one() -> None:
     assert budget.may_retry(0.0) is True
 
 
+def test_brooker_at_the_start_of_a_call_earns_whatever_becomes_of_it() -> None:
+    budget = BudgetSettings(kind="brooker", deposit_on="start", capacity=5.0).build()
+    assert [budget.may_retry(0.0) for _ in range(6)] == [True] * 5 + [False]
+    for _ in range(10):
+        budget.on_request(0.0)
+        budget.on_outcome(AttemptOutcome.DROPPED, 0.0)
+    assert budget.may_retry(0.0)
+    assert not budget.may_retry(0.0)
+    budget.on_outcome(AttemptOutcome.SUCCESS, 0.0)
+    assert repr(budget) == "<BrookerBudget 0/5 tokens>"
+
+
 def test_brooker_adds_a_tenth_to_the_load_when_ten_percent_fail_for_ever() -> None:
     budget = BrookerBudget()
     spend(budget, 0.0)

@@ -13,6 +13,7 @@ from compose.virtual.kernel import loop as loop_module
 from compose.virtual.kernel.errors import LeftTheSimulation, Livelock, SleepForever
 from compose.virtual.kernel.fences import FENCED_METHODS
 from compose.virtual.kernel.loop import OWNER, VirtualLoop
+from compose.virtual.kernel.process import Process
 
 
 def now() -> float:
@@ -269,3 +270,15 @@ def test_a_closed_loop_closes_the_coroutines_of_tasks_that_never_started() -> No
     task._log_destroy_pending = False  # type: ignore[attr-defined]
     loop.close()
     assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
+
+
+def test_a_task_begun_in_an_empty_context_stays_nobodys_after_a_process_answered() -> None:
+    """An empty context is false, like every empty mapping; it must not be taken for a missing one."""
+
+    async def main(loop: VirtualLoop) -> object:
+        await Process("node", loop).spawn(asyncio.sleep(1.0))
+        return OWNER.get()
+
+    loop = VirtualLoop()
+    assert contextvars.Context().run(lambda: loop.run_until_complete(main(loop))) is None
+    loop.close()

@@ -1,0 +1,38 @@
+"""Every row can fail: a wrong setting takes it out of its band."""
+
+import pytest
+
+from chaos.studies.validation.command import ROWS, judge
+from services.chassis.settings import Tree
+
+SEEDS = 3
+"""Few, so that the band is ten times as wide as over the row's own seeds: what is outside it is far outside."""
+
+
+def _client(**changes: Tree) -> Tree:
+    return {"identity_client": changes}
+
+
+WRONG: dict[str, Tree] = {
+    "V01": {"identity": {"workers": 4}},
+    "V02": {"identity": {"queue_length": 1000}},
+    "V03": _client(sdk={"attempts": 1}),
+    "V04": _client(guard={"budget": {"deposit": 0.0, "capacity": 1.0}}),
+    "V05": _client(guard={"breaker": {"mode": "off"}}),
+    "V06": _client(sdk={"attempts": 2}),
+    "V07": _client(guard={"scope": "region"}),
+    "V10": _client(sdk={"attempts": 1}),
+    "V17": {"router": {"failover": {"enabled": False}}},
+    "V18": _client(guard={"throttle": {"k": 10.0}}),
+}
+
+
+def test_every_row_is_shown_red() -> None:
+    assert WRONG.keys() == ROWS.keys()
+
+
+@pytest.mark.parametrize("id_", WRONG)
+def test_a_wrong_setting_shows(id_: str) -> None:
+    judged = judge(id_, SEEDS, WRONG[id_])
+    assert "contradicted" in {figure.verdict for figure in judged.figures}
+    assert not judged.expected
