@@ -11,12 +11,12 @@ from chaos.progress.terminal import table
 from chaos.report.templates import fill
 from chaos.studies.engine import processes
 from chaos.studies.page import TEMPLATES
-from chaos.studies.validation import balancing, collapse, queueing, retries
+from chaos.studies.validation import balancing, collapse, contention, queueing, retries
 from chaos.studies.validation.rows import Judged, JudgedFigure, Row
 from services.chassis.exit_codes import CONTRADICTED, EXPECTED
 from services.chassis.settings import Tree
 
-FAMILIES = (queueing, retries, balancing, collapse)
+FAMILIES = (queueing, retries, contention, balancing, collapse)
 ROWS: dict[str, Row] = dict(sorted((row.id, row) for of in FAMILIES for row in of.ROWS))
 TEMPLATE = "validation.md.j2"
 
@@ -86,5 +86,5 @@ def _table(judged: Sequence[Judged]) -> Any:
 
 
 def render(judged: Sequence[Judged]) -> str:
-    """`docs/validation.md`."""
+    """The page in Markdown."""
     return fill(TEMPLATES / TEMPLATE, {"judged": judged})

@@ -21,6 +21,7 @@ WRONG: dict[str, Tree] = {
     "V05": _client(guard={"breaker": {"mode": "off"}}),
     "V06": _client(sdk={"attempts": 2}),
     "V07": _client(guard={"scope": "region"}),
+    "V09": {"backoff": {"attempts": 1}},
     "V10": _client(sdk={"attempts": 1}),
     "V17": {"router": {"failover": {"enabled": False}}},
     "V18": _client(guard={"throttle": {"k": 10.0}}),
