@@ -1,4 +1,4 @@
-"""`python -m chaos` is `aftershock`. A signal is heard before the rest of the program is imported."""
+"""`python -m chaos` is `aftershock`. Signal handlers are installed before the rest of the program is imported."""
 
 import sys
 

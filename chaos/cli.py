@@ -1,7 +1,7 @@
-"""The `aftershock` command. Its names are a contract: users and CI call them.
+"""The `aftershock` command. Command and option names are a contract with users and CI.
 
-Exit codes are chosen in `exit_codes.py`: 0 as expected, 1 contradicted, 2 bad input or could not be judged, 3 a
-defect of ours, 129, 130 and 143 for signals.
+Exit codes come from `exit_codes.py`: 0 as expected, 1 contradicted, 2 bad input or not judged, 3 a defect of
+Aftershock, 129, 130 and 143 for signals.
 
 A command imports what it needs when it is called: `aftershock --help` waits for none of it.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="aftershock")
 def main() -> None:
-    """Replays a cloud incident with real small services and asks: what would have happened?"""
+    """Replays a cloud incident with real small services and answers what-if questions about it."""
 
 
 @main.command()
@@ -43,16 +43,18 @@ def main() -> None:
     type=click.Choice(["http", "direct"]),
     default="http",
     show_default=True,
-    help="virtual runtime: real HTTP bytes in memory, or requests handed over (faster, same events)",
+    help="virtual runtime: HTTP bytes in memory, or requests passed as objects (faster, same events)",
 )
 @click.option("--seed", type=SEED, default=1, show_default=True)
-@click.option("--with", "mitigations", default="", metavar="R1,X5", help="mitigations that are on from the start")
+@click.option("--with", "mitigations", default="", metavar="R1,X5", help="mitigations enabled from the start")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="override a setting")
-@click.option("--perturb", type=FiniteRange(0, 0.9), default=0.0, help="shake 17 parameters jointly by ±this")
+@click.option(
+    "--perturb", type=FiniteRange(0, 0.9), default=0.0, help="perturb 17 parameters jointly by up to ± this fraction"
+)
 @click.option("--shift", "shifts", multiple=True, metavar="T07=-60m", help="move an entry of the timeline")
-@click.option("--drop", "drops", multiple=True, metavar="T13", help="leave an entry of the timeline out")
+@click.option("--drop", "drops", multiple=True, metavar="T13", help="drop an entry of the timeline")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the record; default runs/…")
-@click.option("--watch", is_flag=True, help="fill the terminal with what happens, for a second screen")
+@click.option("--watch", is_flag=True, help="full-screen view of the run, for a second monitor")
 @click.option("--json", "as_json", is_flag=True, help="print the verdict as JSON and nothing else")
 def run(**options: Any) -> None:
     """Run SCENARIO (a name or a YAML file), record it, judge the record."""
@@ -70,7 +72,7 @@ def _plan(options: dict[str, Any]) -> Plan:
 
     mitigations = comma_separated(options["mitigations"])
     scenario = rearrange(load(options["scenario"]), options["shifts"], options["drops"])
-    scenario = _in_this_world(scenario, options["runtime"])
+    scenario = _for_runtime(scenario, options["runtime"])
     overlays: list[Any] = []
     if options["perturb"]:
         overlays.append(perturbation(scenario, options["perturb"], options["seed"]))
@@ -84,8 +86,8 @@ def _plan(options: dict[str, Any]) -> Plan:
     )
 
 
-def _in_this_world(scenario: Scenario, runtime: str) -> Scenario:
-    """The compose testbed has four regions; other runtimes have all that a scenario names."""
+def _for_runtime(scenario: Scenario, runtime: str) -> Scenario:
+    """Restrict the scenario to the four regions of the compose testbed; other runtimes have all its regions."""
     if runtime != "compose":
         return scenario
     from chaos.scenarios.restrict import restrict
@@ -95,7 +97,7 @@ def _in_this_world(scenario: Scenario, runtime: str) -> Scenario:
 
 
 def _repeat_command(options: dict[str, Any]) -> str:
-    """The exact command that repeats this run."""
+    """The command that repeats this run exactly."""
     words = ["aftershock", "run", options["scenario"], "--runtime", options["runtime"], "--seed", str(options["seed"])]
     if options["runtime"] == "virtual":
         words += ["--transport", options["transport"]]
@@ -163,19 +165,19 @@ def diff(left: Path, right: Path) -> None:
     "mitigations",
     default="",
     metavar="defended",
-    help="ask instead whether these mitigations prevent the second wave in every run",
+    help="instead, test whether these mitigations prevent the second wave in every run",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("runs/campaign.json"),
     show_default=True,
-    help="every claim over the seeds",
+    help="file for the results of every claim over the seeds",
 )
 def campaign(jobs: int | None, seeds: int, perturbed: int, name: str, mitigations: str, out: Path) -> None:
-    """The facts and claims over many seeds, perturbed parameters, and every negative control: one table.
+    """Judge facts and claims over many seeds, perturbed parameters and all negative controls; print one table.
 
-    What has been computed is kept in runs/campaign-cache; the same command goes on from there.
+    Results are cached in runs/campaign-cache; the same command resumes from there.
     """
     from chaos.studies.campaign.command import campaign_command
 
@@ -188,7 +190,7 @@ def campaign(jobs: int | None, seeds: int, perturbed: int, name: str, mitigation
     "--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("docs/conformance.md"), show_default=True
 )
 def conformance(file: Path, out: Path) -> None:
-    """Write the page of all claims from CAMPAIGN, the file that `campaign` left."""
+    """Write the conformance page of all claims from CAMPAIGN, the output file of `campaign`."""
     from chaos.studies.campaign.command import conformance_command
 
     sys.exit(conformance_command(file, out, terminal()))
@@ -197,11 +199,17 @@ def conformance(file: Path, out: Path) -> None:
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=8090, show_default=True)
-@click.option("--scenario", "name", default="azure-fnj8-vqz-short", show_default=True, help="whose world to start")
+@click.option(
+    "--scenario",
+    "name",
+    default="azure-fnj8-vqz-short",
+    show_default=True,
+    help="scenario that defines regions, nodes and load",
+)
 def serve(host: str, port: int, name: str) -> None:
     """Start a local testbed and the chaos controller on it, until Ctrl-C.
 
-    AFTERSHOCK_OPERATE_TOKEN, AFTERSHOCK_READ_TOKEN and AFTERSHOCK_WEBHOOK_URL are heeded as in Docker.
+    Reads AFTERSHOCK_OPERATE_TOKEN, AFTERSHOCK_READ_TOKEN and AFTERSHOCK_WEBHOOK_URL, as in Docker.
     """
     from chaos.controller.serve import serve_local
     from chaos.controller.settings import ControllerSettings
@@ -211,12 +219,16 @@ def serve(host: str, port: int, name: str) -> None:
     settings = from_environment(
         ControllerSettings, {**os.environ, "AFTERSHOCK_HOST": host, "AFTERSHOCK_PORT": str(port)}
     )
-    _require_free(host, port, settings.address)  # asked before some thirty processes are started in vain
+    _require_free(host, port, settings.address)  # checked before some thirty processes are started
     run_until_signal(serve_local(settings, load(name)))
 
 
 def _require_free(host: str, port: int, shown: str) -> None:
-    """Whether the controller could listen on every address that the host's name stands for."""
+    """Check that the controller can listen on every address the host name resolves to.
+
+    Raises:
+        RuntimeUnavailable: it cannot.
+    """
     from compose.runtime import RuntimeUnavailable
 
     try:
@@ -231,7 +243,7 @@ def _require_free(host: str, port: int, shown: str) -> None:
 
 @main.command()
 @click.argument("scenario")
-@click.option("--mitigations", default="", metavar="R1,X5", help="which to ask about; default all")
+@click.option("--mitigations", default="", metavar="R1,X5", help="mitigations to evaluate; default all")
 @click.option("--seeds", type=SEEDS, default=5, show_default=True)
 @click.option("--jobs", type=JOBS, help="processes; default one a core")
 @click.option("--scheduler", metavar="ADDRESS", help="run on a Dask cluster instead (tcp://host:8786)")
@@ -241,14 +253,16 @@ def _require_free(host: str, port: int, shown: str) -> None:
     type=click.IntRange(1, 13),
     default=2,
     show_default=True,
-    help="search sufficient sets up to this size; 1: no runs beyond the cells",
+    help="search sufficient sets up to this size; 1: no extra runs",
 )
-@click.option("--defences", is_flag=True, help="single defences, and nobody who acts after the restore, instead")
+@click.option(
+    "--defences", is_flag=True, help="instead, evaluate single defences without operator actions after the restore"
+)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the files; default runs/…")
 def matrix(**options: Any) -> None:
-    """What would have helped? Each mitigation alone, all but each, all, none: SCENARIO over many seeds.
+    """Evaluate mitigations in SCENARIO over many seeds: each one alone, all but each, all, and none.
 
-    What has been computed is kept in runs/matrix-cache; the same command goes on from there.
+    Results are cached in runs/matrix-cache; the same command resumes from there.
     """
     from chaos.studies.matrix.command import matrix_command
 
@@ -279,16 +293,21 @@ def validate(rows: Any, seeds: int | None, jobs: int | None, assignments: Any, p
 @click.option("--seed", type=SEED, default=1, show_default=True)
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="override a setting")
 @click.option(
-    "--docker", "minutes", type=FiniteRange(min=1.0, max=100_000.0), help="watch the Docker testbed for so many minutes"
+    "--docker",
+    "minutes",
+    type=FiniteRange(min=1.0, max=100_000.0),
+    help="watch the Docker testbed for this many minutes",
 )
 @click.option(
-    "--settle", type=FiniteRange(min=0.0, max=100_000.0), help="--docker: begin when every container is so old; minutes"
+    "--settle",
+    type=FiniteRange(min=0.0, max=100_000.0),
+    help="--docker: minimum age of every container at the start, in minutes",
 )
 @click.option("--project", default="aftershock", show_default=True, help="--docker: the compose project")
 def soak(**options: Any) -> None:
-    """Does anything grow? A day of base load in virtual time, or --docker: the memory of the running testbed.
+    """Test for leaks: a day of base load in virtual time, or with --docker the memory of the running testbed.
 
-    Exit code 1 when something still grows after the second hour.
+    Exit code 1 if anything still grows after the second hour.
     """
     from chaos.experiment.plan import overrides_from
 

@@ -1,9 +1,10 @@
-"""The exit code of every `aftershock` command, chosen in one place; the table is the chassis's.
+"""Exit codes of the `aftershock` commands.
 
-    0  as expected        1  contradicted        2  bad input, or could not be judged        3  a defect of ours
+    0  as expected        1  contradicted        2  bad input, or not judged        3  a defect of Aftershock
     129, 130, 143         ended by SIGHUP, SIGINT, SIGTERM
 
-Here is only what the layers above the chassis add: which of their exceptions mean bad input.
+The codes are defined in `services.chassis.exit_codes`. This module adds the exceptions of the upper layers that mean
+bad input.
 """
 
 from services.chassis.exit_codes import BAD_INPUT, CONTRADICTED, DEFECT, EXPECTED, Refused
@@ -12,7 +13,7 @@ __all__ = ["BAD_INPUT", "CONTRADICTED", "DEFECT", "EXPECTED", "refused"]
 
 
 def refused() -> Refused:
-    """Exceptions that mean bad input, or a testbed that cannot be had; their texts say what, in one line each."""
+    """Exceptions that mean bad input or an unavailable testbed; each has a one-line message."""
     from chaos.controller.serve import ControllerFailed
     from chaos.experiment.baseline import UnhealthyBaseline
     from chaos.experiment.runs import RunFolderError

@@ -18,7 +18,7 @@ def comma_separated(text: str) -> Sequence[str]:
 
 
 class FiniteRange(click.FloatRange):
-    """`nan` is neither below a bound nor above it, and click lets it pass."""
+    """A float range without NaN and infinities, which click's range check accepts."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)

@@ -1,1 +1,1 @@
-"""How the parts are put together: which instances exist, and three ways to run them."""
+"""Composition of the testbed: which instances exist, and the three runtimes that run them."""

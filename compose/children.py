@@ -1,5 +1,7 @@
-"""Child processes of ours: in a session of their own, so that a terminal's Ctrl-C reaches the parent alone, and with a
-life that ends with the parent's. Python among them does not look for modules in the working folder.
+"""Child processes.
+
+Each runs in its own session, so that Ctrl-C in a terminal reaches only the parent, and is killed when the parent ends.
+Python children do not import modules from the working directory.
 """
 
 import asyncio
@@ -19,17 +21,17 @@ LAST_LINES = 5
 
 
 def python(*arguments: str) -> list[str]:
-    """A command that runs this interpreter. `-P`: a file `random.py` of the user's is not the module `random`."""
+    """A command that runs this interpreter. `-P` keeps a user's file `random.py` from shadowing the module `random`."""
     return [sys.executable, "-P", *arguments]
 
 
 def bound(command: Sequence[str]) -> list[str]:
-    """The command, made to end with this process; to be started from a thread that stays."""
+    """The command, wrapped so that it is killed when this process ends. Start it from a thread that lives as long."""
     return [sys.executable, "-I", "-S", str(Path(with_parent.__file__)), str(os.getpid()), *command]
 
 
 class Child:
-    """A running child; its output goes to `log`. Made in one step, so that whoever starts one knows it."""
+    """A running child process; its output is appended to `log`. The constructor starts it."""
 
     def __init__(
         self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
@@ -55,42 +57,45 @@ class Child:
 
     @property
     def returncode(self) -> int | None:
-        """None while it runs."""
+        """The exit code; negative for a signal, None while the process runs."""
         return self._process.poll()
 
     def send_signal(self, number: int) -> None:
-        """Does nothing when it has ended."""
+        """Send a signal; no operation after the process has ended."""
         self._process.send_signal(number)
 
     def kill(self) -> None:
         self._process.kill()
 
     async def wait(self) -> None:
-        """Until it has ended. Asked again and again: an event loop hears only of children that it started itself."""
+        """Wait until the process has ended.
+
+        Polls, because an event loop is notified only of children it started itself.
+        """
         while self.returncode is None:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
 
-    def last_words(self) -> str:
-        """How it ended, and the last lines of what it said."""
+    def exit_summary(self) -> str:
+        """The exit status, and the last lines of the output."""
         code = self.returncode
         if code is None:
             ended = "is still running"
         else:
-            ended = f"ended with code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+            ended = f"exited with code {code}" if code >= 0 else f"was killed by {signal.Signals(-code).name}"
         with suppress(OSError):
             lines = self._log.read_text(errors="replace").splitlines()
-            said = " | ".join(line.strip() for line in lines[-LAST_LINES:] if line.strip())
-            return f"{self.name} {ended}; its last words: {said or 'none'}"
+            output = " | ".join(line.strip() for line in lines[-LAST_LINES:] if line.strip())
+            return f"{self.name} {ended}; last output: {output or 'none'}"
         return f"{self.name} {ended}"
 
 
 async def end(children: Iterable[Child]) -> None:
-    """SIGTERM, time to finish, SIGKILL. Whatever interrupts this kills the rest at once."""
+    """Stop children: SIGTERM, a grace period of `STOP_TIMEOUT_S`, SIGKILL. If interrupted, SIGKILL at once."""
     alive = [child for child in children if child.returncode is None]
     try:
         for child in alive:
             child.send_signal(signal.SIGTERM)
-            child.send_signal(signal.SIGCONT)  # a paused process would never see the one before
+            child.send_signal(signal.SIGCONT)  # a stopped process handles SIGTERM only after SIGCONT
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 for child in alive:

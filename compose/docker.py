@@ -1,8 +1,8 @@
-"""The compose runtime: instances are containers of one compose project, acted on through the Docker engine.
+"""The compose runtime: instances are containers of one compose project, controlled through the Docker engine.
 
-Works inside the project (the controller: names resolve) and on its host (published ports). The testbed outlives runs:
-`start` takes it back to calm by killing every instance, emptying Redis and starting them again, which no state in any
-process survives; `stop` takes back what the run changed in containers and leaves the testbed up.
+Works inside the project (the controller, where names resolve) and on its host (published ports). The testbed outlives
+runs: `start` resets it by killing every instance, emptying Redis and starting the instances again, so that no state
+remains in any process. `stop` reverts what the run changed in containers and leaves the testbed up.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ OBSERVE_S = 1.0
 
 
 class DockerRuntime:
-    """Implements `compose.runtime.Runtime`, and what only containers can do: CPU limits and a stalled store."""
+    """Implements `compose.runtime.Runtime` on containers; the only runtime with CPU limits."""
 
     name = "compose"
     events_in_store = True
@@ -57,14 +57,14 @@ class DockerRuntime:
         self._observer: Background | None = None
         self._active: dict[str, DockerContainer] = {}
 
-    # The life of a run
+    # Life cycle of a run
 
     async def start(self, topology: Topology, tree: Tree, seed: int, sink: Sink) -> None:
-        """`sink` is not called: the event lines of processes go to the store's stream."""
+        """`sink` is used for events of this runtime only: event lines of processes go to the store's stream."""
         await self.attach(topology)
         lease = RunLease(self.store, Background(self.clock, Events(sink, self.clock, self.name).emit))
         await lease.acquire()
-        self._lease = lease  # only now: `stop` takes back what a run did, and a refused run did nothing
+        self._lease = lease  # set only now: `stop` reverts the changes of a run, and a refused run made none
         await self.reset(topology, tree, seed)
 
     async def until_lost(self) -> None:
@@ -73,10 +73,10 @@ class DockerRuntime:
         await asyncio.Event().wait()
 
     async def attach(self, topology: Topology) -> None:
-        """Finds the testbed, brings it up when this process may, and connects to its Redis.
+        """Finds the testbed and connects to its Redis. On the host, brings up missing services first.
 
         Raises:
-            RuntimeUnavailable: naming what is missing.
+            RuntimeUnavailable: services are missing (named in the message) or not ready in time.
         """
         needed = {REDIS, *(spec.name for spec in topology.instances())} & set(docker_stack.services())
         missing = needed - {container.name for container in await self.engine.containers()}
@@ -98,7 +98,7 @@ class DockerRuntime:
         await self.refresh()
 
     async def _revive_others(self) -> None:
-        """What is not an instance of ours, Redis above all, runs again."""
+        """Starts or unpauses the containers of the compose file that are not instances, Redis above all."""
         declared = docker_stack.services()
         for container in await self.engine.containers():
             if container.spec or container.partition or container.compose_service not in declared:
@@ -108,7 +108,7 @@ class DockerRuntime:
                 await self.engine.start(container)
 
     async def reset(self, topology: Topology, tree: Tree, seed: int = 1) -> None:
-        """Back to calm from any state: no fault, no added node, empty store, fresh processes, these settings."""
+        """Resets the testbed from any state: no faults, no added nodes, empty store, new processes, these settings."""
         await self.restore()
         await self._revive_others()
         await self._until(lambda: _pings(self.store), "Redis")
@@ -122,7 +122,7 @@ class DockerRuntime:
         await self._all(self._ready(name) for name in wanted)
 
     async def _fill_store(self, tree: Tree, seed: int) -> None:
-        """Nothing is emptied that has become another run's."""
+        """Empties the store and writes settings, seed and secret. Refuses if another run holds the lease."""
         while True:
             async with self.store.pipeline(transaction=True) as pipe:
                 if self._lease is not None:
@@ -133,16 +133,16 @@ class DockerRuntime:
                 pipe.set(Keys.SECRET, self.secret)
                 if self._lease is not None:
                     self._lease.write(pipe)
-                with suppress(WatchError):  # it was renewed meanwhile
+                with suppress(WatchError):  # the lease was renewed meanwhile: try again
                     await pipe.execute()
                     return
 
     async def restore(self) -> None:
-        """Takes back what was done to containers: pauses, CPU limits, partitions, added nodes."""
+        """Reverts all changes to containers: pauses, CPU limits, partitions, added nodes."""
         containers = await self.engine.containers()
-        await finish_all(*(partial(self._take_back, container) for container in containers), self._lift_cpu_limits)
+        await finish_all(*(partial(self._revert, container) for container in containers), self._lift_cpu_limits)
 
-    async def _take_back(self, container: DockerContainer) -> None:
+    async def _revert(self, container: DockerContainer) -> None:
         if container.added:
             await self.engine.remove(container)
         elif container.partition:
@@ -155,16 +155,16 @@ class DockerRuntime:
         await self._all(self.engine.limit_cpu(container, None) for container in instances)
 
     async def stop_instances(self) -> None:
-        """Leaves the containers running, and waits for the lines they have not yet handed over."""
+        """Leaves the containers running, and waits until they have written their last event lines."""
         await asyncio.sleep(LAST_LINES_S)
 
     async def stop(self) -> None:
         lease, self._lease = self._lease, None
         observer, self._observer = self._observer, None
-        ours = lease is not None and not lease.lost  # `stop` takes back what a run did, not what another one does
-        take_back = (self.restore, self._start_the_dead, self._forget_settings) if ours else ()
+        ours = lease is not None and not lease.lost  # after a lost lease the testbed belongs to another run
+        reverts = (self.restore, self._start_dead_instances, self._delete_settings) if ours else ()
         await finish_all(
-            *take_back,
+            *reverts,
             *([lease.release] if lease is not None else []),
             *([observer.stop] if observer is not None else []),
             self.store.aclose,
@@ -172,15 +172,15 @@ class DockerRuntime:
             self.engine.close,
         )
 
-    async def _start_the_dead(self) -> None:
+    async def _start_dead_instances(self) -> None:
         await self._all(self.engine.start(c) for c in await self.engine.containers() if c.spec and not c.alive)
 
-    async def _forget_settings(self) -> None:
+    async def _delete_settings(self) -> None:
         with suppress(RedisError, OSError):
             await self.store.delete(Keys.OVERLAY)
             await announce(self.store, "settings")
 
-    # What runs
+    # Running instances
 
     def instances(self) -> Sequence[InstanceSpec]:
         return [container.spec for container in self._active.values() if container.spec]
@@ -194,7 +194,7 @@ class DockerRuntime:
         return f"http://{HOST}:{(container.host_ports or {}).get(PORT, 0)}"
 
     async def refresh(self) -> None:
-        """Takes up what runs now, whoever started it: a run and the controller act on one testbed."""
+        """Updates the list of running instances. Both a run and the controller start and stop containers."""
         running = {container.name for container in await self.engine.containers() if container.spec and container.alive}
         await self._refresh([*(name for name in self._active if name not in running), *sorted(running)])
 
@@ -211,7 +211,7 @@ class DockerRuntime:
                 await self.refresh()
 
     async def _refresh(self, names: Iterable[str]) -> None:
-        """Reads addresses and ports anew: a published port of an added node changes with every start."""
+        """Reads addresses and ports again: the published port of an added node changes with every start."""
         present = {container.name: container for container in await self.engine.containers() if container.spec}
         self._active = {name: present[name] for name in names if name in present}
         specs = [container.spec for container in self._active.values() if container.spec]
@@ -241,7 +241,7 @@ class DockerRuntime:
 
     @staticmethod
     async def _all(work: Iterable[Awaitable[Any]]) -> None:
-        """All at once and each to its end, then the first failure: one bad container does not keep the others."""
+        """Runs all concurrently, waits for all, then raises the first error: a failure does not stop the others."""
         for result in await asyncio.gather(*work, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
@@ -266,7 +266,7 @@ class DockerRuntime:
         await self.engine.add_like(siblings[0], spec)
 
     async def remove_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
-        """Nodes of the compose file are only stopped; the next reset starts them again."""
+        """Nodes of the compose file are stopped, not removed; the next reset starts them again."""
         nodes = [spec for spec in self.instances() if spec.service == SCALABLE and spec.region == region]
         newest = nodes[len(nodes) - count :] if count else []
         await self._all(self._retire(self._active.pop(spec.name)) for spec in newest)
@@ -274,7 +274,7 @@ class DockerRuntime:
 
     async def _retire(self, container: DockerContainer) -> None:
         now = await self.engine.find(container.name)
-        await (self.engine.kill if now.state == PAUSED else self.engine.stop)(now)  # a frozen one hears no SIGTERM
+        await (self.engine.kill if now.state == PAUSED else self.engine.stop)(now)  # a paused one handles no SIGTERM
         if container.added:
             await self.engine.remove(container)
 
@@ -299,18 +299,18 @@ class DockerRuntime:
         await self.engine.unpause(await self._find(name))
 
     async def cpu_limit(self, name: str, cpus: float | None) -> None:
-        """At most so many CPUs for the instance; None takes the limit away."""
+        """Limits the instance to `cpus` CPUs; None removes the limit."""
         await self.engine.limit_cpu(await self._find(name), cpus)
 
     async def stall_store(self, *, active: bool) -> None:
-        """Freezes Redis: connections stay open and nobody answers."""
+        """Pauses Redis: connections stay open and get no answers."""
         redis = await self.engine.find(REDIS)
         await (self.engine.pause if active else self.engine.unpause)(redis)
 
     async def partition(self, name: str, cuts: Sequence[Cut]) -> None:
-        """Packets to the peers vanish, which ends all TCP with them, either way. Patterns also match `redis`.
+        """Drops packets to the peers, which stops TCP in both directions. Patterns also match `redis`.
 
-        A cut ends when told to, or after its lease whether or not this process lives.
+        A cut ends on request, or after its lease even if this process has died.
         """
         victim = await self._find(name)
         containers = await self.engine.containers()
@@ -327,7 +327,7 @@ class DockerRuntime:
         await self.engine.cut(victim, label, addresses, cut.lease_s)
 
     async def _end_partition(self, helper: DockerContainer) -> None:
-        """The helper gives the addresses back when it is told to stop, and removes itself."""
+        """Stops the helper container, which restores the addresses and removes itself."""
         with suppress(RuntimeUnavailable):
             await self.engine.stop(helper)
 
@@ -345,7 +345,7 @@ def _peers(containers: Iterable[DockerContainer], victim: DockerContainer, patte
         raise UnknownInstance(f"no other instance matches {pattern!r}; known: {', '.join(c.name for c in others)}")
     alive = [container for container in found if container.address and container.alive]
     if not alive:
-        raise InstanceDown(f"{victim.name}: nobody that matches {pattern!r} is running")
+        raise InstanceDown(f"{victim.name}: no instance that matches {pattern!r} is running")
     return alive
 
 

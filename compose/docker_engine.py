@@ -1,7 +1,7 @@
-"""The Docker engine as the testbed may use it: only containers of one compose project, found by label.
+"""Docker engine calls, confined to the containers of one compose project, found by label.
 
-The SDK blocks, so every call runs in a thread. Containers are named by the instance they are (`identity-eastus-1`) or,
-when they are not ours, by their compose service (`redis`).
+The SDK blocks, so every call runs in a thread. Containers are named by their instance (`identity-eastus-1`) or, if they
+are not an instance, by their compose service (`redis`).
 """
 
 import asyncio
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class DockerContainer:
-    """One container of the project as it was when listed. `spec` is None when it is not an instance of ours."""
+    """One container of the project, as listed. `spec` is None if it is not an instance."""
 
     id: str
     compose_service: str
@@ -56,7 +56,7 @@ class DockerContainer:
 
 
 def read_container(raw: Mapping[str, Any]) -> DockerContainer:
-    """A line of the engine's container list."""
+    """Parses an entry of the engine's container list."""
     labels = raw["Labels"]
     service, partition = labels.get(SERVICE, ""), labels.get(PARTITION, "")
     ours = service in MODULES and not partition
@@ -74,9 +74,9 @@ def read_container(raw: Mapping[str, Any]) -> DockerContainer:
 
 
 def copy_of(template: Mapping[str, Any], spec: InstanceSpec) -> dict[str, Any]:
-    """What to create so that `spec` is another instance like the inspected `template`.
+    """The create request for `spec` as a further instance like the inspected `template`.
 
-    Compose takes it for one more replica of the template's service, so that `docker compose down` removes it too.
+    Compose treats it as one more replica of the template's service, so that `docker compose down` removes it too.
     """
     config = {key: value for key, value in template["Config"].items() if key not in ("Hostname", "Domainname")}
     own = {"AFTERSHOCK_INSTANCE": spec.name, "AFTERSHOCK_REGION": spec.region}
@@ -94,7 +94,10 @@ def copy_of(template: Mapping[str, Any], spec: InstanceSpec) -> dict[str, Any]:
 
 
 def cutter(victim: DockerContainer, image: str, project: str, name: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """What to create to cut `victim` off: a helper in its network that alone holds NET_ADMIN, and goes by itself."""
+    """The create request for the helper that partitions `victim`.
+
+    It shares the victim's network namespace, is the only container with NET_ADMIN, and removes itself at its end.
+    """
     return {
         "Image": image,
         "Entrypoint": ["python", "-I", "-S", "/app/compose/container/blackhole.py"],
@@ -158,7 +161,7 @@ class DockerEngine:
         await self._call(lambda api: api.start(container.id))
 
     async def kill(self, container: DockerContainer) -> None:
-        """SIGKILL. The engine counts this as a wish, so the restart policy does not bring it back; `start` does."""
+        """SIGKILL. The engine treats it as a manual stop, so the restart policy does not apply; `start` restarts it."""
         if container.state == PAUSED:
             await self.unpause(container)
         if container.alive:
@@ -179,12 +182,12 @@ class DockerEngine:
             await self._call(lambda api: api.unpause(container.id))
 
     async def limit_cpu(self, container: DockerContainer, cpus: float | None) -> None:
-        """`docker update --cpus`; None takes the limit away."""
+        """`docker update --cpus`; None removes the limit."""
         quota = -1 if cpus is None else max(1000, round(cpus * CPU_PERIOD_US))
         await self._call(lambda api: api.update_container(container.id, cpu_period=CPU_PERIOD_US, cpu_quota=quota))
 
     async def add_like(self, template: DockerContainer, spec: InstanceSpec) -> None:
-        """Creates and starts another instance like `template`."""
+        """Creates and starts a further instance like `template`."""
 
         def work(api: Any) -> None:
             config = copy_of(api.inspect_container(template.id), spec)
@@ -194,7 +197,13 @@ class DockerEngine:
         await self._call(work)
 
     async def cut(self, victim: DockerContainer, name: str, addresses: Sequence[str], lease_s: float) -> None:
-        """Cuts `victim` off from the addresses, for at most `lease_s`, whoever survives; returns when it is so."""
+        """Partitions `victim` from the addresses for at most `lease_s` seconds, even if this process dies.
+
+        Returns when the partition is active.
+
+        Raises:
+            RuntimeUnavailable: the helper did not start.
+        """
 
         def work(api: Any) -> str:
             image = api.inspect_container(victim.id)["Config"]["Image"]
@@ -205,11 +214,11 @@ class DockerEngine:
 
         created = await self._call(work)
         for _ in range(100):
-            said = await self._call(lambda api: api.logs(created))
-            if b"cut" in said:
+            output = await self._call(lambda api: api.logs(created))
+            if b"cut" in output:
                 return
             await asyncio.sleep(0.1)
-        raise RuntimeUnavailable(f"the helper that should cut {victim.name} off did not start")
+        raise RuntimeUnavailable(f"the helper that partitions {victim.name} did not start")
 
     async def inspect(self, container: DockerContainer) -> dict[str, Any]:
         """All that the engine knows of a container, as `docker inspect` prints it."""

@@ -1,4 +1,4 @@
-"""Finding the compose project this process may act on, and bringing it up when it is not there."""
+"""Finds the compose project this process may control, and brings it up if it is not running."""
 
 import asyncio
 import os
@@ -14,31 +14,31 @@ from compose.runtime import RuntimeUnavailable
 
 COMPOSE_FILE = Path(__file__).parent / "docker-compose.yaml"
 HOST_FILE = COMPOSE_FILE.with_name("docker-compose.host.yaml")
-"""Publishes Redis, which a runtime on the host needs."""
+"""Publishes Redis on the host, as a runtime on the host needs."""
 DEFAULT_PROJECT = "aftershock"
 INSIDE = "AFTERSHOCK_PROJECT"
-"""Set by the compose file for the controller: its project's name, and that it lives inside of it."""
+"""Set by the compose file for the controller: the name of the project that it runs in."""
 OUTSIDE = "COMPOSE_PROJECT_NAME"
 
 
 def locate(environment: Mapping[str, str] | None = None) -> tuple[str, bool]:
-    """The project's name, and whether this process runs inside it (then names resolve, else published ports count)."""
+    """The project's name, and whether this process runs inside it (names resolve) or outside (published ports)."""
     values = os.environ if environment is None else environment
     inside = values.get(INSIDE, "")
     return inside or values.get(OUTSIDE) or DEFAULT_PROJECT, bool(inside)
 
 
 def services() -> list[str]:
-    """What the compose file declares."""
+    """The services declared in the compose file."""
     declared: dict[str, object] = yaml.safe_load(COMPOSE_FILE.read_text(encoding="utf-8"))["services"]
     return list(declared)
 
 
 async def bring_up(project: str, services: Sequence[str]) -> None:
-    """`docker compose up --detach` of the given services and what they depend on.
+    """`docker compose up --detach` for the given services and their dependencies.
 
     Raises:
-        RuntimeUnavailable: with Compose's last lines, when it fails or is not installed.
+        RuntimeUnavailable: Compose is not installed or failed; the message has the last lines of its output.
     """
     program = shutil.which("docker")
     if program is None:
@@ -48,11 +48,11 @@ async def bring_up(project: str, services: Sequence[str]) -> None:
     up = bound([*command, "up", "--detach", *services])
     process = await asyncio.create_subprocess_exec(*up, stdout=PIPE, stderr=STDOUT, start_new_session=True)
     try:
-        said, _ = await process.communicate()
+        output, _ = await process.communicate()
     except asyncio.CancelledError:
         process.terminate()
         await process.wait()
         raise
     if process.returncode:
-        last = " | ".join(said.decode(errors="replace").strip().splitlines()[-5:])
+        last = " | ".join(output.decode(errors="replace").strip().splitlines()[-5:])
         raise RuntimeUnavailable(f"docker compose up failed: {last}")

@@ -1,6 +1,6 @@
-"""A Redis for machines without one: fakeredis behind a real socket, in a process of its own.
+"""A Redis for machines without `redis-server`: fakeredis behind a real socket, in a separate process.
 
-`python -m compose.embedded_redis PORT`. Good for one machine and one run; nothing survives its end.
+`python -m compose.embedded_redis PORT`. For one machine and one run; nothing is persisted.
 """
 
 import sys
@@ -12,11 +12,17 @@ from fakeredis._clients import _tcp_server
 from redis.exceptions import ResponseError
 
 PUSH_POLL_S = 0.05
-"""How late a published message may be. fakeredis looks every 10 ms, in a thread for each connection: half a core."""
+"""Poll interval for published messages, in seconds.
+
+fakeredis' own, 10 ms in a thread per connection, uses half a core.
+"""
 
 
 class _Handler(_tcp_server.TCPFakeRequestHandler):  # type: ignore[misc]  # fakeredis has no types here
-    """fakeredis 2.40.0 hangs up after every error reply; a Redis goes on, and `XGROUP CREATE` is answered by one."""
+    """Keeps the connection open after an error reply, as Redis does. fakeredis 2.40.0 closes it.
+
+    The services rely on this: `XGROUP CREATE` for an existing group is answered with an error.
+    """
 
     def setup(self) -> None:
         super().setup()

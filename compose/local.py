@@ -1,7 +1,7 @@
 """The local runtime: one operating-system process per instance on this machine, real sockets, no Docker.
 
-Redis is the machine's own `redis-server` when there is one, else an embedded server. Every process is a child of this
-one and ends with it (`children.py`).
+Redis is the `redis-server` of the machine if there is one, else an embedded server. Every process is a child of this
+one and is killed when it ends (`children.py`).
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class _Instance:
 
 
 class LocalRuntime:
-    """Implements `compose.runtime.Runtime` with child processes. `logs` receives one file per instance."""
+    """Implements `compose.runtime.Runtime` with child processes. One log file per instance is written to `logs`."""
 
     name = "local"
     events_in_store = True
@@ -121,19 +121,19 @@ class LocalRuntime:
         await self._answers(probe, child.process)
 
     async def _answers(self, probe: Any, child: Child) -> None:
-        """Until it does. One that has ended is told at once, with its own last words."""
+        """Waits until `probe` succeeds. Raises RuntimeUnavailable on a timeout, or at once if the child has ended."""
         deadline = self.clock.now() + READY_TIMEOUT_S
         while self.clock.now() < deadline:
             if child.returncode is not None:
-                raise RuntimeUnavailable(child.last_words())
+                raise RuntimeUnavailable(child.exit_summary())
             with suppress(RedisError, OSError):
                 if await probe():
                     return
             await asyncio.sleep(READY_POLL_S)
-        raise RuntimeUnavailable(f"{child.name} was not ready within {READY_TIMEOUT_S:.0f} s; {child.last_words()}")
+        raise RuntimeUnavailable(f"{child.name} was not ready within {READY_TIMEOUT_S:.0f} s; {child.exit_summary()}")
 
     async def until_lost(self) -> None:
-        """Nobody else can get at it."""
+        """Never returns: no other run can take over these processes."""
         await asyncio.Event().wait()
 
     async def stop_instances(self) -> None:
@@ -163,7 +163,7 @@ class LocalRuntime:
         leaving = [self._children.pop(spec.name) for spec in newest]
         for child in leaving:
             if child.paused and child.alive:
-                child.process.kill()  # it does not hear SIGTERM
+                child.process.kill()  # a stopped process does not handle SIGTERM
         await end([child.process for child in leaving])
         self._spare += [child.port for child in leaving]
         return newest
@@ -175,7 +175,7 @@ class LocalRuntime:
             await child.process.wait()
 
     async def revive(self, name: str) -> None:
-        """One at a time for each instance: a second process on its port would outlive this runtime."""
+        """Serialised per instance: a second process on the same port would outlive this runtime."""
         async with self._reviving[name]:
             child = self._find(name)
             if not child.alive:
@@ -198,7 +198,7 @@ class LocalRuntime:
     async def partition(self, name: str, cuts: Sequence[Cut]) -> None:
         self._find(name)
         if cuts:
-            raise RuntimeUnavailable("processes that share a loopback cannot be partitioned; use virtual or compose")
+            raise RuntimeUnavailable("processes on loopback cannot be partitioned; use virtual or compose")
 
     async def cpu_limit(self, name: str, cpus: float | None) -> None:
         self._find(name)
@@ -217,7 +217,7 @@ class LocalRuntime:
 
 
 def redis_command(port: int) -> list[str]:
-    """Starts a Redis on `HOST` that keeps nothing: the machine's own, else the embedded one."""
+    """The command of a Redis without persistence on `HOST`: the machine's own if installed, else the embedded one."""
     server = shutil.which("redis-server")
     if server is None:
         return python("-m", "compose.embedded_redis", str(port))
@@ -225,7 +225,7 @@ def redis_command(port: int) -> list[str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Distinct free ports: all are held at once before any is given back."""
+    """Distinct free TCP ports: all are bound at the same time before any is released."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for held in sockets:

@@ -1,7 +1,7 @@
-"""Writes the generated parts of docker-compose.yaml: one entry per instance, and the settings that all of them read.
+"""Generates parts of docker-compose.yaml: one entry per instance, and the settings shared by all of them.
 
-`python -m compose.render` writes, `--check` only says whether the file is up to date. Regions, nodes, load and settings
-come from one scenario, of which the testbed keeps four regions: thirty containers are enough for a laptop.
+`python -m compose.render` writes the file, `--check` only reports whether it is up to date. Regions, nodes, load and
+settings come from one scenario, reduced to four regions: thirty containers are the limit for a laptop.
 """
 
 import json
@@ -38,7 +38,7 @@ def _region(raw: Tree, kept: Sequence[str]) -> RegionSpec:
 
 
 def stack_settings(scenario: Tree, topology: Topology) -> Tree:
-    """The scenario's settings tree, its load included, for the regions of the topology."""
+    """The scenario's settings tree, including its load, for the regions of the topology."""
     tree = merge(scenario.get("settings", {}), {})
     regional = {name: values for name, values in tree.pop("regions", {}).items() if name in topology.names}
     load = {name: scenario["load"][name] for name in topology.names if name in scenario["load"]}
@@ -47,7 +47,7 @@ def stack_settings(scenario: Tree, topology: Topology) -> Tree:
 
 
 def port_digits(spec: InstanceSpec, regions: Sequence[str] = REGIONS) -> str:
-    """The last three digits of the port on which an instance is published."""
+    """The last three digits of the published port of an instance."""
     if spec.service == LOADGEN:
         return "078"
     digits = SECOND_DIGITS.get(spec.service) or f"1{spec.name.rsplit('-', 1)[1]}"
@@ -55,7 +55,7 @@ def port_digits(spec: InstanceSpec, regions: Sequence[str] = REGIONS) -> str:
 
 
 def render_instance(spec: InstanceSpec, topology: Topology) -> str:
-    """The entry of one instance, as a person would write it."""
+    """The compose entry of one instance."""
     lines = [
         f"  {spec.name}:",
         "    <<: *instance",
@@ -81,13 +81,13 @@ def render_instance(spec: InstanceSpec, topology: Topology) -> str:
 
 
 def render_settings(tree: Tree) -> str:
-    """The tree as JSON in a folded block, which Compose hands on as one line."""
+    """The tree as JSON in a folded block, which Compose passes on as one line."""
     lines = textwrap.wrap(json.dumps(tree, sort_keys=True), 116, break_long_words=False, break_on_hyphens=False)
     return "\n".join(["x-settings: &settings >-", *(f"  {line}" for line in lines)])
 
 
 def render(text: str, scenario: Tree) -> str:
-    """`text` of the compose file with its generated parts made anew."""
+    """`text` of the compose file with its generated parts replaced."""
     topology = stack_topology(scenario)
     text = _replace(text, "settings", render_settings(stack_settings(scenario, topology)), indent="")
     entries = "\n\n".join(render_instance(spec, topology) for spec in topology.instances())
@@ -99,7 +99,7 @@ def _replace(text: str, part: str, content: str, indent: str) -> str:
     before, found, rest = text.partition(start)
     _, closed, after = rest.partition(end)
     if not (found and closed):
-        raise ValueError(f"{COMPOSE_FILE}: the marks of the part {part!r} are missing")
+        raise ValueError(f"{COMPOSE_FILE}: the markers of the part {part!r} are missing")
     return f"{before}{start}{content}\n{end}{after}"
 
 

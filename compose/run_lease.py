@@ -1,7 +1,7 @@
-"""One run at a time on a testbed: a key in its Redis that only a living owner keeps.
+"""The run lease: allows one run at a time on a testbed, through an expiring key in its Redis that the owner renews.
 
-Every change of the key looks first at whose it is, in one transaction: a run that stalled for longer than its lease
-finds another one there, leaves it alone, and ends.
+Every write checks the owner in the same transaction. A run that stalled for longer than its lease finds another owner,
+leaves the key unchanged, and ends.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from services.chassis.store import STORE_ERRORS, Store, text
 KEY = "run"
 LEASE_S = 15
 _NUMBERS = itertools.count(1)
-"""Two runs of one process are two owners."""
+"""Distinguishes the runs of one process in the owner name."""
 
 
 class RunLease:
-    """Held from `acquire` to `release`; given up by itself when the owner dies."""
+    """Held from `acquire` to `release`; expires when the owner dies."""
 
     def __init__(self, store: Store, background: Background) -> None:
         self._store = store
@@ -35,13 +35,14 @@ class RunLease:
 
     @property
     def lost(self) -> bool:
-        """Whether another run has the testbed now: whatever is there is no longer ours to take back."""
+        """Whether another run holds the lease now. The testbed's state must then not be reverted by this run."""
         return self._lost.is_set()
 
     async def acquire(self) -> None:
-        """
+        """Takes the lease and renews it in the background.
+
         Raises:
-            RuntimeUnavailable: naming who runs on this testbed now.
+            RuntimeUnavailable: another run holds the lease; the message names its owner.
         """
         owner = await self._renew()
         if owner != self._owner:
@@ -49,10 +50,10 @@ class RunLease:
         self._background.finish(self._keep, "run lease")
 
     async def require(self, pipe: Any) -> None:
-        """Makes a transaction that is being built depend on the lease, and begins it; `write` renews it there.
+        """Makes a transaction on `pipe` depend on the lease and starts it; `write` renews the lease in it.
 
         Raises:
-            RuntimeUnavailable: the lease is somebody else's.
+            RuntimeUnavailable: another run holds the lease.
         """
         owner = await self._owner_seen_by(pipe)
         if owner not in ("", self._owner):
@@ -61,11 +62,11 @@ class RunLease:
         pipe.multi()
 
     def write(self, pipe: Any) -> None:
-        """Adds the key to a pipeline that empties the store."""
+        """Adds the key to a pipeline, with an expiry of `LEASE_S`."""
         pipe.set(KEY, self._owner, ex=LEASE_S)
 
     async def _renew(self) -> str:
-        """Takes the key if it is ours or nobody's; whose it is afterwards."""
+        """Writes the key if it is free or ours; returns the owner afterwards."""
         while True:
             async with self._store.pipeline(transaction=True) as pipe:
                 owner = await self._owner_seen_by(pipe)
@@ -79,7 +80,10 @@ class RunLease:
 
     @staticmethod
     async def _owner_seen_by(pipe: Any) -> str:
-        """Empty when nobody holds it. What does not expire is no lease: somebody else wrote it, and it would last."""
+        """The owner, or empty if the lease is free.
+
+        A key without an expiry is not a lease and would never be released.
+        """
         await pipe.watch(KEY)
         if text(await pipe.type(KEY)) != "string" or await pipe.ttl(KEY) < 0:
             return ""
@@ -97,10 +101,10 @@ class RunLease:
         self._lost.set()
 
     async def until_lost(self) -> None:
-        """Waits for the worst.
+        """Waits until the lease is lost.
 
         Raises:
-            RuntimeUnavailable: another run has the testbed, because this one stalled for longer than its lease.
+            RuntimeUnavailable: always, when another run has taken the lease because this one stalled for too long.
         """
         await self._lost.wait()
         raise self._refusal()
@@ -112,7 +116,7 @@ class RunLease:
 
     async def release(self) -> None:
         await self._background.stop()
-        with suppress(*STORE_ERRORS):  # WatchError is one: it was just taken over
+        with suppress(*STORE_ERRORS):  # includes WatchError: another run has just taken the lease
             async with self._store.pipeline(transaction=True) as pipe:
                 if await self._owner_seen_by(pipe) == self._owner:
                     pipe.multi()  # type: ignore[no-untyped-call]

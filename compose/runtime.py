@@ -1,7 +1,7 @@
-"""The Runtime protocol: what an experiment may do to the testbed, whichever way it runs.
+"""The Runtime protocol: the operations of an experiment on the testbed, independent of how it runs.
 
 Three implementations: `virtual` (one process, virtual time), `local` (processes on this machine), `docker` (a compose
-project). An experiment knows only this page.
+project). An experiment depends only on this module.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from services.chassis.store import Store
 
 @dataclass(frozen=True)
 class ScrapeTarget:
-    """Where the metrics of an instance are read: its registry in process, or a URL."""
+    """Source of an instance's metrics: a registry in this process, or a base URL."""
 
     spec: InstanceSpec
     metrics: Metrics | None = None
@@ -28,20 +28,20 @@ class ScrapeTarget:
 
 
 class RuntimeUnavailable(RuntimeError):
-    """The runtime cannot start here; the text says what is missing and how to get it."""
+    """The runtime cannot start, or does not support the operation; the message says why and what to do."""
 
 
 class UnknownInstance(LookupError):
-    """No instance of that name; the text lists the known ones."""
+    """No instance has that name; the message lists the known names."""
 
 
 class InstanceDown(RuntimeError):
-    """The instance is not running, so this cannot be done to it now; the text names it."""
+    """The operation needs a running instance, and this one (named in the message) is not running."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Packets between an instance and those that match `peer` (a glob of names) vanish; `id` tells cuts apart."""
+    """Packets between an instance and all instances matching `peer` (a glob) are dropped; `id` identifies the cut."""
 
     id: str
     peer: str
@@ -51,75 +51,80 @@ class Cut:
 class Runtime(Protocol):
     """A running testbed. Methods raise `UnknownInstance` for a name that does not exist.
 
-    Each of them says what is to be, not what is to be done: killing the dead, reviving the living and lifting what is
-    not there are no errors.
+    Operations are declarative and idempotent: killing a dead instance, reviving a running one or ending a fault that is
+    not active is not an error.
     """
 
     name: str
     events_in_store: bool
-    """Whether event lines are read from the store's stream (processes) or arrive at the sink (in process)."""
+    """Whether event lines are read from the store's stream (separate processes) or arrive at the sink (one process)."""
     clock: Clock
     http: HttpClient
     store: Store
     peers: Peers
     secret: str
-    """Of the project; known once it has started. Operators' calls to its processes carry it."""
+    """The project secret, set once started. Operator calls to the project's processes carry it."""
 
     async def start(self, topology: Topology, tree: Tree, seed: int, sink: Sink) -> None:
-        """Starts every instance and returns when all are ready. `sink` receives their event lines."""
-
-    async def until_lost(self) -> None:
-        """Waits for as long as the testbed is this run's.
+        """Starts every instance and returns when all are ready. `sink` receives their event lines.
 
         Raises:
-            RuntimeUnavailable: when it has become somebody else's.
+            RuntimeUnavailable: the testbed could not be started.
+        """
+
+    async def until_lost(self) -> None:
+        """Waits while this run owns the testbed.
+
+        Raises:
+            RuntimeUnavailable: another run has taken over the testbed.
         """
 
     async def stop_instances(self) -> None:
-        """Stops the instances and lets them say their last; the store still answers."""
+        """Stops the instances after they have written their last event lines; the store stays available."""
 
     async def stop(self) -> None:
-        """Stops everything it started; safe to call twice."""
+        """Stops everything this runtime started; idempotent."""
 
     def instances(self) -> Sequence[InstanceSpec]:
-        """What runs now, in start order."""
+        """The running instances, in start order."""
 
     def targets(self) -> Sequence[ScrapeTarget]:
-        """Where the metrics of the running instances are."""
+        """The metrics sources of the running instances."""
 
     async def add_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
-        """Starts `count` more identity nodes in `region`; returns when they are in rotation."""
+        """Starts `count` more identity nodes in `region`; returns when they are ready."""
 
     async def remove_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
         """Stops the `count` newest identity nodes of `region`."""
 
     async def kill(self, name: str) -> None:
-        """Ends an instance at once, as SIGKILL does."""
+        """Kills an instance, as SIGKILL does."""
 
     async def revive(self, name: str) -> None:
-        """Starts an instance again that is down; returns when it is ready."""
+        """Restarts an instance that is down; returns when it is ready."""
 
     async def pause(self, name: str) -> None:
         """Freezes an instance, as SIGSTOP does.
 
         Raises:
-            InstanceDown: when there is no process to freeze.
+            InstanceDown: the instance is not running.
         """
 
     async def resume(self, name: str) -> None:
         """Ends a pause."""
 
     async def partition(self, name: str, cuts: Sequence[Cut]) -> None:
-        """Cuts an instance off as all of `cuts` say, and restores its network otherwise.
+        """Makes `cuts` the active cuts of an instance: adds the missing ones and ends the others.
 
-        Where a cut is made by somebody who lives on without this process, it ends after its `lease_s` by itself.
+        Where a cut can outlive this process (containers), it ends after `lease_s` seconds.
 
         Raises:
-            InstanceDown: when the instance, or everybody at the other end, is down.
+            InstanceDown: the instance, or every peer of a cut, is down.
+            RuntimeUnavailable: the runtime does not support partitions.
         """
 
     async def cpu_limit(self, name: str, cpus: float | None) -> None:
-        """Gives an instance only so much processor; None lifts the limit."""
+        """Limits an instance to `cpus` CPUs; None removes the limit. Raises RuntimeUnavailable if not supported."""
 
     async def stall_store(self, *, active: bool) -> None:
-        """Makes the store stop answering, or answer again."""
+        """Makes the store unresponsive, or responsive again."""

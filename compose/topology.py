@@ -1,4 +1,4 @@
-"""Which instances exist, in which region, and how each is built."""
+"""Regions and instances of the testbed, and the application factory of each service."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ REGIONAL = ("blobstore", "router", "provisioner")
 SCALABLE = "identity"
 LOADGEN = "loadgen"
 NODES_MAX = {"virtual": 1000, "local": 48, "compose": 48}
-"""Identity nodes that a testbed may have, by runtime. A process of one keeps 80 MB, a container may have 96 MB."""
+"""Limit of identity nodes by runtime. A node needs 80 MB as a process."""
 MODULES = {
     "blobstore": "services.blobstore",
     "provisioner": "services.provisioner",
@@ -28,7 +28,7 @@ MODULES = {
 
 @dataclass(frozen=True, slots=True)
 class RegionSpec:
-    """A region of the testbed. `role` is what the scenario uses it for, e.g. `canary` or `control`."""
+    """A region of the testbed. `role` is its role in the scenario, e.g. `canary` or `control`."""
 
     name: str
     display: str
@@ -39,7 +39,7 @@ class RegionSpec:
 
 @dataclass(frozen=True, slots=True, order=True)
 class InstanceSpec:
-    """One instance to start. Names are unique and are also host names."""
+    """One instance to start. Names are unique and serve as host names."""
 
     service: str
     region: str
@@ -52,7 +52,7 @@ class InstanceSpec:
 
 @dataclass(frozen=True)
 class Topology:
-    """The regions and the instances that they need at the start."""
+    """The regions, and the instances in them at the start."""
 
     regions: tuple[RegionSpec, ...]
     loadgen: bool = True
@@ -62,7 +62,7 @@ class Topology:
         object.__setattr__(self, "names", tuple(region.name for region in self.regions))
 
     def instances(self) -> list[InstanceSpec]:
-        """In start order: those that others call come first."""
+        """In start order: callees before their callers."""
         specs = [regional(service, region.name) for service in REGIONAL[:1] for region in self.regions]
         for region in self.regions:
             specs += [node(region.name, number) for number in range(1, region.identity_nodes + 1)]
@@ -72,7 +72,7 @@ class Topology:
         return specs
 
     def settings(self, tree: Tree) -> Tree:
-        """`tree` with what the topology implies: each router's pair, and that the first nodes have served for long."""
+        """`tree` merged over the settings the topology implies: each router's pair, and warm initial identity nodes."""
         pairs: Tree = {region.name: {"router": {"pair": region.pair}} for region in self.regions if region.pair}
         first = [spec.name for spec in self.instances() if spec.service == SCALABLE]
         warm: Tree = {name: {SCALABLE: {"warm_at_start": True}} for name in first}
@@ -97,6 +97,6 @@ def next_nodes(existing: Iterable[InstanceSpec], region: str, count: int) -> lis
 
 
 def app_factory(service: str) -> CreateApp:
-    """`create_app` of a service, imported when asked for."""
+    """`create_app` of a service, imported on request."""
     create: CreateApp = import_module(f"{MODULES[service]}.app").create_app
     return create

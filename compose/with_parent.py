@@ -1,9 +1,9 @@
-"""Runs a command that ends with its parent, whatever ends that one: `python with_parent.py PARENT COMMAND …`.
+"""Runs a command that is killed when its parent ends for any reason: `python with_parent.py PARENT COMMAND …`.
 
-Also a parent that was killed by SIGKILL, and also a command that is stopped (a frozen node, a stalled Redis): the
-kernel sends SIGKILL, which needs no one's help. It imports nothing of ours, so that it costs a few milliseconds.
+This includes a parent killed by SIGKILL and a command stopped by SIGSTOP (a frozen node, a stalled Redis): the kernel
+sends the SIGKILL. The module imports nothing of the project, so that it starts in a few milliseconds.
 
-The kernel means the *thread* that started the child. Start children from a thread that lives as long as they shall.
+For the kernel the parent is the *thread* that started the child: start children from a thread that lives as long.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ POLL_S = 0.5
 
 
 def end_with(parent: int) -> None:
-    """From now on this process is killed when its parent ends; at once if `parent` has ended already."""
+    """Have this process killed when its parent ends; kill it now if `parent` has already ended."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
@@ -27,7 +27,7 @@ def end_with(parent: int) -> None:
 
 
 def _watch(parent: int) -> None:
-    """Where the kernel has no such signal. `exec` ends this thread: then only an orderly end of the parent counts."""
+    """Fallback without PR_SET_PDEATHSIG. `exec` ends this thread; after it only an orderly stop by the parent works."""
     while os.getppid() == parent:
         threading.Event().wait(POLL_S)
     os.kill(os.getpid(), signal.SIGKILL)

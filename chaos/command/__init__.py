@@ -1,1 +1,1 @@
-"""What the command line adds to the layers below: the click group and the command `run`."""
+"""The command line: the click group and the command `run`."""

@@ -1,4 +1,4 @@
-"""The click group of `aftershock`: what a command returns or raises becomes one line and an exit code."""
+"""The click group of `aftershock`: turns the result or exception of a command into a message and an exit code."""
 
 import errno
 import sys
@@ -14,7 +14,7 @@ PROGRAM = "aftershock"
 
 
 class _Carried(BaseException):
-    """Takes what a command raised past click, which would make 1 of a broken pipe and forget which signal it was."""
+    """Carries an exception of a command past click, which would map a broken pipe to 1 and lose the signal number."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(error)
@@ -22,7 +22,7 @@ class _Carried(BaseException):
 
 
 class Commands(click.Group):
-    """The group of all commands. Whatever happens in one of them, it ends with a code of the table."""
+    """The group of all commands. Every command ends with one of the defined exit codes."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -52,7 +52,7 @@ class Commands(click.Group):
             return _explain(error)
         except click.Abort as error:
             raise error.__cause__ if isinstance(error.__cause__, KeyboardInterrupt) else KeyboardInterrupt from error
-        except SystemExit as error:  # click's own, when nobody reads the help
+        except SystemExit as error:  # raised by click when the reader of the help has closed the pipe
             _broken_pipe(error)
 
 

@@ -1,4 +1,4 @@
-"""What the commands do once their input is known to be good: run, judge, write, print."""
+"""The commands `run`, `report` and `diff` after input validation: run, judge, write, print."""
 
 import gc
 import json
@@ -22,7 +22,7 @@ from services.chassis.exit_codes import BAD_INPUT, EXPECTED
 
 
 def run_command(plan: Plan, options: dict[str, Any], console: Console) -> int:
-    """One run from plan to verdict; returns the exit code."""
+    """Runs a plan and judges it; returns the exit code."""
     quiet_libraries()
     folder = given_folder(options["out"]) if options["out"] else new_folder(_folder_name(plan, options))
     what = f": {plan.scenario.title} (seed {plan.seed}, {options['runtime']})"
@@ -33,9 +33,9 @@ def run_command(plan: Plan, options: dict[str, Any], console: Console) -> int:
 
 @dataclass(frozen=True)
 class _Ending:
-    """What is left of a run to tell once its record is on disk.
+    """What is kept of a run after its record is on disk.
 
-    Judging reads the record from there: with the run still in memory it would take half as much again.
+    Judging reads the record from disk: keeping the run in memory would need 50 % more memory.
     """
 
     sha256: str
@@ -64,7 +64,7 @@ def _conclude(ending: _Ending, folder: Path, plan: Plan, as_json: bool, console:
     if ending.interrupted:
         console.print(f"interrupted; the record so far is in {folder}")
         return ending.interrupted
-    gc.collect()  # a run is full of cycles
+    gc.collect()  # a run leaves many reference cycles
     verdict = _judge(folder)
     if as_json:
         click.echo(json.dumps(verdict.document(), ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""What-ifs on people: the same scenario with an operator's action earlier, later, or never."""
+"""What-if changes of operator actions: earlier, later, or never."""
 
 import re
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ _SHIFT = re.compile(r"^(?P<id>[^=]+)=(?P<minutes>[+-]?[0-9]+(?:\.[0-9]+)?)m$")
 
 
 def rearrange(scenario: Scenario, shifts: Sequence[str], drops: Sequence[str]) -> Scenario:
-    """The scenario with entries moved (`T07=-60m`, incident minutes) and left out (`T13`).
+    """The scenario with entries moved (`T07=-60m`, incident minutes) and dropped (`T13`).
 
-    A row name such as `T08` means all its entries (`T08`, `T08.northeurope`, …); a full id means that one.
+    A row such as `T08` selects all its entries (`T08`, `T08.northeurope`, …), a full id one entry.
 
     Raises:
-        SettingsError: when the text is malformed, names no entry, or moves one out of the run.
+        SettingsError: the text is malformed, names no entry, or moves one out of the run.
     """
     moved = dict(_shift(text) for text in shifts)
     for name in (*moved, *drops):

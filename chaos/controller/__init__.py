@@ -1,4 +1,4 @@
 """The chaos controller: an HTTP API over a running testbed, an event stream, and a console.
 
-It stands outside what it breaks: it needs Redis and the runtime, never the emulated identity service.
+It does not depend on the emulated services that it disturbs: it needs Redis and the runtime only.
 """

@@ -1,4 +1,4 @@
-"""`python -m chaos.controller`: the controller of a compose project, from the environment."""
+"""`python -m chaos.controller`: the controller of a compose project, configured from the environment."""
 
 import os
 import sys

@@ -1,7 +1,7 @@
-"""What the dashboards annotate and show of the controller itself, as metrics.
+"""Metrics of the controller for annotations and the run clock on dashboards.
 
-`controller_event_timestamp_seconds` carries the moment of each action, fault and alert as its value, so a scrape that
-comes later still draws the line at the right place; the labels are bounded by keeping only the newest ones.
+The value of `controller_event_timestamp_seconds` is the time of an action, fault or alert, so that annotations are
+placed correctly independent of the scrape time. Only the newest events are kept, which bounds the number of series.
 """
 
 from collections import OrderedDict
@@ -28,7 +28,7 @@ AnnotationRows = list[tuple[tuple[str, ...], float]]
 
 
 class Annotations:
-    """Takes the event lines of a run or of the idle testbed; exports them as gauges, in the words of the console."""
+    """Exports event lines of a run or of the idle testbed as gauges, with the texts of the console."""
 
     def __init__(self, metrics: Metrics, displays: Mapping[str, str]) -> None:
         self._displays = displays
@@ -59,7 +59,7 @@ class Annotations:
 
 @dataclass(frozen=True)
 class RunMoment:
-    """Where a run is. `incident` is the calendar of the report; a scenario that does not keep its pace has none."""
+    """Position of a run. `incident` is the incident time; None in a scenario with another pace."""
 
     t: float
     done_last: str
@@ -68,7 +68,7 @@ class RunMoment:
 
 
 def export_run(metrics: Metrics, now: Callable[[], RunMoment | None]) -> None:
-    """The clocks of the run and what was done last; `now` gives nothing while no run is on."""
+    """Exports the clocks of the run and its last action; `now` returns None without a run."""
 
     def gauge(name: str, documentation: str, value: Callable[[RunMoment], float | None]) -> None:
         def rows() -> AnnotationRows:
@@ -82,25 +82,25 @@ def export_run(metrics: Metrics, now: Callable[[], RunMoment | None]) -> None:
         seen = now()
         return [((seen.done_last if seen else NO_RUN,), 1.0)]
 
-    gauge("controller_run_seconds", "Bench seconds since the scenario began; negative in its warm-up.", lambda m: m.t)
+    gauge("controller_run_seconds", "Bench seconds since the scenario started; negative in its warm-up.", lambda m: m.t)
     gauge(
         "controller_incident_timestamp_seconds",
-        "The incident's clock, as Unix time; one bench second is a minute.",
+        "Incident time, as Unix time; one bench second is one minute.",
         lambda m: m.incident.timestamp() if m.incident else None,
     )
     metrics.computed_gauge(
         "controller_detection_pace",
-        "Which of the rule files' paces holds: that of the run, 1 while none is on.",
+        "The active pace of the alert rule files: that of the run, 1 without a run.",
         lambda: [((), nearest_pace(seen.detection_pace) if (seen := now()) else 1.0)],
     )
-    metrics.computed_gauge("controller_run_phase", "1 for the last thing an operator did.", done_last, ("phase",))
+    metrics.computed_gauge("controller_run_phase", "1 for the last operator action.", done_last, ("phase",))
 
 
 def export_faults(metrics: Metrics, active: Callable[[], Iterable[tuple[str, int]]]) -> None:
-    """Faults under way by kind; every kind is there, so that none is 0 and not missing data."""
+    """Exports active faults by kind, with 0 for kinds without one."""
     metrics.computed_gauge(
         "controller_faults_active",
-        "Faults under way, by kind.",
+        "Active faults, by kind.",
         lambda: [((kind,), float(count)) for kind, count in {**dict.fromkeys(CATALOGUE, 0), **dict(active())}.items()],
         ("kind",),
     )

@@ -1,4 +1,4 @@
-"""The API as a table of routes: who may call, what a bad call gets, what is answered."""
+"""The API from its table of routes: authorisation, validation, error mapping, OpenAPI."""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
@@ -38,16 +38,16 @@ def _flag(given: Any) -> Any:
 
 
 Flag = Annotated[bool, BeforeValidator(_flag)]
-"""A query parameter that is on or off. Without a value it is refused: a guess could act where a look was meant."""
+"""A boolean query parameter. It needs an explicit value: a guess could act when a dry run was intended."""
 
 
 class NoQuery(Settings):
-    """The call takes no query parameters."""
+    """A call without query parameters."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request as a handler sees it: path parameters, and the validated query and body."""
+    """A request for a handler: path parameters, and the validated query and body."""
 
     request: web.Request
     query: Any
@@ -60,7 +60,7 @@ class Call:
 CallHandler = Callable[[Call], Awaitable[ControllerAnswer | web.StreamResponse]]
 
 ACTS = (errors.NOT_FOUND, errors.CONFLICT, errors.REFUSED, errors.UNSUPPORTED)
-"""What can come of any call that acts."""
+"""Possible errors of all calls that change the testbed."""
 
 
 def install(app: web.Application, table: Iterable[Route], tokens: Callable[[], Tokens]) -> None:
@@ -81,7 +81,7 @@ def _endpoint(route: Route, tokens: Callable[[], Tokens]) -> Callable[[web.Reque
 
 
 def _query(route: Route, request: web.Request) -> BaseModel:
-    """The query, validated; a parameter that the route does not declare is refused, as in the body."""
+    """The validated query; undeclared parameters are refused, as in the body."""
     model = route.query if isinstance(route.query, type) else NoQuery
     known = [parameter.name for parameter in route.query_parameters()]
     for name in request.query:
@@ -98,7 +98,7 @@ def _query(route: Route, request: web.Request) -> BaseModel:
 
 
 async def _body(route: Route, request: web.Request) -> Any:
-    """The body, validated by the route's model; a call that can do without one may leave it out."""
+    """The body, validated by the route's model; it may be omitted if the route does not require it."""
     if route.model is None:
         return None
     required = route.body is not None and route.body.required
@@ -110,7 +110,7 @@ async def _body(route: Route, request: web.Request) -> Any:
 async def translate(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """What the testbed says, in HTTP's words. Mapped once, here."""
+    """Maps exceptions of the testbed to HTTP errors, in one place."""
     try:
         return await handler(request)
     except web.HTTPException as error:
@@ -118,7 +118,7 @@ async def translate(
             raise
         return errors.render(request, routing_error(request, error))
     except ConnectionResetError:
-        raise  # the caller has left
+        raise  # the client has disconnected
     except Exception as error:
         return errors.render(request, _as_service_error(error))
 
@@ -149,13 +149,13 @@ TRANSLATE: Middleware = translate
 
 
 def document(table: Iterable[Route], title: str, version: str) -> dict[str, Any]:
-    """OpenAPI of the table."""
+    """The OpenAPI document of the table."""
     error = ResponseSpec("refused", Error, JSON)
     return openapi.document(openapi.Api(title, tuple(table), lambda _route: error, _common_errors, version, "bearer"))
 
 
 def _common_errors(route: Route) -> Iterable[ErrorSpec]:
-    """What follows from a row: who may call, what is sent along."""
+    """The errors that follow from a route's access level, query and body."""
     if route.access in ("read", "operate", "project"):
         yield errors.UNAUTHENTICATED
     if route.access == "operate":

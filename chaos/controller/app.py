@@ -1,4 +1,4 @@
-"""Puts the controller together: the API table, its OpenAPI document, the console."""
+"""The application of the controller: API routes, OpenAPI document, console."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,7 +35,7 @@ SUBJECTS = (accounts, remediation, policy_insights, faults, operations, mitigati
 
 
 def create_controller(testbed: Testbed, tokens: Tokens, *, webhook_url: str = "") -> web.Application:
-    """The application over a testbed that is already up."""
+    """Creates the application for a running testbed."""
     app = web.Application(middlewares=[TRANSLATE], client_max_size=SIZE_MAX_BYTES)
     app[TESTBED] = testbed
     routes = [route for subject in SUBJECTS for route in subject.routes(testbed)]
@@ -77,7 +77,7 @@ def _own_routes(testbed: Testbed) -> list[Route]:
             ResponseSpec("a page", page, "text/plain"),
         ),
         _about(
-            "/v1/status", "get_status", "The testbed at a glance", state, ResponseSpec("now", TestbedStatus), "read"
+            "/v1/status", "get_status", "The state of the testbed", state, ResponseSpec("now", TestbedStatus), "read"
         ),
     ]
 
@@ -98,7 +98,7 @@ def _description(described: Callable[[], dict[str, Any]]) -> Route:
 
 
 def _joined(own: bytes, run: bytes) -> bytes:
-    """Both pages; of a metric that a run has as well, the run's: its policy job is the one at work."""
+    """Both metrics pages joined; families of the run replace those of the controller, as its policy job is active."""
     families = {line.split(b" ", 3)[2] for line in run.splitlines() if line.startswith(b"# TYPE ")}
     kept, keep = [], True
     for line in own.splitlines():
@@ -118,7 +118,7 @@ def _lifespan(testbed: Testbed) -> Callable[[web.Application], AsyncIterator[Non
 
 
 async def run_until_cancelled(app: web.Application, host: str, port: int, ready: Callable[[], Awaitable[None]]) -> None:
-    """Serves until cancelled; `ready` is called once it listens."""
+    """Serves until cancelled; `ready` is called when the socket is listening."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:

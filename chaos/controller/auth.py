@@ -1,6 +1,6 @@
-"""Two bearer tokens, two roles: `read` looks, `operate` also acts. Compared in constant time.
+"""Bearer tokens with two roles: `read`, and `operate`, which includes `read`. Compared in constant time.
 
-Alertmanager, which is of the project and no operator, shows the secret of the project instead.
+Alertmanager belongs to the project and is not an operator: it uses the project secret instead.
 """
 
 import hmac
@@ -21,23 +21,24 @@ SESSION_COOKIE = "aftershock_read"
 
 
 def presented(request: web.Request) -> str | None:
-    """What a caller shows: the header, or for a GET the cookie of a session, which holds the read token."""
+    """The credential of a request: the header, or for a GET the session cookie, which holds the read token."""
     cookie = request.cookies.get(SESSION_COOKIE) if request.method == "GET" else None
     return request.headers.get("Authorization") or (SCHEME + cookie if cookie else None)
 
 
 @dataclass(frozen=True, repr=False)
 class Tokens:
-    """The two tokens; not printed with the object, so that they stay out of logs."""
+    """The tokens; not part of the repr, so that they do not get into logs."""
 
     read: str
     operate: str
     project: str = ""
 
     def check(self, header: str | None, needed: Access, method: str, path: str) -> None:
-        """
+        """Authorises a request.
+
         Raises:
-            ServiceError: 401 without a valid token, 403 when the read token tries to act.
+            ServiceError: 401 without a valid token, 403 for the read token on an operate call.
         """
         given = header[len(SCHEME) :] if header and header.startswith(SCHEME) else ""
         if needed == "project" and not matches(given, self.project):
@@ -53,9 +54,9 @@ class Tokens:
 
 
 def load_tokens(file: Path, read: str, operate: str) -> tuple[Tokens, bool]:
-    """The configured tokens, or those generated at the first start; the flag says whether any was made now.
+    """The configured tokens, or those generated at the first start; the flag tells whether one was generated now.
 
-    They are kept in a file that only this user can read, not in Redis, which a reset of the testbed empties.
+    Generated tokens are stored in a file readable only by this user, not in Redis, which a reset empties.
     """
     kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     given = {"read": read, "operate": operate}

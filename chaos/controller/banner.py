@@ -1,12 +1,12 @@
-"""The one sentence above everything else: what is wrong with the testbed, since when, and what ends it.
+"""The banner of the console: the current problem of the testbed, its start, and the remedy.
 
-`banner` in `GET /v1/status` is null when nothing is wrong or a run is under way (whose own figures say it), else
+`banner` in `GET /v1/status` is null without a problem or during a run, otherwise
 
     {"kind": "collapse" | "stall", "since": ISO 8601 UTC, "text": sentence, "remedy": remedy or null}
 
-where a remedy is `{"label": "Back to calm", "method": "POST", "path": "/v1/reset"}`. A collapse stays until the regions
-have recovered; a stall is shown for `SHOWN_S` after it was noticed, unless regions went down with it: then the collapse
-is what is shown, and its text tells of the stall.
+where a remedy is `{"label": "Back to calm", "method": "POST", "path": "/v1/reset"}`. A collapse is shown until the
+regions have recovered. A stall is shown for `SHOWN_S` after its detection, unless regions collapsed after it: then the
+collapse is shown, and its text mentions the stall.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,18 +17,18 @@ from services.chassis.clock import utc_text
 
 SHOWN_S = 60.0
 BLAMED_S = 30.0
-"""A region that goes down so soon after a stall does so because of it: a failing operation takes 20 s to say so."""
+"""A collapse within this time after a stall is attributed to it: a failing operation takes 20 s to end."""
 REMEDY = {"label": "Back to calm", "method": "POST", "path": "/v1/reset"}
 
 
 def banner(
     now: float, down: Mapping[str, float], stall: Stall | None, faults: Sequence[str], names: Mapping[str, str]
 ) -> dict[str, Any] | None:
-    """`down` maps regions to the Unix time since when; `faults` are the ids of faults under way."""
+    """The banner document. `down` maps collapsed regions to the Unix time of the collapse; `faults` are active ids."""
     if down:
         return _collapse(down, stall, faults, names)
     if stall is not None and now - stall.t < SHOWN_S:
-        text = f"The machine stalled for {stall.stalled_s:.1f} s; what was measured in that time says nothing."
+        text = f"The machine stalled for {stall.stalled_s:.1f} s; measurements of that time are invalid."
         return _document("stall", stall.t - stall.stalled_s, text, None)
     return None
 
@@ -39,12 +39,12 @@ def _collapse(
     since = min(down.values())
     regions = " and ".join(names.get(region, region) for region in sorted(down))
     verb = "is" if len(down) == 1 else "are"
-    text = f"{regions} {verb} down since {_clock(since)} UTC: fewer than half of the calls for tokens succeed."
+    text = f"{regions} {verb} down since {_clock(since)} UTC: fewer than half of the token requests succeed."
     if stall is not None and 0 <= since - (stall.t - stall.stalled_s) < BLAMED_S:
         text += f" The machine stalled for {stall.stalled_s:.1f} s just before."
     if faults:
         plural = "s" if len(faults) > 1 else ""
-        text += f" Fault{plural} {', '.join(faults)} under way."
+        text += f" Active fault{plural}: {', '.join(faults)}."
     text += " Retries keep a collapsed region down; Back to calm ends it."
     return _document("collapse", since, text, REMEDY)
 

@@ -1,7 +1,7 @@
-"""Back to calm from any state: every process ends, the store is emptied, every process starts again with the load on.
+"""Reset of the testbed from any state: all processes are killed, the store is emptied, all processes are restarted.
 
-Nothing less will do. A region that has collapsed keeps itself down with its own retries, so ending faults and opening
-traffic would leave the testbed where it was. What was accepted before is gone with the store.
+A full restart is necessary: a collapsed region is kept down by retries, so ending faults and opening traffic would not
+recover it. Accepted jobs are lost with the store.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from compose.topology import LOADGEN, SCALABLE, InstanceSpec
 
 
 class Busy(RuntimeError):
-    """The testbed is on its way back to calm, which excludes the call."""
+    """The call is excluded by a reset, a run or a policy job in progress."""
 
 
 async def restart_everything(runtime: Runtime, plan: Plan) -> None:
-    """For runtimes that start their own instances, and so know the settings; containers have a way of their own."""
+    """Restarts all instances of a runtime that starts them itself; the compose runtime has its own `reset`."""
     await runtime.stall_store(active=False)
     wanted = {spec.name for spec in plan.topology.instances()}
     for spec in [spec for spec in runtime.instances() if spec.name not in wanted and spec.service == SCALABLE]:
@@ -34,10 +34,10 @@ async def _end(runtime: Runtime, spec: InstanceSpec) -> None:
         await runtime.resume(spec.name)
         await runtime.kill(spec.name)
     except ProcessLookupError:
-        return  # it is dead already
+        return  # already dead
 
 
 def _in_start_order(specs: Sequence[InstanceSpec]) -> list[list[InstanceSpec]]:
-    """The load generator after those it calls."""
+    """Groups in start order: the load generator after the services it calls."""
     load = [spec for spec in specs if spec.service == LOADGEN]
     return [[spec for spec in specs if spec.service != LOADGEN], load]

@@ -1,6 +1,6 @@
-"""What the controller answers, as models: the schemas of its OpenAPI document come from here.
+"""Response models of the controller, for the schemas of its OpenAPI document.
 
-Handlers answer plain documents; every test that calls the controller compares them with these models.
+Handlers return plain documents; every test that calls the controller validates them against these models.
 """
 
 from typing import Any, Literal
@@ -17,11 +17,11 @@ JsonObject = dict[str, Any]
 class ErrorDetail(BaseModel):
     code: str
     message: str
-    target: str = Field(default="", description="the field that is meant, where there is one")
+    target: str = Field(default="", description="the field concerned, if any")
 
 
 class Error(BaseModel):
-    """Every error of the controller."""
+    """The error response of all calls."""
 
     error: ErrorDetail
 
@@ -63,7 +63,7 @@ class DeploymentStatus(BaseModel):
 
 
 class RemediationStatus(BaseModel):
-    """The properties that Microsoft.PolicyInsights shows of a remediation."""
+    """Properties of a remediation, as in Microsoft.PolicyInsights."""
 
     policyAssignmentId: str
     resourceDiscoveryMode: str
@@ -83,7 +83,7 @@ class Locations(BaseModel):
 
 
 class RemediationProperties(RemediationStatus):
-    """The same, with what the caller set besides."""
+    """The same, with the properties set by the caller."""
 
     policyDefinitionReferenceId: str = ""
     filters: Locations = Locations(locations=[])
@@ -107,7 +107,7 @@ class FaultKindView(BaseModel):
     kind: str
     level: FaultLevel
     summary: str
-    runtimes: list[str] = Field(description="where it is offered")
+    runtimes: list[str] = Field(description="the runtimes that support it")
     parameters: JsonObject = Field(description="JSON schema of the parameters")
 
 
@@ -116,7 +116,7 @@ class FaultCatalogue(BaseModel):
 
 
 class FaultSummary(BaseModel):
-    """A fault under way."""
+    """An active fault."""
 
     id: str
     kind: str
@@ -127,12 +127,12 @@ class FaultSummary(BaseModel):
     level: FaultLevel
     expires_at: float = Field(description="Unix time")
     instances: list[str]
-    effects: int = Field(description="requests changed, or instances touched, so far")
-    unmet: list[str] = Field(description="what it asks for and could not have, each `instance: reason`")
+    effects: int = Field(description="requests or instances affected so far")
+    unmet: list[str] = Field(description="what could not be applied, as `instance: reason`")
 
 
 class FaultView(FaultSummary):
-    left_s: float = Field(description="until its lease is over")
+    left_s: float = Field(description="remaining lease in seconds")
 
 
 class FaultList(BaseModel):
@@ -140,7 +140,7 @@ class FaultList(BaseModel):
 
 
 class FaultPreview(BaseModel):
-    """Whom the fault would meet; nothing was started."""
+    """The instances that the fault would affect; nothing was started."""
 
     dry_run: Literal[True]
     instances: list[str]
@@ -180,7 +180,7 @@ class RegionTrafficChanged(BaseModel):
 class Repaired(BaseModel):
     instance: str
     state: Literal["restarted", "down"] = Field(description="`down`: a fault keeps it down; `unmet` names it")
-    unmet: list[str] = Field(description="faults that go on meeting the instance")
+    unmet: list[str] = Field(description="faults still active on the instance")
 
 
 class LoadChanged(BaseModel):
@@ -234,24 +234,24 @@ class ScenarioList(BaseModel):
 
 
 class RunView(BaseModel):
-    """The run under way, or the last one."""
+    """The run in progress, or the last one."""
 
     id: str
     scenario: str
     seed: int
     mitigations: list[str]
-    runtime: str = Field(description="virtual: apart from the testbed, in virtual time; else on the testbed")
+    runtime: str = Field(description="virtual: separate from the testbed, in virtual time; otherwise on the testbed")
     state: Literal["starting", "running", "settling", "judging", "done", "failed", "aborted"]
     why: str
     duration_s: float
     zero_epoch_s: float
-    now: JsonObject = Field(description="what the last tick showed; empty before the first")
+    now: JsonObject = Field(description="the last tick; empty before the first")
 
 
 class RunSummary(BaseModel):
     id: str
-    status: str = Field(description="of its verdict; or `not judged`, or `unreadable`")
-    why: str = Field(default="", description="what is wrong with the record of an unreadable run")
+    status: str = Field(description="status of its verdict, `not judged`, or `unreadable`")
+    why: str = Field(default="", description="error of an unreadable record")
 
 
 class RunList(BaseModel):
@@ -297,30 +297,32 @@ class ComparisonView(BaseModel):
 
 
 class SuccessView(BaseModel):
-    """Shares of what was tried in the last seconds; null where nothing was."""
+    """Success ratios over the last seconds; null without attempts."""
 
     provisioning: float | None
     identity: float | None
 
 
 class Tick(BaseModel):
-    """The testbed at one second."""
+    """The key figures of the testbed at one second."""
 
     at: float = Field(description="Unix time")
     source: str
     kind: Literal["tick"]
-    run: str = Field(description="the run under way; empty while there is none")
-    t: float = Field(description="bench seconds since the incident began; without a run, of a clock of its own")
-    clock: str = Field(description="the incident's calendar, in scenarios that keep its pace")
-    phase: str = Field(description="what was done last")
+    run: str = Field(description="the run in progress; empty without one")
+    t: float = Field(
+        description="bench seconds since the start of the scenario; without a run, of the controller's clock"
+    )
+    clock: str = Field(description="incident time, in scenarios with the incident's pace")
+    phase: str = Field(description="the last action")
     total: SuccessView
     regions: dict[str, SuccessView]
-    asked_per_s: float = Field(description="identity operations that callers began")
-    offered_per_s: float = Field(description="attempts that became of them")
-    good_per_s: float = Field(description="work that nodes finished for somebody who waited")
-    wasted_per_s: float = Field(description="work that nodes finished for nobody")
-    amplification: float | None = Field(description="attempts for each operation begun")
-    backlog: int = Field(description="provisioning jobs that wait")
+    asked_per_s: float = Field(description="identity operations started by callers")
+    offered_per_s: float = Field(description="attempts made for them")
+    good_per_s: float = Field(description="work finished before the caller's timeout")
+    wasted_per_s: float = Field(description="work finished after the caller's timeout")
+    amplification: float | None = Field(description="attempts per operation started")
+    backlog: int = Field(description="queued and blocked provisioning jobs")
     nodes_up: int
 
 
@@ -329,7 +331,7 @@ class Ticks(BaseModel):
 
 
 class SessionOpened(BaseModel):
-    reads: str = Field(description="the path below which the cookie is good for reading")
+    reads: str = Field(description="the path below which the cookie allows reading")
 
 
 # --- alerts and status -----------------------------------------------------------------------------------
@@ -358,7 +360,7 @@ class RegionStatus(BaseModel):
 
 
 class Remedy(BaseModel):
-    """The operation that ends it."""
+    """The API call that ends the problem."""
 
     label: str
     method: str
@@ -366,7 +368,7 @@ class Remedy(BaseModel):
 
 
 class BannerView(BaseModel):
-    """What is wrong with the testbed, and since when."""
+    """The current problem of the testbed and its start."""
 
     kind: Literal["collapse", "stall"]
     since: str
@@ -375,7 +377,7 @@ class BannerView(BaseModel):
 
 
 class LoadView(BaseModel):
-    """What the users of the idle testbed send."""
+    """The load of the idle testbed."""
 
     profile: Literal["base", "rest"]
 

@@ -5,8 +5,8 @@ from aiohttp import web
 from services.chassis import errors as chassis
 from services.chassis.errors import ErrorSpec, ServiceError
 
-UNAUTHENTICATED = ErrorSpec("unauthenticated", 401, "A bearer token is needed; this one is missing or wrong.")
-FORBIDDEN = ErrorSpec("forbidden", 403, "This token may read; {method} {path} needs the operate token.")
+UNAUTHENTICATED = ErrorSpec("unauthenticated", 401, "A valid bearer token is required.")
+FORBIDDEN = ErrorSpec("forbidden", 403, "The read token is not sufficient; {method} {path} requires the operate token.")
 NOT_FOUND = ErrorSpec("not_found", 404, "{detail}")
 CONFLICT = ErrorSpec("conflict", 409, "{detail}")
 INVALID = ErrorSpec("invalid_body", 422, "{detail}")
@@ -23,7 +23,7 @@ _CODES = {
     chassis.METHOD_NOT_ALLOWED: "method_not_allowed",
     chassis.INTERNAL: "internal",
 }
-"""The chassis' errors in this table's spelling."""
+"""Names of the chassis errors in this API."""
 
 
 def render(_request: web.Request, error: ServiceError) -> web.Response:

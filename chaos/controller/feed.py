@@ -1,4 +1,4 @@
-"""The event stream of the controller: the last lines for newcomers, every further line to each listener."""
+"""The event stream of the controller: recent history for new listeners, then every event."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ KEEP_ALIVE_S = 15.0
 
 
 class Feed:
-    """Publishes event lines to any number of listeners. A listener that does not keep up loses its oldest lines."""
+    """Publishes event lines to any number of listeners. A slow listener loses its oldest lines."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -22,7 +22,7 @@ class Feed:
         self._listeners: set[asyncio.Queue[dict[str, Any]]] = set()
 
     def publish(self, event: dict[str, Any], *, keep: bool = True) -> None:
-        """`keep`: newcomers get to see it too. What comes every second would push everything else out."""
+        """Publishes an event. `keep` adds it to the history; not for ticks, which would displace all other events."""
         if keep:
             self.history.append(event)
         for queue in self._listeners:
@@ -31,7 +31,7 @@ class Feed:
             queue.put_nowait(event)
 
     async def listen(self, *, replay: bool = True) -> AsyncIterator[bytes]:
-        """Server-sent events: history first when asked for, then live; comments keep idle connections open."""
+        """Server-sent events: the history if `replay`, then live events; comments keep idle connections open."""
         queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(QUEUE_MAX)
         past = list(self.history) if replay else []
         self._listeners.add(queue)
@@ -42,7 +42,7 @@ class Feed:
                 try:
                     yield _frame(await asyncio.wait_for(queue.get(), KEEP_ALIVE_S))
                 except TimeoutError:
-                    yield b": still here\n\n"
+                    yield b": keep-alive\n\n"
         finally:
             self._listeners.discard(queue)
 

@@ -1,7 +1,7 @@
-"""Keeps users coming: a load generator that was killed comes back silent, and somebody has to start its load again.
+"""Keeps the load running: a restarted load generator sends nothing until its load is started again.
 
-While a scenario runs here, its load is resumed on its own calendar. A run that somebody else started on this testbed
-(`aftershock run --runtime compose`) is left alone: it starts its load itself.
+During a scenario run its load is resumed with the run's time origin. A run by another process on this testbed
+(`aftershock run --runtime compose`) starts its load itself and is left alone.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ TIMEOUT_S = 2.0
 
 
 class LoadKeeper:
-    """Looks every two seconds, until closed."""
+    """Checks every `INTERVAL_S` seconds, until closed."""
 
     def __init__(self, testbed: Testbed) -> None:
         self._testbed = testbed
@@ -36,7 +36,7 @@ class LoadKeeper:
             await asyncio.sleep(INTERVAL_S)
 
     async def look(self) -> None:
-        """Starts the load if it should be on and is not."""
+        """Starts the load if it should be running and is not."""
         testbed = self._testbed
         if testbed.resetting or not await self._is_silent():
             return
@@ -50,7 +50,7 @@ class LoadKeeper:
             testbed.events.emit("load_resumed", why="the load generator was silent in a run", run=run.folder.name)
 
     async def _is_silent(self) -> bool:
-        """Whether it is there and sends nothing; one that does not answer cannot be started either."""
+        """Whether the load generator answers and its load is not running."""
         runtime = self._testbed.runtime
         reply = await runtime.http.call("GET", f"{runtime.peers.url(LOADGEN, '')}/admin/load", timeout_s=TIMEOUT_S)
         return reply.ok and not reply.json()["running"]

@@ -1,6 +1,6 @@
-"""The idle testbed's figures, once a second: the same moment that a run shows, taken from the instances' own pages.
+"""The key figures of the idle testbed, once a second, from the instances' metrics pages.
 
-A run brings a recorder, which is asked instead; this pauses while one is under way.
+During a run the figures come from its recorder, and this pauses.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ ScrapedPage = dict[Series, float]
 
 
 class Readings:
-    """The last seconds of a few metrics; answers as `SeriesTable` does."""
+    """The last seconds of a few metrics, with the query interface of `SeriesTable`."""
 
     def __init__(self) -> None:
         self._grown: deque[tuple[float, ScrapedPage]] = deque(maxlen=KEPT)
@@ -39,9 +39,10 @@ class Readings:
         self._instances |= {_instance(key) for key in page}
 
     def _growth(self, key: Series, value: float) -> float:
-        """A counter that fell began again at 0, as did a new one of an instance that was there before.
+        """The increase of a counter; a lower value means a restart from 0.
 
-        Of an instance that is seen for the first time nobody knows when it counted what it shows.
+        A new series of a known instance starts at 0. The first value of a new instance does not count: it is unknown
+        when it was counted.
         """
         last = self._latest.get(key, 0.0 if _instance(key) in self._instances else value)
         return value - last if value >= last else value
@@ -72,7 +73,7 @@ def _add(sums: dict[Group, float], page: ScrapedPage, name: str, where: Where, b
 
 
 class Pulse:
-    """Looks every second until closed, except while `paused()`; `tell` is given each moment."""
+    """Reads the figures every second until closed, except while `paused()`; passes each to `tell`."""
 
     def __init__(
         self,
@@ -111,7 +112,7 @@ class Pulse:
         self._tell(glance(self._readings, self._regions, t))
 
     async def _read(self, target: ScrapeTarget) -> ScrapedPage:
-        """Nothing of an instance that does not answer."""
+        """The samples of an instance; empty if it does not answer."""
         if target.metrics is not None:
             return parse(target.metrics.page().decode(), target.spec.name)
         reply = await self._runtime.http.call("GET", f"{target.url}/metrics", timeout_s=TIMEOUT_S)
@@ -119,7 +120,7 @@ class Pulse:
 
 
 def parse(page: str, instance: str) -> ScrapedPage:
-    """The families that a moment is made of."""
+    """The samples of the metric families used for the key figures."""
     return {
         (name, (("instance", instance), *sorted(labels.items()))): value for name, labels, value in rows(page, FAMILIES)
     }

@@ -1,4 +1,4 @@
-"""Health signals without a recorder: the provisioners' tries of the last minutes, scraped while a policy job runs."""
+"""Health signals without a recorder: provisioning attempts of the last minutes, scraped while a policy job runs."""
 
 import asyncio
 from collections import deque
@@ -25,7 +25,7 @@ class RollingSignals:
         self.origin_epoch_s = 0.0
 
     def start(self) -> None:
-        """Begins to scrape; the origin of time is now."""
+        """Starts scraping; the time origin is now."""
         self.origin_epoch_s = self._runtime.clock.epoch()
         self._samples.clear()
         if self._task is None or self._task.done():
@@ -35,7 +35,7 @@ class RollingSignals:
         await self._background.stop()
 
     def failure_ratio(self, region: str, start_t: float, end_t: float) -> tuple[float, int] | None:
-        """Share of failed tries in a region and their number; None without any try."""
+        """Failure ratio of the attempts in a region and their number; None without attempts."""
         window = [tries for t, tries in self._samples if start_t - INTERVAL_S <= t <= end_t]
         if len(window) < 2:
             return None

@@ -1,7 +1,7 @@
-"""A scenario in virtual time, in a process of its own: on a testbed that cannot carry a run out itself.
+"""A scenario run in virtual time in a separate process, for a testbed that does not support runs.
 
-`aftershock serve` holds one machine's worth of processes; a second set for a run would change what is measured. The run
-takes seconds instead, and touches nothing of the testbed. Its record is the same as that of `aftershock run`.
+The local testbed of `aftershock serve` already uses the machine's capacity; a second set of processes would distort the
+measurements. The virtual run takes seconds and does not affect the testbed. Its record is that of `aftershock run`.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ RUNTIME = "virtual"
 
 
 class RunApart:
-    """One run; its states are those of a run on the testbed."""
+    """One run, with the same states as a run on the testbed."""
 
     def __init__(self, plan: Plan, folder: Path, telling: Telling, background: Background) -> None:
         self.plan = plan
@@ -40,7 +40,7 @@ class RunApart:
         self._task = self._background.once(self._follow(child), child.name)
 
     async def abort(self) -> None:
-        """Ends the process; what it has recorded so far stays."""
+        """Ends the process; the record so far is kept."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -67,14 +67,14 @@ class RunApart:
 
     @property
     def _log(self) -> Path:
-        """Beside the folder, which has to be empty for a run to write in it."""
+        """The log file, next to the folder, which must be empty at the start of a run."""
         return self.folder.with_name(f".{self.folder.name}.log")
 
     async def _follow(self, child: Child) -> None:
         try:
             await child.wait()
             judged = (self.folder / VERDICT_FILE).is_file()
-            self._become(*(("done", "") if judged else ("failed", child.last_words())))
+            self._become(*(("done", "") if judged else ("failed", child.exit_summary())))
         except asyncio.CancelledError:
             self._become("aborted")
             raise

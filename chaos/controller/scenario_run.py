@@ -1,4 +1,4 @@
-"""A scenario under way on the testbed: the same experiment as everywhere, watched over HTTP, aborted with roll-back."""
+"""A scenario run on the testbed: the same experiment as from the command line, with status over HTTP and abort."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ LOAD_STARTS_S = 3.0
 
 
 class ScenarioRun:
-    """One run. `why` says what went wrong when it failed.
+    """One run. `why` is the reason of a failure.
 
     `state` is starting, running, settling, judging, done, failed or aborted.
     """
@@ -41,7 +41,7 @@ class ScenarioRun:
         settle: Callable[[], Awaitable[None]] | None = None,
         background: Background,
     ) -> None:
-        """`settle` takes the testbed back to calm once the run is over, however it ended."""
+        """`settle` resets the testbed after the run, however it ended."""
         self.plan = plan
         self.folder = folder
         self.state = "starting"
@@ -54,7 +54,7 @@ class ScenarioRun:
         self._background = background
         self._runtime = runtime
         self._experiment: Experiment | None = None
-        """While it runs: afterwards the record is on disk, and keeping it here too would cost up to 250 MB."""
+        """Set during the run only: keeping its record in memory afterwards would take up to 250 MB."""
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -63,23 +63,23 @@ class ScenarioRun:
 
     @property
     def wants_load(self) -> bool:
-        """Whether its users should be coming just now; not in the first seconds, when it starts them itself."""
+        """Whether the load should be running now; not in the first seconds, when the run starts it itself."""
         return self.state == "running" and LOAD_STARTS_S - self.plan.warmup_s < self._t < self.plan.duration_s - 1.0
 
     @property
     def remediation(self) -> RemediationWorkflow | None:
-        """The policy job of the scenario, once the timeline has started it."""
+        """The policy job of the scenario; None before the timeline has started it."""
         return self._experiment.remediation if self._experiment is not None else None
 
     @property
     def moment(self) -> RunMoment:
-        """Where the run is, for the dashboards."""
+        """The position of the run, for the dashboards."""
         done = last_action(self.plan, self._t)[1] if self.now and self.state == "running" else self.state
         pace = self.plan.scenario.detection_pace
         return RunMoment(self._t, done, pace, incident_time(self._t, self.plan.starts_at) if pace == 1.0 else None)
 
     def page(self) -> bytes:
-        """The metrics of the experiment itself, such as those of its policy job."""
+        """The metrics page of the experiment, such as those of its policy job."""
         return self._experiment.metrics.page() if self._experiment is not None else b""
 
     def start(self) -> None:
@@ -88,11 +88,9 @@ class ScenarioRun:
         self._task = self._background.once(self._run(), f"run {self.folder.name}")
 
     async def abort(self) -> None:
-        """Ends the run; the experiment's own way out takes back what it did to the testbed."""
+        """Aborts the run; the experiment's cleanup reverts its changes to the testbed."""
         if self._task is not None and not self._task.done():
-            if (
-                not self._task.cancelling()
-            ):  # a second call waits for the way out of the first and does not cut it short
+            if not self._task.cancelling():  # a second call waits for the cleanup and does not interrupt it
                 self._task.cancel()
             await asyncio.wait([self._task])
 

@@ -1,4 +1,4 @@
-"""Counters of the running instances, read from their own pages: only the families that somebody asked for."""
+"""Scrapes selected metric families of the running instances."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -17,7 +17,7 @@ ScrapedRow = tuple[str, ScrapedLabels, float]
 async def scrape(
     runtime: Runtime, instances: Iterable[InstanceSpec], names: Collection[str]
 ) -> dict[str, list[ScrapedRow]]:
-    """`(name, labels, value)` of the wanted samples by instance; one that does not answer is left out."""
+    """`(name, labels, value)` of the selected samples by instance, without instances that do not answer."""
     specs = list(instances)
     pages = await asyncio.gather(*(_page(runtime, spec) for spec in specs))
     return {spec.name: list(rows(page, names)) for spec, page in zip(specs, pages, strict=True) if page}
@@ -30,7 +30,7 @@ async def _page(runtime: Runtime, spec: InstanceSpec) -> str:
 
 
 def rows(page: str, names: Collection[str]) -> Iterator[ScrapedRow]:
-    """Lines of other families are passed over before prometheus-client parses: a page has hundreds."""
+    """The selected samples of a page. Other lines are skipped before parsing, because a page has hundreds."""
     wanted = [line for line in page.splitlines() if line.split("{", 1)[0].split(" ", 1)[0] in names]
     for family in text_string_to_metric_families("\n".join(wanted) + "\n"):
         for sample in family.samples:

@@ -1,4 +1,4 @@
-"""Starts the controller on a testbed: a compose project's, or a local one that it brings up itself."""
+"""Starts the controller on a testbed: a compose project, or a local testbed that it starts itself."""
 
 from dataclasses import replace
 
@@ -17,11 +17,11 @@ TOKEN_FILE = ".controller-tokens.json"
 
 
 class ControllerFailed(RuntimeError):
-    """The controller cannot start; the text says why."""
+    """The controller cannot start; the message says why."""
 
 
 async def serve_compose(settings: ControllerSettings) -> None:
-    """The controller beside a compose testbed; it touches containers of its own project only."""
+    """Runs the controller of a compose testbed; it acts on containers of its own project only."""
     from compose.docker import DockerRuntime
     from compose.render import REGIONS
 
@@ -42,7 +42,7 @@ async def serve_compose(settings: ControllerSettings) -> None:
 
 
 async def serve_local(settings: ControllerSettings, scenario: Scenario) -> None:
-    """The controller on a local testbed that it starts and stops itself."""
+    """Runs the controller on a local testbed that it starts and stops."""
     from compose.local import LocalRuntime
 
     plan = make_plan(scenario, 1, overlays=[{"loadgen": {"profile": settings.load}}])

@@ -1,8 +1,8 @@
-"""An alert in the shape of an Azure Service Health activity-log alert, as its webhook sends it.
+"""An alert as an Azure Service Health activity-log alert, in the format of its webhook.
 
 Fields and nesting: MicrosoftDocs, activity-log-alerts-webhook and service-health-notifications-properties, as listed
 in docs/azure-api.md §4. Level Error means several regions, Warning a subset. The states of one incident share their
-correlation and tracking ids; each state is an event of its own, with an id of its own.
+correlation and tracking ids; each state is a separate event with its own id.
 """
 
 import json
@@ -26,7 +26,7 @@ SERVICE_NAMES = {
     "router": "Traffic Manager",
     "controller": "Azure Policy",
 }
-"""The service that an alert is about, in the names of Service Health; the controller runs the policy job."""
+"""Service Health names of the services that alerts refer to; the controller runs the policy job."""
 
 UNKNOWN_SERVICE = "Microsoft Azure"
 EVERYWHERE = "Global"
@@ -35,7 +35,7 @@ HealthStage = Literal["Active", "Resolved"]
 
 
 class Alert(BaseModel):
-    """The fields of one of Alertmanager's alerts that are used; it sends more."""
+    """The used fields of an Alertmanager alert."""
 
     status: Literal["firing", "resolved"] = "firing"
     labels: dict[str, str] = {}
@@ -53,19 +53,19 @@ class Alert(BaseModel):
 
     @property
     def service(self) -> str:
-        """By its label, else by the rule of that name."""
+        """The service by label, otherwise by the rule of that name."""
         service = self.labels.get("service") or _services().get(self.name, "")
         return SERVICE_NAMES.get(service, UNKNOWN_SERVICE)
 
 
 @cache
 def _services() -> dict[str, str]:
-    """Rule → the service that it is about."""
+    """Service by rule name."""
     return {rule.name: rule.service for rule in default_alerts()}
 
 
 def message(alert: Alert, scenario: Scenario, now_epoch_s: float) -> dict[str, Any]:
-    """The whole body of the webhook."""
+    """The body of the webhook request."""
     region = next((r.display for r in scenario.regions if r.name == alert.labels.get("region")), EVERYWHERE)
     started = alert.startsAt.timestamp() if alert.startsAt else now_epoch_s
     incident = f"alert:{alert.name}:{region}:{started}"

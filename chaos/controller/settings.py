@@ -9,18 +9,18 @@ from services.chassis.settings import Settings
 
 
 class ControllerSettings(Settings):
-    host: str = Field(default="127.0.0.1", min_length=1, description="loopback unless told otherwise")
+    host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(default=8090, ge=0, le=65535)
-    project: str = Field(default="aftershock", description="the compose project it may touch, and no other")
-    operate_token: str = Field(default="", description="may look and act; generated when empty")
-    read_token: str = Field(default="", description="may look; generated when empty")
+    project: str = Field(default="aftershock", description="the compose project that it controls")
+    operate_token: str = Field(default="", description="token for all calls; generated if empty")
+    read_token: str = Field(default="", description="token for read calls; generated if empty")
     load: Profile = Field(default="base", description="the load of the idle testbed")
-    webhook_url: str = Field(default="", description="where Service Health messages are forwarded; empty: nowhere")
-    secret_file: Path | None = Field(default=None, description="where Alertmanager finds the secret of the project")
+    webhook_url: str = Field(default="", description="destination of Service Health messages; empty: none")
+    secret_file: Path | None = Field(default=None, description="file with the project secret for Alertmanager")
     runs: Path = Path("runs")
-    scenario: str = Field(default="azure-fnj8-vqz-short", description="its world is the testbed's")
+    scenario: str = Field(default="azure-fnj8-vqz-short", description="scenario that defines regions, nodes and load")
 
     @property
     def address(self) -> str:
-        """Host and port as a URL has them: an IPv6 address in brackets."""
+        """Host and port for a URL, with an IPv6 address in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -1,4 +1,4 @@
-"""The testbed at a glance, for the console: one document, read from the services' own metrics and APIs."""
+"""The status document of the testbed for the console, read from the services' metrics and APIs."""
 
 import asyncio
 from typing import Any
@@ -11,8 +11,7 @@ TIMEOUT_S = 2.0
 
 
 async def status(testbed: Testbed) -> dict[str, Any]:
-    """What is wrong (`banner`, see `chaos.controller.banner`); regions with accounts, traffic and nodes; the run, the
-    policy job, faults and mitigations."""
+    """The status: `banner` (see `chaos.controller.banner`), load, regions, run, policy job, faults and mitigations."""
     regions, faults = await asyncio.gather(_regions(testbed), testbed.faults.active())
     job = testbed.job
     return {

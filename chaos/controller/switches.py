@@ -1,7 +1,7 @@
-"""Mitigations on and off in the running services, one call after the other.
+"""Switching mitigations in the running services, serialised.
 
-Which are on is written to the store together with the settings that put them there, so that a controller that was
-killed and started again can switch them off.
+The active mitigations are written to the store together with their settings, so that a restarted controller can switch
+them off.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _NAMES: StoredShape[list[str]] = StoredShape(list[str])
 
 
 class Switches:
-    """`base()` gives the settings of a run under way, which show where a mitigation is taken away."""
+    """`base()` gives the overlay without mitigations, whose values apply again when a mitigation is switched off."""
 
     def __init__(self, runtime: Runtime, events: Events, base: Callable[[], Tree]) -> None:
         self._runtime = runtime
@@ -33,7 +33,7 @@ class Switches:
         self.on: set[str] = set()
 
     async def switch(self, name: str, *, on: bool) -> set[str]:
-        """Switches one, with what it consists of; returns which are on afterwards.
+        """Switches a mitigation or bundle; returns the mitigations that are on afterwards.
 
         Raises:
             SettingsError: it is unknown, or cannot be switched while services run.
@@ -55,7 +55,7 @@ class Switches:
             return wanted
 
     async def take_over(self) -> None:
-        """Those that an earlier controller switched on."""
+        """Takes over the mitigations switched on by an earlier controller."""
         store = self._runtime.store
         raw = await self._stored.with_sound_keys(store, lambda: store.get(Keys.MITIGATIONS))
         names = self._stored.read(_NAMES, raw, Keys.MITIGATIONS) if raw is not None else None

@@ -1,4 +1,4 @@
-"""What the testbed and its runs tell whoever watches: event lines with words to them, and a moment every second."""
+"""Publishes events of the testbed and its runs with texts, and a tick every second."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from chaos.progress.happenings import happening
 from services.chassis.clock import Clock
 
 TICKS_KEPT = 900
-"""The longest scenario takes 752 s."""
+"""Number of ticks kept, one per second."""
 SOURCE = "controller"
 
 
 class Telling:
-    """Onto the event stream, and as marks into Grafana. `ticks` are the moments of the last quarter of an hour."""
+    """Publishes to the event stream and as Grafana annotations. `ticks` are those of the last 15 minutes."""
 
     def __init__(self, feed: Feed, annotations: Annotations, displays: Mapping[str, str], clock: Clock) -> None:
         self.ticks: deque[dict[str, Any]] = deque(maxlen=TICKS_KEPT)
@@ -26,29 +26,29 @@ class Telling:
         self._clock = clock
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """An event line of the controller itself."""
+        """Publishes an event line of the controller."""
         self._annotations.take(event)
         self._feed.publish(self._worded(event))
 
     def run_event(self, event: Mapping[str, Any]) -> None:
-        """An event line of a run: every instance's come by, and only what has words is for people."""
+        """Publishes an event line of a run, if its kind has a text; called for the lines of all instances."""
         self._annotations.take(event)
         worded = self._worded(event)
         if "said" in worded:
             self._feed.publish(worded)
 
     def state(self, kind: str, **fields: Any) -> None:
-        """What became of the run."""
+        """Publishes a change of the run's state."""
         self._feed.publish(self._worded({"at": self._clock.epoch(), "source": SOURCE, "kind": kind, **fields}))
 
     def tick(self, moment: Mapping[str, Any]) -> None:
-        """The moment of one second; kept apart from the events, which it would push out."""
+        """Publishes the tick of one second; not added to the event history, which ticks would displace."""
         tick = {"at": self._clock.epoch(), "source": SOURCE, "kind": "tick", **moment}
         self.ticks.append(tick)
         self._feed.publish(tick, keep=False)
 
     def new_run(self) -> None:
-        """Marks and curves begin again."""
+        """Clears annotations and ticks."""
         self._annotations.clear()
         self.ticks.clear()
 

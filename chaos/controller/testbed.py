@@ -1,4 +1,4 @@
-"""The testbed as the controller holds it: runtime, operations, faults, policy job, and the scenario under way."""
+"""The controller's state of the testbed: runtime, operations, faults, policy job, scenario run."""
 
 import asyncio
 from collections import defaultdict
@@ -42,8 +42,8 @@ Restart = Callable[[Runtime, Plan], Awaitable[None]]
 class Testbed:
     """One running testbed.
 
-    `make_runtime` builds the runtime of a scenario run; without it, runs take place apart from the testbed, in virtual
-    time. `restart` ends every process and starts it again from an empty store.
+    `make_runtime` creates the runtime of a scenario run; without it, runs are executed separately in virtual time.
+    `restart` restarts every process from an empty store.
     """
 
     __test__ = False  # a name that pytest would take for a test class
@@ -79,7 +79,7 @@ class Testbed:
         self.load_profile = load_profile
         self.switches = Switches(runtime, self.events, self.base_overlay)
         self.locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        """By what is read, changed and written: two callers take turns."""
+        """Locks by resource, for read-modify-write operations."""
         self._job_metrics = JobMetrics(self.env.metrics, self.regions, self._inventory_age_s)
         self._actions = self.env.metrics.counter(
             "controller_actions_total", "Operator actions performed, for annotations.", ("action",)
@@ -89,7 +89,7 @@ class Testbed:
         export_faults(self.env.metrics, lambda: self.faults.counts().items())
 
     def _tick(self, moment: Glance) -> None:
-        """A moment of the idle testbed, which is at no time of any incident. A run that began meanwhile has its own."""
+        """Publishes a tick of the idle testbed, unless a run has started meanwhile."""
         if self.run_under_way is None:
             self.telling.tick({**moment.document(), "run": "", "clock": "", "phase": ""})
 
@@ -99,18 +99,18 @@ class Testbed:
 
     @property
     def latest_run(self) -> ScenarioRun | RunApart | None:
-        """The run under way or the last one, here or apart."""
+        """The run in progress or the last one, on the testbed or separate."""
         return self.apart or self.run
 
     @property
     def job(self) -> RemediationWorkflow | None:
-        """The policy job: the scenario's own while a run that has one is under way, else the one started here."""
+        """The policy job: the scenario's during a run that has one, otherwise the one started through the API."""
         run = self.run_under_way
         return run.remediation if run is not None and run.remediation is not None else self.remediation
 
     @property
     def mitigations(self) -> set[str]:
-        """Which are on."""
+        """The mitigations that are on."""
         return self.switches.on
 
     @property
@@ -123,16 +123,16 @@ class Testbed:
 
     @property
     def displays(self) -> dict[str, str]:
-        """The names of regions as people write them."""
+        """Display names by region."""
         return {region.name: region.display for region in self.scenario.regions}
 
     def acted(self, action: str, **details: Any) -> None:
-        """Records an operator's action: on the event stream, and as a counter that Grafana annotates."""
+        """Records an operator action on the event stream and in a counter."""
         self._actions.labels(action).inc()
         self.events.emit("action", action=action, parameters=details)
 
     def _noticed(self, kind: str, fields: dict[str, object]) -> None:
-        """A run under way notices the same of itself, and its regions are meant to go down."""
+        """Emits an event of the watch; not during a run, which detects stalls itself and in which regions collapse."""
         if self.run is None or not self.run.active:
             self.events.emit(kind, **fields)
 
@@ -140,7 +140,7 @@ class Testbed:
         self._lag.start()
         self.watch.start()
         self.pulse.start()
-        await self.env.background.insist(self._take_over, "what an earlier controller left", STORE_ERRORS)
+        await self.env.background.insist(self._take_over, "take-over from an earlier controller", STORE_ERRORS)
 
     async def _take_over(self) -> None:
         await self.faults.adopt()
@@ -161,10 +161,10 @@ class Testbed:
     async def start_remediation(
         self, settings: RemediationSettings, regions: Sequence[str] | None = None
     ) -> RemediationWorkflow:
-        """Starts the policy job on the testbed as it stands, in all regions unless `regions` names some.
+        """Starts the policy job on the testbed, in all regions unless `regions` is given.
 
         Raises:
-            Busy: while one is under way, or a reset.
+            Busy: a policy job or a reset is running.
         """
         async with self.locks["remediation"]:
             self.require_idle()
@@ -192,10 +192,10 @@ class Testbed:
         return self.remediation.inventory_age_s() if self.remediation is not None else None
 
     async def reset(self) -> dict[str, Any]:
-        """Back to calm from any state, whoever is dead: no run, policy job, fault or mitigation, every process fresh.
+        """Resets the testbed from any state: ends run, policy job, faults and mitigations, and restarts every process.
 
         Raises:
-            Busy: when another reset is under way.
+            Busy: another reset is running.
         """
         self.require_idle()
         start, self.resetting = self.runtime.clock.now(), True
@@ -210,15 +210,16 @@ class Testbed:
         return {"faults_ended": faults, "took_s": round(self.runtime.clock.now() - start, 1)}
 
     def require_idle(self) -> None:
-        """
+        """Checks that no reset is running.
+
         Raises:
-            Busy: while a reset is under way.
+            Busy: a reset is running.
         """
         if self.resetting:
-            raise Busy("a reset is under way; wait for it")
+            raise Busy("a reset is in progress; wait for it")
 
     def base_overlay(self) -> Tree:
-        """What lies over the testbed's own settings: those of the run under way, else the load's profile."""
+        """The overlay without mitigations: the settings of the run in progress, otherwise the load profile."""
         run = self.run
         return run.plan.topology.settings(run.plan.settings) if run is not None and run.active else self._load_overlay()
 
@@ -226,22 +227,23 @@ class Testbed:
         return {"loadgen": {"profile": self.load_profile}}
 
     def plan(self) -> Plan:
-        """The idle testbed: the scenario's world and its users, who send what the profile says."""
+        """The plan of the idle testbed: the scenario's topology and load, with the load profile."""
         return make_plan(self.scenario, SEED, overlays=[self._load_overlay()])
 
     async def set_load_profile(self, profile: Profile) -> None:
-        """
+        """Sets the load profile of the idle testbed.
+
         Raises:
-            Busy: while a run is under way, whose load is its scenario's.
+            Busy: a run, which has its own load, or a reset is in progress.
         """
         self.require_idle()
         if self.run_is_on:
-            raise Busy("a run is under way, and its load is its scenario's; wait for it or abort it")
+            raise Busy("a run is in progress and has the load of its scenario; wait for it or abort it")
         self.load_profile = profile
         await self.operations.overlay(self._load_overlay())
 
     async def settle(self) -> None:
-        """Every process ends and starts again, from an empty store, with the load on."""
+        """Restarts every process from an empty store, and starts the load."""
         self.switches.on.clear()
         self.watch.forget()
         await self._restart(self.runtime, self.plan())
@@ -249,7 +251,7 @@ class Testbed:
         await self.operations.ensure_load()
 
     async def _end_run(self) -> bool:
-        """Whether a run was under way here; its own end has then taken the testbed back to calm."""
+        """Aborts the run; returns whether a run on the testbed was aborted, which includes a reset."""
         apart, self.apart = self.apart, None
         if apart is not None:
             await apart.abort()

@@ -1,8 +1,7 @@
-"""What the controller sees by itself of an idle testbed: which region has collapsed since when, and whether the
-machine stood still.
+"""Monitoring of the idle testbed by the controller: collapsed regions and machine stalls.
 
-The load generator and the provisioners, who call the identity service, are asked every two seconds; nothing else is
-kept than what the last seconds of each region look like.
+Scrapes the load generator and the provisioners, the callers of the identity service, every two seconds, and keeps only
+the last seconds of each region.
 """
 
 import asyncio
@@ -29,7 +28,10 @@ Tried = tuple[float, float, float]
 
 
 class Growth:
-    """What counters grew by since the last reading; one that fell began again at 0, one seen first adds nothing."""
+    """Increase of counters since the last reading.
+
+    A lower value means a restart from 0; a first reading counts as 0.
+    """
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, ...], float] = {}
@@ -42,13 +44,13 @@ class Growth:
 
 @dataclass
 class RegionWatch:
-    """The attempts of the last seconds from one region, and since when too few of them succeed."""
+    """Attempts of one region over the last seconds, and the start of a collapse (Unix time) if there is one."""
 
     tried: deque[Tried] = field(default_factory=deque)
     down_since: float | None = None
 
     def add(self, at: float, attempts: float, good: float) -> bool | None:
-        """True when the region went down with this, False when it came up again, else None."""
+        """Adds a reading; True if the region collapsed with it, False if it recovered, otherwise None."""
         self.tried.append((at, attempts, good))
         while self.tried[0][0] <= at - WINDOW_S:
             self.tried.popleft()
@@ -65,7 +67,7 @@ class RegionWatch:
         return None
 
     def _began(self) -> float:
-        """The first of the newest readings that are all bad; one without attempts says nothing."""
+        """Time of the first reading of the current bad period; readings without attempts are ignored."""
         since = self.tried[-1][0]
         for at, attempts, good in reversed(self.tried):
             if attempts and good / attempts >= DOWN_BELOW:
@@ -75,7 +77,7 @@ class RegionWatch:
 
 
 class Watch:
-    """Looks every two seconds until closed. `report(kind, fields)` is told what changed."""
+    """Checks every `INTERVAL_S` seconds until closed, and calls `report(kind, fields)` on changes."""
 
     def __init__(
         self, runtime: Runtime, background: Background, report: Callable[[str, dict[str, object]], None]
@@ -88,7 +90,7 @@ class Watch:
         self._regions: dict[str, RegionWatch] = {}
         self._own_lost_s = 0.0
         self.stall: Stall | None = None
-        """The last one; `t` is a Unix time."""
+        """The last stall; its `t` is a Unix time."""
 
     def start(self) -> None:
         self._background.keep(self._follow, "testbed watch")
@@ -97,16 +99,16 @@ class Watch:
         await self._background.stop()
 
     def lost(self, seconds: float) -> None:
-        """The controller's own loop stood still for so long."""
+        """Reports a stall of the controller's own event loop, in seconds."""
         self._own_lost_s += seconds
 
     def forget(self) -> None:
-        """The testbed begins anew."""
+        """Clears the region states after a reset."""
         self._regions.clear()
 
     @property
     def down(self) -> dict[str, float]:
-        """Regions that have collapsed, with the Unix time since when."""
+        """The collapsed regions, with the Unix time of the collapse."""
         return {name: seen.down_since for name, seen in self._regions.items() if seen.down_since is not None}
 
     async def _follow(self) -> None:

@@ -1,1 +1,1 @@
-"""Carrying one run out: plan, performer of the timeline, sampling, alerts, guard of the baseline."""
+"""Execution of one run: plan, timeline performer, sampling, alerts, baseline check."""

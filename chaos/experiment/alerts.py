@@ -1,9 +1,9 @@
-"""Alerts, declared once in `alerts.yaml` for both uses: evaluated in virtual runs, written as Prometheus rules.
+"""Alert rules. Declared once in `alerts.yaml`, evaluated in every run, and written as Prometheus rule files.
 
-A rule that fires here at bench second t fires there within one evaluation interval of t: same windows, same `for`,
-same time that it is kept firing, and both count a counter that starts at 0. The rules of the outage follow the pace of
-the scenario; Prometheus cannot change a duration while it runs, so there is one rule file for each pace that a scenario
-of ours has, and `controller_detection_pace` says which one holds.
+A rule that fires here at bench second t fires in Prometheus within one evaluation interval of t: same windows, same
+`for`, same `keep_firing_for`, and both count counters from 0. The outage rules scale with the detection pace of the
+scenario. Prometheus cannot change a duration at run time, so there is one rule file for each pace in use, and the
+metric `controller_detection_pace` selects the active one.
 """
 
 import math
@@ -33,18 +33,18 @@ RecordingRuleName = Annotated[str, StringConstraints(pattern=r"^[a-z]+:[a-z_]+:[
 
 
 class AlertError(ValueError):
-    """The alert file is wrong; the text names file, line and field."""
+    """The alert file is invalid; the message names file, line and field."""
 
 
 class SeriesReader(Protocol):
-    """What the evaluator asks of a run; `chaos.record.series.SeriesTable` is one."""
+    """The evaluator's view of a run's series; implemented by `chaos.record.series.SeriesTable`."""
 
     def increase(self, name: str, where: Where, start_t: float, end_t: float, by: Sequence[str]) -> dict[Group, float]:
-        """How much the matching counters grew, summed over each group; no group where no such series exists."""
+        """The increase of the matching counters, summed per group; no group without a matching series."""
         ...
 
     def last(self, name: str, where: Where, by: Sequence[str]) -> dict[Group, float]:
-        """The newest values, summed over each group."""
+        """The latest values, summed per group."""
         ...
 
 
@@ -53,7 +53,7 @@ class _Part(BaseModel):
 
 
 class Selector(_Part):
-    """Series of one name; `where` gives the values that a label may have."""
+    """Selects series by metric name; `where` gives the allowed values of a label."""
 
     metric: MetricName
     where: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
@@ -69,7 +69,7 @@ def _matcher(label: str, values: Sequence[str]) -> str:
 
 
 class Line(_Part):
-    """One comparison. It holds for a group when it holds over every window."""
+    """One comparison. It is true for a group if it is true over every window."""
 
     record: RecordingRuleName
     of: Selector
@@ -86,7 +86,7 @@ class Line(_Part):
         return self
 
     def values(self, reader: SeriesReader, t: float, window_s: float | None, by: Group) -> dict[Group, float]:
-        """The compared figure of every group that has one."""
+        """The value to compare, for every group that has one."""
         parts = _figures(reader, self.of, t, window_s, by, self.aggregate)
         if self.to is None or not any(parts.values()):
             return parts
@@ -94,7 +94,7 @@ class Line(_Part):
         return {group: parts.get(group, 0.0) / whole for group, whole in wholes.items() if whole > 0}
 
     def expressions(self, by: Group) -> dict[str, str]:
-        """PromQL by recording-rule name, one for each window."""
+        """PromQL expressions by recording-rule name, one per window."""
         windows: Iterable[float | None] = self.windows_s or (None,)
         return {self._name(window): self._promql(window, by) for window in windows}
 
@@ -127,9 +127,9 @@ def _figures(
 
 
 class Rule(_Part):
-    """An alert. It fires for a group once every line has held for it during `for_s`.
+    """An alert rule. It fires for a group once all lines have been true for `for_s` seconds.
 
-    It is resolved once they have not all held for `keep_for_s`, Prometheus' `keep_firing_for`.
+    It resolves once they have not all been true for `keep_for_s` seconds (Prometheus' `keep_firing_for`).
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]+$")]
@@ -150,7 +150,7 @@ class Rule(_Part):
         return f"{RUNBOOK}#{self.name.lower()}"
 
     def at_pace(self, pace: float) -> "Rule":
-        """This rule for an outage that is `pace` times as long; rules that are not `paced` stay as they are."""
+        """This rule with its times multiplied by `pace`; rules that are not `paced` are unchanged."""
         if not self.paced or pace == 1.0:
             return self
         lines = tuple(
@@ -160,7 +160,7 @@ class Rule(_Part):
         return self.model_copy(update={"for_s": self.for_s * pace, "keep_for_s": self.keep_for_s * pace, "all": lines})
 
     def holding(self, reader: SeriesReader, t: float) -> dict[Group, float]:
-        """The groups for which every line holds now, with the figure of the first line."""
+        """The groups for which all lines are true at `t`, with the value of the first line."""
         held: dict[Group, float] | None = None
         for line in self.all:
             for window_s in line.windows_s or (None,):
@@ -174,7 +174,7 @@ class Rule(_Part):
 
 @dataclass
 class _Condition:
-    """How one rule stands for one group."""
+    """State of one rule for one group."""
 
     since_t: float
     held_t: float
@@ -183,7 +183,7 @@ class _Condition:
 
 
 class AlertEvaluator:
-    """Evaluates all rules step by step and records when one fires and when it is resolved.
+    """Evaluates all rules at each sample and emits an event when one fires or resolves.
 
     `pace` is the scenario's `detection_pace`.
     """
@@ -195,7 +195,7 @@ class AlertEvaluator:
         self._conditions: dict[str, dict[Group, _Condition]] = {rule.name: {} for rule in self.rules}
 
     def evaluate(self, t: float) -> None:
-        """One step at τ = `t`; call it once for every sample, in order."""
+        """Evaluates all rules at τ = `t`; call it once per sample, in order."""
         for rule in self.rules:
             holding = rule.holding(self._reader, t)
             regions = sorted(group[0] for group in holding if group)
@@ -205,7 +205,7 @@ class AlertEvaluator:
             self._step(rule, holding, regions, t)
 
     def firing(self) -> list[tuple[str, str]]:
-        """(rule, region) of everything that fires now."""
+        """(rule, region) of all alerts that are firing."""
         return [
             (name, _region(group))
             for name, conditions in self._conditions.items()
@@ -245,15 +245,15 @@ class _File(_Part):
 
 
 def default_alerts() -> tuple[Rule, ...]:
-    """The rules that come with the program."""
+    """The built-in rules."""
     return load_rules(ALERTS_FILE)
 
 
 def load_rules(path: Path) -> tuple[Rule, ...]:
-    """The rules of the file.
+    """Loads the rules from a file.
 
     Raises:
-        AlertError: naming file, line and field.
+        AlertError: the file is invalid.
     """
     try:
         document = read(path)
@@ -266,12 +266,12 @@ def load_rules(path: Path) -> tuple[Rule, ...]:
     expressions: dict[str, str] = {}
     for number, rule in enumerate(rules):
         if rule.name in [other.name for other in rules[:number]]:
-            raise AlertError(document.message(("alerts", number, "name"), f"{rule.name!r} is there twice"))
+            raise AlertError(document.message(("alerts", number, "name"), f"{rule.name!r} is defined twice"))
         for position, line in enumerate(rule.all):
             for record, text in line.expressions(rule.by).items():
                 if expressions.setdefault(record, text) != text:
                     loc = ("alerts", number, "all", position, "record")
-                    raise AlertError(document.message(loc, f"{record} already means something else"))
+                    raise AlertError(document.message(loc, f"{record} is already defined with another expression"))
     return rules
 
 
@@ -281,14 +281,14 @@ def duration(seconds: float) -> str:
 
 
 def nearest_pace(pace: float) -> float:
-    """That of the rule files which comes closest."""
+    """The pace in `PACES` closest to `pace`."""
     return min(PACES, key=lambda known: abs(math.log(known / pace)))
 
 
 def prometheus_rules(pace: float = 1.0) -> str:
-    """The text of a Prometheus rule file: what is compared as recording rules, then the alerts over them.
+    """The text of a Prometheus rule file: recording rules, then the alerts that compare them.
 
-    The file of the incident's own pace holds every rule; the others only what a pace changes.
+    The file for pace 1 has every rule; the others have only the rules that depend on the pace.
     """
     rules = [rule.at_pace(pace) for rule in default_alerts() if rule.paced or pace == 1.0]
     known = {} if pace == 1.0 else _records(default_alerts())
@@ -319,7 +319,7 @@ def _prometheus_alert(rule: Rule, pace: float) -> dict[str, Any]:
     expression = " and ".join(terms)
     if rule.groups_at_least is not None:
         expression = f"count({expression}) >= {rule.groups_at_least}"
-    if rule.paced:  # without a controller there is no scenario either: then the incident's own pace holds
+    if rule.paced:  # without a controller the metric is absent: then the rules of pace 1 are active
         held = f"unless on () {PACE_METRIC} != 1" if pace == 1.0 else f"and on () {PACE_METRIC} == {pace:g}"
         expression = f"({expression}) {held}"
     labels = {"severity": rule.severity, "service": rule.service, **({"claim": rule.claim} if rule.claim else {})}
@@ -337,12 +337,12 @@ def _prometheus_alert(rule: Rule, pace: float) -> dict[str, Any]:
 
 
 def rule_files(folder: Path = RULES_FOLDER) -> dict[Path, str]:
-    """Every rule file and its text."""
+    """The text of every rule file, by path."""
     return {folder / ("rules.yml" if pace == 1.0 else f"rules-{pace:g}.yml"): prometheus_rules(pace) for pace in PACES}
 
 
 def write_prometheus_rules(folder: Path = RULES_FOLDER) -> list[Path]:
-    """Writes the rule files, making their folder if need be."""
+    """Writes the rule files; creates their folder if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     files = rule_files(folder)
     for path, text in files.items():

@@ -1,7 +1,7 @@
-"""Whether the testbed worked before anything was injected, and if not, what is known about why.
+"""Baseline check: whether the testbed was healthy before the first action, and if not, the likely cause.
 
-A run in virtual time never ran on too slow a machine; a run in real time did when its loops say so. A region that
-collapsed in the warm-up did so by its own load, and that is a finding about the settings, not about the machine.
+A slow machine can be the cause only in real time, and then shows as event-loop stalls. A region that collapsed in the
+warm-up without such stalls collapsed under its own load: a finding about the settings, not about the machine.
 """
 
 from dataclasses import dataclass
@@ -20,33 +20,33 @@ ATTEMPTS = "identity_client_attempts_total"
 
 
 class UnhealthyBaseline(RuntimeError):
-    """The testbed did not work before anything was injected; nothing can be judged from such a run."""
+    """The testbed was not healthy before the first action; the run cannot be judged."""
 
     def __str__(self) -> str:
         return f"{type(self).__name__}: {super().__str__()}"
 
 
 class CollapsedInWarmup(UnhealthyBaseline):
-    """A region collapsed under its base load alone."""
+    """A region collapsed under its base load."""
 
 
 class MachineStalled(UnhealthyBaseline):
-    """The machine stood still in the warm-up, which no run in real time survives with its figures."""
+    """The machine stalled in the warm-up, which makes the measurements of a real-time run invalid."""
 
 
 class NotEnoughLoad(UnhealthyBaseline):
-    """Too few operations ended to say anything."""
+    """Too few operations completed for a check."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What was measured in the last seconds before the scenario began."""
+    """Measurements of the last `WINDOW_S` seconds before the scenario starts."""
 
     operations: int
     success_ratio: float
     attempt_ratio: float
     by_region: dict[str, float]
-    """Share of attempts that succeeded."""
+    """Success ratio of attempts, by region."""
 
     @classmethod
     def of(cls, recorder: Recorder) -> "Baseline":
@@ -64,7 +64,7 @@ class Baseline:
 
     @property
     def healthy(self) -> bool:
-        """Operations end up to twenty seconds after they began to fail; attempts tell at once."""
+        """Uses attempts as well as operations: a failing operation may take up to 20 s to end, an attempt does not."""
         enough = self.operations >= OPERATIONS_MIN
         return enough and self.success_ratio >= SUCCESS_MIN and self.attempt_ratio >= ATTEMPTS_MIN
 
@@ -73,28 +73,28 @@ class Baseline:
         return [region for region, ratio in self.by_region.items() if ratio < COLLAPSE_SUCCESS]
 
     def problem(self, stalled_s: float, lag_s: float) -> UnhealthyBaseline:
-        """Why it is not healthy, as far as the record can tell.
+        """The likely cause of an unhealthy baseline.
 
-        `stalled_s` is what the machine lost so far, `lag_s` the largest lag of any loop; both are 0 in virtual time.
+        `stalled_s` is the total stall time of the machine, `lag_s` the largest event-loop lag; 0 in virtual time.
         """
         if stalled_s:
             return MachineStalled(
                 f"the machine stalled for {stalled_s:.1f} s in the warm-up, and {self._seen()}{self._which()}; "
                 "run it again when the machine is less busy"
             )
-        lag = f"; no loop was later than {lag_s:.2f} s" if lag_s else ""
+        lag = f"; the largest event-loop lag was {lag_s:.2f} s" if lag_s else ""
         if self.collapsed:
             return CollapsedInWarmup(f"{self._collapse()}{lag}")
         if self.operations < OPERATIONS_MIN:
-            return NotEnoughLoad(f"{self._seen()}; at least {OPERATIONS_MIN} operations are needed{lag}")
-        return UnhealthyBaseline(f"{self._seen()}; needed are {SUCCESS_MIN:.0%} and {ATTEMPTS_MIN:.0%}{lag}")
+            return NotEnoughLoad(f"{self._seen()}; at least {OPERATIONS_MIN} operations are required{lag}")
+        return UnhealthyBaseline(f"{self._seen()}; required are {SUCCESS_MIN:.0%} and {ATTEMPTS_MIN:.0%}{lag}")
 
     def _collapse(self) -> str:
         shares = ", ".join(f"{self.by_region[region]:.0%} in {region}" for region in self.collapsed)
         return (
             f"the region{'s' * (len(self.collapsed) > 1)} {' and '.join(self.collapsed)} collapsed before anything was "
-            f"injected: {shares} of the attempts succeeded in the last {WINDOW_S:.0f} s. The base load tips it with "
-            "this seed and these settings; choose another seed or a lower load"
+            f"injected: {shares} of the attempts succeeded in the last {WINDOW_S:.0f} s. The base load overloads it "
+            "with this seed and these settings; choose another seed or a lower load"
         )
 
     def _seen(self) -> str:
@@ -108,7 +108,7 @@ class Baseline:
 
 
 def require(recorder: Recorder, observer: str) -> tuple[dict[str, Any], UnhealthyBaseline | None]:
-    """The fields of the `baseline` event, and the problem if there is one."""
+    """The fields of the `baseline` event, and the error if the baseline is not healthy."""
     seen = Baseline.of(recorder)
     fields: dict[str, Any] = {"ok": seen.healthy, "success_ratio": seen.success_ratio, "operations": seen.operations}
     if seen.healthy:

@@ -1,7 +1,7 @@
-"""Scenario + runtime + seed → record: the one composition root, the same for all three runtimes.
+"""Scenario + runtime + seed → record: the composition root of a run, the same for all three runtimes.
 
-It starts the testbed, lets load and recorder run, performs the timeline when its times come, and stops. It knows no
-outcome: what the run showed is computed afterwards, from the record alone.
+It starts the testbed, the load and the recorder, performs the timeline, and stops. It does not judge: results are
+computed afterwards, from the record alone.
 """
 
 import asyncio
@@ -35,14 +35,14 @@ CONTROLLER = "controller"
 
 
 class Observer(Protocol):
-    """Somebody who watches a run: called once a bench second, after the sample."""
+    """A callback called once per bench second, after the sample."""
 
     def __call__(self, experiment: "Experiment", t: float) -> None: ...
 
 
 @dataclass
 class ControllerEnv:
-    """The experiment's own instance: what the policy job and the operations report through."""
+    """The environment of the controller instance, used by the policy job and the operations."""
 
     runtime: Runtime
     events: Events
@@ -67,7 +67,7 @@ class ControllerEnv:
 
 
 class Experiment:
-    """One run. `recorder` holds the record while it grows; `run()` returns when the scenario is over."""
+    """One run. `recorder` has the record so far; `run()` returns at the end of the scenario."""
 
     def __init__(
         self,
@@ -91,21 +91,22 @@ class Experiment:
 
     @property
     def background(self) -> Background:
-        """For tasks of observers: they end with the run."""
+        """For tasks of observers; they are cancelled at the end of the run."""
         if self._env is None:
-            raise RuntimeError("the run has not begun")
+            raise RuntimeError("the run has not started")
         return self._env.background
 
     @property
     def remediation(self) -> RemediationWorkflow | None:
-        """The policy job that the timeline started; None before."""
+        """The policy job started by the timeline; None before."""
         return self._performer.remediation if self._performer is not None else None
 
     async def run(self) -> None:
-        """Runs the scenario to its end, or raises what stopped it; the record is closed in either case.
+        """Runs the scenario to its end. The record is closed in any case.
 
         Raises:
-            UnhealthyBaseline: when fewer than 99 % of operations succeeded in the 20 s before the first action.
+            UnhealthyBaseline: the testbed was not healthy in the 20 s before the first action.
+            RuntimeUnavailable: the runtime cannot run this plan, could not start, or was lost to another run.
         """
         plan, runtime = self.plan, self.runtime
         plan.require_offered(runtime.name)
@@ -187,7 +188,7 @@ class Experiment:
             recorder.detach(name)
 
     async def _sample(self, recorder: Recorder, env: RemediationEnv, zero_epoch_s: float) -> None:
-        """One sample a bench second, on whole seconds of τ; alerts and observers see each at once."""
+        """One sample per bench second, at whole seconds of τ; then alerts and observers."""
         stalls = StallWatch(recorder, env.events)
         alerts = AlertEvaluator(default_alerts(), recorder, env.events, pace=self.plan.scenario.detection_pace)
         second = -int(self.plan.warmup_s)
@@ -203,7 +204,7 @@ class Experiment:
             second = max(second + 1, int(recorder.t()))
 
     async def _timeline(self, recorder: Recorder, performer: Performer, events: Events) -> None:
-        """Performs the entries in order of time; entries of one instant in the scenario's order."""
+        """Performs the entries in order of time; entries at the same time in the scenario's order."""
         await self._until(recorder, -0.5)
         self._require_baseline(recorder, events)
         for entry in self.plan.timeline:
@@ -214,7 +215,7 @@ class Experiment:
             acting.add_done_callback(self._break_with)
 
     def _break_with(self, task: asyncio.Task[None]) -> None:
-        """An action that raises is a defect, and ends the run."""
+        """An unexpected exception in an action is a defect and ends the run."""
         error = None if task.cancelled() else task.exception()
         if error is not None and not self._broken.done():
             self._broken.set_exception(error)
@@ -227,7 +228,7 @@ class Experiment:
 
 
 class StallWatch:
-    """Tells when the machine stood still, from what the recorder just sampled."""
+    """Emits an event when the machine stalled, from the latest samples."""
 
     def __init__(self, recorder: Recorder, events: Events) -> None:
         self._recorder = recorder
@@ -236,7 +237,7 @@ class StallWatch:
         self._last_t = recorder.t()
 
     def look(self) -> None:
-        """Call it after each sample."""
+        """Check the latest sample; call it after each one."""
         t = self._recorder.t()
         grown = self._recorder.increase(STALLS, {}, self._last_t, t, by=("instance",))
         self._last_t = t
@@ -246,7 +247,7 @@ class StallWatch:
 
 
 async def _first_failure(ending: asyncio.Future[None], others: Sequence[asyncio.Future[None]]) -> None:
-    """Waits for `ending`, but an exception in any of the others ends the wait."""
+    """Waits for `ending`; raises the exception of any of the others as soon as it fails."""
     order = [ending, *others]
     waiting = set(order)
     while ending in waiting:
@@ -257,7 +258,7 @@ async def _first_failure(ending: asyncio.Future[None], others: Sequence[asyncio.
 
 
 class _Sink:
-    """Keeps the lines of instances that start before τ = 0 is known, then hands them on."""
+    """Buffers event lines until τ = 0 is known, then forwards them."""
 
     def __init__(self, early: list[dict[str, Any]]) -> None:
         self._early = early

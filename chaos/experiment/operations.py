@@ -1,7 +1,6 @@
-"""What operators and the world do to a running testbed: one method an action, over the same interfaces people have.
+"""Operations on a running testbed, one method per action, through the same interfaces as for human operators.
 
-Storage accounts through the storage management API, traffic through the routers, nodes through the runtime. Nothing
-here knows or sets an outcome.
+Storage accounts through the storage management API, traffic through the routers, nodes through the runtime.
 """
 
 import json
@@ -28,15 +27,15 @@ INVALID = 422
 
 
 class OperationFailed(RuntimeError):
-    """An operation was refused; the text says by whom and why."""
+    """An operation was refused; the message says by what and why."""
 
 
 class OutOfBounds(OperationFailed):
-    """More was asked for than there is, or than the machine carries; the text says the bound."""
+    """A requested value is out of bounds; the message has the bound."""
 
 
 class Operations:
-    """Acts on the testbed. `actor` on each call is the id that shows up as the cause in the record."""
+    """Performs operations. `actor` is the id recorded as the cause of the change."""
 
     def __init__(self, runtime: Runtime, regions: Sequence[str], events: Events) -> None:
         self._runtime = runtime
@@ -50,7 +49,7 @@ class Operations:
         """Makes private exempt accounts public again, region by region.
 
         Raises:
-            OperationFailed: naming the accounts or regions that could not be reached; the others are restored.
+            OperationFailed: some accounts or regions (named in the message) failed; the others are restored.
         """
         restored = await self.accounts.restore(regions, patterns, actor=actor, spacing_s=spacing_s)
         if restored.failed:
@@ -61,21 +60,21 @@ class Operations:
         """Makes public exempt accounts private.
 
         Raises:
-            OperationFailed: naming the accounts or regions that could not be reached; the others are switched.
+            OperationFailed: some accounts or regions (named in the message) failed; the others are private.
         """
         failed = await self.accounts.disable(regions, patterns, actor=actor)
         if failed:
             raise OperationFailed(f"could not disable: {', '.join(failed)}")
 
     async def audit_accounts(self) -> Audit:
-        """Counts every account of every region."""
+        """Counts the accounts of all regions by state."""
         return await self.accounts.audit(self._regions)
 
     async def scale_identity(self, region: str, count: int) -> Sequence[InstanceSpec]:
-        """Adds `count` nodes, or removes the newest −`count`.
+        """Adds `count` nodes, or removes the −`count` newest.
 
         Raises:
-            OutOfBounds: naming how many may be added or removed.
+            OutOfBounds: too many; the message says how many can be added or removed.
         """
         self._require_room(region, count)
         change = self._runtime.add_nodes if count >= 0 else self._runtime.remove_nodes
@@ -89,8 +88,8 @@ class Operations:
         bound = NODES_MAX[self._runtime.name]
         if count > 0 and len(nodes) + count > bound:
             raise OutOfBounds(
-                f"count: the testbed has {len(nodes)} identity nodes and the {self._runtime.name} runtime carries "
-                f"{bound}, so at most {max(0, bound - len(nodes))} can be added"
+                f"count: the testbed has {len(nodes)} identity nodes and the limit of the {self._runtime.name} runtime "
+                f"is {bound}, so at most {max(0, bound - len(nodes))} can be added"
             )
 
     async def set_traffic(self, region: str, rule: Mapping[str, Any]) -> None:
@@ -104,12 +103,12 @@ class Operations:
         _require(reply, "load generator")
 
     async def start_load(self, at_epoch: float, zero_epoch: float) -> None:
-        """`zero_epoch` is the calendar at τ = 0; users' intended times are told relative to it."""
+        """`at_epoch` is the start of the load, `zero_epoch` the Unix time of τ = 0; both in seconds."""
         body = {"at_epoch": at_epoch, "zero_epoch": zero_epoch}
         _require(await self._load("POST", "/admin/start", body), "load generator")
 
     async def ensure_load(self) -> None:
-        """Starts the load unless it runs already."""
+        """Starts the load unless it is running."""
         reply = await self._load("POST", "/admin/start", {})
         if reply.status != ALREADY_RUNNING:
             _require(reply, "load generator")
@@ -121,26 +120,25 @@ class Operations:
         return await self._call(method, self._runtime.peers.url(LOADGEN, "") + path, body)
 
     async def _call(self, method: str, url: str, body: Tree) -> HttpReply:
-        """An operator's call to one of our own processes."""
+        """A call by an operator to one of the project's processes, with the project secret."""
         headers = {SECRET_HEADER: self._runtime.secret}
         return await self._runtime.http.call(method, url, json=body, headers=headers, timeout_s=OPERATOR_TIMEOUT_S)
 
     async def overlay(self, change: Tree) -> Tree:
-        """Lays settings over those in force, in every instance, at once; returns the whole overlay."""
+        """Merges settings into the overlay of all instances; returns the resulting overlay."""
         return await change_overlay(self._runtime, lambda overlay: merge(overlay, change), self._events)
 
 
 async def change_overlay(
     runtime: Runtime, change: Callable[[Tree], Tree], events: Events, beside: Mapping[str, str] | None = None
 ) -> Tree:
-    """Reads the overlay, changes it and writes it, as one: what somebody else writes meanwhile is not lost.
+    """Reads, changes and writes the overlay in one transaction, so that concurrent changes are not lost.
 
-    `beside` are keys that are written with it.
-
-    An overlay that nobody can read is in force nowhere, and is replaced.
+    `beside` are further keys to write in the same transaction. An unreadable overlay is ignored by all services, so it
+    is replaced.
 
     Raises:
-        OperationFailed: when others keep changing it.
+        OperationFailed: concurrent changes kept the transaction from succeeding.
     """
     for _ in range(CHANGES_MAX):
         async with runtime.store.pipeline(transaction=True) as pipe:
@@ -152,7 +150,7 @@ async def change_overlay(
                 await pipe.execute()
                 break
     else:
-        raise OperationFailed("the settings change all the time; try again")
+        raise OperationFailed("the settings were changed concurrently; try again")
     await announce(runtime.store, "settings")
     events.emit("setting_changed", overlay=overlay)
     return overlay

@@ -1,4 +1,4 @@
-"""Performs one timeline entry: each kind of action has one method, and none of them knows what will come of it."""
+"""Performs timeline entries: one method per kind of action."""
 
 import asyncio
 import contextlib
@@ -38,11 +38,11 @@ from compose.runtime import RuntimeUnavailable, UnknownInstance
 from services.chassis.settings import SettingsError, resolve
 
 REFUSALS = (SettingsError, UnknownTarget, UnknownInstance, RuntimeUnavailable, StoreSilent)
-"""What the testbed may have against a fault."""
+"""Errors with which the testbed may refuse a fault."""
 
 
 class Performer:
-    """Does what timeline entries say, through `Operations` and the policy job."""
+    """Performs timeline entries through `Operations`, `FaultLeases` and the policy job."""
 
     def __init__(
         self,
@@ -81,14 +81,14 @@ class Performer:
         }
 
     async def perform(self, entry: Entry) -> None:
-        """An operation that the testbed refuses is recorded, and the run goes on, as an incident would."""
+        """Performs one entry. A refused operation is recorded as `action_failed`, and the run continues."""
         try:
             await self._methods[type(entry.action)](entry.id, entry.action)
         except OperationFailed as error:
             self._env.events.emit("action_failed", id=entry.id, error=str(error))
 
     async def close(self) -> None:
-        """Ends the policy job, and the faults that are still under way."""
+        """Ends the policy job and the active faults of this run."""
         try:
             await self._close_remediation()
         finally:
@@ -118,7 +118,7 @@ class Performer:
 
     async def _cancel_remediation(self, _id: str, _action: CancelRemediation) -> None:
         if self.remediation is None:
-            raise OperationFailed("there is no remediation to cancel")
+            raise OperationFailed("no remediation is running")
         await self.remediation.cancel()
 
     async def _restore_accounts(self, id_: str, action: RestoreAccounts) -> None:
@@ -174,10 +174,10 @@ class Performer:
             began.set_result(started_id)
 
     async def _end_fault(self, _id: str, action: EndFault) -> None:
-        """One whose lease has just run out is over, as was meant."""
+        """Ends a fault. A fault whose lease has just expired has already ended, which is not an error."""
         fault_id = await self._began[action.fault]
         if not fault_id:
-            raise OperationFailed(f"fault {action.fault!r} could not begin")
+            raise OperationFailed(f"fault {action.fault!r} was not started")
         try:
             with contextlib.suppress(UnknownFault):
                 await self._faults.stop(fault_id)
@@ -185,7 +185,7 @@ class Performer:
             raise OperationFailed(str(error.args[0])) from error
 
     async def _mitigate(self, id_: str, action: Mitigate) -> None:
-        """Services follow at once, the policy job at its next run."""
+        """Services apply the new settings at once, the policy job at its next run."""
         try:
             overlay = self._switchboard.switch(action.on, action.off)
         except SettingsError as error:
@@ -196,4 +196,4 @@ class Performer:
         self._env.events.emit("mitigated", id=id_, on=list(self._switchboard.on), left_out=left_out(action.on))
 
     async def _note(self, _id: str, _action: Note) -> None:
-        """People talk; the testbed does not hear it."""
+        """No effect on the testbed."""

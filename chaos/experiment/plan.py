@@ -1,4 +1,4 @@
-"""A run decided in full before anything starts: scenario, seed and every setting, expanded and written to plan.json."""
+"""The plan of a run: scenario, seed and every setting, expanded before the start and written to plan.json."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,12 +19,12 @@ from services.chassis.settings import Settings, SettingsError, Tree, check_regio
 
 PATH_PARTS_MAX = 12
 EVERYWHERE = ("remediation",)
-"""Sections that no region has of its own."""
+"""Sections without regional values."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides a run. Two runs of one plan on the virtual runtime are equal to the byte."""
+    """All inputs of a run. Two runs of one plan on the virtual runtime are equal to the byte."""
 
     scenario: Scenario
     seed: int
@@ -33,9 +33,9 @@ class Plan:
     mitigations: tuple[str, ...] = ()
     command: str = ""
     base: Tree = field(default_factory=dict)
-    """The settings without mitigations and without what was overridden ..."""
+    """The settings without mitigations and overrides."""
     overrides: Tree = field(default_factory=dict)
-    """... and what was; a mitigation that is switched during the run goes between the two."""
+    """The overridden settings. Mitigations, also those switched during the run, are merged between the two."""
 
     @property
     def timeline(self) -> Sequence[Entry]:
@@ -54,16 +54,16 @@ class Plan:
         return self.scenario.starts_at
 
     def require_offered(self, runtime: str) -> None:
-        """
+        """Checks that `runtime` supports every fault of the timeline and has room for all nodes.
+
         Raises:
-            RuntimeUnavailable: naming the entry whose fault this runtime does not offer, and those that do; or how
-                many nodes it carries.
+            RuntimeUnavailable: it does not; the message names the entry and the runtimes that support it, or the limit.
         """
         nodes, most = sum(region.identity_nodes for region in self.topology.regions), NODES_MAX[runtime]
         nodes += sum(sum(e.action.nodes.values()) for e in self.timeline if isinstance(e.action, ScaleIdentity))
         if nodes > most:
             raise RuntimeUnavailable(
-                f"{self.scenario.name}: asks for {nodes} identity nodes and the {runtime} runtime carries {most}"
+                f"{self.scenario.name}: needs {nodes} identity nodes and the limit of the {runtime} runtime is {most}"
             )
         for entry in self.timeline:
             if isinstance(entry.action, InjectFault):
@@ -105,10 +105,12 @@ def make_plan(
     mitigations: Sequence[str] = (),
     command: str = "",
 ) -> Plan:
-    """The plan of a run. Later wins: the scenario's settings, `mitigations` (the scenario's own too), `overlays`.
+    """Makes the plan of a run.
+
+    Settings in rising precedence: the scenario's, `mitigations` (including the scenario's own), `overlays`.
 
     Raises:
-        SettingsError: naming an unknown mitigation, a field that no service has, or one whose value breaks its rule.
+        SettingsError: an unknown mitigation, an unknown field, or an invalid value; named in the message.
     """
     on = expand((*scenario.mitigations, *mitigations))
     scenario = transform(scenario, on)
@@ -123,8 +125,8 @@ def make_plan(
 
 
 def _load(scenario: Scenario) -> Tree:
+    # A run has the full load of its scenario, independent of the load profile of an idle testbed.
     rates = {name: load.model_dump() for name, load in scenario.load.items()}
-    """A run has its scenario's whole load, whatever the testbed that stands idle has."""
     return {"loadgen": {"regions": rates, "profile": "base", "tenants": list(scenario.tenants) or None}}
 
 
@@ -133,10 +135,10 @@ def _region(region: Any) -> RegionSpec:
 
 
 def check_settings(tree: Tree, topology: Topology) -> None:
-    """Every name in the tree exists, and every section satisfies its model, everywhere it applies.
+    """Checks that every name in the tree exists, and that every section is valid in every region and instance.
 
     Raises:
-        SettingsError: naming the first path that is wrong, and the rule or the names that are known.
+        SettingsError: the first invalid path, with the violated rule or the known names.
     """
     models, regions = settings_models(), topology.names
     scopes = {"regions": regions, "instances": [spec.name for spec in topology.instances()]}
@@ -177,7 +179,7 @@ def _check_names(
 
 
 def settings_models() -> dict[str, type[Settings]]:
-    """The settings model of every section of the tree."""
+    """The settings model of each section of the tree."""
     from chaos.remediation.settings import RemediationSettings
     from loadgen.settings import LoadgenSettings
     from services.blobstore.settings import BlobstoreSettings
@@ -198,10 +200,10 @@ def settings_models() -> dict[str, type[Settings]]:
 
 
 def parse_assignment(text: str) -> Tree:
-    """`identity.queue_length=30` as a tree; values are read as YAML scalars or lists.
+    """Parses `identity.queue_length=30` to a tree; values are YAML scalars or lists.
 
     Raises:
-        SettingsError: when the text is not `path=value`.
+        SettingsError: the text is not `path=value`.
     """
     path, found, raw = text.partition("=")
     parts = path.strip().split(".")
@@ -220,7 +222,7 @@ def overrides_from(assignments: Iterable[str]) -> Tree:
 
 
 def _value(path: str, raw: str) -> Any:
-    """By the rules of scenario files: `010` is ten, `on` is text."""
+    """Parsed by the rules of scenario files: `010` is ten, `on` is text."""
     if not raw.strip():
         return None
     try:

@@ -1,4 +1,4 @@
-"""Where records live and how a run is carried out: one folder a run, `runs/latest` points at the newest."""
+"""Run folders and execution of a run. Each run has one folder; `runs/latest` points to the newest."""
 
 import fcntl
 import json
@@ -29,12 +29,12 @@ RUNS = Path("runs")
 
 
 class RunFolderError(OSError):
-    """The folder for the record cannot be made or written; the text names it."""
+    """A folder or file cannot be created or written, or is in use; the message names it."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """How a run ended. `problem` is set when its baseline was not healthy; `interrupted` to the signal's exit code."""
+    """Result of a run. `problem` is set if the baseline was not healthy, `interrupted` to the exit code of a signal."""
 
     folder: Path | None
     recorder: Recorder | None
@@ -44,16 +44,16 @@ class Finished:
 
     @property
     def sha256(self) -> str:
-        """Of the events; empty when the run never began."""
+        """SHA-256 of the events; empty if the run did not start."""
         return self.recorder.sha256 if self.recorder else ""
 
 
 def new_folder(name: str, root: Path | None = None, *, clock: Clock | None = None) -> Path:
-    """A fresh folder `root/name-<UTC time>`; a second one within a second gets a number. Old ones make room for it.
+    """Creates a folder `root/name-<UTC time>`, with a number appended if it exists. Applies retention to old folders.
 
     Raises:
-        RunFolderError: when it cannot be made.
-        SettingsError: when the variable that says how many stay is no such number.
+        RunFolderError: it cannot be created.
+        SettingsError: AFTERSHOCK_RUNS_MAX is invalid.
     """
     root, most = root or RUNS, runs_max()
     stamp = f"{name}-{(clock or system_clock()).utc():%Y%m%dT%H%M%S}"
@@ -71,23 +71,23 @@ def new_folder(name: str, root: Path | None = None, *, clock: Clock | None = Non
 
 
 def given_folder(folder: Path) -> Path:
-    """The folder a user asked for; it must be new or empty, so that no two runs mix. It is ours until we end.
+    """Creates the folder given by a user, which must be new or empty, and locks it until this process ends.
 
     Raises:
-        RunFolderError: when it holds something, cannot be made or written, or another command works in it.
+        RunFolderError: it is not empty, cannot be created or written, or is in use by another command.
     """
     _make(folder, "record")
     claim(folder)
     if any(folder.iterdir()):
-        raise RunFolderError(f"{folder}: is not empty; a record needs a folder of its own")
+        raise RunFolderError(f"{folder}: is not empty; a record needs an empty folder")
     return folder
 
 
 def used_folder(folder: Path | None, kind: str) -> Path:
-    """Where the files of a `kind` of many runs go: a new folder, or the one given, though it may hold some already.
+    """The folder for the output of a study (`kind`): a new one, or the given one, which need not be empty.
 
     Raises:
-        RunFolderError: when it cannot be made or written, or another command works in it.
+        RunFolderError: it cannot be created or written, or is in use by another command.
     """
     if folder is None:
         return new_folder(kind)
@@ -106,14 +106,14 @@ def _make(folder: Path, kind: str) -> None:
 
 
 _CLAIMED: dict[Path, int] = {}
-"""Open files whose locks last as long as this process, however it ends."""
+"""Open files that hold locks; the kernel releases them when this process ends for any reason."""
 
 
 def claim(path: Path) -> Path:
-    """No other command writes this folder, or this file, until this one has ended.
+    """Locks a folder or file against other commands until this process ends.
 
     Raises:
-        RunFolderError: when another does already.
+        RunFolderError: another command holds the lock.
     """
     if path.resolve() in _CLAIMED:
         return path
@@ -125,8 +125,8 @@ def claim(path: Path) -> Path:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(number)
-        raise RunFolderError(f"{path}: another command is writing there") from error
-    except OSError:  # a file system without locks is no reason to fail
+        raise RunFolderError(f"{path}: in use by another command") from error
+    except OSError:  # ignore a file system without locks
         os.close(number)
     else:
         _CLAIMED[path.resolve()] = number
@@ -134,10 +134,10 @@ def claim(path: Path) -> Path:
 
 
 def output_file(path: Path) -> Path:
-    """A file that a user wants written in the end: whether it can be is known now, and it is ours until we end.
+    """Checks before a long computation that its output file can be written, and locks it until this process ends.
 
     Raises:
-        RunFolderError: when it cannot be written, or another command works on it.
+        RunFolderError: it cannot be written, or is in use by another command.
     """
     lock = path.with_name(f".{path.name}.lock")
     _make(path.parent, "file")
@@ -149,10 +149,10 @@ def output_file(path: Path) -> Path:
 
 
 def replace(path: Path, text: str) -> Path:
-    """Writes a file in one step: whoever reads it sees the old text or the new one, never half of it.
+    """Writes a file atomically: a reader sees the old text or the new one.
 
     Raises:
-        OSError: naming the file.
+        OSError: with the name of the file.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
@@ -166,7 +166,7 @@ def replace(path: Path, text: str) -> Path:
 
 
 def point_latest(folder: Path) -> None:
-    """Makes `latest` beside the folder point at it; a file system without links is no reason to fail."""
+    """Points the link `latest` beside the folder to it; ignores a file system without links."""
     link = folder.parent / "latest"
     with suppress(OSError):
         link.unlink(missing_ok=True)
@@ -174,12 +174,12 @@ def point_latest(folder: Path) -> None:
 
 
 def write_plan(folder: Path, document: dict[str, Any]) -> None:
-    """plan.json: everything that decides the run."""
+    """Writes plan.json, all inputs of the run."""
     replace(folder / PLAN_FILE, json.dumps(document, indent=1, sort_keys=True) + "\n")
 
 
 def commit() -> str:
-    """The checkout's commit, with `+` when the tree differs from it; empty outside a checkout."""
+    """The commit of the checkout, with `+` appended if the tree has changes; empty outside a checkout."""
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
         return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
@@ -202,10 +202,10 @@ def carry_out(
     folder: Path | None = None,
     observers: Sequence[Observer] = (),
 ) -> Finished:
-    """Runs the plan to its end and returns its record; without a folder the record stays in memory.
+    """Runs the plan to its end. Without a folder the record stays in memory.
 
     Raises:
-        RuntimeUnavailable: when the runtime cannot start here.
+        RuntimeUnavailable: the runtime cannot run this plan or cannot start.
     """
     plan.require_offered(runtime)
     document = plan.document(runtime, transport if runtime == "virtual" else "http", commit() if folder else "")
@@ -231,7 +231,7 @@ def _in_virtual_time(
     experiments: list[Experiment] = []
 
     async def main() -> None:
-        # Built on the loop: the sessions of the runtime belong to it.
+        # Created on the running loop, which the sessions of the runtime need.
         experiments.append(Experiment(plan, VirtualRuntime(world), _recorder(folder), observers=observers))
         await experiments[0].run()
 
@@ -239,7 +239,7 @@ def _in_virtual_time(
         heard: list[Interrupted] = []
 
         def hear(interrupted: Interrupted) -> None:
-            """Raised as a callback of the loop, between two others, and once: what is closing is left alone."""
+            """Raises the interrupt in a loop callback. Only the first one, so that closing is not interrupted."""
             if not heard:
                 world.loop.call_soon(_raise, interrupted)
             heard.append(interrupted)
@@ -275,7 +275,7 @@ def _in_real_time(
 
 
 async def make_runtime(name: RuntimeName, folder: Path | None) -> Runtime:
-    """The runtime of that name, not yet started; must be called on the loop it will run on."""
+    """Creates the runtime of that name without starting it; call it on the loop it will run on."""
     if name == "local":
         from compose.local import LocalRuntime
 
@@ -313,6 +313,6 @@ def _settle(
 
 
 def quiet_libraries() -> None:
-    """aiohttp logs every connection that a crash resets; the record tells it better."""
+    """Silences the log of aiohttp and asyncio, which report every connection that a crash resets."""
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)

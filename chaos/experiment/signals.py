@@ -1,4 +1,4 @@
-"""The health signals that the gate reads, taken from what the recorder has sampled so far."""
+"""Health signals for the gate of the policy job, from the samples so far."""
 
 from chaos.record.recorder import Recorder
 
@@ -7,13 +7,13 @@ DONE = "done"
 
 
 class RecordedSignals:
-    """Provisioning tries per region: the share that did not end in success."""
+    """Failure ratio of provisioning attempts, per region."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
     def failure_ratio(self, region: str, start_t: float, end_t: float) -> tuple[float, int] | None:
-        """Share of failed tries and their number between two times τ; None when no sample of the region exists."""
+        """Failure ratio and number of attempts between two times τ (seconds); None without attempts in the region."""
         by_result = self._recorder.increase(TRIES, {"region": region}, start_t, end_t, by=("result",))
         total = sum(by_result.values())
         if not total:

@@ -1,8 +1,8 @@
-"""Mitigations on and off while a planned run goes on.
+"""Switching mitigations on and off during a run.
 
-Only settings can be switched: a timeline has begun and nodes exist or not. Switching off what was on from the start
-needs more than taking an overlay away, because it is part of the run's own tree: the overlay then says what the field
-would be without it.
+Only mitigations made of settings can be switched; the timeline and the initial nodes are fixed. A mitigation that is on
+from the start is part of the run's settings tree, so switching it off cannot remove an overlay: the overlay then sets
+each field to its value without the mitigation.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from services.chassis.settings import Tree, merge, resolve
 
 
 class Switchboard:
-    """What is on in one run, beginning with what its plan has on."""
+    """The mitigations that are on in one run; initially those of its plan."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -24,10 +24,10 @@ class Switchboard:
         self.on = expand(plan.mitigations)
 
     def switch(self, on: Iterable[str], off: Iterable[str]) -> Tree:
-        """Switches, and returns the overlay that makes the running services follow.
+        """Switches mitigations; returns the overlay for the running services.
 
         Raises:
-            SettingsError: naming what is unknown, or cannot be switched; nothing is switched then.
+            SettingsError: a mitigation is unknown or cannot be switched (named in the message); nothing is switched.
         """
         on, off = expand(on), expand(off)
         require_switchable((*on, *off))
@@ -36,7 +36,7 @@ class Switchboard:
         return self._overlay()
 
     def tree(self) -> Tree:
-        """The run's settings as they now should be."""
+        """The current settings tree of the run."""
         plan = self._plan
         return merge(merge(plan.base, mitigation_overlay(self.on, self._regions)), plan.overrides)
 
@@ -51,7 +51,7 @@ class Switchboard:
 
 
 def _effective(tree: Tree, path: Path) -> Any:
-    """The value of a field in the tree, or its default where the tree does not say."""
+    """The value of a field in the tree, or its default."""
     region, (section, *fields) = (path[1], path[2:]) if path[0] == "regions" else ("", path)
     value: Any = resolve(settings_models()[section], tree, section, region).model_dump(mode="json")
     for name in fields:
@@ -67,7 +67,10 @@ def _at(path: Path, value: Any) -> Tree:
 
 
 def relaid(overlay: Tree, before: Tree, after: Tree, base: Tree) -> Tree:
-    """An overlay with `after` in place of `before`; what others laid there stays, and `base` shows where nothing is."""
+    """Replaces `before` by `after` in an overlay.
+
+    Other fields stay; fields only in `before` get their value in `base`.
+    """
     kept, below = {path for path, _ in leaves(after)}, dict(leaves(base))
     for path, _ in leaves(before):
         if path not in kept:

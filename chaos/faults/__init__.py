@@ -1,1 +1,1 @@
-"""One fault, one file: what it does, its parameters, its way back. `registry.CATALOGUE` lists them all."""
+"""Faults, one file each: effect, parameters, and how it is reverted. `registry.CATALOGUE` lists all kinds."""

@@ -1,4 +1,4 @@
-"""The request is accepted and never answered while the lease runs; callers see their own timeout."""
+"""The request is accepted and not answered during the lease; callers run into their own timeout."""
 
 from chaos.faults.model import ServiceFault
 

@@ -1,4 +1,4 @@
-"""Instances get only a share of a processor. Real processors only: in virtual time work has no CPU to take away."""
+"""CPU limit on instances. Containers only: virtual time has no CPU cost, local processes have no limit."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from compose.runtime import Runtime
 
 
 class CpuLimitParameters(FaultParameters):
-    cpus: float = Field(ge=0.01, le=64, description="processors an instance may use, e.g. 0.05")
+    cpus: float = Field(ge=0.01, le=64, description="CPUs an instance may use, e.g. 0.05")
 
 
 class CpuLimit(InstanceFault):
     kind = "cpu_limit"
-    summary = "Limits the processor time of instances; of several limits the lowest counts."
+    summary = "Limits the CPU time of instances; of several limits the lowest applies."
     parameters = CpuLimitParameters
     runtimes = ("compose",)
 

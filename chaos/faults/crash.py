@@ -1,4 +1,4 @@
-"""Instances are killed as by SIGKILL, and started again when the fault ends."""
+"""Instances are killed (SIGKILL), and restarted when the fault ends."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from compose.runtime import Runtime
 
 class Crash(InstanceFault):
     kind = "crash"
-    summary = "Kills instances (SIGKILL); they come back when the fault ends."
+    summary = "Kills instances (SIGKILL); they are restarted when the fault ends."
     restarts = True
 
     async def apply(self, runtime: Runtime, name: str, asked: Sequence[Asked]) -> None:

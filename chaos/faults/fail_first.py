@@ -1,4 +1,4 @@
-"""The first N requests to each instance fail, later ones do not: what a retry test needs."""
+"""The first N requests to each instance fail and later ones do not, for tests of retries."""
 
 from pydantic import Field
 
@@ -12,5 +12,5 @@ class FailFirstParameters(FaultParameters):
 
 class FailFirst(ServiceFault):
     kind = "fail_first"
-    summary = "Fails the first N requests of each instance, then lets everything pass."
+    summary = "Fails the first N requests of each instance, then passes all others."
     parameters = FailFirstParameters

@@ -1,4 +1,4 @@
-"""Instances are paused: they hold their connections and answer nothing, then go on where they were."""
+"""Instances are paused (SIGSTOP): they keep their connections open without answering, and resume at the end."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from compose.runtime import Runtime
 
 class Freeze(InstanceFault):
     kind = "freeze"
-    summary = "Pauses instances; they go on where they were when the fault ends."
+    summary = "Pauses instances; they resume when the fault ends."
 
     async def apply(self, runtime: Runtime, name: str, asked: Sequence[Asked]) -> None:
         await (runtime.pause if asked else runtime.resume)(name)

@@ -1,4 +1,4 @@
-"""Requests are answered with an error of the caller's choice, in the dialect of the service."""
+"""Requests are answered with a given HTTP error, in the error format of the service."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""Requests wait before they are handled."""
+"""Requests are delayed before they are handled."""
 
 from pydantic import Field
 

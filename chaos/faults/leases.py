@@ -1,7 +1,7 @@
-"""Faults under way: started, watched, ended by call or by lease, found again after the controller was killed.
+"""Life cycle of active faults: started, watched, ended by a call or by lease, adopted after a controller restart.
 
-A controller that starts reverts instance-level faults that are overdue and keeps watching the rest. Undoing is repeated
-until it succeeds. Since a fault may be that the store does not answer, what this controller started it also remembers.
+A starting controller reverts overdue instance-level faults and watches the others. A revert is retried until it
+succeeds. The controller also keeps the faults it started in memory, because a fault may make the store unresponsive.
 """
 
 import asyncio
@@ -38,11 +38,14 @@ class UnknownFault(LookupError):
 
 
 class StoreSilent(RuntimeError):
-    """The store does not answer, and without it no fault can be begun: nobody would find it to undo it."""
+    """The store does not answer.
+
+    No fault can be started without it: a successor could not find and revert the fault.
+    """
 
 
 class FaultLeases:
-    """Starts and ends faults on one testbed. `rng` draws whom an instance-level fault with a probability meets."""
+    """Starts and ends faults on one testbed. `rng` samples the targets of instance-level faults with a probability."""
 
     def __init__(self, runtime: Runtime, events: Events, rng: Random, background: Background) -> None:
         self._runtime = runtime
@@ -61,20 +64,20 @@ class FaultLeases:
         self._service_level: dict[str, ActiveFault] = {}
 
     def targets(self, spec: FaultSpec) -> list[InstanceSpec]:
-        """The instances that a fault would meet; this is also the dry run.
+        """The instances that a fault would affect; also used for dry runs.
 
         Raises:
-            UnknownTarget: when there is none.
+            UnknownTarget: no instance matches.
         """
         return find_targets(spec, self._runtime.instances())
 
-    # Beginning
+    # Starting
 
     async def start(self, spec: FaultSpec, actor: str = "") -> ActiveFault:
-        """Begins a fault; it ends with its lease. `actor` goes into the record as what caused it.
+        """Starts a fault, which ends with its lease at the latest. `actor` is recorded as its cause.
 
         Raises:
-            SettingsError, UnknownTarget, RuntimeUnavailable, StoreSilent: nothing was started.
+            SettingsError, UnknownTarget, RuntimeUnavailable, StoreSilent: the fault was not started.
         """
         kind, _ = check(spec)
         require_offered(spec.kind, self._runtime.name)
@@ -93,7 +96,7 @@ class FaultLeases:
         return fault
 
     async def _next_id(self, spec: FaultSpec) -> str:
-        """The store's next number, above all that were given out without it: a stall on top of a stall."""
+        """The next number from the store, above those assigned without it (a stall during a stall)."""
         if self._stalled and spec.kind == RedisStall.kind:
             self._last_id += 1
         else:
@@ -102,7 +105,7 @@ class FaultLeases:
 
     @property
     def _stalled(self) -> bool:
-        """Whether a fault of this controller keeps the store from answering."""
+        """Whether a fault of this controller stalls the store."""
         return any(fault.spec.kind == RedisStall.kind for fault in self._watched.values())
 
     async def _promptly(self, work: Awaitable[T]) -> T:
@@ -113,9 +116,9 @@ class FaultLeases:
             raise StoreSilent(f"the store does not answer within {STORE_PATIENCE_S:g} s; try again later") from error
 
     async def _begin(self, kind: InstanceFault, fault: ActiveFault) -> ActiveFault:
-        """The record first: whoever dies in between, a successor finds what to undo.
+        """Writes the record before the effect, so that a successor can revert it if this process dies in between.
 
-        A stall needs none on top of another: a successor lets the store go in any case.
+        A stall during another stall needs no record: a successor always releases the store.
         """
         drawn = tuple(name for name in fault.instances if self._meets(fault.spec))
         fault = replace(fault, instances=drawn, effects=len(drawn))
@@ -138,7 +141,7 @@ class FaultLeases:
         return spec.probability >= 1.0 or self._rng.random() < spec.probability
 
     async def _apply(self, kind: InstanceFault, fault: ActiveFault) -> ActiveFault:
-        """One that the runtime refuses for everybody is refused; one that it refuses for some names those."""
+        """Applies the fault. If it fails on all instances, raises; if on some, they are listed in `unmet`."""
         self._ledger.enter(fault)
         done = await self._ledger.settle(kind, fault.instances, await self._others())
         if done.failures and len(done.failures) == len(fault.instances):
@@ -152,7 +155,7 @@ class FaultLeases:
         return fault
 
     async def _others(self) -> list[ActiveFault]:
-        """Instance-level faults of somebody else on this testbed: a run beside the controller, or the reverse."""
+        """Instance-level faults of other processes on this testbed: of a run for the controller, and vice versa."""
         if self._stalled:
             return []
         try:
@@ -166,14 +169,14 @@ class FaultLeases:
     # Ending
 
     async def stop(self, fault_id: str, why: str = "call") -> None:
-        """Ends a fault before its lease does; `why` goes into the record.
+        """Ends a fault before its lease; `why` is recorded.
 
         Raises:
-            UnknownFault: when it is not active.
-            StoreSilent: when nobody could be told.
+            UnknownFault: it is not active.
+            StoreSilent: the store does not answer.
         """
         watched = self._watched.get(fault_id)
-        if watched is not None:  # asked first, because the fault may be that the store does not answer
+        if watched is not None:  # checked before the store, which the fault may have stalled
             await self._stop_watched(watched, why)
         elif await self._promptly(self._records.withdraw(fault_id)):
             self._service_level.pop(fault_id, None)
@@ -189,7 +192,7 @@ class FaultLeases:
 
     async def _stop_watched(self, fault: ActiveFault, why: str) -> None:
         watcher = self._watchers[fault.id]
-        if fault.id in self._reverting:  # its lease has just run out
+        if fault.id in self._reverting:  # its lease has just expired
             await asyncio.wait([watcher])
             return
         if fault.id in self._ending:
@@ -215,11 +218,11 @@ class FaultLeases:
         finally:
             self._ending.discard(fault.id)
         self._watchers.pop(fault.id, None)
-        if known:  # else somebody else has ended it, or a reset has emptied the store
+        if known:  # else another process has ended it, or a reset has emptied the store
             self._events.emit("fault_ended", id=fault.id, why=why)
 
     async def _drop(self, fault_id: str) -> bool:
-        """Whether its record was there. While another stall goes on, records go when that has ended."""
+        """Deletes the record; returns whether it existed. During another stall the deletion is deferred."""
         self._ended_records.add(fault_id)
         if self._stalled:
             return True
@@ -265,13 +268,13 @@ class FaultLeases:
         return True
 
     async def reset(self) -> int:
-        """Ends every fault; returns how many there were. One that cannot be ended now stays watched."""
+        """Ends all faults; returns their number. A fault that cannot be ended now stays watched."""
         found = await self.active()
         await self._stop_all(found, "call")
         return len(found)
 
     async def end_own(self, why: str) -> None:
-        """Ends what was started here, and closes: the end of a run."""
+        """Ends the faults started by this object, and closes it; for the end of a run."""
         await self._stop_all([*self._watched.values(), *self._running_service_level()], why)
         await self.close()
 
@@ -286,10 +289,10 @@ class FaultLeases:
         self._watchers.clear()
         self._watched.clear()
 
-    # Looking
+    # Queries
 
     async def active(self) -> list[ActiveFault]:
-        """Everything under way, oldest first, with its effects so far; from memory while the store does not answer."""
+        """All active faults, oldest first, with their effects so far; from memory if the store does not answer."""
         try:
             async with asyncio.timeout(STORE_PATIENCE_S):
                 found = [*await self._records.service_level(), *await self._records.instance_level()]
@@ -303,16 +306,16 @@ class FaultLeases:
         return list(self._service_level.values())
 
     def counts(self) -> dict[str, int]:
-        """How many faults of each kind this controller has under way; without asking the store."""
+        """Number of active faults of this controller by kind, without a call to the store."""
         kinds = [fault.spec.kind for fault in (*self._watched.values(), *self._running_service_level())]
         return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
-    # What happens to the testbed meanwhile
+    # Changes of the testbed
 
     async def adopt(self) -> None:
-        """After a start: instance-level faults of an earlier controller are reverted when overdue, else watched.
+        """After a start: reverts overdue instance-level faults of an earlier controller, and watches the others.
 
-        A stalled store is let go at once, whatever its lease: nothing can be read from it before that.
+        A stalled store is released at once, independent of the lease: it cannot be read before.
         """
         with contextlib.suppress(RuntimeUnavailable):
             await self._runtime.stall_store(active=False)
@@ -324,11 +327,11 @@ class FaultLeases:
         self._service_level = {fault.id: fault for fault in await self._records.service_level()}
 
     async def repair(self, name: str) -> RepairOutcome:
-        """A fresh process for an instance, unless a fault keeps it down."""
+        """Restarts an instance, unless a fault keeps it down."""
         return await self._ledger.repair(name, await self._others())
 
     async def removed(self, names: Collection[str]) -> None:
-        """These instances are gone for good: no fault concerns a later one that gets such a name."""
+        """Removes these instances from all faults, so that later instances of the same name are not affected."""
         for fault in [*self._watched.values(), *await self._others()]:
             gone = [name for name in fault.instances if name in names]
             if gone:

@@ -1,8 +1,8 @@
-"""What all active instance-level faults together ask of each instance, and the one place that makes it so.
+"""Reconciles the instances with the union of all active instance-level faults.
 
-Faults overlap. An effect lasts until the last fault that asks for it has ended, so nobody starts or ends an effect:
-one registers what is asked, and the ledger has the kind apply all of it, one instance at a time. An instance that is
-started again is a new process, and suffers anew what is still asked of it.
+Faults may overlap. An effect lasts until the last fault that requires it has ended, so effects are not started and
+ended directly: faults are registered, and the ledger applies the resulting state per kind and instance. A restarted
+instance is a new process, to which the active faults are applied again.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ FAILURES = (RuntimeUnavailable, UnknownInstance, OSError)
 
 
 class Asking(Protocol):
-    """An active fault as far as the ledger is concerned."""
+    """The ledger's view of an active fault."""
 
     @property
     def id(self) -> str: ...
@@ -36,7 +36,7 @@ class Asking(Protocol):
 
 @dataclass(frozen=True)
 class ChangeOutcome:
-    """What became of a change: `unmet` says what could not be done now, `failures` what should be tried again."""
+    """The result of a change: `unmet` lists what could not be applied, `failures` the errors to retry."""
 
     unmet: tuple[str, ...]
     failures: tuple[Exception, ...]
@@ -44,14 +44,14 @@ class ChangeOutcome:
 
 @dataclass(frozen=True)
 class RepairOutcome:
-    """Whether the instance runs again, and which faults keep it down or go on meeting it."""
+    """Whether the instance runs again, and which faults keep it down or stay in effect."""
 
     running: bool
     unmet: tuple[str, ...]
 
 
 class Ledger:
-    """The instance-level faults that ask for something, and the instances as the runtime has them."""
+    """The registered instance-level faults, and their application to the instances of a runtime."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -59,17 +59,17 @@ class Ledger:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def enter(self, fault: Asking) -> None:
-        """From now on the fault asks; it has its effect after `settle`."""
+        """Registers a fault; `settle` applies it."""
         self._asking[fault.id] = fault
 
     def strike(self, fault_id: str) -> None:
-        """The fault asks for nothing any more; what only it asked for ends with `settle`."""
+        """Unregisters a fault; `settle` reverts effects that no other fault requires."""
         self._asking.pop(fault_id, None)
 
     async def settle(self, kind: InstanceFault, names: Iterable[str], others: Iterable[Asking] = ()) -> ChangeOutcome:
-        """Makes the instances suffer what is asked of them in this kind, all at once and each to the end.
+        """Applies the registered faults of a kind to the instances, concurrently; waits for all.
 
-        `others` are faults of another process on the same testbed.
+        `others` are faults of other processes on the same testbed.
         """
         foreign = {fault.id: fault for fault in others}
         chosen = list(names)
@@ -94,7 +94,7 @@ class Ledger:
             return await self._anew(name, foreign) if kind.restarts and not asked else []
 
     async def repair(self, name: str, others: Iterable[Asking] = ()) -> RepairOutcome:
-        """A fresh process, which suffers what is still asked of it; none while a fault keeps the instance down."""
+        """Restarts an instance and applies its active faults; not while a fault keeps the instance down."""
         foreign = {fault.id: fault for fault in others}
         async with self._locks[name]:
             await self._runtime.kill(name)
@@ -106,7 +106,7 @@ class Ledger:
         return RepairOutcome(not keeping, tuple(f"{name}: {kind} {fault_id} goes on" for kind, fault_id in goes_on))
 
     async def _anew(self, name: str, foreign: Mapping[str, Asking]) -> list[str]:
-        """Does to a process that was just started what is asked of its name, and of others towards it."""
+        """Applies the active faults to a new process, and those on other instances that concern it."""
         unmet: list[str] = []
         for kind in _instance_kinds():
             places = [name] if not kind.restarts and self._asked(kind, name, foreign) else []
@@ -122,7 +122,7 @@ class Ledger:
         return unmet
 
     def _all(self, foreign: Mapping[str, Asking]) -> list[Asking]:
-        """A fault asks until its lease is over, whether or not somebody has come to end it."""
+        """All faults whose lease has not expired, whether or not they have been ended."""
         now = self._runtime.clock.epoch()
         return [fault for fault in (*self._asking.values(), *foreign.values()) if fault.expires_at > now]
 

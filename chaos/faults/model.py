@@ -1,8 +1,8 @@
-"""What a fault is: a kind with parameters, a target, a probability, and a lease after which it is over by itself.
+"""The model of a fault: a kind with parameters, a target, a probability, and a lease after which it ends by itself.
 
-Two families. Service-level faults are rules that the services themselves read and let expire, so nobody is needed to
-end them. Instance-level faults are done to a process or a network from outside; the controller keeps their record in
-the store, so that a controller that was killed finds and reverts them when it is back.
+Two levels. Service-level faults are rules that the services read from the store and let expire themselves.
+Instance-level faults act on a process or a network from outside; their records are kept in the store, so that a
+restarted controller finds and reverts them.
 """
 
 from abc import ABC, abstractmethod
@@ -20,15 +20,15 @@ FaultLevel = Literal["service", "instance"]
 LEASE_MAX_S = 86_400.0
 ACCOUNT_SERVICE = "blobstore"
 RUNTIMES = ("virtual", "local", "compose")
-PROBABILITY = "of each request (service level) or each target (instance level) to be met; 0 is a control"
+PROBABILITY = "that a request (service level) or a target (instance level) is affected; 0 for a control"
 
 
 class FaultParameters(Settings):
-    """Base of every fault's parameters; the fields are its API."""
+    """Base class of the parameters of a fault; the fields are its API."""
 
 
 class FaultTarget(Settings):
-    """Whom a fault meets; an empty field means any. `account` narrows blobstore faults to one storage account."""
+    """Selects the instances of a fault; an empty field matches any. `account` limits blobstore faults to an account."""
 
     service: str = ""
     region: str = ""
@@ -42,7 +42,7 @@ class FaultTarget(Settings):
 
 
 class FaultSpec(Settings):
-    """A fault as a caller asks for it."""
+    """A fault as requested by a caller."""
 
     kind: str
     target: FaultTarget = FaultTarget()
@@ -52,18 +52,18 @@ class FaultSpec(Settings):
 
 
 class Fault(ABC):
-    """One kind of fault. Subclasses state `kind`, `summary`, `parameters`, and how it starts and ends."""
+    """One kind of fault. Subclasses define `kind`, `summary`, `parameters` and the effect."""
 
     kind: ClassVar[str]
     summary: ClassVar[str]
     level: ClassVar[FaultLevel] = "service"
     parameters: ClassVar[type[FaultParameters]] = FaultParameters
     runtimes: ClassVar[tuple[str, ...]] = RUNTIMES
-    """Where it is offered; elsewhere it is refused before anything is done."""
+    """The runtimes that support it; others refuse it before the start."""
 
     @classmethod
     def candidates(cls, instances: Sequence[InstanceSpec], _target: FaultTarget) -> list[InstanceSpec]:
-        """Those of the testbed's instances that a fault of this kind can meet."""
+        """The instances of the testbed that a fault of this kind can affect."""
         return list(instances)
 
     @classmethod
@@ -79,18 +79,18 @@ class Fault(ABC):
 
 
 class ServiceFault(Fault):
-    """A rule that the services carry out on their own requests; nothing to start or stop beyond the rule itself."""
+    """A rule that the services apply to their own requests; nothing to start or stop besides the rule."""
 
     @classmethod
     def candidates(cls, instances: Sequence[InstanceSpec], target: FaultTarget) -> list[InstanceSpec]:
-        """All that take requests; an account is a matter of blob stores only."""
+        """All instances that serve requests; only blob stores if the target has an account."""
         narrowed = ACCOUNT_SERVICE if target.account else ""
         return [spec for spec in instances if spec.service != LOADGEN and narrowed in ("", spec.service)]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What one active fault asks of one instance."""
+    """The requirement of one active fault on one instance; `left_s` is the rest of its lease in seconds."""
 
     id: str
     parameters: Any
@@ -98,19 +98,19 @@ class Asked:
 
 
 class InstanceFault(Fault):
-    """Something done to instances from outside.
+    """A fault that acts on instances from outside.
 
-    `apply` makes one instance suffer what all active faults of the kind ask of it together, and nothing when none
-    does. It is called whenever that changes, and again after a failure.
+    `apply` sets the state of one instance required by all active faults of the kind together; without any, the normal
+    state. It is called on every change, and again after a failure.
     """
 
     level: ClassVar[FaultLevel] = "instance"
     restarts: ClassVar[bool] = False
-    """Whether lifting it starts a new process, to which everything else that is still asked has to be done anew."""
+    """Whether reverting it starts a new process, to which all other active faults have to be applied again."""
 
     @abstractmethod
     async def apply(self, runtime: Runtime, name: str, asked: Sequence[Asked]) -> None: ...
 
     def concerns(self, _parameters: Any, _name: str) -> bool:
-        """Whether such a fault on another instance has to be applied anew when `name` has been started again."""
+        """Whether such a fault on another instance has to be applied again after a restart of `name`."""
         return False

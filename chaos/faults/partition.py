@@ -1,4 +1,4 @@
-"""The network between the targets and other instances is cut, in both directions."""
+"""Network partition between the targets and other instances, in both directions."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -16,7 +16,7 @@ class PartitionParameters(FaultParameters):
 
 class Partition(InstanceFault):
     kind = "partition"
-    summary = "Cuts the network between the targets and the instances that match `peer`."
+    summary = "Partitions the network between the targets and the instances that match `peer`."
     parameters = PartitionParameters
     runtimes = ("virtual", "compose")
 
@@ -24,5 +24,5 @@ class Partition(InstanceFault):
         await runtime.partition(name, [Cut(one.id, one.parameters.peer, one.left_s) for one in asked])
 
     def concerns(self, parameters: Any, name: str) -> bool:
-        """A process that is started again may have another address."""
+        """A restarted process may have another address."""
         return fnmatchcase(name, parameters.peer)

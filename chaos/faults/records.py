@@ -1,8 +1,8 @@
-"""Faults under way as the store knows them.
+"""Records of active faults in the store.
 
-A service-level fault is one key with a time to live: services obey it without the controller, and drop it when its
-lease is over by their own clock. An instance-level fault leaves a record that outlives the lease, because somebody must
-undo it.
+A service-level fault is one key with a TTL: services apply it without the controller, and drop it when its lease
+expires by their own clock. The record of an instance-level fault outlives the lease, because the fault has to be
+reverted.
 """
 
 import json
@@ -25,9 +25,9 @@ INSTANCE_PREFIX = "instance-fault:"
 
 @dataclass(frozen=True)
 class ActiveFault:
-    """A fault under way. `effects` is requests changed (service level) or instances touched (instance level).
+    """An active fault. `effects` counts affected requests (service level) or instances (instance level).
 
-    `unmet` says what it asked for and could not have, and why.
+    `unmet` lists what could not be applied, and why.
     """
 
     id: str
@@ -66,7 +66,7 @@ _ROW: StoredShape[_Row] = StoredShape(_Row)
 
 
 class FaultRecords:
-    """Reads and writes them."""
+    """Reads and writes the records."""
 
     def __init__(self, runtime: Runtime, stored: Stored) -> None:
         self._runtime = runtime
@@ -74,10 +74,10 @@ class FaultRecords:
         stored.expect("string", SEQUENCE_KEY)
 
     async def next_number(self, above: int) -> int:
-        """The next number of a fault, greater than `above`: a reset of the testbed begins to count anew."""
+        """The next fault number, greater than `above`: a reset of the testbed restarts the sequence."""
         try:
             number = int(await self._runtime.store.incr(SEQUENCE_KEY))
-        except ResponseError as error:  # somebody wrote what is no number; it goes on after the faults there are
+        except ResponseError as error:  # the key is not a number: continue after the numbers in use
             await self._stored.set_aside_wrong_types(self._runtime.store)
             self._stored.refuse(str(error), SEQUENCE_KEY, "", str(error))
             known = [*await self.service_level(), *await self.instance_level()]
@@ -88,24 +88,24 @@ class FaultRecords:
         return number
 
     async def publish(self, fault: ActiveFault) -> None:
-        """A service-level fault, for the services to obey until its lease is over."""
+        """Writes a service-level fault, with its lease as TTL, and announces it to the services."""
         lease_ms = max(1, int(fault.spec.lease_s * 1000))
         await self._runtime.store.set(Keys.fault(fault.id), json.dumps(fault.document()), px=lease_ms)
         await announce(self._runtime.store, "faults")
 
     async def withdraw(self, fault_id: str) -> bool:
-        """Ends a service-level fault; whether there was one."""
+        """Ends a service-level fault; returns whether it existed."""
         found = bool(await self._runtime.store.delete(Keys.fault(fault_id)))
         if found:
             await announce(self._runtime.store, "faults")
         return found
 
     async def keep(self, fault: ActiveFault) -> None:
-        """An instance-level fault, for a successor to undo."""
+        """Writes the record of an instance-level fault, so that a successor can revert it."""
         await self._runtime.store.set(INSTANCE_PREFIX + fault.id, json.dumps(fault.document()))
 
     async def drop(self, fault_id: str) -> bool:
-        """Forgets an instance-level fault that is undone; whether it was known."""
+        """Deletes the record of a reverted instance-level fault; returns whether it existed."""
         return bool(await self._runtime.store.delete(INSTANCE_PREFIX + fault_id))
 
     async def service_level(self) -> list[ActiveFault]:
@@ -122,7 +122,7 @@ class FaultRecords:
         return [fault for fault in found if fault is not None]
 
     def _parse(self, raw: Any, key: str) -> ActiveFault | None:
-        """None for what is no fault: nobody could undo it, and no service obeys it."""
+        """The fault in a record; None if it is invalid, which is reported and ignored."""
         row = self._stored.read(_ROW, raw, key)
         if row is None:
             return None

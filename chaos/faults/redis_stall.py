@@ -1,4 +1,4 @@
-"""The store stops answering; nothing is lost, everything that needs it waits."""
+"""The store stops answering. No data is lost; its clients wait."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The catalogue: every kind by name, and the check of what a caller asks for."""
+"""The catalogue of fault kinds, and the validation of a requested fault."""
 
 from chaos.faults.blackhole import Blackhole
 from chaos.faults.connection_reset import ConnectionReset
@@ -34,31 +34,32 @@ CATALOGUE: dict[str, Fault] = {
 
 
 def check(spec: FaultSpec) -> tuple[Fault, FaultParameters]:
-    """The fault that `spec` names and its validated parameters.
+    """The fault kind of `spec`, and its validated parameters.
 
     Raises:
-        SettingsError: for an unknown kind, a parameter that breaks its rule, or an account where no request to it can
-            be met, naming the field.
+        SettingsError: an unknown kind, an invalid parameter, or an account for a kind or service without requests to
+            accounts; the message names the field.
     """
     fault = CATALOGUE.get(spec.kind)
     if fault is None:
         raise SettingsError(f"kind: unknown fault {spec.kind!r}; known: {', '.join(sorted(CATALOGUE))}")
     if spec.target.account and (fault.level == "instance" or spec.target.service not in ("", ACCOUNT_SERVICE)):
-        raise SettingsError(f"target.account: only requests to {ACCOUNT_SERVICE} concern an account; {_instead(spec)}")
+        raise SettingsError(f"target.account: only requests to {ACCOUNT_SERVICE} have an account; {_instead(spec)}")
     return fault, validate(fault.parameters, spec.parameters, "parameters")
 
 
 def require_offered(kind: str, runtime: str) -> None:
-    """
+    """Checks that a runtime supports a kind of fault.
+
     Raises:
-        RuntimeUnavailable: naming where the kind is offered.
+        RuntimeUnavailable: it does not; the message names the runtimes that do.
     """
     where = CATALOGUE[kind].runtimes
     if runtime not in where:
-        raise RuntimeUnavailable(f"{kind}: the {runtime} runtime does not offer it; offered by: {', '.join(where)}")
+        raise RuntimeUnavailable(f"{kind}: not supported by the {runtime} runtime; supported by: {', '.join(where)}")
 
 
 def _instead(spec: FaultSpec) -> str:
     kinds = ", ".join(sorted(kind for kind, fault in CATALOGUE.items() if fault.level == "service"))
     service = spec.target.service or "any"
-    return f"this is a {spec.kind} of {service}; kinds that meet requests: {kinds}"
+    return f"this is a {spec.kind} of {service}; kinds that act on requests: {kinds}"

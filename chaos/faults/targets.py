@@ -1,4 +1,4 @@
-"""Whom a fault would meet, of the instances that there are; and what is wrong with a target that meets nobody."""
+"""Target selection of faults, and the error for a target without a match."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,11 +7,11 @@ from chaos.faults.registry import CATALOGUE
 from compose.topology import InstanceSpec
 
 FIELDS = {"service": "service", "region": "region", "instance": "name"}
-"""Field of a target → of an instance."""
+"""Field of a target → attribute of an instance."""
 
 
 class UnknownTarget(LookupError):
-    """The target matches no instance; the text names the field and lists what there is."""
+    """The target matches no instance; the message names the field and lists the known values."""
 
     def __init__(self, field: str, text: str) -> None:
         super().__init__(f"{field}: {text}")
@@ -19,10 +19,10 @@ class UnknownTarget(LookupError):
 
 
 def find_targets(spec: FaultSpec, instances: Iterable[InstanceSpec]) -> list[InstanceSpec]:
-    """The instances that a fault meets when it begins.
+    """The instances that a fault affects at its start.
 
     Raises:
-        UnknownTarget: when there is none.
+        UnknownTarget: no instance matches.
     """
     candidates = CATALOGUE[spec.kind].candidates(list(instances), spec.target)
     found = [instance for instance in candidates if spec.target.meets(instance)]
@@ -39,4 +39,4 @@ def _unknown(spec: FaultSpec, candidates: Sequence[InstanceSpec]) -> UnknownTarg
             what = f"unknown {name} {given[name]!r} for a {spec.kind}"
             return UnknownTarget(f"target.{name}", f"{what}; known {name}s: {', '.join(known) or 'none'}")
     together = ", ".join(f"{name}={value}" for name, value in given.items())
-    return UnknownTarget("target", f"matches no instance: {together or 'there is none'}")
+    return UnknownTarget("target", f"matches no instance: {together or 'none exists'}")

@@ -1,4 +1,4 @@
-"""An instance answers 429 with Retry-After beyond a rate."""
+"""An instance answers 429 with Retry-After to requests above a rate."""
 
 from pydantic import Field
 
@@ -6,10 +6,10 @@ from chaos.faults.model import FaultParameters, ServiceFault
 
 
 class ThrottleParameters(FaultParameters):
-    rate_per_s: float = Field(ge=0, le=1_000_000, description="requests per second and instance that still pass")
+    rate_per_s: float = Field(ge=0, le=1_000_000, description="requests per second that each instance still accepts")
 
 
 class Throttle(ServiceFault):
     kind = "throttle"
-    summary = "Answers 429 with Retry-After to what exceeds a rate."
+    summary = "Answers 429 with Retry-After to requests above a rate."
     parameters = ThrottleParameters

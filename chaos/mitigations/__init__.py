@@ -1,7 +1,4 @@
-"""Counterfactuals: the repair items R1–R7 and the defences X1–X6, each a named change that a run may have or not.
-
-`switching` stands apart: it needs plans, and plans need this package.
-"""
+"""Mitigations for counterfactual runs: the repair items R1–R7 and the defences X1–X6, each a named change of a run."""
 
 from chaos.mitigations.catalogue import (
     bundle_name,

@@ -1,4 +1,4 @@
-"""The mitigations that come with the testbed, and the settings tree that a choice of them lays over a scenario's."""
+"""The catalogue of mitigations, and the settings overlay of a selection of them."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -16,10 +16,10 @@ FILE = Path(__file__).with_name("mitigations.yaml")
 
 
 def load(path: Path = FILE) -> Catalogue:
-    """The catalogue in `path`.
+    """Loads the catalogue from `path`.
 
     Raises:
-        SettingsError: naming the file, the entry, the field and the rule.
+        SettingsError: it is invalid; the message names file, entry, field and rule.
     """
     try:
         return Catalogue.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -33,12 +33,12 @@ def load(path: Path = FILE) -> Catalogue:
 
 @lru_cache(maxsize=1)
 def default_catalogue() -> Catalogue:
-    """The one that ships, read once."""
+    """The built-in catalogue, cached."""
     return load()
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """What can be switched, as plain rows: for listings."""
+    """The mitigations as plain rows, for listings."""
     return [
         {
             "id": mitigation.id,
@@ -55,10 +55,10 @@ def catalogue() -> list[dict[str, Any]]:
 
 
 def expand(names: Iterable[str]) -> tuple[str, ...]:
-    """Ids and bundles as ids, each once, in the order of the catalogue.
+    """Expands ids and bundles to ids, without duplicates, in catalogue order.
 
     Raises:
-        SettingsError: naming what is unknown, and what is known.
+        SettingsError: a name is unknown; the message lists the known names.
     """
     bundles = default_catalogue().bundles
     chosen: set[str] = set()
@@ -73,22 +73,22 @@ def expand(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def bundle_name(mitigations: Iterable[str]) -> str:
-    """The bundle that is just these, or their ids."""
+    """The name of the bundle with exactly these mitigations, or their ids joined by `+`."""
     ids = tuple(mitigations)
     known = (name for name in default_catalogue().bundles if expand([name]) == ids)
     return next(known, "+".join(ids))
 
 
 def chosen(names: Iterable[str]) -> tuple[Mitigation, ...]:
-    """The mitigations of that name."""
+    """The mitigations of these ids and bundles."""
     return tuple(default_catalogue().get(id_) for id_ in expand(names))
 
 
 def mitigation_overlay(names: Iterable[str], regions: Sequence[str] | None = None) -> Tree:
-    """The settings of these mitigations, as one tree; parts for regions not among `regions` are left out.
+    """The settings of these mitigations as one tree, without parts for regions that are not in `regions`.
 
     Raises:
-        SettingsError: naming what is unknown.
+        SettingsError: a name is unknown.
     """
     tree: Tree = {}
     for mitigation in chosen(names):
@@ -99,10 +99,10 @@ def mitigation_overlay(names: Iterable[str], regions: Sequence[str] | None = Non
 
 
 def run_time_overlay(names: Iterable[str]) -> Tree:
-    """The settings of these mitigations, for a testbed on which none was on from the start.
+    """The settings of these mitigations for a running testbed without mitigations from the start.
 
     Raises:
-        SettingsError: naming what is unknown, or cannot be switched while services run.
+        SettingsError: a name is unknown, or the mitigation cannot be switched while services run.
     """
     names = expand(names)
     require_switchable(names)
@@ -110,18 +110,18 @@ def run_time_overlay(names: Iterable[str]) -> Tree:
 
 
 def require_switchable(names: Iterable[str]) -> None:
-    """Raises SettingsError for one that has no settings: a timeline has begun, and nodes exist or not."""
+    """Raises SettingsError for a mitigation without settings: timeline and initial nodes are fixed at the start."""
     for mitigation in chosen(names):
         if not mitigation.overlay:
             parts = " and ".join(LEFT_OUT[kind] for kind in mitigation.kinds)
             raise SettingsError(
-                f"mitigation {mitigation.id}: cannot be switched while services run; {parts} can only be there from "
+                f"mitigation {mitigation.id}: cannot be switched while services run; {parts} can only be enabled from "
                 f"the start (--with {mitigation.id})"
             )
 
 
 def left_out(names: Iterable[str]) -> list[str]:
-    """Which parts of these mitigations a switch at run time leaves as they are."""
+    """The parts of these mitigations that a switch at run time does not apply."""
     return [
         f"{mitigation.id}: {LEFT_OUT[kind]}"
         for mitigation in chosen(names)

@@ -1,4 +1,4 @@
-"""What an entry of mitigations.yaml may say. Whatever breaks a rule here is found when the file is loaded."""
+"""The schema of mitigations.yaml. Violations are reported when the file is loaded."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args
@@ -21,7 +21,7 @@ class _Part(BaseModel):
 
 
 class Compress(_Part):
-    """Entries of these rows happen at `a + factor · (t − a)`, a being the first entry of `after`."""
+    """Entries of these rows move to `a + factor · (t − a)`, where a is the time of the first entry of `after`."""
 
     rows: TimelineRows
     after: TimelineRow
@@ -29,14 +29,14 @@ class Compress(_Part):
 
 
 class Follow(_Part):
-    """Entries of these rows move by as much as the first entry of `with` has moved."""
+    """Entries of these rows move by the same time as the first entry of `with`."""
 
     rows: TimelineRows
     with_: TimelineRow = Field(alias="with")
 
 
 class Stage(_Part):
-    """Restores of these rows are split by account family, `spacing_s` apart; `volumes` says which is high-volume."""
+    """Restores of these rows are split by account family, `spacing_s` apart; `volumes` gives their load."""
 
     rows: TimelineRows
     spacing_s: Annotated[float, Field(gt=0)]
@@ -45,7 +45,7 @@ class Stage(_Part):
 
 
 class TimelineRules(_Part):
-    """Applied in this order."""
+    """Changes of the timeline, applied in this order."""
 
     compress: Compress | None = None
     follow: Follow | None = None
@@ -53,20 +53,20 @@ class TimelineRules(_Part):
 
 
 class TopologyChange(_Part):
-    """What exists when the run begins."""
+    """Changes of the initial topology."""
 
     headroom: Annotated[float, Field(gt=0, le=10)]
-    """Identity nodes more than the scenario has, as a share, in every region."""
+    """Additional identity nodes in every region, as a fraction of the scenario's."""
 
 
 class Mitigation(_Part):
-    """One switch."""
+    """One mitigation."""
 
     id: MitigationId
     title: Annotated[str, Field(min_length=1, max_length=60)]
     source: Annotated[str, Field(min_length=1)]
     attacks: TimelineRows
-    """Rows of the conformance table."""
+    """Rows of the conformance table that it addresses."""
     changes: Annotated[str, Field(min_length=1)]
     overlay: dict[str, Any] = {}
     timeline: TimelineRules | None = None
@@ -89,7 +89,7 @@ class Mitigation(_Part):
 
 
 class Bundle(_Part):
-    """A name for several mitigations at once."""
+    """A named set of mitigations."""
 
     title: Annotated[str, Field(min_length=1)]
     of: Annotated[tuple[MitigationId, ...], Field(min_length=1)]
@@ -111,7 +111,7 @@ class Catalogue(_Part):
             for path, value in leaves(mitigation.overlay):
                 owner, before = owners.setdefault(path, (mitigation.id, value))
                 if before != value:
-                    raise ValueError(f"{'.'.join(path)}: {owner} says {before!r}, {mitigation.id} says {value!r}")
+                    raise ValueError(f"{'.'.join(path)}: {owner} sets {before!r}, {mitigation.id} sets {value!r}")
         return self
 
     def get(self, id_: str) -> Mitigation:
@@ -119,7 +119,7 @@ class Catalogue(_Part):
 
 
 def leaves(tree: Tree, above: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every field of a settings tree and its value."""
+    """All fields of a settings tree as (path, value)."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from leaves(dict(value), (*above, key))

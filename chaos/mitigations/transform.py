@@ -1,6 +1,7 @@
-"""Mitigations that are not settings: what operators do when, and what exists when the run begins.
+"""Mitigations that are not settings: changes of the timeline and of the initial topology.
 
-Every rule is data (mitigations.yaml) and pure; a scenario that has no entry of the rows it names is left as it is.
+The rules are data (mitigations.yaml) and applied without side effects. A scenario without entries of the named rows is
+unchanged.
 """
 
 from collections.abc import Iterable
@@ -15,10 +16,10 @@ from services.policies.staging import StagedAccount, plan_restores
 
 
 def transform(scenario: Scenario, names: Iterable[str]) -> Scenario:
-    """The scenario with its timeline and topology as these mitigations have them. Not to be applied twice.
+    """The scenario with timeline and topology changed by these mitigations. Not idempotent: apply it once.
 
     Raises:
-        SettingsError: naming what is unknown.
+        SettingsError: a name is unknown.
     """
     for mitigation in chosen(names):
         if mitigation.timeline is not None:
@@ -79,14 +80,14 @@ def moved(entry: Entry, t: float) -> Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Family:
-    """The accounts of one family that an entry restores."""
+    """One account family of a restore: glob and load volume."""
 
     glob: str
     volume: float
 
 
 def _stage(entry: Entry, rule: Stage) -> list[Entry]:
-    """One entry for each family, in the rule's order; whatever belongs to none comes last, with the last of them."""
+    """One entry per account family, in the rule's order; other accounts are restored with the last one."""
     action = entry.action
     if entry.row not in rule.rows or not isinstance(action, RestoreAccounts):
         return [entry]

@@ -1,1 +1,1 @@
-"""A run while it goes on: what a moment shows, in the terminal and in words."""
+"""Progress of a run: current figures, terminal display, events in words."""

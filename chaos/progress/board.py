@@ -1,6 +1,6 @@
-"""A run on a terminal, drawn with rich: what works in each region, the curves of the last two minutes, what happened.
+"""Terminal display of a run, drawn with rich: success by region, curves of the last two minutes, events.
 
-Pure drawing: a `Board` goes in, a renderable comes out, so that a test can say the exact text.
+Pure rendering from a `Board` to a renderable, so that tests can compare the exact text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ TONES = {"bad": "red", "good": "green", "": ""}
 
 @dataclass(frozen=True)
 class Board:
-    """What is drawn. `past` ends with now; `happened` holds (τ, sentence, tone), oldest first."""
+    """The data to draw. `past` ends with the current time; `happened` holds (τ, sentence, tone), oldest first."""
 
     title: str
     clock: str
@@ -40,19 +40,19 @@ class Board:
 
 
 def percent(ratio: float | None) -> str:
-    """`9 %`; a dash where nothing was tried."""
+    """`9 %`; a dash without attempts."""
     return "–" if ratio is None else f"{ratio * 100:.0f} %"
 
 
 def shade(ratio: float | None) -> str:
-    """The style of a share that succeeded."""
+    """The style of a success ratio."""
     if ratio is None:
         return "dim"
     return "green" if ratio >= GOOD_FROM else "red" if ratio < BAD_BELOW else "yellow"
 
 
 def ratio_spark(values: Sequence[float | None], width: int) -> Text:
-    """The newest `width` shares, from 0 to 1, each in its own colour; a gap where nothing was tried."""
+    """A sparkline of the newest `width` ratios, each in its own colour; a gap without attempts."""
     text = Text()
     for value in values[-width:]:
         text.append(" " if value is None else _bar(value), style=shade(value))
@@ -60,7 +60,7 @@ def ratio_spark(values: Sequence[float | None], width: int) -> Text:
 
 
 def rate_spark(values: Sequence[float], width: int, top: float, style: str = "") -> Text:
-    """The newest `width` values, from 0 to `top`."""
+    """A sparkline of the newest `width` values, from 0 to `top`."""
     return Text("".join(_bar(value / top if top else 0.0) for value in values[-width:]), style=style)
 
 
@@ -69,13 +69,13 @@ def _bar(ratio: float) -> str:
 
 
 def board(seen: Board, width: int) -> RenderableType:
-    """The board of a run under way, a dozen lines."""
+    """The board of a run in progress, about a dozen lines."""
     spark = max(SPARK_MIN, min(NARROW_SPARK, (width - FRAME) // 2))
     return Group(_head(seen), _regions(seen, spark), _rates(seen, spark), _bar_of_time(seen, min(width, 80)))
 
 
 def watch_board(seen: Board, size: ConsoleDimensions) -> RenderableType:
-    """The board over the whole terminal, and under it the newest happenings, as many as there is room for."""
+    """The board over the full terminal, followed by the newest events that fit."""
     spark = max(SPARK_MIN, min(SPARK_MAX, (size.width - FRAME) // 2))
     room = max(0, size.height - HEAD_LINES - len(seen.displays))
     return Group(
@@ -124,7 +124,7 @@ def _row(title: str, past: Sequence[object], spark: int) -> list[RenderableType]
 
 
 def _rates(seen: Board, spark: int) -> Table:
-    """Offered, good and wasted share one scale: how far they are apart is what there is to see."""
+    """The rates. Offered, good and wasted have the same scale, to compare them."""
     now = seen.past[-1]
     top = max(max(g.offered_per_s, g.good_per_s, g.wasted_per_s) for g in seen.past[-spark:])
     backlogs = [float(g.backlog) for g in seen.past]

@@ -1,8 +1,8 @@
-"""A run or an idle testbed at one moment: the few numbers that say what works and what does not.
+"""The key figures of a run or an idle testbed at one time.
 
-Two kinds of success stand side by side, because they fail at different times: provisioning (tries of jobs) is what the
-first wave of the incident hits, identity (attempts to get a token) what the second one does. Every reader of a moment
-takes it from here: progress lines, live view, console.
+There are two success ratios, because they fail at different times: provisioning (attempts of jobs) in the first wave of
+the incident, identity (attempts to get a token) in the second. Progress lines, live view and console all use this
+module.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from chaos.record.series import Group, Where
 
 WINDOW_S = 5.0
 PROVISIONING_WINDOW_S = 10.0
-"""Control regions begin a job every three seconds: a shorter window would often hold none."""
+"""Control regions start a job every three seconds: a shorter window would often have none."""
 ATTEMPTS = "identity_client_attempts_total"
 STARTED = "identity_client_operations_started_total"
 WORK = "identity_work_completed_total"
@@ -25,7 +25,7 @@ WAITING = ("queued", "blocked")
 
 
 class Samples(Protocol):
-    """What has been sampled so far, asked as `SeriesTable` is asked. Nothing sampled gives no group."""
+    """The samples so far, with the query interface of `SeriesTable`. Without samples there are no groups."""
 
     def increase(
         self, name: str, where: Where, start_t: float, end_t: float, by: Sequence[str]
@@ -35,7 +35,7 @@ class Samples(Protocol):
 
 @dataclass(frozen=True)
 class Success:
-    """Shares that succeeded in the last seconds; None where nothing was tried, which is neither good nor bad."""
+    """Success ratios over the last seconds; None without attempts."""
 
     provisioning: float | None
     identity: float | None
@@ -43,8 +43,8 @@ class Success:
 
 @dataclass(frozen=True)
 class Glance:
-    """One moment. `asked` is operations that callers began, `offered` the attempts that became of them, `good` and
-    `wasted` the work that nodes finished for somebody who waited and for nobody."""
+    """The key figures at τ = `t`. `asked` are operations started by callers, `offered` their attempts, `good` and
+    `wasted` the work that nodes finished before and after the caller's timeout."""
 
     t: float
     total: Success
@@ -58,16 +58,16 @@ class Glance:
 
     @property
     def amplification(self) -> float | None:
-        """Attempts for each operation begun; None while none begins."""
+        """Attempts per operation started; None without operations."""
         return self.offered_per_s / self.asked_per_s if self.asked_per_s else None
 
     def document(self) -> dict[str, Any]:
-        """For the API; rounded to what the eye can tell apart."""
+        """The document for the API, rounded to three decimals."""
         return {**_rounded(asdict(self)), "amplification": _rounded(self.amplification)}
 
 
 def glance(samples: Samples, regions: Sequence[str], t: float) -> Glance:
-    """What the samples say of `t`; every region is there, whether or not anything was tried in it."""
+    """The key figures at `t`; includes every region, also those without attempts."""
     tries = samples.increase(TRIES, {}, t - PROVISIONING_WINDOW_S, t, by=("region", "result"))
     attempts = samples.increase(ATTEMPTS, {"layer": "sdk"}, t - WINDOW_S, t, by=("region", "outcome"))
     work = samples.increase(WORK, {}, t - WINDOW_S, t, by=("outcome",))

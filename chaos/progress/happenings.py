@@ -1,8 +1,7 @@
-"""Event lines in words: what operators, the policy job, faults and alerts did, a sentence each.
+"""Event lines as sentences: actions of operators and the policy job, faults, alerts.
 
-The one vocabulary of the console's timeline and of `aftershock run --watch`. Lines that come by the hundred and say
-what the curves show better (jobs, arrivals, accounts one by one) are silent; a kind that is unknown here is shown as
-it is, so that nothing new goes missing.
+Used by the console's timeline and by `aftershock run --watch`. Frequent events that the curves show better (jobs,
+arrivals, single accounts) are omitted; an unknown kind is shown in generic form, so that new kinds are not missing.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -32,12 +31,12 @@ SILENT = frozenset(
     }
 )
 ENVELOPE = frozenset({"at", "t", "source", "kind"})
-FAULT_ENDS = {"call": "ended", "lease": "over with its lease"}
+FAULT_ENDS = {"call": "ended", "lease": "ended with its lease"}
 
 
 @dataclass(frozen=True)
 class Happening:
-    """One line of the timeline. `row` is the timeline entry of the scenario that it belongs to, if any."""
+    """One line of the timeline. `row` is the timeline entry of the scenario it belongs to, if any."""
 
     by: By
     text: str
@@ -46,7 +45,7 @@ class Happening:
 
 
 def happening(event: EventFields, displays: Displays) -> Happening | None:
-    """The event in words; None when it is silent. `displays` are the names of regions as people write them."""
+    """The event as a sentence; None for omitted kinds. `displays` are the display names of regions."""
     kind = str(event["kind"])
     if kind in SILENT:
         return None
@@ -74,7 +73,7 @@ def _where(event: EventFields, displays: Displays) -> str:
     return f" in {displays.get(region, region)}" if region else ""
 
 
-# What operators do. `p` are the action's parameters, `d` the names of regions.
+# Operator actions. `p` are the action's parameters, `d` the display names of regions.
 
 
 def _restore(p: EventFields, d: Displays) -> str:
@@ -98,7 +97,7 @@ def _regions(p: EventFields, d: Displays) -> str:
 
 def _ramp(p: EventFields, d: Displays) -> str:
     over = f" from {p['from_fraction']:.0%} to {p['to_fraction']:.0%} over {p['over_s']:g} s" if "over_s" in p else ""
-    return f"let traffic into {_regions(p, d)} again{over}"
+    return f"ramp up traffic to {_regions(p, d)}{over}"
 
 
 def _load(p: EventFields, d: Displays) -> str:
@@ -141,10 +140,10 @@ ACTIONS: dict[str, Callable[[EventFields, Displays], str]] = {
     "load_profile": lambda p, _d: f"switch the load to {p['profile']}",
     "mitigate": _mitigate,
     "note": lambda p, _d: str(p["observe"]),
-    "open": lambda p, d: f"let everything into {_regions(p, d)}",
+    "open": lambda p, d: f"admit all traffic to {_regions(p, d)}",
     "ramp": _ramp,
     "repair": lambda p, _d: f"restart {p['instance']}",
-    "reset": lambda _p, _d: "back to calm",
+    "reset": lambda _p, _d: "reset the testbed",
     "restore_accounts": _restore,
     "scale_identity": _scale,
     "set_load": _load,
@@ -154,7 +153,7 @@ ACTIONS: dict[str, Callable[[EventFields, Displays], str]] = {
 
 
 def action_words(action: str, parameters: EventFields, displays: Displays) -> str:
-    """An action of the timeline or of the API, as one would say it."""
+    """An action of the timeline or of the API in words."""
     say = ACTIONS.get(action)
     return say(parameters, displays) if say else f"{_plain(action)}{_details(parameters)}"
 
@@ -166,7 +165,7 @@ def _action(event: EventFields, d: Displays) -> Happening:
 
 
 def _action_failed(event: EventFields, _d: Displays) -> Happening:
-    return Happening("operators", f"did not succeed: {event['error']}", "bad", str(event.get("id") or ""))
+    return Happening("operators", f"failed: {event['error']}", "bad", str(event.get("id") or ""))
 
 
 def _alert(event: EventFields, d: Displays) -> Happening:
@@ -174,7 +173,7 @@ def _alert(event: EventFields, d: Displays) -> Happening:
     named = _names(event["regions"], d) if event.get("regions") else _names(filter(None, [event.get("region")]), d)
     return Happening(
         "alert",
-        f"{event['name']} {'is over' if over else 'fires'}{f': {named}' if named else ''}",
+        f"{event['name']} {'resolved' if over else 'firing'}{f': {named}' if named else ''}",
         "good" if over else "bad",
     )
 
@@ -186,7 +185,7 @@ def _job(text: str) -> Happening:
 def _gate(event: EventFields, d: Displays) -> Happening:
     seen = event.get("observed") or {}
     ratio = seen.get("failure_ratio")
-    saw = f", saw {ratio:.0%} of {seen.get('samples')} tries fail" if ratio is not None else ", saw nothing"
+    saw = f", {ratio:.0%} of {seen.get('samples')} attempts failed" if ratio is not None else ""
     return Happening(
         "policy job", f"health gate{_where(event, d)}: {event['decision']} ({_plain(event['reason'])}{saw})"
     )
@@ -213,7 +212,7 @@ def _finished(event: EventFields, _d: Displays) -> Happening:
 
 
 def _fault_started(event: EventFields, d: Displays) -> Happening:
-    words = f"{event['id']} begins: {_plain(event['fault'])}{_target(event.get('target') or {}, d)}"
+    words = f"{event['id']} starts: {_plain(event['fault'])}{_target(event.get('target') or {}, d)}"
     return Happening("fault", f"{words}, for {event['lease_s']:g} s", "bad")
 
 
@@ -261,8 +260,8 @@ KINDS: dict[str, Callable[[EventFields, Displays], Happening]] = {
     "alert": _alert,
     "audit": _audit,
     "baseline": _baseline,
-    "collapse_began": lambda e, d: _collapse(e, d, "went down", "bad"),
-    "collapse_ended": lambda e, d: _collapse(e, d, "is up again", "good"),
+    "collapse_began": lambda e, d: _collapse(e, d, "collapsed", "bad"),
+    "collapse_ended": lambda e, d: _collapse(e, d, "recovered", "good"),
     "fault_ended": _fault_ended,
     "fault_started": _fault_started,
     "gate_decision": _gate,
@@ -272,7 +271,7 @@ KINDS: dict[str, Callable[[EventFields, Displays], Happening]] = {
     "remediation_canceled": lambda _e, _d: _job("is cancelled"),
     "remediation_finished": _finished,
     "remediation_snapshot": _snapshot,
-    "remediation_started": lambda e, _d: _job(f"run {e.get('period', 0) + 1} begins"),
+    "remediation_started": lambda e, _d: _job(f"run {e.get('period', 0) + 1} starts"),
     "remediation_wave_started": _wave,
     "run": _run,
 }

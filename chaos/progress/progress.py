@@ -1,6 +1,6 @@
-"""Live progress of a run: a board that keeps changing on a terminal, a line every half minute anywhere else.
+"""Live progress of a run: a board on a terminal, otherwise a line every 30 s.
 
-Reads the recorder, never the services, like everything people see.
+Reads the recorder, never the services.
 """
 
 from collections import deque
@@ -26,29 +26,29 @@ CALM, WARM_UP = "calm", "warm-up"
 
 
 def counting() -> tuple[ProgressColumn, ...]:
-    """The columns of the bar that counts many runs."""
+    """The columns of the progress bar of studies."""
     return TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
 
 
 def now_of(experiment: Experiment, t: float) -> Glance:
-    """The run at τ = `t`."""
+    """The key figures of the run at τ = `t`. Raises RuntimeError before the start of the run."""
     if experiment.recorder is None:
         raise RuntimeError("the run has not started")
     return glance(experiment.recorder, experiment.plan.topology.names, t)
 
 
 def displays(plan: Plan) -> dict[str, str]:
-    """The names of the plan's regions as people write them."""
+    """The display names of the plan's regions."""
     return {region.name: region.display for region in plan.scenario.regions}
 
 
 def phase(plan: Plan, t: float) -> str:
-    """The last thing that an operator or the world did, after the row of the report that it is."""
+    """The last action before `t`, with its row."""
     return " ".join(filter(None, last_action(plan, t)))
 
 
 def last_action(plan: Plan, t: float) -> tuple[str, str]:
-    """Row and words of it; what the report only remarks does not count."""
+    """Row and words of the last action before `t`, without notes."""
     if t < 0:
         return "", WARM_UP
     past = [entry for entry in plan.timeline if entry.t <= t and entry.action.do != "note"]
@@ -59,13 +59,13 @@ def last_action(plan: Plan, t: float) -> tuple[str, str]:
 
 
 def clock(plan: Plan, t: float) -> str:
-    """The incident's calendar; empty for a scenario that does not keep the incident's pace, which has none."""
+    """The incident time; empty for a scenario with another pace than the incident's."""
     keeps_pace = plan.scenario.detection_pace == 1.0
     return f"{incident_time(t, plan.starts_at):%d %b %H:%M} UTC" if keeps_pace else ""
 
 
 class Progress:
-    """An observer of an experiment; use it as a context manager. `watch` fills the terminal, for a second screen."""
+    """An observer of an experiment, used as a context manager. `watch` uses the full screen."""
 
     def __init__(self, console: Console, *, watch: bool = False) -> None:
         self._console = console
@@ -121,7 +121,7 @@ class Progress:
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _listen(self, experiment: Experiment) -> None:
-        """Takes every event line from now on."""
+        """Subscribes to the event lines of the recorder, once."""
         recorder = experiment.recorder
         if self._listening or recorder is None:
             return
@@ -138,14 +138,14 @@ class Progress:
 
 
 def head(regions: Iterable[str], has_clock: bool) -> str:
-    """The titles over the lines; a region's column says provisioning/identity."""
+    """The header of the progress lines; the column of a region shows provisioning/identity."""
     titles = "  ".join(f"{name:>{_width(name)}}" for name in regions)
     calendar = f"{'clock':16}  " if has_clock else ""
     return f"     τ  {calendar}provis  identity  att/s  ampl  backlog  nodes  {titles}  last action"
 
 
 def line(now: Glance, calendar: str, doing: str) -> str:
-    """One moment in columns that stay where they are."""
+    """One progress line with fixed columns."""
     ampl = "–" if now.amplification is None else f"×{now.amplification:.1f}"
     cells = "  ".join(f"{_pair(seen):>{_width(name)}}" for name, seen in now.regions.items())
     calendar = f"{calendar:16}  " if calendar else ""

@@ -1,4 +1,4 @@
-"""The terminal that commands print to. Text of a user (a title, a path, an error) is text there, and nothing else."""
+"""The console of the commands. User-supplied text (a title, a path, an error) is printed literally."""
 
 import errno
 from typing import NoReturn
@@ -10,12 +10,12 @@ from rich.table import Column, Table
 
 class Terminal(Console):
     def on_broken_pipe(self) -> NoReturn:
-        """Rich would end the program with 1, which says "contradicted" here."""
+        """Raises BrokenPipeError: rich would exit with code 1, which means "contradicted" here."""
         raise BrokenPipeError(errno.EPIPE, "the reader has gone", "standard output")
 
 
 def terminal(*, stderr: bool = False) -> Console:
-    """No markup and no emoji codes: `[/etc]` in a title closes no tag. Styles are given by `Text` and `style`."""
+    """A console without markup and emoji codes, so that `[/etc]` in a title is not a tag. Use `Text` and `style`."""
     return Terminal(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 

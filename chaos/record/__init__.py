@@ -1,1 +1,1 @@
-"""What a run leaves: samples, series, events, files, and how they are read back."""
+"""The record of a run: samples, series, events, files, and how they are read."""

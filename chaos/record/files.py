@@ -1,8 +1,8 @@
-"""The files of a record: a full disk is told once and by the file's path, and what is not whole is not read.
+"""The files of a record. A write error is reported once, with the path; a damaged or incomplete record is not read.
 
-`manifest.json` is written when a record is closed: version, and of every file its size, its SHA-256 and a checksum for
-each hundred lines, so that damage is found by its line. A folder without one was never closed: its run still goes on,
-or was killed.
+`manifest.json` is written when a record is closed. It has the record version and, for every file, the size, the SHA-256
+and a checksum per hundred lines, to locate damage. A folder without a manifest was never closed: its run is still in
+progress, or was killed.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 VERSION = 1
-"""Of what a record holds. Raise it when an older record can no longer be judged as a new one is."""
+"""Version of the record's content. Raise it when older records can no longer be judged like new ones."""
 PLAN_FILE, EVENTS_FILE, ARRIVALS_FILE, METRICS_FILE = "plan.json", "events.jsonl", "arrivals.csv", "metrics.npz"
 RECORD_FILES = (PLAN_FILE, EVENTS_FILE, ARRIVALS_FILE, METRICS_FILE)
 MANIFEST_FILE = "manifest.json"
@@ -24,12 +24,12 @@ SEAL = "sha256"
 
 
 class NotWhole(ValueError):
-    """A record's files are not what its run wrote; the text names the file and, where there is one, the line."""
+    """A file differs from what was written, or is missing; the message names the file and, if known, the line."""
 
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Whoever writes a file learns from an error which file it was; the operating system tells only some."""
+    """Adds the file name to an OSError that has none."""
     try:
         yield
     except OSError as error:
@@ -39,7 +39,7 @@ def named(path: Path) -> Iterator[None]:
 
 
 class LinesFile:
-    """A text file that grows. What cannot be written is told by `flush`, not to whoever reports an event."""
+    """An append-only text file. Write errors are raised by `flush`, not by `write`, whose caller reports an event."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -47,7 +47,7 @@ class LinesFile:
         self._failure: OSError | None = None
 
     def write(self, text: str) -> int:
-        """Keeps the first failure for `flush`; after it nothing is written, so that the file ends where it failed."""
+        """Writes text. After the first error, which `flush` raises, nothing more is written."""
         if self._failure is None:
             try:
                 with named(self._path):
@@ -57,10 +57,10 @@ class LinesFile:
         return len(text)
 
     def flush(self) -> None:
-        """What was written is on the disk.
+        """Passes the written text to the operating system.
 
         Raises:
-            OSError: naming the file, when something could not be written, then or before.
+            OSError: this or an earlier write failed; with the name of the file.
         """
         if self._failure is None:
             try:
@@ -72,7 +72,7 @@ class LinesFile:
             raise self._failure
 
     def close(self) -> None:
-        """As `flush`; the file is closed in either case."""
+        """Flushes and closes the file; it is closed even if flushing fails."""
         try:
             self.flush()
         finally:
@@ -84,7 +84,7 @@ class LinesFile:
 
 
 def seal(folder: Path) -> None:
-    """Writes the manifest of a record that is complete; in one step, so that there is a whole one or none."""
+    """Writes the manifest of a complete record, atomically."""
     files = {name: _entry(folder / name) for name in RECORD_FILES if (folder / name).exists()}
     text = json.dumps({VERSION_KEY: VERSION, "files": files}, indent=1) + "\n"
     partial = folder / f"{MANIFEST_FILE}.partial"
@@ -116,11 +116,11 @@ def _blocks(lines: Sequence[bytes]) -> Iterator[str]:
 
 
 def verify(folder: Path) -> None:
-    """Returns when every file of the record is as its run wrote it.
+    """Checks every file of the record against the manifest.
 
     Raises:
-        NotWhole: naming the first file that is not, and the line.
-        OSError: when a file cannot be read.
+        NotWhole: the first file that differs, with the line.
+        OSError: a file cannot be read.
     """
     plan = folder / PLAN_FILE
     if not plan.exists():
@@ -132,8 +132,8 @@ def verify(folder: Path) -> None:
     for name in RECORD_FILES:
         if name not in document:
             if (folder / name).exists():
-                raise NotWhole(f"{folder / name}: is not a file of this run")
-            raise NotWhole(f"{manifest}: says nothing of {name}")
+                raise NotWhole(f"{folder / name}: not a file of this run")
+            raise NotWhole(f"{manifest}: has no entry for {name}")
         if not (folder / name).exists():
             raise NotWhole(f"{folder / name}: is missing")
         _compare(folder / name, document[name])
@@ -142,8 +142,8 @@ def verify(folder: Path) -> None:
 def _unsealed(folder: Path, plan: Path) -> str:
     document = read_json(plan)
     if not isinstance(document, dict) or document.get(VERSION_KEY) != VERSION:
-        return f"{plan}: not of this version of Aftershock; run it again: {_command(document)}"
-    return f"{folder}: this record was never closed ({MANIFEST_FILE} is missing): its run still goes on, or was killed"
+        return f"{plan}: written by another version of Aftershock; run it again: {_command(document)}"
+    return f"{folder}: the record was never closed ({MANIFEST_FILE} is missing): its run is in progress or was killed"
 
 
 def _command(plan: object) -> str:
@@ -173,7 +173,7 @@ def _compare(path: Path, entry: dict[str, Any]) -> None:
 
 
 def _damage(path: Path, lines: Sequence[bytes], blocks: Sequence[str], count: int) -> str:
-    """The first line, or the first hundred, in which the file differs from what was written."""
+    """The location of the first difference: a line, or a block of a hundred lines."""
     found = list(_blocks(lines))
     same = next(
         (n for n, (a, b) in enumerate(zip(found, blocks, strict=False)) if a != b), min(len(found), len(blocks))
@@ -193,16 +193,16 @@ def _damage(path: Path, lines: Sequence[bytes], blocks: Sequence[str], count: in
 
 
 def sealed(document: dict[str, Any]) -> dict[str, Any]:
-    """A document of ours with its own SHA-256, so that half of it, or a changed one, is told from a whole one."""
+    """Adds the document's SHA-256 to it, so that a truncated or changed file is detected."""
     return {**document, SEAL: _digest(document)}
 
 
 def unsealed(path: Path) -> dict[str, Any]:
-    """What `sealed` made, without the seal.
+    """Reads a document written with `sealed`, and removes the seal.
 
     Raises:
-        NotWhole: naming file and line.
-        OSError: when it cannot be read.
+        NotWhole: the seal is missing or does not match.
+        OSError: the file cannot be read.
     """
     document = read_json(path)
     if not isinstance(document, dict) or SEAL not in document:
@@ -218,11 +218,11 @@ def _digest(document: dict[str, Any]) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds.
+    """Reads a JSON file.
 
     Raises:
-        NotWhole: naming file and line.
-        OSError: when it cannot be read.
+        NotWhole: it is not valid JSON; the message names file and line.
+        OSError: it cannot be read.
     """
     try:
         return json.loads(path.read_bytes())

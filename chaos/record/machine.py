@@ -1,7 +1,7 @@
-"""When the machine itself stood still: a laptop that slept, a host that was busy with something else.
+"""Detection of machine stalls: a laptop that was suspended, a host busy with other work.
 
-Every process counts the time its loop lost (`process_stall_seconds_total`). One process that lost time may have been
-paused by a fault; when the observer itself did, or half of the others, it was the machine.
+Every process counts the stall time of its event loop (`process_stall_seconds_total`). A stall of a single process may
+be a fault that paused it. A stall of the observer, or of half of the other processes, is a stall of the machine.
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ STALLS = f"{STALL_METRIC}_total"
 EVENT = "machine_stalled"
 WINDOW_S = 5.0
 STALL_S = 1.0
-"""So much lost within `WINDOW_S` is a stall of the machine: a client's whole timeout."""
+"""Threshold of a stall: this much lost within `WINDOW_S`. Equals the timeout of a client attempt."""
 
 
 @dataclass(frozen=True)
@@ -28,19 +28,19 @@ class Stall:
 
 
 def lost_s(grown: Mapping[str, float], observer: str) -> float:
-    """What the machine lost while the processes' counters grew by `grown`."""
+    """Stall time of the machine in seconds, from the increase `grown` of each process's stall counter."""
     others = [seconds for name, seconds in grown.items() if name != observer]
     return max(grown.get(observer, 0.0), median(others) if others else 0.0)
 
 
 class StallDetector:
-    """Adds up what was lost over a few seconds, so that one event stands for a whole stall."""
+    """Sums the lost time over `WINDOW_S`, so that one stall gives one event."""
 
     def __init__(self) -> None:
         self._lost: deque[tuple[float, float]] = deque()
 
     def add(self, t: float, lost: float) -> Stall | None:
-        """`lost` seconds since the last call; a stall when that makes one."""
+        """Adds the seconds lost since the last call; returns a stall if the sum reaches the threshold."""
         self._lost.append((t, lost))
         while self._lost[0][0] <= t - WINDOW_S:
             self._lost.popleft()
@@ -52,7 +52,7 @@ class StallDetector:
 
 
 def stalls_in(series: SeriesTable, observer: str) -> list[Stall]:
-    """The machine's stalls in a record, found as they are found while it runs."""
+    """The machine stalls in a record, by the same rule as during the run."""
     return list(_detect(_lost_by_sample(series, observer)))
 
 
@@ -73,7 +73,7 @@ def _detect(lost: Iterable[tuple[float, float]]) -> Iterator[Stall]:
 
 
 def worst_lag_s(series: SeriesTable) -> float:
-    """The largest lag of any loop in a record; 0 when none was recorded."""
+    """The largest event-loop lag in a record, in seconds; 0 without samples."""
     _, values = series.matrix(LAG_METRIC, {})
     known = values[values == values]
     return float(known.max()) if known.size else 0.0

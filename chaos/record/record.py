@@ -1,7 +1,7 @@
-"""A run as it was left on disk (or still in memory), and the questions that everything people see is computed from.
+"""The record of a run, read from disk or still in memory, and its queries.
 
-"Nothing was recorded" and "it was zero" are different answers: the first is None. A counter whose family was recorded
-but whose labels never occurred is zero; a window that the samples do not cover is None.
+None means not recorded, which differs from zero. A counter whose family was recorded but whose labels never occurred is
+zero; a query over a window that the samples do not cover returns None.
 """
 
 import json
@@ -17,19 +17,19 @@ from chaos.record.recorder import Recorder, read_metrics
 from chaos.record.retention import used
 from chaos.record.series import Array, SeriesTable, increments
 
-COVER_S = 2.0  # how far the first and last sample may stay inside a window that still counts as covered
+COVER_S = 2.0  # gap allowed between the ends of a window and the first and last sample in it
 How = Literal["mean", "max", "min", "last"]
 Filter = str | Collection[str]
 Event = dict[str, Any]
 
 
 class RecordError(ValueError):
-    """A record cannot be read; the text names the file and what is wrong."""
+    """A record cannot be read; the message names the file and the cause."""
 
 
 @dataclass(frozen=True)
 class Of:
-    """Names some series: `Of("identity_requests_total", code="200")`; a label's filter is a value or a set of them."""
+    """Selects series: `Of("identity_requests_total", code="200")`; a label's filter is a value or a set of values."""
 
     name: str
     where: Mapping[str, Filter]
@@ -59,7 +59,7 @@ class RunRecord:
         """Reads a run's folder.
 
         Raises:
-            RecordError: naming file and line, when it is no run, was never closed, or is not as its run wrote it.
+            RecordError: it is not a run, was never closed, or is damaged; the message names file and line.
         """
         folder = Path(folder)
         try:
@@ -75,7 +75,7 @@ class RunRecord:
         return cls(plan, recorder.events, recorder.series, recorder.folder)
 
     def until(self, t: float) -> "RunRecord":
-        """What had been recorded before then, or sampled then; the plan stays whole."""
+        """The events before `t` and the samples up to `t`, with the complete plan."""
         rows, series = self.series.index(t) + 1, self.series
         keys = list(zip(series.names, series.labels, strict=True))
         cut = SeriesTable.of(series.times[:rows], keys, series.values[:rows].T)
@@ -88,16 +88,16 @@ class RunRecord:
 
     @property
     def start(self) -> float:
-        """τ of the first sample; 0 when there is none."""
+        """τ of the first sample in seconds; 0 without samples."""
         return float(self.series.times[0]) if len(self.series.times) else 0.0
 
     @property
     def end(self) -> float:
-        """τ of the last sample; 0 when there is none."""
+        """τ of the last sample in seconds; 0 without samples."""
         return float(self.series.times[-1]) if len(self.series.times) else 0.0
 
     def covers(self, start: float, end: float) -> bool:
-        """Whether samples were taken over this window (all but two seconds at either side)."""
+        """Whether samples cover this window, with a gap of at most `COVER_S` at either end."""
         times = self.series.times
         return bool(len(times)) and end >= start and times[0] <= start + COVER_S and times[-1] >= end - COVER_S
 
@@ -107,7 +107,7 @@ class RunRecord:
     # Counters
 
     def delta(self, name: str, start: float, end: float, /, **where: Filter) -> float | None:
-        """How much the matching counters grew over the window, restarts taken into account."""
+        """Increase of the matching counters over the window, with counter resets handled."""
         if not self.covers(start, end) or not self.series.knows(name):
             return None
         total = self._total(name, where)
@@ -116,12 +116,12 @@ class RunRecord:
         return float(total[self.series.index(end)] - total[max(self.series.index(start), 0)])
 
     def rate(self, name: str, start: float, end: float, /, **where: Filter) -> float | None:
-        """`delta` a second."""
+        """`delta` per second."""
         delta = self.delta(name, start, end, **where)
         return None if delta is None or end <= start else delta / (end - start)
 
     def ratio(self, part: Of, whole: Of, start: float, end: float) -> float | None:
-        """Growth of one over growth of the other; None when the other did not grow."""
+        """Increase of `part` divided by increase of `whole`; None if the latter is 0."""
         above = self.delta(part.name, start, end, **part.where)
         below = self.delta(whole.name, start, end, **whole.where)
         return None if above is None or not below else above / below
@@ -135,17 +135,17 @@ class RunRecord:
         return self._totals[key]
 
     def total_curve(self, name: str, /, **where: Filter) -> tuple[Array, Array]:
-        """The matching counters' growth since the first sample, at every sample."""
+        """Increase of the matching counters since the first sample, at every sample."""
         total = self._total(name, where)
         return self.series.times, np.zeros(len(self.series.times)) if total is None else total
 
     def rate_curve(self, name: str, /, window_s: float = 5.0, **where: Filter) -> tuple[Array, Array]:
-        """Growth a second over the `window_s` before each sample (shorter at the beginning)."""
+        """Increase per second over the `window_s` before each sample (shorter at the start)."""
         times, total = self.total_curve(name, **where)
         return times, trailing(times, total, window_s)
 
     def ratio_curve(self, part: Of, whole: Of, window_s: float = 5.0) -> tuple[Array, Array]:
-        """`ratio` over the `window_s` before each sample; NaN where the whole did not grow."""
+        """`ratio` over the `window_s` before each sample; NaN where the increase of `whole` is 0."""
         times, above = self.rate_curve(part.name, window_s, **part.where)
         _, below = self.rate_curve(whole.name, window_s, **whole.where)
         return times, np.divide(above, below, out=np.full(len(times), np.nan), where=below > 0)
@@ -153,13 +153,13 @@ class RunRecord:
     # Gauges
 
     def curve(self, name: str, /, **where: Filter) -> tuple[Array, Array]:
-        """The sum of the matching series' values at each sample; NaN where none existed."""
+        """Sum of the matching series at each sample; NaN where none exists."""
         _, values = self.series.matrix(name, where)
         known = np.isfinite(values)
         return self.series.times, np.where(known.any(axis=1), np.where(known, values, 0.0).sum(axis=1), np.nan)
 
     def gauge(self, name: str, start: float, end: float, /, how: How = "mean", **where: Filter) -> float | None:
-        """The summed gauge over a window: its mean, extremes or last value."""
+        """Mean, maximum, minimum or last value of the summed gauge over a window."""
         return None if not self.covers(start, end) else self._reduce(self.curve(name, **where)[1], start, end, how)
 
     def _reduce(self, values: Array, start: float, end: float, how: How) -> float | None:
@@ -176,11 +176,11 @@ class RunRecord:
         return float(reduce[how](window))
 
     def reduce(self, curve: tuple[Array, Array], start: float, end: float, how: How = "mean") -> float | None:
-        """A curve of this record over a window: its mean, extremes or last value."""
+        """Mean, maximum, minimum or last value of a curve of this record over a window."""
         return self._reduce(curve[1], start, end, how) if self.covers(start, end) else None
 
     def label_values(self, name: str, label: str, /, **where: Filter) -> list[str]:
-        """The values that a label takes among the matching series, sorted."""
+        """The values of a label among the matching series, sorted."""
         labels, _ = self.series.matrix(name, where)
         return sorted({one[label] for one in labels if label in one})
 
@@ -189,7 +189,7 @@ class RunRecord:
     def events_of(
         self, kind: str, /, start: float = float("-inf"), end: float = float("inf"), **match: Any
     ) -> list[Event]:
-        """Events of a kind whose fields have these values (or one of a set of values), in order."""
+        """Events of a kind whose fields match (a value, or one of a set of values), in order."""
         if not self._by_kind:
             for event in self.events:
                 self._by_kind.setdefault(event["kind"], []).append(event)

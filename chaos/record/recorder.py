@@ -1,8 +1,8 @@
-"""What a run leaves behind: every instance's metrics once a second, and every event line in order.
+"""Recorder of a run: the metrics of every instance once a second, and every event line in order.
 
-Two ways to the same numbers: in process it reads the registries' cells, over sockets it scrapes `/metrics`
-(`tests/contract/test_recorder.py` holds them equal). Events and arrivals are on disk within a second of happening,
-so an interrupted run leaves a readable record; `metrics.npz` is written by `close()`, which an abort must call too.
+In process it reads the metric registries, over sockets it scrapes `/metrics`; a contract test checks that both give the
+same numbers. Events and arrivals are flushed with every sample. `metrics.npz` is written by `close()`, which must also
+be called after an abort.
 """
 
 import asyncio
@@ -42,12 +42,15 @@ Columns = NDArray[np.intp]
 
 
 def keeps_buckets(name: str) -> bool:
-    """Histogram buckets are most of the series; these histograms are asked for percentiles."""
+    """Whether to record a histogram's buckets.
+
+    They are most of the series, so only those used for percentiles are kept.
+    """
     return name.startswith(("identity_", "loadgen_", "provisioner_", "http_"))
 
 
 class _Target:
-    """One instance's columns in the table. Target labels give way to the exporter's own (`honor_labels`)."""
+    """The table columns of one instance. Labels of a metric override target labels, as with `honor_labels`."""
 
     def __init__(self, instance: Instance, table: SeriesTable, known: dict[str, int]) -> None:
         self.instance = instance
@@ -57,7 +60,7 @@ class _Target:
         self._columns: dict[Any, int] = {}
 
     def column(self, cache_key: Any, name: str, labels: Mapping[str, str]) -> int:
-        """The column of a series; an instance that comes back under its old name gets its old columns."""
+        """The column of a series; a restarted instance with the same name keeps its columns."""
         full = dict(sorted({**self._base, **labels}.items()))
         key = json.dumps({"name": name, "labels": full}, separators=(",", ":"))
         column = self._known.get(key)
@@ -81,7 +84,7 @@ class _Registry(_Target):
         return np.array(columns, dtype=np.intp)
 
     def read(self) -> Iterator[tuple[Columns | list[int], list[float]]]:
-        """Columns and their numbers: the cells', whose columns stay, and then the computed gauges'."""
+        """Columns and values: first those of metric cells, whose columns are fixed, then those of computed gauges."""
         if self._reader.refresh():
             self._order = self._fixed_columns()
         yield self._order, self._reader.numbers()
@@ -98,15 +101,15 @@ class _Registry(_Target):
 
 
 class _Page(_Target):
-    """Scrapes the text page of an instance that answers on a socket."""
+    """Scrapes the `/metrics` page of an instance."""
 
     async def fetch(self, http: HttpClient) -> tuple[list[int], list[float]] | None:
-        """None when the instance does not answer: its series have a hole there, not a zero."""
+        """Columns and values; None if the instance does not answer, which leaves a gap in its series."""
         reply = await http.call("GET", f"{self.instance.url}/metrics", timeout_s=SCRAPE_TIMEOUT_S)
         return self.parse(reply.body.decode()) if reply.ok else None
 
     def parse(self, page: str) -> tuple[list[int], list[float]]:
-        """A line's text before the number is parsed by prometheus-client once and remembered."""
+        """Parses a page. The part of a line before the value is parsed once by prometheus-client and cached."""
         columns: list[int] = []
         numbers: list[float] = []
         for line in page.splitlines():
@@ -132,9 +135,9 @@ class _Page(_Target):
 
 
 class Recorder:
-    """Samples metrics, takes events and arrivals, answers questions about the run while it runs.
+    """Samples metrics, receives events and arrivals, and answers queries during the run.
 
-    `zero_epoch_s` is the Unix time of τ = 0 (18:03 UTC of the incident). Without a folder everything stays in memory.
+    `zero_epoch_s` is the Unix time of τ = 0 (18:03 UTC of the incident). Without a folder the record stays in memory.
     """
 
     def __init__(
@@ -174,7 +177,7 @@ class Recorder:
     # Instances
 
     def attach(self, instance: Instance, metrics: Metrics) -> None:
-        """Reads this instance in process from the next sample on."""
+        """Reads this instance's registry in process, from the next sample on."""
         self._registries[instance.name] = _Registry(instance, metrics, self.series, self._known)
 
     def attach_page(self, instance: Instance) -> None:
@@ -184,7 +187,7 @@ class Recorder:
         self._pages[instance.name] = _Page(instance, self.series, self._known)
 
     def detach(self, name: str) -> None:
-        """The instance is gone; its series end here. Unknown names are fine."""
+        """Stops reading an instance; its series end here. An unknown name is ignored."""
         self._registries.pop(name, None)
         self._pages.pop(name, None)
 
@@ -195,11 +198,11 @@ class Recorder:
     # Time
 
     def t(self) -> float:
-        """τ now: bench seconds since 18:03 UTC."""
+        """Current τ: bench seconds since 18:03 UTC."""
         return self._clock.epoch() - self._zero_epoch_s
 
     async def run(self) -> None:
-        """Samples on the grid of `interval_s` until cancelled; a sample that comes too late is skipped."""
+        """Samples every `interval_s` until cancelled; samples that are too late are skipped."""
         due = self._clock.now()
         while True:
             await self.sample()
@@ -210,7 +213,7 @@ class Recorder:
             await asyncio.sleep(max(0.0, due - self._clock.now()))
 
     async def sample(self) -> None:
-        """One row of the table, and whatever happened since the last one onto the disk."""
+        """Appends one row to the table and flushes events and arrivals. Raises OSError as `flush` does."""
         t = round(self.t(), 6)
         parts = [part for registry in self._registries.values() for part in registry.read()]
         if self._pages and self._http is not None:
@@ -225,7 +228,7 @@ class Recorder:
     # Events
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """An event line `{"at", "source", "kind", …}`; this is the sink that instances are given."""
+        """Records an event line `{"at", "source", "kind", …}`; the event sink of the instances."""
         for watcher in self.watchers:
             watcher(event)
         fields = dict(event)
@@ -257,12 +260,12 @@ class Recorder:
         )
 
     async def follow(self, store: Store) -> None:
-        """Takes the event lines that real processes append to the Redis stream, until cancelled."""
+        """Reads the event lines that processes append to the Redis stream, until cancelled."""
         while True:
             await self._take(store, block_ms=500)
 
     async def drain(self, store: Store) -> None:
-        """Takes what is in the stream just now; for the last lines, once the processes have stopped."""
+        """Reads the stream until it is empty; for the last lines after the processes have stopped."""
         while await self._take(store, block_ms=None):
             pass
 
@@ -274,21 +277,21 @@ class Recorder:
 
     @property
     def sha256(self) -> str:
-        """Of `events.jsonl` as written so far."""
+        """SHA-256 of `events.jsonl` so far."""
         return self._digest.hexdigest()
 
     # Files
 
     def flush(self) -> None:
-        """Raises OSError, naming the file, when something of the record could not be written."""
+        """Flushes events and arrivals. Raises OSError, with the name of the file, if a write failed."""
         self._events_file.flush()
         self._arrivals_file.flush()
 
     def close(self) -> None:
-        """Closes the files, writes `metrics.npz` and seals the record. Safe to call after an abort, and twice.
+        """Closes the files, writes `metrics.npz` and seals the record. Idempotent; may be called after an abort.
 
         Raises:
-            OSError: naming the file that could not be written; the record is not sealed then.
+            OSError: a file (named in the error) could not be written; the record is not sealed.
         """
         if self._closed:
             return
@@ -302,7 +305,7 @@ class Recorder:
 
 
 def write_metrics(path: Path, table: SeriesTable) -> None:
-    """The table as `times`, `series` (JSON keys) and `values` (series × times); replaces `path` in one step."""
+    """Writes the table as `times`, `series` (JSON keys) and `values` (series × times); replaces `path` atomically."""
     series = [json.dumps({"name": name, "labels": labels}, separators=(",", ":")) for name, labels in table.series()]
     partial = path.with_suffix(".partial.npz")
     try:
@@ -321,10 +324,10 @@ def write_metrics(path: Path, table: SeriesTable) -> None:
 
 
 def _write_values(file: IO[bytes], values: Array) -> None:
-    """`values.T` as an `.npy`, some series at a time.
+    """Writes `values.T` as an `.npy`, `SERIES_AT_ONCE` series at a time.
 
-    A series beside its own past packs five times better than beside other series, but turning the whole table round
-    would need its memory a second time.
+    Series-major order compresses five times better than time-major order. Transposing the whole table at once would
+    need its memory twice.
     """
     shape = values.shape[::-1]
     np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
@@ -333,10 +336,10 @@ def _write_values(file: IO[bytes], values: Array) -> None:
 
 
 def read_metrics(path: Path) -> SeriesTable:
-    """What `write_metrics` wrote.
+    """Reads a file written by `write_metrics`.
 
     Raises:
-        ValueError: naming the file, when it is not such a file.
+        ValueError: it is not a valid metrics file.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -355,7 +358,7 @@ def _open(folder: Path | None, name: str) -> LinesFile | io.StringIO:
 def _dumps(line: Mapping[str, Any]) -> str:
     try:
         return json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n"
-    except ValueError:  # NaN and infinities are not JSON; a bad number must not stop the service that reported it
+    except ValueError:  # NaN and infinities are not JSON; they must not fail the service that reported them
         return json.dumps(_finite(line), separators=(",", ":")) + "\n"
 
 

@@ -1,11 +1,11 @@
-"""Which files under `runs/` stay. Every new record tidies up behind itself, by one rule:
+"""Retention of files under `runs/`, applied whenever a new record is created:
 
-    of the records that were named by us, the `AFTERSHOCK_RUNS_MAX` (100) used last stay; 0 removes nothing
-    never removed: what `latest` points at, what was used within a day, a folder with a file `keep` in it,
-    a folder that was named by its user (`--out`), and one that another command is working in
+    of the records with generated names, the `AFTERSHOCK_RUNS_MAX` (100) most recently used are kept; 0 removes nothing
+    never removed: the target of `latest`, a record used within a day, a folder with a file `keep` in it,
+    a folder named by its user (`--out`), and one in use by another command
 
-Using a record is making it, judging it, or reading it through a command or the console. Kept results of campaigns,
-matrices and maps follow the same rule, with 20 000 files. What is removed is said on standard error.
+A record is used when it is created, judged, or read by a command or the console. Cached results of campaigns, matrices
+and maps follow the same rule, with a limit of 20 000 files. Removals of records are reported on standard error.
 """
 
 import fcntl
@@ -31,9 +31,10 @@ NAMES_SAID = 3
 
 
 def runs_max() -> int:
-    """
+    """The number of records to keep, from the environment; 0 keeps all.
+
     Raises:
-        SettingsError: naming the variable, when it is no whole number of at least 0.
+        SettingsError: the variable is not a whole number of at least 0.
     """
     raw = os.environ.get(VARIABLE, str(RUNS_MAX))
     if not (raw.isascii() and raw.isdigit()):
@@ -42,13 +43,13 @@ def runs_max() -> int:
 
 
 def used(path: Path) -> None:
-    """Somebody works with this record or result just now; a read-only disk is no reason to fail."""
+    """Marks a record or result as used now; ignores a read-only disk."""
     with suppress(OSError):
         os.utime(path)
 
 
 def tidy_runs(root: Path, most: int) -> list[str]:
-    """Removes records beyond the rule; returns their names, oldest first."""
+    """Removes the records beyond the limit; returns their names, oldest first."""
     if not most:
         return []
     folders = [path for path in root.iterdir() if _NAMED_BY_US.fullmatch(path.name) and _is_record(path)]
@@ -56,12 +57,12 @@ def tidy_runs(root: Path, most: int) -> list[str]:
     gone = [path.name for path in _beyond(folders, most) if path.resolve() != latest and _remove(path)]
     if gone:
         names = ", ".join(gone[:NAMES_SAID]) + (f" and {len(gone) - NAMES_SAID} more" if len(gone) > NAMES_SAID else "")
-        print(f"removed {len(gone)} old of more than {most} records ({VARIABLE}): {names}", file=sys.stderr)
+        print(f"removed {len(gone)} records beyond the limit of {most} ({VARIABLE}): {names}", file=sys.stderr)
     return gone
 
 
 def tidy_results(folder: Path) -> None:
-    """Removes kept results beyond the rule: they would be computed again when asked for."""
+    """Removes cached results beyond the limit; they are computed again on demand."""
     for path in _beyond(list(folder.glob("*.json")), RESULTS_MAX):
         with suppress(OSError):
             path.unlink()
@@ -72,9 +73,9 @@ def _is_record(path: Path) -> bool:
 
 
 def _beyond(paths: Sequence[Path], most: int) -> Iterable[Path]:
-    """The least recently used ones beyond `most`, without those used within a day."""
+    """The least recently used paths beyond `most`, except those used within a day."""
     if len(paths) <= most:
-        return []  # no time is read, so that a simulation can make a folder too
+        return []  # without reading the clock, so that it also works inside a simulation
     before = system_clock().epoch() - USED_WITHIN_S
     stamped = []
     for path in paths:
@@ -85,7 +86,7 @@ def _beyond(paths: Sequence[Path], most: int) -> Iterable[Path]:
 
 
 def _remove(folder: Path) -> bool:
-    """Moves it out of sight first, so that nobody ever finds half a record."""
+    """Renames the folder before deleting it, so that no reader finds a partial record."""
     try:
         number = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -1,7 +1,7 @@
-"""Time series in compact arrays: one row a sample, one column a series.
+"""Time series in compact arrays: one row per sample, one column per series.
 
-A counter's increase is counted as Prometheus means it but not as it computes it: a value below the last one is a
-restart from 0, and a series that appears after the first sample started at 0, so its first value counts in full.
+The increase of a counter handles resets like Prometheus (a lower value means a restart from 0), but without its
+extrapolation. A series that appears after the first sample started at 0, so its first value counts in full.
 """
 
 import math
@@ -21,7 +21,7 @@ TOLERANCE_S = 1e-6
 
 
 def matches(labels: Mapping[str, str], where: Where) -> bool:
-    """Each filter is an exact value, or a collection of them."""
+    """Whether the labels match all filters; a filter is a value or a collection of values."""
     for name, wanted in where.items():
         value = labels.get(name)
         if value != wanted if isinstance(wanted, str) else value not in wanted:
@@ -30,7 +30,7 @@ def matches(labels: Mapping[str, str], where: Where) -> bool:
 
 
 def increments(values: Array) -> Array:
-    """What each row adds to the counters in the columns of `values`; the first row adds nothing."""
+    """Increments of the counters in `values` (rows × counters) at each row; 0 in the first row."""
     if not values.shape[0]:
         return np.zeros_like(values)
     known = np.isfinite(values)
@@ -44,7 +44,7 @@ def increments(values: Array) -> Array:
 
 @dataclass
 class _Watch:
-    """The running totals of one live query, so that asking again each second costs nothing."""
+    """Running totals of one live query, which make a repeated query cheap."""
 
     name: str
     where: Where
@@ -65,7 +65,7 @@ class _Watch:
 
     @property
     def index(self) -> NDArray[np.intp]:
-        """The columns as an array, made once: a list would be converted at every sample."""
+        """The columns as an array, cached: a list would be converted at every sample."""
         if self._index is None:
             self._index = np.array(self.columns, dtype=np.intp)
         return self._index
@@ -78,7 +78,7 @@ class _Watch:
             self.totals = wider
 
     def step(self, row: Array, latest: Array) -> Array:
-        """What each group grew by since `latest`; a counter that fell began again at 0."""
+        """The increase of each group since `latest`; a counter with a lower value restarted from 0."""
         now, before = row[self.index], latest[self.index]
         grown = np.where(np.isfinite(now), np.where(now >= before, now - before, now), 0.0)
         sums: Array = np.bincount(self.members, weights=grown, minlength=len(self.groups)).astype(float)
@@ -86,14 +86,14 @@ class _Watch:
 
 
 class SeriesTable:
-    """All series of a run. Grows by `append`; answers `increase`, `last` and `matrix` at any moment."""
+    """All series of a run. Grows with `append`; `increase`, `last` and `matrix` can be queried at any time."""
 
     def __init__(self, columns: int = 1024) -> None:
         self.names: list[str] = []
         self.labels: list[dict[str, str]] = []
         self._by_name: dict[str, list[int]] = {}
         self._times: list[float] = []
-        self._samples: list[Array] = []  # as wide as the table was then: half of what one growing matrix takes
+        self._samples: list[Array] = []  # each as wide as the table was then: half the memory of one growing matrix
         self._matrix: Array | None = None
         self._latest = np.zeros(columns)
         self._watches: dict[tuple[Any, ...], _Watch] = {}
@@ -121,18 +121,18 @@ class SeriesTable:
 
     @property
     def values(self) -> Array:
-        """(times, series); NaN where a series does not exist. Made anew when the table has grown."""
+        """Shape (times, series); NaN where a series does not exist. Rebuilt after the table has grown."""
         shape = (len(self._samples), len(self.names))
         if self._matrix is None or self._matrix.shape != shape:
             self._matrix = np.empty(shape)
             for number, (row, sample) in enumerate(zip(self._matrix, self._samples, strict=True)):
                 row[: len(sample)] = sample
                 row[len(sample) :] = np.nan
-                self._samples[number] = row  # the sample's own memory is free again: never twice the whole
+                self._samples[number] = row  # frees the sample's own memory, so that the table is never held twice
         return self._matrix
 
     def _columns(self, columns: Sequence[int]) -> Array:
-        """Some columns of `values`, without making the whole of it while the table grows."""
+        """Some columns of `values`, without building the whole matrix while the table grows."""
         if self._matrix is not None and self._matrix.shape == (len(self._samples), len(self.names)):
             return self._matrix[:, columns]
         chosen = np.full((len(self._samples), len(columns)), np.nan)
@@ -146,7 +146,7 @@ class SeriesTable:
         return name in self._by_name
 
     def column(self, name: str, labels: dict[str, str]) -> int:
-        """A new column for this series; the caller keeps the number."""
+        """Adds a column for this series; returns its number."""
         column = self._register(name, labels)
         if column >= len(self._latest):
             self._latest = np.concatenate([self._latest, np.zeros(len(self._latest) // 4 + 64)])
@@ -163,7 +163,7 @@ class SeriesTable:
         return column
 
     def append(self, t: float, row: Array) -> None:
-        """One sample of every series at time `t`; `row` has one number a column, NaN for what is not there."""
+        """Adds a sample at time `t`; `row` has one value per column, NaN where a series has no value."""
         width, before = len(self.names), len(self._times)
         latest = self._latest[:width]
         for watch in self._watches.values():
@@ -192,10 +192,10 @@ class SeriesTable:
     def increase(
         self, name: str, where: Where, start_t: float, end_t: float, by: Sequence[str] | None = None
     ) -> float | dict[Group, float] | None:
-        """How much the counters grew between the samples at `start_t` and `end_t`.
+        """Increase of the matching counters between the samples at `start_t` and `end_t`.
 
-        With `by`, one number a group of label values; without, their sum. None (or no group) when no such series
-        was ever sampled: nothing recorded is not the same as nothing counted.
+        With `by`, one number per group of label values; without, their sum. None (or no group) if no such series was
+        ever sampled: not recorded is not the same as zero.
         """
         watch = self._watch(name, where, tuple(by or ()))
         first, last = max(self.index(start_t), 0), self.index(end_t)
@@ -225,7 +225,7 @@ class SeriesTable:
     @overload
     def last(self, name: str, where: Where, by: Sequence[str]) -> dict[Group, float]: ...
     def last(self, name: str, where: Where, by: Sequence[str] | None = None) -> float | dict[Group, float] | None:
-        """The newest values, summed (over each group); None (or no group) when nothing matches just now."""
+        """The latest values, summed (per group); None (or no group) if nothing matches in the latest sample."""
         sums: dict[Group, float] = {}
         if self._samples:
             newest = self._samples[-1]

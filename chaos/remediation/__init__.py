@@ -1,1 +1,1 @@
-"""The policy job: inventory snapshot, targeting, region waves, health gate; and the rollback of what it did."""
+"""The policy job: inventory snapshot, targeting, region waves, health gate; and the rollback of its changes."""

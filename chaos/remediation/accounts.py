@@ -1,4 +1,4 @@
-"""Storage accounts over the resource provider's HTTP API: list, switch, restore, audit.
+"""Storage accounts through the resource provider's HTTP API: list, change, restore, audit.
 
 The blobstore of a region serves the accounts of that region, so every call names its region.
 """
@@ -20,13 +20,13 @@ CORRELATION_HEADER = "x-ms-correlation-request-id"
 
 
 class PeerUrls(Protocol):
-    """Where the instance of a service in a region answers; `services.chassis.env.Peers` is one."""
+    """Base URLs of services by region; implemented by `services.chassis.env.Peers`."""
 
     def url(self, service: str, region: str) -> str: ...
 
 
 class StorageAccounts:
-    """Calls to the resource providers of all regions. Failures of the network come back as values."""
+    """Calls to the resource providers of all regions. Network failures are returned as values."""
 
     def __init__(self, http: HttpClient, peers: PeerUrls, *, timeout_s: float = 5.0) -> None:
         self._http = http
@@ -34,7 +34,7 @@ class StorageAccounts:
         self.timeout_s = timeout_s
 
     async def list(self, region: str) -> tuple[InventoryAccount, ...] | None:
-        """The accounts of the region sorted by name; None when they cannot be listed."""
+        """The accounts of the region, sorted by name; None if they cannot be listed."""
         base = self._peers.url("blobstore", region)
         url: str | None = f"{base}{ACCOUNTS_PATH}?api-version={API_VERSION}"
         rows: list[InventoryAccount] = []
@@ -59,7 +59,7 @@ class StorageAccounts:
         return tuple(found), tuple(silent)
 
     async def set_public(self, account: InventoryAccount, public: bool, *, actor: str) -> HttpReply:
-        """Turns the account's switch; `actor` goes out as correlation id and into the account's history."""
+        """Sets `allowBlobPublicAccess` of an account; `actor` is sent as the correlation id."""
         url = f"{self._peers.url('blobstore', account.region)}{account.resource_id}?api-version={API_VERSION}"
         body = {"properties": {"allowBlobPublicAccess": public}}
         return await self._http.call(
@@ -69,10 +69,10 @@ class StorageAccounts:
     async def restore(
         self, regions: Sequence[str], patterns: Sequence[str], *, actor: str, spacing_s: float = 0.0
     ) -> "RestoreOutcome":
-        """Makes the private exempt accounts that match any pattern public again, region by region.
+        """Makes private exempt accounts that match any pattern public again, region by region.
 
-        Accounts that are not exempt stay private: the policy was right about them. `spacing_s` lies between two
-        changes, not after the last.
+        Non-exempt accounts stay private, as the policy requires. `spacing_s` is the pause between two changes, in
+        seconds.
         """
 
         def chosen(accounts: Sequence[InventoryAccount]) -> Sequence[InventoryAccount]:
@@ -81,7 +81,7 @@ class StorageAccounts:
         return RestoreOutcome(*await self._switch(regions, chosen, True, actor, spacing_s))
 
     async def disable(self, regions: Sequence[str], patterns: Sequence[str], *, actor: str) -> tuple[str, ...]:
-        """Makes the public exempt accounts that match any pattern private; returns what could not be reached."""
+        """Makes public exempt accounts that match any pattern private; returns the accounts and regions that failed."""
 
         def chosen(accounts: Sequence[InventoryAccount]) -> Sequence[InventoryAccount]:
             return matching((a for a in accounts if a.exempt and a.public), patterns)
@@ -97,7 +97,7 @@ class StorageAccounts:
         actor: str,
         spacing_s: float = 0.0,
     ) -> tuple[tuple[InventoryAccount, ...], tuple[str, ...]]:
-        """Turns the switch of the accounts that are chosen in each region: those that turned, and what failed."""
+        """Changes the chosen accounts of each region; returns the changed accounts, and the names that failed."""
         turned: list[InventoryAccount] = []
         failed: list[str] = []
         for region in regions:
@@ -116,7 +116,7 @@ class StorageAccounts:
         return tuple(turned), tuple(failed)
 
     async def audit(self, regions: Iterable[str]) -> "Audit":
-        """Counts the accounts of the regions by what they are and what they should be."""
+        """Counts the accounts of the regions by actual and intended state."""
         accounts, silent = await self.list_all(regions)
         return Audit(
             accounts=len(accounts),
@@ -128,7 +128,7 @@ class StorageAccounts:
 
 @dataclass(frozen=True, slots=True)
 class RestoreOutcome:
-    """What a restore did; `failed` names accounts that could not be switched and regions that could not be listed."""
+    """Result of a restore; `failed` names accounts that could not be changed and regions that could not be listed."""
 
     accounts: tuple[InventoryAccount, ...]
     failed: tuple[str, ...]
@@ -136,7 +136,7 @@ class RestoreOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The state of the accounts at one moment. All is in place when `private_exempt` is 0 and nothing unreachable."""
+    """State of the accounts at one time. All are correct if `private_exempt` is 0 and `unreachable` is empty."""
 
     accounts: int
     public_exempt: int
@@ -150,7 +150,7 @@ def wrongly_private(accounts: Iterable[InventoryAccount], patterns: Sequence[str
 
 
 def matching(accounts: Iterable[InventoryAccount], patterns: Sequence[str]) -> list[InventoryAccount]:
-    """Those whose name matches one of the patterns, each once, in pattern order."""
+    """The accounts whose name matches one of the patterns, without duplicates, in pattern order."""
     every = list(accounts)
     return list(dict.fromkeys(account for glob in patterns for account in every if fnmatchcase(account.name, glob)))
 
@@ -160,7 +160,7 @@ def _account(row: Mapping[str, Any]) -> InventoryAccount:
     return InventoryAccount(
         name=row["name"],
         region=row["location"],
-        public=properties.get("allowBlobPublicAccess") is not False,  # unset permits, as in Azure
+        public=properties.get("allowBlobPublicAccess") is not False,  # unset means public, as in Azure
         exempt=row.get("tags", {}).get(EXEMPT_TAG) == "true",
         resource_id=row["id"],
     )

@@ -1,7 +1,8 @@
-"""The health gate between two regions: proceed, hold or stop. One correct gate and the three ways it can be wrong.
+"""The health gate between two regions: proceed, hold or stop. One correct variant and three defective ones.
 
-The report speaks of "the health assessment defect" without saying which (ambiguity A4). Each defect here is a real
-query that goes wrong, not a gate that answers yes: ask with a label no series carries, ask about oneself, ask the past.
+The report mentions "the health assessment defect" without details (ambiguity A4). Each defect here is a wrong query,
+not a gate that always answers yes: a label that no series has, a query on the job's own deployments, a query on the
+past.
 """
 
 from dataclasses import dataclass
@@ -22,20 +23,20 @@ DECISIONS: tuple[tuple[GateVerdict, str], ...] = (
     (STOP, "unhealthy"),
     (STOP, "own_failures"),
 )
-"""Everything a gate can say; its counters are there from the start."""
+"""All possible decisions; their counters exist from the start."""
 
 
 class Signals(Protocol):
-    """The health service the gate asks. Times are τ; None means that no sample of that region exists."""
+    """The health signals for the gate. Times are τ in seconds; None means no sample of that region."""
 
     def failure_ratio(self, region: str, start_t: float, end_t: float) -> tuple[float, int] | None:
-        """Share of provisioning tries that failed in the window, and how many tries there were."""
+        """Failure ratio of the provisioning attempts in the window, and their number."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutWave:
-    """One region as the job left it: when it began to change it, and how its own deployments went."""
+    """One region after its changes: start time of the changes (τ), and the results of the deployments."""
 
     region: str
     display: str
@@ -46,7 +47,7 @@ class RolloutWave:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the gate says, why, and the figures it looked at (None when there were none)."""
+    """The decision of the gate, its reason, and the values it is based on (None without data)."""
 
     verdict: GateVerdict
     reason: str
@@ -68,7 +69,7 @@ def decide(settings: GateSettings, signals: Signals, wave: RolloutWave, now_t: f
 
 
 def _repaired(settings: GateSettings, signals: Signals, wave: RolloutWave, now_t: float) -> Decision:
-    """Stops as soon as enough samples say so; proceeds only after the whole bake time; without data it holds."""
+    """Stops as soon as enough samples show failures; proceeds only after the bake time; holds without data."""
     found = signals.failure_ratio(wave.region, wave.started_t, now_t)
     if found is None or found[1] < settings.samples_min:
         return Decision(HOLD, "no_data", *(found or (None, 0)))
@@ -80,7 +81,7 @@ def _repaired(settings: GateSettings, signals: Signals, wave: RolloutWave, now_t
 
 
 def _no_data_is_healthy(settings: GateSettings, signals: Signals, wave: RolloutWave, now_t: float) -> Decision:
-    """Asks by the region's display name. No series carries it: nothing is found, so nothing is wrong."""
+    """Queries by the region's display name, which no series has as a label; takes the empty result for healthy."""
     found = signals.failure_ratio(wave.display, wave.started_t, now_t)
     if found is None:
         return Decision(PROCEED, "no_data")
@@ -88,7 +89,7 @@ def _no_data_is_healthy(settings: GateSettings, signals: Signals, wave: RolloutW
 
 
 def _own_success(settings: GateSettings, wave: RolloutWave) -> Decision:
-    """Watches whether its own changes succeeded, as Azure's failureThreshold does; an outage fails none of them."""
+    """Checks whether its own changes succeeded, like Azure's failureThreshold; an outage does not fail them."""
     total = wave.successful + wave.failed
     if not total:
         return Decision(PROCEED, "own_success")
@@ -99,7 +100,7 @@ def _own_success(settings: GateSettings, wave: RolloutWave) -> Decision:
 
 
 def _stale_data(settings: GateSettings, signals: Signals, now_t: float, wave: RolloutWave) -> Decision:
-    """Reads samples at least `lag_s` old, from before the region was touched."""
+    """Reads samples at least `lag_s` old, from before the change of the region."""
     end_t = now_t - settings.lag_s
     found = signals.failure_ratio(wave.region, end_t - settings.stale_window_s, end_t)
     if found is None or not found[1]:

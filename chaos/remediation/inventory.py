@@ -1,7 +1,7 @@
-"""What the policy job knows of the accounts: a replica of exemption records, and the targets that follow from it.
+"""The policy job's inventory of accounts: a replica of exemption records, and the targets derived from it.
 
-The replica is fed by telemetry and forgets what is not renewed. That is the incident's defect: when the feed of an
-account falls silent its record expires, and *no record* reads exactly like *not exempt*.
+The replica is fed by telemetry and drops records that are not renewed. That is the defect of the incident: when the
+feed of an account is lost, its record expires, and a missing record is treated as *not exempt*.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from chaos.remediation.settings import InventorySettings
 
 @dataclass(frozen=True, slots=True)
 class InventoryAccount:
-    """A storage account as the resource provider reports it. `exempt` is its own tag: public on purpose."""
+    """A storage account as reported by the resource provider. `exempt` is its tag for intentionally public accounts."""
 
     name: str
     region: str
@@ -24,7 +24,7 @@ class InventoryAccount:
 
 @dataclass(frozen=True, slots=True)
 class ExemptionRecord:
-    """One exemption decision as the replica last heard it."""
+    """The last exemption record of an account in the replica."""
 
     account: str
     exempt: bool
@@ -33,23 +33,23 @@ class ExemptionRecord:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The replica at one moment. `age_s` is the age of the oldest word heard from any feed."""
+    """The replica at one time. `age_s` is the age of the oldest last report of any feed, in seconds."""
 
     age_s: float
     records: Mapping[str, ExemptionRecord]
     exemptions_missing: int
 
     def exempt(self, account: str) -> bool:
-        """Whether the account may stay public; without a record the answer is no."""
+        """Whether the account may stay public; False without a record."""
         record = self.records.get(account)
         return record is not None and record.exempt
 
 
 class Inventory:
-    """The exemption records of all accounts, as their telemetry feeds deliver them.
+    """The exemption records of all accounts, as delivered by their telemetry feeds.
 
-    Lost feeds fell silent `silent_s` before the first snapshot; that moment does not move, so the replica does not
-    heal by itself.
+    Lost feeds stopped `silent_s` before the first snapshot. That time is fixed, so the replica does not recover by
+    itself.
     """
 
     def __init__(self) -> None:
@@ -57,11 +57,11 @@ class Inventory:
         self._first_s: float | None = None
 
     def learn(self, accounts: Iterable[InventoryAccount]) -> None:
-        """Takes in what the accounts' own telemetry says now."""
+        """Updates the accounts from their current state."""
         self._truth.update((account.name, account) for account in accounts)
 
     def snapshot(self, settings: InventorySettings, now_s: float) -> Snapshot:
-        """The replica as the job sees it at `now_s`."""
+        """The replica at `now_s`."""
         if self._first_s is None:
             self._first_s = now_s
         lost_at_s = self._first_s - settings.silent_s
@@ -82,22 +82,22 @@ def _feed_lost(name: str, settings: InventorySettings) -> bool:
 
 
 def targets(snapshot: Snapshot, accounts: Iterable[InventoryAccount]) -> tuple[InventoryAccount, ...]:
-    """The accounts the policy wants changed: public and, as far as the snapshot knows, not exempt."""
+    """The accounts to be changed by the policy: public, and not exempt according to the snapshot."""
     return tuple(account for account in accounts if account.public and not snapshot.exempt(account.name))
 
 
 def contradiction(snapshot: Snapshot, accounts: Iterable[InventoryAccount]) -> str:
-    """Why this snapshot must not be applied to these accounts; empty when nothing speaks against it.
+    """The reason why this snapshot must not be applied to these accounts; empty if there is none.
 
-    The repaired job's validation: every account must have a record, and no target may carry the exempt tag itself.
+    The validation of the repaired job: every account must have a record, and no target may have the exempt tag.
     """
     listed = tuple(accounts)
     if not listed:
         return "no account could be listed"
     unknown = [account.name for account in listed if account.name not in snapshot.records]
     if unknown:
-        return f"no record of {len(unknown)} of {len(listed)} accounts, e.g. {unknown[0]}"
+        return f"no record for {len(unknown)} of {len(listed)} accounts, e.g. {unknown[0]}"
     tagged = [account.name for account in targets(snapshot, listed) if account.exempt]
     if tagged:
-        return f"{len(tagged)} targets carry the exempt tag, e.g. {tagged[0]}"
+        return f"{len(tagged)} targets have the exempt tag, e.g. {tagged[0]}"
     return ""

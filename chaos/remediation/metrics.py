@@ -1,7 +1,7 @@
 """The metrics of the policy job.
 
-All children exist from the start, at 0: Prometheus cannot see the increase of a counter that is born with its value,
-and every count here happens at once.
+All children are created at the start with 0: Prometheus cannot see the increase of a counter whose first sample already
+has the final value.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ class JobMetrics:
     def __init__(self, metrics: Metrics, regions: Iterable[str], age_s: Callable[[], float | None]) -> None:
         accounts = metrics.counter(
             "remediation_accounts_total",
-            "Accounts considered: changed rightly, skipped as exempt, or changed although exempt.",
+            "Accounts considered: changed correctly, skipped as exempt, or changed although exempt.",
             ("region", "result"),
         )
         self._accounts = {(r, outcome): accounts.labels(r, outcome) for r in regions for outcome in OUTCOMES}
@@ -35,7 +35,7 @@ class JobMetrics:
                 yield (), age
 
         metrics.computed_gauge(
-            "remediation_inventory_age_seconds", "Age of the oldest word in the latest inventory snapshot.", rows
+            "remediation_inventory_age_seconds", "Age of the oldest feed in the latest inventory snapshot.", rows
         )
 
     def account(self, region: str, outcome: str, count: int = 1) -> None:

@@ -1,6 +1,6 @@
-"""One run of the policy job: snapshot, validation, then region after region with the gate between them.
+"""One run of the policy job: snapshot, validation, then the regions one after the other with the gate between them.
 
-A region in which nothing had to be changed needs no baking: the gate is asked only about what this run did.
+A region without changes needs no bake time: the gate is evaluated only for changes of this run.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ RolloutResult = Literal["complete", "stopped", "canceled"]
 
 
 class RemediationEnv(Protocol):
-    """What the job needs of an `Env`."""
+    """The part of `Env` that the job needs."""
 
     @property
     def http(self) -> HttpClient: ...
@@ -45,7 +45,7 @@ class RemediationEnv(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RolloutRegion:
-    """A region as the job sees it: the short name on every series, and the name people read."""
+    """A region of the rollout: the short name used as metric label, and the display name."""
 
     name: str
     display: str
@@ -53,7 +53,7 @@ class RolloutRegion:
 
 
 class Stopper:
-    """Says that the job is being cancelled, and cuts its waits short."""
+    """The cancellation flag of the job; setting it ends its waits."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -65,7 +65,7 @@ class Stopper:
         self._event.set()
 
     async def sleep(self, delay_s: float) -> None:
-        """Waits, but not beyond a cancellation."""
+        """Waits for `delay_s` seconds, or until the cancellation."""
         try:
             async with asyncio.timeout(max(0.0, delay_s)):
                 await self._event.wait()
@@ -75,7 +75,7 @@ class Stopper:
 
 @dataclass(frozen=True, slots=True)
 class RemediationJob:
-    """What all runs of one job share. `origin_epoch_s` is the calendar at τ = 0."""
+    """Shared by all runs of one job. `origin_epoch_s` is the Unix time of τ = 0."""
 
     env: RemediationEnv
     regions: tuple[RolloutRegion, ...]
@@ -92,7 +92,7 @@ class RemediationJob:
 
 @dataclass(frozen=True, slots=True)
 class RolloutOutcome:
-    """How a run ended. After one that `halts`, a person has to look before the job may run again."""
+    """Result of a run. After one that `halts`, the job does not run again until an operator restarts it."""
 
     result: RolloutResult
     reason: str = ""
@@ -111,7 +111,7 @@ class Rollout:
         self.snapshot: Snapshot | None = None
 
     async def execute(self) -> RolloutOutcome:
-        """The whole run, with the events of its beginning and end."""
+        """Executes the run, with start and end events."""
         emit = self._job.env.events.emit
         emit("remediation_started", run=self.id, period=self._period, defect=self._settings.inventory.defect)
         outcome = await self._execute()
@@ -153,7 +153,7 @@ class Rollout:
         return contradiction(snapshot, accounts)
 
     async def _visit(self, region: RolloutRegion, snapshot: Snapshot) -> Decision | None:
-        """Changes one region and waits for the gate; None when there was nothing to change."""
+        """Changes one region and waits for the gate; None without changes."""
         job = self._job
         accounts = await job.accounts.list(region.name) or ()
         chosen = targets(snapshot, accounts)[: max(0, self._settings.resource_count - self.total)]
@@ -191,7 +191,7 @@ class Rollout:
             self.failed += 1
 
     async def _pass_gate(self, wave: RolloutWave) -> Decision | None:
-        """Asks the gate until it no longer holds; None when the job was cancelled meanwhile."""
+        """Polls the gate until it no longer holds; None if the job was cancelled meanwhile."""
         gate = self._settings.gate
         await self._job.stopper.sleep(gate.settle_s)
         said: tuple[str, str] | None = None

@@ -1,4 +1,4 @@
-"""Settings of the policy job. The defaults are the repaired job; a scenario switches the defects on."""
+"""Settings of the policy job. The defaults are the repaired job; a scenario enables the defects."""
 
 from typing import Final, Literal
 
@@ -13,7 +13,7 @@ GateVariant = Literal["repaired", "no_data_is_healthy", "own_success", "stale_da
 
 
 class InventorySettings(Settings):
-    """What the job believes about the accounts before it touches any."""
+    """The inventory of accounts that the job uses for targeting."""
 
     defect: Literal["none", "missing_exemptions"] = Field(
         default="none", description="missing_exemptions: the telemetry of `lost_feeds` no longer arrives"
@@ -21,24 +21,30 @@ class InventorySettings(Settings):
     lost_feeds: tuple[str, ...] = Field(
         default=("vmextmi*", "vmextlinux*", "vmextarc*"), description="accounts (globs) whose exemption feed is lost"
     )
-    silent_s: float = Field(default=120.0, ge=0, description="how long the lost feeds were silent when the job starts")
-    retention_s: float = Field(default=60.0, gt=0, description="the replica forgets a record not renewed for this long")
+    silent_s: float = Field(
+        default=120.0, ge=0, description="time since the last report of the lost feeds when the job starts"
+    )
+    retention_s: float = Field(default=60.0, gt=0, description="the replica drops a record not renewed for this long")
     validate_targets: bool = Field(
         default=True, description="compare targets with the accounts' own tags, and refuse the run on a contradiction"
     )
 
 
 class GateSettings(Settings):
-    """When the job may go on to the next region."""
+    """When the job may proceed to the next region."""
 
     variant: GateVariant = "repaired"
-    settle_s: float = Field(default=14.0, ge=0, description="shortest time between two regions, whatever the gate says")
-    bake_s: float = Field(default=60.0, ge=0, description="how long a region is watched before it counts as healthy")
-    poll_s: float = Field(default=1.0, ge=0.05, description="how often the gate is asked while it holds")
-    samples_min: int = Field(default=5, ge=1, description="fewer samples than this are no data")
-    unhealthy_ratio: float = Field(default=0.2, gt=0, le=1, description="failure ratio of provisioning that stops")
-    lag_s: float = Field(default=30.0, ge=0, description="stale_data: age of the newest sample that is read")
-    stale_window_s: float = Field(default=12.0, gt=0, description="stale_data: length of the window that is read")
+    settle_s: float = Field(default=14.0, ge=0, description="minimum time between two regions, independent of the gate")
+    bake_s: float = Field(
+        default=60.0, ge=0, description="time for which a region must be healthy before the job proceeds"
+    )
+    poll_s: float = Field(default=1.0, ge=0.05, description="interval between evaluations while the gate holds")
+    samples_min: int = Field(default=5, ge=1, description="fewer samples than this count as no data")
+    unhealthy_ratio: float = Field(
+        default=0.2, gt=0, le=1, description="failure ratio of provisioning that stops the job"
+    )
+    lag_s: float = Field(default=30.0, ge=0, description="stale_data: age of the newest sample used")
+    stale_window_s: float = Field(default=12.0, gt=0, description="stale_data: length of the window used")
     failure_threshold_ratio: float = Field(
         default=1.0,
         ge=0,
@@ -48,13 +54,15 @@ class GateSettings(Settings):
 
 
 class RemediationSettings(Settings):
-    """The job itself; names and limits follow Microsoft.PolicyInsights/remediations."""
+    """The policy job; names and limits follow Microsoft.PolicyInsights/remediations."""
 
     policy: Literal["storage-account-disable-public-blob-access"] = POLICY
-    period_s: float = Field(default=60.0, ge=0.5, description="the job starts again on this beat")
+    period_s: float = Field(default=60.0, ge=0.5, description="interval between the starts of two runs")
     parallel: int = Field(default=10, ge=1, le=30, description="parallelDeployments")
-    resource_count: int = Field(default=500, ge=1, le=50_000, description="most accounts one run may change")
-    timeout_s: float = Field(default=5.0, gt=0, description="per call to the storage resource provider")
+    resource_count: int = Field(
+        default=500, ge=1, le=50_000, description="maximum number of accounts changed by one run"
+    )
+    timeout_s: float = Field(default=5.0, gt=0, description="timeout of a call to the storage resource provider")
     order: tuple[str, ...] = Field(default=(), description="regions after the canary; the others follow as listed")
     inventory: InventorySettings = InventorySettings()
     gate: GateSettings = GateSettings()

@@ -1,7 +1,7 @@
-"""The policy job as a whole: runs on a fixed beat, is cancelled at any time, and reports itself as Azure Policy does.
+"""The policy job: runs periodically, can be cancelled at any time, and reports its status like Azure Policy.
 
-Cancelling lets changes already on the wire come back before it returns, because a storage account may still apply a
-request whose caller has left; so after `cancel()` no account flips any more.
+`cancel()` waits for changes in flight before it returns, because a storage account may still apply a request whose
+caller has disconnected; so no account changes after it.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ def wave_order(regions: Sequence[RolloutRegion], order: Sequence[str]) -> tuple[
     """Canaries first, then `order`, then the rest as listed.
 
     Raises:
-        SettingsError: when `order` names a region that does not exist.
+        SettingsError: `order` has an unknown region.
     """
     names = [region.name for region in regions]
     unknown = [name for name in order if name not in names]
@@ -38,9 +38,9 @@ def wave_order(regions: Sequence[RolloutRegion], order: Sequence[str]) -> tuple[
 
 
 class RemediationWorkflow:
-    """A remediation of one policy assignment. `origin_epoch_s` is the calendar at τ = 0.
+    """A remediation of one policy assignment. `origin_epoch_s` is the Unix time of τ = 0.
 
-    Settings are read at the beginning of each run; assigning `settings` changes the next one.
+    Settings are read at the start of each run; assigning `settings` takes effect in the next one.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class RemediationWorkflow:
         origin_epoch_s: float,
         metrics: JobMetrics | None = None,
     ) -> None:
-        """`metrics` is for whoever starts several jobs in one process: a name can be registered only once."""
+        """Pass `metrics` to start several jobs in one process: a metric name can be registered only once."""
         self.settings = settings
         self._env = env
         self._regions = tuple(regions)
@@ -73,17 +73,17 @@ class RemediationWorkflow:
 
     @property
     def under_way(self) -> bool:
-        """Whether it changes accounts, or is about to; a job that waits for its next beat is not."""
+        """Whether a run is in progress or starting; False while the job waits for its next run."""
         return self._state in UNDER_WAY
 
     def start(self) -> None:
-        """Begins the first run now and further ones every `period_s`; a job that has ended starts afresh.
+        """Starts the first run now and further runs every `period_s`; restarts a job that has ended.
 
         Raises:
-            RuntimeError: when it is under way.
+            RuntimeError: the job is running.
         """
         if self._task is not None and not self._task.done():
-            raise RuntimeError("the remediation is under way")
+            raise RuntimeError("the remediation is running")
         self._stopper = Stopper()
         self._created_epoch_s = self._env.clock.epoch()
         self._task = self._env.background.call(self._run_to_its_end(self._new_job()), "remediation")
@@ -102,7 +102,7 @@ class RemediationWorkflow:
         )
 
     async def cancel(self) -> None:
-        """Stops the job for good: no change is made after this returns. A job that has ended is left as it is."""
+        """Cancels the job: no change is made after this returns. No operation on a job that has ended."""
         if self._task is None or self._task.done():
             return
         first = not self._stopper
@@ -114,13 +114,13 @@ class RemediationWorkflow:
             self._env.events.emit("remediation_canceled", run=self._run.id if self._run else "")
 
     async def close(self) -> None:
-        """Ends the job together with the testbed it runs in; nobody cancelled it, so nothing is recorded."""
+        """Ends the job together with the testbed, without an event: it was not cancelled by an operator."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     def status(self) -> dict[str, Any]:
-        """The properties of the remediation as Microsoft.PolicyInsights names them; counts are of the latest run."""
+        """The properties of the remediation, named as in Microsoft.PolicyInsights; counts are of the latest run."""
         run, settings = self._run, self.settings
         return {
             "policyAssignmentId": f"/providers/Microsoft.Authorization/policyAssignments/{settings.policy}",
@@ -141,14 +141,14 @@ class RemediationWorkflow:
         }
 
     async def _run_to_its_end(self, job: RemediationJob) -> None:
-        """A job that raises has failed, and says why: left as it was it could neither be cancelled nor replaced."""
+        """Runs the job; an exception sets the state `Failed`, so that the job can be replaced."""
         try:
-            await self._beat(job)
+            await self._run_periodically(job)
         except Exception as error:
             self._become("Failed", f"{type(error).__name__}: {error}")
             self._env.events.emit("remediation_failed", run=self._run.id if self._run else "", reason=self._reason)
 
-    async def _beat(self, job: RemediationJob) -> None:
+    async def _run_periodically(self, job: RemediationJob) -> None:
         clock, stopper = self._env.clock, job.stopper
         started_s = clock.now()
         period = 0
@@ -164,7 +164,7 @@ class RemediationWorkflow:
                 self._become("Complete")
             elif outcome.result == "stopped":
                 self._become("Failed", outcome.reason)
-            # A run that outlasts its period skips beats; two runs never overlap.
+            # A run longer than its period skips periods; two runs never overlap.
             period = int((clock.now() - started_s) // settings.period_s) + 1
             await stopper.sleep(started_s + period * settings.period_s - clock.now())
 
@@ -173,5 +173,5 @@ class RemediationWorkflow:
         self._updated_epoch_s = self._env.clock.epoch()
 
     def inventory_age_s(self) -> float | None:
-        """Age of the oldest word in the latest run's snapshot; None before there is one."""
+        """Age in seconds of the oldest feed in the latest snapshot; None before the first snapshot."""
         return self._run.snapshot.age_s if self._run and self._run.snapshot else None

@@ -1,4 +1,4 @@
-"""What people read of a run: `verdict.json`, a table on the terminal, one self-contained page, two runs compared.
+"""Presentation of a run: `verdict.json`, a table on the terminal, a self-contained page, a comparison of two runs.
 
-Everything here is computed from the record and its verdict; nothing asks a live service.
+Everything is computed from the record and its verdict, never from live services.
 """

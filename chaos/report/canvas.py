@@ -1,7 +1,7 @@
-"""Drawing with matplotlib in colours that the page decides.
+"""Charts drawn with matplotlib, with colours set by the page.
 
-Every colour here is a placeholder that becomes a CSS variable, so one drawing serves light, dark and paper. All charts
-share one time axis and the same margins: what stands above each other happened together.
+Every colour is a placeholder that becomes a CSS variable, so that one drawing works in light, dark and print. All
+charts have the same time axis and margins, so that simultaneous events are aligned.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Chart:
 
 
 class Canvas:
-    """Makes charts over one span of time. `marks` are the operator actions that every chart shows."""
+    """Draws charts over one time span. `marks` are the operator actions shown in every chart."""
 
     def __init__(self, start: float, end: float, clock: IncidentCalendar, marks: Sequence[Mark]) -> None:
         self.start, self.end = start, end
@@ -110,7 +110,7 @@ class Canvas:
         return Chart(key, title, reading, inline(buffer.getvalue(), title))
 
     def levels(self, labels: Sequence[Mark], *, centred: bool = False) -> list[int]:
-        """On which line above each other labels must stand so that none covers another."""
+        """The line on which each label is placed, so that labels do not overlap."""
         scale = (self.end - self.start) / (WIDTH_IN * (RIGHT - LEFT) * POINTS_PER_IN)
         taken: list[float] = []
         found = []
@@ -134,7 +134,7 @@ class Canvas:
             axes.grid(True, axis="y")
 
     def _ticks(self) -> list[float]:
-        """Round times of the incident's clock, at most fourteen."""
+        """Round incident times, at most `TICKS_MAX`."""
         step = next((s for s in STEPS_S if (self.end - self.start) / s <= TICKS_MAX), 960)
         before = self._clock.midnight_s()
         first = np.ceil((self.start + before) / step) * step - before
@@ -159,7 +159,7 @@ def line(axes: Axes, curve: Curve, colour: str, label: str, **style: Any) -> Non
 
 
 def area(axes: Axes, times: Array, rows: Sequence[Array], colours: Sequence[str], labels: Sequence[str]) -> None:
-    """Rows stacked on each other."""
+    """A stacked area chart."""
     hues = [COLOURS[colour] for colour in colours]
     stacked = [np.nan_to_num(row) for row in rows]
     axes.stackplot(times, stacked, colors=hues, labels=labels, alpha=0.72, linewidth=0)
@@ -173,9 +173,9 @@ def shares(axes: Axes) -> None:
 
 
 def inline(svg: str, title: str) -> str:
-    """The drawing without its XML head, its placeholders turned into CSS variables, with a name for screen readers.
+    """The SVG for inlining: without XML header, with CSS variables for colours and a name for screen readers.
 
-    Ids that nothing refers to go: several drawings share the page, and matplotlib names their parts alike.
+    Unreferenced ids are removed: the drawings share one page, and matplotlib uses the same ids in all of them.
     """
     svg = svg[svg.index("<svg") :]
     for name, placeholder in COLOURS.items():

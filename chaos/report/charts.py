@@ -1,4 +1,4 @@
-"""The curves of a run: what was asked, what was carried, what was served, and by whom it was undone."""
+"""The charts of a run: load, attempts, success, work, nodes and backlog, with the timeline and alerts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ LANES = {"other": 0.0, "west": 0.22, "east": 0.44}
 
 
 def charts(view: View, clock: IncidentCalendar) -> list[Chart]:
-    """All charts in reading order, to the end of a drill; none of a record without samples."""
+    """All charts in reading order, including a drill; none for a record without samples."""
     if len(view.record.series.times) < 2:
         return []
     return Charts(view.drilled, clock).all()
@@ -123,12 +123,12 @@ class Charts:
         def paint(axes: Axes) -> None:
             axes.fill_between(*attempts, color=COLOURS["bad"], alpha=0.16, linewidth=0)
             line(axes, attempts, "bad", "attempts")
-            line(axes, started, "good", "operations begun")
+            line(axes, started, "good", "operations started")
             axes.set_ylim(bottom=0)
             axes.set_ylabel("per second")
             axes.legend(loc="upper left", ncols=2)
 
-        reading = "What users and provisioning asked for, and what the network carried because they asked again."
+        reading = "Operations started by users and provisioning, and the attempts made for them, retries included."
         return self._canvas.chart("rates", "Attempts and operations", reading, paint, height_in=1.5, marks="named")
 
     def _amplification(self) -> Chart:
@@ -142,7 +142,7 @@ class Charts:
             axes.set_ylim(0, max(2.5, float(known.max(initial=0)) * 1.1))
             axes.set_ylabel("times")
 
-        reading = "Attempts for each operation begun, over 10 s. One when all is well; two retry layers make twelve."
+        reading = "Attempts per operation started, over 10 s. 1 when healthy; two retry layers allow up to 12."
         return self._canvas.chart("amplification", "Amplification", reading, paint)
 
     def _success(self) -> Chart:
@@ -156,7 +156,7 @@ class Charts:
             shares(axes)
             axes.legend(loc="center left")
 
-        reading = "Share of attempts at managed identities that succeeded, by the callers' region, over 10 s."
+        reading = "Success ratio of attempts at managed identities, by the callers' region, over 10 s."
         return self._canvas.chart("success", "Success at managed identities", reading, paint)
 
     def _heat(self) -> list[Chart]:
@@ -165,8 +165,8 @@ class Charts:
             return []
         jobs = [self._finished(region) for region in regions]
         tokens = [self._view.success_curve(region, HEAT_WINDOW_S)[1] for region in regions]
-        first = "Provisioning tries that finished: the first wave. Green all, red none, blank none made."
-        second = "Attempts at managed identities that succeeded: the second wave, in two regions."
+        first = "Success ratio of provisioning attempts: the first wave. Green 100 %, red 0 %, blank no attempts."
+        second = "Success ratio of attempts at managed identities: the second wave, in two regions."
         return [
             self._heat_strip("heat-storage", "Provisioning by region", first, jobs),
             self._heat_strip("heat-identity", "Managed identities by region", second, tokens),
@@ -200,11 +200,11 @@ class Charts:
         _, wasted = self._record.rate_curve(WORK, 10.0, outcome="wasted", region=PAIR)
 
         def paint(axes: Axes) -> None:
-            area(axes, times, [useful, wasted], ["good", "bad"], ["useful", "wasted: the caller had left"])
+            area(axes, times, [useful, wasted], ["good", "bad"], ["useful", "wasted: the caller had timed out"])
             axes.set_ylabel("per second")
             axes.legend(loc="upper left", ncols=2)
 
-        reading = "What the identity nodes of East US and West US finished. They stay busy while nobody is served."
+        reading = "Work finished by the identity nodes of East US and West US. Under overload most of it is wasted."
         return self._canvas.chart("work", "Useful and wasted work", reading, paint)
 
     def _by_side(self, key: str, title: str, reading: str, name: str, unit: str) -> Chart:
@@ -224,7 +224,7 @@ class Charts:
             shares(axes)
             axes.legend(loc="upper left", ncols=2)
 
-        reading = "Busy workers over workers, of the nodes that are up, over 5 s."
+        reading = "Share of busy workers of the nodes that are up, over 5 s."
         return self._canvas.chart("busy", "Saturation", reading, paint)
 
     def _nodes(self) -> Chart:
@@ -239,7 +239,7 @@ class Charts:
             axes.set_ylabel("nodes")
             axes.legend(loc="upper left", ncols=2)
 
-        reading = "Identity nodes that exist (dashed) and that are up. The gap is crash loops."
+        reading = "Identity nodes that exist (dashed) and that are up. The difference are nodes in crash loops."
         return self._canvas.chart("nodes", "Nodes up", reading, paint)
 
     def _backlog(self) -> Chart:
@@ -247,23 +247,23 @@ class Charts:
         rows = [self._view.backlog_curve(group)[1] for group in (EAST, WEST, others)]
 
         def paint(axes: Axes) -> None:
-            area(axes, self._times, rows, ["east", "west", "other"], ["East US", "West US", "elsewhere"])
+            area(axes, self._times, rows, ["east", "west", "other"], ["East US", "West US", "other regions"])
             axes.set_ylabel("jobs")
             axes.legend(loc="upper left", ncols=3)
 
-        reading = "Provisioning jobs that wait or are blocked: what the first wave piled up and the restore released."
+        reading = "Queued and blocked provisioning jobs: the backlog of the first wave, released by the restore."
         return self._canvas.chart("backlog", "Backlog", reading, paint)
 
 
 TIMELINE_READING = (
-    "Dots are what operators and the world did, diamonds what the report says was seen. Bars are alerts while they "
-    "fired in this run: orange East US, blue West US, grey elsewhere."
+    "Dots are actions, diamonds are observations in the report. Bars are alerts that fired in this run: orange East "
+    "US, blue West US, grey other regions."
 )
-QUEUE_READING = "Requests that wait in the nodes' queues. A full queue is longer than any caller's patience."
+QUEUE_READING = "Requests in the nodes' queues. The wait in a full queue exceeds the client timeout."
 
 
 def told(view: View) -> list[tuple[str, float, bool]]:
-    """(row, τ, whether something was done) of the timeline's rows that the run reached."""
+    """(row, τ, whether it is an action) of the timeline's rows up to the end of the record."""
     rows: dict[str, tuple[float, bool]] = {}
     for entry in view.record.plan.get("timeline", ()):
         row = str(entry["id"]).partition(".")[0]
@@ -272,7 +272,7 @@ def told(view: View) -> list[tuple[str, float, bool]]:
 
 
 def alert_bars(view: View) -> list[tuple[str, str, float, float]]:
-    """(alert, region, from, to) while it fired."""
+    """(alert, region, start, end) of every firing alert."""
     firing: dict[tuple[str, str], float] = {}
     bars: list[tuple[str, str, float, float]] = []
     for event in view.record.events_of("alert"):
@@ -290,7 +290,7 @@ def _hue(region: str) -> str:
 
 
 def _lowest(rows: Array) -> Array:
-    """The smallest known value of each column."""
+    """The minimum of each column, ignoring NaN."""
     known = np.isfinite(rows)
     lowest: Array = np.where(known.any(axis=0), np.where(known, rows, np.inf).min(axis=0), np.nan)
     return lowest

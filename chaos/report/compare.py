@@ -1,4 +1,4 @@
-"""Two runs side by side: what each did to the figures, and which claims changed their verdict."""
+"""Comparison of two runs: differences of plans and figures, and claims whose verdict differs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ DESCRIBED = ("scenario", "seed", "runtime", "transport", "mitigations")
 
 @dataclass(frozen=True)
 class Comparison:
-    """`plan` holds the entries that differ, `figures` all of them, `claims` those whose status differs."""
+    """`plan` has the entries that differ, `figures` all figures, `claims` those whose status differs."""
 
     left: Verdict
     right: Verdict
@@ -28,18 +28,18 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether both runs say the same: equal figures, equal verdicts."""
+        """Whether both runs have equal figures and verdicts."""
         return not self.claims and all(left == right for left, right in self.figures.values())
 
     def document(self) -> dict[str, Any]:
-        """As JSON; pairs are [left, right]."""
+        """The JSON document; pairs are [left, right]."""
         changed = {"plan": self.plan, "figures": self.figures, "claims": self.claims}
         pairs = {part: {name: list(pair) for name, pair in rows.items()} for part, rows in changed.items()}
         return {"same": self.same, "left": self.left.status, "right": self.right.status, **pairs}
 
 
 def compare(left: RunRecord, right: RunRecord) -> Comparison:
-    """Judges both records with today's predicates and lays them side by side."""
+    """Judges both records with the current predicates and compares them."""
     one, two = judge(left), judge(right)
     others = {claim.id: claim for claim in two.claims}
     return Comparison(
@@ -85,7 +85,7 @@ def _entries(plan: dict[str, Any]) -> dict[str, str]:
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Three tables: what was different, what came of it, which claims changed."""
+    """Prints three tables: differences of the plans, figures, claims that changed."""
     names = [f"{v.scenario} seed {v.seed}" for v in (comparison.left, comparison.right)]
     if comparison.plan:
         console.print(_table("What differs", names, comparison.plan, lambda _name, value: _short(value)))

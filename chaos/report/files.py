@@ -1,4 +1,4 @@
-"""Verdict and page as files of the run's folder. Each is replaced in one step, so a reader never sees half of one."""
+"""Verdict and report page as files of the run's folder; each is replaced atomically."""
 
 import json
 from pathlib import Path
@@ -12,21 +12,21 @@ VERDICT_FILE, REPORT_FILE = "verdict.json", "report.html"
 
 
 def write_verdict(folder: Path, verdict: Verdict) -> Path:
-    """`verdict.json`: scenario, seed, runtime, status, figures, claims."""
+    """Writes `verdict.json`: scenario, seed, runtime, status, figures, claims."""
     return replace(folder / VERDICT_FILE, json.dumps(verdict.document(), indent=1, ensure_ascii=False) + "\n")
 
 
 def read_verdict(folder: Path) -> Verdict:
-    """The verdict that a run's folder holds.
+    """Reads the verdict of a run's folder.
 
     Raises:
-        RecordError: naming the file, when it is missing or is not a verdict.
+        RecordError: the file is missing or not a verdict.
     """
     path = folder / VERDICT_FILE
     try:
         return Verdict.from_document(read_json(path))
     except FileNotFoundError as error:
-        raise RecordError(f"{path}: not judged yet; `aftershock report {folder}` does it") from error
+        raise RecordError(f"{path}: not judged yet; run `aftershock report {folder}`") from error
     except NotWhole as error:
         raise RecordError(str(error)) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -34,7 +34,7 @@ def read_verdict(folder: Path) -> Verdict:
 
 
 def write_report(folder: Path, record: RunRecord, verdict: Verdict) -> Path:
-    """`report.html`."""
+    """Writes `report.html`."""
     from chaos.report.page import render  # matplotlib takes half a second to import
 
     return replace(folder / REPORT_FILE, render(record, verdict))

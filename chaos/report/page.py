@@ -1,4 +1,4 @@
-"""One run as one page: no network, no script, light, dark and on paper."""
+"""The report of a run as a self-contained page: no network access, no script; light, dark and print styles."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ GROUPS = (
     ("M", "The mechanisms"),
     ("S", "The systems and services"),
     ("C", "What customers could have done"),
-    ("O", "What others published"),
+    ("O", "Other publications"),
 )
 TILES = (
     "peak_amplification",
@@ -88,7 +88,7 @@ def render(record: RunRecord, verdict: Verdict) -> str:
 
 
 def _plan(plan: dict[str, Any]) -> dict[str, Any]:
-    """The plan, with what older records may lack."""
+    """The plan, with defaults for fields that older records lack."""
     blank = {"title": plan["scenario"], "source": "", "command": "", "commit": "", "transport": "", "mitigations": []}
     return {**blank, **plan}
 

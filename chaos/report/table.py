@@ -1,4 +1,4 @@
-"""The verdict on a terminal: one line for the run, the five facts, and the claims that need a look."""
+"""The verdict on a terminal: headline, key figures, the five facts, and contradicted claims."""
 
 from rich import box
 from rich.console import Console
@@ -37,7 +37,7 @@ ROW_GROUPS = (("T", "timeline"), ("M", "mechanisms"), ("S", "systems"), ("C", "c
 
 
 def print_verdict(verdict: Verdict, console: Console, *, all_claims: bool = False) -> None:
-    """Facts with their numbers, then how the other claims went; those contradicted in full, or all of them."""
+    """Prints the facts with their values, the contradicted claims (or all), and the counts by status."""
     console.print(Panel(_head(verdict), border_style=STYLES[verdict.status], box=box.ROUNDED, expand=False))
     console.print(_figures(verdict))
     console.print(_claims_table([c for c in verdict.claims if c.id in FACTS], "The five facts"))

@@ -1,4 +1,4 @@
-"""How pages are made from their templates: nothing is fetched, and a name that is missing is an error."""
+"""Rendering of page templates; an undefined name is an error."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 
 def fill(template: Path, values: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None) -> str:
-    """The template with the values in it, escaped where it is a page (`….html.j2`)."""
+    """Renders a template with the values; autoescapes pages (`….html.j2`)."""
     environment = Environment(
         loader=FileSystemLoader(template.parent),
         autoescape=select_autoescape(("html.j2",)),

@@ -1,4 +1,4 @@
-"""Numbers and times as people read them, and the one sentence that sums a run up."""
+"""Formatting of numbers and times, and the headline of a run."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -16,8 +16,8 @@ LABELS = {
     "time_west_collapse_t": "West US collapses",
     "recovered_t": "Recovered",
     "failed_operations": "Failed identity operations",
-    "failed_journeys": "Users' journeys that failed",
-    "wasted_ratio": "Work done for nobody",
+    "failed_journeys": "Failed user journeys",
+    "wasted_ratio": "Wasted work",
     "backlog_peak": "Largest backlog",
     "crashes": "Node crashes",
     "storage_impact_s": "Storage impact",
@@ -28,7 +28,7 @@ RATIOS = {"collapse_depth", "wasted_ratio"}
 
 
 class IncidentCalendar:
-    """τ as people read it: the incident's calendar, or bench seconds in a scenario that does not keep its pace."""
+    """Formats τ: as incident time, or as bench seconds in a scenario with another pace than the incident's."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self._start = datetime.fromisoformat(plan["starts_at"])
@@ -68,7 +68,7 @@ def figure(name: str, value: Any, clock: IncidentCalendar | None = None) -> str:
 
 
 def span(seconds: float) -> str:
-    """Bench seconds as the incident's hours and minutes."""
+    """Bench seconds as hours and minutes of incident time."""
     minutes = round(seconds * INCIDENT_S_PER_BENCH_S / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
@@ -87,41 +87,39 @@ def measured(value: Any) -> str:
 
 
 def in_order(statuses: Iterable[str]) -> list[str]:
-    """Each status once, the good ones first."""
+    """The statuses without duplicates, in display order."""
     present = set(statuses)
     return [status for status in STATUSES if status in present]
 
 
 def headline(verdict: Verdict) -> str:
-    """What happened in this run, in one sentence."""
+    """One sentence on the outcome of the run."""
     if verdict.status == "could_not_judge":
         return f"This run cannot be judged: {verdict.why}."
     if verdict.scenario == "calm-day":
         return (
-            "A calm day: nothing was retried, nothing collapsed."
+            "A calm day: no retries, no collapse."
             if verdict.status == "as_expected"
-            else (f"The calm day was not calm: {verdict.why}.")
+            else f"The calm day failed: {verdict.why}."
         )
     if verdict.status == "as_expected":
         return _story(verdict)
     broken = [claim.id for claim in verdict.claims if claim.id.startswith("F") and claim.status == "contradicted"]
-    return (
-        f"The incident did not unfold as reported: {_listed(broken)} {'does' if len(broken) == 1 else 'do'} not hold."
-    )
+    return f"The run differs from the report: {_listed(broken)} {'does' if len(broken) == 1 else 'do'} not hold."
 
 
 def _story(verdict: Verdict) -> str:
     status = {claim.id: claim.status for claim in verdict.claims}
     parts = []
     if status.get("F1") == "reproduced":
-        parts.append("East US drowned in the load its recovery released")
+        parts.append("East US was overloaded by the work its restore released")
     if status.get("F2") == "reproduced":
         parts.append("West US followed")
     if status.get("F3") == "reproduced":
-        parts.append("two scale-outs changed nothing")
+        parts.append("two scale-outs had no effect")
     if status.get("F4") == "reproduced":
-        parts.append("only removing all traffic and ramping it up again brought the service back")
-    return f"It happened again: {_listed(parts)}." if parts else "The service worked throughout."
+        parts.append("only removing all traffic and ramping it up again restored the service")
+    return f"Incident reproduced: {_listed(parts)}." if parts else "The service worked throughout."
 
 
 def _listed(parts: list[str]) -> str:

@@ -1,1 +1,1 @@
-"""Scenarios: YAML files that say what the world and its operators do, and nothing about what comes of it."""
+"""Scenarios: YAML files that define topology, load and operator actions, but no outcomes."""

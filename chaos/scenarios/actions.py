@@ -1,7 +1,7 @@
-"""Everything a scenario can make happen: a closed set of operator and world actions, one model each.
+"""The actions of a scenario: a closed set of operator and world actions, one model each.
 
-There is no action that names a result. What saturates, fails, fires or recovers follows from the services; a test
-holds this set and its fields to the list below.
+No action sets an outcome: saturation, failures, alerts and recovery follow from the services. A test pins this set and
+its fields.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{1,23}$")]
 AccountGlob = Annotated[str, StringConstraints(pattern=r"^[a-z0-9*?]{1,24}$")]
 MitigationId = Literal["R1", "R2", "R3", "R4", "R5", "R6", "R7", "X1", "X2", "X3", "X4", "X5", "X6"]
 LONGEST_S = 86_400.0
-"""A day of bench time is two months of incident."""
+"""Maximum duration: a day of bench time is two months of incident time."""
 
 Seconds = Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
 Pause = Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
@@ -39,16 +39,16 @@ FaultKind = Literal[
 
 
 class Action(BaseModel):
-    """Base of all actions. `do` is the name in the file."""
+    """Base class of all actions. `do` is the name in the file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def parameters(self) -> dict[str, Any]:
-        """The parameters, for plan and event log."""
+        """The parameters, for the plan and the event log."""
         return self.model_dump(mode="json", exclude={"do"}, exclude_none=True, by_alias=True)
 
     def named_regions(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """Where this action names a region, and which."""
+        """The regions named by this action, each with its field path."""
         for field in ("regions", "nodes"):
             for position, name in _places(getattr(self, field, ())):
                 yield (field, position), name
@@ -65,7 +65,7 @@ def _places(value: Any) -> Iterator[tuple[str | int, str]]:
 
 
 class StartRemediation(Action):
-    """The policy job starts, and runs again on its period. What is not given here is the scenario's `remediation`."""
+    """Starts the policy job, which runs periodically. Omitted fields come from the scenario's `remediation`."""
 
     do: Literal["start_remediation"]
     policy: Literal["storage-account-disable-public-blob-access"] = POLICY
@@ -79,7 +79,7 @@ class StartRemediation(Action):
 
 
 class CancelRemediation(Action):
-    """An operator disables the policy job and stops what it is doing."""
+    """An operator disables the policy job and cancels its current run."""
 
     do: Literal["cancel_remediation"]
 
@@ -94,7 +94,7 @@ class RestoreAccounts(Action):
 
 
 class DisableAccounts(Action):
-    """Somebody makes exempt accounts private, as the policy job did: a drill, or the trigger once more."""
+    """Makes exempt accounts private, as the policy job did, for a drill or a replay of the trigger."""
 
     do: Literal["disable_accounts"]
     regions: Regions
@@ -102,13 +102,13 @@ class DisableAccounts(Action):
 
 
 class AuditAccounts(Action):
-    """Operators compare all accounts with what they should be."""
+    """Operators compare the state of all accounts with the intended state."""
 
     do: Literal["audit_accounts"]
 
 
 class ScaleIdentity(Action):
-    """Nodes are added to the identity service; `nodes` is how many more, by region."""
+    """Adds nodes to the identity service; `nodes` is the number of additional nodes by region."""
 
     do: Literal["scale_identity"]
     nodes: Annotated[dict[RegionName, Annotated[int, Field(ge=1, le=200)]], Field(min_length=1)]
@@ -122,7 +122,7 @@ class Drain(Action):
 
 
 class Ramp(Action):
-    """Admission rises from one fraction of nominal capacity to another, in each region by itself."""
+    """Admission ramps from one fraction of nominal capacity to another, in each region separately."""
 
     do: Literal["ramp"]
     regions: Regions
@@ -146,7 +146,7 @@ class Open(Action):
 
 
 class SetLoad(Action):
-    """Users of a region send `factor` times the usual; for ever, or for a while."""
+    """Sets the load of a region to `factor` times its base load, permanently or for `for_s` seconds."""
 
     do: Literal["set_load"]
     region: RegionName
@@ -155,7 +155,7 @@ class SetLoad(Action):
 
 
 class InjectFault(Action):
-    """A leased fault begins. It ends by `end_fault` naming this entry, or when the lease is over."""
+    """Starts a fault. It ends with an `end_fault` that names this entry, or with its lease."""
 
     do: Literal["inject_fault"]
     kind: FaultKind
@@ -166,7 +166,7 @@ class InjectFault(Action):
 
     @property
     def spec(self) -> FaultSpec:
-        """The fault as the registry knows it."""
+        """The fault specification for the registry."""
         return FaultSpec(
             kind=self.kind,
             target=self.target,
@@ -177,7 +177,7 @@ class InjectFault(Action):
 
 
 class EndFault(Action):
-    """Ends the fault that an earlier entry began; `fault` is that entry's id."""
+    """Ends the fault started by an earlier entry; `fault` is that entry's id."""
 
     do: Literal["end_fault"]
     fault: str
@@ -201,7 +201,7 @@ class Mitigate(Action):
 
 
 class Note(Action):
-    """Nothing happens. `observe` is what the report says of this moment; the run does not read it."""
+    """No effect. `observe` is the statement of the report for this time; the run does not use it."""
 
     do: Literal["note"]
     observe: Annotated[str, Field(min_length=1, max_length=500)]

@@ -1,4 +1,4 @@
-"""What no single field of a scenario can know: names that must exist, times in range, pairs that agree."""
+"""Checks across the fields of a scenario: known names, times in range, consistent pairs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from loadgen.settings import RATE_MAX_PER_S
 
 @dataclass(frozen=True, slots=True)
 class ScenarioIssue:
-    """Something wrong, and where in the file."""
+    """An error and its location in the file."""
 
     loc: Loc
     text: str
 
 
 def findings(scenario: Scenario) -> Iterator[ScenarioIssue]:
-    """Everything that is wrong with a scenario whose fields are each right."""
+    """All errors of a scenario whose fields are individually valid."""
     yield from _regions(scenario)
     yield from _load(scenario)
     yield from _settings(scenario)
@@ -61,11 +61,11 @@ def _load(scenario: Scenario) -> Iterator[ScenarioIssue]:
 
 
 def _carried(scenario: Scenario) -> Iterator[ScenarioIssue]:
-    """No more arrivals at any time than the load generator will send."""
+    """The total arrival rate must not exceed the limit of the load generator at any time."""
     section = scenario.settings.get("loadgen", {})
     most = section.get("rate_max_per_s", RATE_MAX_PER_S) if isinstance(section, dict) else RATE_MAX_PER_S
     if not isinstance(most, int | float):
-        return  # reported as what it is, a wrong setting
+        return  # reported elsewhere as an invalid setting
     base = {name: load.token_rate_per_s + load.job_rate_per_s for name, load in scenario.load.items()}
     loc: Loc = ("load",)
     changes: list[tuple[float, Loc, str, float]] = []
@@ -126,7 +126,7 @@ def _timeline(scenario: Scenario) -> Iterator[ScenarioIssue]:
 
 
 def _order(scenario: Scenario) -> Iterator[ScenarioIssue]:
-    """The policy job can only be ended after it began."""
+    """The policy job must be started before it is cancelled, and cancelled before it is started again."""
     number_of = {id(entry): number for number, entry in enumerate(scenario.timeline)}
     running = False
     for entry in scenario.in_order:

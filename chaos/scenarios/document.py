@@ -1,7 +1,7 @@
-"""YAML with line numbers: a file becomes plain values plus the line on which each of them stands.
+"""YAML with line numbers: a file is parsed to plain values and the line of each value.
 
-The values follow YAML 1.2's core schema, not PyYAML's YAML 1.1: there `18:03` is the number 1083 and the key `on` is
-the boolean true, and a scenario is full of both.
+Values follow the YAML 1.2 core schema, not PyYAML's YAML 1.1, in which `18:03` is the number 1083 and the key `on` is
+the boolean true; scenarios use both.
 """
 
 import re
@@ -20,11 +20,11 @@ _TAG = "tag:yaml.org,2002:"
 
 
 class DocumentError(ValueError):
-    """The file cannot be read as YAML; the text begins with `file:line:`."""
+    """The file cannot be read as YAML; the message starts with `file:line:`."""
 
 
 class _CoreLoader(yaml.SafeLoader):
-    """SafeLoader that takes only true, false, null and decimal numbers for anything but text."""
+    """A SafeLoader in which only true, false, null and decimal numbers are not text."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}
 
@@ -33,7 +33,7 @@ class _CoreLoader(yaml.SafeLoader):
         self._depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """PyYAML composes by recursion: some thousand brackets would end the program, not the file."""
+        """Limits the depth: PyYAML composes recursively, and deep nesting would exceed the recursion limit."""
         self._depth += 1
         if self._depth > DEPTH_MAX:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
@@ -66,17 +66,17 @@ for _kind, _form in _FORMS.items():
 
 @dataclass(frozen=True)
 class Document:
-    """What a file says and where. `name` is how messages call the file."""
+    """The values of a file and their lines. `name` is the file name in messages."""
 
     name: str
     values: Any
     lines: dict[Loc, int]
 
     def locate(self, loc: Loc, *, missing: bool = False) -> tuple[int, str]:
-        """The line and the dotted name of the field that `loc` means.
+        """The line and the dotted name of the field at `loc`.
 
-        Parts that are not in the file (a model's inner names) are left out; with `missing`, the last part is kept,
-        because it names the field that should have been there.
+        Parts that are not in the file (internal names of a model) are skipped; with `missing`, the last part is kept,
+        because it is the name of the missing field.
         """
         here: Loc = ()
         for part in loc[:-1] if missing else loc:
@@ -92,10 +92,10 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """The document in the file.
+    """Reads a document from a file.
 
     Raises:
-        DocumentError: when the file is absent, not UTF-8, or not one YAML document.
+        DocumentError: the file is missing, not UTF-8, or not a single YAML document.
     """
     name = path.name if path.name.isprintable() else repr(path.name)
     try:
@@ -113,7 +113,7 @@ def read(path: Path) -> Document:
 
 
 def parse(text: str, name: str) -> Document:
-    """The document in `text`; messages call it `name`."""
+    """Parses the document in `text`; `name` is its file name in messages. Raises DocumentError."""
     try:
         node = yaml.compose(text, Loader=_CoreLoader)
     except yaml.MarkedYAMLError as error:
@@ -128,7 +128,7 @@ def parse(text: str, name: str) -> Document:
 
 
 class _Reader:
-    """Walks the nodes once, keeping the line of every path."""
+    """Converts the nodes to values, and records the line of every path."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -166,7 +166,7 @@ class _Reader:
         return values
 
     def _scalar(self, node: Any) -> Any:
-        """A tag that is written out (`!!int abc`) is held to the same forms as a value without one."""
+        """The value of a scalar; one with an explicit tag (`!!int abc`) must have the same form as one without."""
         kind, value = node.tag.removeprefix(_TAG), node.value
         if kind == "str":
             return self._text(node)
@@ -175,7 +175,7 @@ class _Reader:
         raise self._error(node, f"cannot be read as {kind}")
 
     def _text(self, node: Any) -> str:
-        """Text is shown on terminals: what moves a cursor or colours a screen has no place in it."""
+        """The text of a scalar. Control characters are refused, because texts are shown on terminals."""
         text: str = node.value
         if not all(sign.isprintable() or sign in "\n\t" for sign in text):
             raise self._error(node, f"a control character in {text[:40]!r}")

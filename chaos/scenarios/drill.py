@@ -1,7 +1,7 @@
-"""The drill after an incident: the trigger comes once more, to see whether recovery left anything to tip.
+"""The drill after an incident: the trigger is replayed, to test whether the recovered system is still vulnerable.
 
-It is part of a scenario's timeline like all else (rows `DRILL…`), but no part of the incident: claims are judged on
-what came before it, and only full recovery (M36) on what it did.
+It is part of the scenario's timeline (rows `DRILL…`), but not of the incident: claims are judged on the time before it,
+except for full recovery (M36).
 """
 
 from chaos.scenarios.model import Scenario
@@ -10,7 +10,7 @@ ROW = "DRILL"
 
 
 def without_drill(scenario: Scenario) -> Scenario:
-    """The incident alone; a scenario without a drill is returned as it is."""
+    """The scenario without its drill; unchanged if it has none."""
     begins = [entry.t for entry in scenario.timeline if entry.row == ROW]
     if not begins:
         return scenario

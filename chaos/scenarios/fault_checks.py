@@ -1,6 +1,6 @@
-"""What is wrong with the faults of a timeline: parameters, whom they meet, when they are ended.
+"""Checks of the faults in a timeline: parameters, targets, end times.
 
-Whether the run's runtime offers a kind is not a matter of the file; the run asks that before it starts.
+Whether the runtime supports a kind is not checked here but before the start of a run.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ FaultIssue = tuple[Loc, str]
 
 
 def fault_findings(scenario: Scenario) -> Iterator[FaultIssue]:
-    """Each finding: where, below the scenario, and what."""
+    """All errors, as (location in the scenario, text)."""
     number_of = {id(entry): number for number, entry in enumerate(scenario.timeline)}
     instances = Topology(
         tuple(RegionSpec(r.name, r.display, identity_nodes=r.identity_nodes) for r in scenario.regions)
@@ -82,7 +82,7 @@ def _account(scenario: Scenario, action: InjectFault) -> Iterator[FaultIssue]:
     try:
         stores = [resolve(BlobstoreSettings, scenario.settings, "blobstore", region) for region in regions]
     except SettingsError:
-        return  # reported as what it is, a wrong setting
+        return  # reported elsewhere as an invalid setting
     known = [seed.name for store, region in zip(stores, regions, strict=True) for seed in store.seeds(region)]
     if action.target.account not in known:
         yield ("target", "account"), f"unknown account {action.target.account!r}; known: {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""From a name or a path to a checked scenario; every complaint names file, line and field.
+"""Loads a scenario by name or path and checks it; every error names file, line and field.
 
 azure-fnj8-vqz.yaml:41: timeline.3.at: should be 'HH:MM' on the first day, … (got '25:00')
 """
@@ -23,23 +23,23 @@ Models = Mapping[str, type[Settings]]
 
 
 class ScenarioError(ValueError):
-    """A scenario is unknown, unreadable or wrong. One line a finding."""
+    """A scenario is unknown, unreadable or invalid. The message has one line per error."""
 
 
 def names() -> tuple[str, ...]:
-    """The scenarios that come with the program, sorted."""
+    """The names of the built-in scenarios, sorted."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 
 
 def load(path_or_name: str | Path, *, models: Models | None = None) -> Scenario:
-    """The scenario of that name, or in that file.
+    """Loads a built-in scenario or a scenario file.
 
     Args:
-        path_or_name: a known name, or anything with a folder or a `.yaml` in it.
-        models: settings models by section; with them the `settings` of the file are checked too.
+        path_or_name: a known name, or a path (with a folder or the suffix `.yaml`).
+        models: settings models by section; if given, the `settings` of the file are checked too.
 
     Raises:
-        ScenarioError: saying in which file, line and field, and what is wrong.
+        ScenarioError: the scenario is invalid; the message names file, line and field.
     """
     try:
         document = read(_find(path_or_name))
@@ -49,7 +49,7 @@ def load(path_or_name: str | Path, *, models: Models | None = None) -> Scenario:
 
 
 def loads(text: str, name: str = "scenario.yaml", *, models: Models | None = None) -> Scenario:
-    """The scenario in `text`; messages call it `name`."""
+    """Loads the scenario in `text`; `name` is its file name in messages. Raises ScenarioError."""
     try:
         document = parse(text, name)
     except DocumentError as error:
@@ -69,7 +69,7 @@ def _find(path_or_name: str | Path) -> Path:
 
 
 def build(document: Document, *, models: Models | None = None) -> Scenario:
-    """The scenario that a document describes."""
+    """The scenario of a document. Raises ScenarioError."""
     try:
         scenario = Scenario.model_validate(document.values)
     except ValidationError as error:
@@ -82,7 +82,7 @@ def build(document: Document, *, models: Models | None = None) -> Scenario:
 
 
 def _joined(document: Document, messages: Iterable[str]) -> str:
-    """In the order of the file's lines; the file's name may have colons of its own."""
+    """The messages sorted by line; the file name may contain colons."""
     after = len(document.name) + 1
     listed = sorted(messages, key=lambda message: int(message[after:].split(":")[0]))
     more = [f"{document.name}:1: and {len(listed) - FINDINGS_MAX} more findings"] if len(listed) > FINDINGS_MAX else []
@@ -90,7 +90,7 @@ def _joined(document: Document, messages: Iterable[str]) -> str:
 
 
 def _settings_findings(document: Document, scenario: Scenario, models: Models) -> list[str]:
-    """What each service would object to at its start, found before anything starts."""
+    """The settings errors that the services would report at their start."""
     found: dict[str, None] = {}
     tree = scenario.settings
     for name, model in models.items():
@@ -116,7 +116,7 @@ def _explain(document: Document, error: ValidationError, *prefixes: Loc) -> Iter
 
 
 def _depth(document: Document, prefix: Loc, loc: Loc) -> tuple[int, int]:
-    """How much of `loc` stands in the file below `prefix`, and how much of the prefix itself."""
+    """How many parts of `loc` exist in the file below `prefix`, and how many of the prefix."""
     below = sum((*prefix, *loc[:length]) in document.lines for length in range(1, len(loc) + 1))
     return below, sum(prefix[:length] in document.lines for length in range(1, len(prefix) + 1))
 

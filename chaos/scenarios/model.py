@@ -1,7 +1,6 @@
-"""A scenario as the experiment reads it: world, load, settings, timeline.
+"""The model of a scenario: regions, load, settings, timeline.
 
-`load` in `loader.py` is the only way to make one: it also checks what no single field can know, such as whether a
-region that is named exists.
+Use `loader.load` to create one: it also runs the checks across fields, such as whether named regions exist.
 """
 
 from datetime import datetime
@@ -28,7 +27,7 @@ class _Part(BaseModel):
 
 
 class ScenarioRegion(_Part):
-    """A region of the world. `pair` is the region its traffic fails over to."""
+    """A region. `pair` is the region that its traffic fails over to."""
 
     name: RegionName
     display: Annotated[str, Field(min_length=1, max_length=60)]
@@ -38,14 +37,14 @@ class ScenarioRegion(_Part):
 
 
 class RegionLoad(_Part):
-    """What the users of a region do on a quiet day; tenants share it out among themselves."""
+    """Base load of a region's users, in requests per second; divided among the tenants."""
 
     token_rate_per_s: Rate
     job_rate_per_s: Rate
 
 
 class Entry(_Part):
-    """One line of the timeline. Exactly one of `at` (incident time) and `at_s` (bench seconds) says when."""
+    """One entry of the timeline. Its time is given by either `at` (incident time) or `at_s` (bench seconds)."""
 
     id: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]*(\.[a-z0-9-]+)?$")]
     at: str | None = None
@@ -57,7 +56,7 @@ class Entry(_Part):
     @model_validator(mode="before")
     @classmethod
     def _gather_action(cls, given: Any) -> Any:
-        """In the file the action's parameters stand beside `id` and `at`; here they are its own model."""
+        """Moves the action's parameters, which are next to `id` and `at` in the file, to the action's model."""
         if not isinstance(given, dict):
             return given
         own = {key: value for key, value in given.items() if key in ENTRY_FIELDS}
@@ -81,16 +80,16 @@ class Entry(_Part):
 
     @property
     def row(self) -> str:
-        """The row of the conformance table it belongs to: `T08` for `T08.northeurope`."""
+        """The row of the conformance table: `T08` for `T08.northeurope`."""
         return self.id.partition(".")[0]
 
     def plan(self) -> dict[str, Any]:
-        """The line of `plan.json`."""
+        """The entry in `plan.json`."""
         return {"id": self.id, "t": self.t, "action": self.action.do, "parameters": self.action.parameters()}
 
 
 class Scenario(_Part):
-    """All that is decided before a run begins, except the seed."""
+    """All inputs of a run except the seed."""
 
     name: Name
     title: Annotated[str, Field(min_length=1, max_length=120)]
@@ -114,8 +113,8 @@ class Scenario(_Part):
 
     @field_validator("starts_at")
     @classmethod
-    def _is_of_an_age_with_clouds(cls, given: datetime) -> datetime:
-        """Clocks, tokens and file names count seconds from 1970, and a run may last two years."""
+    def _is_in_range(cls, given: datetime) -> datetime:
+        """Limits the year: clocks, tokens and file names use Unix time, and a run may last years of incident time."""
         if not YEARS[0] <= given.year <= YEARS[1]:
             raise ValueError(f"should be between {YEARS[0]} and {YEARS[1]}")
         return given
@@ -126,7 +125,7 @@ class Scenario(_Part):
 
     @property
     def actions(self) -> tuple[Entry, ...]:
-        """What the run performs: the timeline without its notes, in order of time, then of the file."""
+        """The timeline without notes, in order of time, then of the file."""
         return tuple(entry for entry in self.in_order if not isinstance(entry.action, Note))
 
     @property
@@ -135,7 +134,7 @@ class Scenario(_Part):
         return tuple(sorted(self.timeline, key=lambda entry: entry.t))
 
     def tree(self) -> Tree:
-        """The settings tree of the run, the policy job's included; mitigations and `--set` go on top."""
+        """The settings tree of the run including the policy job; mitigations and `--set` are merged over it."""
         job: Tree = self.remediation.model_dump(mode="json", exclude_unset=True)
         for entry in self.actions:
             if isinstance(entry.action, StartRemediation):
@@ -143,5 +142,5 @@ class Scenario(_Part):
         return merge(self.settings, {SECTION: job})
 
     def rollout_regions(self) -> tuple[RolloutRegion, ...]:
-        """The regions as the policy job sees them."""
+        """The regions for the policy job."""
         return tuple(RolloutRegion(region.name, region.display, region.role == "canary") for region in self.regions)

@@ -1,4 +1,4 @@
-"""A scenario on a smaller world: regions that a testbed does not have are left out, with their load and actions."""
+"""Restricts a scenario to a subset of its regions, with their load and actions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from services.chassis.settings import Tree
 
 
 def restrict(scenario: Scenario, regions: Sequence[str]) -> Scenario:
-    """The scenario in `regions` only. An action that concerned nothing else is left out; a pair outside is cut."""
+    """The scenario with only `regions`. Actions without a remaining region are dropped, pairs outside are removed."""
     kept = tuple(
         region.model_copy(update={"pair": region.pair if region.pair in regions else None})
         for region in scenario.regions
@@ -30,7 +30,7 @@ def restrict(scenario: Scenario, regions: Sequence[str]) -> Scenario:
 
 
 def _without_lost_faults(scenario: Scenario) -> Scenario:
-    """A fault that met nobody else is left out, and then what would have ended it."""
+    """Drops faults without a remaining target, and then the entries that end them."""
     while lost := {loc[1] for loc, _ in fault_findings(scenario)}:
         kept = tuple(entry for number, entry in enumerate(scenario.timeline) if number not in lost)
         scenario = scenario.model_copy(update={"timeline": kept})

@@ -1,4 +1,4 @@
-"""Incident times, as people write them, become bench seconds once; nothing else knows the incident's calendar.
+"""Conversion of incident times to bench seconds.
 
 One bench second is one incident minute, so `18:29` of an incident that starts at 18:03 is τ = 26.
 """
@@ -12,10 +12,10 @@ FORMS = "'HH:MM' on the first day, '+1d HH:MM' on a later one, or ISO 8601 in UT
 
 
 def utc(text: str) -> datetime:
-    """An ISO 8601 time that says it is UTC.
+    """Parses an ISO 8601 time in UTC.
 
     Raises:
-        ValueError: for any other text, a time without a zone, or another zone.
+        ValueError: it is not an ISO 8601 time, or not in UTC.
     """
     try:
         moment = datetime.fromisoformat(text)
@@ -27,7 +27,7 @@ def utc(text: str) -> datetime:
 
 
 def check(at: str) -> str:
-    """`at` itself when it is one of the three forms."""
+    """Returns `at` if it has one of the three forms. Raises ValueError."""
     if not _OF_DAY.fullmatch(at):
         try:
             utc(at)
@@ -37,7 +37,7 @@ def check(at: str) -> str:
 
 
 def tau(at: str, starts_at: datetime) -> float:
-    """Bench seconds from `starts_at` to the incident time `at`."""
+    """τ of the incident time `at`, in bench seconds since `starts_at`."""
     found = _OF_DAY.fullmatch(at)
     if found is None:
         moment = utc(at)
@@ -50,5 +50,5 @@ def tau(at: str, starts_at: datetime) -> float:
 
 
 def incident_time(t: float, starts_at: datetime) -> datetime:
-    """The incident's calendar at bench second `t`; for clocks on screens and reports."""
+    """The incident time at bench second `t`, for displays and reports."""
     return starts_at + timedelta(seconds=t * INCIDENT_S_PER_BENCH_S)

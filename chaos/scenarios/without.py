@@ -1,4 +1,4 @@
-"""A scenario with kinds of actions left out of its timeline."""
+"""Removes kinds of actions from the timeline of a scenario."""
 
 from chaos.scenarios.actions import Drain, Open, Ramp, ScaleIdentity
 from chaos.scenarios.model import Scenario
@@ -11,5 +11,5 @@ def without(scenario: Scenario, *kinds: type) -> Scenario:
 
 
 def without_operators(scenario: Scenario) -> Scenario:
-    """The accounts are restored; then nobody scales, drains or ramps."""
+    """The scenario without scale-outs, drains, ramps and opens."""
     return without(scenario, ScaleIdentity, Drain, Ramp, Open)

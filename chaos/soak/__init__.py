@@ -1,1 +1,1 @@
-"""Whether anything grows: a day of base load in virtual time (`make soak`), a while in Docker (`make soak-docker`)."""
+"""Soak tests for leaks: a day of base load in virtual time (`make soak`), or in Docker (`make soak-docker`)."""

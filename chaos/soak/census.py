@@ -1,8 +1,8 @@
-"""Counts what live objects keep, without knowing them: a new list, dict or set attribute is counted from its first day.
+"""Counts the elements held by live objects, generically: new list, dict or set attributes are included automatically.
 
-The walk starts at an application and its `Env`, and follows attributes, containers, bound methods and closures of our
-own classes and of prometheus-client's. The number of elements in every container is added up under the attribute that
-holds it, e.g. `Compute.operations`.
+The walk starts at an application and its `Env`, and follows attributes, containers, bound methods and closures of the
+project's classes and of prometheus-client's. The number of elements of every container is summed under the attribute
+that holds it, e.g. `Compute.operations`.
 """
 
 import functools
@@ -19,7 +19,7 @@ AttributePath = tuple[str, ...]
 
 
 def census(roots: Iterable[object], own: AttributePath = OWN) -> Counter[str]:
-    """Elements by the attribute that holds them; every object is counted once, however many lead to it."""
+    """Number of elements by the attribute that holds them; every object is counted once."""
     counts: Counter[str] = Counter()
     seen: set[int] = set()
     waiting: list[tuple[str, object]] = [("root", root) for root in roots]
@@ -88,7 +88,7 @@ def _slots(kind: type) -> Iterator[str]:
 
 
 def application_roots(app: Mapping[Any, Any], env: object) -> list[object]:
-    """Where the state of one instance hangs: the application's keys, its handlers and its hooks."""
+    """The roots of one instance's state: the application's keys, handlers and hooks."""
     everything: Any = app
     handlers = [route.handler for route in everything.router.routes()]
     hooks = [*everything.on_startup, *everything.on_shutdown, *everything.on_cleanup, *everything.middlewares]
@@ -96,7 +96,7 @@ def application_roots(app: Mapping[Any, Any], env: object) -> list[object]:
 
 
 def module_caches(own: AttributePath = (*OWN[:3], *VIRTUAL)) -> Counter[str]:
-    """Entries of module-level containers and `lru_cache`s; constants count too, and do not grow."""
+    """Number of entries of module-level containers and `lru_cache`s, including constants, which do not grow."""
     counts: Counter[str] = Counter()
     for name, module in sorted(sys.modules.items()):
         if not name.startswith(own) or module is None:

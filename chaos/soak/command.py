@@ -1,4 +1,4 @@
-"""`aftershock soak`: prints a line per bench hour, then what grew; exit 1 when anything still grows."""
+"""`aftershock soak`: prints a line per bench hour, then the quantities that grow; exit code 1 if there are any."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ SERVICES = ("blobstore", "controller", "identity", "loadgen", "provisioner", "ro
 
 
 def soak_command(hours: float, seed: int, overrides: Tree, console: Console) -> int:
-    """Runs, prints, judges; the exit code."""
+    """Runs the soak test and prints the result; returns the exit code."""
     clock = system_clock()
     start = clock.now()
     console.print(_row((*COLUMNS, *SERVICES, "runtime")), soft_wrap=True)
@@ -35,10 +35,10 @@ def soak_command(hours: float, seed: int, overrides: Tree, console: Console) -> 
 def growing(
     readings: Sequence[SoakReading], settled_h: float = SETTLED_H, stretch_h: float | None = None
 ) -> list[Trend]:
-    """What still grows after the settling time, steepest first.
+    """The quantities that grow after the settling time, steepest first.
 
     Raises:
-        ValueError: when the run was too short to tell.
+        ValueError: the run was too short.
     """
     series = [(reading.hour, reading.series()) for reading in readings]
     left_h = readings[-1].hour - settled_h
@@ -72,7 +72,7 @@ def _cells(reading: SoakReading, before: Sequence[SoakReading], wall_s: float) -
 
 
 def _success(reading: SoakReading, before: Sequence[SoakReading]) -> float:
-    """Of the journeys that ended since the last line."""
+    """Success ratio of the journeys that ended since the last line."""
     earlier = before[0].operations if before else {}
     grown = {result: count - earlier.get(result, 0.0) for result, count in reading.operations.items()}
     return grown.get("success", 0.0) / max(1.0, sum(grown.values()))

@@ -1,4 +1,4 @@
-"""The same question of the running Docker testbed: the memory of every container over a while."""
+"""Soak test of the running Docker testbed: the memory of every container over time."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ INTERVAL_S = 10.0
 MB = 1e6
 WEEK_H = 168.0
 SETTLED_MINUTES = 35.0
-"""After so long every lifetime and every retention has passed once: 900 s each, and the slowest cache is full."""
+"""Default settling time: every lifetime and retention (900 s each) has passed once, and the slowest cache is full."""
 FLOOR_MB_AN_HOUR = 1.0
 NOT_OURS = frozenset({"prometheus", "alertmanager", "grafana"})
-"""Shown and not judged: their memory has its own rules (Prometheus: two hours of samples), and a limit."""
+"""Shown but not judged: their memory use has its own pattern (Prometheus: two hours of samples), and a limit."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """All containers at one moment; memory without what the kernel may drop."""
+    """Memory of all containers at one time, in MB, without reclaimable page cache."""
 
     at_s: float
     memory_mb: dict[str, float]
@@ -56,9 +56,10 @@ class ContainerMeter:
         return found
 
     def look(self) -> Look:
-        """
+        """Reads the memory of all containers.
+
         Raises:
-            RuntimeUnavailable: when nothing of the project runs.
+            RuntimeUnavailable: no container of the project is running.
         """
         containers = self._containers()
         with ThreadPoolExecutor(len(containers)) as pool:
@@ -67,7 +68,7 @@ class ContainerMeter:
         return Look(self.clock.now(), {name_of(one.labels): used_mb(row["memory_stats"]) for one, row in pairs})
 
     def youngest_minutes(self) -> float:
-        """How long the container that was started last has been running."""
+        """Age of the most recently started container, in minutes."""
         starts = [one.attrs["State"]["StartedAt"] for one in self._containers()]
         return (self.clock.epoch() - max(map(_epoch, starts))) / 60.0
 
@@ -81,14 +82,14 @@ def name_of(labels: dict[str, str]) -> str:
 
 
 def used_mb(stats: dict[str, Any]) -> float:
-    """cgroup v1 and v2 name the page cache differently."""
+    """Memory use without page cache, which cgroup v1 and v2 name differently."""
     details = stats.get("stats", {})
     cache = details.get("total_inactive_file", details.get("inactive_file", 0))
     return float(stats.get("usage", 0) - cache) / MB
 
 
 def judge(looks: Sequence[Look]) -> list[tuple[Trend, bool]]:
-    """(trend in MB an hour, whether it counts) of every container that was there all the time."""
+    """(trend in MB per hour, whether it counts as growth) of every container that ran the whole time."""
     names = sorted(set.intersection(*(set(look.memory_mb) for look in looks)))
     hours = [(look.at_s - looks[0].at_s) / 3600.0 for look in looks]
     found = []
@@ -99,7 +100,7 @@ def judge(looks: Sequence[Look]) -> list[tuple[Trend, bool]]:
 
 
 def soak_docker_command(minutes: float, project: str, settle_minutes: float, console: Console) -> int:
-    """Waits until the testbed is old enough, watches it, prints MB per hour for each container; the exit code."""
+    """Waits for the settling time, watches the testbed, prints MB per hour by container; returns the exit code."""
     rows = judge(run_until_signal(_watch(ContainerMeter(project), minutes, settle_minutes, console)))
     console.print(_table(rows, minutes))
     grown = [one.name for one, counts in rows if counts]
@@ -110,7 +111,7 @@ def soak_docker_command(minutes: float, project: str, settle_minutes: float, con
 async def _watch(meter: ContainerMeter, minutes: float, settle_minutes: float, console: Console) -> list[Look]:
     wait_s = 60.0 * (settle_minutes - await asyncio.to_thread(meter.youngest_minutes))
     if wait_s > 0:
-        console.print(f"waiting {wait_s / 60.0:.0f} min: until then the testbed fills (--settle {settle_minutes:g})")
+        console.print(f"waiting {wait_s / 60.0:.0f} min for the testbed to settle (--settle {settle_minutes:g})")
         await asyncio.sleep(wait_s)
     start, looks = meter.clock.now(), list[Look]()
     for number in range(max(READINGS_MIN, round(minutes * 60.0 / INTERVAL_S)) + 1):
@@ -118,7 +119,7 @@ async def _watch(meter: ContainerMeter, minutes: float, settle_minutes: float, c
         looks.append(await asyncio.to_thread(meter.look))
         if number % round(60.0 / INTERVAL_S) == 0:
             total = sum(looks[-1].memory_mb.values())
-            console.print(f"minute {number * INTERVAL_S / 60.0:4.0f}: {total:.0f} MB in all")
+            console.print(f"minute {number * INTERVAL_S / 60.0:4.0f}: {total:.0f} MB in total")
     return looks
 
 

@@ -1,4 +1,4 @@
-"""Kendall's rank correlation and the Theil–Sen slope, as SciPy has them; why not SciPy: chaos.studies.statistics."""
+"""Kendall's rank correlation and the Theil–Sen slope, equal to SciPy; reason for no SciPy: chaos.studies.statistics."""
 
 import math
 from collections import Counter
@@ -10,11 +10,11 @@ import numpy as np
 from chaos.record.series import Array
 
 EXACT_MAX = 33
-"""Up to so many readings the probability is counted out, as in SciPy; beyond, the normal distribution is close."""
+"""The probability is exact up to this many readings without ties; otherwise a normal approximation, as in SciPy."""
 
 
 def theil_sen_slope(times: Sequence[float], values: Sequence[float]) -> float:
-    """The median slope over all pairs of readings. `times` rise."""
+    """The median slope over all pairs of readings; `times` must increase."""
     return float(np.median(_differences(values) / _differences(times)))
 
 

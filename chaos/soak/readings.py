@@ -1,4 +1,4 @@
-"""One look at everything that a virtual testbed keeps: store, own state of each service, runtime, process."""
+"""A reading of all state of a virtual testbed: store, state of each service, runtime, process."""
 
 import gc
 import resource
@@ -28,12 +28,12 @@ FLOORS = {
     "runtime": 500.0,
     "module": 500.0,
 }
-"""Growth in a week that does not matter, by kind of series."""
+"""Growth per week that is ignored, by kind of series."""
 
 
 @dataclass(frozen=True)
 class SoakReading:
-    """Everything at one moment. `state` is by service and then by attribute."""
+    """All quantities at one time. `state` is by service and attribute."""
 
     hour: float
     store: dict[str, Stock]
@@ -50,7 +50,7 @@ class SoakReading:
         return total(self.store)
 
     def series(self) -> dict[str, float]:
-        """Every quantity under a name of its own; the first word is its kind."""
+        """All quantities by name; the first word of a name is its kind."""
         found: dict[str, float] = {"rss_mb": self.rss_mb, "python objects": float(self.python_objects)}
         for family, row in self.store.items():
             found |= {f"keys {family}": row.keys, f"entries {family}": row.entries, f"bytes {family}": row.size_bytes}
@@ -103,7 +103,7 @@ class SoakReader:
 
 
 def rss_mb() -> float:
-    """Resident memory of this process; where there is no /proc, the most it ever was."""
+    """Resident memory of this process in MB; without /proc, its peak."""
     try:
         pages = int(STATM.read_text().split()[1])
     except OSError:

@@ -1,4 +1,4 @@
-"""What the store keeps, by family of keys: how many keys, how many entries in them, how many bytes of payload."""
+"""Contents of the store by key family: number of keys, number of entries, bytes of payload."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ SCORE_BYTES = 8
 
 
 class Stock(NamedTuple):
-    """Sums over the keys of one family, or of all."""
+    """Sums over the keys of one family, or of all families."""
 
     keys: int
     entries: int
@@ -19,7 +19,7 @@ class Stock(NamedTuple):
 
 
 async def stock(store: Store) -> dict[str, Stock]:
-    """By family: the key with its ids replaced by `*`."""
+    """The stock by family; a family is the key with its ids replaced by `*`."""
     keys: Counter[str] = Counter()
     entries: Counter[str] = Counter()
     sizes: Counter[str] = Counter()

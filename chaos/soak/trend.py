@@ -1,11 +1,11 @@
-"""When a quantity counts as growing: the one rule of `make soak` and `make soak-docker`.
+"""The growth criterion of `make soak` and `make soak-docker`.
 
-    grows    readings rise together with time (Kendall's tau ≥ 0.6, p < 0.005), and
-             at this rate (Theil–Sen slope) a week adds more than a tenth of the level, and more than `floor`
+    grows    readings correlate with time (Kendall's tau ≥ 0.6, p < 0.005), and
+             the rate (Theil–Sen slope) adds more than a tenth of the level and more than `floor` per week
 
-Both statistics look at order and medians, so a sawtooth, a single peak or noise is no growth, and a slow straight line
-is, however small its steps. Of each stretch of time the median reading counts, which takes out the daily teeth of a
-cache that is cleared.
+Both statistics are based on order and medians: a sawtooth, a single peak or noise is not growth, a slow straight line
+is, even with small steps. The median reading of each stretch of time is used, which removes the sawtooth of a cache
+that is cleared periodically.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ READINGS_MIN = 6
 
 @dataclass(frozen=True)
 class Trend:
-    """What a series does: `level` is its median, `per_hour` its slope."""
+    """The trend of a series: `level` is its median, `per_hour` its slope."""
 
     name: str
     level: float
@@ -32,10 +32,10 @@ class Trend:
 
 
 def trend(name: str, hours: Sequence[float], values: Sequence[float], floor: float) -> Trend:
-    """`hours` are the times of the readings, and rise. Fewer than six cannot show growth, so they are refused.
+    """The trend of `values` at the increasing times `hours`; showing growth takes at least `READINGS_MIN` readings.
 
     Raises:
-        ValueError: with too few readings.
+        ValueError: too few readings.
     """
     if len(values) < READINGS_MIN:
         raise ValueError(f"{name}: {len(values)} readings after the settling time; at least {READINGS_MIN} are needed")
@@ -49,7 +49,7 @@ def trend(name: str, hours: Sequence[float], values: Sequence[float], floor: flo
 
 
 def medians(readings: Sequence[tuple[float, float]], stretch_h: float) -> tuple[list[float], list[float]]:
-    """(time, median) of each stretch of the readings (hour, value)."""
+    """Median times and median values per stretch of `stretch_h` hours, from readings (hour, value)."""
     stretches: dict[int, list[tuple[float, float]]] = {}
     for hour, value in readings:
         stretches.setdefault(int(hour / stretch_h + 1e-9), []).append((hour, value))
@@ -64,12 +64,12 @@ def trends(
     stretch_h: float,
     floors: Mapping[str, float],
 ) -> list[Trend]:
-    """One trend for each name that any reading after `from_h` has; a name that is missing somewhere is 0 there.
+    """One trend per name in the readings after `from_h`; a name missing in a reading counts as 0.
 
-    `floors` gives the growth in a week that does not matter, by the first part of the name (up to a blank).
+    `floors` gives the growth per week to ignore, by the first word of the name.
 
     Raises:
-        ValueError: when there are too few readings after `from_h`.
+        ValueError: too few readings after `from_h`.
     """
     late = [(hour, values) for hour, values in readings if hour > from_h]
     names = sorted({name for _, values in late for name in values})

@@ -1,6 +1,6 @@
-"""The Docker testbed's base load in virtual time: a day of it in minutes, with the controller beside it.
+"""The Docker testbed's base load in virtual time, with the controller: a day in minutes.
 
-As in Docker, event lines go to a stream in the store, and no recorder runs: nobody records a day without a scenario.
+As in Docker, event lines go to a stream in the store, and no recorder runs without a scenario.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ ReadingTold = Callable[[SoakReading], None]
 
 
 def base_plan(overrides: Tree, seed: int) -> Plan:
-    """The world, load and settings of the compose file."""
+    """Topology, load and settings of the compose file."""
     return make_plan(restrict(load(SCENARIO), REGIONS), seed, overlays=[overrides])
 
 
 def soak(hours: float, tell: ReadingTold, *, overrides: Tree | None = None, seed: int = 1) -> list[SoakReading]:
-    """Runs the testbed for so many bench hours and returns a reading every quarter of an hour; each is also told."""
+    """Runs the testbed for `hours` bench hours; returns a reading per quarter of an hour and passes each to `tell`."""
     plan = base_plan(overrides or {}, seed)
     world = VirtualWorld(seed=seed, transport="direct", epoch_s=plan.starts_at.timestamp())
     return world.run(_soak(world, plan, hours, tell))
@@ -56,7 +56,7 @@ async def _soak(world: VirtualWorld, plan: Plan, hours: float, tell: ReadingTold
 
 
 async def _watch(controller: Testbed) -> None:
-    """Two seconds apart, as in Docker, the watch would be more work than all services together."""
+    """The controller's watch, at a longer interval: the 2 s of Docker would cost more CPU than all services."""
     await controller.faults.adopt()
     while True:
         await controller.watch.look()

@@ -1,1 +1,1 @@
-"""Many runs for one answer: campaign, matrix, map."""
+"""Studies over many runs: campaign, matrix, map."""

@@ -1,4 +1,7 @@
-"""Results on disk, so that a study can be stopped and resumed. What could change a run is in its key."""
+"""Cached results on disk, so that a study can be interrupted and resumed.
+
+The key covers everything that affects a run.
+"""
 
 import hashlib
 import json
@@ -47,26 +50,26 @@ ONLY_SHOWN = (
     "chaos/studies/statistics.py",
     "chaos/studies/words.py",
 )
-"""Sources that choose runs or show their results, and cannot change them."""
+"""Sources that select runs or present results, and do not affect a result."""
 
 
 @dataclass(frozen=True)
 class Codec(Generic[J, R]):
-    """How a kind of job is told from others, and how its result is written down."""
+    """Key and serialisation of a kind of job and its results."""
 
     study: str
     """Its name; the results are kept in `runs/<study>-cache`."""
     decides: Callable[[J], JsonDocument]
-    """Everything that decides the run and how it is judged, as JSON can say it."""
+    """All inputs of the run and its judgement, as a JSON document."""
     to_document: Callable[[R], JsonDocument]
     from_document: Callable[[JsonDocument], R]
     failed: Callable[[J, str], R]
-    """The result of a run that could not be carried out; such a one is never kept."""
+    """The result for a run that failed; it is never cached."""
 
 
 @lru_cache(maxsize=1)
 def code_hash(root: Path = ROOT) -> str:
-    """SHA-256 over the sources of all packages, and the interpreter's version."""
+    """SHA-256 of the sources of all packages and the interpreter version."""
     digest = hashlib.sha256(sys.version.encode())
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*")):
@@ -77,12 +80,12 @@ def code_hash(root: Path = ROOT) -> str:
 
 
 def key(decides: JsonDocument, code: str) -> str:
-    """SHA-256 of the code and of all that decides the run."""
+    """SHA-256 of the code and the inputs of the run."""
     return hashlib.sha256(json.dumps([code, decides], sort_keys=True, default=str).encode()).hexdigest()
 
 
 class Cache(Generic[J, R]):
-    """A folder with one JSON file a result."""
+    """A folder with one JSON file per result."""
 
     def __init__(self, folder: Path, codec: Codec[J, R], code: str | None = None) -> None:
         self._folder = folder
@@ -96,7 +99,7 @@ class Cache(Generic[J, R]):
         tidy_results(folder)
 
     def get(self, job: J) -> R | None:
-        """What was kept; None when nothing was, or the file is not what was written: then it is computed again."""
+        """The cached result; None if there is none or the file is damaged, in which case it is computed again."""
         try:
             found = self.codec.from_document(unsealed(self._path(job))["result"])
             used(self._path(job))

@@ -1,6 +1,6 @@
-"""Jobs to results, over processes or a cluster. Both are `concurrent.futures` executors; neither is ours.
+"""Execution of the jobs of a study in local processes or on a Dask cluster, through `concurrent.futures` executors.
 
-Every study runs on `study_engine`: one cache of results, one progress bar, one word for Ctrl-C.
+Every study runs on `study_engine`: one cache of results, one progress bar, one message for Ctrl-C.
 """
 
 import multiprocessing
@@ -24,21 +24,20 @@ from services.chassis.interrupts import SIGNALS, postponed
 
 Perform = Callable[[J], R]
 Done = Callable[[J, R], None]
-STOPPED = "stopped; what has been computed is kept, and the same command goes on from there"
+STOPPED = "stopped; results so far are cached, and the same command resumes from there"
 
 
 @contextmanager
 def processes(count: int | None) -> Iterator[Executor]:
-    """A fresh process for every run, `count` at a time or one a core: memory grows, and a virtual world must not
-    inherit a half-used one.
+    """A pool that starts a new process for every run, `count` at a time or one per core.
 
-    Not two runs a process: in Python 3.11 a pool can hang when a process retires after more than one (gh-115634).
-    Whatever ends the block early, Ctrl-C above all, ends the processes too; if nothing can, because this process was
-    killed, the kernel does.
+    Memory grows with each run, and runs must not share interpreter state. Two runs per process are not possible either:
+    in Python 3.11 a pool can hang when a process retires after more than one (gh-115634). An exception in the block,
+    such as Ctrl-C, kills the processes; if this process is killed, the kernel kills them.
     """
-    os.environ.setdefault("PYTHONSAFEPATH", "1")  # a file `random.py` of the user's is not the module `random`
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # a user's file `random.py` must not shadow the module `random`
     with _unheard():
-        resource_tracker.ensure_running()  # it unblocks signals when it starts, so it must have started before
+        resource_tracker.ensure_running()  # it unblocks signals at its start, so it has to be started first
     before = set(multiprocessing.active_children())
     workers, context = count or os.cpu_count() or 1, multiprocessing.get_context("spawn")
     pool = _Pool(workers, context, end_with, (os.getpid(),), max_tasks_per_child=1)
@@ -47,7 +46,7 @@ def processes(count: int | None) -> Iterator[Executor]:
     except BaseException:
         with postponed():
             for process in set(multiprocessing.active_children()) - before:
-                process.kill()  # the pool reaps them: two who wait for one process disagree about its end
+                process.kill()  # without waiting: the pool reaps them
         raise
     finally:
         with postponed():
@@ -56,9 +55,9 @@ def processes(count: int | None) -> Iterator[Executor]:
 
 @contextmanager
 def _unheard() -> Iterator[None]:
-    """A child begun inside never hears what a terminal sends to all: it inherits the blocked signals.
+    """A child started inside does not receive signals of the terminal: it inherits the blocked signal mask.
 
-    They are postponed too: another thread of this process may be sent one, and it would be raised here all the same.
+    They are also postponed in this process: another thread may receive one, and it would be raised here.
     """
     with postponed():
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -69,7 +68,7 @@ def _unheard() -> Iterator[None]:
 
 
 class _Pool(ProcessPoolExecutor):
-    """Its first processes are begun in `submit`, the others by a thread that is."""
+    """A pool whose processes inherit the blocked signals: they are started in `submit` or by a thread started there."""
 
     def submit(self, *arguments: Any, **options: Any) -> Any:
         with _unheard():
@@ -78,10 +77,10 @@ class _Pool(ProcessPoolExecutor):
 
 @contextmanager
 def cluster(address: str, timeout_s: float = 10.0) -> Iterator[Executor]:
-    """The workers of a Dask scheduler. They need this package installed, and the scenario's file if it is one.
+    """The workers of a Dask scheduler. They need this package, and the scenario file if it is not a built-in scenario.
 
     Raises:
-        RuntimeUnavailable: without Dask, or without an answer at the address.
+        RuntimeUnavailable: Dask is not installed, or the scheduler does not answer.
     """
     try:
         from distributed import Client
@@ -96,7 +95,7 @@ def cluster(address: str, timeout_s: float = 10.0) -> Iterator[Executor]:
 
 
 class StudyEngine(Generic[J, R]):
-    """Gives every job's result, from the cache where it is known. `computed` counts the runs that were needed."""
+    """Gives the results of jobs, from the cache if possible. `computed` counts the runs executed."""
 
     def __init__(
         self, executor: Executor, perform: Perform[J, R], cache: Cache[J, R], progress: Progress | None = None
@@ -109,7 +108,10 @@ class StudyEngine(Generic[J, R]):
     def outcomes(
         self, jobs: Iterable[J], name: str = "runs", done: Done[J, R] = lambda _job, _result: None
     ) -> dict[J, R]:
-        """Result by job, with a progress bar called `name`. A run that fails is a result with a problem, not kept."""
+        """Result by job, with a progress bar `name`.
+
+        A failed run gives a result with a problem, which is not cached.
+        """
         wanted = list(dict.fromkeys(jobs))
         bar = self._progress.add_task(name, total=len(wanted))
 
@@ -144,7 +146,7 @@ class StudyEngine(Generic[J, R]):
 def study_engine(
     codec: Codec[J, R], perform: Perform[J, R], executor: AbstractContextManager[Executor], console: Console
 ) -> Iterator[StudyEngine[J, R]]:
-    """The engine of one command. What it computed is kept, also when it is interrupted."""
+    """The engine of one command. Results are cached as they arrive, so an interrupt does not lose them."""
     cache = Cache(RUNS / f"{codec.study}-cache", codec)
     bars = Progress(*counting(), TimeRemainingColumn(), console=console, transient=True)
     try:

@@ -1,4 +1,4 @@
-"""How every study writes its files."""
+"""JSON and CSV text of the studies."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ def json_text(document: dict[str, Any]) -> str:
 
 
 def csv_text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Under its head; None is an empty field."""
+    """CSV with the header row `head`; None is an empty field."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(head)

@@ -1,4 +1,4 @@
-"""How every study makes its page: no network, no script, light, dark and on paper.
+"""HTML pages of the studies: self-contained, without scripts, with styles for light, dark and print.
 
 The template of a page extends `study.html.j2`.
 """

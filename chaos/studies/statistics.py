@@ -1,7 +1,7 @@
 """Means, shares and their confidence intervals over seeds.
 
-Four formulas are written out here: SciPy, the library that has them, is larger than all that a run needs together. The
-tests compare each with SciPy.
+Four formulas are implemented here, because SciPy is larger than all run-time dependencies together. The tests compare
+each with SciPy.
 """
 
 import math
@@ -14,9 +14,9 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """The mean over seeds with its confidence interval; without one where a single seed was measured.
+    """The mean over seeds with its confidence interval; no interval with a single measured seed.
 
-    `never` counts the seeds in which what is waited for never came. Then there is no mean.
+    `never` counts the seeds in which the awaited event never occurred; then there is no mean.
     """
 
     mean: float | None
@@ -27,9 +27,9 @@ class Estimate:
 
 
 def estimate(values: Iterable[float | None], confidence: float = CONFIDENCE) -> Estimate:
-    """Student's t interval of the mean, cut at zero where no value lies below it.
+    """Student's t interval of the mean, cut at zero if no value is negative.
 
-    What could not be measured is left out, and is missing in `measured`.
+    Values that could not be measured are omitted and not counted in `measured`.
     """
     known = [value for value in values if value is not None]
     never = sum(math.isinf(value) for value in known)
@@ -46,7 +46,7 @@ def estimate(values: Iterable[float | None], confidence: float = CONFIDENCE) -> 
 
 
 def student_quantile(probability: float, degrees: int) -> float:
-    """The value that a variable with Student's t distribution stays below with this probability, 0.5 to 1.
+    """The quantile of Student's t distribution for a probability of 0.5 to 1.
 
     Bisection over the angle atan(t / sqrt(degrees)), in which the distribution function is a finite sum.
     """
@@ -73,7 +73,7 @@ def _student_within(angle: float, degrees: int) -> float:
 
 @dataclass(frozen=True)
 class Share:
-    """In how many of the seeds something happened, with the interval of its probability."""
+    """Number of seeds with an event, and the confidence interval of its probability."""
 
     count: int
     measured: int
@@ -90,7 +90,7 @@ class Share:
 
 
 def share(flags: Sequence[bool | None]) -> Share:
-    """Wilson's interval, without correction for continuity; none where nothing was measured."""
+    """The share of true flags, with Wilson's interval without continuity correction; no interval without flags."""
     known = [flag for flag in flags if flag is not None]
     if not known:
         return Share(0, 0, None, None)

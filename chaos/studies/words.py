@@ -1,4 +1,4 @@
-"""How every study writes its figures."""
+"""Text of figures, ranges and counts in the studies."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,12 @@ MISSING = "–"
 
 
 def figure(value: float | None, spec: str = "g", unit: str = "") -> str:
-    """A figure with its unit, or a dash where it was not measured."""
+    """A figure with its unit, or a dash if it was not measured."""
     return MISSING if value is None else f"{value:{spec}}{unit and f' {unit}'}"
 
 
 def span(values: Sequence[float], spec: str = "g") -> str:
-    """The range of the values: `3–6`; one figure where both ends read the same, and a dash where there is none."""
+    """The range of the values: `3–6`; one figure if both ends are formatted equally, a dash if there are no values."""
     if not values:
         return MISSING
     return "–".join(dict.fromkeys(f"{value:{spec}}" for value in (min(values), max(values))))

@@ -1,6 +1,6 @@
-"""The conformance table and its checks: what the report claims, and one small predicate each over a run's record.
+"""The conformance table: the claims of the incident report, and one predicate per claim over a run's record.
 
-Importing this package registers every predicate. `judge` turns a record into a verdict.
+Importing this package registers all predicates. `judge` computes the verdict of a record.
 """
 
 from chaos.verdict import consumers, evidence, facts, overload, release, systems, timeline, trigger

@@ -1,6 +1,6 @@
-"""Who suffered, from what, and when: the consumers S01–S22 and the mechanisms about them (M10–M13, M40–M42).
+"""Customer impact: the consumers S01–S22 and the mechanisms about them (M10–M13, M40–M42).
 
-Window A is the storage outage until the restore in East, window B everything after it; the report's own windows
+Window A is the storage outage until the restore in East, window B everything after it. The windows in the report
 overlap by the 22 minutes between the two restores.
 """
 
@@ -22,14 +22,14 @@ STORAGE_CODES = ("PublicAccessNotPermitted", "VMExtension", "VMArtifact", "Resou
 UNTOUCHED = 0.02
 HURT = 0.05
 SPARED = 0.1
-"""Hurt in one window at most so much as in the other. A few slow answers are chance: service times have a tail."""
+"""Upper limit of the impact in A relative to B, for a tenant hit only in B. Service times have a tail, so not 0."""
 SLOW = 5.0
 MIN_JOURNEYS = 5
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Before anything, the storage outage, the identity outage. A journey belongs to the window in which it began."""
+    """Baseline, storage outage (A), identity outage (B). A journey belongs to the window in which it started."""
 
     base: Window
     a: Window
@@ -44,28 +44,28 @@ def windows(view: View) -> Windows | None:
 
 
 def slugs(*ids: str) -> tuple[str, ...]:
-    """The tenants of these rows of the conformance table."""
+    """The slugs of the tenants of these rows of the conformance table."""
     return tuple(tenant.slug for tenant in default_table().tenants if tenant.id in ids)
 
 
 def token_users() -> tuple[str, ...]:
-    """The tenants that call the identity service themselves."""
+    """The slugs of the tenants that call the identity service directly."""
     return tuple(tenant.slug for tenant in default_table().tenants if tenant.load == "tokens")
 
 
 def journeys(view: View, tenants: Iterable[str], window: Window) -> list[Event]:
-    """Journeys of these tenants that began in a window (and ended before the run did)."""
+    """Journeys of these tenants that started in a window (and ended before the end of the run)."""
     found = (view.journeys.get(tenant, ()) for tenant in tenants)
     return [event for events in found for begun, event in events if window[0] <= begun < window[1]]
 
 
 def failures(view: View, tenants: Iterable[str], window: Window) -> list[Event]:
-    """Those that failed or were given up."""
+    """The journeys that failed or were abandoned."""
     return [event for event in journeys(view, tenants, window) if event["result"] != "success"]
 
 
 def impact(view: View, tenants: Iterable[str], window: Window) -> float | None:
-    """Share of journeys that were hurt: failed, given up, or five times slower than the tenant's median at base.
+    """Share of journeys with impact: failed, abandoned, or over five times slower than the tenant's baseline median.
 
     None with fewer than five journeys.
     """
@@ -97,17 +97,17 @@ def _suffers(view: View, row: str, hit: str) -> ClaimFinding:
 
 
 def _quiet(a: Window) -> Window:
-    """Window A without its last seconds: what begins there may end in window B."""
+    """Window A without its last 2 s: journeys that start in them may end in window B."""
     return a[0], a[1] - 2.0
 
 
 def _texts(hit: str) -> str:
     return {
-        "A": "more than 5 % of journeys begun in the storage outage fail or take over 5 times as long as at base",
-        "B": "more than 5 % of journeys begun after the restore in East are hurt, and under a tenth of that share in "
-        "the storage outage",
-        "A+B": "its provisioning is hurt in the storage outage (> 5 %), its token users after the restore in East (> 5 "
-        "%, and under a tenth of that share before)",
+        "A": "more than 5 % of journeys started in the storage outage fail or take over 5 times as long as at baseline",
+        "B": "more than 5 % of journeys started after the restore in East fail or are 5 times slower, and less than a "
+        "tenth of that share in the storage outage",
+        "A+B": "provisioning journeys are affected in the storage outage (> 5 %), token journeys after the restore in "
+        "East (> 5 %, and less than a tenth of that share before)",
     }[hit]
 
 
@@ -124,7 +124,7 @@ def _register() -> None:
 _register()
 
 
-@check("M10", "in the storage outage journeys of virtual machines, scale sets, Kubernetes and pipelines fail: each")
+@check("M10", "in the storage outage journeys of each of virtual machines, scale sets, Kubernetes and pipelines fail")
 def each_class_fails(view: View) -> ClaimFinding:
     found = windows(view)
     if found is None:
@@ -141,8 +141,8 @@ def each_class_fails(view: View) -> ClaimFinding:
 
 @check(
     "M11",
-    "Actions jobs that fail in the storage outage waited the whole time that a job may wait for a runner (median over "
-    "the limit ≥ 0.95), for every runner type and in every region whose accounts were off for long enough",
+    "Actions jobs that fail in the storage outage time out waiting for a runner (median wait over the limit ≥ 0.95), "
+    "for every runner type and in every region whose accounts were private for long enough",
 )
 def actions_jobs_time_out(view: View) -> ClaimFinding:
     found = windows(view)
@@ -165,7 +165,7 @@ def actions_jobs_time_out(view: View) -> ClaimFinding:
 
 
 def _could_time_out(view: View, region: str, jobs: list[Event], wait_s: float) -> bool:
-    """Whether enough jobs of the region waited their whole time while its accounts were off."""
+    """Whether enough jobs of the region could reach the wait limit while its accounts were private."""
     off, on = view.first_off[region], view.last_on.get(region, view.at.end)
     begun = [float(event["t"] - event["duration_s"]) for event in jobs if event["region"] == region]
     return sum(off <= t < on - wait_s for t in begun) >= MIN_JOURNEYS
@@ -182,8 +182,8 @@ def _runner_wait_s(view: View) -> float:
 
 @check(
     "M12",
-    "features that run on hosted runners are hurt in the storage outage, each of the six, but none of their failures "
-    "names storage or an extension",
+    "each of the six features that run on hosted runners is affected in the storage outage, but none of their failures "
+    "has a storage or extension error code",
 )
 def dependents_fail(view: View) -> ClaimFinding:
     found = windows(view)
@@ -201,7 +201,9 @@ def _names_storage(code: str) -> bool:
     return code.startswith(STORAGE_CODES)
 
 
-@check("M13", "Arc servers and PostgreSQL, which download packages themselves, are hurt in the storage outage (> 5 %)")
+@check(
+    "M13", "Arc servers and PostgreSQL, which download packages themselves, are affected in the storage outage (> 5 %)"
+)
 def other_downloaders_fail(view: View) -> ClaimFinding:
     found = windows(view)
     if found is None:
@@ -212,7 +214,7 @@ def other_downloaders_fail(view: View) -> ClaimFinding:
     return conditions.finding()
 
 
-@check("M40", "over the whole incident the worst and the best tenant differ; in the storage outage some are untouched")
+@check("M40", "impact differs between tenants over the whole incident; some are not affected by the storage outage")
 def impact_varies(view: View) -> ClaimFinding:
     found = windows(view)
     if found is None:
@@ -237,8 +239,8 @@ def _by_tenant(view: View, window: Window) -> dict[str, float]:
 
 @check(
     "M42",
-    "what succeeds becomes slower too: the median duration of successful identity journeys in the pair under overload "
-    "is more than 1.5 times that at base",
+    "successful requests become slower too: the median duration of successful identity journeys in the pair under "
+    "overload is more than 1.5 times the baseline",
     needs=("overload",),
 )
 def performance_degrades(view: View, storm: Window) -> ClaimFinding:

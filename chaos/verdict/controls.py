@@ -1,6 +1,6 @@
-"""The negative controls: runs in which one thing is different, and what must then be different, or not happen.
+"""Negative controls: runs that differ from the incident in one respect, and the difference in outcome they must show.
 
-They prove the counterfactual halves of claims: a collapse that does not need its cause would be a scripted one.
+They test the counterfactual part of claims: a collapse that also occurs without its cause would be scripted.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ NO_WAVE = 0.9
 
 @dataclass(frozen=True)
 class ControlExperiment:
-    """One control: what differs from the incident, what its run must show, and which claims that proves."""
+    """One control: the difference from the incident, the expected outcome, and the claims it supports."""
 
     name: str
     differs: str
@@ -30,12 +30,12 @@ class ControlExperiment:
 
 
 def _late(view: View) -> Window:
-    """The last part of a run that nobody repaired."""
+    """The last `LATE_S` seconds of a run without a repair."""
     return max(view.at.end - LATE_S, view.at.trigger), view.at.end
 
 
 def _worst(view: View, curve: tuple[Array, Array], window: Window, *, highest: bool = False) -> float | None:
-    """The worst value of a curve whose own window has filled up inside `window`."""
+    """The lowest (or highest) value of a curve over a window."""
     return view.record.reduce(curve, window[0], window[1], "max" if highest else "min")
 
 
@@ -51,7 +51,7 @@ def _no_operator(view: View) -> ClaimFinding:
 
 
 def _no_restore(view: View) -> ClaimFinding:
-    """Judged until the drain: operators who follow the plan drain a service that never needed it."""
+    """Judged until the drain: the plan's drain also happens here, although the service does not need it."""
     window = (view.at.trigger, view.at.drain if view.at.drain is not None else view.at.end)
     late = (max(window[1] - LATE_S, window[0]), window[1])
     off = view.record.gauge("blobstore_accounts", *late, "last", region=EAST, exempt="true", public="false")
@@ -71,7 +71,7 @@ def _failover_off(view: View) -> ClaimFinding:
     if east is None:
         return Conditions().true("restore_in_east", False).finding()
     window = (east, view.at.drain if view.at.drain is not None else view.at.end)
-    # Operations, as in docs/model.md §4: single attempts of a healthy region fail now and then, and are retried.
+    # Operations, as in docs/model.md §4: in a healthy region single attempts fail occasionally and are retried.
     west = view.record.ratio_curve(Of(ENDED, result="success", region=WEST), Of(ENDED, region=WEST), 10.0)
     return (
         Conditions(window)
@@ -132,7 +132,7 @@ def _repaired_gate(view: View) -> ClaimFinding:
 
 
 def _careful_tenants(view: View) -> ClaimFinding:
-    """Whether the second wave comes and goes as before; how long both last is compared by `pairs`."""
+    """Whether the second wave occurs and ends as in the incident; `pairs` compares the durations."""
     east, first, second = view.at.restore_east, view.after_scale_1, view.after_scale_2
     if east is None or first is None or second is None:
         return Conditions().true("restored_and_scaled", False).finding()
@@ -162,7 +162,7 @@ def _drill_alone(view: View) -> ClaimFinding:
 
 
 def calm(view: View) -> ClaimFinding:
-    """Operations succeed and nothing is retried, in every half minute from ten seconds after the start."""
+    """Operations succeed without retries, in every 30 s window from 10 s after the start."""
     window = (view.at.start + 10.0, view.at.end)
     filled = (window[0] + THROUGHOUT_S, window[1])
     times, good = view.record.ratio_curve(Of(ENDED, result="success"), Of(ENDED), THROUGHOUT_S)
@@ -187,14 +187,14 @@ CONTROLS: dict[str, ControlExperiment] = {
     for control in (
         ControlExperiment(
             "no-operator",
-            "accounts are restored, then nobody scales, drains or ramps",
+            "accounts are restored, then no operator scales, drains or ramps",
             "the pair is still down in the last 100 s: operation success < 0.30, amplification ≥ 2",
             ("F3", "F4", "M30", "M32"),
             _no_operator,
         ),
         ControlExperiment(
             "no-restore",
-            "accounts stay switched off",
+            "accounts stay private",
             "no second wave: attempts in the pair succeed (> 0.99, worst 10 s > 0.9), amplification ≤ 1.2",
             ("F1", "F2", "M39"),
             _no_restore,
@@ -208,7 +208,7 @@ CONTROLS: dict[str, ControlExperiment] = {
         ),
         ControlExperiment(
             "abrupt-reopen",
-            "traffic is let in at once instead of ramped",
+            "traffic is admitted at once instead of ramped",
             "the pair collapses again: operation success < 0.30, amplification ≥ 2",
             ("F4", "M34", "T17"),
             _abrupt_reopen,
@@ -216,51 +216,51 @@ CONTROLS: dict[str, ControlExperiment] = {
         ControlExperiment(
             "no-cancel",
             "the workflow is never disabled",
-            "accounts that were restored are switched off again by the next run",
+            "the next run makes restored accounts private again",
             ("M17", "T07"),
             _no_cancel,
         ),
         ControlExperiment(
             "repaired-inventory",
             "the exemption records are complete",
-            "no exempt account is touched, others still are",
+            "no exempt account is made private, other accounts are",
             ("M02", "M03", "S28"),
             _repaired_inventory,
         ),
         ControlExperiment(
             "repaired-gate",
-            "the gate looks at the region that was changed",
+            "the gate evaluates the region that was changed",
             "the rollout stops in its first region",
             ("M08", "M09", "S30"),
             _repaired_gate,
         ),
         ControlExperiment(
             "careful-tenants",
-            "tenants, and nobody else, call with three jittered attempts, a retry budget, a breaker and a token cache",
-            "tenants add almost nothing (amplification ≤ 2), yet East collapses, then West, scale-out leaves both down "
-            "(operation success < 0.50), drain and ramp do not",
+            "tenants only: three jittered attempts, a retry budget, a circuit breaker and a token cache",
+            "tenants add few retries (amplification ≤ 2), but East collapses, then West; both stay down after the "
+            "scale-outs (operation success < 0.50) and recover after drain and ramp",
             ("M41", "C1"),
             _careful_tenants,
         ),
         ControlExperiment(
             "drill-alone",
-            "no incident before the drill: the fleet is the one that the incident began with",
-            "the drill tips the pair: attempt success < 0.30 and amplification ≥ 2 in the last 20 s",
+            "no incident before the drill: the fleet has its initial size",
+            "the drill makes the pair collapse: attempt success < 0.30 and amplification ≥ 2 in the last 20 s",
             ("M36",),
             _drill_alone,
         ),
         ControlExperiment(
-            "calm-day", "nothing is wrong", "operations succeed, nothing is retried, nothing collapses", ("F0",), calm
+            "calm-day", "no fault, no policy job", "operations succeed, no retries, no collapse", ("F0",), calm
         ),
     )
 }
 
 
 def judge_control(name: str, record: RunRecord) -> ClaimFinding:
-    """What the control's run showed: `reproduced` when it behaved as its text says.
+    """Judges the run of a control: `reproduced` if the outcome is as expected.
 
     Raises:
-        KeyError: naming the known controls.
+        KeyError: the name is unknown; the message lists the known controls.
     """
     if name not in CONTROLS:
         raise KeyError(f"unknown control {name!r}; known: {', '.join(sorted(CONTROLS))}")

@@ -1,6 +1,6 @@
-"""What others published about the same incident (O01–O13): earlier notices, the preliminary report, GitHub's report.
+"""Other publications on the incident (O01–O13): earlier notices, the preliminary report, GitHub's availability report.
 
-They are judged like the report's own rows, and some contradict it or the run; a row says which source it is from.
+They are judged like the report's own rows, and some contradict the report or the run; each row names its source.
 """
 
 from fnmatch import fnmatchcase
@@ -20,7 +20,7 @@ REJECTED = "identity_rejected_total"
 RUNNERS = "S05"
 
 
-@check("O01", "provisioning is blocked before failures are correlated over regions, which is when that notice begins")
+@check("O01", "provisioning is blocked before failures are correlated over regions, where that notice sets the start")
 def impact_begins_before_it_is_correlated(view: View) -> ClaimFinding:
     _, correlated, _ = trigger.detection_times(view)
     return Conditions().order("blocked_correlated", view.first_growth(TRIES, result="blocked"), correlated).finding()
@@ -28,8 +28,8 @@ def impact_begins_before_it_is_correlated(view: View) -> ClaimFinding:
 
 @check(
     "O02",
-    "East collapses after its restore and before the last one, while storage still blocks others; it works again only "
-    "after the ramp began",
+    "East collapses after its restore and before the last restore, while storage still blocks other regions; it "
+    "recovers only after the start of the ramp",
     needs=("restore_east", "restore_west", "ramp"),
 )
 def two_impacts_overlap(view: View, east: float, west: float, ramp: float) -> ClaimFinding:
@@ -44,7 +44,7 @@ def two_impacts_overlap(view: View, east: float, west: float, ramp: float) -> Cl
 
 @check(
     "O03",
-    "after the restore in East attempts fail first and whole operations later: both starts can be right",
+    "after the restore in East attempts fail first and operations later, so both published start times can be right",
     needs=("restore_east",),
 )
 def attempts_fail_before_operations(view: View, east: float) -> ClaimFinding:
@@ -57,8 +57,8 @@ def attempts_fail_before_operations(view: View, east: float) -> ClaimFinding:
 
 @check(
     "O04",
-    "with both regions swallowed, provisioning alone makes at least 2 attempts for each operation, and more of them "
-    "than the nodes of East could finish at their best",
+    "with both regions collapsed, provisioning alone makes at least 2 attempts per operation, and more attempts than "
+    "the nominal capacity of the nodes in East",
     needs=("storm",),
 )
 def infrastructure_retries(view: View, storm: Window) -> ClaimFinding:
@@ -76,8 +76,8 @@ def infrastructure_retries(view: View, storm: Window) -> ClaimFinding:
 
 @check(
     "O05",
-    "the nodes that the first scale-out adds to East have their workers busy from 3 s on (> 0.9 of the time they are "
-    "up), and nodes refuse requests because their queues are full",
+    "the workers of the nodes that the first scale-out adds to East are busy from 3 s on (> 0.9 of the time they are "
+    "up), and nodes reject requests because their queues are full",
     needs=("scale_1", "after_scale_1"),
 )
 def new_capacity_is_overwhelmed(view: View, added: float, window: Window) -> ClaimFinding:
@@ -90,7 +90,7 @@ def new_capacity_is_overwhelmed(view: View, added: float, window: Window) -> Cla
 
 
 def _busy_of_added(view: View, added: float, window: tuple[float, float]) -> float | None:
-    """Busy over all workers of the nodes that first appeared after the scale-out, while they are up."""
+    """Busy share of the workers of nodes added by the scale-out, while the nodes are up."""
     series, times = view.record.series, view.record.series.times
     inside = (times > window[0]) & (times <= window[1])
     busy = total = 0.0
@@ -111,22 +111,20 @@ def _busy_of_added(view: View, added: float, window: tuple[float, float]) -> flo
 
 
 def _lost_jobs(view: View) -> list[Event] | None:
-    """Actions jobs that failed over the whole incident; None where no job was recorded."""
+    """Actions jobs that failed over the whole incident; None without a recorded job."""
     jobs = slugs(RUNNERS)
     known = any(view.journeys.get(tenant) for tenant in jobs)
     return failures(view, jobs, (view.at.trigger, view.at.end)) if known else None
 
 
-@check(
-    "O07", "the first Actions job to fail does so after the first provisioning is blocked: jobs wait before they fail"
-)
+@check("O07", "the first Actions job fails after the first provisioning is blocked: jobs wait before they fail")
 def runners_fail_later(view: View) -> ClaimFinding:
     lost = _lost_jobs(view)
     first = None if lost is None else min((float(event["t"]) for event in lost), default=NEVER)
     return Conditions().order("blocked_failed", view.first_growth(TRIES, result="blocked"), first).finding()
 
 
-@check("O08", "no Actions job that begins after the last restore fails")
+@check("O08", "no Actions job that starts after the last restore fails")
 def runners_recover_with_the_restores(view: View) -> ClaimFinding:
     west, lost = view.at.restore_west, _lost_jobs(view)
     if west is None:
@@ -140,7 +138,10 @@ def runners_recover_with_the_restores(view: View) -> ClaimFinding:
     )
 
 
-@check("O09", "the last job on a standard runner to fail in the storage outage begins before the last on a larger one")
+@check(
+    "O09",
+    "of the jobs that fail in the storage outage, the last on a standard runner starts before the last on a larger one",
+)
 def larger_runners_recover_later(view: View) -> ClaimFinding:
     east, lost = view.at.restore_east, _lost_jobs(view)
     if east is None:
@@ -157,7 +158,7 @@ def larger_runners_recover_later(view: View) -> ClaimFinding:
 
 @check(
     "O11",
-    "every exempt account that the job switches off belongs to a family whose telemetry was lost, and exempt accounts "
+    "every exempt account that the job makes private belongs to a family whose telemetry was lost, and exempt accounts "
     "of other families stay public",
 )
 def lost_telemetry_is_taken_for_fact(view: View) -> ClaimFinding:

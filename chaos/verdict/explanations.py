@@ -1,4 +1,4 @@
-"""What is to be said about rows that do not simply hold, and the report's ambiguities, from `explanations.yaml`."""
+"""Explanations of rows that do not simply hold, and the ambiguities of the report, from `explanations.yaml`."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,10 +21,10 @@ class Explanations:
 
 @lru_cache(maxsize=1)
 def explanations() -> Explanations:
-    """The file, checked: rows exist, and every ambiguity that a claim rests on is described.
+    """Loads the file, and checks that its rows exist and that every ambiguity used by a claim is described.
 
     Raises:
-        ValueError: naming what is unknown or missing.
+        ValueError: a row is unknown or a description is missing.
     """
     raw = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     found = Explanations(raw["ambiguities"], {row: " ".join(text.split()) for row, text in raw["rows"].items()})

@@ -1,6 +1,6 @@
-"""The five facts of the incident, with exactly the numbers of docs/model.md §4.
+"""The five facts of the incident, with the numbers of docs/model.md §4.
 
-Offsets are physics (bench seconds until queues fill), so they are the same in the short scenario.
+Offsets depend on queue and timeout dynamics (bench seconds until queues fill), so the short scenario uses the same.
 """
 
 from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, check, not_judged
@@ -38,7 +38,7 @@ def east_saturates(view: View, east: float) -> ClaimFinding:
 @check(
     "F2",
     "from 12 s after the restore in East to the restore in West (T12): attempt success of West < 0.20 and busy "
-    "workers there > 0.95; West falls below one half later than East",
+    "workers there > 0.95; attempt success of West falls below 0.5 later than that of East",
     control="failover-off",
 )
 def west_follows(view: View) -> ClaimFinding:
@@ -82,7 +82,7 @@ def drain_and_ramp_recover(view: View) -> ClaimFinding:
 
 
 def recovered(view: View, conditions: Conditions, window: tuple[float, float]) -> Conditions:
-    """The three numbers of a service that works again."""
+    """Adds the three conditions of a recovered service."""
     return (
         conditions.above("op_success", view.op_success(*window), 0.99)
         .below("amplification", view.amplification(*window), 1.1)

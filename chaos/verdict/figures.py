@@ -1,4 +1,4 @@
-"""The key figures of a run: what a headline, a comparison and a matrix cell are made of. None where not measurable."""
+"""The key figures of a run, used in headlines, comparisons and matrix cells. None where not measurable."""
 
 from typing import Any
 
@@ -19,7 +19,10 @@ LOADGEN_ENDED = "loadgen_operations_total"
 
 
 def figures(view: View) -> dict[str, Any]:
-    """In this order everywhere. Times are τ (bench seconds since 18:03 UTC); durations bench seconds."""
+    """The key figures by name, in display order.
+
+    Times are τ (bench seconds since 18:03 UTC), durations bench seconds.
+    """
     record, at = view.record, view.at
     whole = (record.start, record.end)
     after = at.restore_east if at.restore_east is not None else at.trigger
@@ -54,7 +57,10 @@ def _node_count(view: View) -> tuple[Array, Array]:
 
 
 def recovered_t(view: View, collapsed_t: float | None) -> float | None:
-    """The moment after which attempts in the pair succeed and the backlog is gone, to the end; `NEVER` if it is not."""
+    """τ from which attempts in the pair succeed and the backlog is gone until the end; `NEVER` if there is none.
+
+    None without a collapse.
+    """
     if collapsed_t is None or collapsed_t == NEVER:
         return None
     times, success = view.success_curve(PAIR, SUSTAINED_WINDOW_S)
@@ -67,7 +73,7 @@ def recovered_t(view: View, collapsed_t: float | None) -> float | None:
 
 
 def identity_impact_s(view: View) -> float | None:
-    """Seconds in which fewer than 95 % of the pair's attempts of the last 10 s succeeded."""
+    """Seconds in which fewer than 95 % of the pair's attempts of the preceding 10 s succeeded."""
     if not view.record.series.knows(ATTEMPTS):
         return None
     times, success = view.success_curve(PAIR, SUSTAINED_WINDOW_S)
@@ -75,7 +81,7 @@ def identity_impact_s(view: View) -> float | None:
 
 
 def storage_impact_s(view: View) -> float | None:
-    """Seconds in which more than 5 % of provisioning tries of the last 10 s were blocked by storage."""
+    """Seconds in which more than 5 % of the provisioning attempts of the preceding 10 s were blocked by storage."""
     tries = "provisioner_job_tries_total"
     if not view.record.series.knows(tries):
         return None

@@ -1,7 +1,7 @@
-"""Claims as data, and what a predicate says about one of them.
+"""Claims, predicates and findings.
 
-A predicate is a list of conditions over measured numbers. A condition whose number could not be measured makes the
-claim `not_judged`; it never silently holds.
+A predicate is a list of conditions on measured values. A condition whose value could not be measured makes the claim
+`not_judged`; it is never taken as true.
 """
 
 import math
@@ -25,7 +25,7 @@ STATUSES: tuple[ClaimStatus, ...] = ("reproduced", "contradicted", "underspecifi
 
 @dataclass(frozen=True)
 class Claim:
-    """One row of the conformance table. `testable`: yes, in part (thresholds unknown), or no (people and intent)."""
+    """One row of the conformance table. `testable`: yes, partly (thresholds unknown), or no (people and intent)."""
 
     id: str
     statement: str
@@ -38,7 +38,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class ClaimFinding:
-    """What a predicate found in one record."""
+    """The result of a predicate on one record."""
 
     status: ClaimStatus
     measured: dict[str, Any] = field(default_factory=dict)
@@ -56,7 +56,7 @@ NO_ACTION = "this run's plan lacks the operator action that opens the window"
 
 @dataclass(frozen=True)
 class Check:
-    """A predicate and its text. `control` names the run that proves the counterfactual half, if there is one."""
+    """A predicate and its text. `control` names the control run for the counterfactual part, if there is one."""
 
     text: str
     judge: Predicate
@@ -71,13 +71,13 @@ def check(
 ) -> Callable[[Callable[..., ClaimFinding]], Predicate]:
     """Registers the predicate of a claim.
 
-    `needs` names moments (`view.at`) and windows (`view`) that the predicate is given after the view; in a run whose
-    plan lacks one of them the claim is not judged.
+    `needs` names times (`view.at`) and windows (`view`) passed to the predicate after the view. If the plan of a run
+    lacks one of them, the claim is not judged.
     """
 
     def register(judge: Callable[..., ClaimFinding]) -> Predicate:
         if claim_id in CHECKS:
-            raise ValueError(f"{claim_id}: has a predicate already")
+            raise ValueError(f"{claim_id}: already has a predicate")
 
         @wraps(judge)
         def judged(view: View) -> ClaimFinding:
@@ -91,7 +91,7 @@ def check(
 
 
 class Conditions:
-    """Collects conditions, then says whether all hold. Names become the keys of `measured`."""
+    """Collects conditions and gives the finding. Names become the keys of `measured`."""
 
     def __init__(self, window: Window | None = None) -> None:
         self._window = window
@@ -123,23 +123,23 @@ class Conditions:
         return self._take(name, value, value, "true")
 
     def order(self, name: str, *times: float | None) -> "Conditions":
-        """The times were all observed, each later than the one before; `NEVER` breaks the order."""
+        """All times were observed, each later than the one before; `NEVER` violates the order."""
         known = [t for t in times if t is not None]
         rising = all(a < b for a, b in pairwise(known)) and NEVER not in known
         return self._take(name, list(times), None if len(known) < len(times) else rising, "rising")
 
     def in_turn(self, name: str, *times: float | None) -> "Conditions":
-        """Like `order`, but neighbours may share one sample."""
+        """Like `order`, but adjacent times may be equal (one sample)."""
         known = [t for t in times if t is not None]
         rising = all(a <= b for a, b in pairwise(known)) and NEVER not in known
         return self._take(name, list(times), None if len(known) < len(times) else rising, "in this order")
 
     def never(self, name: str, t: float | None) -> "Conditions":
-        """It was watched for and did not happen."""
+        """It was observed and did not happen."""
         return self._take(name, t, None if t is None else t == NEVER, "never")
 
     def show(self, name: str, value: Any) -> "Conditions":
-        """A number that belongs to the picture but decides nothing."""
+        """Adds a value for information, without a condition."""
         self._measured[name] = plain(value)
         return self
 
@@ -152,7 +152,7 @@ class Conditions:
 
 
 def plain(value: Any) -> Any:
-    """As JSON can say it: four decimals, `never` for what did not happen."""
+    """The value for JSON: rounded to four decimals, `never` for infinity."""
     if isinstance(value, bool) or value is None or isinstance(value, str | int):
         return value
     if isinstance(value, float):
@@ -170,10 +170,15 @@ def not_judged(reason: str) -> ClaimFinding:
 
 @lru_cache(maxsize=1)
 def claims() -> tuple[Claim, ...]:
-    """The conformance table, in its order. Also checks the file: ids are unique and every field is known."""
+    """The conformance table, in the order of the file.
+
+    Raises:
+        ValueError: an id occurs twice.
+        TypeError: a field is unknown.
+    """
     rows = yaml.safe_load(CLAIMS_FILE.read_text(encoding="utf-8"))
     table = tuple(Claim(**row) for row in rows)
     twice = sorted({claim.id for claim in table if sum(claim.id == other.id for other in table) > 1})
     if twice:
-        raise ValueError(f"{CLAIMS_FILE.name}: given twice: {', '.join(twice)}")
+        raise ValueError(f"{CLAIMS_FILE.name}: duplicate ids: {', '.join(twice)}")
     return table

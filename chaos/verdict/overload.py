@@ -1,4 +1,4 @@
-"""Why it stayed down, and what brought it back (M28–M36)."""
+"""Sustained overload and recovery (M28–M36)."""
 
 from dataclasses import replace
 
@@ -15,17 +15,17 @@ LIMIT = "router_admission_limit"
 BASE_TOLERANCE = 0.2
 SERVICE_TIMES_MIN = 50.0
 DELIVERED = 0.8
-"""How much of a trigger has to arrive for its replay to count (docs/model.md §6)."""
+"""Minimum size of a drill for it to count, relative to the initial capacity (docs/model.md §6)."""
 BACKLOG_LEFT = 1 / 30
-"""The part of a backlog's peak that counts as nothing: about 20 jobs of 600 in full size."""
-NO_DRILL = "recovered, but this scenario has no room for a replay of the trigger; the full one is judged on one"
-SMALL_DRILL = "recovered, but the replay was too small to tip anything"
+"""Share of the backlog's peak that counts as drained: about 20 of 600 jobs in the full scenario."""
+NO_DRILL = "recovered, but this scenario is too short for a drill that replays the trigger; the full scenario has one"
+SMALL_DRILL = "recovered, but the drill was too small to cause a collapse"
 
 
 def _scale_out(view: View, at: float | None, window: Window | None, conditions: Conditions) -> Conditions:
-    """More nodes, no goodput, and a backlog that does not shrink."""
+    """More nodes, no goodput, and a backlog that does not decrease."""
     if at is None or window is None:
-        raise ValueError("a scale-out needs its moment and its window")
+        raise ValueError("a scale-out needs its time and its window")
     before, after = view.nodes(at - 5, at - 1), view.nodes(at + 3, at + 8)
     times, backlog = view.backlog_curve(PAIR)
     return (
@@ -37,7 +37,7 @@ def _scale_out(view: View, at: float | None, window: Window | None, conditions: 
 
 
 @check(
-    "M28", "after the first scale-out: more nodes than before, operation success < 0.30, and the backlog does not fall"
+    "M28", "after the first scale-out: more nodes than before, operation success < 0.30, and no decrease of the backlog"
 )
 def first_scale_out_fails(view: View) -> ClaimFinding:
     if view.after_scale_1 is None:
@@ -45,7 +45,7 @@ def first_scale_out_fails(view: View) -> ClaimFinding:
     return _scale_out(view, view.at.scale_1, view.after_scale_1, Conditions(view.after_scale_1)).finding()
 
 
-@check("M29", "after the second scale-out, which adds more nodes than the first: the same")
+@check("M29", "after the second scale-out, which adds more nodes than the first: as M28")
 def second_scale_out_fails(view: View) -> ClaimFinding:
     first, second = view.at.scale_1, view.at.scale_2
     if view.after_scale_2 is None or first is None or second is None:
@@ -62,9 +62,9 @@ def second_scale_out_fails(view: View) -> ClaimFinding:
 
 @check(
     "M30",
-    "long after the trigger (from the second scale-out to the drain): users send what they sent before the policy "
-    "reached the pair (± 20 %), yet under half of attempts succeed, attempts per operation ≥ 2, and this lasts at "
-    "least 50 service times",
+    "long after the trigger (from the second scale-out to the drain): external load equals that before the policy "
+    "reached the pair (± 20 %), but less than half of attempts succeed, attempts per operation ≥ 2, for at least 50 "
+    "service times",
     control="no-operator",
     needs=("after_scale_2", "before"),
 )
@@ -88,8 +88,8 @@ def sustained_by_retries(view: View, window: Window, before: Window) -> ClaimFin
 
 @check(
     "M31",
-    "under overload a busy worker finishes less than 0.7 of what it finished at base, and nodes crash; after the ramp "
-    "has begun no node crashes and workers are back to more than 0.8",
+    "under overload the throughput of a busy worker is below 0.7 of the baseline, and nodes crash; after the start of "
+    "the ramp no node crashes and the throughput is above 0.8",
     needs=("overload", "ramp"),
 )
 def nodes_degrade(view: View, window: Window, ramp: float) -> ClaimFinding:
@@ -110,8 +110,8 @@ def nodes_degrade(view: View, window: Window, ramp: float) -> ClaimFinding:
 
 @check(
     "M32",
-    "the pair is down from both scale-outs until the drain (waiting and capacity did not help); then requests are "
-    "shed, and at the end it works again",
+    "the pair is down from the first scale-out until the drain (waiting and capacity did not help); then requests are "
+    "shed, and at the end the service has recovered",
     control="no-operator",
     needs=("after_scale_1", "after_scale_2", "drain"),
 )
@@ -126,8 +126,8 @@ def shedding_was_required(view: View, first: Window, second: Window, drain: floa
 
 @check(
     "M33",
-    "between drain and ramp the routers let in under 1 % of attempts in the last seconds, and every node of the pair "
-    "is up by then, which was not so before",
+    "between drain and ramp the routers admit less than 1 % of attempts, and all nodes of the pair are up at its end, "
+    "which was not the case before",
     needs=("drain", "ramp"),
 )
 def no_load_lets_nodes_recover(view: View, drain: float, ramp: float) -> ClaimFinding:
@@ -151,8 +151,8 @@ def _share_up(view: View, start: float, end: float) -> float | None:
 
 @check(
     "M34",
-    "the ramp admits a growing number; what it admits succeeds (> 0.9 from half a minute on), no node crashes, and at "
-    "the end the pair works",
+    "the ramp admits a growing rate; admitted requests succeed (> 0.9), no node crashes, and at the end the pair has "
+    "recovered",
     control="abrupt-reopen",
     needs=("ramp",),
 )
@@ -170,14 +170,14 @@ def ramp_succeeds(view: View, ramp: float) -> ClaimFinding:
 
 
 def _admitted_success(view: View, start: float, end: float) -> float | None:
-    """Of the requests that routers let through, the share that nodes answered well."""
+    """Success ratio of the requests admitted by the routers."""
     routed = view.record.delta(ROUTED, start, end, region=PAIR)
     bad = view.record.delta(ROUTED, start, end, region=PAIR, code=("429", "500", "502", "503", "504"))
     return 1 - bad / routed if routed and bad is not None else None
 
 
 def _limit_growth(view: View, ramp: float) -> float | None:
-    """The routers' admission limit of East late in the ramp over early in the ramp."""
+    """The admission limit of the router of East 20 s into the ramp, divided by that at its start."""
     early = view.record.gauge(LIMIT, ramp + 1, ramp + 5, region=EAST)
     late = view.record.gauge(LIMIT, ramp + 20, ramp + 25, region=EAST)
     return late / early if early and late is not None else None
@@ -185,8 +185,8 @@ def _limit_growth(view: View, ramp: float) -> float | None:
 
 @check(
     "M35",
-    "while the ramp drains the backlog from half of its peak to a thirtieth, users' identity operations that begin "
-    "meanwhile succeed (> 0.9)",
+    "while the backlog decreases from half of its peak to a thirtieth in the ramp, new identity operations of users "
+    "succeed (> 0.9)",
     needs=("ramp",),
 )
 def fresh_requests_succeed_meanwhile(view: View, ramp: float) -> ClaimFinding:
@@ -209,8 +209,8 @@ def fresh_requests_succeed_meanwhile(view: View, ramp: float) -> ClaimFinding:
 
 @check(
     "M36",
-    "at the end operations succeed, amplification is 1, the backlog is gone and no node is down; then the trigger "
-    "comes once more, large enough to tip the fleet that the incident began with, and soon all of that is true again",
+    "at the end operations succeed, amplification is below 1.1, the backlog is gone and no node is down; the same is "
+    "true again soon after a drill that replays the trigger, large enough to make the initial fleet collapse",
     control="drill-alone",
 )
 def full_recovery(view: View) -> ClaimFinding:
@@ -232,7 +232,7 @@ def full_recovery(view: View) -> ClaimFinding:
 
 
 def _after_drill(view: View, conditions: Conditions, restored: float) -> Conditions:
-    """The same numbers in the second half of the time that the drill leaves for them."""
+    """The same values in the second half of the time after the restore of the drill."""
     window = ((restored + view.at.drill_end) / 2, view.at.drill_end)
     east = view.at.restore_east
     if east is not None:

@@ -1,7 +1,7 @@
-"""Claims about what would have been the same: judged on two runs of one seed that differ in one thing.
+"""Claims about a counterfactual without effect, judged on two runs of one seed that differ in one respect.
 
-A single run cannot carry them; its verdict says where they are judged. Both runs' figures are enough, so a pair can
-be judged from two verdicts on disk as well.
+They cannot be judged on a single run; its verdict says where they are judged. The figures of both runs suffice, so a
+pair can also be judged from two verdicts on disk.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ Figures = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Pair:
-    """A claim, the control whose run is compared with the incident of the same seed, and what must be the same."""
+    """The control whose run is compared with the incident of the same seed, and the predicate on both."""
 
     control: str
     text: str
@@ -27,7 +27,7 @@ class Pair:
 
 
 def _nothing_to_avoid_it(before: Figures, after: Figures) -> ClaimFinding:
-    """`after` is the run in which only tenants behave otherwise."""
+    """`after` are the figures of the run in which only the tenants' clients differ."""
     conditions = Conditions()
     for window, name in IMPACTS.items():
         ratio = _ratio(after.get(name), before.get(name))
@@ -60,9 +60,9 @@ PAIRS: dict[str, Pair] = {"M41": _CAREFUL, "C1": _CAREFUL}
 
 
 def judge_pair(claim_id: str, before: Figures, after: Figures) -> ClaimFinding:
-    """The claim on the figures of two verdicts: of the incident, and of the control with the same seed.
+    """Judges a claim on the figures of two verdicts: of the incident, and of the control with the same seed.
 
     Raises:
-        KeyError: when the claim is not one that is judged on a pair.
+        KeyError: the claim is not judged on a pair.
     """
     return PAIRS[claim_id].judge(before, after)

@@ -1,4 +1,4 @@
-"""What the restore did: queues cleared, and everything that had waited went on at once (M19–M27, M37–M39)."""
+"""Effects of the restore: queues cleared, and blocked work resumed at once (M19–M27, M37–M39)."""
 
 from chaos.verdict.model import ClaimFinding, Conditions, check
 from chaos.verdict.times import Window
@@ -19,8 +19,8 @@ TOKEN = "token"
 
 @check(
     "M19",
-    "in every restored region outside the pair: from before the restore to after it, more tries succeed and the "
-    "backlog halves",
+    "in every restored region outside the pair: after the restore more provisioning attempts succeed than before, and "
+    "the backlog is less than half",
     needs=("restore_east",),
 )
 def queues_clear_where_restored(view: View, east: float) -> ClaimFinding:
@@ -50,7 +50,7 @@ def _restored_by(view: View, region: str, before: float) -> float:
 
 @check(
     "M20",
-    "after the restore in East the most jobs in progress there are at least 3 times the mean at base",
+    "after the restore in East the peak of running jobs there is at least 3 times the baseline mean",
     needs=("restore_east",),
 )
 def resumed_concurrently(view: View, east: float) -> ClaimFinding:
@@ -67,7 +67,7 @@ def resumed_concurrently(view: View, east: float) -> ClaimFinding:
 
 @check(
     "M21",
-    "in the 10 s after the restore in East the identity service gets at least 3 times the requests of before",
+    "in the 10 s after the restore in East the identity request rate is at least 3 times that before",
     needs=("restore_east", "before"),
 )
 def requests_surge(view: View, east: float, before: Window) -> ClaimFinding:
@@ -84,8 +84,9 @@ def requests_surge(view: View, east: float, before: Window) -> ClaimFinding:
 
 @check(
     "M22",
-    "restored at that moment in East: high-volume managed-identity accounts only; new identity operations at least "
-    "double at once, two thirds of the rise from provisioning; attempts fail visibly within 10 s",
+    "only high-volume managed-identity accounts are restored at that time in East; new identity operations at least "
+    "double at once, two thirds of the increase from provisioning; the attempt error ratio exceeds the alert threshold "
+    "within 10 s",
     needs=("restore_east", "before"),
 )
 def high_volume_extensions_trigger(view: View, east: float, before: Window) -> ClaimFinding:
@@ -111,8 +112,8 @@ def high_volume_extensions_trigger(view: View, east: float, before: Window) -> C
 
 @check(
     "M23",
-    "in the pair, from the collapse to the drain: tokens fail and create, update and delete fail; tokens for new "
-    "identities mostly fail, while tokens acquired before are still used",
+    "in the pair, from the collapse to the drain: token requests fail, and create, update and delete fail; token "
+    "requests for new identities mostly fail, while cached tokens are still used",
     needs=("overload",),
 )
 def all_identity_operations_fail(view: View, window: Window) -> ClaimFinding:
@@ -144,7 +145,7 @@ def retries_amplify(view: View, storm: Window, before: Window) -> ClaimFinding:
 
 @check(
     "M25",
-    "requests from East, retries included, exceed what its nodes could finish at their best; first tries alone do not",
+    "requests from East including retries exceed the nominal capacity of its nodes; first attempts alone do not",
     needs=("storm", "after_scale_1"),
 )
 def beyond_the_limits_of_east(view: View, storm: Window, later: Window) -> ClaimFinding:
@@ -164,8 +165,8 @@ def _per(part: float | None, whole: float | None) -> float | None:
 
 @check(
     "M26",
-    "after the restore in East its router sends requests to West, which it did not before; most of East's requests "
-    "are retries by then; West collapses after East, and before its own accounts are restored",
+    "after the restore in East its router sends requests to West, which it did not before; most requests from East "
+    "are then retries; West collapses after East",
     control="failover-off",
     needs=("restore_east", "before"),
 )
@@ -205,8 +206,8 @@ def confined_to_the_pair(view: View, east: float) -> ClaimFinding:
 
 @check(
     "M37",
-    "after the last restore (T12): no exempt account is off, provisioning works in all regions outside the pair, and "
-    "identity operations in the pair fail",
+    "after the last restore (T12): no exempt account is private, provisioning works in all regions outside the pair, "
+    "and identity operations in the pair fail",
     needs=("restore_west",),
 )
 def storage_impact_ends_elsewhere(view: View, west: float) -> ClaimFinding:
@@ -225,7 +226,8 @@ def storage_impact_ends_elsewhere(view: View, west: float) -> ClaimFinding:
 
 @check(
     "M38",
-    "before the last restores more regions provision again (over half of tries finish) than before the rollback",
+    "before the last restores, provisioning works in more regions (over half of attempts finish) than before the "
+    "rollback",
     needs=("rollback", "restore_east"),
 )
 def improves_as_work_progresses(view: View, begun: float, east: float) -> ClaimFinding:
@@ -240,7 +242,7 @@ def improves_as_work_progresses(view: View, begun: float, east: float) -> ClaimF
 
 
 def regions_gained(view: View) -> int | None:
-    """How many more regions provision in the last quarter of the rollback in the outage than before it began."""
+    """Increase in the number of regions with working provisioning, from before the rollback to its last quarter."""
     begun, east = view.at.rollback, view.at.restore_east
     if begun is None or east is None:
         return None
@@ -250,7 +252,7 @@ def regions_gained(view: View) -> int | None:
 
 
 def _working(view: View, start: float, end: float) -> list[str] | None:
-    """Regions in which over half of the provisioning tries finish."""
+    """Regions in which over half of the provisioning attempts finish."""
     shares = {region: view.tries_success(start, end, region) for region in view.regions}
     known = {region: share for region, share in shares.items() if share is not None}
     return sorted(region for region, share in known.items() if share > 0.5) if known else None

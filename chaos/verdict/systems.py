@@ -1,6 +1,6 @@
-"""The systems that the report names beside the consumers (S23–S39): each did in the run what the report says of it.
+"""The systems that the report names besides the consumers (S23–S39): whether each behaved as the report says.
 
-Where a mechanism says the same in sharper words, the row is judged by that mechanism's predicate.
+Where a mechanism makes the same claim more precisely, the row is judged by that mechanism's predicate.
 """
 
 from chaos.verdict.model import CHECKS, ClaimFinding, Conditions, check
@@ -14,7 +14,7 @@ for _row, _mechanism in SAME_AS.items():
     check(_row, f"as {_mechanism}: {_check.text}", control=_check.control)(_check.judge)
 
 
-@check("S23", "the policy switched off storage accounts, exempt ones and others")
+@check("S23", "the policy made storage accounts private, both exempt and other accounts")
 def accounts_were_the_target(view: View) -> ClaimFinding:
     known = view.record.series.knows(ACCOUNTS)
     return (
@@ -25,7 +25,7 @@ def accounts_were_the_target(view: View) -> ClaimFinding:
     )
 
 
-@check("S24", "accounts that host extensions were switched off, and anonymous reads of packages got 409")
+@check("S24", "accounts that host extensions were made private, and anonymous reads of packages got 409")
 def extension_accounts_lost_access(view: View) -> ClaimFinding:
     off = {event["account"] for event in view.flips(False, exempt=True)}
     denied = view.record.delta(BLOBS, view.at.trigger, view.at.end, auth="anonymous", code="409")
@@ -48,13 +48,13 @@ def artifacts_are_read(view: View) -> ClaimFinding:
     )
 
 
-@check("S26", "the workflow ran, and started again by itself until it was disabled")
+@check("S26", "the workflow ran at least twice")
 def the_workflow_is_periodic(view: View) -> ClaimFinding:
     runs = view.record.events_of("remediation_started")
     return Conditions().at_least("runs", len(runs), 2).finding()
 
 
-@check("S27", "the policy reached its aim: in the end no account is public that should not be")
+@check("S27", "the policy reached its goal: at the end no non-exempt account is public")
 def the_policy_reached_its_aim(view: View) -> ClaimFinding:
     left = view.record.gauge(ACCOUNTS, *view.final, "last", public="true", exempt="false")
     before = view.record.gauge(ACCOUNTS, view.at.start, view.at.start + 2, "max", public="true", exempt="false")
@@ -63,7 +63,7 @@ def the_policy_reached_its_aim(view: View) -> ClaimFinding:
 
 @check(
     "S31",
-    "orchestration held blocked jobs in the storage outage, and released them when access came back in East",
+    "orchestration held blocked jobs in the storage outage, and released them when access was restored in East",
     needs=("restore_east",),
 )
 def orchestration_holds_and_releases(view: View, east: float) -> ClaimFinding:
@@ -79,7 +79,7 @@ def orchestration_holds_and_releases(view: View, east: float) -> ClaimFinding:
     )
 
 
-@check("S34", "identity nodes were added twice, crashed, and are all up in the end", needs=("scale_1", "scale_2"))
+@check("S34", "identity nodes were added twice, crashed, and are all up at the end", needs=("scale_1", "scale_2"))
 def identity_nodes(view: View, first: float, second: float) -> ClaimFinding:
     counts = [view.nodes(first - 4, first - 1), view.nodes(second - 4, second - 1), view.nodes(*view.final)]
     up = view.nodes_up(*view.final)
@@ -101,7 +101,7 @@ def monitoring_detected(view: View) -> ClaimFinding:
 
 @check(
     "S36",
-    "an alert on the availability of managed identities fired in East after the restore there",
+    "an alert on managed-identity availability fired in East after the restore there",
     needs=("restore_east",),
 )
 def availability_alert_fired(view: View, east: float) -> ClaimFinding:

@@ -1,7 +1,8 @@
-"""The timeline (T01–T18): actions happened and had their effect, effects came in the report's order.
+"""The timeline (T01–T18): actions happened and had their effect, and effects came in the order of the report.
 
-Times of effects are compared with each other and with actions, never with the clock: how long a queue takes to fill
-is physics of the testbed, that it fills before the alert and after the restore is the incident.
+Times of effects are compared with each other and with actions, not with the times in the report: how long a queue takes
+to fill is a property of the testbed; that it fills after the restore and before the alert is a property of the
+incident.
 """
 
 from chaos.verdict import facts, overload, release, trigger
@@ -12,7 +13,7 @@ from chaos.verdict.view import ACCOUNTS, EAST, TRIES, WEST, View
 MI_ALERT = "ManagedIdentityAvailabilityBurn"
 
 
-@check("T01", "the workflow starts, then an exempt account is switched off, then a provisioning is blocked")
+@check("T01", "the workflow starts, then an exempt account becomes private, then a provisioning is blocked")
 def impact_begins(view: View) -> ClaimFinding:
     started = view.record.first_event("remediation_started")
     off, blocked = min(view.first_off.values(), default=NEVER), view.first_growth(TRIES, result="blocked")
@@ -20,7 +21,9 @@ def impact_begins(view: View) -> ClaimFinding:
     return Conditions().in_turn("start_switch_blocked", began, off, blocked).finding()
 
 
-@check("T02", "the first alert on provisioning fires after the impact began, in fewer regions than are hit in the end")
+@check(
+    "T02", "the first alert on provisioning fires after the start of the impact, in fewer regions than are hit in total"
+)
 def first_detection(view: View) -> ClaimFinding:
     first, seen = trigger.detected_regions(view)
     blocked = view.first_growth(TRIES, result="blocked")
@@ -46,7 +49,7 @@ def limit_exceeded(view: View) -> ClaimFinding:
     return Conditions().order("correlated_limit", correlated, limit).finding()
 
 
-@check("T06", "accounts come back in the canary first, and provisioning works there before anything else is restored")
+@check("T06", "accounts are restored in the canary first, and provisioning works there before any other restore")
 def validated(view: View) -> ClaimFinding:
     if view.at.canary is None:
         return not_judged(NO_ACTION)
@@ -55,7 +58,7 @@ def validated(view: View) -> ClaimFinding:
 
 @check(
     "T07",
-    "the workflow is canceled when operators disable it; it switches nothing off then",
+    "the workflow is canceled when operators disable it; it makes no account private afterwards",
     control="no-cancel",
 )
 def workflow_disabled(view: View) -> ClaimFinding:
@@ -71,7 +74,10 @@ def workflow_disabled(view: View) -> ClaimFinding:
     )
 
 
-@check("T08", "accounts outside the canary come back once the workflow is disabled, and more regions provision again")
+@check(
+    "T08",
+    "after the workflow is disabled, accounts outside the canary are restored, and provisioning works in more regions",
+)
 def broader_mitigation(view: View) -> ClaimFinding:
     if view.at.rollback is None:
         return not_judged(NO_ACTION)
@@ -86,7 +92,7 @@ def broader_mitigation(view: View) -> ClaimFinding:
 
 
 @check(
-    "T09", "the high-volume managed-identity accounts of East come back then, and not before", needs=("restore_east",)
+    "T09", "the high-volume managed-identity accounts of East are restored then, not before", needs=("restore_east",)
 )
 def high_volume_restored(view: View, east: float) -> ClaimFinding:
     times = [e["t"] for e in view.flips(True, region=EAST) if e["account"].startswith(release.HIGH_VOLUME)]
@@ -95,7 +101,7 @@ def high_volume_restored(view: View, east: float) -> ClaimFinding:
 
 @check(
     "T10",
-    "attempt success falls below one half first in East, then in West, both after the restore in East",
+    "attempt success falls below 0.5 first in East, then in West, both after the restore in East",
     needs=("restore_east",),
 )
 def impact_rises_east_then_west(view: View, east: float) -> ClaimFinding:
@@ -117,7 +123,9 @@ def availability_alert(view: View, east: float, scaled: float) -> ClaimFinding:
     return Conditions((east, scaled)).order("collapse_alert_scaled", collapse, fired, scaled).finding()
 
 
-@check("T12", "after the last restore no exempt account is off; provisioning works outside the pair, the pair is down")
+@check(
+    "T12", "after the last restore no exempt account is private; provisioning works outside the pair, the pair is down"
+)
 def all_accounts_restored(view: View) -> ClaimFinding:
     return release.storage_impact_ends_elsewhere(view)
 
@@ -132,7 +140,7 @@ def second_scale_out(view: View) -> ClaimFinding:
     return overload.second_scale_out_fails(view)
 
 
-@check("T15", "an audit after all restores finds no exempt account switched off")
+@check("T15", "an audit after all restores finds no private exempt account")
 def audited(view: View) -> ClaimFinding:
     if view.at.audit is None:
         return not_judged(NO_ACTION)
@@ -147,12 +155,12 @@ def audited(view: View) -> ClaimFinding:
     )
 
 
-@check("T16", "when traffic is removed the routers of the pair let in under 1 % of attempts: as M33")
+@check("T16", "when traffic is removed the routers of the pair admit less than 1 % of attempts: as M33")
 def traffic_removed(view: View) -> ClaimFinding:
     return overload.no_load_lets_nodes_recover(view)
 
 
-@check("T17", "nodes are up again when the ramp begins, and the ramp succeeds: as M34", control="abrupt-reopen")
+@check("T17", "nodes are up again when the ramp starts, and the ramp succeeds: as M34", control="abrupt-reopen")
 def ramped(view: View) -> ClaimFinding:
     return overload.ramp_succeeds(view)
 

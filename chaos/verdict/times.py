@@ -1,7 +1,7 @@
-"""Times of a record, in bench seconds from the scenario's start."""
+"""Times of a record, in bench seconds since the scenario's start (τ)."""
 
 import math
 
 Window = tuple[float, float]
 NEVER = math.inf
-"""The time of something that was watched for and did not happen (as opposed to None: it was not watched)."""
+"""The time of something that was observed and did not happen; None means that it was not observed."""

@@ -1,4 +1,4 @@
-"""How the policy went wrong: targeting, rollout, gate (M01–M09), and how it was found and stopped (M14–M18)."""
+"""The policy failure: targeting, rollout, gate (M01–M09), and its detection and mitigation (M14–M18)."""
 
 from itertools import pairwise
 
@@ -9,7 +9,7 @@ from chaos.verdict.times import NEVER
 from chaos.verdict.view import ACCOUNTS, BLOBS, JOBS, TRIES, View, first_time
 
 SKIPPED = "remediation_accounts_total"
-BEAT_TOLERANCE = 0.02
+PERIOD_TOLERANCE = 0.02
 BACKLOG_MIN = 3.0
 DETECTION_ALERT = "ControlPlaneFailures"
 CORRELATED_ALERT = "MultiRegionControlPlaneFailures"
@@ -22,7 +22,7 @@ def _runs(view: View) -> list[Event]:
 
 
 def _first_run_waves(view: View) -> list[Event]:
-    """Waves of the first run that had something to change."""
+    """Waves of the first run that had targets."""
     runs = _runs(view)
     if not runs:
         return []
@@ -30,7 +30,7 @@ def _first_run_waves(view: View) -> list[Event]:
     return [wave for wave in waves if wave["targets"]]
 
 
-def _on_a_beat(runs: list[Event]) -> bool | None:
+def _is_periodic(runs: list[Event]) -> bool | None:
     """Whether the runs start on multiples of one period; None with fewer than two runs."""
     if len(runs) < 2:
         return None
@@ -39,10 +39,12 @@ def _on_a_beat(runs: list[Event]) -> bool | None:
     if min(steps) <= 0:
         return False
     periods = [float(gap / step) for gap, step in zip(gaps, steps, strict=True)]
-    return max(periods) - min(periods) <= BEAT_TOLERANCE * max(periods)
+    return max(periods) - min(periods) <= PERIOD_TOLERANCE * max(periods)
 
 
-@check("M01", "every account that is switched off is switched off by a run of the workflow, and the runs keep one beat")
+@check(
+    "M01", "every account that becomes private is changed by a run of the workflow, and the runs have a fixed period"
+)
 def caused_by_the_workflow(view: View) -> ClaimFinding:
     runs = _runs(view)
     off = view.flips(False)
@@ -52,14 +54,14 @@ def caused_by_the_workflow(view: View) -> ClaimFinding:
         .at_least("runs", len(runs), 1)
         .above("switched_off", len(off), 0)
         .at_least("share_by_workflow", len(by_runs) / len(off) if off else None, 1.0)
-        .true("on_a_beat", _on_a_beat(runs))
+        .true("on_a_beat", _is_periodic(runs))
         .finding()
     )
 
 
 @check(
     "M02",
-    "exempt accounts whose exemption record the job has are skipped: skipped > 0, and some exempt accounts stay public",
+    "exempt accounts with a known exemption record are skipped: skipped > 0, and some exempt accounts stay public",
     control="repaired-inventory",
 )
 def honours_known_exemptions(view: View) -> ClaimFinding:
@@ -76,7 +78,8 @@ def honours_known_exemptions(view: View) -> ClaimFinding:
 
 @check(
     "M03",
-    "the snapshot lacks exemption records and is stale, and no more exempt accounts are switched off than records lack",
+    "the snapshot lacks exemption records and is stale, and no more exempt accounts become private than records are "
+    "missing",
     control="repaired-inventory",
 )
 def targets_follow_a_stale_snapshot(view: View) -> ClaimFinding:
@@ -95,7 +98,7 @@ def targets_follow_a_stale_snapshot(view: View) -> ClaimFinding:
 
 @check(
     "M04",
-    "some but not all exempt accounts are switched off; other accounts are switched off too, and stay off",
+    "some but not all exempt accounts become private; other accounts become private too, and stay private",
 )
 def a_subset_of_exempt_accounts(view: View) -> ClaimFinding:
     flipped = {event["account"] for event in view.flips(False, exempt=True)}
@@ -115,8 +118,8 @@ def a_subset_of_exempt_accounts(view: View) -> ClaimFinding:
 
 @check(
     "M05",
-    "packages come straight from storage: at base each finished creation reads at least one package anonymously; "
-    "where accounts are off, anonymous reads fail and provisionings stop finishing",
+    "packages are read directly from storage: at baseline each finished creation reads at least one package "
+    "anonymously; where accounts are private, less than half of provisioning attempts finish",
 )
 def packages_come_from_storage(view: View) -> ClaimFinding:
     record, start = view.record, view.at.start
@@ -134,13 +137,13 @@ def packages_come_from_storage(view: View) -> ClaimFinding:
 
 
 def _reads_packages(job: Event) -> bool:
-    """Whether a finished job needed a package: servers of Arc and PostgreSQL are created bare, without extension."""
+    """Whether a finished job needed a package: Arc and PostgreSQL servers are created without an extension."""
     bare = job["operation"] == "vm_create" and job["tenant"] in slugs("S12", "S13")
     return bool(job["operation"].endswith("_create")) and not bare
 
 
 def _off_windows(view: View) -> dict[str, tuple[float, float]]:
-    """Per affected region, while its exempt accounts are off; a few seconds at either side are left out."""
+    """Per affected region, the window in which its exempt accounts are private, without the first 10 s."""
     windows = {}
     for region, off in view.first_off.items():
         on = min(view.first_on.get(region, view.at.end), view.at.end)
@@ -149,7 +152,7 @@ def _off_windows(view: View) -> dict[str, tuple[float, float]]:
     return windows
 
 
-@check("M06", "in every affected region, in turn: a 409 on a package, a blocked provisioning, jobs that pile up")
+@check("M06", "in every affected region, in this order: a 409 on a package, a blocked provisioning, a growing backlog")
 def storage_then_control_plane_then_queue(view: View) -> ClaimFinding:
     served = set(view.record.label_values(TRIES, "region"))
     chains = {region: _chain(view, region) for region in view.affected if region in served}
@@ -172,7 +175,7 @@ def _chain(view: View, region: str) -> list[float]:
     return [NEVER if t is None else t for t in (denied, blocked, piled)]
 
 
-@check("M07", "in the first run the regions are changed one after the other: each is done before the next begins")
+@check("M07", "in the first run the regions are changed sequentially: each is finished before the next starts")
 def region_by_region(view: View) -> ClaimFinding:
     waves = _first_run_waves(view)
     run = _runs(view)[0]["run"] if waves else None
@@ -190,8 +193,8 @@ def region_by_region(view: View) -> ClaimFinding:
 
 @check(
     "M08",
-    "the gate lets the job go on although provisioning fails above its own threshold in the region it just changed; "
-    "all regions are reached in less than half the bake time that the rollout should have taken",
+    "the gate lets the job proceed although the failure ratio of provisioning in the region just changed is above its "
+    "threshold; all regions are reached in less than half the bake time that the rollout should have taken",
     control="repaired-gate",
 )
 def gate_lets_it_spread(view: View) -> ClaimFinding:
@@ -217,7 +220,7 @@ def gate_lets_it_spread(view: View) -> ClaimFinding:
     )
 
 
-@check("M09", "more regions lose exempt accounts than the one that a working gate would have let the job change")
+@check("M09", "more regions lose exempt accounts than the one that a working gate would have allowed")
 def beyond_the_blast_radius(view: View) -> ClaimFinding:
     hit, regions = len(view.affected), len(view.regions)
     return (
@@ -230,7 +233,7 @@ def beyond_the_blast_radius(view: View) -> ClaimFinding:
 
 
 def detected_regions(view: View) -> tuple[float | None, set[str]]:
-    """When the first alert about downloads fired, and in which regions it was firing one evaluation later."""
+    """When the first alert on provisioning failures fired, and in which regions it had fired one second later."""
     first = view.fired_t(DETECTION_ALERT, view.at.trigger)
     if first is None or first == NEVER:
         return first, set()
@@ -238,7 +241,7 @@ def detected_regions(view: View) -> tuple[float | None, set[str]]:
     return first, {event["region"] for event in fired}
 
 
-@check("M14", "when monitoring first sees failures it sees them in fewer regions than are hit in the end")
+@check("M14", "monitoring first detects failures in fewer regions than are hit in total")
 def first_seen_in_a_subset(view: View) -> ClaimFinding:
     first, seen = detected_regions(view)
     affected = set(view.affected)
@@ -286,7 +289,7 @@ def validated_on_the_canary(view: View) -> ClaimFinding:
 
 @check(
     "M17",
-    "once the workflow is disabled no exempt account is switched off any more; before, it was",
+    "after the workflow is disabled no account becomes private; before, accounts did",
     control="no-cancel",
     needs=("canceled_t",),
 )
@@ -300,7 +303,7 @@ def disabled_for_good(view: View, stop: float) -> ClaimFinding:
     )
 
 
-@check("M18", "the accounts of each region begin to come back at a moment of their own")
+@check("M18", "the restore of accounts starts at a different time in each region")
 def rolled_back_by_region(view: View) -> ClaimFinding:
     canaries = view.role("canary")
     begun = {region: t for region, t in view.first_on.items() if region not in canaries}

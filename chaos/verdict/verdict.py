@@ -1,7 +1,8 @@
-"""A record judged: every claim, the key figures, and one word for the whole run.
+"""The verdict of a record: every claim, the key figures, and the status of the run.
 
-The word rests on what the scenario is for: an incident replay on its five facts, a calm day on staying calm. Other
-claims that are contradicted are shown and counted, but a claim is evidence about the report, not a gate.
+The status depends on the purpose of the scenario: an incident replay is judged by the five facts, a calm day by staying
+healthy. Other contradicted claims are shown and counted, but do not change the status: a claim is evidence about the
+report, not a gate.
 """
 
 from collections.abc import Collection, Sequence
@@ -24,13 +25,13 @@ EXIT_CODES: dict[Outcome, int] = {
 }
 FACTS = ("F0", "F1", "F2", "F3", "F4")
 CALM = "calm-day"
-OTHER_WORLD = "the claims are about another world"
+OTHER_WORLD = "the claims do not apply to this topology"
 OBSERVER = "controller"
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with what this run says about it; the entry of `verdict.json`."""
+    """A claim and its finding in this run; an entry of `verdict.json`."""
 
     id: str
     status: str
@@ -47,7 +48,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a run showed. `why` is a sentence when the status is not `as_expected`."""
+    """The verdict of a run. `why` is a sentence if the status is not `as_expected`."""
 
     scenario: str
     seed: int
@@ -65,25 +66,27 @@ class Verdict:
         return next(claim for claim in self.claims if claim.id == claim_id)
 
     def counts(self) -> dict[str, int]:
-        """How many claims have each status; facts are not counted, they restate claims."""
+        """Number of claims by status, without the facts, which restate claims."""
         rows = [claim.status for claim in self.claims if claim.id not in FACTS]
         return {status: rows.count(status) for status in STATUSES if status in rows}
 
     def document(self) -> dict[str, Any]:
-        """As `verdict.json`."""
+        """The content of `verdict.json`."""
         return asdict(self)
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "Verdict":
-        """What `document` gave."""
+        """The verdict from its `document`."""
         rows = tuple(Judged(**{**row, "window": _pair(row["window"])}) for row in document["claims"])
         return cls(**{**document, "claims": rows})
 
 
 def judge(record: RunRecord) -> Verdict:
-    """Judges every claim on the record. Never raises for what a run may lack: that is `not_judged`."""
+    """Judges every claim on the record. Missing data in a record gives `not_judged`, never an exception."""
     view = View(record)
-    stalls = [stall for stall in stalls_in(view.record.series, OBSERVER) if stall.t > 0]  # the baseline guards before
+    stalls = [
+        stall for stall in stalls_in(view.record.series, OBSERVER) if stall.t > 0
+    ]  # earlier: see the baseline check
     judged = tuple(_judge(claim, view, stalls) for claim in claims())
     status, why = _status(view, {claim.id: claim for claim in judged}, stalls)
     plan = record.plan
@@ -124,7 +127,7 @@ def _judge(claim: Claim, view: View, stalls: Sequence[Stall]) -> Judged:
 
 
 def _if_seen(finding: ClaimFinding, view: View) -> ClaimFinding:
-    """In a record that ends early, only what was over by then is judged: the rest may still have happened."""
+    """In a record that ends early, only claims whose window is covered are judged."""
     record = view.record
     if _missing(record):
         return ClaimFinding("not_judged", note=OTHER_WORLD)
@@ -136,14 +139,14 @@ def _if_seen(finding: ClaimFinding, view: View) -> ClaimFinding:
 
 
 def _if_steady(finding: ClaimFinding, stalls: Sequence[Stall]) -> ClaimFinding:
-    """Once the machine has stalled, what follows may be its doing: only what was over before is judged."""
+    """After a machine stall effects may be due to it: only claims whose window ended before it are judged."""
     if not stalls or (finding.window is not None and finding.window[1] <= stalls[0].t - WINDOW_S - stalls[0].stalled_s):
         return finding
     return ClaimFinding("not_judged", finding.measured, finding.window, "the machine stalled before this was over")
 
 
 def missing_regions(names: Collection[str]) -> list[str]:
-    """The regions that the facts and claims are about, and a world with these does not have."""
+    """The regions that facts and claims need and that are not in `names`."""
     return [name for name in PAIR if name not in names]
 
 
@@ -153,7 +156,7 @@ def _missing(record: RunRecord) -> list[str]:
 
 
 def _status(view: View, judged: dict[str, Judged], stalls: Sequence[Stall]) -> tuple[Outcome, str]:
-    """Whether the record can carry a judgement at all, then whether it says what the scenario is for."""
+    """Whether the record can be judged, then whether the run is as expected for its scenario."""
     record = view.record
     if not len(record.series.times) or not record.series.knows(ATTEMPTS):
         return "could_not_judge", "no samples"

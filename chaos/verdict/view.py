@@ -1,7 +1,7 @@
-"""The words in which predicates speak: when what was done, and the derived quantities, each defined once.
+"""The quantities used by predicates: times of actions and derived measurements, each defined once.
 
-Success at the identity service is judged by attempts where a moment matters: an operation needs about 19 s to use up
-its twelve attempts, so operations report a collapse that long after it happened.
+Where the time matters, success at the identity service is measured by attempts: an operation needs about 19 s for its
+twelve attempts, so operations show a collapse that much later.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -37,14 +37,14 @@ COLLAPSE_SUCCESS = 0.5
 SAMPLES_MIN = 3
 BASELINE_S = 24.0
 SETTLE_S = 12.0
-"""How long after the restore the second region needs to be swallowed too (5–6 s in the model, doubled)."""
+"""Seconds from the restore until both regions have collapsed (5–6 s in the model, doubled)."""
 
 RegionFilter = str | Collection[str]
 
 
 @dataclass(frozen=True)
 class Anchors:
-    """When operators acted, from the plan; None where this run's plan has no such action.
+    """Times of operator actions in τ, from the plan; None if the plan has no such action.
 
     `end` is the end of the incident; a drill may follow it.
     """
@@ -99,7 +99,7 @@ class Anchors:
 
 
 class View:
-    """A record with its anchors and the derived quantities. It ends with the incident; `drilled` goes on to the end."""
+    """A record with its anchors and derived quantities, up to the end of the incident; `drilled` includes the drill."""
 
     def __init__(self, record: RunRecord, *, drilled: bool = False) -> None:
         self.at = Anchors.of(record)
@@ -108,20 +108,20 @@ class View:
 
     @cached_property
     def drilled(self) -> "View":
-        """The same run with the drill that followed."""
+        """The same run including its drill."""
         return View(self._whole, drilled=True)
 
-    # Windows; None where the plan lacks an end of it
+    # Windows; None if the plan lacks an action at one of the ends
 
     @property
     def before(self) -> Window | None:
-        """The last seconds before the restore in East: base load, and nothing wrong with the identity service."""
+        """The last seconds before the restore in East: base load, with a healthy identity service."""
         east = self.at.restore_east
         return None if east is None else (max(self.at.start, east - BASELINE_S), east)
 
     @property
     def storm(self) -> Window | None:
-        """Both regions swallowed, no operator has acted yet."""
+        """From the collapse of both regions to the first scale-out."""
         return _window(self.at.restore_east, self.at.scale_1, SETTLE_S)
 
     @property
@@ -134,12 +134,12 @@ class View:
 
     @property
     def overload(self) -> Window | None:
-        """From the swallowing of both regions to the drain, or to the end where there is none."""
+        """From the collapse of both regions to the drain, or to the end without a drain."""
         return _window(self.at.restore_east, self.at.end if self.at.drain is None else self.at.drain, SETTLE_S)
 
     @property
     def final(self) -> Window:
-        """The end of the run: 28 s, or a quarter of what follows the ramp in short scenarios."""
+        """The end of the run: 28 s, or a quarter of the time after the ramp in short scenarios."""
         length = 28.0 if self.at.ramp is None else min(28.0, (self.at.end - self.at.ramp) / 4)
         return self.at.end - length, self.at.end
 
@@ -153,7 +153,7 @@ class View:
         return self.record.ratio(ok, Of(ENDED, region=_set(regions), **where), start, end)
 
     def amplification(self, start: float, end: float) -> float | None:
-        """Attempts for each operation begun, over all callers and regions."""
+        """Attempts per operation started, over all callers and regions."""
         return self.record.ratio(Of(ATTEMPTS, layer="sdk"), Of(STARTED), start, end)
 
     def amplification_curve(self, window_s: float = 10.0) -> tuple[Array, Array]:
@@ -166,7 +166,7 @@ class View:
         return self.record.rate(STARTED, start, end, region=_set(regions), **where)
 
     def success_curve(self, regions: RegionFilter, window_s: float = 10.0) -> tuple[Array, Array]:
-        """Attempt success over the seconds before each sample; NaN where there were fewer than three attempts."""
+        """Attempt success over the `window_s` before each sample; NaN with fewer than three attempts."""
         part, whole = _attempts(regions)
         times, ok = self.record.rate_curve(part.name, window_s, **part.where)
         _, all_ = self.record.rate_curve(whole.name, window_s, **whole.where)
@@ -174,7 +174,7 @@ class View:
         return times, np.divide(ok, all_, out=np.full(len(times), np.nan), where=enough)
 
     def collapse_t(self, region: str, after: float | None) -> float | None:
-        """When attempt success first fell below one half after a moment; `NEVER` if it did not, None if not seen."""
+        """When attempt success first fell below 0.5 after `after`; `NEVER` if it did not, None if not recorded."""
         if after is None or not self.record.covers(after, after) or not self.record.series.knows(ATTEMPTS):
             return None
         times, success = self.success_curve(region, COLLAPSE_WINDOW_S)
@@ -183,7 +183,7 @@ class View:
     # Identity service, as its nodes see it
 
     def busy(self, region: str, start: float, end: float) -> float | None:
-        """Busy workers over workers, of the nodes that are up."""
+        """Mean ratio of busy workers to all workers of the nodes that are up."""
         return self.record.reduce(self.busy_curve(region), start, end)
 
     def busy_curve(self, region: str) -> tuple[Array, Array]:
@@ -203,7 +203,7 @@ class View:
         return {one["instance"]: values[:, column] for column, one in enumerate(labels)}
 
     def nodes(self, start: float, end: float, regions: RegionFilter = PAIR) -> float | None:
-        """Nodes that exist, up or not: the mean over a window."""
+        """Mean number of nodes that exist over a window, up or not."""
         _, values = self.record.series.matrix("identity_node_up", {"region": _set(regions)})
         if not values.shape[1]:
             return None
@@ -214,7 +214,7 @@ class View:
         return self.record.gauge("identity_node_up", start, end, region=_set(regions))
 
     def work_per_busy_worker(self, start: float, end: float, regions: RegionFilter = PAIR) -> float | None:
-        """Pieces of work finished for each second that workers spent on them: one over the real service time."""
+        """Work items finished per second of worker time: the inverse of the actual service time."""
         pair = {"region": _set(regions)}
         return self.record.ratio(Of(WORK, **pair), Of("identity_work_seconds_total", **pair), start, end)
 
@@ -223,17 +223,17 @@ class View:
         return self.record.ratio(wasted, Of(WORK, region=_set(regions)), start, end)
 
     def nominal_rate(self, start: float, end: float, region: str) -> float | None:
-        """What the nodes that exist could finish a second if nothing slowed them: workers over mean service time."""
+        """Nominal capacity in requests per second of the nodes that exist: workers over nominal service time."""
         workers = self.record.gauge("identity_workers", start, end, region=region)
         return None if workers is None else workers / self.service_s(region)
 
     def service_s(self, region: str) -> float:
-        """The mean service time that the plan gives a node of the region."""
+        """The nominal mean service time of a node of the region, in seconds, from the plan."""
         tree = section(self.record.plan.get("settings") or {}, "identity", region)
         return float(tree.get("service_time_s", IdentitySettings().service_time_s))
 
     def capacity_as_it_was(self, region: str) -> float | None:
-        """How many requests the fleet that the run began with could have under way and still answer in time."""
+        """Number of concurrent requests that the initial fleet can answer within the client timeout."""
         window = (self.at.start + 5, self.at.trigger)
         rate = self.nominal_rate(*window, region)
         tree = section(self.record.plan.get("settings") or {}, "identity_client", region)
@@ -259,17 +259,17 @@ class View:
 
     @cached_property
     def affected(self) -> list[str]:
-        """Regions in which exempt accounts were switched off, in the order in which it happened."""
+        """Regions in which exempt accounts became private, in order of time."""
         return list(dict.fromkeys(event["region"] for event in self.flips(False, exempt=True)))
 
     @cached_property
     def first_off(self) -> dict[str, float]:
-        """When the first exempt account of each region was switched off."""
+        """When the first exempt account of each region became private."""
         return _first_by_region(self.flips(False, exempt=True))
 
     @cached_property
     def first_on(self) -> dict[str, float]:
-        """When the first exempt account of each region was made public again."""
+        """When the first exempt account of each region became public again."""
         return _first_by_region(self.flips(True, exempt=True))
 
     @cached_property
@@ -283,7 +283,7 @@ class View:
 
     @cached_property
     def journeys(self) -> dict[str, list[tuple[float, Event]]]:
-        """Users' journeys that ended, by tenant, each with the time it was meant to begin."""
+        """Finished journeys by tenant, each with its intended start time."""
         found: dict[str, list[tuple[float, Event]]] = {}
         for event in self.record.events_of("operation"):
             found.setdefault(event["tenant"], []).append((event["t"] - event["duration_s"], event))
@@ -302,11 +302,11 @@ class View:
 
     @cached_property
     def others(self) -> list[str]:
-        """Regions outside the pair that sent requests to the identity service."""
+        """Regions outside the pair with requests to the identity service."""
         return [r for r in self.record.label_values(ATTEMPTS, "region") if r and r not in PAIR]
 
     def first_growth(self, name: str, **where: Any) -> float | None:
-        """When a counter first grew after the trigger; `NEVER` when it did not, None when it was not recorded."""
+        """When a counter first increased after the trigger; `NEVER` if it did not, None if it was not recorded."""
         if not self.record.series.knows(name):
             return None
         times, total = self.record.total_curve(name, **where)
@@ -314,7 +314,7 @@ class View:
         return first_time(times, (times > self.at.trigger) & (total > base))
 
     def fired_t(self, name: str, start: float | None, end: float = NEVER, **match: Any) -> float | None:
-        """When an alert first fired in a window; `NEVER` when it did not."""
+        """When an alert first fired in a window; `NEVER` if it did not, None if the window was not recorded."""
         if start is None or not self.record.covers(start, min(end, self.record.end)):
             return None
         event = self.record.first_event("alert", start, end, name=name, state="firing", **match)
@@ -322,7 +322,7 @@ class View:
 
 
 def first_time(times: Array, holds: Any) -> float:
-    """The first time at which it holds; `NEVER` when it does not."""
+    """The first time at which `holds` is true; `NEVER` if there is none."""
     found = np.flatnonzero(holds)
     return float(times[found[0]]) if len(found) else NEVER
 
@@ -348,7 +348,7 @@ def _first_by_region(events: Iterable[Event]) -> dict[str, float]:
 
 
 def slope_ratio(times: Array, values: Array, start: float, end: float) -> float | None:
-    """Mean of the last third of a window over the mean of its first third: above 1 when it grows."""
+    """Mean of the last third of a window divided by the mean of its first third; None without samples."""
     inside = (times >= start) & (times <= end) & np.isfinite(values)
     window = values[inside]
     third = len(window) // 3

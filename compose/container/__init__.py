@@ -1,1 +1,1 @@
-"""Small programs that run inside containers of the testbed; standard library only."""
+"""Programs that run inside containers of the testbed; standard library only."""

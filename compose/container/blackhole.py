@@ -1,11 +1,11 @@
-"""Cuts this network namespace off from given IPv4 addresses, until told to stop or until a lease is over.
+"""Drops packets from this network namespace to given IPv4 addresses, until SIGTERM or the end of a lease.
 
-`python -m compose.container.blackhole LEASE_S IP...` runs in a helper container that shares the victim's network and
-alone holds NET_ADMIN. It pins each address to a MAC that nobody has: packets leave and vanish, on new and on open
-connections, as behind a dead switch. A blackhole route would not do: it fails connects at once with EINVAL.
+`python -m compose.container.blackhole LEASE_S IP...` runs in a helper container that shares the victim's network
+namespace and is the only one with NET_ADMIN. It pins each address to an unused MAC: packets are lost on new and open
+connections, as behind a failed switch. A blackhole route is no alternative: it fails connects at once with EINVAL.
 
-Cuts overlap: each helper keeps one abstract Unix socket for each address, which belongs to the network namespace and
-goes with its process, and an address is given back by the last helper that keeps one.
+Cuts may overlap. Each helper holds one abstract Unix socket per address; such a socket belongs to the network namespace
+and is closed with its process. The last helper that holds a socket for an address restores the address.
 """
 
 import signal
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-NOBODY = bytes.fromhex("020000000001")
+UNUSED_MAC = bytes.fromhex("020000000001")
 RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETROUTE = 28, 29, 26
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_CREATE = 0x1, 0x4, 0x100, 0x400
 NLMSG_ERROR = 2
@@ -44,15 +44,15 @@ def request(kind: int, flags: int, body: bytes) -> bytes:
 
 
 def neighbour(address: bytes, interface: int, *, cut: bool) -> bytes:
-    """The request that pins `address` to nobody, or lets it be found again."""
+    """The request that pins `address` to an unused MAC, or removes that entry."""
     body = struct.pack("=BBHiHBB", socket.AF_INET, 0, 0, interface, NUD_PERMANENT, 0, 0) + attribute(NDA_DST, address)
     if cut:
-        return request(RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, body + attribute(NDA_LLADDR, NOBODY))
+        return request(RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, body + attribute(NDA_LLADDR, UNUSED_MAC))
     return request(RTM_DELNEIGH, NLM_F_ACK, body)
 
 
 def route(address: bytes) -> bytes:
-    """The request that asks which interface leads to `address`."""
+    """The request for the interface of the route to `address`."""
     return request(
         RTM_GETROUTE, 0, struct.pack("=BBBBBBBBI", socket.AF_INET, 32, *[0] * 7) + attribute(RTA_DST, address)
     )
@@ -65,10 +65,10 @@ class Kernel:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
 
     def ask(self, message: bytes) -> bytes:
-        """The body of the answer.
+        """The body of the reply.
 
         Raises:
-            OSError: with the kernel's errno.
+            OSError: the kernel returned an error; carries its errno.
         """
         self._socket.send(message)
         answer = self._socket.recv(65536)
@@ -88,7 +88,7 @@ class Kernel:
 
 
 def keep(address: bytes) -> socket.socket:
-    """Says to the other helpers in this network namespace that the address is to stay cut off."""
+    """Binds a socket that tells the other helpers in this network namespace to keep the address cut off."""
     for number in range(KEPT_MAX):
         mine = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str]) -> None:
     for address, interface in interfaces.items():
         kept[address].close()
         if not is_kept(address):
-            with suppress(OSError):  # the other helper, ending at the same moment, was faster
+            with suppress(OSError):  # another helper that ended at the same time has restored it already
                 kernel.ask(neighbour(address, interface, cut=False))
     print("restored", *arguments[1:], flush=True)
 

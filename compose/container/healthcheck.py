@@ -1,7 +1,7 @@
-"""Exit code 0 when this container's own HTTP page answers 200: `healthcheck.py [PATH [PORT]]`.
+"""Exit code 0 if an HTTP GET to this container returns 200: `healthcheck.py [PATH [PORT]]`.
 
-The image has no curl, and a whole HTTP client would cost more than the answer: with `python -I -S` this is a few
-milliseconds, thirty containers at a time.
+The image has no curl, and importing an HTTP client is too slow for thirty containers: with `python -I -S` this takes a
+few milliseconds.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""What one hop, and one Redis operation, costs: `python -m compose.virtual.bench`.
+"""CPU cost of one HTTP hop and one Redis operation: `python -m compose.virtual.bench`.
 
-CPU microseconds, the best of many short windows, because a shared machine is never quiet for long; even so,
-neighbours that empty the caches add a third. The last line is the same fixed piece of pure Python on every
-machine, to compare figures from two of them.
+Figures are CPU microseconds, the minimum of many short windows, which filters out noise from other load on the
+machine. Cache contention can still add about a third. The last line times a fixed pure-Python loop, to normalise
+figures from two machines.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OPERATIONS = 1500
 
 
 def calibrate() -> float:
-    """CPU microseconds of a fixed computation, best of many."""
+    """CPU microseconds of a fixed computation, minimum of 200 runs."""
     best = float("inf")
     for _ in range(200):
         start = time.process_time()

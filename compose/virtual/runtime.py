@@ -22,7 +22,7 @@ from services.chassis.settings import Tree
 OPERATOR_HOST = "operator"
 STALL_S = 86_400.0
 SECRET = "secret of the simulated testbed"
-"""No secret at all: nobody can reach into a simulation."""
+"""Not confidential: a simulation has no real endpoint."""
 
 
 @dataclass
@@ -72,7 +72,7 @@ class VirtualRuntime:
         self._running[spec.name] = _Running(spec, env, served)
 
     async def until_lost(self) -> None:
-        """Nobody else can get at it."""
+        """Never returns: no external process can stop a simulation."""
         await asyncio.Event().wait()
 
     async def stop_instances(self) -> None:
@@ -90,7 +90,7 @@ class VirtualRuntime:
         return [ScrapeTarget(running.spec, metrics=running.env.metrics) for running in self._running.values()]
 
     def applications(self) -> Sequence[tuple[InstanceSpec, Env, web.Application]]:
-        """What runs, to look into."""
+        """Spec, environment and aiohttp application of every running instance, for inspection in tests and reports."""
         return [(running.spec, running.env, running.served.app) for running in self._running.values()]
 
     async def add_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
@@ -105,7 +105,7 @@ class VirtualRuntime:
         for spec in newest:
             running = self._running.pop(spec.name)
             if running.served.process.state == "frozen":
-                running.served.kill()  # it does not hear SIGTERM
+                running.served.kill()  # a frozen process does not handle SIGTERM
             await running.served.stop()
         return newest
 
@@ -143,7 +143,9 @@ class VirtualRuntime:
         self._find(name)
         if cpus is None:
             return
-        raise RuntimeUnavailable("work costs no processor in virtual time; use compose, or slow a node by its settings")
+        raise RuntimeUnavailable(
+            "virtual time has no CPU cost; use compose, or raise a node's service time in its settings"
+        )
 
     async def stall_store(self, *, active: bool) -> None:
         if active:

@@ -1,11 +1,10 @@
-"""`VirtualWorld`: everything a virtual run needs, behind one object.
+"""`VirtualWorld`: loop, network, Redis and processes of one virtual run, behind one object.
 
     world = VirtualWorld(seed=1, transport="http")
     report = world.run(experiment(world))
 
 Inside, `await world.serve(app, host)` starts an aiohttp application on a simulated host, `world.session(host)`
-gives that host's HTTP client, `world.redis.client()` a redis-py client. Nothing real is touched: no socket,
-no thread, no clock.
+returns that host's HTTP client, `world.redis.client()` a redis-py client. No real socket, thread or clock is used.
 """
 
 from __future__ import annotations
@@ -30,21 +29,24 @@ T = TypeVar("T")
 TransportKind = Literal["http", "direct"]
 
 EPOCH_S = 1770055380.0
-"""2026-02-02T18:03:00Z, when the incident began: virtual second 0."""
+"""Virtual second 0 as Unix time in seconds: 2026-02-02T18:03:00Z, the start of the incident."""
 
 
 TURNS_TO_HANDLER = 4
-"""Turns of the loop from sending a request to its handler (a body takes one more than none)."""
+"""Loop turns from sending a request with a body to the start of its handler; without a body it takes one less."""
 
 COLLECTOR_THRESHOLDS = (10_000, 20, 50)
 
 CLEANUP_ROUNDS_MAX, CLEANUP_ROUND_S = 3, 60.0
-"""How often leftover tasks are cancelled, and how long (virtual) each time: some catch the first one."""
+"""Cancellation rounds for leftover tasks, and the virtual seconds to wait in each.
+
+Some tasks catch the first cancel.
+"""
 
 
 @contextmanager
-def _calm_collector() -> Iterator[None]:
-    """Python's cycle collector looks at everything a run keeps, again and again: a tenth of a direct run."""
+def _relaxed_gc() -> Iterator[None]:
+    """Raise the thresholds of the cycle collector, which otherwise takes a tenth of a direct run's CPU time."""
     thresholds = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
@@ -56,12 +58,12 @@ def _calm_collector() -> Iterator[None]:
 
 
 def _forget_applications() -> None:
-    """aiohttp keeps the last 1024 handlers with their applications, and so whole worlds: 60 MB a run."""
+    """Clear aiohttp's cache of the last 1024 handlers: it keeps whole worlds alive, 60 MB per run."""
     web_app._cached_build_middleware.cache_clear()
 
 
 class Served:
-    """An application that runs on a simulated host."""
+    """An application running on a simulated host."""
 
     def __init__(self, runner: web.AppRunner, process: Process, listener: Listener) -> None:
         self.process = process
@@ -75,7 +77,7 @@ class Served:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """Base URL of the application."""
         return f"http://{self.host}" if self.port == 80 else f"http://{self.host}:{self.port}"
 
     @property
@@ -83,9 +85,9 @@ class Served:
         return self._runner.app
 
     async def stop(self) -> None:
-        """SIGTERM: refuse new connections, finish what is running, run the clean-up hooks.
+        """SIGTERM: refuse new connections, finish running requests, run the clean-up hooks.
 
-        A frozen process goes on first: it would never come to it.
+        A frozen process is thawed first, otherwise it would never handle the signal.
         """
         self.process.thaw()
         if self.process.state != "dead":
@@ -95,7 +97,7 @@ class Served:
     async def _shut_down(self) -> None:
         self._listener.close()
         for _ in range(TURNS_TO_HANDLER):
-            await asyncio.sleep(0)  # what was sent before still reaches its handler
+            await asyncio.sleep(0)  # requests already sent still reach their handlers
         if self._listener.acceptor is not None:
             await self._runner.app.shutdown()
             await self._listener.acceptor.drain(self._runner._shutdown_timeout)
@@ -125,7 +127,7 @@ class VirtualWorld:
         epoch_s: float = EPOCH_S,
         loop: VirtualLoop | None = None,
     ) -> None:
-        """`loop` is for tests that are already running on one; `run` is then not available."""
+        """`loop` is for tests that already run on a virtual loop; `run` is then not available."""
         self.seed, self.transport, self.epoch_s = seed, transport, epoch_s
         self._owns_loop = loop is None
         self.loop = loop or VirtualLoop(around=lambda: self.boundary.installed())
@@ -133,7 +135,7 @@ class VirtualWorld:
         self.network = self.loop.network = Network(self.loop)
         self._transport = load(transport, self.network)
         with self.boundary.installed() if self._owns_loop else nullcontext():
-            self.redis = VirtualRedis(self.loop)  # fakeredis asks for the time when its server is made
+            self.redis = VirtualRedis(self.loop)  # fakeredis reads the time when its server is created
         self._sessions: list[aiohttp.ClientSession] = []
         self._processes: list[Process] = []
 
@@ -143,15 +145,17 @@ class VirtualWorld:
     # --- running -------------------------------------------------------------------------------------
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run `main` to its end in virtual time, clean up, and close the world.
+        """Run `main` to completion in virtual time, clean up, and close the world.
 
-        Raises `LeftTheSimulation` at the end if anything tried to leave and the error was swallowed.
+        Raises:
+            LeftTheSimulation: some code made a fenced call, even if it swallowed the error at that point.
+            RuntimeError: the world was created on a loop that is already running.
         """
         if not self._owns_loop:
             main.close()
-            raise RuntimeError("this world is bound to a running loop: await things instead")
+            raise RuntimeError("this world uses a loop that is already running: await its coroutines instead of run()")
         try:
-            with _calm_collector():
+            with _relaxed_gc():
                 result = self.loop.run_until_complete(main)
         finally:
             try:
@@ -165,11 +169,11 @@ class VirtualWorld:
         return result
 
     async def aclose(self) -> None:
-        """Cancel what is left over, the tasks of killed processes included, and close the sessions."""
+        """Cancel leftover tasks, including those of killed processes, and close the sessions."""
         this = asyncio.current_task()
         for _ in range(CLEANUP_ROUNDS_MAX):
             for process in self._processes:
-                process.bury()
+                process.reap()
             leftovers = sorted((task for task in asyncio.all_tasks() if task is not this), key=hash)
             if not leftovers:
                 break
@@ -178,27 +182,27 @@ class VirtualWorld:
             done, _ = await asyncio.wait(leftovers, timeout=CLEANUP_ROUND_S)
             for task in done:
                 if not task.cancelled():
-                    task.exception()  # asked for, so that asyncio does not report it as forgotten
+                    task.exception()  # retrieved, so that asyncio does not log it as never retrieved
         for session in self._sessions:
             await session.close()
 
-    # --- what runs in it -----------------------------------------------------------------------------
+    # --- processes and applications ------------------------------------------------------------------
 
     def process(self, name: str) -> Process:
-        """A simulated process on host `name`, for work that serves nothing (a queue worker, a job)."""
+        """A simulated process on host `name`, for work without a listener (a queue worker, a job)."""
         process = Process(name, self.loop)
         self._processes.append(process)
         self.network.add_host(name)
         return process
 
     def session(self, source: str, **options: Any) -> aiohttp.ClientSession:
-        """The HTTP client of host `source`; `options` as for `aiohttp.ClientSession`."""
+        """An HTTP client on host `source`; `options` as for `aiohttp.ClientSession`."""
         session = self._transport.session(source, options)
         self._sessions.append(session)
         return session
 
     async def serve(self, app: web.Application, host: str, port: int = 80, *, process: Process | None = None) -> Served:
-        """Run an application on a host, in a process of its own unless one is given."""
+        """Run an application on a host, in a new process unless `process` is given."""
         process = process or self.process(host)
         return await process.spawn(self._start(app, host, port, process))
 

@@ -152,7 +152,7 @@ def test_a_run_whose_process_is_killed_fails_with_the_signal_as_reason(api: Api)
     for process in processes_of(started.id):
         os.kill(process, signal.SIGKILL)
     wait_until(lambda: _state(api) == "failed", "the end is noticed")
-    assert "was ended by SIGKILL" in api.typed("RunView", "scenarios", "get_current_run").why
+    assert "was killed by SIGKILL" in api.typed("RunView", "scenarios", "get_current_run").why
 
 
 def processes_of(run: str) -> list[int]:

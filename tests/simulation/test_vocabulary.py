@@ -289,7 +289,7 @@ def test_a_kind_that_virtual_time_does_not_offer_is_refused_before_the_run(kind:
     parameters = {"cpu_limit": "{cpus: 0.1}"}[kind]
     text = f"  - {{id: F01, at_s: 1, do: inject_fault, kind: {kind}, parameters: {parameters}, lease_s: 5}}"
     plan = make_plan(loads(HEAD.format(duration=10) + text), 1)
-    with pytest.raises(RuntimeUnavailable, match=f"vocabulary: F01: {kind}: the virtual runtime does not offer it"):
+    with pytest.raises(RuntimeUnavailable, match=f"vocabulary: F01: {kind}: not supported by the virtual runtime"):
         carry_out(plan)
 
 

@@ -83,7 +83,7 @@ def row(page: Page, region: str) -> Any:
 
 def back_to_calm(page: Page) -> None:
     page.get_by_role("button", name="Back to calm").click()
-    expect(page.get_by_role("log")).to_contain_text("back to calm", timeout=WITHIN_MS)
+    expect(page.get_by_role("log")).to_contain_text("reset the testbed", timeout=WITHIN_MS)
 
 
 def eventually(probe: Callable[[], bool], within_s: float, what: str) -> None:
@@ -114,7 +114,7 @@ def test_a_wrong_token_is_reported_and_a_valid_one_opens_the_console(opened: Ope
 def test_a_read_token_may_view_and_is_told_what_actions_need(opened: Open) -> None:
     page = opened(TOKENS.read)
     row(page, "East US").get_by_role("button", name="+1 node").click()
-    expect(page.locator("#say")).to_contain_text("needs the operate token")
+    expect(page.locator("#say")).to_contain_text("requires the operate token")
 
 
 def test_the_token_leaves_the_address_bar(opened: Open) -> None:
@@ -147,7 +147,7 @@ def test_a_fault_is_tried_dry_injected_listed_and_ended(opened: Open) -> None:
     form.get_by_label("status").fill("503")
     form.get_by_label("lease, s").fill("600")
     form.get_by_role("button", name="Dry run").click()
-    expect(page.locator("#fault-said")).to_contain_text("Would meet 2: identity-northeurope-1")
+    expect(page.locator("#fault-said")).to_contain_text("Would affect 2: identity-northeurope-1")
     expect(page.locator("#no-faults")).to_be_visible()
     form.get_by_role("button", name="Inject").click()
     end = page.get_by_role("button", name=re.compile(r"^End f\d+, http_error$"))
@@ -190,7 +190,7 @@ def test_a_mitigation_is_named_by_what_it_does_and_switched(opened: Open) -> Non
     switch.click()
     expect(switch).to_have_attribute("aria-checked", "true")
     page.get_by_text("Bounded queues, fair to tenants (R1)").click()
-    expect(page.get_by_text("refuses whoever would wait longer")).to_be_visible()
+    expect(page.get_by_text("rejects requests that would wait longer")).to_be_visible()
     expect(page.get_by_role("switch", name="Faster rollback")).to_be_disabled()
     switch.click()
     expect(switch).to_have_attribute("aria-checked", "false")
@@ -225,7 +225,7 @@ def test_a_scenario_is_started_watched_and_aborted(opened: Open, front: Front) -
     for words in (
         "T01 start the policy job",
         "health gate in West US: proceed (no data",
-        "fires: East US",
+        "firing: East US",
         "private in",
     ):
         expect(log).to_contain_text(words)

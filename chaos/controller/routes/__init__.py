@@ -1,1 +1,1 @@
-"""The routes of the API, one file a subject; each has `routes(testbed)`."""
+"""The routes of the API, one module per subject with a function `routes(testbed)`."""

@@ -1,4 +1,4 @@
-"""Anonymous access of storage accounts: look, and flip by account, region, or everywhere."""
+"""Anonymous access of storage accounts: list, and set by account, region, or for all."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ ACTOR = "chaos-api"
 
 
 class AccessRequest(Settings):
-    """`enabled` is what `allowBlobPublicAccess` becomes."""
+    """`enabled` is the new value of `allowBlobPublicAccess`."""
 
     enabled: bool
 
@@ -56,14 +56,14 @@ def routes(testbed: Testbed) -> list[Route]:
             "GET",
             "/v1/accounts",
             "list_accounts",
-            "Storage accounts and their switches",
+            "Storage accounts and their public access",
             calls.listing,
             "read",
             {200: ResponseSpec("all regions", AccountList)},
             errors=(errors.REFUSED,),
             tag=TAG,
         ),
-        _flips("/v1/anonymous-access", "flip_everywhere", "everywhere", calls.flip_all),
+        _flips("/v1/anonymous-access", "flip_everywhere", "of all extension accounts", calls.flip_all),
         _flips(
             "/v1/regions/{region}/anonymous-access",
             "flip_region",
@@ -79,7 +79,7 @@ def _flips(path: str, operation_id: str, where: str, handler: CallHandler) -> Ro
         "PUT",
         path,
         operation_id,
-        f"Flip anonymous access {where}",
+        f"Set anonymous access {where}",
         handler,
         "operate",
         {200: ResponseSpec("switched", AccessChanged)},
@@ -89,7 +89,8 @@ def _flips(path: str, operation_id: str, where: str, handler: CallHandler) -> Ro
 
 
 def require_region(testbed: Testbed, region: str) -> str:
-    """
+    """Returns `region` if it is known.
+
     Raises:
         ServiceError: 404 with the list of known regions.
     """
@@ -108,10 +109,10 @@ async def _all(testbed: Testbed, region: str = "") -> list[InventoryAccount]:
 
 
 async def _flip(testbed: Testbed, accounts: list[InventoryAccount], enabled: bool) -> ControllerAnswer:
-    """Only exempt accounts when a whole region is meant: those are what the incident was about."""
+    """Sets public access: of a single account, or of the exempt accounts among several."""
     chosen = accounts if len(accounts) == 1 else [account for account in accounts if account.exempt]
     failed = []
-    async with testbed.locks["accounts"]:  # two at once would leave some on and some off
+    async with testbed.locks["accounts"]:  # concurrent calls would leave a mixed state
         for account in chosen:
             reply = await testbed.operations.accounts.set_public(account, enabled, actor=ACTOR)
             if not reply.ok:

@@ -1,4 +1,4 @@
-"""Alerts come in from Alertmanager, go onto the event stream, and out in the shape of Azure Service Health."""
+"""Alerts from Alertmanager: published on the event stream and forwarded as Azure Service Health messages."""
 
 import json
 
@@ -17,7 +17,7 @@ FORWARD_TIMEOUT_S = 5.0
 
 
 class AlertmanagerMessage(Settings):
-    """The fields of Alertmanager's webhook that are used; it sends more."""
+    """The used fields of Alertmanager's webhook message."""
 
     model_config = Settings.model_config | {"extra": "ignore"}
 
@@ -41,7 +41,7 @@ class AlertCalls:
         return 200, {"received": len(call.body.alerts)}
 
     def _record(self, alert: Alert) -> None:
-        """A run evaluates the same rules itself and writes them down; from here they would be listed twice."""
+        """Emits an event. Not called during a run, which evaluates and records the same rules itself."""
         fields = {field: alert.labels.get(label, "") for field, label in LABELS.items()}
         self._testbed.events.emit("alert", state=alert.status, **fields)
 

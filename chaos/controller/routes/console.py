@@ -1,6 +1,6 @@
-"""The console: its files, the moments its curves are drawn from, and the session that lets a link open a report.
+"""The console: its files, the ticks for its charts, and the session that lets a link open a report.
 
-Everything is served from here; the content security policy allows nothing else, and no inline script or style.
+All resources are served from here; the content security policy allows no other source, and no inline script or style.
 """
 
 from pathlib import Path
@@ -44,7 +44,10 @@ def routes(testbed: Testbed, tokens: Tokens) -> list[Route]:
         return 200, {"ticks": list(testbed.telling.ticks)}
 
     async def session(_call: Call) -> web.StreamResponse:
-        """A link carries no header. The cookie reads what is below the runs; scripts and other sites do not get it."""
+        """Sets a cookie for links to reports, which cannot send a header.
+
+        It is HttpOnly, SameSite, and limited to runs.
+        """
         response = web.json_response({"reads": REPORTS})
         response.set_cookie(SESSION_COOKIE, tokens.read, path=REPORTS, httponly=True, samesite="Strict")
         return response
@@ -54,7 +57,7 @@ def routes(testbed: Testbed, tokens: Tokens) -> list[Route]:
     seen = {200: ResponseSpec("oldest first", Ticks)}
     return [
         _open("/", "get_console", "The console; it asks for a token", page, "text/html"),
-        _open("/favicon.ico", "get_icon", "The icon of every page here", icon, "image/svg+xml"),
+        _open("/favicon.ico", "get_icon", "The favicon", icon, "image/svg+xml"),
         Route(
             "GET",
             "/static/{file}",
@@ -67,8 +70,10 @@ def routes(testbed: Testbed, tokens: Tokens) -> list[Route]:
             patterns={"file": ".+"},
             tag=TAG,
         ),
-        Route("GET", "/v1/ticks", "list_ticks", "A moment of every second", ticks, "read", seen, tag=TAG),
-        Route("GET", "/v1/session", "get_session", "Let links open reports", session, "read", opened, tag=TAG),
+        Route("GET", "/v1/ticks", "list_ticks", "The key figures of every second", ticks, "read", seen, tag=TAG),
+        Route(
+            "GET", "/v1/session", "get_session", "Open a session for links to reports", session, "read", opened, tag=TAG
+        ),
     ]
 
 
@@ -80,6 +85,6 @@ def _open(path: str, operation_id: str, summary: str, handler: object, media: st
 def _file(name: str) -> web.StreamResponse:
     body = FILES.get(name)
     if body is None:
-        raise ServiceError(errors.NOT_FOUND, detail=f"no file {name!r} here")
+        raise ServiceError(errors.NOT_FOUND, detail=f"no file {name!r}")
     media = MEDIA.get(Path(name).suffix, "text/plain")
     return web.Response(body=body, content_type=media, charset="utf-8", headers=HEADERS)

@@ -1,4 +1,4 @@
-"""Faults: catalogue, create (or only say whom it would meet), list, end, and back to calm."""
+"""Faults: catalogue, create (or dry run), list, end; and the reset of the testbed."""
 
 from typing import Any
 
@@ -20,9 +20,9 @@ ONE = "/v1/faults/{id}"
 
 
 class DryRun(Settings):
-    """Whether to act."""
+    """Query of `create_fault`."""
 
-    dry_run: Flag = Field(default=False, description="only name the instances that the fault would meet")
+    dry_run: Flag = Field(default=False, description="only list the instances that the fault would affect")
 
 
 class FaultCalls:
@@ -73,7 +73,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "GET",
             "/v1/faults/catalogue",
             "list_fault_kinds",
-            "What faults there are and their parameters",
+            "The kinds of faults and their parameters",
             calls.catalogue,
             "read",
             {200: ResponseSpec("every kind", FaultCatalogue)},
@@ -83,7 +83,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "POST",
             "/v1/faults",
             "create_fault",
-            "Start a fault, or only say whom it would meet",
+            "Start a fault, or list the instances it would affect (dry run)",
             calls.create,
             "operate",
             {200: ResponseSpec("dry run", FaultPreview), 201: ResponseSpec("started", FaultView)},
@@ -96,7 +96,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "GET",
             "/v1/faults",
             "list_faults",
-            "Faults under way, with their effects so far",
+            "Active faults, with their effects so far",
             calls.listing,
             "read",
             {200: ResponseSpec("oldest first", FaultList)},
@@ -106,10 +106,10 @@ def routes(testbed: Testbed) -> list[Route]:
             "GET",
             ONE,
             "get_fault",
-            "One fault under way",
+            "An active fault",
             calls.show,
             "read",
-            {200: ResponseSpec("under way", FaultView)},
+            {200: ResponseSpec("the fault", FaultView)},
             (errors.NOT_FOUND,),
             tag=TAG,
         ),
@@ -118,7 +118,7 @@ def routes(testbed: Testbed) -> list[Route]:
 
 
 def _ending(calls: FaultCalls) -> list[Route]:
-    """What takes faults back: one, all, and everything else that was done."""
+    """Routes that end faults: one, all, and the reset of the testbed."""
     return [
         Route(
             "DELETE",
@@ -145,7 +145,7 @@ def _ending(calls: FaultCalls) -> list[Route]:
             "POST",
             "/v1/reset",
             "reset",
-            "Back to calm from any state",
+            "Reset the testbed from any state",
             calls.reset,
             "operate",
             {200: ResponseSpec("calm", Calm)},

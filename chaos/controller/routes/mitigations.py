@@ -1,4 +1,4 @@
-"""Mitigations on and off while the testbed runs."""
+"""Switching mitigations while the testbed runs."""
 
 from chaos.controller.api import Call, ControllerAnswer
 from chaos.controller.documents import MitigationList, MitigationSwitched
@@ -33,7 +33,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "GET",
             "/v1/mitigations",
             "list_mitigations",
-            "What can be switched, and what is on",
+            "The mitigations and their state",
             listing,
             "read",
             {200: ResponseSpec("the catalogue", MitigationList)},

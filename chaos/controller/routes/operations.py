@@ -1,4 +1,4 @@
-"""What operators do: restore accounts, scale, drain, ramp, open, repair, change the load."""
+"""Operator actions: restore accounts, scale, drain, ramp, open, repair, change the load."""
 
 from typing import Literal
 
@@ -43,12 +43,12 @@ class Scale(Settings):
     count: int = Field(
         ge=-NODES_MAX["compose"],
         le=NODES_MAX["compose"],
-        description=f"a testbed carries {NODES_MAX['compose']} identity nodes in all",
+        description=f"a testbed has at most {NODES_MAX['compose']} identity nodes",
     )
 
 
 class TrafficRequest(Settings):
-    """What a region's router lets in. Fractions are of nominal capacity; they concern a ramp."""
+    """Admission of a region's router. Fractions are of nominal capacity and apply to a ramp."""
 
     mode: Literal["open", "drain", "ramp"]
     from_fraction: float = Field(default=0.10, ge=0, le=2)
@@ -64,20 +64,20 @@ class RepairRequest(Settings):
 
 
 class LoadFactor(Settings):
-    """Users of a region send `factor` times their usual load."""
+    """Sets the load of a region to `factor` times its base load."""
 
     region: str
-    factor: float = Field(ge=0, le=FACTOR_MAX, description=f"the testbed gets at most {RATE_MAX_PER_S:g} arrivals/s")
+    factor: float = Field(ge=0, le=FACTOR_MAX, description=f"the total is limited to {RATE_MAX_PER_S:g} arrivals/s")
 
 
 class LoadProfile(Settings):
-    """base: the incident's users. rest: a tenth of them, for trying one's own client; retries hold no region down."""
+    """base: the incident's load. rest: a tenth of it, for testing a client; too little to keep a region collapsed."""
 
     profile: Profile
 
 
 class OperatorCalls:
-    """Handlers of what operators do."""
+    """Handlers of the operator calls."""
 
     def __init__(self, testbed: Testbed) -> None:
         self._testbed = testbed
@@ -92,7 +92,7 @@ class OperatorCalls:
 
     async def scale(self, call: Call) -> ControllerAnswer:
         region = require_region(self._testbed, call.body.region)
-        async with self._testbed.locks["nodes"]:  # who comes next is read off those that are there
+        async with self._testbed.locks["nodes"]:  # the next node numbers follow from the existing nodes
             changed = await self._testbed.operations.scale_identity(region, call.body.count)
             if call.body.count < 0:
                 await self._testbed.faults.removed([spec.name for spec in changed])
@@ -157,7 +157,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "PUT",
             "/v1/load",
             "set_load_profile",
-            "How much load the idle testbed has: base or rest",
+            "Set the load profile of the idle testbed: base or rest",
             calls.profile,
             "operate",
             {200: ResponseSpec("changed", LoadView)},
@@ -168,7 +168,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "GET",
             f"{BASE}/audit",
             "audit_accounts",
-            "Compare all accounts with what they should be",
+            "Compare all accounts with their intended state",
             calls.audit,
             "read",
             {200: ResponseSpec("counted", AuditSummary)},
@@ -179,7 +179,7 @@ def routes(testbed: Testbed) -> list[Route]:
 
 
 def _of_capacity(calls: OperatorCalls) -> list[Route]:
-    """Nodes, and the traffic they have to carry."""
+    """Routes for nodes, traffic and load."""
     return [
         Route(
             "POST",

@@ -1,7 +1,7 @@
-"""Azure Policy's door to the policy job: remediations as Microsoft.PolicyInsights names and numbers them.
+"""The policy job through the API of Azure Policy: remediations of Microsoft.PolicyInsights.
 
-A remediation runs once, unlike the job of `/v1/remediation`, which comes back on its beat; and as there is one policy
-and one job, a second remediation under way is refused. A `failureThreshold` judges by the remediation's own failures.
+A remediation runs once, unlike the periodic job of `/v1/remediation`. There is one policy and one job, so a second
+remediation is refused while one is running. A `failureThreshold` applies to the remediation's own failed deployments.
 """
 
 import asyncio
@@ -46,9 +46,9 @@ FOUND = {200: ResponseSpec("the remediation", RemediationResource)}
 
 
 class ApiVersion(Settings):
-    """The query of every call of Azure Resource Manager; without it the answer is ARM's own, 400."""
+    """The query of every Azure Resource Manager call; without it ARM's 400 is returned."""
 
-    api_version: str = Field(alias="api-version", description="the version of the API; any is taken")
+    api_version: str = Field(alias="api-version", description="the version of the API; any value is accepted")
 
     @model_validator(mode="before")
     @classmethod
@@ -67,7 +67,7 @@ class Threshold(BaseModel):
 
 
 class RemediationRequest(BaseModel):
-    """The properties that a caller may set."""
+    """The properties that a caller can set."""
 
     policyAssignmentId: str
     policyDefinitionReferenceId: str | None = None
@@ -84,7 +84,7 @@ class RemediationBody(BaseModel):
 
 @dataclass(frozen=True)
 class _Remediation:
-    """What was asked for, and the job that does it."""
+    """The requested properties and the job that carries them out."""
 
     id: str
     given: dict[str, Any]
@@ -100,7 +100,7 @@ class _Remediation:
 
 
 class PolicyInsights:
-    """The remediations that were created through this door, in memory: they end with the controller."""
+    """The remediations created through this API, in memory: they are lost with the controller."""
 
     def __init__(self, testbed: Testbed) -> None:
         self._testbed = testbed
@@ -109,7 +109,7 @@ class PolicyInsights:
 
     async def create(self, call: Call) -> ControllerAnswer:
         given = await _given(call)
-        async with self._creating:  # the same request twice at once is one remediation
+        async with self._creating:  # two identical concurrent requests create one remediation
             return await self._create(_id(call), given)
 
     async def _create(self, id_: str, given: dict[str, Any]) -> ControllerAnswer:
@@ -130,14 +130,14 @@ class PolicyInsights:
         return 201 if before is None else 200, made.view()
 
     def _forget_oldest(self) -> None:
-        """Of more than `REMEDIATIONS_MAX` the first that is over; at most one is under way."""
+        """Removes the oldest finished remediation beyond `REMEDIATIONS_MAX`; at most one is running."""
         while len(self._remediations) > REMEDIATIONS_MAX:
             key = next(key for key, item in self._remediations.items() if item.state not in UNDER_WAY)
             gone = self._remediations.pop(key)
             self._testbed.events.emit("remediation_forgotten", remediation=gone.id, kept_max=REMEDIATIONS_MAX)
 
     def _settings(self, given: Mapping[str, Any], regions: Sequence[str]) -> RemediationSettings:
-        """The incident's job with what this request changes."""
+        """The settings of the incident's job with the changes of this request."""
         changes: Tree = {"period_s": ONCE_S}
         if "resourceCount" in given:
             changes["resource_count"] = given["resourceCount"]
@@ -184,24 +184,24 @@ class PolicyInsights:
 
 
 def routes(testbed: Testbed) -> list[Route]:
-    door = PolicyInsights(testbed)
+    calls = PolicyInsights(testbed)
     table: list[Route] = []
     for level, scope in SCOPES.items():
         every = f"{scope}/providers/{TYPE}"
-        table += _of_scope(door, level, every, f"{every}/{{name}}")
+        table += _of_scope(calls, level, every, f"{every}/{{name}}")
     return table
 
 
-def _of_scope(door: PolicyInsights, level: str, every: str, one: str) -> list[Route]:
+def _of_scope(calls: PolicyInsights, level: str, every: str, one: str) -> list[Route]:
     at = f"at_{level}"
     return [
-        *_of_one(door, level, one),
+        *_of_one(calls, level, one),
         Route(
             "POST",
             f"{one}/cancel",
             f"stop_remediation_{at}",
             "Stop a remediation",
-            door.cancel,
+            calls.cancel,
             "operate",
             FOUND,
             (*UNKNOWN, INVALID_CANCEL),
@@ -212,8 +212,8 @@ def _of_scope(door: PolicyInsights, level: str, every: str, one: str) -> list[Ro
             "GET",
             every,
             f"list_remediations_{at}",
-            "The remediations of a scope and all below it",
-            door.list,
+            "The remediations of a scope and of all scopes below it",
+            calls.list,
             "read",
             {200: ResponseSpec("by id", RemediationList)},
             (MISSING_API_VERSION,),
@@ -223,7 +223,7 @@ def _of_scope(door: PolicyInsights, level: str, every: str, one: str) -> list[Ro
     ]
 
 
-def _of_one(door: PolicyInsights, level: str, one: str) -> list[Route]:
+def _of_one(calls: PolicyInsights, level: str, one: str) -> list[Route]:
     """The remediation as a resource: put, get, delete."""
     made = {200: ResponseSpec("unchanged", RemediationResource), 201: ResponseSpec("created", RemediationResource)}
     at = f"at_{level}"
@@ -233,7 +233,7 @@ def _of_one(door: PolicyInsights, level: str, one: str) -> list[Route]:
             one,
             f"create_remediation_{at}",
             "Create a remediation of the policy",
-            door.create,
+            calls.create,
             "operate",
             made,
             (*UNKNOWN, INVALID),
@@ -245,8 +245,8 @@ def _of_one(door: PolicyInsights, level: str, one: str) -> list[Route]:
             "GET",
             one,
             f"get_remediation_{at}",
-            "A remediation and how far it got",
-            door.get,
+            "A remediation and its progress",
+            calls.get,
             "read",
             FOUND,
             UNKNOWN,
@@ -257,8 +257,8 @@ def _of_one(door: PolicyInsights, level: str, one: str) -> list[Route]:
             "DELETE",
             one,
             f"delete_remediation_{at}",
-            "Forget a remediation that is over",
-            door.delete,
+            "Delete a finished remediation",
+            calls.delete,
             "operate",
             FOUND,
             UNKNOWN,
@@ -269,9 +269,9 @@ def _of_one(door: PolicyInsights, level: str, one: str) -> list[Route]:
 
 
 def _id(call: Call) -> str:
-    """The resource id, as the path spells it; of a list, the scope.
+    """The resource id as spelled in the path; for a list, the scope.
 
-    A list is of the scope and what lies below, so its prefix ends where the provider's name begins.
+    A list covers the scope and all scopes below it, so its prefix ends before the provider's name.
     """
     path = call.request.path.removesuffix("/cancel") if call.request.method == "POST" else call.request.path
     if "name" in call.request.match_info:
@@ -280,7 +280,7 @@ def _id(call: Call) -> str:
 
 
 async def _given(call: Call) -> dict[str, Any]:
-    """What a caller may set; read-only and unknown properties are left out, as Azure does."""
+    """The properties set by the caller; read-only and unknown properties are ignored, as in Azure."""
     body = await read_json(call.request)
     try:
         given = parse(RemediationBody, body).properties.model_dump(exclude_none=True)
@@ -293,7 +293,7 @@ async def _given(call: Call) -> dict[str, Any]:
 
 
 def _locations(given: Mapping[str, Any], known: Sequence[str]) -> Sequence[str]:
-    """The regions of `filters.locations`; all when it is not given."""
+    """The regions of `filters.locations`; all regions if it is not given."""
     wanted = given.get("filters", {}).get("locations")
     if wanted is None:
         return known

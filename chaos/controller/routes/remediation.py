@@ -13,7 +13,7 @@ TAG = "remediation"
 
 
 class RemediationCalls:
-    """Handlers of the policy job's calls."""
+    """Handlers of the policy job calls."""
 
     def __init__(self, testbed: Testbed) -> None:
         self._testbed = testbed
@@ -46,7 +46,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "POST",
             path,
             "start_remediation",
-            "Start the policy job; what is not given is as it was in the incident",
+            "Start the policy job; omitted settings are those of the incident",
             calls.start,
             "operate",
             {202: ResponseSpec("started", RemediationStatus)},

@@ -38,7 +38,7 @@ _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 
 
 class RunCalls:
-    """Handlers of the calls on records."""
+    """Handlers of the record calls."""
 
     def __init__(self, testbed: Testbed) -> None:
         self._testbed = testbed
@@ -83,7 +83,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "GET",
             "/v1/runs/compare",
             "compare_runs",
-            "Two runs side by side",
+            "Compare two runs",
             calls.comparison,
             "read",
             {200: ResponseSpec("compared", ComparisonView)},
@@ -133,7 +133,7 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    """One damaged run is named as such, and hides none of the others."""
+    """The list entry of a run; a damaged record is listed as `unreadable`."""
     try:
         judged = (folder / VERDICT_FILE).exists()
         return {"id": folder.name, "status": read_verdict(folder).status if judged else "not judged", "why": ""}

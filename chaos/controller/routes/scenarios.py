@@ -1,4 +1,4 @@
-"""Scenarios: list, start one, watch it, abort it with roll-back. One at a time."""
+"""Scenarios: list, start, watch, abort with rollback. One run at a time."""
 
 import contextlib
 from pathlib import Path
@@ -26,7 +26,7 @@ SSE_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache",
 
 
 class StartRun(Settings):
-    """A run of a scenario: on this testbed in real time, or apart from it in virtual time where it cannot run any."""
+    """A run of a scenario: on this testbed in real time if it supports that, otherwise separately in virtual time."""
 
     scenario: str
     seed: int = Field(default=1, ge=0, le=2**53 - 1)
@@ -45,7 +45,7 @@ class ScenarioCalls:
     async def start(self, call: Call) -> ControllerAnswer:
         latest = self._testbed.latest_run
         if latest is not None and latest.active:
-            raise ServiceError(errors.CONFLICT, detail=f"run {latest.folder.name} is under way; abort it first")
+            raise ServiceError(errors.CONFLICT, detail=f"run {latest.folder.name} is in progress; abort it first")
         self._testbed.require_idle()
         scenario = _scenario(call.body.scenario)
         try:
@@ -67,7 +67,7 @@ class ScenarioCalls:
     async def watch(self, call: Call) -> web.StreamResponse:
         response = web.StreamResponse(headers=SSE_HEADERS)
         await response.prepare(call.request)
-        with contextlib.suppress(ConnectionResetError):  # the listener has left
+        with contextlib.suppress(ConnectionResetError):  # the listener has disconnected
             async for frame in self._testbed.feed.listen():
                 await response.write(frame)
         return response
@@ -80,7 +80,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "GET",
             "/v1/scenarios",
             "list_scenarios",
-            "Scenarios that come with Aftershock",
+            "The built-in scenarios",
             calls.listing,
             "read",
             {200: ResponseSpec("by name", ScenarioList)},
@@ -91,7 +91,7 @@ def routes(testbed: Testbed) -> list[Route]:
             "GET",
             "/v1/events",
             "watch_events",
-            "Everything that happens, as server-sent events",
+            "All events, as server-sent events",
             calls.watch,
             "read",
             {200: ResponseSpec("a stream", {"description": "events, each with a line of JSON"}, "text/event-stream")},
@@ -101,7 +101,7 @@ def routes(testbed: Testbed) -> list[Route]:
 
 
 def _of_runs(calls: ScenarioCalls) -> list[Route]:
-    """Start a run, and what concerns the one under way."""
+    """Routes to start, inspect and abort a run."""
     path = "/v1/runs/current"
     return [
         Route(
@@ -120,7 +120,7 @@ def _of_runs(calls: ScenarioCalls) -> list[Route]:
             "GET",
             path,
             "get_current_run",
-            "The run under way, or the last one",
+            "The run in progress, or the last one",
             calls.current,
             "read",
             {200: ResponseSpec("its state", RunView)},
@@ -131,7 +131,7 @@ def _of_runs(calls: ScenarioCalls) -> list[Route]:
             "DELETE",
             path,
             "abort_run",
-            "Abort the run and take back what it did",
+            "Abort the run and revert its changes",
             calls.abort,
             "operate",
             {200: ResponseSpec("aborted", RunView)},
@@ -151,7 +151,7 @@ def _scenario(name: str) -> Scenario:
 
 
 def _start_here(testbed: Testbed, scenario: Scenario, body: StartRun) -> ScenarioRun | None:
-    """A run on the testbed itself, in the regions that it has; None where it cannot carry any out."""
+    """A run on the testbed, restricted to its regions; None if the testbed does not support runs."""
     if testbed.make_runtime is None:
         return None
     plan, folder = _prepare(testbed, restrict(scenario, testbed.regions), body, "compose", testbed.runtime.name)
@@ -169,7 +169,7 @@ def _start_here(testbed: Testbed, scenario: Scenario, body: StartRun) -> Scenari
 
 
 def _start_apart(testbed: Testbed, scenario: Scenario, body: StartRun) -> RunApart:
-    """A run in virtual time, with all regions of the scenario; the testbed is left as it is."""
+    """A run in virtual time with all regions of the scenario; the testbed is not affected."""
     plan, folder = _prepare(testbed, scenario, body, RUNTIME, RUNTIME)
     run = RunApart(plan, folder, testbed.telling, testbed.env.background)
     run.start()
@@ -178,7 +178,7 @@ def _start_apart(testbed: Testbed, scenario: Scenario, body: StartRun) -> RunApa
 
 
 def _prepare(testbed: Testbed, scenario: Scenario, body: StartRun, label: str, runtime: str) -> tuple[Plan, Path]:
-    """The plan, which is refused before anything is written, and a folder of its own."""
+    """The plan, validated before anything is written, and a new folder."""
     extra = f" --with {','.join(body.mitigations)}" if body.mitigations else ""
     command = f"aftershock run {body.scenario} --runtime {label} --seed {body.seed}{extra}"
     plan = make_plan(scenario, body.seed, mitigations=body.mitigations, command=command)

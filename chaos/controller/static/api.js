@@ -1,4 +1,4 @@
-// The controller's API: one token in the session's storage, JSON both ways, and the event stream with reconnection.
+// Client of the controller's API: token in session storage, JSON requests, event stream with reconnection.
 const RETRY_MS = 1500;
 
 export const token = () => sessionStorage.getItem("token") || "";
@@ -27,7 +27,7 @@ export async function call(method, path, body) {
   return reply.status === 204 ? null : reply.json();
 }
 
-// Calls `take(event)` for each event, `began()` before the history of each connection, `lost()` when one breaks.
+// Calls `take(event)` for each event, `began()` before the history of each connection, `lost()` on a connection loss.
 export async function follow({ began, take, lost }) {
   for (;;) {
     try {

@@ -1,4 +1,4 @@
-// The console: asks for a token, follows the event stream, draws what it says, and does what is asked.
+// The console: asks for a token, follows the event stream, updates the page, and sends the operator's actions.
 import { call, follow, keepToken, token } from "./api.js";
 import { $, el, keyed, setText } from "./dom.js";
 import * as faults from "./faults.js";
@@ -7,7 +7,7 @@ import * as regions from "./regions.js";
 import * as timeline from "./timeline.js";
 
 const REFRESH_MS = 2000;
-const VERDICTS = { as_expected: "as expected", contradicted: "contradicted", could_not_judge: "could not be judged", "not judged": "not judged" };
+const VERDICTS = { as_expected: "as expected", contradicted: "contradicted", could_not_judge: "could not judge", "not judged": "not judged" };
 const OVER = ["done", "failed", "aborted"];
 let running = false, polling = 0, state = {}, lastRun = "";
 
@@ -120,7 +120,7 @@ async function began() {
 }
 
 function lost() {
-  setText($("link"), "not connected; figures are old");
+  setText($("link"), "not connected; figures are stale");
   $("link").className = "bad";
 }
 

@@ -1,4 +1,4 @@
-// Small helpers. Data only ever becomes text or attributes, never markup.
+// DOM helpers. Data is inserted as text or attributes, never as markup.
 export const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -22,7 +22,7 @@ export function setText(node, text) {
   if (node.textContent !== String(text)) node.textContent = text;
 }
 
-// One child per item, found again by its key, so that the focus stays where it is while figures change.
+// Keeps one child per item, identified by its key, so that updates do not move the focus.
 export function keyed(parent, items, key, make, update) {
   const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   items.forEach((item, place) => {

@@ -1,4 +1,4 @@
-// The form for a fault, made from the catalogue, and the list of those under way.
+// The form for a fault, generated from the catalogue, and the list of active faults.
 import { call } from "./api.js";
 import { $, el, keyed, setText } from "./dom.js";
 
@@ -23,7 +23,7 @@ const chosen = () => catalogue.find((fault) => fault.kind === $("fault-kind").va
 
 function drawParameters() {
   const { parameters, summary, level } = chosen();
-  setText($("fault-summary"), `${summary} (${level === "service" ? "services do it to their own requests" : "done to processes from outside"})`);
+  setText($("fault-summary"), `${summary} (${level === "service" ? "applied by the services to their own requests" : "applied to processes from outside"})`);
   const required = parameters.required || [];
   $("fault-parameters").replaceChildren(...Object.entries(parameters.properties || {}).map(([name, schema]) => field(name, schema, required.includes(name))));
 }
@@ -66,13 +66,13 @@ function spec() {
 async function dryRun() {
   setText($("fault-said"), "");
   const { instances } = await call("POST", "/v1/faults?dry_run=1", spec());
-  setText($("fault-said"), instances.length ? `Would meet ${instances.length}: ${instances.join(", ")}. Nothing was started.` : "Would meet the store. Nothing was started.");
+  setText($("fault-said"), instances.length ? `Would affect ${instances.length}: ${instances.join(", ")}. Nothing was started.` : "Would affect the store. Nothing was started.");
 }
 
 async function inject() {
   setText($("fault-said"), "");
   const started = await call("POST", "/v1/faults", spec());
-  setText($("fault-said"), `${started.id} began.`);
+  setText($("fault-said"), `${started.id} started.`);
 }
 
 const words = (target) => Object.values(target).filter(Boolean).join(" ") || "any";
@@ -83,7 +83,7 @@ export function draw(list, act) {
   keyed($("faults"), list, (fault) => fault.id, (fault) => {
     const cells = ["kind", "target", "effects", "left"].map((label) => el("td", { role: "cell", "data-label": label }));
     const end = el("button", { type: "button", "aria-label": `End ${fault.id}, ${fault.kind}`, onclick: () => act(() => call("DELETE", "/v1/faults/" + encodeURIComponent(fault.id))) }, "End");
-    return el("tr", { role: "row" }, el("th", { role: "rowheader", scope: "row" }, fault.id), ...cells, el("td", { role: "cell", "data-label": "do" }, end));
+    return el("tr", { role: "row" }, el("th", { role: "rowheader", scope: "row" }, fault.id), ...cells, el("td", { role: "cell", "data-label": "actions" }, end));
   }, (node, fault) => {
     const left = Math.max(0, Math.round(fault.left_s));
     [fault.kind.replaceAll("_", " "), words(fault.target), fault.effects, `${left} s`].forEach((text, place) => setText(node.querySelectorAll("td")[place], text));

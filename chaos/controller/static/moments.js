@@ -1,4 +1,4 @@
-// The moments of every second: figures on top, sparklines of two minutes, large curves of the run.
+// The ticks of every second: key figures, sparklines of two minutes, charts of the run.
 import { $, percent, setText, shade, svg } from "./dom.js";
 
 const KEPT = 900;
@@ -67,13 +67,13 @@ const SERIES = {
   ],
   "chart-work": [
     ["offered", "attempts offered", (tick) => tick.offered_per_s],
-    ["good", "good: a caller got it", (tick) => tick.good_per_s],
-    ["wasted", "wasted: the caller had left", (tick) => tick.wasted_per_s],
+    ["good", "good: before the timeout", (tick) => tick.good_per_s],
+    ["wasted", "wasted: after the timeout", (tick) => tick.wasted_per_s],
   ],
   "chart-backlog": [["backlog", "jobs", (tick) => tick.backlog]],
 };
 const UNDER = new Set(["offered", "identity"]);
-// Drawn broad, so that the line that lies on it while all is well does not hide it.
+// Drawn wider, so that they stay visible under the lines that coincide with them when healthy.
 const scale = (ratio) => (ratio === null ? null : ratio * 100);
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -91,7 +91,7 @@ function drawCharts(now) {
 
 function title(id, now) {
   const span = now.run ? "τ in bench seconds" : "the last five minutes";
-  return { "chart-success": `What succeeds, percent, ${span}`, "chart-work": `Work a second, ${span}`, "chart-backlog": `Jobs waiting, ${span}` }[id];
+  return { "chart-success": `Success, percent, ${span}`, "chart-work": `Work per second, ${span}`, "chart-backlog": `Jobs waiting, ${span}` }[id];
 }
 
 function fit(id, chart) {

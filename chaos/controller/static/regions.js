@@ -1,4 +1,4 @@
-// The region table. Rows are made once and then only change their text, so a button keeps the focus.
+// The region table. Rows are created once and then updated in place, so that buttons keep the focus.
 import { call } from "./api.js";
 import { $, el, keyed, percent, setText, shade } from "./dom.js";
 import { drawSpark, newest, newSpark, spark } from "./moments.js";
@@ -25,7 +25,7 @@ function row(region, act) {
     button("node", () => call("POST", "/v1/operations/scale", { region: region.name, count: 1 })));
   return el("tr", { role: "row" },
     el("th", { role: "rowheader", scope: "row" }, region.display),
-    cell("provisioning", success()), cell("identity", success()), cell("accounts"), cell("nodes"), cell("traffic"), cell("do", buttons));
+    cell("provisioning", success()), cell("identity", success()), cell("accounts"), cell("nodes"), cell("traffic"), cell("actions", buttons));
 }
 
 function label(node, text, region) {

@@ -1,4 +1,4 @@
-// What happened, newest first, as it happens.
+// The event list, newest first.
 import { $, el } from "./dom.js";
 
 const KEPT = 300;

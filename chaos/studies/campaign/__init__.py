@@ -1,1 +1,1 @@
-"""Many runs at once: seeds, perturbed parameters, negative controls."""
+"""Campaign: runs over seeds, perturbed parameters and negative controls."""

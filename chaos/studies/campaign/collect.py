@@ -1,4 +1,4 @@
-"""What a campaign says of every claim: how often it was reproduced, one measured example, and where it was not."""
+"""Results of a campaign by claim: counts by status, a measured example, and the runs with another status."""
 
 import json
 from collections import Counter, defaultdict
@@ -19,7 +19,7 @@ KIND = "aftershock campaign"
 
 
 def collect(scenario: str, commit: str, results: Sequence[CampaignResult]) -> JsonDocument:
-    """The content of `campaign.json`. Only unperturbed runs without mitigations count for the claims."""
+    """The content of `campaign.json`. Claims are judged on unperturbed runs without mitigations only."""
     plain = {row.job.seed: row for row in results if not (row.job.control or row.job.perturb or row.job.mitigations)}
     plain = {seed: plain[seed] for seed in sorted(plain)}
     return {
@@ -35,7 +35,7 @@ def collect(scenario: str, commit: str, results: Sequence[CampaignResult]) -> Js
 def _verdicts(
     claim: Claim, plain: dict[int, CampaignResult], results: Sequence[CampaignResult]
 ) -> Iterator[JsonDocument]:
-    """Seed, status, note and measured numbers, run by run, or pair by pair."""
+    """Seed, status, note and measured values of each run, or of each pair of runs."""
     pair = PAIRS.get(claim.id)
     if pair is None:
         for seed, result in plain.items():
@@ -80,16 +80,16 @@ def _controls(results: Sequence[CampaignResult]) -> Iterator[JsonDocument]:
 
 
 def write(document: JsonDocument, path: Path) -> None:
-    """In one step, and so that `read` knows it again."""
+    """Writes the document atomically, with a seal that `read` checks."""
     path.parent.mkdir(parents=True, exist_ok=True)
     replace(path, json.dumps(sealed(document), indent=1) + "\n")
 
 
 def read(path: Path) -> JsonDocument:
-    """A campaign that was written.
+    """Reads a campaign.
 
     Raises:
-        RecordError: naming the file, when it is not one, not whole, or of other claims than today's.
+        RecordError: the file is not a campaign, is damaged, or has another set of claims.
     """
     try:
         document = unsealed(path)

@@ -1,7 +1,7 @@
-"""`aftershock campaign`: seeds, perturbations and controls on all cores, then one table and `campaign.json`.
+"""`aftershock campaign`: seeds, perturbations and controls in parallel, then a table and `campaign.json`.
 
-With mitigations it asks another question: whether these would have prevented the second wave (`defended.py`). What
-has been computed is kept, and the same command goes on from there.
+With mitigations it tests whether these prevent the second wave (`defended.py`). Results are cached; the same command
+resumes an interrupted campaign.
 """
 
 from collections import defaultdict
@@ -37,11 +37,11 @@ DEFENDED_FIGURES = {
 }
 CAMPAIGN_FILE = RUNS / "campaign.json"
 PAIRED_SEEDS = 5
-"""How many seeds are also run with careful tenants: the claims that are judged on pairs (M41, C1)."""
+"""Number of seeds also run with careful tenants, for the claims judged on pairs (M41, C1)."""
 
 
 def campaign_jobs(scenario: str, seeds: int, perturbed: int, mitigations: Sequence[str] = ()) -> list[CampaignRun]:
-    """The whole campaign, longest jobs first so that no core idles at the end. Controls are the naive service's."""
+    """All jobs, longest first for good utilisation. Controls run only without mitigations."""
     on = expand(mitigations)
     controls = (
         [] if on else [CampaignRun(scenario, seed, control=name) for name in CONTROLS for seed in _seeds(name, seeds)]
@@ -65,10 +65,10 @@ def campaign_command(
     mitigations: Sequence[str] = (),
     out: Path = CAMPAIGN_FILE,
 ) -> int:
-    """Runs the campaign; 0 when every group holds as often as it must, else 1.
+    """Runs the campaign; returns exit code 0 if every group holds as often as required, else 1.
 
     Raises:
-        ScenarioError, SettingsError: before anything runs.
+        ScenarioError, SettingsError: invalid input, before the first run.
     """
     wanted = campaign_jobs(scenario, seeds, perturbed, mitigations)
     for job in wanted[:1]:
@@ -89,11 +89,11 @@ def campaign_command(
 
 
 def conformance_command(campaign: Path, out: Path, console: Console) -> int:
-    """Writes the page; 1 when a row that does not hold has no explanation.
+    """Writes the page; returns exit code 1 if a row that does not hold has no explanation.
 
     Raises:
-        RecordError: when the file is no campaign.
-        OSError: naming the page, when it cannot be written.
+        RecordError: the file is not a campaign.
+        OSError: the page (named in the error) cannot be written.
     """
     document = read(campaign)
     replace(out, render(document))
@@ -114,7 +114,7 @@ def _run(jobs: Sequence[CampaignRun], count: int | None, console: Console) -> li
 
 
 def summarise(results: Sequence[CampaignResult]) -> tuple[Table, bool]:
-    """One row a group, and whether each group holds as often as it must."""
+    """The table with one row per group, and whether every group holds as often as required."""
     groups: dict[str, list[CampaignResult]] = defaultdict(list)
     for result in sorted(results, key=lambda result: (bool(result.job.control), result.job.perturb, result.job.seed)):
         groups[result.job.group].append(result)
@@ -143,7 +143,7 @@ def summarise(results: Sequence[CampaignResult]) -> tuple[Table, bool]:
 
 
 def _needed(rows: Sequence[CampaignResult]) -> int:
-    """All, except that of perturbed runs one in twenty may fail, and one in forty where defences are on."""
+    """Required number of runs that hold: all; of perturbed runs 95 %, or 97.5 % with mitigations."""
     job = rows[0].job
     may_fail = DEFENDED_MAY_FAIL if job.mitigations else PERTURBED_MAY_FAIL
     return len(rows) - (int(may_fail * len(rows)) if job.perturb else 0)

@@ -1,7 +1,7 @@
-"""`docs/conformance.md`: the conformance table with what a campaign found, row by row.
+"""`docs/conformance.md`: the conformance table with the results of a campaign.
 
-A row that does not hold in 19 of 20 runs needs an explanation (`chaos/verdict/explanations.yaml`); the page names those
-that have none, and the command fails.
+A row that does not hold in at least 95 % of the runs needs an explanation (`chaos/verdict/explanations.yaml`); the page
+lists rows without one, and the command fails.
 """
 
 from typing import Any
@@ -20,9 +20,9 @@ GROUPS = (
     ("M", "The mechanisms"),
     ("S", "Systems and services"),
     ("C", "Customers"),
-    ("O", "What others published"),
+    ("O", "Other publications"),
 )
-NOBODY = "cannot be seen in a run"
+NOT_OBSERVABLE = "not observable in a run"
 
 
 def render(document: JsonDocument) -> str:
@@ -42,7 +42,7 @@ def render(document: JsonDocument) -> str:
 
 
 def unexplained(document: JsonDocument) -> list[str]:
-    """Rows that do not hold often enough and that nobody has explained."""
+    """Rows that do not hold often enough and have no explanation."""
     known = explanations().rows
     return [row["id"] for row in document["rows"] if not row["holds"] and row["id"] not in known]
 
@@ -50,7 +50,7 @@ def unexplained(document: JsonDocument) -> list[str]:
 def _shown(row: JsonDocument) -> JsonDocument:
     claim = next(claim for claim in claims() if claim.id == row["id"])
     check, pair = CHECKS.get(claim.id), PAIRS.get(claim.id)
-    predicate = check.text if check else pair.text if pair else claim.note or NOBODY
+    predicate = check.text if check else pair.text if pair else claim.note or NOT_OBSERVABLE
     return {
         "id": claim.id,
         "statement": _cell(claim.statement),
@@ -65,7 +65,7 @@ def _shown(row: JsonDocument) -> JsonDocument:
 
 
 def _verdict(row: JsonDocument, what: str) -> str:
-    """`reproduced`, with a count wherever runs differ or are pairs."""
+    """Counts by status, e.g. `reproduced 20 of 20`."""
     counts: dict[str, int] = row["counts"]
     if not counts:
         return "not judged: no pair in this campaign" if what == "pairs" else "not judged"
@@ -85,12 +85,12 @@ def _value(value: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    """As a cell of a Markdown table can hold it."""
+    """Text escaped for a cell of a Markdown table."""
     return " ".join(text.split()).replace("|", "\\|").replace("*", "\\*")
 
 
 def _totals(document: JsonDocument) -> str:
-    """How many rows are what, by their usual verdict; the facts restate claims and are not counted."""
+    """Number of rows by most frequent status, without the facts, which restate claims."""
     usual: dict[str, int] = {}
     for row in document["rows"]:
         if row["id"].startswith("F"):

@@ -1,4 +1,4 @@
-"""The negative controls as runs: each is the incident with one thing different."""
+"""The negative controls as runs: the incident with one change each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ DRILL_AT_S, DRILL_WATCHED_S = 5.0, 40.0
 
 @dataclass(frozen=True)
 class Variant:
-    """A scenario and settings to lay over it."""
+    """A scenario and a settings overlay."""
 
     scenario: Scenario
     overlay: Tree
@@ -30,12 +30,12 @@ Change = Callable[[Scenario], Variant]
 
 
 def without_drain(scenario: Scenario) -> Scenario:
-    """Nobody removes traffic and ramps it up again; nodes are still added."""
+    """The scenario without drain, ramp and open; nodes are still added."""
     return without(scenario, Drain, Ramp, OpenTraffic)
 
 
 def _no_operator(scenario: Scenario) -> Variant:
-    """Nobody acts long after they would have."""
+    """No operator actions after the restore, in a longer run."""
     alone = without_operators(scenario)
     longer = NO_OPERATOR_UNTIL_S if scenario.duration_s > SHORT_S else SHORT_FACTOR * scenario.duration_s
     return Variant(alone.model_copy(update={"duration_s": longer}), {})
@@ -50,7 +50,7 @@ def _failover_off(scenario: Scenario) -> Variant:
 
 
 def _abrupt_reopen(scenario: Scenario) -> Variant:
-    """Everything is let in at once at the moment the ramp would have begun."""
+    """All traffic is admitted at once at the time of the ramp."""
 
     def reopened(entry: Entry) -> Entry:
         if not isinstance(entry.action, Ramp):
@@ -76,7 +76,7 @@ def _repaired_gate(scenario: Scenario) -> Variant:
 
 
 def _careful_tenants(scenario: Scenario) -> Variant:
-    """Only what tenants decide: the load generator's calls to the identity service and to the control plane."""
+    """Changes of the tenants' clients only: the load generator's calls to the identity service and control plane."""
     restrained: Tree = {
         "sdk": {"attempts": 3, "wait": "full_jitter", "honour_retry_after": True},
         "workflow": {"enabled": False},
@@ -90,7 +90,7 @@ def _careful_tenants(scenario: Scenario) -> Variant:
 
 
 def _drill_alone(_scenario: Scenario) -> Variant:
-    """A calm day with the drill of the full incident, which is then not one after an incident: its rows are renamed."""
+    """A calm day with the drill of the full incident; its rows are renamed, as it does not follow an incident."""
     drill = [entry for entry in load(INCIDENT).in_order if entry.row == ROW]
     begin = drill[0].t - DRILL_AT_S
     entries = tuple(_at(entry, f"D{number:02}", entry.t - begin) for number, entry in enumerate(drill, 1))
@@ -123,5 +123,5 @@ VARIANTS: dict[str, Change] = {
 
 
 def variant(name: str, scenario: Scenario) -> Variant:
-    """The control `name` of `scenario`, without the drill that may follow the incident."""
+    """The control `name` of `scenario`, without a drill after the incident."""
     return VARIANTS[name](without_drill(scenario))

@@ -1,7 +1,7 @@
-"""Whether a defended run had no second wave: the criteria of issue 5, over the whole run, with nobody who drains.
+"""Whether a run with mitigations had no second wave, over the whole run and without a drain.
 
-Success is of operations, as in docs/model.md §4: with a bounded queue a refusal is how a node defends itself, and the
-caller's next attempt succeeds.
+Success is measured by operations, as in docs/model.md §4: with a bounded queue a node protects itself by rejections,
+and the caller's next attempt succeeds.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ AMPLIFICATION_MAX = 1.2
 
 @dataclass(frozen=True)
 class Defended:
-    """What was found. `failed` names the criteria that do not hold."""
+    """The result. `failed` names the violated criteria."""
 
     failed: tuple[str, ...]
     figures: dict[str, float | None]
@@ -30,9 +30,9 @@ class Defended:
 
 
 def judge_defended(view: View) -> Defended:
-    """No second wave; operation success of the pair over the worst 10 s ≥ 0.98; amplification of the worst 10 s ≤ 1.2.
+    """Judges: no second wave; minimum operation success of the pair over 10 s ≥ 0.98; maximum amplification ≤ 1.2.
 
-    A figure that could not be measured fails its criterion.
+    A value that could not be measured violates its criterion.
     """
     found = outcome(view)
     worst, amplification = worst_op_success(view), found.values["peak_amplification"]
@@ -48,7 +48,7 @@ def judge_defended(view: View) -> Defended:
 
 
 def worst_op_success(view: View) -> float | None:
-    """Operations of the pair that ended in the worst 10 s from the policy job's start to the end."""
+    """Minimum operation success of the pair over 10 s, from the start of the policy job to the end."""
     curve = view.record.ratio_curve(
         Of(ENDED, result="success", region=PAIR), Of(ENDED, region=PAIR), SUSTAINED_WINDOW_S
     )

@@ -1,4 +1,4 @@
-"""One run of a campaign, as a value that can be sent to another process and back."""
+"""One run of a campaign, as a picklable job and result."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -20,7 +20,7 @@ from chaos.verdict.view import View
 
 @dataclass(frozen=True)
 class CampaignRun:
-    """A scenario with a seed; perturbed, or changed into a control, or defended, or as it is."""
+    """A scenario with a seed: unchanged, perturbed, as a control, or with mitigations."""
 
     scenario: str
     seed: int
@@ -37,10 +37,10 @@ class CampaignRun:
         return f"{bundle_name(self.mitigations)}, {name}" if self.mitigations else name
 
     def plan(self) -> Plan:
-        """The run, decided in full. Where mitigations are on nobody drains: whether they make that needless is asked.
+        """The plan of the run; with mitigations without a drain, which they are to make needless.
 
         Raises:
-            ScenarioError, SettingsError: for what a user can get wrong.
+            ScenarioError, SettingsError: invalid input.
         """
         scenario, overlays = load(self.scenario), []
         if self.control:
@@ -57,7 +57,7 @@ class CampaignRun:
 
 @dataclass(frozen=True)
 class CampaignResult:
-    """How the job ended. `holds` is all five facts, or what the control or the defence must show."""
+    """The result of a job. `holds`: all five facts hold, or the control or the mitigations show the expected result."""
 
     job: CampaignRun
     holds: bool
@@ -66,11 +66,11 @@ class CampaignResult:
     figures: dict[str, float | None] = field(default_factory=dict)
     claims: dict[str, str] = field(default_factory=dict)
     details: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Of the claims of an incident as it was: what was measured, and the note."""
+    """Measured values and note by claim, for unchanged runs of the incident."""
 
 
 def perform(job: CampaignRun) -> CampaignResult:
-    """Carries the job out in this process, in virtual time, and judges its record."""
+    """Runs the job in this process, in virtual time, and judges its record."""
     quiet_libraries()
     finished = carry_out(job.plan(), transport=job.transport)
     if finished.recorder is None or finished.problem:
@@ -94,7 +94,7 @@ def perform(job: CampaignRun) -> CampaignResult:
 
 
 def _decides(job: CampaignRun) -> dict[str, Any]:
-    """The scenario's name stands in the plan; what a control changes in it does too, but not how it is judged."""
+    """The plan plus what it does not contain: the perturbation and by which control the run is judged."""
     return {"judged_as": job.control, "perturb": job.perturb, **job.plan().document("virtual", job.transport, "")}
 
 

@@ -1,7 +1,7 @@
-"""Jointly shaken parameters: the facts must not hang on one lucky set of numbers.
+"""Joint perturbation of parameters: the facts must not depend on one set of values.
 
 The seventeen are the continuous and queue parameters of docs/model.md §4; each is multiplied by its own factor from
-1 − f to 1 + f. Layer counts, node counts and scale-out sizes are held, as there.
+1 − f to 1 + f. Layer counts, node counts and scale-out sizes are kept, as there.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ EAST, WEST = "eastus", "westus"
 
 
 def perturbation(scenario: Scenario, fraction: float, seed: int) -> Tree:
-    """A settings overlay with every parameter multiplied by its own factor, drawn from `seed`."""
+    """A settings overlay with every parameter multiplied by its own random factor, from `seed`."""
     rng = Streams(seed, "perturbation")
     tree: Tree = {}
     for path, value in _values(scenario):

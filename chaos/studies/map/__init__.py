@@ -1,4 +1,4 @@
-"""The hysteresis map: for two settings, which systems a bounded stall tips, and which come back by themselves.
+"""The hysteresis map: over two settings, where a bounded stall causes a collapse, and where the system recovers.
 
-What surprises: nothing here models anything. Every point is a handful of short runs of the real services.
+Every point is measured with a few short runs of the real services; there is no model.
 """

@@ -1,13 +1,13 @@
-"""The axes of a map: two settings by their dotted path, or by a shorthand, with the values to try.
+"""The axes of a map: two settings by dotted path or shorthand, with the values to measure.
 
-    load                       share of what four nodes serve (40 requests a second); open loop
-    retries                    most attempts of one operation, over both retry layers: 1 to 4, 8 or 12
-    stall=3,6                  the trigger itself, instead of looking for the smallest one
+    load                       share of the capacity of four nodes (40 requests per second); open loop
+    retries                    maximum attempts per operation, over both retry layers: 1 to 4, 8 or 12
+    stall=3,6                  the stall itself, instead of a search for the shortest one
     nodes=2,4,8                identity nodes
     with=none,R1,R6            mitigations
     identity.queue_length=8,60 any setting
 
-What surprises: a value stays the text that was typed, so that the command that repeats a point says the same.
+Values are kept as typed, so that the command that repeats a point is the same.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from services.chassis.settings import SettingsError, Tree
 
 REGION = "eastus"
 CAPACITY_PER_S = 40.0
-"""Four nodes with two workers each, 0.2 s a request."""
+"""Capacity in requests per second: four nodes with two workers each, 0.2 s per request."""
 SDK_ATTEMPTS = 4
 LOAD_MIN, LOAD_MAX = 0.05, 2.0
 NODES_MAX = 50
@@ -29,7 +29,7 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class AxisEffect:
-    """What a value of an axis does to the run."""
+    """The effect of an axis value on the run."""
 
     overlay: Tree = field(default_factory=dict)
     mitigations: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class AxisEffect:
 
 @dataclass(frozen=True)
 class Axis:
-    """A name with its values, as typed."""
+    """A setting with its values, as typed."""
 
     name: str
     values: tuple[str, ...]
@@ -53,10 +53,10 @@ class Axis:
 
 
 def parse_axis(text: str) -> Axis:
-    """`load`, `load=0.2,0.4` or `identity.queue_length=5,60`.
+    """Parses `load`, `load=0.2,0.4` or `identity.queue_length=5,60`.
 
     Raises:
-        SettingsError: naming the axis and the rule.
+        SettingsError: the axis is invalid; the message names the rule.
     """
     name, given, raw = text.partition("=")
     name = name.strip()
@@ -77,10 +77,10 @@ def parse_axis(text: str) -> Axis:
 
 
 def parse_at(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """`load=0.4`, `retries=12`: one point.
+    """Parses one point: `load=0.4`, `retries=12`.
 
     Raises:
-        SettingsError: naming the setting and the rule.
+        SettingsError: a setting is invalid; the message names the rule.
     """
     found = []
     for text in texts:
@@ -97,10 +97,10 @@ def parse_at(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def effect(name: str, value: str) -> AxisEffect:
-    """What `name=value` does.
+    """The effect of `name=value`.
 
     Raises:
-        SettingsError: naming it, when the name is neither a path nor a shorthand, or the value breaks its rule.
+        SettingsError: the name is neither a path nor a shorthand, or the value is invalid.
     """
     if name in _SHORTHANDS:
         return _SHORTHANDS[name].effect(value)
@@ -110,10 +110,10 @@ def effect(name: str, value: str) -> AxisEffect:
 
 
 def number(name: str, text: str, low: float, high: float) -> float:
-    """A number within bounds.
+    """Parses a number within bounds.
 
     Raises:
-        SettingsError: naming it.
+        SettingsError: it is not a number within the bounds.
     """
     try:
         value = float(text)
@@ -130,7 +130,7 @@ def _load(text: str) -> AxisEffect:
 
 
 def _retries(text: str) -> AxisEffect:
-    """Up to four attempts are the SDK layer's; eight and twelve are two and three rounds of it."""
+    """Up to four attempts are made by the SDK layer; eight and twelve are two and three rounds of it."""
     rounds, attempts = 1, int(number("retries", text, 1, 12))
     if attempts > SDK_ATTEMPTS:
         rounds, attempts = attempts // SDK_ATTEMPTS, SDK_ATTEMPTS

@@ -1,4 +1,4 @@
-"""`aftershock map`: from what the user typed to a table, three files and a page; or to one point, probe by probe."""
+"""`aftershock map`: measures a map and writes a table and three files, or measures one point probe by probe."""
 
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,10 @@ ENDS = {
 
 
 def run_map(options: dict[str, Any], console: Console) -> int:
-    """The exit code: 2 when a point could not be measured.
+    """Measures the map; returns exit code 2 if a point could not be measured.
 
     Raises:
-        SettingsError: before anything runs.
+        SettingsError: invalid input, before the first run.
     """
     question = ask(options)
     folder = None if options["at"] else used_folder(options["out"], "map")
@@ -57,7 +57,7 @@ def run_map(options: dict[str, Any], console: Console) -> int:
 
 
 def _show(question: Map, folder: Path | None, console: Console) -> None:
-    """Whatever has been measured, in the files and on the terminal."""
+    """Writes and prints what has been measured so far."""
     if folder is None:
         print_points(question, console)
     else:
@@ -70,10 +70,10 @@ def _show(question: Map, folder: Path | None, console: Console) -> None:
 
 
 def ask(options: dict[str, Any]) -> Map:
-    """What is asked, checked in full: every point's plan is made once, so that no mistake waits in the last of them.
+    """The map to measure. The plan of every point is made once, to find invalid input before the first run.
 
     Raises:
-        SettingsError: naming the option or setting and the rule.
+        SettingsError: an option or setting is invalid; the message names the rule.
     """
     axes = _point(options) if options["at"] else _axes(options)
     question = Map(
@@ -97,7 +97,7 @@ def _axes(options: dict[str, Any]) -> tuple[Axis, Axis]:
 
 
 def _point(options: dict[str, Any]) -> tuple[Axis, Axis]:
-    """One point is a map of one by one."""
+    """A single point, as a map with one value per axis."""
     if options["x"] or options["y"]:
         raise SettingsError("--at: names one point; --x and --y make a map; give one or the other")
     if options["out"]:
@@ -119,7 +119,7 @@ def _stalls(text: str | None) -> tuple[float, ...]:
 
 
 def _measure(question: Map, count: int | None, console: Console, folder: Path | None) -> None:
-    """Fills the map; each finding is on disk before the next one is waited for."""
+    """Measures all points; each finding is written to disk before waiting for the next."""
 
     def done(job: MapRun, finding: MapFinding) -> None:
         question.add(job, finding)
@@ -131,7 +131,7 @@ def _measure(question: Map, count: int | None, console: Console, folder: Path | 
 
 
 def print_map(question: Map, console: Console) -> None:
-    """One line a value of y, one column a value of x."""
+    """Prints the map: one row per value of y, one column per value of x."""
     head = Column(f"{question.y.name} ↓  {question.x.name} →", justify="right")
     shown = table(head, *(Column(x, overflow="fold") for x in question.x.values))
     for y in question.y.values:
@@ -147,7 +147,7 @@ def _coloured(cell: MapCell, separator: str = " ") -> Text:
 
 
 def print_points(question: Map, console: Console) -> None:
-    """One point: what every stall did, seed by seed."""
+    """Prints the effect of every stall at a point, by seed."""
     for at, cell in question.cells.items():
         where = ", ".join(f"{name}={value}" for name, value in at)
         console.print(Text.assemble(f"{where}: ", _coloured(cell)))

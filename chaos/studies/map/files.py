@@ -1,4 +1,4 @@
-"""The map as `map.json`, `map.csv` and `map.html`. Each is replaced in one step, so a reader never sees half a file."""
+"""The map as `map.json`, `map.csv` and `map.html`; each is replaced atomically."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -16,7 +16,7 @@ COLUMNS = ("seed", "class", "tips_at_s", "stays_at_s", "longest_stall_s", "probl
 
 
 def write(folder: Path, one: Map) -> list[Path]:
-    """All three."""
+    """Writes all three files."""
     return [
         write_document(folder, one),
         replace(folder / CSV_FILE, as_csv(one)),
@@ -25,12 +25,12 @@ def write(folder: Path, one: Map) -> list[Path]:
 
 
 def write_document(folder: Path, one: Map) -> Path:
-    """`map.json` alone: written after every point, so that whatever stops the program leaves what was measured."""
+    """Writes `map.json` only; called after every point, so that an interruption keeps the results so far."""
     return replace(folder / JSON_FILE, json_text(as_document(one)))
 
 
 def as_csv(one: Map) -> str:
-    """One line a point and seed; an empty field was not measured, or there is no such stall."""
+    """One line per point and seed; an empty field was not measured, or there is no such stall."""
     return csv_text([one.x.name, one.y.name, *COLUMNS], _lines(one))
 
 

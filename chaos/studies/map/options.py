@@ -1,4 +1,4 @@
-"""What `aftershock map` accepts. Imports nothing heavy: every command of the program pays for it."""
+"""Options of `aftershock map`. Imports nothing expensive, because every command imports this module."""
 
 import sys
 from collections.abc import Callable
@@ -33,18 +33,18 @@ OPTIONS = (
 
 
 def map_options(function: F) -> F:
-    """All options, on one command."""
+    """Adds all options to a command."""
     for option in reversed(OPTIONS):
         function = option(function)
     return function
 
 
 def map_points(**options: Any) -> None:
-    """Where does a stall tip the system, and does it come back? One region, measured point by point.
+    """Measure where a stall causes a collapse of one region, and whether the region recovers.
 
-    At each point every identity node of one region is stalled for 0.5 s, 1 s … 12 s, with the load unchanged, until
-    one stall is not survived. Default: --x load --y retries. What has been computed is kept in runs/map-cache; the
-    same command goes on from there.
+    At each point all identity nodes of the region are stalled for 0.5 s, 1 s … 12 s at constant load, until the region
+    does not recover from a stall. Default: --x load --y retries. Results are cached in runs/map-cache; the same command
+    resumes from there.
     """
     from chaos.progress.terminal import terminal
     from chaos.studies.map.command import run_map

@@ -1,4 +1,4 @@
-"""The map as one page. The picture is matplotlib's."""
+"""The map as one HTML page with a matplotlib chart."""
 
 import io
 
@@ -39,7 +39,7 @@ def render(one: Map) -> str:
 
 
 def picture(one: Map) -> str:
-    """The grid as an SVG element: colour is the class, the number in it the escape threshold."""
+    """The grid as an SVG element; the colour shows the class, the number the escape threshold."""
     across, down = len(one.x.values), len(one.y.values)
     width, height = MARGIN_IN[0] + CELL_IN[0] * across, MARGIN_IN[1] + CELL_IN[1] * down
     with mpl.rc_context({**STYLE, "svg.hashsalt": "map"}):

@@ -1,13 +1,13 @@
-"""A point of the map: stalls from short to long, until one is not survived; then a word for what was seen.
+"""A point of the map: stalls of increasing length until the region does not recover, and the classification.
 
-    stable      came back from every stall up to the bound, and no collapse outlived its stall
-    vulnerable  some stall tipped it: the collapse outlived the stall; then it came back by itself
-    metastable  some stall tipped it, and it stayed down, with the load where it was before
-    overloaded  it does not work even before the first stall
+    stable      recovered from every stall up to the limit, and no collapse outlasted its stall
+    vulnerable  after some stall the collapse outlasted the stall, then the region recovered by itself
+    metastable  after some stall the region stayed down, at unchanged load
+    overloaded  not healthy even before the first stall
 
-Bronson et al. call a system that works but can be tipped *vulnerable*, and *metastable* the state that it is then in.
-A point of a map has both, so it is called by the worst that the stalls made of it. Why not bisection: a probe that
-comes back is cheap, one that does not is dear, so going up costs no more, and need not assume that longer is worse.
+Bronson et al. call a healthy system that can be made to collapse *vulnerable*, and the state after that *metastable*. A
+point of a map can have both, so it has the class of the worst outcome. No bisection: a probe that recovers is cheap and
+one that does not is expensive, so increasing stalls cost no more, without assuming that longer stalls are worse.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ from services.chassis.settings import Tree, merge
 
 MapKind = Literal["stable", "vulnerable", "metastable", "overloaded", "unmeasured"]
 KINDS: tuple[MapKind, ...] = ("stable", "vulnerable", "metastable", "overloaded", "unmeasured")
-"""From best to worst; several seeds of a point are called by the worst."""
+"""From best to worst; the class of a point is the worst of its seeds."""
 STALLS_S = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 WATCH_S = 60.0
 WORLD = "one-region.yaml"
@@ -39,7 +39,7 @@ At = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class MapRun:
-    """One point with one seed: a value that can be sent to another process."""
+    """One point with one seed; picklable."""
 
     at: At
     seed: int
@@ -50,7 +50,7 @@ class MapRun:
 
     @property
     def tried_s(self) -> tuple[float, ...]:
-        """The stalls to try: the one that an axis gives, or all."""
+        """The stalls to try: that of an axis if given, else all."""
         given = [one.stall_s for one in self._effects if one.stall_s is not None]
         return tuple(given) or tuple(sorted(self.stalls_s))
 
@@ -59,10 +59,10 @@ class MapRun:
         return [effect(name, value) for name, value in self.at]
 
     def plan(self) -> Plan:
-        """The run, decided in full. What stands at the point wins over `assignments`.
+        """The plan of the run. The settings of the point take precedence over `assignments`.
 
         Raises:
-            SettingsError: for what a user can get wrong.
+            SettingsError: invalid input.
         """
         effects = self._effects
         tree: Tree = {}
@@ -90,7 +90,7 @@ def _sized(scenario: Scenario, nodes: Sequence[int]) -> Scenario:
 
 @dataclass(frozen=True)
 class MapFinding:
-    """What the stalls made of one point with one seed."""
+    """The classification of one point with one seed, and its probes."""
 
     kind: MapKind
     probes: tuple[Probe, ...]
@@ -98,17 +98,17 @@ class MapFinding:
 
     @property
     def tips_at_s(self) -> float | None:
-        """The escape threshold: the shortest stall whose collapse outlived it, or that was not survived."""
+        """The escape threshold in seconds: the shortest stall that was outlasted by its collapse."""
         return next((one.stall_s for one in self.probes if one.end in ("returned", "stayed")), None)
 
     @property
     def stays_at_s(self) -> float | None:
-        """The shortest stall that it did not come back from."""
+        """The shortest stall in seconds without recovery."""
         return next((one.stall_s for one in self.probes if one.end == "stayed"), None)
 
 
 def perform(job: MapRun) -> MapFinding:
-    """Carries the job's probes out in this process, in virtual time."""
+    """Runs the probes of the job in this process, in virtual time."""
     quiet_libraries()
     plan, probes = job.plan(), []
     for stall_s in job.tried_s:
@@ -119,7 +119,7 @@ def perform(job: MapRun) -> MapFinding:
 
 
 def classify(probes: Sequence[Probe]) -> MapFinding:
-    """The word for what was seen; nothing but the probes decides it."""
+    """The classification, from the probes alone."""
     ends = {one.end for one in probes}
     problem = next((one.problem for one in probes if one.problem), "")
     kind: MapKind = "stable"
@@ -149,7 +149,7 @@ CODEC: Codec[MapRun, MapFinding] = Codec(
 
 @dataclass
 class MapCell:
-    """A point with all its seeds. Empty until the first of them is done."""
+    """A point with the findings of its seeds so far."""
 
     at: At
     findings: dict[int, MapFinding] = field(default_factory=dict)
@@ -161,7 +161,7 @@ class MapCell:
 
     @property
     def share(self) -> float:
-        """Of seeds, how many are of that kind."""
+        """Share of the seeds with that class."""
         kinds = [one.kind for one in self.findings.values()]
         return kinds.count(self.kind) / len(kinds) if self.kind is not None else 0.0
 
@@ -172,13 +172,13 @@ class MapCell:
 
     @property
     def threshold_s(self) -> float | None:
-        """Their median."""
+        """Median of the escape thresholds, in seconds."""
         return median(self.thresholds_s) if self.thresholds_s else None
 
 
 @dataclass
 class Map:
-    """Two axes, what holds everywhere, and the cells by their point. One point alone has no axes."""
+    """Two axes, the settings common to all points, and the cells by point."""
 
     x: Axis
     y: Axis
@@ -205,7 +205,7 @@ class Map:
 
     @property
     def jobs(self) -> list[MapRun]:
-        """Every point with the first seed, then with the second: what is interrupted is thin, not lopsided."""
+        """All points with the first seed, then with the second, so that an interrupted map covers all points."""
         return [self.job(at, seed) for seed in self.seeds for at in self.points]
 
     @property
@@ -221,7 +221,7 @@ class Map:
 
     @property
     def problems(self) -> list[str]:
-        """What kept points from being measured, or from working before the first stall; each text once."""
+        """Reasons why points were not measured or not healthy before the first stall, without duplicates."""
         return sorted({one.problem for cell in self.cells.values() for one in cell.findings.values() if one.problem})
 
     def count(self, kinds: Iterable[MapKind]) -> int:

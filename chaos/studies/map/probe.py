@@ -1,14 +1,14 @@
-"""One probe: the region works, every identity node is stalled for some seconds, and the load never changes.
+"""One probe: all identity nodes of a healthy region are stalled for some seconds at constant load.
 
-Then two questions, both answered by what callers and nodes recorded:
+Two questions are then answered from the record of callers and nodes:
 
-    did it tip?        fewer than half of the attempts succeed over the 10 s that begin 5 s after the stall is over
-    is it back?        over some 10 s at least 90 % of attempts and of operations succeed, an operation takes at most
-                       1.2 attempts, and at most five requests wait; within `watch_s` of the end of the stall, or, for
-                       a region that is on its way (more than half of attempts over 20 s), within three times as long
+    did it tip?        fewer than half of the attempts succeed over the 10 s from 5 s after the end of the stall
+    is it back?        over some 10 s at least 90 % of attempts and of operations succeed, with at most 1.2 attempts per
+                       operation and at most five queued requests; within `watch_s` after the stall, or within three
+                       times that for a recovering region (more than half of the attempts succeed over 20 s)
 
-The numbers are those of SREGym's metastability oracle (conformance, section 2.2). As there, coming back counts only if
-the region then survives the same stall once more. What surprises: the run ends as soon as both are known.
+The thresholds are those of SREGym's metastability oracle (conformance, section 2.2). As there, a recovery counts only
+if the region then also recovers from a second stall of the same length. The run ends as soon as both answers are known.
 """
 
 import asyncio
@@ -42,13 +42,13 @@ QUEUE = "identity_queue_length"
 
 @dataclass(frozen=True)
 class ProbeReading:
-    """What callers saw over a window, and what waited at its end."""
+    """Measurements of the callers over a window, and the queue at its end."""
 
     success: float
-    """Of attempts."""
+    """Success ratio of attempts."""
     operation_success: float
     amplification: float
-    """Attempts for each operation begun."""
+    """Attempts per operation started."""
     operations_per_s: float
     attempts_per_s: float
     queue: float
@@ -64,31 +64,33 @@ class ProbeReading:
 
 @dataclass(frozen=True)
 class Probe:
-    """What one stall did. `end`: `recovered` without tipping, `returned` after it, `stayed` down; or `failing` before
-    anything was stalled, or `unmeasured`."""
+    """The outcome of one stall.
+
+    `end`: `recovered` without tipping, `returned` after it, `stayed` down, `failing` before the stall, or `unmeasured`.
+    """
 
     stall_s: float
     end: End
     problem: str = ""
     shots: int = 0
-    """How often it was stalled: twice when it came back the first time."""
+    """Number of stalls: two if the region recovered from the first."""
     success_after: float | None = None
-    """Of attempts, over the 10 s that begin 5 s after the stall; the worse of both times."""
+    """Attempt success over the 10 s from 5 s after the stall; the lower of both stalls."""
     back_after_s: float | None = None
-    """From the end of the stall to the first of ten good seconds; the longer of both times."""
+    """Seconds from the end of the stall to the start of ten healthy seconds; the longer of both stalls."""
     before: ProbeReading | None = None
     last: ProbeReading | None = None
-    """Over the last 10 s of the probe; over the last 20 s when it is down."""
+    """Over the last 10 s of the probe, or the last 20 s if the region is down."""
 
 
 class _Enough(Exception):
-    """Both questions are answered; nothing is gained by watching on."""
+    """Raised to end the run when both questions are answered."""
 
 
 def probe(plan: Plan, stall_s: float, watch_s: float) -> Probe:
-    """Carries the plan out in virtual time, with the stall.
+    """Runs the plan in virtual time, with the stall.
 
-    Two stalls at most, each watched for at most 3 × `watch_s`; the plan's scenario must last that long.
+    At most two stalls, each observed for at most 3 × `watch_s`; the scenario must be long enough.
     """
     trigger = Trigger(stall_s, watch_s)
     with suppress(_Enough):
@@ -100,7 +102,7 @@ def probe(plan: Plan, stall_s: float, watch_s: float) -> Probe:
 
 
 def _not_begun(stall_s: float, finished: Finished) -> Probe:
-    """The region did not work to begin with, or too little happened to say so."""
+    """The result for a region that was not healthy at the start, or had too few operations to tell."""
     events = finished.recorder.events if finished.recorder is not None else []
     operations = next((event["operations"] for event in events if event["kind"] == "baseline"), 0)
     end: End = "failing" if operations >= OPERATIONS_MIN else "unmeasured"
@@ -108,7 +110,7 @@ def _not_begun(stall_s: float, finished: Finished) -> Probe:
 
 
 class Trigger:
-    """An observer that stalls the region, looks, and stalls it again."""
+    """An observer that stalls the region, observes it, and stalls it again."""
 
     def __init__(self, stall_s: float, watch_s: float) -> None:
         self._stall_s, self._watch_s = stall_s, watch_s
@@ -177,7 +179,7 @@ class Trigger:
 
 
 async def stall(runtime: Runtime, stall_s: float) -> None:
-    """Every identity node hangs, then goes on where it was, with all that arrived meanwhile."""
+    """Pauses all identity nodes for `stall_s` seconds; they resume with the requests that arrived meanwhile."""
     nodes = [spec.name for spec in runtime.instances() if spec.service == SCALABLE]
     try:
         for name in nodes:
@@ -189,7 +191,7 @@ async def stall(runtime: Runtime, stall_s: float) -> None:
 
 
 def read(recorder: Recorder, start: float, end: float) -> ProbeReading:
-    """A window of the record. Nothing tried is nothing achieved."""
+    """The measurements of a window of the record; ratios are 0 without attempts."""
     attempts = recorder.increase(ATTEMPTS, {"layer": "sdk"}, start, end, by=("outcome",))
     results = recorder.increase(RESULTS, {}, start, end, by=("result",))
     started = recorder.increase(STARTED, {}, start, end) or 0.0

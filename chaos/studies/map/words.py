@@ -1,4 +1,4 @@
-"""What a map says, in words: its sentences, its cells, and the commands that repeat it."""
+"""Texts of a map: headline, cells, legend, and the commands that repeat it."""
 
 import shlex
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ BACK = (
 
 
 def cell(one: MapCell, separator: str = " ") -> str:
-    """`metastable from 3 s`; with several seeds the range of their thresholds and how many agree."""
+    """`metastable from 3 s`; with several seeds the range of thresholds and the share of seeds with that class."""
     if one.kind is None:
         return MISSING
     text = str(one.kind)
@@ -32,7 +32,7 @@ def cell(one: MapCell, separator: str = " ") -> str:
 
 
 def headline(one: Map) -> list[str]:
-    """How many points are what, and how long was watched."""
+    """Number of points by class, and the number of missing points."""
     counts = [(kind, one.count([kind])) for kind in MEANINGS]
     said = ", ".join(f"{count} {kind}" for kind, count in counts if count)
     lines = [f"{said or 'nothing measured'} of {len(one.cells)} points."]
@@ -43,7 +43,7 @@ def headline(one: Map) -> list[str]:
 
 
 def legend(one: Map) -> list[str]:
-    """What each word on the map means; only those that it has."""
+    """The definitions of the classes on the map, and the observation times."""
     found = [kind for kind in MEANINGS if one.count([kind])]
     bound = max(one.job(at, 1).tried_s[-1] for at in one.points)
     watched = (
@@ -54,12 +54,12 @@ def legend(one: Map) -> list[str]:
 
 
 def map_command(one: Map) -> str:
-    """The exact command that repeats the whole map."""
+    """The command that repeats the map exactly."""
     return shlex.join(["aftershock", "map", "--x", str(one.x), "--y", str(one.y), *_options(one)])
 
 
 def point_command(one: Map, at: At) -> str:
-    """The exact command that repeats one point."""
+    """The command that repeats one point exactly."""
     words: list[str] = ["aftershock", "map"]
     for name, value in at:
         words += ["--at", f"{name}={value}"]

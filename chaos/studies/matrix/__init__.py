@@ -1,1 +1,1 @@
-"""The matrix: what each repair alone, all but each, and all of them would have changed; and which few would do."""
+"""The matrix: the effect of each mitigation alone, all but each, and all, and the smallest sufficient sets."""

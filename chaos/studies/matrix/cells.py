@@ -1,4 +1,4 @@
-"""The rows of the matrix, and the search for the smallest combinations that suffice. Pure: nothing runs here."""
+"""The rows of the matrix, and the candidates for the smallest sufficient sets; pure functions."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ PUBLISHER = "publisher"
 
 @dataclass(frozen=True)
 class MatrixCell:
-    """A choice of mitigations, and why it is in the matrix."""
+    """A set of mitigations, and its role in the matrix."""
 
     kind: CellKind
     mitigations: Names
     of: str = ""
-    """The mitigation that is alone or left out."""
+    """The mitigation that is alone or omitted."""
 
     @property
     def name(self) -> str:
@@ -31,7 +31,7 @@ class MatrixCell:
 
 
 def cells(mitigations: Names) -> list[MatrixCell]:
-    """None, each alone, all but each, all, the publisher's seven. Some may be the same run under two names."""
+    """None, each alone, all but each, all, the publisher's seven. Some may be the same set under two names."""
     alone = [MatrixCell("alone", (name,), name) for name in mitigations]
     but = [MatrixCell("all-but", tuple(other for other in mitigations if other != name), name) for name in mitigations]
     return [
@@ -44,16 +44,16 @@ def cells(mitigations: Names) -> list[MatrixCell]:
 
 
 def candidates(mitigations: Names, sufficient: Collection[Names], size: int) -> list[Names]:
-    """The combinations of that size that contain no sufficient one: only they can be minimal.
+    """The sets of that size without a sufficient subset: only these can be minimal.
 
-    `sufficient` must hold every sufficient combination of a smaller size.
+    `sufficient` must contain every sufficient set of a smaller size.
     """
     known = [frozenset(names) for names in sufficient]
     return [names for names in combinations(mitigations, size) if not any(one <= set(names) for one in known)]
 
 
 def minimal(sufficient: Iterable[Sequence[str]]) -> list[Names]:
-    """Those that contain no other, the smallest first."""
+    """The sets that contain no other, smallest first."""
     kept: list[Names] = []
     for names in sorted({tuple(names) for names in sufficient}, key=lambda names: (len(names), names)):
         if not any(set(one) <= set(names) for one in kept):

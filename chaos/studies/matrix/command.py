@@ -1,4 +1,4 @@
-"""`aftershock matrix`: from what the user typed to the files."""
+"""`aftershock matrix`: runs the matrix, or the single defences, and writes the files."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -26,10 +26,10 @@ EVERYTHING = "all"
 
 
 def matrix_command(options: dict[str, Any], console: Console) -> int:
-    """Computes what is not known yet and writes the files; 2 when a run could not be measured.
+    """Computes missing results and writes the files; returns exit code 2 if a run could not be measured.
 
     Raises:
-        ScenarioError, SettingsError: before anything runs.
+        ScenarioError, SettingsError: invalid input, before the first run.
     """
     return (_ask_defences if options["defences"] else _ask_matrix)(options, console)
 
@@ -50,7 +50,7 @@ def _ask_matrix(options: dict[str, Any], console: Console) -> int:
 
 
 def make_matrix(question: Question, engine: Runs) -> Matrix:
-    """The whole matrix, with its search."""
+    """Computes the matrix, including the search for sufficient sets."""
     found = rows(question, engine)
     sets, extra = sufficient_sets(question, found, engine)
     scenario = load(question.scenario)
@@ -87,7 +87,7 @@ def _ask_defences(options: dict[str, Any], console: Console) -> int:
 
 
 def _claim_early(options: dict[str, Any]) -> None:
-    """Whether the folder of the files can be written is asked before the hours of computing, not after."""
+    """Checks that the output folder can be written, before hours of computation."""
     if options["out"]:
         used_folder(options["out"], "matrix")
 
@@ -99,7 +99,7 @@ def _problems(console: Console, problems: Sequence[tuple[str, int, str]]) -> int
 
 
 def _question(options: dict[str, Any]) -> Question:
-    """What is asked, checked in full: every cell's plan is made once, so that no mistake waits in the last of them."""
+    """The question to compute. The plan of every cell is made once, to find invalid input before the first run."""
     question = Question(
         scenario=options["scenario"],
         mitigations=expand(comma_separated(options["mitigations"]) or [EVERYTHING]),

@@ -1,4 +1,4 @@
-"""`aftershock matrix --defences`: which single defence is enough when nobody acts after the restore."""
+"""`aftershock matrix --defences`: which single defence suffices without operator actions after the restore."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -23,7 +23,7 @@ JSON_FILE = "defences.json"
 
 
 class Defence(BaseModel):
-    """One line of defences.yaml."""
+    """One entry of defences.yaml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,7 +31,7 @@ class Defence(BaseModel):
     title: str
     set: tuple[str, ...] = ()
     model: Annotated[float, Field(ge=0, le=1)] | None = None
-    """What the reference model found, where it was asked."""
+    """Operation success in the reference model, if it was evaluated there."""
 
     def job(self, scenario: str, seed: int, assignments: Sequence[str] = ()) -> MatrixRun:
         return MatrixRun(scenario, seed, assignments=(*assignments, *self.set), unattended=True)
@@ -39,7 +39,7 @@ class Defence(BaseModel):
 
 @lru_cache(maxsize=1)
 def defences() -> tuple[Defence, ...]:
-    """Those that ship, in the order of the file."""
+    """The built-in defences, in the order of the file."""
     return tuple(Defence.model_validate(one) for one in yaml.safe_load(FILE.read_text(encoding="utf-8")))
 
 
@@ -47,13 +47,13 @@ DefenceOutcomes = Mapping[Defence, Sequence[RunOutcome]]
 
 
 def defences_table(found: DefenceOutcomes) -> Table:
-    """One row a defence."""
+    """The table, one row per defence."""
     figures = ("success", "model", "wave 2", "worst", "peak ×", "wasted", "E min", "W min")
     shown = table(
         Column("defence, alone", overflow="fold"),
         *(Column(title, no_wrap=True, justify="right") for title in figures),
-        title="operation success 36–106 s after the restore, nobody acts",
-        caption="worst: success in the worst 10 s; E, W: how long East US and West US are saturated",
+        title="operation success 36–106 s after the restore, no operator actions",
+        caption="worst: minimum success over 10 s; E, W: minutes of saturation in East US and West US",
     )
     for defence, runs in found.items():
         waves = [run.second_wave for run in runs]

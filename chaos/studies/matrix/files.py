@@ -1,4 +1,4 @@
-"""The matrix as `matrix.csv`, `matrix.json` and `matrix.html`. Each is replaced in one step."""
+"""The matrix as `matrix.csv`, `matrix.json` and `matrix.html`; each is replaced atomically."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -18,7 +18,7 @@ NUMBERS = ("mean", "low", "high", "measured", "never")
 
 
 def write(folder: Path, matrix: Matrix) -> list[Path]:
-    """All three."""
+    """Writes all three files."""
     texts = {
         CSV_FILE: as_csv(matrix),
         JSON_FILE: json_text(as_document(matrix)),
@@ -28,7 +28,7 @@ def write(folder: Path, matrix: Matrix) -> list[Path]:
 
 
 def as_csv(matrix: Matrix) -> str:
-    """One line a cell and outcome; an empty field was not measured."""
+    """One line per cell and outcome; an empty field was not measured."""
     return csv_text(["cell", "kind", "mitigations", "outcome", "unit", *NUMBERS], _lines(matrix))
 
 

@@ -1,4 +1,4 @@
-"""One run of the matrix, as a value that can be sent to another process or machine and back."""
+"""One run of the matrix, as a serialisable job and outcome."""
 
 import json
 import math
@@ -25,27 +25,27 @@ NEVER_WORD = "never"
 
 @dataclass(frozen=True)
 class MatrixRun:
-    """A scenario with some mitigations and settings, for one seed."""
+    """A scenario with mitigations and settings, for one seed."""
 
     scenario: str
     seed: int
     mitigations: tuple[str, ...] = ()
     assignments: tuple[str, ...] = ()
     unattended: bool = False
-    """Nobody acts after the restore; else operators do what the scenario says, and the trigger comes twice."""
+    """No operator actions after the restore; otherwise the scenario's actions and a replay of the trigger."""
 
     def plan(self) -> Plan:
-        """The run, decided in full.
+        """The plan of the run.
 
         Raises:
-            ScenarioError, SettingsError: for what a user can get wrong.
+            ScenarioError, SettingsError: invalid input.
         """
         overlays = [parse_assignment(text) for text in self.assignments]
         change = unattended if self.unattended else with_replay
         return make_plan(change(self._scenario()), self.seed, overlays=overlays, mitigations=self.mitigations)
 
     def ends_t(self) -> float:
-        """When the incident's part of the run ends."""
+        """τ of the end of the incident part of the run, in seconds."""
         scenario = self._scenario()
         return (unattended(scenario) if self.unattended else scenario).duration_s
 
@@ -54,7 +54,7 @@ class MatrixRun:
 
 
 def perform(job: MatrixRun) -> RunOutcome:
-    """Carries the job out in this process, in virtual time, and measures its record."""
+    """Runs the job in this process, in virtual time, and measures its record."""
     quiet_libraries()
     finished = carry_out(job.plan(), transport=TRANSPORT)
     if finished.recorder is None or finished.problem or finished.interrupted:
@@ -64,7 +64,7 @@ def perform(job: MatrixRun) -> RunOutcome:
 
 
 def perform_apart(job: MatrixRun) -> RunOutcome:
-    """`perform` in a fresh interpreter: a cluster's worker has threads and sockets that virtual time would disturb."""
+    """`perform` in a new interpreter: threads and sockets of a cluster worker do not work under virtual time."""
     command = bound(python("-m", "chaos.studies.matrix.job"))
     done = subprocess.run(command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False)
     if done.returncode:
@@ -73,13 +73,13 @@ def perform_apart(job: MatrixRun) -> RunOutcome:
 
 
 def to_document(one: RunOutcome) -> dict[str, Any]:
-    """As JSON can say it."""
+    """The outcome as a JSON document."""
     values = {name: NEVER_WORD if value == math.inf else value for name, value in one.values.items()}
     return {**asdict(one), "values": values}
 
 
 def from_document(document: dict[str, Any]) -> RunOutcome:
-    """What `to_document` gave."""
+    """The outcome from its JSON document."""
     values = {name: math.inf if value == NEVER_WORD else value for name, value in document["values"].items()}
     return RunOutcome(**{**document, "values": values})
 
@@ -94,7 +94,7 @@ CODEC: Codec[MatrixRun, RunOutcome] = Codec(
 
 
 def main() -> None:
-    """A job on stdin, its outcome on stdout."""
+    """Reads a job from stdin and writes its outcome to stdout."""
     raw = json.load(sys.stdin)
     lists = {name: tuple(raw[name]) for name in ("mitigations", "assignments")}
     json.dump(to_document(perform(MatrixRun(**{**raw, **lists}))), sys.stdout)

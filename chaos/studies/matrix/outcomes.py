@@ -1,7 +1,7 @@
-"""What one run came to, from its record: the columns of the matrix.
+"""The outcome of one run from its record: the columns of the matrix.
 
-Operators of the incident drained the pair (T16) because it did not work. The timeline drains it in every run, but
-nobody would drain a service that works: where the pair works when the drain comes, a run counts up to the drain only.
+Operators drained the pair in the incident (T16) because it was down. The timeline drains it in every run, but a healthy
+service would not be drained: if the pair is healthy at the drain, the run is measured up to the drain only.
 """
 
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from chaos.verdict.view import ATTEMPTS, EAST, ENDED, JOBS, PAIR, TRIES, WEST, W
 MINUTES_PER_S = INCIDENT_S_PER_BENCH_S / 60.0
 SATURATED = 0.95
 COLLAPSE = {EAST: (0.10, 14.0), WEST: (0.20, 11.0)}
-"""Attempt success below this over so many seconds, with saturated workers: the facts F1 and F2 (docs/model.md §4)."""
+"""(attempt success, seconds) by region: the thresholds of facts F1 and F2 with saturated workers (docs/model.md §4)."""
 OP_SUCCESS = "op_success"
 Better = Literal["less", "more"]
 RatioCurve = tuple[Array, Array]
@@ -28,7 +28,7 @@ RatioCurve = tuple[Array, Array]
 
 @dataclass(frozen=True)
 class Column:
-    """An outcome: how people call it, its unit, what it means, and which way is better."""
+    """A column: label, unit, definition, and which direction is better."""
 
     name: str
     label: str
@@ -40,19 +40,25 @@ class Column:
 COLUMNS = (
     Column("impact_a_min", "Impact A", "min", "Incident minutes in which storage blocked over 5 % of provisioning."),
     Column("impact_b_min", "Impact B", "min", "Incident minutes in which under 95 % of the pair's attempts succeeded."),
-    Column("failed_operations", "Failed operations", "", "Identity operations that failed for good."),
-    Column("peak_amplification", "Peak amplification", "×", "Most attempts for each operation begun, over 10 s."),
-    Column("peak_attempts_per_s", "Peak attempts", "/s", "Most attempts a second, over 5 s."),
-    Column("wasted_ratio", "Wasted work", "%", "Share of the nodes' work that was finished after its caller had left."),
-    Column("east_saturated_min", "East saturated", "min", "Incident minutes with over 95 % of East US's workers busy."),
-    Column("west_saturated_min", "West saturated", "min", "Incident minutes with over 95 % of West US's workers busy."),
-    Column("backlog_peak", "Backlog peak", "", "Most provisioning jobs queued or blocked."),
-    Column("backlog_drain_min", "Backlog drain", "min", "From that peak until fewer than 20 wait, for good."),
+    Column("failed_operations", "Failed operations", "", "Identity operations that failed after all retries."),
+    Column("peak_amplification", "Peak amplification", "×", "Maximum of attempts per operation started, over 10 s."),
+    Column("peak_attempts_per_s", "Peak attempts", "/s", "Maximum attempts per second, over 5 s."),
+    Column(
+        "wasted_ratio", "Wasted work", "%", "Share of the nodes' work that was finished after the caller's timeout."
+    ),
+    Column(
+        "east_saturated_min", "East saturated", "min", "Incident minutes with over 95 % of the workers in East US busy."
+    ),
+    Column(
+        "west_saturated_min", "West saturated", "min", "Incident minutes with over 95 % of the workers in West US busy."
+    ),
+    Column("backlog_peak", "Backlog peak", "", "Maximum of queued and blocked provisioning jobs."),
+    Column("backlog_drain_min", "Backlog drain", "min", "From that peak until the backlog stays below 20."),
     Column(
         "recovery_min",
         "Recovery",
         "min",
-        "From the start of the policy job until all is well, for good; 0: always was.",
+        "From the start of the policy job until the service stays healthy; 0: it always was.",
     ),
     Column("worst_success", "Worst 10 s", "%", "Attempt success in the worse region of the pair after T09.", "more"),
 )
@@ -60,7 +66,10 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """One run. A value is None where it could not be measured, infinite where what it waits for never came."""
+    """The outcome of one run.
+
+    A value is None if it could not be measured, infinite if the awaited event never occurred.
+    """
 
     values: dict[str, float | None] = field(default_factory=dict)
     first_wave: bool | None = None
@@ -79,10 +88,10 @@ class RunOutcome:
 
 
 def outcome(view: View, late: Window | None = None) -> RunOutcome:
-    """The outcome of a record; `late` is where an unattended run is judged.
+    """The outcome of a record; `late` is the window in which an unattended run is judged.
 
-    First wave: storage blocked more than 5 % of provisioning tries over some 10 s. A region collapses when what the
-    facts F1 and F2 say of East US and West US holds anywhere between the restore in East and the drain.
+    First wave: storage blocked more than 5 % of the provisioning attempts over some 10 s. A region collapses if the
+    condition of fact F1 or F2 is true for it at any time between the restore in East and the drain.
     """
     until = counted_until(view)
     impact_a = _blocked(view)
@@ -112,7 +121,7 @@ def outcome(view: View, late: Window | None = None) -> RunOutcome:
 
 
 def counted_until(view: View) -> float:
-    """The drain, where the pair works when it comes; else the end of the scenario."""
+    """The time of the drain if the pair is healthy then; otherwise the end of the scenario."""
     drain, end = view.at.drain, min(view.at.end, view.record.end)
     if drain is None or drain > end:
         return end
@@ -121,7 +130,7 @@ def counted_until(view: View) -> float:
 
 
 def _second_wave_window(view: View, until: float) -> Window | None:
-    """From the restore in East to the drain: what happens while operators remove traffic is no wave."""
+    """From the restore in East to the drain; failures while traffic is removed are not a wave."""
     start = view.at.restore_east
     if start is None or not view.record.series.knows(ATTEMPTS):
         return None
@@ -130,7 +139,7 @@ def _second_wave_window(view: View, until: float) -> Window | None:
 
 
 def _collapses(view: View, region: str, until: float) -> bool | None:
-    """Whether a window as long as the fact's lies wholly after the restore and looks as the fact says."""
+    """Whether the condition of the fact is true over some window of its length after the restore."""
     window = _second_wave_window(view, until)
     busy = _busy(view, region)
     if window is None or busy is None:
@@ -143,7 +152,7 @@ def _collapses(view: View, region: str, until: float) -> bool | None:
 
 
 def _busy(view: View, region: str) -> Array | None:
-    """Busy share of the workers that are up; where no node is up nothing is free."""
+    """Busy share of the workers that are up; 1 if no node is up."""
     if not view.record.label_values("identity_workers", "region", region=region):
         return None
     busy = view.busy_curve(region)[1]
@@ -175,7 +184,7 @@ def _backlog(view: View, until: float) -> dict[str, float | None]:
 
 
 def _recovery(view: View, until: float) -> float | None:
-    """From the trigger to the moment after which the pair works, the backlog is small and storage blocks nobody."""
+    """Minutes from the trigger until the pair stays healthy, the backlog small and storage accessible."""
     blocked, failing = _blocked(view), _failing(view)
     if blocked is None or failing is None or not view.record.series.knows(JOBS):
         return None
@@ -186,7 +195,7 @@ def _recovery(view: View, until: float) -> float | None:
 
 
 def _well_from(times: Array, ill: Any) -> float:
-    """The first sample after the last ill one; `NEVER` when that is the last, minus infinity when none was ill."""
+    """Time of the first sample after the last bad one; `NEVER` if the last is bad, minus infinity if none is bad."""
     bad = np.flatnonzero(ill)
     if not len(bad):
         return -NEVER

@@ -1,4 +1,4 @@
-"""The matrix as one page."""
+"""The matrix as one HTML page."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ from chaos.studies.page import page
 from chaos.studies.statistics import Estimate
 
 GROUPS = (
-    ("none", "Nothing"),
-    ("alone", "One alone"),
+    ("none", "None"),
+    ("alone", "Single mitigations"),
     ("all-but", "All but one"),
     ("all", "All"),
-    ("publisher", "The publisher's"),
+    ("publisher", "The publisher's seven"),
     ("set", "Sufficient sets"),
 )
 EVENT_LABELS = {
@@ -22,15 +22,15 @@ EVENT_LABELS = {
     "west_collapses": "West US collapses",
     "survives_replay": "survives a replay",
 }
-"""The columns that count seeds."""
+"""Labels of the columns that count seeds."""
 GOOD_EVENT = "survives_replay"
 HEAT_MAX = 42.0
-"""Share of colour, in per cent, in a cell that could not be further from doing nothing."""
+"""Colour share in percent of a cell with the largest possible difference from no mitigation."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """One cell of the table: what it says and how it is shaded."""
+    """One cell of the table: text and shading."""
 
     mean: str
     interval: str
@@ -76,7 +76,7 @@ def _field(column: Column, none: Estimate, here: Estimate) -> Field:
 
 
 def relative(column: Column, none: Estimate, here: Estimate) -> float:
-    """How much worse than doing nothing, from -1 (all of it gone) to 1; 0 where it cannot be said."""
+    """Relative change against no mitigation, from -1 (eliminated) to 1 (worse); 0 if it is unknown."""
     if here.never or none.never:
         return float(bool(here.never)) - float(bool(none.never)) if here.measured and none.measured else 0.0
     if here.mean is None or none.mean is None:

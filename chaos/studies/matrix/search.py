@@ -1,6 +1,7 @@
-"""The matrix made: its cells first, then the smallest sufficient sets, size by size and seed by seed.
+"""Computation of the matrix: first its cells, then the smallest sufficient sets, by size and seed.
 
-A set suffices when no seed has the wave, so one seed that has it ends the search for that set: most fall at the first.
+A set suffices if the wave occurs in no seed, so the first seed with the wave excludes a set; most are excluded by the
+first seed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,7 @@ Runs = StudyEngine[MatrixRun, RunOutcome]
 
 @dataclass(frozen=True)
 class Question:
-    """What the matrix is about."""
+    """The parameters of a matrix."""
 
     scenario: str
     mitigations: Names
@@ -33,7 +34,7 @@ class Question:
 
 
 def rows(question: Question, engine: Runs) -> list[SummaryRow]:
-    """Every cell over every seed."""
+    """The rows of all cells over all seeds."""
     table = cells(question.mitigations)
     known = engine.outcomes((job for cell in table for job in question.jobs(cell.mitigations)), "cells")
     return [SummaryRow.of(cell, {job.seed: known[job] for job in question.jobs(cell.mitigations)}) for cell in table]
@@ -42,7 +43,7 @@ def rows(question: Question, engine: Runs) -> list[SummaryRow]:
 def sufficient_sets(
     question: Question, table: Sequence[SummaryRow], engine: Runs
 ) -> tuple[list[Sets], list[SummaryRow]]:
-    """The minimal sets for each wave, and the rows of those that are not cells yet."""
+    """The minimal sufficient sets for each wave, and the rows of those that are not yet cells."""
     found: dict[Wave, list[Names]] = {wave: _small(table, wave) for wave in WAVES}
     tried = dict.fromkeys(WAVES, 1 + len(question.mitigations))
     largest = min(question.sets_max_size, len(question.mitigations))
@@ -64,13 +65,13 @@ def sufficient_sets(
 
 
 def _together(groups: Iterable[Sequence[Names]]) -> list[Names]:
-    """Every set of every group, once, the smallest first."""
+    """The sets of all groups without duplicates, smallest first."""
     every = {names for group in groups for names in group}
     return sorted(every, key=lambda names: (len(names), names))
 
 
 def _small(table: Sequence[SummaryRow], wave: Wave) -> list[Names]:
-    """The sufficient sets of no or one mitigation: they are cells."""
+    """The sufficient sets with no or one mitigation, which are cells."""
     return [row.cell.mitigations for row in table if row.cell.kind in ("none", "alone") and row.prevents(wave)]
 
 

@@ -1,4 +1,4 @@
-"""A matrix summed up: what each cell came to, which repairs suffice, and which made something worse."""
+"""Summary of a matrix: outcomes by cell, sufficient sets, and outcomes that became worse."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from chaos.studies.statistics import Estimate, Share, estimate, share
 Wave = str
 WAVES: tuple[Wave, ...] = ("first_wave", "second_wave")
 EVENTS = (*WAVES, "east_collapses", "west_collapses", "survives_replay")
-"""What a run has or has not; of a cell, in how many of its seeds."""
+"""Events that occur in a run or not; for a cell they are counted over its seeds."""
 
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """A cell with its runs, one a seed."""
+    """A cell with its runs, one per seed."""
 
     cell: MatrixCell
     runs: Mapping[int, RunOutcome]
@@ -35,7 +35,7 @@ class SummaryRow:
         return {seed: run.problem for seed, run in self.runs.items() if run.problem}
 
     def prevents(self, event: str) -> bool:
-        """In every seed, and every seed could be measured."""
+        """Whether the event occurs in no seed, with all seeds measured."""
         return self.shares[event].never and self.shares[event].measured == len(self.runs)
 
     def mean(self, column: str) -> float | None:
@@ -43,14 +43,14 @@ class SummaryRow:
 
 
 def had(run: RunOutcome, event: str) -> bool | None:
-    """Whether it came in a run; None where that could not be measured."""
+    """Whether the event occurred in a run; None if it could not be measured."""
     found: bool | None = getattr(run, event)
     return found
 
 
 @dataclass(frozen=True)
 class Worse:
-    """An outcome that a cell made worse than doing nothing, beyond what chance explains."""
+    """An outcome of a cell that is significantly worse than without mitigations."""
 
     cell: MatrixCell
     column: Column
@@ -60,7 +60,7 @@ class Worse:
 
 @dataclass(frozen=True)
 class Sets:
-    """The smallest combinations without one wave, and how far they were searched."""
+    """The smallest sets without one wave, and the extent of the search."""
 
     wave: Wave
     found: Sequence[Names]
@@ -75,7 +75,7 @@ class Sets:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Everything that the three files say."""
+    """The content of the three files."""
 
     scenario: str
     title: str
@@ -83,7 +83,7 @@ class Matrix:
     mitigations: Names
     titles: Mapping[str, str]
     changes: Mapping[str, str]
-    """What each mitigation does, by id."""
+    """Description of each mitigation, by id."""
     rows: Sequence[SummaryRow]
     sets: Sequence[Sets]
     assignments: Sequence[str] = ()
@@ -99,7 +99,7 @@ class Matrix:
 
     @property
     def worse(self) -> list[Worse]:
-        """The surprises: cells that do worse than none in something, intervals apart."""
+        """Outcomes of cells that are worse than without mitigations, with disjoint confidence intervals."""
         none = self.none
         return [
             Worse(row.cell, column, none.estimates[column.name], row.estimates[column.name])
@@ -111,7 +111,7 @@ class Matrix:
 
 
 def is_worse(column: Column, without: Estimate, with_: Estimate) -> bool:
-    """Whether the intervals are apart, the wrong way round; or what came in every seed now comes in none."""
+    """Whether the intervals are disjoint in the worse direction, or an event that always occurred now never does."""
     if with_.never and with_.never == with_.measured:
         return without.measured > 0 and not without.never
     if without.low is None or without.high is None or with_.low is None or with_.high is None:

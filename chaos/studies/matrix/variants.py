@@ -1,7 +1,7 @@
-"""What a matrix does to a scenario before it runs: a second trigger after its end, or nobody who acts.
+"""Changes of a scenario for the matrix: a replay of the trigger after its end, or no operator actions.
 
-The second trigger is no second incident, which would take as long as the first: users of the pair send five times the
-usual for ten seconds (docs/model.md §6). A service that is still vulnerable does not come back from that.
+The replay is not a second incident, which would take as long as the first: users of the pair send five times the base
+load for ten seconds (docs/model.md §6). A service that is still vulnerable does not recover from it.
 """
 
 from chaos.scenarios.actions import SetLoad
@@ -13,17 +13,17 @@ from chaos.verdict.view import PAIR, View
 
 SURGE_FACTOR, SURGE_S = 5.0, 10.0
 CALM_S, WITHIN_S, JUDGED_S = 5.0, 60.0, 15.0
-"""Before the surge; from its end to the end of the run; and the part of that in which all must be well."""
+"""Seconds before the surge; from its end to the end of the run; and the last part of that, which is judged."""
 AFTER_S = CALM_S + SURGE_S + WITHIN_S
 ROW = "REPLAY"
 
 LATE_FROM_S, LATE_TO_S, UNATTENDED_S = 36.0, 106.0, 116.0
-"""After the restore in East: docs/model.md §4 judges single defences at τ = 400–470, the restore being at 364."""
+"""Seconds after the restore in East; docs/model.md §4 judges single defences at τ = 400–470 (restore at 364)."""
 RESTORE = "T09"
 
 
 def with_replay(scenario: Scenario) -> Scenario:
-    """The scenario with the trigger again after its end. Scenarios without the pair are left as they are."""
+    """The scenario with a replay of the trigger after its end; unchanged without the pair."""
     names = {region.name for region in scenario.regions}
     if not names.issuperset(PAIR):
         return scenario
@@ -41,7 +41,7 @@ def _surge(region: str, at: float) -> Entry:
 
 
 def survived(view: View) -> bool | None:
-    """Whether the pair worked when the scenario ended, and works again within a minute of the surge's end."""
+    """Whether the pair was healthy at the end of the scenario, and again within a minute after the surge."""
     whole, end = view.drilled, view.at.end
     last = end + AFTER_S
     before = whole.attempt_success(end - SUSTAINED_WINDOW_S, end)
@@ -53,7 +53,7 @@ def survived(view: View) -> bool | None:
 
 
 def unattended(scenario: Scenario) -> Scenario:
-    """The accounts are restored, then nobody acts any more, and the run ends two minutes later."""
+    """The scenario without operator actions after the restore in East; it ends about two minutes later."""
     alone = without_operators(scenario)
     restored = next((entry.t for entry in alone.timeline if entry.id == RESTORE), alone.duration_s)
     end = min(restored + UNATTENDED_S, alone.duration_s)

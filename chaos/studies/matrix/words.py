@@ -1,4 +1,4 @@
-"""What a matrix says, in sentences a manager reads in a minute, and its numbers as people read them."""
+"""Texts of a matrix: headline, verdicts and formatted numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from chaos.studies.words import MISSING
 WAVE_WORDS = {"first_wave": "first wave (storage)", "second_wave": "second wave (identity)"}
 SEEDS_TO_COMPARE = 2
 SHORTER, LONGER = 0.9, 1.1
-"""Against doing nothing: what is said to be shorter or longer at all."""
+"""Ratios to the impact without mitigations, below and above which it counts as shorter or longer."""
 FELT_MIN = 1.0
-"""Minutes of failing attempts from which a prevented wave was still felt."""
+"""Minutes of impact from which a prevented wave is still reported as felt."""
 EffectTone = Literal["", "better", "worse"]
 
 
 @dataclass(frozen=True)
 class MitigationEffect:
-    """What one mitigation alone would have changed: a line of the first table."""
+    """The effect of one mitigation alone: a row of the first table."""
 
     id: str
     title: str
@@ -33,12 +33,12 @@ class MitigationEffect:
 
 
 def headline(matrix: Matrix) -> list[str]:
-    """What there was to prevent, which repairs alone prevent it, which make something worse."""
+    """Sentences on the waves, the repairs that prevent them alone, and those that make an outcome worse."""
     return [_preventing(matrix, "second_wave"), _preventing(matrix, "first_wave"), *_publisher(matrix), _worse(matrix)]
 
 
 def baseline(matrix: Matrix) -> str:
-    """What the repairs are measured against."""
+    """The impact without mitigations."""
     first, second = (matrix.none.mean(impact) for impact in ("impact_a_min", "impact_b_min"))
     if first is None or second is None:
         return ""
@@ -91,12 +91,12 @@ def alone_rows(matrix: Matrix) -> list[SummaryRow]:
 
 
 def worse_in(matrix: Matrix, row: SummaryRow) -> str:
-    """In which outcomes a cell is worse than nothing, named."""
+    """Labels of the outcomes in which a cell is worse than without mitigations."""
     return ", ".join(one.column.label for one in matrix.worse if one.cell == row.cell)
 
 
 def repairs(matrix: Matrix) -> list[MitigationEffect]:
-    """Every mitigation alone, in the catalogue's order."""
+    """The effect of every mitigation alone, in catalogue order."""
     return [_repair(matrix, row) for row in alone_rows(matrix)]
 
 
@@ -132,7 +132,7 @@ def _wave_verdict(matrix: Matrix, row: SummaryRow, wave: Wave, impact: str) -> t
 
 
 def _spared(row: SummaryRow) -> str:
-    """The region of the pair that is saved in every seed, when the other is not."""
+    """The region of the pair that does not collapse in any seed, if the other does."""
     saved = [
         name for name, event in (("East US", "east_collapses"), ("West US", "west_collapses")) if row.prevents(event)
     ]
@@ -162,7 +162,7 @@ def mean(column: Column, one: Estimate) -> str:
 
 
 def interval(column: Column, one: Estimate) -> str:
-    """The confidence interval, or nothing where there is none."""
+    """The confidence interval; empty if there is none."""
     if one.low is None or one.high is None:
         return ""
     return f"{number(column, one.low)} to {number(column, one.high)}"
@@ -173,7 +173,7 @@ def seeds(share: Share) -> str:
 
 
 def sets(one: Sets) -> str:
-    """What was found, and what was not searched."""
+    """The sets found, and the extent of the search."""
     what = WAVE_WORDS[one.wave]
     if () in one.found:
         return f"Without any mitigation there is no {what}: nothing is needed."
@@ -192,7 +192,7 @@ def unsearched(one: Sets) -> str:
 
 
 def name(matrix: Matrix, row: SummaryRow) -> str:
-    """The row's name with what it is."""
+    """The description of a row."""
     cell = row.cell
     if cell.kind == "none":
         return "nothing"

@@ -1,1 +1,1 @@
-"""HTTP without bytes: requests are handed to the destination application as objects. Nothing else needs this folder."""
+"""HTTP without bytes: requests reach the destination application as objects. No other package depends on this one."""

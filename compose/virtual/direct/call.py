@@ -1,4 +1,4 @@
-"""The client's side of the direct transport: a call, its timeouts, its response."""
+"""The client side of the direct transport: a call, its timeouts, its response."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ JSON_TYPES = frozenset({"application/json", "application/json; charset=utf-8"})
 
 
 class DirectResponse(aiohttp.ClientResponse):
-    """A client response whose body is in memory, or arrives in a stream."""
+    """A client response whose body is in memory or arrives as a stream."""
 
     version = HttpVersion11
     _closed = False
@@ -47,7 +47,7 @@ class DirectResponse(aiohttp.ClientResponse):
 
     @property
     def request_info(self) -> RequestInfo:
-        """What was asked for; made only when an error needs it."""
+        """The request; created only when an error needs it."""
         return RequestInfo(self._url, self.method, CIMultiDictProxy(CIMultiDict()), self._real_url)
 
     @property
@@ -78,14 +78,14 @@ class DirectResponse(aiohttp.ClientResponse):
         return self._body
 
     async def json(self, **options: Any) -> Any:
-        """The body as JSON; the usual case without aiohttp's general machinery."""
+        """The body as JSON. The common content types take a fast path around aiohttp's implementation."""
         if options or self._headers.get(hdrs.CONTENT_TYPE) not in JSON_TYPES:
             return await super().json(**options)
         text = (self._body or await self.read()).decode("utf-8")
         return json_module.loads(text) if text and not text.isspace() else None
 
     def release(self) -> Any:
-        """Done with it; a body that was not read to its end closes the connection."""
+        """Release the connection; a body that was not read to its end closes it."""
         call = self._call
         if call is not None:
             self._closed = self._released = True
@@ -95,17 +95,17 @@ class DirectResponse(aiohttp.ClientResponse):
     close = release
 
     async def wait_for_close(self) -> None:
-        """Nothing to wait for."""
+        """Release at once."""
         self.release()
 
     @property
     def _raw_cookie_headers(self) -> tuple[str, ...]:  # type: ignore[override]
-        """What `cookies` is made from, when somebody asks."""
+        """The source of `cookies`."""
         return tuple(self._headers.getall(hdrs.SET_COOKIE, ()))
 
 
 class DirectCall:
-    """The client's side of one exchange: what it waits for, and how long."""
+    """The client side of one exchange: the awaited response and the timeouts."""
 
     body = b""
     complete = False
@@ -124,14 +124,14 @@ class DirectCall:
         self.task: asyncio.Task[Any] | None = None
 
     def limit(self, timeout: aiohttp.ClientTimeout) -> None:
-        """Start the total timeout; `sock_read` starts with the request."""
+        """Start the total timeout; `sock_read` starts when the request is sent."""
         total, loop = timeout.total, self.loop
         if total is not None and total > 0:
             self.total_timer = loop.call_at(loop._now_s + total, self._time_out, context=self.context)
         self.sock_read_s = timeout.sock_read
 
     async def connect(self, reach: Coroutine[Any, Any, None], limits: aiohttp.ClientTimeout) -> None:
-        """Wait for a way to the host; timeouts as aiohttp raises them."""
+        """Wait until the host is reachable; raises aiohttp's ConnectionTimeoutError."""
         with _Timer(self):
             try:
                 async with asyncio.timeout(limits.connect), asyncio.timeout(limits.sock_connect):
@@ -153,7 +153,7 @@ class DirectCall:
             return await self.answer
         except asyncio.CancelledError as error:
             self.finish()
-            # Cancelled by somebody else as well: then the cancellation wins.
+            # If another party cancelled the task as well, the cancellation takes precedence over the timeout.
             if not self.timed_out or task.uncancel() > cancelling:
                 raise
             raise TimeoutError from error
@@ -164,14 +164,14 @@ class DirectCall:
             self.task = None
 
     def abort(self) -> None:
-        """The client's process died."""
+        """The client process died."""
         if self.exchange is not None:
             self.exchange.abort_client()
 
-    def suffer(self, fault: LinkFault) -> None:
+    def apply_fault(self, fault: LinkFault) -> None:
         """A link fault starts."""
         if self.exchange is not None:
-            self.exchange.suffer(fault)
+            self.exchange.apply_fault(fault)
 
     def recover(self) -> None:
         """A link fault ends."""
@@ -179,16 +179,16 @@ class DirectCall:
             self.exchange.recover()
 
     def finish(self) -> None:
-        """No more is wanted: stop the clocks, and hang up unless the response is complete."""
+        """The caller is done: stop the timers, and close the connection unless the response is complete."""
         exchange = self.exchange
         if exchange is not None:
             self.conclude()
             exchange.hang_up()
 
     def conclude(self) -> None:
-        """Over: no timeout applies, no dying process or starting fault finds this connection any more.
+        """Stop the timers and remove this connection from the registries that kills and faults walk through.
 
-        Letting go of the exchange also avoids a cycle that the collector would have to find.
+        Dropping the exchange also breaks a reference cycle that the garbage collector would have to find.
         """
         self.stop_clocks()
         exchange, self.exchange = self.exchange, None
@@ -197,10 +197,10 @@ class DirectCall:
             if self.owner is not None:
                 self.owner.open.pop(self, None)
 
-    # --- what the exchange tells -------------------------------------------------------------------------
+    # --- callbacks from the exchange -----------------------------------------------------------------------
 
     def head(self, status: int, reason: str, headers: Any, chunk: bytes, last: bool) -> None:
-        """The response begins, and mostly is complete already."""
+        """The head of the response, usually with the complete body."""
         answer = self.answer
         if answer.done():
             return
@@ -213,7 +213,7 @@ class DirectCall:
         answer.set_result(DirectResponse(self, status, reason, headers))
 
     def piece(self, chunk: bytes, last: bool) -> None:
-        """The body goes on."""
+        """A further chunk of the body."""
         if self.complete or self.stream is None:
             return
         self._rearm()
@@ -225,11 +225,11 @@ class DirectCall:
             self.stream.feed_eof()
 
     def disconnected(self) -> None:
-        """The server closed; as over HTTP, the transport closes first and tells its protocol a turn later."""
+        """The server closed. As over HTTP, the protocol is notified one turn after the transport."""
         self.loop.call_soon(self.fail, aiohttp.ServerDisconnectedError(), context=self.context)
 
     def fail(self, error: Exception) -> None:
-        """The connection is gone: the call fails, or the body stays incomplete."""
+        """The connection is lost: the call fails, or reading the incomplete body does."""
         if not self.answer.done():
             self.answer.set_exception(error)
         elif self.stream is not None and not self.complete:
@@ -237,7 +237,7 @@ class DirectCall:
             self.stream.set_exception(aiohttp.ClientPayloadError("Response payload is not completed"))
         self.conclude()
 
-    # --- clocks ----------------------------------------------------------------------------------------
+    # --- timers ----------------------------------------------------------------------------------------
 
     def _time_out(self) -> None:
         self.timed_out = True
@@ -258,7 +258,7 @@ class DirectCall:
             self.stream.set_exception(error)
 
     def stop_clocks(self) -> None:
-        """No timeout applies any more."""
+        """Cancel all timeouts."""
         if self.total_timer is not None:
             self.total_timer.cancel()
         if self.sock_timer is not None:
@@ -266,7 +266,7 @@ class DirectCall:
 
 
 class _Timer(BaseTimerContext):
-    """The call's total timeout, for the time in which a task connects or reads the body."""
+    """Applies the call's total timeout while a task connects or reads the body."""
 
     __slots__ = ("_call", "_cancelling")
 
@@ -274,7 +274,7 @@ class _Timer(BaseTimerContext):
         self._call = call
 
     def assert_timeout(self) -> None:
-        """Raise when the time is up."""
+        """Raise TimeoutError after the timeout."""
         if self._call.timed_out:
             raise TimeoutError from None
 
@@ -294,7 +294,7 @@ class _Timer(BaseTimerContext):
 
 
 class _Reading:
-    """The protocol that aiohttp's stream readers expect; memory needs no flow control."""
+    """The protocol that aiohttp's stream readers expect, without flow control: the bytes are in memory."""
 
     _reading_paused = False
     connected = True

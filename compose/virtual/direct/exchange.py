@@ -1,14 +1,14 @@
-"""`Exchange`: one request and its response, handed over as objects instead of bytes.
+"""`Exchange`: one request and its response, passed as objects instead of bytes.
 
-It plays three parts that aiohttp keeps apart: the protocol and the transport that `web.Request` knows its
-client by, and the writer that a response is sent with. The destination's router, middlewares and handlers
-are the real ones; only bytes and parsers are missing.
+It combines three roles that aiohttp keeps apart: the protocol and the transport that `web.Request` refers to, and the
+writer of the response. The destination's router, middlewares and handlers are the real ones; only bytes and parsers are
+missing.
 
-What would surprise you: it counts turns. Over HTTP a request reaches its handler three turns of the loop after
-it was sent, and the response wakes the client two turns after it was written; `Exchange` takes exactly as
-many, at the same places in the queue. Without that, things that happen at one instant would happen in
-another order than over HTTP, and event logs would differ. The counts are aiohttp's on Python 3.11, and
-the boundary sees to it that it keeps them on newer ones; `test_virtual_replay` would say so.
+It reproduces the number of loop turns. Over HTTP a request reaches its handler three turns after it was sent, and the
+response wakes the client two turns after it was written. `Exchange` takes as many turns, at the same positions in the
+queue. Otherwise events at one instant would come in a different order than over HTTP, and the event logs would differ.
+The counts are aiohttp's on Python 3.11; the boundary keeps them on newer versions. The parity tests compare both
+transports.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from aiohttp.web_protocol import RequestHandler
 from compose.virtual.direct.ports import Caller, Taker
 from compose.virtual.kernel.loop import Handle, VirtualLoop
 from compose.virtual.net.links import Link, LinkFault
+from compose.virtual.net.network import CLIENT_PORT
 
 UNLIMITED = 2**40
 """Read-buffer limit of streams whose bytes are in memory anyway."""
@@ -37,9 +38,9 @@ Chunk = bytes | bytearray | memoryview
 
 
 class Exchange:
-    """One request on its way to the handler, and the response on its way back."""
+    """One request in flight to the handler, and its response in flight to the client."""
 
-    # What most exchanges never change lives in the class: making one is on the hot path.
+    # Defaults that most exchanges never change are class attributes: the constructor is on the hot path.
     ssl_context = None
     debug = False
     length: int | None = None
@@ -66,17 +67,17 @@ class Exchange:
         self._client = client
         self._client_context: Context = client.context
         self.server = server
-        self.peername = (there.source, 49152)
+        self.peername = (there.source, CLIENT_PORT)
         self.sockname = server.address
 
     def __repr__(self) -> str:
         state = "closing" if self._closing else "running" if self._task else "sent"
         return f"<Exchange {self.there.source} → {self.there.destination} {state}>"
 
-    # --- the request on its way ------------------------------------------------------------------------
+    # --- the request in flight -------------------------------------------------------------------------
 
     def send(self, message: Any, body: bytes | None) -> None:
-        """Send the request; its handler starts as many turns later as it would over HTTP."""
+        """Send the request. Its handler starts the same number of turns later as over HTTP."""
         self._message, self._body = message, body
         self._context = context = self.server.context()
         self._handle = handle = Handle((self._travel, (), context))
@@ -84,7 +85,7 @@ class Exchange:
         if client.owner is not None:
             client.owner.open[client] = None
         self.server.connections[client] = self.server.open[self] = None
-        if body is not None:  # aiohttp sends a body from a task of its own, which starts a turn later
+        if body is not None:  # aiohttp sends a body from a separate task, which starts one turn later
             self.loop.call_soon(self._depart, context=self._client_context)
         elif self.there.clean:
             self.loop._ready.append(handle)
@@ -109,7 +110,7 @@ class Exchange:
             self.loop._ready.append(cast(Handle, self._handle))
 
     def _places(self) -> list[tuple[dict[Any, None], Any]]:
-        """Where a dying process or a starting fault looks for connections, in the order of their last use."""
+        """The registries in which kills and faults find connections, ordered by last use."""
         client, server = self._client, self.server
         places: list[tuple[dict[Any, None], Any]] = [(server.connections, client), (server.open, self)]
         return [(client.owner.open, client), *places] if client.owner is not None else places
@@ -119,23 +120,23 @@ class Exchange:
 
     @property
     def task(self) -> asyncio.Task[None] | None:
-        """The handler's task, once it has begun."""
+        """The handler's task, once it has started."""
         return self._task
 
     def _travel(self) -> None:
-        """The turns that parsing, and waking the connection's task, take."""
+        """Spend the turns that parsing and waking the connection's task take."""
         if self._turns:
             if not self._closing:
                 self._turns = 0
                 self.loop._ready.append(cast(Handle, self._handle))
-        else:  # even if the client has hung up meanwhile: aiohttp handles what it has read
+        else:  # even if the client has disconnected meanwhile: aiohttp handles a request it has read
             self._handle = None
             self._task = self.loop.create_task(self._serve(), context=self._context)
 
     # --- the handler -----------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
-        """What aiohttp's `RequestHandler` does: run the handler, turn exceptions into responses, reply."""
+        """As aiohttp's `RequestHandler`: run the handler, turn exceptions into responses, reply."""
         app = self.server.app
         payload = self._payload(self._body) if self._body else EMPTY_PAYLOAD
         protocol: Any = self
@@ -155,11 +156,11 @@ class Exchange:
             else:
                 await self._reply_slowly(request, response)
         except asyncio.CancelledError:
-            # Over HTTP the connection's task notices in the next turn, and hangs up.
+            # Over HTTP the connection's task notices this in the next turn and closes the connection.
             self.loop.call_soon(self.abort)
             raise
         except ConnectionError:
-            pass  # the client has left; the work is done all the same
+            pass  # the client has disconnected; the handler has completed its work
         finally:
             self._request = None
             self._leave()
@@ -171,7 +172,7 @@ class Exchange:
         return payload
 
     def _reply(self, request: web.Request, response: web.Response) -> None:
-        """Send a whole response at once: what `prepare` and `write_eof` come to for a plain one."""
+        """Send a complete response at once; equivalent to `prepare` and `write_eof` for a plain response."""
         body = cast(bytes | None, response._body) or b""
         headers, status = response._headers, response._status
         if status not in (204, 304):
@@ -185,7 +186,7 @@ class Exchange:
             self._to_client(self._client.head, status, response._reason, headers, body, True)
 
     async def _reply_slowly(self, request: web.Request, response: Any) -> None:
-        """Streams, cookies, signals, wrong return values: leave it to aiohttp, with this object as writer."""
+        """Streams, cookies, signals, wrong return values: handled by aiohttp, with this object as the writer."""
         request._finish()
         if not isinstance(response, web.StreamResponse):
             server_logger.error("Web-handler should return a response instance, got %r", response)
@@ -194,13 +195,13 @@ class Exchange:
         await response.write_eof()
 
     def pause_reading(self) -> None:
-        """Stream readers ask for it; memory needs no flow control."""
+        """Called by stream readers; no flow control is needed in memory."""
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """See `pause_reading`."""
 
     def log_exception(self, message: str, *arguments: Any, **options: Any) -> None:
-        """Where aiohttp's server reports handlers that failed."""
+        """Log a failed handler, as aiohttp's server does."""
         server_logger.exception(message, *arguments, **options)
 
     log_debug = log_exception
@@ -208,36 +209,36 @@ class Exchange:
     # --- the response: aiohttp's stream writer -----------------------------------------------------------
 
     async def write_headers(self, status_line: str, headers: Any) -> None:
-        """Keep the head until the first bytes follow, as aiohttp does."""
+        """Buffer the head until the first bytes of the body, as aiohttp does."""
         self._message = (int(status_line[9:12]), status_line[13:], headers)
 
     def send_headers(self) -> None:
-        """Send the head now; the body will come in pieces."""
+        """Send the head now; the body follows in chunks."""
         if not self._head_sent:
             self._send(b"", last=False)
 
     async def write(self, chunk: Chunk, *, drain: bool = True, LIMIT: int = 0) -> None:
-        """Send a piece of the body."""
+        """Send a chunk of the body."""
         if chunk or not self._head_sent:
             self._send(bytes(chunk), last=False)
 
     async def write_eof(self, chunk: Chunk = b"") -> None:
-        """Send the last piece."""
+        """Send the last chunk."""
         self._send(bytes(chunk), last=True)
 
     def set_eof(self) -> None:
-        """The response ends without another piece."""
+        """End the response without a further chunk."""
         self._send(b"", last=True)
 
     async def drain(self) -> None:
-        """Nothing to wait for."""
+        """Return at once: nothing is buffered."""
 
     def enable_chunking(self) -> None:
-        """The length is not known; there are no bytes to frame."""
+        """Mark the response as chunked; there are no bytes to frame."""
         self.chunked = True
 
     def enable_compression(self, *_how: Any, **_more: Any) -> None:
-        """Not offered: nothing would be gained between objects."""
+        """Not supported."""
         raise NotImplementedError("the direct transport does not compress; use transport='http'")
 
     def _send(self, chunk: bytes, *, last: bool) -> None:
@@ -267,9 +268,9 @@ class Exchange:
     # --- ends ------------------------------------------------------------------------------------------
 
     def hang_up(self) -> None:
-        """The client closes (timeout, cancellation, response not read): the server learns it two turns later.
+        """The client closes (timeout, cancellation, response not read): the server notices two turns later.
 
-        The handler keeps running: nobody tells it, it has to look at `request.transport`.
+        The handler keeps running and is not notified; it can check `request.transport`.
         """
         if not self._client_gone and not self.there.blackhole:
             when = self.loop.time() + self.there.latency_s
@@ -292,20 +293,20 @@ class Exchange:
             self._request._cancel(asyncio.CancelledError())
 
     def cut(self, error: Exception) -> None:
-        """End the connection for both sides at once: the client gets `error`, the server sees it closed."""
+        """Close the connection on both sides at once: the client gets `error`, the server sees it closed."""
         self._closing = True
         self.loop.call_soon(self._client.fail, error, context=self._client_context)
         self.loop.call_soon(self._lose, context=self._context)
 
     def abort_client(self) -> None:
-        """The client's end of the connection ends now: its process died, or a link fault cut it."""
+        """Close the client's end now: its process died, or a link fault cut the connection."""
         if not self._client_gone:
             error = aiohttp.ServerDisconnectedError()
             self.loop.call_soon(self._client.fail, error, context=self._client_context)
             self.hang_up()
 
-    def suffer(self, fault: LinkFault) -> None:
-        """End if a fault that has just started says so; as for in-memory transports."""
+    def apply_fault(self, fault: LinkFault) -> None:
+        """Close or reset the connection if a newly started fault matches, as for in-memory transports."""
         there, back = self.there, self.back
         onward = fault.matches(there.source, there.destination)
         if onward or fault.matches(back.source, back.destination):
@@ -317,12 +318,12 @@ class Exchange:
                 self.abort()
 
     def recover(self) -> None:
-        """Reset if the request or its response was lost and would not be now; as for in-memory transports."""
+        """Reset the connection if the request or response was lost and the links have recovered."""
         if self._lost and not (self.there.blackhole or self.back.blackhole):
             self.cut(aiohttp.ClientOSError(errno.ECONNRESET, "Connection reset by peer"))
 
     def abort(self) -> None:
-        """The server's end of the connection ends now; to the client that is `ServerDisconnectedError`."""
+        """Close the server's end now; the client gets `ServerDisconnectedError`."""
         if self._closing:
             return
         self._closing = True
@@ -334,7 +335,7 @@ class Exchange:
 
     @property
     def transport(self) -> Exchange | None:
-        """The transport of `request.transport`: gone once the connection is lost."""
+        """The value of `request.transport`; None once the connection is lost."""
         return None if self._server_gone else self
 
     def is_closing(self) -> bool:
@@ -348,12 +349,12 @@ class Exchange:
     force_close = close
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Names of both ends."""
+        """`peername` and `sockname`; `default` for anything else."""
         return getattr(self, name) if name in ("peername", "sockname") else default
 
 
 def _is_plain(response: web.Response, request: web.Request) -> bool:
-    """Whether the response is a body of bytes and headers, with nothing that would change it on the way."""
+    """Whether the response is only bytes and headers, with nothing that aiohttp would change while sending."""
     body = response._body
     return (
         (body is None or type(body) is bytes)

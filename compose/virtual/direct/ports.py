@@ -1,4 +1,4 @@
-"""The two ends of an `Exchange`, as it sees them."""
+"""The interfaces of the two ends of an `Exchange`."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from compose.virtual.kernel.process import Abortable, Process
 
 
 class Caller(Abortable, Protocol):
-    """The client's side of an exchange; `call.DirectCall` is one."""
+    """The client side of an exchange; implemented by `call.DirectCall`."""
 
     owner: Process | None
 
     @property
     def context(self) -> Context:
-        """In which its callbacks run."""
+        """The context of its callbacks."""
 
     def head(self, status: int, reason: str, headers: CIMultiDict[str], chunk: bytes, last: bool) -> None:
-        """The response begins."""
+        """The head of the response, with the first chunk of the body."""
 
     def piece(self, chunk: bytes, last: bool) -> None:
-        """More of the body."""
+        """A further chunk of the body."""
 
     def fail(self, error: Exception) -> None:
-        """The exchange ends with an error."""
+        """The exchange failed with an error."""
 
     def disconnected(self) -> None:
-        """The server's end is gone."""
+        """The server closed its end."""
 
 
 class Taker(Protocol):
-    """The server's side; `server.DirectServer` is one."""
+    """The server side of an exchange; implemented by `server.DirectServer`."""
 
     app: web.Application
     address: tuple[str, int]
@@ -42,4 +42,4 @@ class Taker(Protocol):
     connections: dict[Any, None]
 
     def context(self) -> Context:
-        """A fresh context of the server's process."""
+        """A new context of the server's process."""

@@ -1,4 +1,4 @@
-"""The server's side of the direct transport: an application that takes exchanges."""
+"""The server side of the direct transport."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from compose.virtual.net.network import Listener
 
 
 class DirectServer:
-    """An application that takes exchanges."""
+    """An application that accepts exchanges."""
 
     def __init__(self, app: web.Application, listener: Listener, connections: dict[Any, None]) -> None:
         self.app = app
@@ -22,10 +22,10 @@ class DirectServer:
         self.connections = connections
 
     async def drain(self, timeout_s: float) -> None:
-        """Let running handlers end, as aiohttp's graceful shutdown does.
+        """Wait for running handlers, as aiohttp's graceful shutdown does.
 
-        Everybody gets `timeout_s`. Who has a caller left gets as much again and is then cut off and cancelled;
-        who has none is simply left behind.
+        All handlers get `timeout_s` seconds. Those with a connected client then get `timeout_s` more before they are
+        cut off and cancelled; those without one are left running.
         """
         running = [end for end in self.open if isinstance(end, Exchange) and end.task is not None]
         if not running or not await self._wait(running, timeout_s):
@@ -39,7 +39,7 @@ class DirectServer:
                 cast("asyncio.Task[None]", exchange.task).cancel()
 
     async def _wait(self, exchanges: list[Exchange], timeout_s: float) -> list[Exchange]:
-        """The exchanges that are not over after `timeout_s`."""
+        """The exchanges still running after `timeout_s` seconds."""
         tasks = [cast("asyncio.Task[None]", exchange.task) for exchange in exchanges]
         await asyncio.wait(tasks, timeout=timeout_s)
         return [exchange for exchange in exchanges if not cast("asyncio.Task[None]", exchange.task).done()]

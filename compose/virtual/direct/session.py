@@ -1,8 +1,8 @@
-"""`DirectSession`: looks like `aiohttp.ClientSession`, hands requests to the destination without HTTP bytes.
+"""`DirectSession`: the interface of `aiohttp.ClientSession`, passing requests to the destination without HTTP bytes.
 
-For long replays and sweeps of many runs: the same services, the same handlers, the same event log on one
-seed, several times faster. It has no connections, so nothing about pools, connecting (`sock_connect`),
-back-pressure, compression, redirects or WebSockets can be studied with it; use `transport="http"` for those.
+For long replays and sweeps of many runs: same services, same handlers, same event log for a given seed, several times
+faster. It has no connections, so pools, connecting (`sock_connect`), back-pressure, compression, redirects and
+WebSockets cannot be studied with it; use `transport="http"` for those.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DEFAULT_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=30)
 
 
 class _Request(Coroutine[Any, Any, DirectResponse]):
-    """`await session.get(...)` and `async with session.get(...)` both work on it, and it makes a task."""
+    """A request that supports `await session.get(...)`, `async with session.get(...)` and `create_task`."""
 
     __slots__ = ("_coro", "_response")
 
@@ -48,15 +48,15 @@ class _Request(Coroutine[Any, Any, DirectResponse]):
         self._coro = coro
 
     def send(self, value: Any) -> Any:
-        """Run on, as a coroutine."""
+        """Resume the coroutine."""
         return self._coro.send(value)
 
     def throw(self, *error: Any) -> Any:
-        """Run on with an error."""
+        """Resume the coroutine with an error."""
         return self._coro.throw(*error)
 
     def close(self) -> None:
-        """Never run."""
+        """Close the coroutine."""
         self._coro.close()
 
     def __await__(self) -> Generator[Any, None, DirectResponse]:
@@ -72,7 +72,7 @@ class _Request(Coroutine[Any, Any, DirectResponse]):
 
 
 class DirectSession:
-    """The part of `aiohttp.ClientSession` that services use."""
+    """The subset of `aiohttp.ClientSession` that the services use."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class DirectSession:
     ) -> None:
         options.pop("cookie_jar", None)
         if options:
-            raise TypeError(f"the direct transport does not know {', '.join(options)}; use transport='http'")
+            raise TypeError(f"the direct transport does not support {', '.join(options)}; use transport='http'")
         self._network, self._source, self._loop = network, source, network.loop
         self._timeout = timeout
         self._headers = CIMultiDict(headers or {})
@@ -106,21 +106,21 @@ class DirectSession:
         await self.close()
 
     async def close(self) -> None:
-        """No connections to close."""
+        """Refuse further requests; there are no connections to close."""
         self.closed = True
 
     @property
     def headers(self) -> CIMultiDict[str]:
-        """Sent with every request."""
+        """Default headers of every request."""
         return self._headers
 
     @property
     def timeout(self) -> aiohttp.ClientTimeout:
-        """Used when a request names none."""
+        """Default timeout of a request."""
         return self._timeout
 
     def request(self, method: str, url: str | URL, **options: Any) -> _Request:
-        """Any method."""
+        """Send a request with any method."""
         return _Request(self._request(method.upper(), url, **options))
 
     def get(self, url: str | URL, **options: Any) -> _Request:
@@ -192,7 +192,7 @@ class DirectSession:
         exchange = Exchange(self._loop, call, cast(DirectServer, listener.acceptor), route.there, route.back)
         response = await call.run(exchange, message, body)
         if response.status >= 300 and allow_redirects and response.status in REDIRECTS:
-            raise NotImplementedError("the direct transport follows no redirects: pass allow_redirects=False")
+            raise NotImplementedError("the direct transport does not follow redirects: pass allow_redirects=False")
         if self._raise_for_status if raise_for_status is None else raise_for_status:
             response.raise_for_status()
         return response
@@ -215,14 +215,14 @@ class DirectSession:
         return route
 
     async def _find(self, call: DirectCall, route: _Route, limits: aiohttp.ClientTimeout) -> Listener:
-        """The long way to the listener: waits in a black hole, raises what a failed connect raises."""
+        """Slow path to the listener: waits while the link is a black hole, raises the errors of a failed connect."""
         host, port = route.address
         try:
             if self._network.knows(host) and self._network.hangs(self._source, host):
                 await call.connect(self._network.reach(self._source, host), limits)
             listener = self._network.check_route(self._source, host, port)
             if listener.acceptor is None:
-                raise ConnectionRefusedError(errno.ECONNREFUSED, f"{host}:{port} takes no direct requests")
+                raise ConnectionRefusedError(errno.ECONNREFUSED, f"{host}:{port} does not accept direct requests")
             return listener
         except TimeoutError:
             raise
@@ -234,7 +234,7 @@ class DirectSession:
             raise aiohttp.ClientConnectorError(key, error) from error
 
     def _headers_of(self, route: _Route, headers: Any) -> CIMultiDict[str]:
-        """The headers aiohttp would send, in its order."""
+        """The headers aiohttp would send, in aiohttp's order."""
         if not headers and not self._headers:
             return route.headers.copy()
         sent = CIMultiDict({hdrs.HOST: route.headers[hdrs.HOST]})
@@ -248,7 +248,7 @@ class DirectSession:
 
 
 class _Route:
-    """What follows from a URL: kept, because clients ask the same ones again and again."""
+    """Values derived from a URL, cached because clients request the same URLs repeatedly."""
 
     __slots__ = ("address", "back", "headers", "path", "target", "there", "url")
 
@@ -261,7 +261,7 @@ class _Route:
 
 
 def _encode_json(method: str, headers: CIMultiDict[str], json: Any) -> bytes | None:
-    """The JSON body as bytes; without one, the headers of a request that could have had a body."""
+    """The JSON body as bytes. Without a body, set the headers of an empty one and return None."""
     if json is None:
         headers.setdefault(hdrs.CONTENT_LENGTH, "0")
         if method != "DELETE":
@@ -274,7 +274,7 @@ def _encode_json(method: str, headers: CIMultiDict[str], json: Any) -> bytes | N
 
 
 async def _encode_data(headers: CIMultiDict[str], json: Any, data: Any) -> bytes:
-    """Any other body as bytes, with the headers that describe it."""
+    """A non-JSON body as bytes; sets its Content-Length and Content-Type."""
     if json is not None:
         raise ValueError("data and json parameters can not be used at the same time")
     form = data() if isinstance(data, aiohttp.FormData) else data

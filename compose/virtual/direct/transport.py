@@ -1,4 +1,4 @@
-"""The direct transport of a world: requests are handed over without HTTP bytes."""
+"""The direct transport of a world: requests are passed without HTTP bytes."""
 
 from typing import Any, cast
 
@@ -11,15 +11,15 @@ from compose.virtual.net.network import Listener, Network
 
 
 class DirectTransport:
-    """Same handlers, same events on one seed, several times faster."""
+    """Same handlers and same events for a given seed as `http`, several times faster."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
 
     def session(self, source: str, options: dict[str, Any]) -> aiohttp.ClientSession:
-        """A session that looks like aiohttp's."""
+        """A `DirectSession`, typed as aiohttp's session."""
         return cast(aiohttp.ClientSession, DirectSession(self._network, source, **options))
 
     def accept(self, app: web.Application, listener: Listener) -> DirectServer:
-        """The application itself takes the exchanges."""
+        """The acceptor that passes exchanges to the application."""
         return DirectServer(app, listener, self._network.connections)

@@ -1,1 +1,1 @@
-"""The simulated machine: the clock, the order of things, processes, and the boundary to what is real."""
+"""The simulated machine: virtual clock, scheduling order, processes, and the boundary to the real machine."""

@@ -1,9 +1,9 @@
-"""The boundary between the simulation and the machine: what `boundary_table` says, done.
+"""The boundary between the simulation and the real machine: applies the rows of `boundary_table`.
 
-The patches are in force only while the virtual loop runs (`VirtualLoop(around=...)`), so pytest and the command
+The patches are active only while the virtual loop runs (`VirtualLoop(around=...)`), so pytest and the command
 line never see them. Libraries are patched by named module attribute. The few global names (`time.time`,
-`random.random`, `uuid.uuid4` …) look at their caller: our own packages are refused, because they have a clock
-and named streams to use; everybody else gets the real function.
+`random.random`, `uuid.uuid4` …) check their caller: calls from our own packages are refused, because these have a
+clock and named streams; all other callers get the real function.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from compose.virtual.kernel.loop import VirtualLoop
 OUR_PACKAGES = frozenset({"services", "loadgen", "compose", "chaos"})
 
 MONOTONIC_START_S = 1000.0
-"""Monotonic clocks start here and not at 0, because `if not started:` is a common mistake."""
+"""Start of the monotonic clocks. Not 0, because code that tests a start time for truth would take 0 for unset."""
 
 
 TASKS_OF_THE_LOOP = (3, 11)
-"""The Python on which aiohttp leaves the making of tasks to the loop."""
+"""The last Python version on which aiohttp creates its tasks through the loop."""
 
 
 class _Module:
-    """Stands for a module: a few names of its own, the rest from the real one."""
+    """A proxy for a module: overrides a few names and forwards the rest to the real module."""
 
     def __init__(self, real: object, **own: Any) -> None:
         self._real = real
@@ -46,12 +46,12 @@ class _Module:
 
 
 def installed_rows() -> list[BoundaryRow]:
-    """The rows to patch; a library that is not installed reads no clock."""
+    """The rows to patch, without those of libraries that are not installed."""
     return [row for row in (*SIMULATED, *FENCED) if find_spec(row.module.partition(".")[0]) is not None]
 
 
 class Boundary:
-    """The stand-ins of one world, made once, so that streams go on when the loop stops and starts again."""
+    """The replacements of one world. They are created once, so that streams continue when the loop is restarted."""
 
     def __init__(self, loop: VirtualLoop, seed: int = 0, epoch_s: float = 0.0) -> None:
         self.loop = loop
@@ -65,7 +65,7 @@ class Boundary:
 
     @contextmanager
     def installed(self) -> Iterator[Boundary]:
-        """Put all patches in force, and take exactly them back."""
+        """Apply all patches, and undo them on exit."""
         if not self._replacements:
             self._replacements = [self._replacement(row) for row in installed_rows()]
         undo = [(owner, name, getattr(owner, name)) for owner, name, _ in self._replacements]
@@ -84,11 +84,11 @@ class Boundary:
     # --- simulated rows --------------------------------------------------------------------------------
 
     def wall_s(self) -> float:
-        """What `time.time()` returns in the simulation."""
+        """The return value of `time.time()` in the simulation: Unix time in seconds."""
         return self.epoch_s + self.loop._now_s
 
     def monotonic_s(self) -> float:
-        """What `time.monotonic()` returns in the simulation."""
+        """The return value of `time.monotonic()` in the simulation, in seconds."""
         return MONOTONIC_START_S + self.loop._now_s
 
     def _time_module(self) -> _Module:
@@ -145,12 +145,12 @@ class Boundary:
         *path, name = row.name.split(".")
         for step in path:
             owner = getattr(owner, step)
-        real = getattr(owner, name)  # an AttributeError here means that the library has changed: mend the table
+        real = getattr(owner, name)  # an AttributeError here means that the library has changed: update the table
         return owner, name, self._fence(row, real) if row.verdict == "fenced" else self._stand_in(row)
 
 
 def _is_this_thread(loop: VirtualLoop) -> bool:
-    """Whether the caller is inside: another thread of the process (a debugger, a server) is nobody's business."""
+    """Whether the call comes from the loop's thread; other threads (a debugger, a server) are not fenced."""
     running_in: int | None = loop._thread_id  # type: ignore[attr-defined]
     return running_in is None or running_in == threading.get_ident()
 
@@ -160,7 +160,7 @@ def _identifiers(stream: random.Random) -> Callable[..., uuid.UUID]:
 
 
 def _datetime_class(wall_s: Callable[[], float]) -> type[datetime]:
-    """A `datetime` whose `now` is virtual, and whose instances are all datetimes."""
+    """A `datetime` class with a virtual `now`; `isinstance` accepts every datetime."""
 
     class Kind(type):
         def __instancecheck__(cls, instance: object) -> bool:
@@ -175,7 +175,7 @@ def _datetime_class(wall_s: Callable[[], float]) -> type[datetime]:
 
 
 def _forget_cached_date() -> None:
-    """aiohttp formats the Date header once a second and would keep a second of the other world."""
+    """aiohttp caches the Date header for one second: drop a value that comes from the other clock."""
     helpers = cast(Any, importlib.import_module("aiohttp.helpers"))
     helpers._cached_current_datetime = None
     helpers._cached_formatted_datetime = ""

@@ -1,8 +1,9 @@
-"""The boundary as a table: every place where a run could touch the real world, and what happens there.
+"""The boundary as a table: every place where a run could depend on the real machine, and how it is handled.
 
-`simulated` rows are replaced by something that follows the virtual clock or a seeded stream; `fenced` rows
-refuse, naming the call; `not modelled` rows are left alone, with the reason why that is harmless or who has to
-take care. `boundary.install` patches exactly the first two kinds, and a test compares it with this table.
+`simulated` rows are replaced by an object that follows the virtual clock or a seeded stream. `fenced` rows raise
+`LeftTheSimulation` with the name of the call. `not modelled` rows are not patched; `why` says why that is harmless or
+which other check covers them. `boundary.install` patches exactly the first two kinds; a test compares it with this
+table.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ BoundaryVerdict = Literal["simulated", "fenced", "not modelled"]
 
 @dataclass(frozen=True)
 class BoundaryRow:
-    """One place that reads the real world."""
+    """One place that reads or uses the real machine."""
 
     module: str
-    """Where the name is looked up when the code runs."""
+    """The module in which the calling code looks the name up."""
     name: str
     """The attribute; for classes `Class.method`."""
     verdict: BoundaryVerdict
     stand_in: str = ""
-    """Key of the replacement in `boundary.StandIns`; fenced rows: what to use instead."""
+    """Simulated rows: key of the replacement in `Boundary._stand_in`. Fenced rows: what to use instead."""
     why: str = ""
-    """What the library does with it, or why it is left alone."""
+    """What the library uses it for, or why it is not patched."""
 
     @property
     def path(self) -> str:
@@ -87,7 +88,7 @@ SIMULATED = (
     *_simulated("uuid", "the token of a lock", "redis.asyncio.lock:uuid"),
     *_simulated(
         "sys",
-        "from 3.12 on aiohttp makes its tasks past the loop and starts them at once: no owner, no number, other turns",
+        "from 3.12 on aiohttp creates eager tasks past the loop: no owner, no sequence number, a different turn count",
         "aiohttp.client_reqrep:sys",
         "aiohttp.connector:sys",
         "aiohttp.web_protocol:sys",
@@ -110,7 +111,7 @@ FENCED = (
         "perf_counter_ns",
         why=_OURS,
     ),
-    *_fenced("asyncio.sleep", "time", "sleep", why="would stop the whole simulation for real"),
+    *_fenced("asyncio.sleep", "time", "sleep", why="blocks the whole simulation in real time"),
     *_fenced(
         _STREAMS,
         "random",
@@ -140,7 +141,7 @@ FENCED = (
     *_fenced(_STREAMS, "os", "urandom", why=_OURS),
     *_fenced(_STREAMS, "secrets", "token_bytes", "token_hex", "token_urlsafe", "randbelow", "choice", why=_OURS),
     *_fenced("the in-memory network", "socket", "socket.__init__", why="real sockets"),
-    *_fenced("asyncio tasks", "threading", "Thread.start", why="threads finish when they like"),
+    *_fenced("asyncio tasks", "threading", "Thread.start", why="threads finish at a non-deterministic time"),
     *_fenced("VirtualWorld.process", "subprocess", "Popen.__init__", why="real processes"),
     *_fenced("VirtualWorld.process", "os", "fork", "system", why="real processes"),
     *_fenced("Process.kill, Process.freeze", "signal", "signal", why="real signals"),
@@ -158,9 +159,9 @@ NOT_MODELLED = (
     *_left("only the synchronous client", "redis.client:time", "redis.connection:time", "redis.lock:uuid"),
     *_left("telemetry; our pool does not call it", "redis.asyncio.connection:time"),
     *_left("RediSearch, time series, vector sets and Top-K are not used", "fakeredis.stack:*"),
-    *_left("files: deterministic as long as nobody else writes them", "builtins:open"),
+    *_left("files: deterministic as long as no other process writes them", "builtins:open"),
     *_left("another thread sees virtual time in the patched libraries: one run per process", "threading:*"),
-    *_left("CPU time: costs no virtual time, model it as a service time", "time:process_time"),
+    *_left("CPU time: takes no virtual time; model it as a service time", "time:process_time"),
     *_left("order of sets of strings: sort, or fix PYTHONHASHSEED", "builtins:set"),
     *_left("moment of garbage collection: do not rely on __del__", "gc:collect"),
 )
@@ -169,7 +170,7 @@ TABLE: tuple[BoundaryRow, ...] = (*SIMULATED, *FENCED, *NOT_MODELLED)
 
 
 def as_markdown() -> str:
-    """The table for people."""
+    """The table as Markdown, one row per place."""
     lines = ["| place | verdict | instead | why |", "|---|---|---|---|"]
     lines += [f"| `{row.path}` | {row.verdict} | {row.stand_in or '–'} | {row.why or '–'} |" for row in TABLE]
     return "\n".join(lines) + "\n"

@@ -1,17 +1,17 @@
-"""What the virtual runtime refuses to do, said loudly.
+"""Errors of the virtual runtime.
 
-All of them are RuntimeErrors, so a service may catch one by accident (`except Exception` around a retry);
-`VirtualLoop` therefore keeps every `LeftTheSimulation` it raised, and `VirtualWorld.run` raises it again
-when the run is over.
+All are RuntimeErrors, so a service may catch one by accident (`except Exception` around a retry). `VirtualLoop`
+therefore keeps every `LeftTheSimulation` it raised, and `VirtualWorld.run` raises the first one again at the end of the
+run.
 """
 
 from __future__ import annotations
 
 
 class LeftTheSimulation(RuntimeError):
-    """Code inside the simulation asked for something real: a socket, a thread, a clock, randomness.
+    """Code inside the simulation used a real resource: a socket, a thread, a clock, randomness.
 
-    Such a call would make the run depend on the machine it runs on, so it is refused by name.
+    Such a call would make the run depend on the machine, so it is refused; the message names the call.
     """
 
     def __init__(self, call: str, instead: str = "") -> None:
@@ -21,8 +21,8 @@ class LeftTheSimulation(RuntimeError):
 
 
 class Livelock(RuntimeError):
-    """The loop turned too often at one instant: some poll has no delay, and virtual time cannot move."""
+    """Too many loop turns at one instant: a poll without a delay keeps virtual time from advancing."""
 
 
 class SleepForever(RuntimeError):
-    """Nothing is scheduled and the main task is not done: everybody waits for somebody (a deadlock)."""
+    """Deadlock: nothing is scheduled and the main task is not done, so every task waits for another."""

@@ -1,7 +1,7 @@
-"""The event-loop methods that would leave the simulation: each one refuses, by name.
+"""The event-loop methods that would leave the simulation: each raises `LeftTheSimulation` with its name.
 
-`run_in_executor` is the exception: it runs the function inline, because file work and CPU work are
-deterministic; it takes no virtual time, and the result is there before the caller's next turn.
+`run_in_executor` is the exception: it runs the function inline, because file and CPU work are deterministic. It takes
+no virtual time, and the result is set before the caller's next turn.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ FENCED_METHODS = {
 
 
 class FencedLoop(asyncio.AbstractEventLoop):
-    """Mix-in for `VirtualLoop`; the methods in `FENCED_METHODS` are generated below."""
+    """Mix-in for `VirtualLoop`. The methods in `FENCED_METHODS` are generated below."""
 
     def fence(self, call: str, instead: str = "") -> None:
-        """Refuse `call`; the loop says how."""
+        """Refuse `call`; implemented by the loop."""
         raise NotImplementedError
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., T], *args: Any
     ) -> asyncio.Future[T]:
-        """Run `func` now, in this thread: a worker thread would finish at a random moment."""
+        """Run `func` now, in this thread: a worker thread would finish at a non-deterministic time."""
         future: asyncio.Future[T] = self.create_future()
         try:
             future.set_result(func(*args))

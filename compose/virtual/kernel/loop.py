@@ -1,13 +1,13 @@
 """`VirtualLoop`: an asyncio event loop whose clock jumps to the next timer instead of waiting for it.
 
-Time starts at 0.0 and stands still while anything is ready to run, so a run takes exactly as long as its
-callbacks need the CPU. Order is FIFO everywhere: callbacks run in the order they were scheduled, and timers
-due at the same instant run in the order they were made. Together with `SequencedTask` (whose hash is a
-number, not an address) this makes a run repeatable to the byte.
+Time starts at 0.0 and does not advance while anything is ready to run, so a run takes only the CPU time of its
+callbacks. Order is FIFO: callbacks run in the order they were scheduled, and timers due at the same instant run in the
+order they were created. Together with `SequencedTask` (whose hash is a sequence number, not an address) this makes a
+run repeatable to the byte.
 
-What would surprise you: a handle is a plain `list` subclass, because a run makes about fifteen of them per
-HTTP hop; and callbacks belong to an owner (a simulated process, found through a context variable), so that a
-process can be frozen or killed the way the kernel does it: its code simply gets no more CPU.
+Two design points. A handle is a plain `list` subclass, because a run creates about fifteen of them per HTTP hop.
+Callbacks belong to an owner (a simulated process, found through a context variable), so that a process can be frozen or
+killed as a kernel does it: its code gets no more CPU.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from compose.virtual.kernel.ports import NetworkPort
 T = TypeVar("T")
 
 TURNS_AT_ONE_INSTANT_MAX = 200_000
-"""A poll without a delay reaches this in about a second; no honest burst came near it."""
+"""Limit of loop turns at one instant. A poll without a delay reaches it in about a second; no real burst comes near."""
 
 FOREVER_S = 1e9
-"""Timers this far away (32 years) are never due. aiohttp's idle connections use them as "no timeout"."""
+"""Timers this far in the future (32 years) are not scheduled. aiohttp's idle connections use them as "no timeout"."""
 
 OWNER: contextvars.ContextVar[Any] = contextvars.ContextVar("aftershock_owner", default=None)
 """The simulated process whose code is running; inherited by everything it schedules."""
@@ -56,7 +56,7 @@ class Handle(list[Any]):
     _when_s: float
 
     def cancel(self) -> None:
-        """Forget the callback; the loop skips the empty entry when it meets it."""
+        """Drop the callback; the loop skips the empty entry."""
         self[0] = None
         self[1] = ()
 
@@ -70,11 +70,11 @@ class Handle(list[Any]):
 
 
 class Sequenced:
-    """Gives a hash that is a sequence number, taken at the first use (most futures are never hashed).
+    """Mix-in whose hash is a sequence number, assigned at first use (most futures are never hashed).
 
-    asyncio keeps tasks and futures in sets and iterates them (`asyncio.wait`, `TaskGroup`, `all_tasks`): with
-    hashes made from addresses that order would change from run to run. Numbers count per loop, because the
-    order of a set follows the numbers themselves and not only which is the smaller.
+    asyncio keeps tasks and futures in sets and iterates over them (`asyncio.wait`, `TaskGroup`, `all_tasks`). With
+    hashes from addresses that order would change from run to run. Numbers count per loop, because the iteration order
+    of a set depends on the hash values and not only on their order.
     """
 
     _number = 0
@@ -90,21 +90,23 @@ class Sequenced:
 
 
 class SequencedFuture(Sequenced, asyncio.Future[Any]):
-    """A future whose place in a set does not depend on its address."""
+    """A future whose position in a set does not depend on its address."""
 
     __hash__ = Sequenced.__hash__
 
 
 class SequencedTask(Sequenced, asyncio.Task[Any]):
-    """A task whose place in a set does not depend on its address, and that knows its owner."""
+    """A task whose position in a set does not depend on its address, and that records its owner."""
 
     __hash__ = Sequenced.__hash__
     owner: Any = None
 
 
 class InternalTask(SequencedTask):
-    """A task of aiohttp's own, numbered apart: over the direct transport there are none of these, and yet the
-    tasks of services must have the same numbers."""
+    """A task internal to aiohttp, with a separate number sequence.
+
+    The direct transport has no such tasks, and the tasks of services must have the same numbers over both transports.
+    """
 
     __hash__ = Sequenced.__hash__
     _kind = "internal_numbers"
@@ -113,14 +115,14 @@ class InternalTask(SequencedTask):
 INTERNAL_COROUTINES = frozenset(
     {"RequestHandler.start", "RequestHandler.shutdown", "ClientRequest.write_bytes", "_wait_for_close"}
 )
-"""What aiohttp starts besides handlers."""
+"""Coroutines that aiohttp starts besides handlers."""
 
 
 class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc]  # run_in_executor
-    """The event loop of the virtual runtime; see the module's docstring.
+    """The event loop of the virtual runtime; see the module docstring.
 
-    `around` is entered whenever the loop starts running and left when it stops: the boundary's patches live
-    there, so that code outside the simulation (pytest, the command line) never sees them.
+    `around` is entered whenever the loop starts running and exited when it stops. It applies the boundary's patches, so
+    that code outside the simulation (pytest, the command line) never sees them.
     """
 
     network: NetworkPort | None = None
@@ -149,13 +151,13 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
     # --- time and scheduling -------------------------------------------------------------------------
 
     def time(self) -> float:
-        """Virtual seconds since the loop was made."""
+        """Virtual seconds since the loop was created."""
         return self._now_s
 
     def call_soon(  # type: ignore[override]  # our Handle is asyncio's in all but ancestry
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Handle:
-        """Run `callback` at this instant, after everything that is already scheduled for it."""
+        """Run `callback` at this instant, after everything already scheduled for it."""
         handle = Handle((callback, args, copy_context() if context is None else context))
         self._ready.append(handle)
         return handle
@@ -163,7 +165,7 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Handle:
-        """Run `callback` when the clock reads `when`; a time already reached means `call_soon`."""
+        """Run `callback` at virtual second `when`; a time already reached means `call_soon`."""
         handle = Handle((callback, args, copy_context() if context is None else context))
         handle._when_s = when
         if when <= self._now_s:
@@ -184,10 +186,10 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
         return self.call_at(self._now_s + delay, callback, *args, context=context)
 
     async def end_of_instant(self) -> None:
-        """Wait until everything else has run that can run at this instant.
+        """Wait until everything else that can run at this instant has run.
 
-        For operators' actions that take more turns over one transport than over the other: whoever waits here
-        goes on in the same place of the order in both.
+        For operator actions that take a different number of turns over the two transports: after this wait the caller
+        continues at the same position in the order over both.
         """
         reached = self.create_future()
         self._at_end_of_instant.append(Handle((_settle, (reached,), copy_context())))
@@ -196,7 +198,7 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Handle:
-        """Only for the loop's own thread (signal handlers use it); another thread is outside the simulation."""
+        """For the loop's own thread only (signal handlers use it); a call from another thread is fenced."""
         if self._thread_id not in (None, threading.get_ident()):  # type: ignore[attr-defined]
             self.fence("loop.call_soon_threadsafe from another thread")
         return self.call_soon(callback, *args, context=context)
@@ -212,7 +214,7 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
         name: object = None,
         context: Context | None = None,
     ) -> asyncio.Task[T]:
-        """A task of this loop. Names count per loop, so that two runs in one process agree on them."""
+        """A task of this loop. Default names count per loop, so that two runs in one process have the same names."""
         internal = getattr(coro, "__qualname__", None) in INTERNAL_COROUTINES
         task = (InternalTask if internal else SequencedTask)(
             cast(Coroutine[Any, Any, T], coro), loop=self, name=str(name or "Task"), context=context
@@ -230,7 +232,10 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
             super().run_forever()
 
     def _run_once(self) -> None:
-        """Run until `stop`: one call covers all turns, because the outer loop of asyncio costs too much."""
+        """Run until `stop`.
+
+        One call covers all turns, because asyncio's outer loop is too slow for one call per turn.
+        """
         ready, halted = self._ready, self._halted
         popleft = ready.popleft
         turns = 0
@@ -264,7 +269,10 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
         self.call_exception_handler({"message": message, "exception": error})
 
     def _advance(self) -> None:
-        """Move the clock to the next timer and make everything due at that instant ready."""
+        """Advance the clock to the next timer and make everything due at that instant ready.
+
+        Waiters for the end of the current instant come first, one at a time.
+        """
         if self._at_end_of_instant:
             self._ready.append(self._at_end_of_instant.popleft())
             return
@@ -279,7 +287,7 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
             append(_heappop(heap)[2])
 
     def close(self) -> None:
-        """Forget all timers; a closed loop runs nothing. Tasks that never got a turn would warn of their coroutines."""
+        """Close the loop and drop all timers. Tasks that never got a turn would warn of their coroutines."""
         for task in asyncio.all_tasks(self):
             coroutine = task.get_coro()
             if inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
@@ -289,7 +297,7 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
         self._halted.clear()
 
     def _drop_cancelled_timers(self) -> None:
-        """Every request makes a timeout and cancels it: without this the heap would grow for hours."""
+        """Compact the heap: every request creates and cancels a timeout timer, and none is removed when cancelled."""
         self._heap[:] = [entry for entry in self._heap if entry[2][0] is not None]
         heapq.heapify(self._heap)
         self._heap_compact_at = max(1024, 2 * len(self._heap))
@@ -297,15 +305,15 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
     # --- owners: freezing and killing simulated processes ----------------------------------------------
 
     def halt(self, owner: object) -> None:
-        """Give `owner` no more CPU; its callbacks are kept, in order."""
+        """Stop running callbacks of `owner`; they are kept, in order."""
         self._halted.setdefault(owner, [])
 
     def resume(self, owner: object) -> None:
-        """Let `owner` run again; what fell due meanwhile runs now, in order."""
+        """Run `owner` again; callbacks that became due meanwhile run now, in order."""
         self._ready.extend(self._halted.pop(owner, ()))
 
     def wind_up(self, owner: object, ends: Callable[[Callable[..., object]], bool]) -> None:
-        """Let a halted `owner` end: of what it has pending only that runs for which `ends` holds, and no timer."""
+        """Terminate a halted `owner`: run only those pending callbacks for which `ends` is true; cancel its timers."""
         self._ready.extend(handle for handle in self._halted.pop(owner, ()) if handle[0] and ends(handle[0]))
         for _when_s, _number, timer in self._heap:
             if timer[2].get(OWNER) is owner:
@@ -326,13 +334,13 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
     # --- reports ---------------------------------------------------------------------------------------
 
     def fence(self, call: str, instead: str = "") -> None:
-        """Refuse a call that leaves the simulation, and remember it in case the caller swallows the error."""
+        """Raise `LeftTheSimulation`, and record it in `left` in case the caller swallows the error."""
         error = LeftTheSimulation(call, instead)
         self.left.append(error)
         raise error
 
     def deadlock_report(self, limit: int = 20) -> str:
-        """Who waits for what, when nothing is scheduled any more."""
+        """The waiting tasks with their owners and source lines, for the `SleepForever` message."""
         tasks = sorted(asyncio.all_tasks(self), key=hash)
         lines = [f"t={self._now_s}: nothing is scheduled and {len(tasks)} tasks wait:"]
         for task in tasks[:limit]:
@@ -353,7 +361,7 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
     async def getaddrinfo(  # type: ignore[override]
         self, host: str | bytes | None, port: int | str | None, **_hints: int
     ) -> list[tuple[int, int, int, str, tuple[str, int]]]:
-        """Answer from the network's table of listening hosts; a name is its own address."""
+        """Resolve from the network's table of known hosts; a name is its own address."""
         name = host.decode() if isinstance(host, bytes) else host or ""
         if self.network is None or not self.network.knows(name):
             raise socket.gaierror(socket.EAI_NONAME, f"Name or service not known: {name}")

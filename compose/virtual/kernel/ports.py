@@ -1,4 +1,4 @@
-"""What the kernel asks of a network, so that the loop need not know one."""
+"""The interface the kernel needs from a network, so that the loop does not depend on an implementation."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 
 
 class NetworkPort(Protocol):
-    """Names, listeners and connections; `net.network.Network` is one."""
+    """Names, listeners and connections; implemented by `net.network.Network`."""
 
     def knows(self, host: str) -> bool:
         """Whether the name resolves."""

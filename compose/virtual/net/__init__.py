@@ -1,1 +1,1 @@
-"""The in-memory network: hosts, links and their faults, byte streams, and HTTP over them."""
+"""The in-memory network: hosts, links and link faults, byte streams, and HTTP over them."""

@@ -1,6 +1,6 @@
-"""`MemoryConnector`: aiohttp's stock connection pool over the in-memory network.
+"""`MemoryConnector`: aiohttp's connection pool over the in-memory network.
 
-Only `_create_connection` is ours; pooling, request writing and response parsing are aiohttp's. The stock
+Only `_get` and `_create_connection` are overridden; pooling, request writing and response parsing are aiohttp's.
 `TCPConnector` would work through `loop.getaddrinfo` as well, but it opens real sockets to race addresses.
 """
 
@@ -20,7 +20,7 @@ from compose.virtual.net.transport import MemoryTransport
 
 
 class MemoryConnector(aiohttp.BaseConnector):
-    """Connections from one host; no limits, and idle connections never expire."""
+    """Connections from one host, without a limit on their number; idle connections never expire."""
 
     def __init__(self, network: Network, source: str) -> None:
         super().__init__(limit=0, keepalive_timeout=None, loop=network.loop)
@@ -28,11 +28,11 @@ class MemoryConnector(aiohttp.BaseConnector):
         self._source = source
 
     async def _get(self, key: ConnectionKey, traces: list[Any]) -> Connection | None:
-        """An idle connection, but only where a new one would succeed too.
+        """An idle connection, but only if a new one would succeed as well.
 
-        Otherwise requests right after a death, a stop or a partition would fail in one way or another depending
-        on what the pool happens to hold; and the direct transport has no pool. For the same reason a connection
-        that its server has just closed is not used, although the news has not arrived yet.
+        Otherwise the error of a request right after a kill, a stop or a partition would depend on the contents of the
+        pool, and the direct transport has no pool. For the same reason a connection that its server has just closed is
+        not used, although the EOF has not arrived yet.
         """
         idle = self._conns.get(key)
         if idle is None:
@@ -53,7 +53,7 @@ class MemoryConnector(aiohttp.BaseConnector):
         network, source = self._network, self._source
         try:
             if network.knows(host) and network.hangs(source, host):
-                # asyncio.timeout, not aiohttp's: that one rounds up to whole seconds of the loop.
+                # asyncio.timeout, because aiohttp's rounds long timeouts up to whole seconds of the loop.
                 async with asyncio.timeout(timeout.sock_connect):
                     _, protocol = await network.connect(source, host, port, self._factory)
             else:

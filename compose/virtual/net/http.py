@@ -1,4 +1,4 @@
-"""HTTP over the in-memory network: aiohttp's own client, pool, parser and server."""
+"""HTTP over the in-memory network: aiohttp's client, pool, parser and server."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ class HttpTransport:
         """aiohttp's session over in-memory connections."""
         options.setdefault("cookie_jar", aiohttp.DummyCookieJar())
         session = aiohttp.ClientSession(connector=MemoryConnector(self._network, source), **options)
-        # aiohttp repeats idempotent requests once by itself when the server hangs up. Here retries are a
-        # policy under study: one that is hidden below it would falsify every count.
+        # aiohttp retries an idempotent request once when the server disconnects. Retries are a policy under study
+        # here: a hidden retry below it would make every retry count wrong.
         session._retry_connection = False
         return session
 

@@ -1,7 +1,7 @@
-"""Links between hosts, and what can be wrong with them.
+"""Links between hosts, and link faults.
 
-A link is one direction between two hosts. Faults are given as patterns (`*` and `?` as in file names) and
-apply to existing and future connections alike; without a fault a link is free: no latency, no loss.
+A link is one direction between two hosts. Faults name hosts by patterns (`*` and `?` as in file names) and apply to
+existing and future connections. A link without a fault has no latency and no loss.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from fnmatch import fnmatchcase
 
 @dataclass(frozen=True)
 class LinkFault:
-    """One impairment of all links from hosts like `source` to hosts like `destination`."""
+    """One impairment of all links from hosts matching `source` to hosts matching `destination`."""
 
     source: str = "*"
     """Pattern for the sending host."""
     destination: str = "*"
     """Pattern for the receiving host."""
     latency_s: float = 0.0
-    """Extra one-way delay of every byte; faults on one link add up."""
+    """Extra one-way delay of every byte, in seconds; the delays of several faults on one link add up."""
     blackhole: bool = False
     """Bytes vanish and connects hang. A connection that lost bytes is reset when the fault ends."""
     refuse: bool = False
@@ -28,7 +28,7 @@ class LinkFault:
     """Connects are accepted and reset at the first byte; open connections are reset when the fault starts."""
 
     def matches(self, source: str, destination: str) -> bool:
-        """Whether this fault concerns the link."""
+        """Whether this fault applies to the link."""
         return fnmatchcase(source, self.source) and fnmatchcase(destination, self.destination)
 
 
@@ -49,7 +49,7 @@ class Link:
         return f"<Link {self.source} → {self.destination}: {', '.join(marks) or 'clean'}>"
 
     def apply(self, faults: list[LinkFault]) -> None:
-        """Take over the faults that match this link."""
+        """Set the condition from those of `faults` that match this link."""
         mine = [fault for fault in faults if fault.matches(self.source, self.destination)]
         self.latency_s = sum(fault.latency_s for fault in mine)
         self.blackhole = any(fault.blackhole for fault in mine)
@@ -59,7 +59,7 @@ class Link:
 
 
 class Links:
-    """All links in use, and the faults in force."""
+    """All links in use, and the active faults."""
 
     def __init__(self) -> None:
         self._links: dict[tuple[str, str], Link] = {}
@@ -69,7 +69,7 @@ class Links:
         return f"<Links {len(self._links)} in use, {len(self._faults)} faults>"
 
     def between(self, source: str, destination: str) -> Link:
-        """The link for one direction; the same object as long as the world lives."""
+        """The link for one direction; the same object for the lifetime of the world."""
         link = self._links.get((source, destination))
         if link is None:
             link = self._links[source, destination] = Link(source, destination)
@@ -77,12 +77,12 @@ class Links:
         return link
 
     def add(self, fault: LinkFault) -> None:
-        """Put a fault in force."""
+        """Activate a fault."""
         self._faults.append(fault)
         self._refresh()
 
     def remove(self, fault: LinkFault) -> None:
-        """End a fault; unknown ones are ignored, so that healing twice is harmless."""
+        """End a fault. An unknown fault is ignored, so ending a fault twice is harmless."""
         if fault in self._faults:
             self._faults.remove(fault)
             self._refresh()

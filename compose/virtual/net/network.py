@@ -1,8 +1,8 @@
 """`Network`: hosts, listeners and connections, all in memory.
 
-A host is a name, and a name is its own address. Connecting takes no virtual time and no turn of the loop on
-a link without faults (real hand-shakes cost a round trip; here that would make a fresh connection differ
-from a pooled one, and the direct transport has neither).
+A host is a name, and a name is its own address. On a link without faults, connecting takes no virtual time and no turn
+of the loop. A real handshake costs a round trip; here that would make a new connection differ from a pooled one, and
+the direct transport has neither.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from compose.virtual.net.transport import MemoryTransport
 
 ANY_HOST = ("", "0.0.0.0", "::", "*")
 CLIENT_PORT = 49152
-"""All clients show this port: a counter would differ between transports and reach the logs."""
+"""Port of every client. A counter would differ between the transports, and the port reaches the logs."""
 
 
 class Acceptor(Protocol):
-    """A way into an application past the bytes, put on its listener by a transport that has one."""
+    """Direct entry to an application without bytes, attached to its listener by a transport that has one."""
 
     async def drain(self, timeout_s: float) -> None:
-        """Let running handlers end, as a graceful shutdown does."""
+        """Wait for running handlers, as a graceful shutdown does."""
 
 
 class Listener(asyncio.AbstractServer):
@@ -51,7 +51,7 @@ class Listener(asyncio.AbstractServer):
 
     @property
     def sockets(self) -> tuple[_Address, ...]:
-        """What `AppRunner.addresses` asks for."""
+        """The listening address, for `AppRunner.addresses`."""
         return (_Address(self.host, self.port),) if self.is_serving() else ()
 
     def context(self) -> Context:
@@ -63,16 +63,16 @@ class Listener(asyncio.AbstractServer):
         return self._network.listener(self.host, self.port) is self
 
     def close(self) -> None:
-        """Refuse new connections; open ones go on."""
+        """Refuse new connections; open connections stay open."""
         self._network.unlisten(self)
 
     abort = close
 
     async def start_serving(self) -> None:
-        """Listening starts with the object."""
+        """No operation: listening starts when the object is created."""
 
     async def serve_forever(self) -> None:
-        """Nobody needs it: the loop serves."""
+        """Wait forever: the loop already serves."""
         await self._network.loop.create_future()
 
     def get_loop(self) -> VirtualLoop:
@@ -80,11 +80,11 @@ class Listener(asyncio.AbstractServer):
         return self._network.loop
 
     async def wait_closed(self) -> None:
-        """Nothing to wait for."""
+        """Return at once."""
 
 
 class _Address:
-    """Stands where asyncio shows a socket."""
+    """Replaces the socket in `Listener.sockets`."""
 
     def __init__(self, host: str, port: int) -> None:
         self._name = (host, port)
@@ -110,22 +110,25 @@ class Network:
     # --- names ---------------------------------------------------------------------------------------
 
     def knows(self, host: str) -> bool:
-        """Whether the name resolves; a host stays known after its process has died."""
+        """Whether the name resolves. A host stays known after its process has died."""
         return host in self._hosts
 
     def add_host(self, host: str) -> None:
-        """Make a name resolve although nobody listens there yet."""
+        """Make a name resolve before anything listens on it."""
         self._hosts[host] = None
 
     def here(self) -> str:
-        """The host of the simulated process that is running now."""
+        """The host of the current simulated process; `localhost` outside of one."""
         owner = OWNER.get()
         return owner.name if isinstance(owner, Process) else "localhost"
 
     # --- listening and connecting ----------------------------------------------------------------------
 
     def listen(self, host: str, port: int, factory: ProtocolFactory) -> Listener:
-        """Accept connections for `host:port` in the name of the running process."""
+        """Accept connections for `host:port` on behalf of the current process.
+
+        Raises OSError if the address is in use.
+        """
         owner = OWNER.get()
         host = self.here() if host in ANY_HOST else host
         if not port:
@@ -145,11 +148,11 @@ class Network:
             listener.owner.open.pop(listener, None)
 
     def listener(self, host: str, port: int) -> Listener | None:
-        """Who accepts connections for this address."""
+        """The listener for this address, if there is one."""
         return self._listeners.get((host, port))
 
     def check_route(self, source: str, host: str, port: int) -> Listener:
-        """Raise what a connect would raise: unknown name, refused; give the listener otherwise."""
+        """The listener a connect would reach. Raises `socket.gaierror` (unknown name) or ConnectionRefusedError."""
         listener = self._listeners.get((host, port))
         if listener is not None and self.links.between(source, host).clean:
             return listener
@@ -167,12 +170,12 @@ class Network:
         return (there.clean and back.clean) or not (there.blackhole or back.blackhole or there.refuse)
 
     def hangs(self, source: str, host: str) -> bool:
-        """Whether a connect would get no answer: the way there or back is a black hole."""
+        """Whether a connect would get no answer: the link there or back is a black hole."""
         there, back = self.links.between(source, host), self.links.between(host, source)
         return there.blackhole or back.blackhole
 
     async def connect(self, source: str, host: str, port: int, factory: ProtocolFactory) -> tuple[MemoryTransport, Any]:
-        """Connect from `source`; waits while the link is a black hole, raises OSError when refused."""
+        """Connect from `source`. Waits while the link is a black hole; raises OSError when refused."""
         await self.reach(source, host)
         return self.open(source, host, port, factory)
 
@@ -182,7 +185,7 @@ class Network:
             await self._next_change()
 
     def open(self, source: str, host: str, port: int, factory: ProtocolFactory) -> tuple[MemoryTransport, Any]:
-        """Connect at once; the caller has made sure that the link is no black hole."""
+        """Connect at once; the caller has checked that the link is not a black hole."""
         listener = self.check_route(source, host, port)
         there, back = self.links.between(source, host), self.links.between(host, source)
         owner = OWNER.get()
@@ -219,11 +222,11 @@ class Network:
     # --- faults --------------------------------------------------------------------------------------
 
     def start_fault(self, fault: LinkFault) -> None:
-        """Put a link fault in force; `refuse` and `reset` also end the connections that are open."""
+        """Activate a link fault; `refuse` and `reset` also end open connections."""
         self.links.add(fault)
         if fault.refuse or fault.reset:
             for end in list(self.connections):
-                end.suffer(fault)
+                end.apply_fault(fault)
         self._changed()
 
     def stop_fault(self, fault: LinkFault) -> None:
@@ -233,7 +236,7 @@ class Network:
 
     @contextmanager
     def fault(self, source: str = "*", destination: str = "*", **what: Any) -> Iterator[LinkFault]:
-        """A link fault for the length of a `with` block."""
+        """A link fault for the duration of a `with` block."""
         fault = LinkFault(source, destination, **what)
         self.start_fault(fault)
         try:
@@ -242,14 +245,14 @@ class Network:
             self.stop_fault(fault)
 
     def partition(self, left: str, right: str) -> tuple[LinkFault, LinkFault]:
-        """Cut two groups of hosts off from each other: bytes vanish in both directions."""
+        """Partition two groups of hosts: bytes in both directions are lost."""
         faults = LinkFault(left, right, blackhole=True), LinkFault(right, left, blackhole=True)
         for fault in faults:
             self.start_fault(fault)
         return faults
 
     def _recover(self) -> None:
-        """Nobody goes on waiting for bytes that a black hole has swallowed: such connections are reset with its end."""
+        """Reset the connections that lost bytes in a black hole that has now ended, so that no peer waits for them."""
         for end in list(self.connections):
             end.recover()
         self._changed()

@@ -1,8 +1,7 @@
-"""In-memory stream transports: what a socket pair would do, without the socket.
+"""In-memory stream transports: a socket pair without sockets.
 
-Bytes written in one turn of the loop arrive in the next, in the order in which anybody wrote anything
-anywhere; that order is what makes runs repeatable. `abort()` looks like an orderly end (FIN) to the peer, as
-it does for most real sockets; `reset()` is the other kind.
+Bytes written in one turn of the loop arrive in the next, in the global order of the writes; that order makes runs
+repeatable. To the peer `abort()` looks like an orderly close (FIN), as for most real sockets; `reset()` looks like RST.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from compose.virtual.kernel.process import runs_after_death
 from compose.virtual.net.links import Link, LinkFault
 
 WRITE_HIGH_BYTES = 64 * 1024
-"""Above this many undelivered bytes the writer is asked to pause (asyncio's own default)."""
+"""Above this many undelivered bytes the writer is asked to pause (asyncio's default)."""
 WRITE_LOW_BYTES = 16 * 1024
 
 
@@ -55,9 +54,9 @@ class MemoryTransport(asyncio.Transport):
         *,
         initiator: bool,
     ) -> None:
-        """`registries` list the open connections (of the network, of a process); this one signs in and out.
+        """`registries` hold the open connections of the network and of the process; this end adds and removes itself.
 
-        `initiator` is the end that connected.
+        `initiator` marks the end that connected.
         """
         super().__init__(extra)
         self._loop = loop
@@ -91,7 +90,7 @@ class MemoryTransport(asyncio.Transport):
     # --- writing -------------------------------------------------------------------------------------
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send; what is written after `close` or into a black hole is lost without a word."""
+        """Send. Bytes written after `close` or into a black hole are silently lost."""
         peer = self._peer
         if self._closing or peer is None or not data:
             return
@@ -111,10 +110,10 @@ class MemoryTransport(asyncio.Transport):
             self._protocol.pause_writing()
 
     def touch(self) -> None:
-        """The client uses this connection now.
+        """Mark this connection as used now.
 
-        Connections that are cut together (a process dies, a fault starts) go in the order in which they were
-        last used: the direct transport, which has no idle connections, has no other order.
+        Connections that end together (a process dies, a fault starts) end in order of last use. The direct transport
+        has no idle connections, so this is the only order both transports share.
         """
         for end in (self, self._peer):
             for registry in end._registries if end is not None else ():
@@ -123,7 +122,7 @@ class MemoryTransport(asyncio.Transport):
                     registry[end] = None
 
     def _send_impaired(self, arrive: Any, *arguments: Any) -> bool:
-        """Send over a link that is or was slow, lossy or hostile; False when nothing will arrive."""
+        """Send over a link that has or had a fault; False if nothing will arrive."""
         link, peer, loop = self.link, self._peer, self._loop
         if peer is None:
             return False
@@ -133,7 +132,7 @@ class MemoryTransport(asyncio.Transport):
         if link.reset:
             self.break_off()
             return False
-        # A later byte never overtakes an earlier one, even when the latency has just gone down.
+        # A later byte never overtakes an earlier one, even if the latency has just decreased.
         arrival = self._last_arrival_s = max(self._last_arrival_s, loop.time() + link.latency_s)
         loop.call_at(arrival, arrive, *arguments, context=peer._context)
         return True
@@ -149,7 +148,7 @@ class MemoryTransport(asyncio.Transport):
             self._send_impaired(peer._arrive_eof)
 
     def writelines(self, list_of_data: Any) -> None:
-        """Send several pieces as one."""
+        """Send several chunks as one."""
         self.write(b"".join(list_of_data))
 
     def can_write_eof(self) -> bool:
@@ -157,26 +156,26 @@ class MemoryTransport(asyncio.Transport):
         return True
 
     def write_eof(self) -> None:
-        """Tell the peer that nothing more will come; reading goes on."""
+        """Send EOF to the peer; this end can still read."""
         if not self._closing:
             self._send_eof()
 
     def get_write_buffer_size(self) -> int:
-        """Bytes written and not yet given to the peer's protocol."""
+        """Bytes written and not yet delivered to the peer's protocol."""
         return self._waiting_bytes
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
-        """The low and high water marks."""
+        """The low and high water marks, in bytes."""
         return self._low, self._high
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Change the water marks, with asyncio's defaults."""
+        """Set the water marks in bytes, with asyncio's defaults."""
         if high is None:
             high = WRITE_HIGH_BYTES if low is None else 4 * low
         self._high, self._low = high, high // 4 if low is None else low
 
     def _delivered(self, size: int) -> None:
-        """The peer took `size` bytes; wake a paused writer."""
+        """The peer has read `size` bytes; resume a paused writer."""
         self._waiting_bytes -= size
         if self._write_paused and self._waiting_bytes <= self._low and not self._closing:
             self._write_paused = False
@@ -206,12 +205,12 @@ class MemoryTransport(asyncio.Transport):
             self.close()
 
     def pause_reading(self) -> None:
-        """Keep what arrives until `resume_reading`."""
+        """Buffer arriving bytes until `resume_reading`."""
         if not self._closing:
             self._paused = True
 
     def resume_reading(self) -> None:
-        """Hand over what was kept, beginning in the next turn."""
+        """Deliver the buffered bytes, starting in the next turn."""
         if self._closing or not self._paused:
             return
         self._paused = False
@@ -239,21 +238,21 @@ class MemoryTransport(asyncio.Transport):
         return self._closing
 
     def peer_is_closing(self) -> bool:
-        """Whether the other end is closed, which this end may not have heard yet."""
+        """Whether the other end is closed; this end may not have received the EOF yet."""
         return self._peer is None or self._peer._closing
 
     def close(self) -> None:
-        """End in order: what was written still arrives, then the peer reads EOF."""
+        """Orderly close: bytes already written still arrive, then the peer reads EOF."""
         if not self._closing:
             self._send_eof()
             self._end(None)
 
     def abort(self) -> None:
-        """End at once; to the peer it looks like `close`, as with real sockets."""
+        """Close at once; to the peer it looks like `close`, as with real sockets."""
         self.close()
 
-    def suffer(self, fault: LinkFault) -> None:
-        """End if a fault that has just started says so; it counts against the end that sends over the link."""
+    def apply_fault(self, fault: LinkFault) -> None:
+        """Close or reset this connection if a newly started fault matches the link that this end sends over."""
         if fault.matches(self.link.source, self.link.destination):
             if fault.reset:
                 self.break_off()
@@ -261,19 +260,19 @@ class MemoryTransport(asyncio.Transport):
                 self.abort()
 
     def recover(self) -> None:
-        """Some link fault has ended: reset if bytes of this end were lost and would not be now."""
+        """After the end of a link fault: reset the connection if bytes were lost and the black hole is gone."""
         if self._lost_bytes and not self.link.blackhole:
             self.break_off()
 
     def break_off(self) -> None:
-        """The link resets the connection: both ends get ConnectionResetError."""
+        """A reset by the link: both ends get ConnectionResetError."""
         error = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
         if self._peer is not None:
             self._peer._end(error)
         self._end(error)
 
     def reset(self) -> None:
-        """End at once, and the peer gets ConnectionResetError instead of EOF."""
+        """A reset by this end: the peer gets ConnectionResetError instead of EOF."""
         if self._closing:
             return
         if self._peer is not None:
@@ -298,10 +297,10 @@ class MemoryTransport(asyncio.Transport):
     # --- the rest of the interface ---------------------------------------------------------------------
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Change who reads."""
+        """Replace the protocol."""
         self._protocol = protocol
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        """Who reads."""
+        """The current protocol."""
         protocol: asyncio.BaseProtocol = self._protocol
         return protocol

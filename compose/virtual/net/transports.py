@@ -1,7 +1,7 @@
-"""The two ways of HTTP through a world, by name.
+"""The HTTP transports of a world, by name.
 
-The reference is `http`: real bytes in memory. Any other is loaded when it is asked for, so that deleting its folder
-takes nothing away but itself.
+`http` is the reference: HTTP bytes in memory. Transports are imported on request, so that the folder of another
+transport can be deleted without other changes.
 """
 
 from pkgutil import resolve_name
@@ -19,20 +19,20 @@ CLASSES = {
 
 
 class WorldTransport(Protocol):
-    """How clients of a world reach its applications."""
+    """The interface of a transport: how clients of a world reach its applications."""
 
     def session(self, source: str, options: dict[str, Any]) -> aiohttp.ClientSession:
-        """The HTTP client of host `source`; `options` as for `aiohttp.ClientSession`."""
+        """An HTTP client on host `source`; `options` as for `aiohttp.ClientSession`."""
 
     def accept(self, app: web.Application, listener: Listener) -> Acceptor | None:
-        """What the listener of `app` needs besides its protocol factory."""
+        """The acceptor for the listener of `app`; None if the transport uses the protocol factory."""
 
 
 def load(name: str, network: Network) -> WorldTransport:
     """The transport `name` over `network`.
 
     Raises:
-        KeyError: an unknown name.
-        ModuleNotFoundError: the transport's folder is not there.
+        KeyError: the name is unknown.
+        ModuleNotFoundError: the module of the transport is missing.
     """
     return cast(WorldTransport, resolve_name(CLASSES[name])(network))

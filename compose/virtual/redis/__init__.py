@@ -1,1 +1,1 @@
-"""Redis in the loop, on virtual time: redis-py's client, fakeredis' commands, blocking reads of our own."""
+"""Redis in the loop, in virtual time: redis-py's client, fakeredis' commands, and our own blocking reads."""

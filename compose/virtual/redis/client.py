@@ -1,8 +1,8 @@
-"""The client half of the virtual Redis: redis-py's own client over a connection that skips the wire.
+"""The client side of the virtual Redis: redis-py's client over an in-memory connection.
 
-Commands, pipelines, transactions, pub/sub, retries and timeouts are redis-py's. Only the connection is ours:
-it hands over the encoded arguments and takes the replies as objects, which saves writing and parsing RESP.
-The server still answers two turns later, so a task that talks to Redis lets others run, as with a socket.
+Commands, pipelines, transactions, pub/sub, retries and timeouts are redis-py's. The connection is ours: it passes the
+encoded arguments and receives the replies as objects, without writing and parsing RESP. The server answers two turns
+later, so a task that calls Redis yields to others, as with a socket.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Command = list[bytes]
 
 
 class RedisEngine(Protocol):
-    """The server as its clients see it; `server.VirtualRedis` is one."""
+    """The server interface for clients; implemented by `server.VirtualRedis`."""
 
     def open_session(self, database: int, protocol: int) -> Session:
         """A connection to the server."""
 
     def submit(self, session: Session, commands: list[Command]) -> None:
-        """Execute commands in the order in which they were sent."""
+        """Execute commands in the order they were sent."""
 
 
 class MemoryConnection(AbstractConnection):
@@ -42,10 +42,10 @@ class MemoryConnection(AbstractConnection):
         self._encoding, self._encoding_errors = self.encoder.encoding, self.encoder.encoding_errors
 
     def __del__(self, _warnings: Any = None) -> None:
-        """Nothing to warn about: there is no socket."""
+        """No warning about an unclosed connection: there is no socket."""
 
     def repr_pieces(self) -> list[tuple[str, Any]]:
-        """What redis-py shows of a connection."""
+        """The fields redis-py shows in the repr of a connection."""
         return [("engine", self._engine), ("db", self.db)]
 
     @property
@@ -67,7 +67,7 @@ class MemoryConnection(AbstractConnection):
         self._session = self._engine.open_session(int(self.db), int(self.protocol))
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:
-        """No HELLO, AUTH or CLIENT SETINFO: the session knows its protocol and database already."""
+        """No HELLO, AUTH or CLIENT SETINFO: the session already has its protocol and database."""
         self._reset_himport_state()
 
     async def disconnect(
@@ -86,7 +86,7 @@ class MemoryConnection(AbstractConnection):
     # --- sending -------------------------------------------------------------------------------------
 
     def pack_command(self, *args: Any) -> list[Any]:
-        """Encode the arguments; what redis-py does before it writes RESP."""
+        """Encode the arguments, as redis-py does before it writes RESP."""
         encode: Any = self.encoder.encode
         name = args[0]
         if isinstance(name, str):
@@ -100,7 +100,7 @@ class MemoryConnection(AbstractConnection):
         return [self.pack_command(*command)[0] for command in commands]
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-        """Hand commands to the server, which executes them in the next turn."""
+        """Submit commands to the server, which executes them in the next turn."""
         if self._session is None:
             await self.connect()
         session = self._session
@@ -108,13 +108,13 @@ class MemoryConnection(AbstractConnection):
         self._engine.submit(session, command)
 
     async def send_command(self, *args: Any, **kwargs: Any) -> None:
-        """Hand one command to the server."""
+        """Submit one command to the server."""
         await self.send_packed_command(self.pack_command(*args))
 
     # --- receiving -----------------------------------------------------------------------------------
 
     async def can_read(self) -> bool:
-        """Whether a reply waits."""
+        """Whether a reply is available."""
         if self._session is None:
             raise RedisConnectionError("Connection closed by server.")
         return bool(self._session.replies)
@@ -163,7 +163,7 @@ class MemoryConnection(AbstractConnection):
         return await session.read(None if timeout == float("inf") else timeout, at_once=True)
 
     def _decode(self, reply: Any, decode: bool) -> Any:
-        """A copy of the reply, as if it had come over the wire: the engine shares its own lists."""
+        """A copy of the reply, as if received over the wire: the engine returns its internal lists."""
         kind = type(reply)
         if kind is bytes:
             return reply.decode(self._encoding, self._encoding_errors) if decode else reply
@@ -175,10 +175,10 @@ class MemoryConnection(AbstractConnection):
 
 
 class MemoryPool(redis.asyncio.ConnectionPool):
-    """redis-py's pool without locks and telemetry, which cost more than the command itself."""
+    """redis-py's pool without locks and telemetry, which cost more CPU than the command itself."""
 
     async def get_connection(self, command_name: str | None = None, *keys: Any, **options: Any) -> Any:
-        """An open connection, the one used last first."""
+        """An open connection, most recently used first."""
         connection: MemoryConnection = self.get_available_connection()  # type: ignore[no-untyped-call]
         if not connection.is_connected:
             try:
@@ -189,7 +189,7 @@ class MemoryPool(redis.asyncio.ConnectionPool):
         return connection
 
     async def release(self, connection: AbstractConnection) -> None:
-        """Take a connection back."""
+        """Return a connection to the pool."""
         self._in_use_connections.remove(connection)
         if cast(MemoryConnection, connection)._should_reconnect:
             await connection.disconnect()

@@ -1,14 +1,15 @@
-"""The server half of the virtual Redis: a fakeredis engine with correct blocking reads.
+"""The server side of the virtual Redis: a fakeredis engine with correct blocking reads.
 
-fakeredis 2.40.0 executes commands faithfully but blocks wrongly. Cured here, each with a test:
+fakeredis 2.40.0 executes commands correctly, but its blocking commands have four bugs. Each is fixed here and has a
+test:
 
 1. `XREADGROUP COUNT n BLOCK t` on an empty stream answers at once instead of waiting;
-2. without COUNT it moves entries to the pending list that its caller never sees;
-3. any write to any key wakes every blocked reader, empty-handed;
-4. blocked readers wake in address order, not first come, first served.
+2. without COUNT it moves entries to the pending list that its caller never receives;
+3. a write to any key wakes every blocked reader with an empty reply;
+4. blocked readers wake in address order instead of FIFO.
 
-Here a blocked reader is listed under the keys it named; when a command has written one of them, the readers
-of that key are tried in the order in which they blocked, as Redis does after each command or EXEC.
+Here a blocked reader is registered under the keys it named. When a command has written one of them, the readers of that
+key are tried in the order in which they blocked, as Redis does after each command or EXEC.
 """
 
 from __future__ import annotations
@@ -27,34 +28,34 @@ from fakeredis._socket._fakesocket import FakeSocket
 from compose.virtual.kernel.loop import Handle, Sequenced, VirtualLoop
 
 UNORDERED_REPLIES = frozenset({"smembers", "sinter", "sunion", "sdiff"})
-"""fakeredis iterates Python sets for these, so their order would follow PYTHONHASHSEED."""
+"""fakeredis iterates over Python sets for these, so their order would depend on PYTHONHASHSEED."""
 
 Attempt = Callable[[bool], Any]
 
 
 class Host(Protocol):
-    """The server as its sessions see it; `server.VirtualRedis` is one."""
+    """The server interface for sessions; implemented by `server.VirtualRedis`."""
 
     @property
     def loop(self) -> VirtualLoop:
-        """Where it runs."""
+        """The loop of the server."""
 
     @property
     def stalled_for_s(self) -> float:
-        """How long nothing will be executed yet."""
+        """Remaining seconds of a stall; 0.0 without one."""
 
     def closed(self, session: Session) -> None:
-        """Told when a session ends."""
+        """Called when a session ends."""
 
     def call_later(self, delay_s: float, callback: Callable[..., object], *args: Any) -> Handle:
-        """A timer of the server itself."""
+        """Schedule a timer of the server."""
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> Handle:
-        """A callback of the server itself."""
+        """Schedule a callback of the server."""
 
 
 class WatchedDatabase(Database):  # type: ignore[misc]  # fakeredis has no types
-    """A database that notes which keys with blocked readers were written."""
+    """A database that records which keys with blocked readers were written."""
 
     def __init__(self, lock: Any) -> None:
         super().__init__(lock)
@@ -62,19 +63,19 @@ class WatchedDatabase(Database):  # type: ignore[misc]  # fakeredis has no types
         self.written: dict[bytes, None] = {}
 
     def notify_watch(self, key: bytes) -> None:
-        """A command wrote `key`: fail the transactions that watch it, remember it for blocked readers."""
+        """A command wrote `key`: fail the transactions that watch it, and record it for blocked readers."""
         for session in self._watches.get(key, ()):
             session.notify_watch()
         if key in self.readers:
             self.written[key] = None
 
     def wake_all(self) -> None:
-        """CLIENT UNBLOCK: offer every reader another try."""
+        """CLIENT UNBLOCK: let every reader try again."""
         self.written.update(dict.fromkeys(self.readers))
 
 
 class BlockedReader:
-    """One client that waits for keys."""
+    """One client blocked on keys."""
 
     def __init__(
         self, session: Session, keys: list[bytes], group: object, attempt: Attempt, shape: Callable[[Any], Any] | None
@@ -109,7 +110,7 @@ class BlockedReader:
         self.session.work_off_backlog()
 
     def try_again(self) -> bool:
-        """One more attempt; True when there was something to answer."""
+        """Try the command again; True if it got a reply."""
         session = self.session
         if session._unblock_reason is not None:
             try:
@@ -129,7 +130,7 @@ class BlockedReader:
 
 
 class Session(Sequenced, FakeSocket):  # type: ignore[misc]
-    """One client connection, as the server sees it; replies go to `replies`, in order."""
+    """The server side of one client connection; replies go to `replies`, in order."""
 
     __hash__ = Sequenced.__hash__
     _kind = "internal_numbers"
@@ -147,7 +148,7 @@ class Session(Sequenced, FakeSocket):  # type: ignore[misc]
         self._fields: list[bytes] = []
 
     def get_loop(self) -> VirtualLoop:
-        """The loop that numbers it: sets of subscribers are iterated in the order in which they connected."""
+        """The loop that assigns its number, so that sets of subscribers iterate in connection order."""
         return self.engine.loop
 
     def __repr__(self) -> str:
@@ -157,7 +158,7 @@ class Session(Sequenced, FakeSocket):  # type: ignore[misc]
     # --- executing -----------------------------------------------------------------------------------
 
     def execute(self, fields: list[bytes]) -> None:
-        """Run one command, then serve the readers that waited for what it wrote."""
+        """Run one command, then serve the readers blocked on the keys it wrote."""
         if self.blocked is not None:
             self._backlog.append(fields)
             return
@@ -173,14 +174,14 @@ class Session(Sequenced, FakeSocket):  # type: ignore[misc]
     def _serve(database: WatchedDatabase, key: bytes) -> None:
         empty_handed: set[Any] = set()
         for reader in list(database.readers.get(key, ())):
-            # After one member of a consumer group has found nothing, its colleagues need not look.
+            # Once one consumer of a group has found nothing, the other consumers of that group are not tried.
             if reader.session.blocked is not reader or reader.group in empty_handed:
                 continue
             if not reader.try_again() and reader.group is not None:
                 empty_handed.add(reader.group)
 
     def work_off_backlog(self) -> None:
-        """Run what was pipelined behind a blocking command."""
+        """Run the commands pipelined behind a blocking command."""
         while self._backlog and self.blocked is None:
             self.execute(self._backlog.popleft())
 
@@ -189,8 +190,8 @@ class Session(Sequenced, FakeSocket):  # type: ignore[misc]
         return sorted(result) if sig.name in UNORDERED_REPLIES and isinstance(result, list) else result
 
     def _xreadgroup(self, consumer: bytes, groups: Any, count: Any, noack: Any, min_idle: Any, first_pass: bool) -> Any:
-        # Never the "first pass" of fakeredis, which reads entries and throws them away; and an empty result
-        # is None, so that a blocking read waits.
+        # Skips the "first pass" of fakeredis, which reads entries and discards them. An empty result becomes None, so
+        # that a blocking read waits.
         return super()._xreadgroup(consumer, groups, count, noack, min_idle, False) or None
 
     # --- blocking ------------------------------------------------------------------------------------
@@ -227,8 +228,11 @@ class Session(Sequenced, FakeSocket):  # type: ignore[misc]
             reader.set_result(None)
 
     async def read(self, timeout_s: float | None, *, at_once: bool) -> Any:
-        """The next reply. Unless `at_once`, the clock of `timeout_s` only starts to matter when the server
-        holds the command (stall, blocking read): an ordinary reply is two turns away, in no time at all."""
+        """The next reply; raises TimeoutError after `timeout_s` and ConnectionResetError when the session has ended.
+
+        Unless `at_once`, the timer starts only when the server holds the command (stall, blocking read): an ordinary
+        reply arrives two turns later without any virtual time passing.
+        """
         while not self.replies:
             if self.gone:
                 raise ConnectionResetError("Connection closed by server.")
@@ -250,7 +254,7 @@ class Session(Sequenced, FakeSocket):  # type: ignore[misc]
             self._read_timer = self.engine.loop.call_later(self.read_timeout_s, self._time_out, self._reader)
 
     def held(self) -> None:
-        """The server will not execute the last command now: the client's read timeout begins to matter."""
+        """The server delays the last command: start the client's read timeout."""
         self._arm_read_timer()
 
     @staticmethod
@@ -261,7 +265,7 @@ class Session(Sequenced, FakeSocket):  # type: ignore[misc]
     # --- ending --------------------------------------------------------------------------------------
 
     def lose(self) -> None:
-        """The server has gone: what was sent and not executed is lost, and whoever waits is told."""
+        """The server is down: commands sent and not yet executed are lost, and a waiting client gets an error."""
         self.lost = True
         reader = self._reader
         self.hang_up()
@@ -269,7 +273,7 @@ class Session(Sequenced, FakeSocket):  # type: ignore[misc]
             reader.set_result(None)
 
     def hang_up(self) -> None:
-        """The client closed the connection: what it sent still executes, but nobody waits any more."""
+        """The client closed the connection: commands already sent still execute, their replies are dropped."""
         if self.gone:
             return
         self.gone = True
@@ -277,23 +281,23 @@ class Session(Sequenced, FakeSocket):  # type: ignore[misc]
         if self.blocked is not None:
             self.blocked.leave()
         self.replies.clear()
-        self.engine.call_soon(self._bury)
+        self.engine.call_soon(self._release)
 
     abort = hang_up
 
-    def _bury(self) -> None:
+    def _release(self) -> None:
         if self.engine.stalled_for_s > 0:
-            self.engine.call_later(self.engine.stalled_for_s, self._bury)
+            self.engine.call_later(self.engine.stalled_for_s, self._release)
         elif self._server is not None:
-            self.lost = True  # whoever still holds the connection finds it closed
+            self.lost = True  # later commands on this session are not executed
             self.close()
 
 
 def _keys_and_group(fields: list[bytes]) -> tuple[list[bytes], object]:
-    """The keys a blocking command waits for, and for XREADGROUP what it shares with its colleagues.
+    """The keys a blocking command waits for, and for XREADGROUP the identity of its consumer group and keys.
 
-    For the list and sorted-set commands every argument is listed: telling keys from other arguments is not
-    worth a table, because an argument that is no key is just never written.
+    For the list and sorted-set commands every argument is taken as a key. That is harmless: an argument that is not a
+    key is never written.
     """
     upper = [field.upper() for field in fields[:12]]
     if b"STREAMS" not in upper:

@@ -1,11 +1,11 @@
-"""`VirtualRedis`: one Redis server per world, in the loop, on virtual time.
+"""`VirtualRedis`: one Redis server per world, in the loop, in virtual time.
 
     client = world.redis.client(decode_responses=True)
     await client.set("k", "v", px=500)
 
-`client()` gives an ordinary `redis.asyncio.Redis`. `stall` makes the server stop answering for a while, which
-is what most Redis trouble looks like from outside; `go_down` ends its connections and takes no new ones, as a restart
-does, and keeps what it has; `delay_s` makes every command slower.
+`client()` returns an ordinary `redis.asyncio.Redis`. `stall` makes the server unresponsive for a while, the most common
+symptom of Redis trouble. `go_down` closes all connections and refuses new ones, as a restart does; the data is kept.
+`delay_s` slows every command.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SET_REPLIES = ("SMEMBERS", "SINTER", "SUNION", "SDIFF")
 
 
 class SortedSet(set[Any]):
-    """What redis-py would give as a set, iterating in sorted order: a set of strings follows PYTHONHASHSEED."""
+    """A set reply that iterates in sorted order: the order of a plain set of strings depends on PYTHONHASHSEED."""
 
     def __iter__(self) -> Iterator[Any]:
         return iter(sorted(super().__iter__()))
@@ -41,12 +41,12 @@ def _as_sorted_set(reply: Any, **_options: Any) -> Any:
 
 
 class VirtualRedis:
-    """A Redis server in the loop; time comes from the loop, through the boundary's patches."""
+    """A Redis server in the loop; its time is the loop's, through the boundary's patches."""
 
     def __init__(self, loop: VirtualLoop, version: tuple[int, ...] = (7, 4)) -> None:
         self.loop = loop
         self.delay_s = 0.0
-        """Virtual time from sending a command to its execution."""
+        """Virtual seconds from sending a command to its execution."""
         self._server = FakeServer(version=version)
         self._server.dbs = defaultdict(lambda: WatchedDatabase(self._server.lock))
         self._context = Context()
@@ -79,7 +79,7 @@ class VirtualRedis:
     # --- faults --------------------------------------------------------------------------------------
 
     def stall(self, duration_s: float) -> None:
-        """Execute nothing for a while; commands wait, and run in order when it is over."""
+        """Execute no commands for `duration_s`; they queue up and run in order at the end."""
         until = self.loop.time() + duration_s
         if until > self._stalled_until_s:
             self._stalled_until_s = until
@@ -91,7 +91,7 @@ class VirtualRedis:
         self.loop.call_soon(self._go_on, context=self._context)
 
     def go_down(self, duration_s: float) -> None:
-        """Lose every connection with what was sent on it, and refuse new ones for a while."""
+        """Drop every connection with its unexecuted commands, and refuse new connections for `duration_s`."""
         self._down_until_s = max(self._down_until_s, self.loop.time() + duration_s)
         self._held.clear()
         for session in list(self._sessions):
@@ -99,7 +99,7 @@ class VirtualRedis:
 
     @property
     def stalled_for_s(self) -> float:
-        """How long nothing will be executed yet; 0.0 when the server works."""
+        """Remaining seconds of a stall; 0.0 without one."""
         return max(0.0, self._stalled_until_s - self.loop.time())
 
     def _go_on(self) -> None:
@@ -108,10 +108,13 @@ class VirtualRedis:
             for command in commands:
                 session.execute(command)
 
-    # --- what connections use --------------------------------------------------------------------------
+    # --- interface for connections ---------------------------------------------------------------------
 
     def open_session(self, database: int, protocol: int) -> Session:
-        """A connection to the server; it ends with the simulated process that opened it."""
+        """A connection to the server, closed when the simulated process that opened it dies.
+
+        Raises redis' ConnectionError while the server is down.
+        """
         if self.loop.time() < self._down_until_s:
             raise RedisConnectionError("Error 111 connecting to virtual redis. Connection refused.")
         session = Session(self, self._server, database, protocol)
@@ -122,7 +125,7 @@ class VirtualRedis:
         return session
 
     def submit(self, session: Session, commands: list[list[bytes]]) -> None:
-        """Execute commands in the next turn, or `delay_s` later; one that was sent first runs first."""
+        """Execute commands in the next turn, or `delay_s` later, in the order they were sent."""
         if self.delay_s or self._last_arrival_s:
             arrival = self._last_arrival_s = max(self._last_arrival_s, self.loop.time() + self.delay_s)
             self.loop.call_at(arrival, self._execute, session, commands, context=self._context)
@@ -134,11 +137,11 @@ class VirtualRedis:
         self._sessions.pop(session, None)
 
     def call_later(self, delay_s: float, callback: Callable[..., object], *args: Any) -> Handle:
-        """A timer of the server itself: it survives the client's process."""
+        """Schedule a timer of the server: it survives the client's process."""
         return self.loop.call_later(delay_s, callback, *args, context=self._context)
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> Handle:
-        """A callback of the server itself."""
+        """Schedule a callback of the server."""
         return self.loop.call_soon(callback, *args, context=self._context)
 
     def _execute(self, session: Session, commands: list[list[bytes]]) -> None:

@@ -122,9 +122,9 @@ def test_an_alert_carries_its_times_severity_service_row_and_what_to_look_at() -
         "keep_firing_for": "60s",
         "labels": {"severity": "page", "service": "provisioner", "claim": "T02"},
         "annotations": {
-            "summary": "Provisioning in {{ $labels.region }} has kept failing.",
+            "summary": "Provisioning in {{ $labels.region }} keeps failing.",
             "description": "Look at: dashboard 2 for {{ $labels.region }}, row Compute. Are package downloads refused "
-            "(Storage: errors), or do tokens fail (Identity)?",
+            "(Storage, errors), or do token requests fail (Identity)?",
             "runbook_url": "docs/runbook.md#controlplanefailures",
         },
     }
@@ -228,11 +228,11 @@ def test_promtool_accepts_the_rules(tmp_path: Path) -> None:
         ("    for_s: 22\n", "", r"alerts\.yaml:\d+: alerts\.0\.for_s: Field required"),
         ("    paced: true\n", "    pace: true\n", r"alerts\.yaml:\d+: alerts\.0\.pace: Extra inputs"),
         ("windows_s: [20]", "windows_s: []", r"alerts\.yaml:\d+: alerts\.0\.all\.0: Value error, needs exactly one of"),
-        ("name: RetryStorm", "name: ControlPlaneFailures", r"alerts\.yaml:\d+: alerts\.4\.name: .* is there twice"),
+        ("name: RetryStorm", "name: ControlPlaneFailures", r"alerts\.yaml:\d+: alerts\.4\.name: .* is defined twice"),
         (
             "record: region:identity_client:amplification",
             "record: region:identity_work:wasted_ratio",
-            r"alerts\.yaml:\d+: alerts\.5\.all\.0\.record: region:identity_work:wasted_ratio_rate10s already means",
+            r"alerts\.yaml:\d+: alerts\.5\.all\.0\.record: region:identity_work:wasted_ratio_rate10s is already",
         ),
         ("alerts:\n", "alarms:\n", r"alerts\.yaml:\d+: alerts: Field required"),
     ],

@@ -85,7 +85,7 @@ def test_the_page_shows_every_row_its_count_and_what_is_to_be_said(plain: Campai
     assert "| reproduced 18, contradicted 2 of 20 |" in lines["M24"]
     assert "| reproduced 1 of 1 pairs |" in lines["M41"]
     assert "| underspecified 20 of 20 |" in lines["T03"]
-    assert "**M24**, reproduced 18, contradicted 2 of 20: not explained yet." in page
+    assert "**M24**, reproduced 18, contradicted 2 of 20: no explanation yet." in page
     assert " - seed 1: contradicted, M24 failed" in page
     assert "**O08**, contradicted 20 of 20: Contradicted, because" in page
     assert all(f"| {name} |" in page for name in explanations().ambiguities)
@@ -138,4 +138,4 @@ def test_the_committed_page_has_every_claim_as_it_is_worded_today() -> None:
         found = re.search(rf"^\| {claim.id} \| (.*)$", page, re.MULTILINE)
         assert found, claim.id
         assert found[1].startswith(claim.statement.replace("|", "\\|")), claim.id
-    assert "not explained yet" not in page
+    assert "no explanation yet" not in page

@@ -201,5 +201,5 @@ def test_a_world_without_the_claims_regions_is_not_judged(scenario: str) -> None
     plan = {**record.plan, "scenario": scenario, "regions": [{"name": "northeurope"}, {"name": "eastus"}]}
     verdict = judge(replace(record, plan=plan))
     assert (verdict.status, verdict.exit_code) == ("could_not_judge", 2)
-    assert verdict.why == "the claims are about another world: it has no westus"
+    assert verdict.why == "the claims do not apply to this topology: it has no westus"
     assert {claim.status for claim in verdict.claims} <= {"not_judged", "narrative"}

@@ -142,7 +142,7 @@ def test_cutting_pins_the_address_to_nobody_for_good() -> None:
     family, _, _, interface, state, _, _ = struct.unpack_from("=BBHiHBB", message, 16)
     assert (length, kind, flags) == (len(message), 28, 0x1 | 0x4 | 0x400 | 0x100)
     assert (family, interface, state) == (socket.AF_INET, 7, 0x80)
-    assert dict(blackhole.attributes(message[28:])) == {1: socket.inet_aton("172.18.0.2"), 2: blackhole.NOBODY}
+    assert dict(blackhole.attributes(message[28:])) == {1: socket.inet_aton("172.18.0.2"), 2: blackhole.UNUSED_MAC}
 
 
 def test_restoring_forgets_the_address() -> None:
@@ -152,7 +152,7 @@ def test_restoring_forgets_the_address() -> None:
 
 
 def test_nobody_is_a_unicast_address_that_no_vendor_owns() -> None:
-    assert blackhole.NOBODY[0] & 0b11 == 0b10
+    assert blackhole.UNUSED_MAC[0] & 0b11 == 0b10
 
 
 def test_attributes_are_padded_to_four_bytes() -> None:

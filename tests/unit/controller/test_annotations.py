@@ -31,7 +31,7 @@ def test_an_event_is_there_in_words_and_at_its_own_moment() -> None:
 
     assert taken(drain, alert, stall) == {
         ("controller_event_timestamp_seconds", "action", "T16", "drain East US"): 100.0,
-        ("controller_event_timestamp_seconds", "alert", "2", "RetryStorm fires: West US"): 101.0,
+        ("controller_event_timestamp_seconds", "alert", "2", "RetryStorm firing: West US"): 101.0,
         ("controller_event_timestamp_seconds", "stall", "3", "the machine stalled for 2.5 s"): 102.0,
     }
 

@@ -197,8 +197,8 @@ async def test_a_ramp_has_a_longest_time(desk: Desk) -> None:
 
 async def test_the_document_says_the_bounds(desk: Desk) -> None:
     text = (await desk.call("GET", "/openapi.json", token="")).body.decode()
-    assert "at most 150 arrivals/s" in text
-    assert "a testbed carries 48 identity nodes in all" in text
+    assert "the total is limited to 150 arrivals/s" in text
+    assert "a testbed has at most 48 identity nodes" in text
 
 
 async def test_scaling_out_stops_at_what_the_runtime_carries(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,4 +206,4 @@ async def test_scaling_out_stops_at_what_the_runtime_carries(desk: Desk, monkeyp
     assert (await desk.call("POST", "/v1/operations/scale", {"region": "eastus", "count": 2})).status == 200
     reply = await desk.call("POST", "/v1/operations/scale", {"region": "eastus", "count": 1})
     assert reply.status == 422
-    assert "the virtual runtime carries 4, so at most 0 can be added" in reply.json()["error"]["message"]
+    assert "the limit of the virtual runtime is 4, so at most 0 can be added" in reply.json()["error"]["message"]

@@ -43,7 +43,7 @@ def test_a_collapse_right_after_a_stall_tells_of_it() -> None:
 def test_a_fault_under_way_is_named() -> None:
     found = shown(down={"eastus": NOW - 5}, faults=("f1", "f2"))
     assert found is not None
-    assert "Faults f1, f2 under way." in found["text"]
+    assert "Active faults: f1, f2." in found["text"]
 
 
 def test_a_stall_is_shown_for_a_while_and_needs_no_remedy() -> None:

@@ -23,7 +23,7 @@ class Process:
     async def wait(self) -> None:
         await asyncio.sleep(86_400.0)
 
-    def last_words(self) -> str:
+    def exit_summary(self) -> str:
         return "no words"
 
 

@@ -129,7 +129,7 @@ async def test_a_second_reset_and_a_run_are_refused_while_one_is_under_way(desk:
     replies = await asyncio.gather(*(desk.call("POST", path, body) for path, body in calls))
     assert [reply.status for reply in replies] == [200, 409, 409]
     for reply in replies[1:]:
-        assert "a reset is under way" in reply.json()["error"]["message"]
+        assert "a reset is in progress" in reply.json()["error"]["message"]
 
 
 async def test_a_silent_load_generator_gets_its_load(desk: Desk) -> None:

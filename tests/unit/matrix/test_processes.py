@@ -46,4 +46,4 @@ def test_ctrl_c_is_exit_code_130(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(command, "make_matrix", interrupted)
     result = CliRunner().invoke(main, ["matrix", SCENARIO, "--mitigations", "R1", "--jobs", "1"])
     assert result.exit_code == 130
-    assert "the same command goes on from there" in result.stdout
+    assert "the same command resumes from there" in result.stdout

@@ -81,7 +81,7 @@ def test_no_two_contradict_each_other(tmp_path: Path) -> None:
     text = FILE.read_text(encoding="utf-8")
     broken = tmp_path / "mitigations.yaml"
     broken.write_text(text.replace("artifact_fallback: mirror", "requeue_jitter: 0.9"))
-    with pytest.raises(SettingsError, match=r"provisioner\.requeue_jitter: X1 says 0\.5, X6 says 0\.9"):
+    with pytest.raises(SettingsError, match=r"provisioner\.requeue_jitter: X1 sets 0\.5, X6 sets 0\.9"):
         load(broken)
 
 

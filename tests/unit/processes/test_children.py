@@ -65,8 +65,8 @@ async def test_a_users_file_does_not_shadow_a_standard_module(tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     child = Child("child", python("-m", "compose.embedded_redis", "no port"), tmp_path / "log")
     await child.wait()
-    assert "this is not random" not in child.last_words()
-    assert "invalid literal for int() with base 10: 'no port'" in child.last_words()
+    assert "this is not random" not in child.exit_summary()
+    assert "invalid literal for int() with base 10: 'no port'" in child.exit_summary()
 
 
 async def test_a_child_that_dies_at_start_is_reported_at_once_with_its_last_output(
@@ -74,7 +74,7 @@ async def test_a_child_that_dies_at_start_is_reported_at_once_with_its_last_outp
 ) -> None:
     monkeypatch.setattr(local, "redis_command", lambda _port: python("-c", "raise SystemExit('no memory for a store')"))
     runtime = LocalRuntime(tmp_path)
-    with pytest.raises(RuntimeUnavailable, match=r"^Redis ended with code 1; its last words: no memory for a store"):
+    with pytest.raises(RuntimeUnavailable, match=r"^Redis exited with code 1; last output: no memory for a store"):
         await runtime.start(Topology(()), {}, 1, lambda _event: None)
     await runtime.stop()
 
@@ -83,4 +83,4 @@ async def test_a_child_that_a_signal_ended_says_which(tmp_path: Path) -> None:
     child = Child("node", ["sleep", "600"], tmp_path / "log")
     child.kill()
     await child.wait()
-    assert child.last_words() == "node was ended by SIGKILL; its last words: none"
+    assert child.exit_summary() == "node was killed by SIGKILL; last output: none"

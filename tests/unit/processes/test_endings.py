@@ -119,7 +119,7 @@ def test_a_run_that_is_killed_leaves_nothing_running(scenario: Path) -> None:
         assert left_after(below) == set()
     result = CliRunner().invoke(main, ["report", str(scenario.parent / "run")])
     assert result.exit_code == 2
-    assert "this record was never closed" in result.stderr
+    assert "the record was never closed" in result.stderr
 
 
 @pytest.mark.parametrize(

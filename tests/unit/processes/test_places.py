@@ -98,7 +98,7 @@ def test_one_place_is_for_one_command_at_a_time(command: str, tmp_path: Path, mo
         assert result.exit_code == 2
         (line,) = result.stderr.splitlines()
         assert "out" in line
-        assert line.endswith("another command is writing there")
+        assert line.endswith("in use by another command")
         process.kill()
     assert claim(tmp_path / (".out.lock" if kind == "file" else "out"))  # however the other one ended
 

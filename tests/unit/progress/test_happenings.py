@@ -59,25 +59,25 @@ def alert(state: str) -> dict[str, Any]:
         (action("drain", region="eastus"), "operators: drain East US"),
         (
             action("ramp", "T17", regions=["eastus"], from_fraction=0.1, to_fraction=0.7, over_s=36.0),
-            "operators: T17 let traffic into East US again from 10% to 70% over 36 s",
+            "operators: T17 ramp up traffic to East US from 10% to 70% over 36 s",
         ),
         (action("note", "T02", observe="Monitoring detects failures."), "report: T02 Monitoring detects failures."),
         (action("anonymous_access", enabled=False, accounts=["a", "b"]), "operators: make 2 accounts private"),
         (action("mitigate", id="R1", on=True), "operators: switch R1 on"),
         (action("mitigate", on=["R1"], off=["X2"]), "operators: switch R1 on; switch X2 off"),
-        (alert("firing"), "alert: MetastableOverload fires: East US"),
-        (alert("resolved"), "alert: MetastableOverload is over: East US"),
+        (alert("firing"), "alert: MetastableOverload firing: East US"),
+        (alert("resolved"), "alert: MetastableOverload resolved: East US"),
         (
             {"kind": "remediation_wave_started", "region": "eastus", "targets": ["vmextmi"]},
             "policy job: makes vmextmi private in East US",
         ),
         (
             gate("proceed", "no_data", None, 0),
-            "policy job: health gate in West US: proceed (no data, saw nothing)",
+            "policy job: health gate in West US: proceed (no data)",
         ),
         (
             gate("stop", "own_failures", 0.5, 8),
-            "policy job: health gate in West US: stop (own failures, saw 50% of 8 tries fail)",
+            "policy job: health gate in West US: stop (own failures, 50% of 8 attempts failed)",
         ),
         (
             {
@@ -87,7 +87,7 @@ def alert(state: str) -> dict[str, Any]:
                 "target": {"region": "eastus"},
                 "lease_s": 30.0,
             },
-            "fault: f1 begins: http error on East US, for 30 s",
+            "fault: f1 starts: http error on East US, for 30 s",
         ),
         ({"kind": "fault_ended", "id": "f1", "why": "call"}, "fault: f1 ended"),
         (
@@ -95,8 +95,8 @@ def alert(state: str) -> dict[str, Any]:
             "testbed: identity node crashed in East US: queue full",
         ),
         ({"kind": "machine_stalled", "stalled_s": 12.34}, "testbed: the machine stalled for 12.3 s"),
-        ({"kind": "collapse_began", "region": "eastus"}, "testbed: East US went down"),
-        ({"kind": "collapse_ended", "region": "eastus"}, "testbed: East US is up again"),
+        ({"kind": "collapse_began", "region": "eastus"}, "testbed: East US collapsed"),
+        ({"kind": "collapse_ended", "region": "eastus"}, "testbed: East US recovered"),
         ({"kind": "run", "state": "failed", "why": "too slow"}, "testbed: run failed: too slow"),
         ({"kind": "never_heard_of", "region": "eastus", "empty": ""}, "testbed: never heard of: region eastus"),
     ],
@@ -152,4 +152,4 @@ def test_the_phase_is_what_was_done_last_and_not_what_the_report_remarks() -> No
     assert phase(plan, -5.0) == "warm-up"
     assert phase(plan, 38.0) == "T01 start the policy job"
     assert phase(plan, 45.0) == "T07 cancel the policy job"
-    assert phase(plan, 205.0) == "T17 let everything into East US, West US"
+    assert phase(plan, 205.0) == "T17 admit all traffic to East US, West US"

@@ -58,4 +58,4 @@ def test_a_terminal_gets_a_board_with_sparklines_and_keeps_its_screen(shown: Sho
 def test_watching_takes_the_whole_screen_says_what_happens_and_gives_it_back(shown: Shown) -> None:
     text = shown["terminal watch"]
     assert text.index("\x1b[?1049h") < text.index("operators: T01 start the policy job") < text.rindex("\x1b[?1049l")
-    assert "policy job: run 1 begins" in text
+    assert "policy job: run 1 starts" in text

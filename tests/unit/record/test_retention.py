@@ -43,7 +43,7 @@ def test_the_records_used_last_stay(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert tidy_runs(tmp_path, 3) == [made[1].name, made[2].name]
     assert left(tmp_path) == sorted([made[0].name, made[3].name, made[4].name])
     told = capsys.readouterr().err
-    assert f"removed 2 old of more than 3 records (AFTERSHOCK_RUNS_MAX): {made[1].name}, {made[2].name}" in told
+    assert f"removed 2 records beyond the limit of 3 (AFTERSHOCK_RUNS_MAX): {made[1].name}, {made[2].name}" in told
 
 
 def test_nothing_is_removed_below_the_bound_or_when_it_is_off(tmp_path: Path) -> None:

@@ -120,11 +120,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     },
     "never closed": (
         lambda f: (f / "manifest.json").unlink(),
-        r"run: this record was never closed \(manifest\.json is missing\): its run still goes on, or was killed$",
+        r"run: the record was never closed \(manifest\.json is missing\): its run is in progress or was killed$",
     ),
     "older than manifests": (
         older_than_manifests,
-        r"plan\.json: not of this version of Aftershock; run it again: c d$",
+        r"plan\.json: written by another version of Aftershock; run it again: c d$",
     ),
     "of another version": (
         lambda f: (f / "manifest.json").write_text('{"record_version": 99, "files": {}}'),
@@ -136,7 +136,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a manifest that lists nothing": (
         lambda f: (f / "manifest.json").write_text('{"record_version": 1, "files": {}}'),
-        r"plan\.json: is not a file of this run$",
+        r"plan\.json: not a file of this run$",
     ),
     "bytes that are no text": (
         lambda f: (f / "manifest.json").write_bytes(b"\n\n\xff\xfe"),

@@ -90,7 +90,7 @@ def test_private_accounts_are_no_targets() -> None:
 def test_validation_refuses_a_snapshot_with_holes() -> None:
     snapshot = inventory().snapshot(LOST, 1000.0)
 
-    assert contradiction(snapshot, ACCOUNTS) == "no record of 3 of 6 accounts, e.g. vmextarceastus"
+    assert contradiction(snapshot, ACCOUNTS) == "no record for 3 of 6 accounts, e.g. vmextarceastus"
 
 
 def test_validation_refuses_targets_that_carry_the_exempt_tag() -> None:
@@ -98,7 +98,7 @@ def test_validation_refuses_targets_that_carry_the_exempt_tag() -> None:
     found.learn(account(a.name, exempt=False) for a in ACCOUNTS)
     snapshot = found.snapshot(FRESH, 1000.0)
 
-    assert contradiction(snapshot, ACCOUNTS) == "4 targets carry the exempt tag, e.g. vmextarceastus"
+    assert contradiction(snapshot, ACCOUNTS) == "4 targets have the exempt tag, e.g. vmextarceastus"
 
 
 def test_validation_refuses_an_empty_listing() -> None:

@@ -124,7 +124,7 @@ async def test_validation_refuses_the_defective_snapshot_and_touches_nothing(ben
     assert bench.provider.flips == []
     finished = bench.of("remediation_finished")
     assert [(e["t"], e["result"]) for e in finished] == [(0.0, "stopped"), (60.0, "stopped")]
-    assert finished[0]["reason"] == "refused: no record of 9 of 18 accounts, e.g. vmextarccentraluseuap"
+    assert finished[0]["reason"] == "refused: no record for 9 of 18 accounts, e.g. vmextarccentraluseuap"
     assert job.status()["provisioningState"] == "Failed"
     await job.close()
 
@@ -307,7 +307,7 @@ async def test_a_job_that_never_started_has_nothing_to_cancel(bench: Bench) -> N
 async def test_a_job_cannot_be_started_twice_but_afresh_after_its_end(bench: Bench) -> None:
     job = bench.workflow(**DEFECTIVE)
     job.start()
-    with pytest.raises(RuntimeError, match="under way"):
+    with pytest.raises(RuntimeError, match="is running"):
         job.start()
     await asyncio.sleep(5)
     await job.cancel()

@@ -160,7 +160,7 @@ def test_an_interrupted_record_still_gives_a_page(t: float) -> None:
 def test_a_calm_day_gives_a_page() -> None:
     calm = calm_day().build()
     page = render(calm, judge(calm))
-    assert "A calm day: nothing was retried, nothing collapsed." in page
+    assert "A calm day: no retries, no collapse." in page
 
 
 def test_a_record_with_few_metrics_gives_a_page() -> None:
@@ -174,9 +174,9 @@ def test_a_record_with_few_metrics_gives_a_page() -> None:
 
 
 def test_headlines_for_each_outcome(verdict: Verdict) -> None:
-    assert words.headline(verdict).startswith("It happened again: East US drowned")
+    assert words.headline(verdict).startswith("Incident reproduced: East US was overloaded")
     broken = judge(fresh_incident().level("provisioner_jobs", 50.0, 730, 760, state="blocked").build())
-    assert words.headline(broken) == "The incident did not unfold as reported: F4 does not hold."
+    assert words.headline(broken) == "The run differs from the report: F4 does not hold."
 
 
 def test_figures_in_their_units() -> None:

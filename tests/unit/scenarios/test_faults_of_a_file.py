@@ -129,5 +129,7 @@ def test_loads_that_follow_each_other_do_not_add_up() -> None:
 def test_more_nodes_than_the_runtime_carries_are_refused_before_the_run() -> None:
     plan = make_plan(scenario("at_s: 1, do: scale_identity, nodes: {eastus: 50}"), 1)
     plan.require_offered("virtual")
-    with pytest.raises(RuntimeUnavailable, match="small: asks for 54 identity nodes and the local runtime carries 48"):
+    with pytest.raises(
+        RuntimeUnavailable, match="small: needs 54 identity nodes and the limit of the local runtime is 48"
+    ):
         plan.require_offered("local")

@@ -111,7 +111,7 @@ def test_a_run_leaves_the_garbage_collector_as_it_was() -> None:
 
 
 async def test_a_world_on_a_running_loop_is_awaited_not_run(world: VirtualWorld) -> None:
-    with pytest.raises(RuntimeError, match="await things instead"):
+    with pytest.raises(RuntimeError, match="await its coroutines instead"):
         world.run(asyncio.sleep(1))
 
 
