@@ -8,7 +8,7 @@ promised has to be true. Everything random comes from one seed.
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -76,14 +76,15 @@ class Round:
 
 
 class Drill:
-    """Kills of one seed. `tell` hears each kill and each round."""
+    """Kills of one seed. `tell` hears each kill and each round; `first` names who dies before the random victims."""
 
-    def __init__(self, desk: Desk, seed: int, tell: Callable[[str], None]) -> None:
+    def __init__(self, desk: Desk, seed: int, tell: Callable[[str], None], first: Sequence[str] = ()) -> None:
         self._desk = desk
         self._runtime = desk.runtime
         self._seed = seed
         self._streams = Streams(seed, "kills")
         self._tell = tell
+        self._first = list(first)
         self._background = Background(self._runtime.clock, self._failed)
 
     async def run(self, kills: int) -> list[Round]:
@@ -166,9 +167,8 @@ class Drill:
 
     async def _victim(self, draw: Random, *, last: bool) -> DockerContainer:
         containers = [one for one in await self._desk.containers() if one.alive and not one.partition]
-        if not last:
-            return draw.choice(containers)
-        return next(one for one in containers if one.name == CONTROLLER)
+        named = CONTROLLER if last else self._first.pop(0) if self._first else ""
+        return next((one for one in containers if one.name == named), None) or draw.choice(containers)
 
     async def _kill(self, victim: DockerContainer, kill: Kill) -> None:
         before = await self._desk.condition(victim)

@@ -1,7 +1,6 @@
 """The testbed as people start it, and what the compose runtime does to its containers."""
 
 import asyncio
-import json
 import subprocess
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
@@ -14,7 +13,6 @@ from compose.runtime import Cut
 from compose.topology import node
 from services.chassis.http import HttpReply
 from services.chassis.registry import Registry
-from services.chassis.store import Keys
 from services.chassis.stored import Stored
 from tests.system.system_desk import ALERTMANAGER, CONTROLLER, PROMETHEUS, dashboard_queries, eventually
 from tests.system.system_testbed import ROOT, TOKENS, Stack
@@ -203,22 +201,3 @@ async def test_a_partition_ends_with_its_lease_when_nobody_ends_it(runtime: Dock
         return not any(container.partition for container in await runtime.engine.containers())
 
     await eventually(helper_is_gone, within_s=5)
-
-
-async def test_a_reset_returns_to_calm_from_any_state(runtime: DockerRuntime) -> None:
-    await runtime.add_nodes("eastus", 1)
-    await runtime.kill("provisioner-eastus")
-    await runtime.pause("identity-westus-1")
-    await runtime.partition("router-eastus", [Cut("f1", "redis", 600.0)])
-    await runtime.store.set("left-over", 1)
-    loop = asyncio.get_running_loop()
-    start = loop.time()
-    await runtime.reset(stack(), {**TREE, "identity": {"workers": 7}})
-    took = loop.time() - start
-    assert {spec.name for spec in runtime.instances()} == {spec.name for spec in stack().instances()}
-    assert all([await is_ready(runtime, spec.name) for spec in stack().instances()])
-    assert not await runtime.store.exists("left-over")
-    assert json.loads(await runtime.store.get(Keys.OVERLAY) or "")["identity"] == {"workers": 7}
-    assert (await ask(runtime, "identity-eastus-1", "/admin/settings")).json()["workers"] == 7
-    print(f"reset took {took:.1f} s")
-    await runtime.reset(stack(), TREE)

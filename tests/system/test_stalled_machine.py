@@ -21,7 +21,7 @@ name: at-rest
 title: A pair at rest
 starts_at: 2026-02-02T18:03:00Z
 warmup_s: 25
-duration_s: 40
+duration_s: 20
 regions:
   - {name: eastus, display: East US, pair: westus, role: east, identity_nodes: 1}
   - {name: westus, display: West US, pair: eastus, role: west, identity_nodes: 1}

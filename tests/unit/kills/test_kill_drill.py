@@ -175,3 +175,10 @@ async def test_the_same_seed_kills_the_same_at_the_same_seconds() -> None:
 
 def test_every_kind_of_fault_has_an_example() -> None:
     assert set(PARAMETERS) == set(CATALOGUE)
+
+
+async def test_named_victims_die_first_and_the_controller_last() -> None:
+    testbed = MemoryTestbed()
+    first = ["redis", "router-eastus", "identity-eastus-1"]
+    (seen,) = await Drill(cast(Desk, testbed), 1, lambda _line: None, first).run(4)
+    assert [kill.victim for kill in seen.kills] == [*first, CONTROLLER]
