@@ -1,4 +1,4 @@
-"""One testbed of real processes for all client tests of a session, on one worker of pytest-xdist."""
+"""One testbed of real processes for all client tests, on one worker of pytest-xdist."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # not for the session: its ten processes would run beside all later tests
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     made = Bench(tmp_path_factory.mktemp("testbed"))
     made.start()

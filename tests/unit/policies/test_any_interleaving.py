@@ -213,14 +213,17 @@ class Tokens:
         return found if found in (Lookup.MISS, Lookup.REFRESH_EARLY) else None
 
     def end(self, token: Any, began: float, outcome: AttemptOutcome, now: float) -> None:
-        flight = self.policy._entries["key"].flight_began
         if outcome is AttemptOutcome.SUCCESS:
             self.policy.store("key", "token", now, 60.0)
             return
+        before = self.entry()
         self.policy.fail("key", now, began)
-        if began < flight:
-            assert self.policy._entries["key"].flight_began == flight
-            assert self.policy._entries["key"].flight_until > float("-inf") or now >= flight
+        if began < before["flight_began"]:
+            assert self.entry() == before, "a leader that was replaced changes nothing"
+
+    def entry(self) -> dict[str, Any]:
+        entry = self.policy._entries["key"]
+        return {name: getattr(entry, name) for name in entry.__slots__}
 
     def check(self, now: float) -> None:
         entry = self.policy._entries.get("key")

@@ -101,11 +101,18 @@ def test_places_that_are_not_modelled_exist() -> None:
         assert row.name == "*" or attribute(row) is not None, row.path
 
 
+def in_this_thread(trap: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
+    """What a patch of a whole module calls: threads that other tests left running go on with the real thing."""
+    here = threading.get_ident()
+    return lambda *given, **named: (trap if threading.get_ident() == here else real)(*given, **named)
+
+
 @pytest.mark.parametrize("row", [row for row in SIMULATED if row in installed_rows()], ids=lambda row: row.path)
 def test_a_simulated_place_does_not_reach_the_machine(row: BoundaryRow, monkeypatch: pytest.MonkeyPatch) -> None:
     for module, names in ((time, ("time", "monotonic", "perf_counter")), (random, ("random",)), (uuid, ("uuid4",))):
         for name in names:
-            monkeypatch.setattr(module, name, lambda *_: pytest.fail("the machine was asked"))
+            asked = in_this_thread(lambda *_: pytest.fail("the machine was asked"), getattr(module, name))
+            monkeypatch.setattr(module, name, asked)
     with inside(1):
         found = attribute(row)
         probes: dict[str, Callable[[], Any]] = {
@@ -143,21 +150,19 @@ def test_a_simulated_place_does_not_reach_the_machine(row: BoundaryRow, monkeypa
 def test_a_whole_incident_reads_no_real_clock_and_no_global_random_generator(monkeypatch: pytest.MonkeyPatch) -> None:
     logging.disable(logging.CRITICAL)
     asked: list[str] = []
-    of_the_run = threading.get_ident()  # a thread pool that an earlier test left idle may read the clock
 
-    def trap(name: str) -> Callable[..., Any]:
+    def trap(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def ask(*_arguments: object, **_options: object) -> float:
-            if threading.get_ident() == of_the_run:
-                asked.append(f"{name} by {sys._getframe(1).f_globals.get('__name__')}")
+            asked.append(f"{name} by {sys._getframe(2).f_globals.get('__name__')}")
             return 1.0
 
-        return ask
+        return in_this_thread(ask, real)
 
     for name in ("time", "monotonic", "perf_counter", "time_ns", "monotonic_ns"):
-        monkeypatch.setattr(time, name, trap(f"time.{name}"))
+        monkeypatch.setattr(time, name, trap(f"time.{name}", getattr(time, name)))
     for name in ("random", "uniform", "choice", "shuffle", "randint", "sample"):
-        monkeypatch.setattr(random, name, trap(f"random.{name}"))
-    monkeypatch.setattr(uuid, "uuid4", trap("uuid.uuid4"))
+        monkeypatch.setattr(random, name, trap(f"random.{name}", getattr(random, name)))
+    monkeypatch.setattr(uuid, "uuid4", trap("uuid.uuid4", uuid.uuid4))
     try:
         mini_scenario.Scenario("http", 3).run()
     finally:
