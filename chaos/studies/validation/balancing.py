@@ -89,7 +89,7 @@ def held_back(accepting: float) -> float:
     return max(0.0, (requests - 2 * accepting * requests) / (requests + 1))
 
 
-SHARE, HELD = 8.0, 0.04
+SHARE, HELD = 6.0, 0.05
 """Widest errors that may decide: percent of the requests, and a share of them."""
 
 ROWS = (

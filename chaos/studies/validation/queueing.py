@@ -14,12 +14,12 @@ WORKERS = 2
 SERVICE_S = 0.01
 LOADS = (0.5, 0.7, 0.9)
 WARM_UP_S = 3.0
-MEASURED_S = {0.5: 10.0, 0.7: 15.0, 0.9: 30.0}
+MEASURED_S = {0.5: 20.0, 0.7: 20.0, 0.9: 30.0}
 """Longer where the queue forgets more slowly: its memory grows as 1/(1 − ρ)²."""
 
 LOSS_QUEUE = 2
 LOSS_LOADS = (0.5, 0.9, 1.5)
-LOSS_MEASURED_S = 10.0
+LOSS_MEASURED_S = {0.5: 30.0, 0.9: 10.0, 1.5: 10.0}
 
 EXPONENTIAL: Tree = settings(
     PLAIN_NODE,
@@ -87,7 +87,7 @@ async def _losing(world: SmallWorld, load: float) -> Figures:
     world.arrivals("tokens", load * WORKERS / SERVICE_S, callers.call)
     await asyncio.sleep(WARM_UP_S)
     refused, started = counted(env, "identity_rejected_total", reason="queue_full"), callers.started
-    await asyncio.sleep(LOSS_MEASURED_S)
+    await asyncio.sleep(LOSS_MEASURED_S[load])
     refused = counted(env, "identity_rejected_total", reason="queue_full") - refused
     return {f"blocked at {load}": refused / (callers.started - started)}
 
@@ -131,7 +131,7 @@ ROWS = (
         "A",
         BAND,
         20,
-        (*_waiting_figures(0.5, 0.15), *_waiting_figures(0.7, 0.15), *_waiting_figures(0.9, 0.25)),
+        (*_waiting_figures(0.5, 0.25), *_waiting_figures(0.7, 0.2), *_waiting_figures(0.9, 0.3)),
         measure_waiting,
     ),
     Row(
@@ -142,7 +142,7 @@ ROWS = (
         BAND,
         10,
         tuple(
-            formula(f"blocked at {load}", value, 0.15 * value)
+            formula(f"blocked at {load}", value, 0.2 * value)
             for load in LOSS_LOADS
             for value in (blocking(WORKERS, LOSS_QUEUE, WORKERS * load),)
         ),

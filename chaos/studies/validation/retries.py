@@ -44,9 +44,12 @@ CLIENTS_OF_SOURCE = {"none": NO_RETRIES, "3 retries": THREE_RETRIES, "bucket": B
 
 
 async def _load(world: SmallWorld, failing: float, clients: int, rate_per_s: float, length_s: float) -> Figures:
+    """As in the source every client calls once at the start, which counts where a client makes ten calls in all."""
     await world.node()
     await world.inject("http_error", probability=failing, status=500)
     callers, who = world.callers(), world.streams["clients"]
+    for client in range(clients):
+        world.spawn(callers.call(f"client-{client}"))
     arrivals = world.arrivals("calls", rate_per_s, lambda: callers.call(f"client-{who.randrange(clients)}"))
     await asyncio.sleep(length_s)
     arrivals.stop()

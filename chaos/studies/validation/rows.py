@@ -58,9 +58,9 @@ def printed(
     return Published(name, text, float(text) - half, float(text) + half, precision, runs, differs)
 
 
-def between(name: str, low: float, high: float, precision: float, differs: Difference | None = None) -> Published:
+def between(name: str, low: float, high: float, precision: float, runs: float = math.inf) -> Published:
     """A published range."""
-    return Published(name, f"{low:g} to {high:g}", low, high, precision, differs=differs)
+    return Published(name, f"{low:g} to {high:g}" if low < high else f"{low:g}", low, high, precision, runs)
 
 
 @dataclass(frozen=True)

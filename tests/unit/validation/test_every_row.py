@@ -21,8 +21,11 @@ WRONG: dict[str, Tree] = {
     "V05": _client(guard={"breaker": {"mode": "off"}}),
     "V06": _client(sdk={"attempts": 2}),
     "V07": _client(guard={"scope": "region"}),
+    "V08": {"identity": {"contention_slowdown": 0.0}},
     "V09": {"backoff": {"attempts": 1}},
     "V10": _client(sdk={"attempts": 1}),
+    "V14": {"identity": {"workers": 60}},
+    "V16": {"identity": {"workers": 8}},
     "V17": {"router": {"failover": {"enabled": False}}},
     "V18": _client(guard={"throttle": {"k": 10.0}}),
 }
