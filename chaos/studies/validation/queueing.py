@@ -14,7 +14,7 @@ WORKERS = 2
 SERVICE_S = 0.01
 LOADS = (0.5, 0.7, 0.9)
 WARM_UP_S = 3.0
-MEASURED_S = {0.5: 20.0, 0.7: 20.0, 0.9: 30.0}
+MEASURED_S = {0.5: 25.0, 0.7: 35.0, 0.9: 40.0}
 """Longer where the queue forgets more slowly: its memory grows as 1/(1 − ρ)²."""
 
 LOSS_QUEUE = 2

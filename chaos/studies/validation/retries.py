@@ -133,7 +133,7 @@ ROWS = (
             formula("load, none", 1.0, LOAD),
             formula("load, 3 retries", 4.0, LOAD),
             printed("load, bucket", "1.14", LOAD, runs=RUNS),
-            printed("load, breaker", "1", LOAD, runs=RUNS),
+            formula("load, breaker", 1.0, LOAD),
         ),
         1.0,
         *CLIENTS_OF_SOURCE,

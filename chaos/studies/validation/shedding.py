@@ -64,7 +64,7 @@ ROWS = (
         "node's DAGOR by the request's user",
         "A",
         "t interval over seeds; arithmetic has no rounding",
-        5,
+        10,
         (
             formula("succeed, random shedding", 0.25, 0.04),
             formula(

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from chaos.cli import main
 from chaos.studies.validation import command
-from chaos.studies.validation.command import render
+from chaos.studies.validation.command import ROWS, render
 from chaos.studies.validation.rows import Row, formula
 
 EVEN = Row("V98", "a coin", "a fair coin", "A", "none", 2, (formula("heads", 0.5, 0.1),), lambda _s, _t: {"heads": 0.5})
@@ -62,3 +62,15 @@ def test_a_row_in_its_band_is_exit_code_0_and_one_outside_is_1(monkeypatch: pyte
     assert (even.exit_code, "1 of 1 rows as published" in even.output) == (0, True), even.output
     odd = CliRunner().invoke(main, ["validate"])
     assert (odd.exit_code, "out of band: V99" in odd.output) == (1, True), odd.output
+
+
+def test_the_committed_page_is_of_the_rows_there_are() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "validation.md").read_text()
+    for row in ROWS.values():
+        assert f"## {row.id}: {row.source}\n" in page
+        assert row.setup in page
+        assert f"Seeds 1 to {row.seeds}. " in page
+        for published in row.published:
+            assert f"| {published.name} | {published.text} |" in page
+    assert "unexplained" not in page
+    assert "UNDECIDED" not in page
