@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from aiohttp import web
+from yarl import URL
 
 from compose.topology import PORT, app_factory
 from compose.virtual.world import Served, VirtualWorld
@@ -19,7 +20,7 @@ from loadgen.arrivals import Arrivals, PoissonSchedule
 from services.chassis.background import Background
 from services.chassis.clock import Clock
 from services.chassis.env import Env, Peers, make_env
-from services.chassis.http import HttpClient
+from services.chassis.http import NO_HEADERS, TIMEOUT, HttpClient, HttpReply
 from services.chassis.live import announce
 from services.chassis.registry import Instance
 from services.chassis.settings import Tree, merge
@@ -156,6 +157,32 @@ class SmallWorld:
 
 async def _await(work: Awaitable[object]) -> None:
     await work
+
+
+class FarClient(HttpClient):
+    """Our HTTP client with a network in between: each way takes `delay_s()`, and the caller's timeout covers both."""
+
+    __slots__ = ("_clock", "_delay_s")
+
+    def __init__(self, near: HttpClient, clock: Clock, delay_s: Callable[[], float]) -> None:
+        super().__init__(near.session)
+        self._clock = clock
+        self._delay_s = delay_s
+
+    async def call(self, method: str, url: str | URL, *, timeout_s: float, **options: Any) -> HttpReply:
+        ends_at = self._clock.now() + timeout_s
+        await asyncio.sleep(self._delay_s())
+        left_s = ends_at - self._clock.now()
+        if left_s <= 0:
+            return HttpReply(0, NO_HEADERS, b"", TIMEOUT)
+        reply = await super().call(method, url, timeout_s=left_s, **options)
+        back_s = self._delay_s()
+        left_s = ends_at - self._clock.now()
+        if reply.failure or back_s <= left_s:
+            await asyncio.sleep(0.0 if reply.failure else back_s)
+            return reply
+        await asyncio.sleep(left_s)
+        return HttpReply(0, NO_HEADERS, b"", TIMEOUT)
 
 
 class Callers:
