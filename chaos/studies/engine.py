@@ -24,6 +24,7 @@ from services.chassis.interrupts import SIGNALS, postponed
 
 Perform = Callable[[J], R]
 Done = Callable[[J, R], None]
+SAFE_PATH = "PYTHONSAFEPATH"
 STOPPED = "stopped; results so far are cached, and the same command resumes from there"
 
 
@@ -35,14 +36,14 @@ def processes(count: int | None) -> Iterator[Executor]:
     in Python 3.11 a pool can hang when a process retires after more than one (gh-115634). An exception in the block,
     such as Ctrl-C, kills the processes; if this process is killed, the kernel kills them.
     """
-    os.environ.setdefault("PYTHONSAFEPATH", "1")  # a user's file `random.py` must not shadow the module `random`
     with _unheard():
         resource_tracker.ensure_running()  # it unblocks signals at its start, so it has to be started first
     before = set(multiprocessing.active_children())
     workers, context = count or os.cpu_count() or 1, multiprocessing.get_context("spawn")
     pool = _Pool(workers, context, end_with, (os.getpid(),), max_tasks_per_child=1)
     try:
-        yield pool
+        with _safe_path():
+            yield pool
     except BaseException:
         with postponed():
             for process in set(multiprocessing.active_children()) - before:
@@ -51,6 +52,18 @@ def processes(count: int | None) -> Iterator[Executor]:
     finally:
         with postponed():
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Processes started inside do not import from the working folder: a file `random.py` there shadows no module."""
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = before or "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(SAFE_PATH, None)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import asyncio
 from functools import partial
 
-from chaos.studies.validation.rows import Figures, Row, between, formula, printed
+from chaos.studies.validation.rows import Row, RowFigures, between, formula, printed
 from chaos.studies.validation.world import ONE_ATTEMPT, PLAIN_NODE, REGION, SmallWorld, counted, settings
 from services.chassis.env import Env
 from services.chassis.settings import Tree
@@ -37,7 +37,7 @@ THROTTLED: Tree = settings(
 )
 
 
-async def _share_home(world: SmallWorld, healthy: float) -> Figures:
+async def _share_home(world: SmallWorld, healthy: float) -> RowFigures:
     first, _ = await world.node("first", REGION)
     second, _ = await world.node("second", PAIR)
     await world.serve("router", "router", REGION)
@@ -52,14 +52,14 @@ async def _share_home(world: SmallWorld, healthy: float) -> Figures:
     return {f"to P0 at {healthy:.0%} healthy, %": 100 * home / (home + away)}
 
 
-def measure_shares(seed: int, overrides: Tree) -> Figures:
-    tree, found = settings(HEALTHY, overrides), Figures()
+def measure_shares(seed: int, overrides: Tree) -> RowFigures:
+    tree, found = settings(HEALTHY, overrides), RowFigures()
     for healthy in (1.0, 0.71, 0.5, 0.25, 0.0):
         found |= SmallWorld(seed, tree).run(partial(_share_home, healthy=healthy))
     return found
 
 
-async def _held_back(world: SmallWorld, accepting: float) -> Figures:
+async def _held_back(world: SmallWorld, accepting: float) -> RowFigures:
     await world.node()
     await world.inject("throttle", rate_per_s=accepting * GOOGLE_RATE_PER_S)
     callers = world.callers()
@@ -76,8 +76,8 @@ def _throttled(env: Env) -> float:
     return counted(env, "identity_client_held_back_total", reason="throttle")
 
 
-def measure_held_back(seed: int, overrides: Tree) -> Figures:
-    tree, found = settings(THROTTLED, overrides), Figures()
+def measure_held_back(seed: int, overrides: Tree) -> RowFigures:
+    tree, found = settings(THROTTLED, overrides), RowFigures()
     for accepting in ACCEPTING:
         found |= SmallWorld(seed, tree).run(partial(_held_back, accepting=accepting))
     return found

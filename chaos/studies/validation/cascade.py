@@ -2,7 +2,7 @@
 
 import asyncio
 
-from chaos.studies.validation.rows import Figures, Row, between, formula, printed
+from chaos.studies.validation.rows import Row, RowFigures, between, formula, printed
 from chaos.studies.validation.world import PLAIN_NODE, SmallWorld, settings
 from services.chassis.settings import Tree
 
@@ -29,11 +29,11 @@ TEN_PERCENT: Tree = {
 }
 
 
-async def _cascade(world: SmallWorld) -> Figures:
+async def _cascade(world: SmallWorld) -> RowFigures:
     await world.node()
     callers = world.callers()
     arrivals = world.arrivals("requests", HEALTHY_PER_S * SIZE, callers.call)
-    found = Figures()
+    found = RowFigures()
     for rate_per_s, length_s in (
         (HEALTHY_PER_S, HEALTHY_S),
         (CASCADE_PER_S, CASCADE_S),
@@ -63,7 +63,7 @@ async def _growth(world: SmallWorld) -> float:
     return callers.attempts / callers.started
 
 
-def measure(seed: int, overrides: Tree) -> Figures:
+def measure(seed: int, overrides: Tree) -> RowFigures:
     plain = settings(SERVICE, THREE_ATTEMPTS, overrides)
     budgeted = settings(SERVICE, THREE_ATTEMPTS, TEN_PERCENT, overrides)
     return {

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from chaos.studies.validation.rows import Figures, Row, between, formula
+from chaos.studies.validation.rows import Row, RowFigures, between, formula
 from chaos.studies.validation.world import PLAIN_NODE, Callers, FarClient, SmallWorld, counted, settings
 from services.chassis.http import HttpClient
 from services.chassis.settings import Tree
@@ -53,7 +53,7 @@ def _far(near: HttpClient, world: SmallWorld, delay_s: Callable[[], float]) -> H
     return FarClient(near, world.clock, delay_s)
 
 
-def measure_spike(seed: int, overrides: Tree) -> Figures:
+def measure_spike(seed: int, overrides: Tree) -> RowFigures:
     return {
         f"runs that are back, {name}": SmallWorld(seed, settings(CONTENDED, backoff, overrides)).run(_spiked)
         for name, backoff in (("no backoff", WITHOUT_BACKOFF), ("jittered backoff", WITH_BACKOFF))
@@ -110,7 +110,7 @@ def _state(callers: Callers) -> tuple[float, float, float]:
     return attempts, counted(callers.env, "identity_client_operations_total"), callers.succeeded
 
 
-async def _at_280(world: SmallWorld) -> Figures:
+async def _at_280(world: SmallWorld) -> RowFigures:
     outage = _Outage(world)
     await outage.begin(280.0)
     offered, good = await outage.between(60.0, 90.0)
@@ -119,14 +119,14 @@ async def _at_280(world: SmallWorld) -> Figures:
     return {"offered per s, 280/s": offered, "succeed, 280/s": good, "succeed, 280/s lowered to 100/s": back}
 
 
-async def _at(world: SmallWorld, rate_per_s: float, start: float) -> Figures:
+async def _at(world: SmallWorld, rate_per_s: float, start: float) -> RowFigures:
     outage = _Outage(world)
     await outage.begin(rate_per_s)
     _, good = await outage.between(start, start + 30.0)
     return {f"succeed, {rate_per_s:g}/s": good}
 
 
-def measure_outage(seed: int, overrides: Tree) -> Figures:
+def measure_outage(seed: int, overrides: Tree) -> RowFigures:
     tree = settings(DATABASE, overrides)
     return {
         **SmallWorld(seed, tree).run(_at_280),

@@ -12,7 +12,7 @@ from chaos.report.templates import fill
 from chaos.studies.engine import processes
 from chaos.studies.page import TEMPLATES
 from chaos.studies.validation import balancing, cascade, collapse, contention, queueing, retries, shedding
-from chaos.studies.validation.rows import Judged, JudgedFigure, Row
+from chaos.studies.validation.rows import JudgedFigure, JudgedRow, Row
 from services.chassis.exit_codes import CONTRADICTED, EXPECTED
 from services.chassis.settings import SettingsError, Tree
 
@@ -68,19 +68,19 @@ def judge_apart(id_: str, seeds: int | None, overrides: Tree) -> Apart | str:
     return judged.seeds, judged.figures
 
 
-def _taken_back(row: Row, found: Apart | str) -> Judged:
+def _taken_back(row: Row, found: Apart | str) -> JudgedRow:
     if isinstance(found, str):
         raise SettingsError(found)
-    return Judged(row, *found)
+    return JudgedRow(row, *found)
 
 
-def judge(id_: str, seeds: int | None, overrides: Tree) -> Judged:
+def judge(id_: str, seeds: int | None, overrides: Tree) -> JudgedRow:
     """Runs a row over its seeds, 1 to `seeds`."""
     row = ROWS[id_]
     return row.judged([row.measure(seed, overrides) for seed in range(1, (seeds or row.seeds) + 1)])
 
 
-def _table(judged: Sequence[Judged]) -> Any:
+def _table(judged: Sequence[JudgedRow]) -> Any:
     found = table("row", "figure", "source", "published", "ours (t, 99.9 %)", "pass band", "verdict")
     for one in judged:
         for number, figure in enumerate(one.figures):
@@ -99,6 +99,6 @@ def _table(judged: Sequence[Judged]) -> Any:
     return found
 
 
-def render(judged: Sequence[Judged]) -> str:
+def render(judged: Sequence[JudgedRow]) -> str:
     """`docs/validation.md`."""
     return fill(TEMPLATES / TEMPLATE, {"judged": judged})

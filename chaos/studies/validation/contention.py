@@ -3,7 +3,7 @@
 import asyncio
 from functools import partial
 
-from chaos.studies.validation.rows import Figures, Published, Row, between, printed
+from chaos.studies.validation.rows import Published, Row, RowFigures, between, printed
 from chaos.studies.validation.world import FOREVER_S, PLAIN_NODE, REGION, SmallWorld, settings
 from services.chassis.env import Peers
 from services.chassis.http import HttpReply
@@ -112,10 +112,10 @@ async def _contend(world: SmallWorld, backoff: RetrySettings) -> tuple[float, fl
     return writers.calls, world.now - began
 
 
-def measure(seed: int, overrides: Tree) -> Figures:
+def measure(seed: int, overrides: Tree) -> RowFigures:
     """`overrides` may have a section `backoff` besides those of the services, over every kind of backoff."""
     tree = settings(QUICK, {section: values for section, values in overrides.items() if section != "backoff"})
-    calls, took_s = Figures(), Figures()
+    calls, took_s = RowFigures(), RowFigures()
     for name, backoff in BACKOFFS.items():
         changed = RetrySettings.model_validate({**backoff.model_dump(), **overrides.get("backoff", {})})
         calls[name], took_s[name] = SmallWorld(seed, tree).run(partial(_contend, backoff=changed))
@@ -133,7 +133,7 @@ TIMES_S = {"none": "2.1", "exponential": "63"}
 """The times with jitter, 6.6, 4.7 and 4.6 s, are those of the last client in one run, which tell nothing: ± 4 s."""
 
 
-def _ordered(took_s: Figures) -> bool:
+def _ordered(took_s: RowFigures) -> bool:
     return min(took_s, key=took_s.__getitem__) == "none" and max(took_s, key=took_s.__getitem__) == "exponential"
 
 

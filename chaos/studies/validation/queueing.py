@@ -4,7 +4,7 @@ import asyncio
 import math
 from functools import partial
 
-from chaos.studies.validation.rows import Figures, Published, Row, formula
+from chaos.studies.validation.rows import Published, Row, RowFigures, formula
 from chaos.studies.validation.world import ONE_ATTEMPT, PLAIN_NODE, SmallWorld, counted, settings
 from services.chassis.env import Env
 from services.chassis.settings import Tree
@@ -55,7 +55,7 @@ class _Watch:
         self.queued += len(self.node.queue)
 
 
-async def _waiting(world: SmallWorld, load: float) -> Figures:
+async def _waiting(world: SmallWorld, load: float) -> RowFigures:
     env, node = await world.node()
     callers, watch = world.callers(), _Watch(node)
 
@@ -81,7 +81,7 @@ def _waits(env: Env) -> tuple[float, float]:
     return counted(env, "identity_queue_wait_seconds_sum"), counted(env, "identity_queue_wait_seconds_count")
 
 
-async def _losing(world: SmallWorld, load: float) -> Figures:
+async def _losing(world: SmallWorld, load: float) -> RowFigures:
     env, _node = await world.node()
     callers = world.callers()
     world.arrivals("tokens", load * WORKERS / SERVICE_S, callers.call)
@@ -92,17 +92,17 @@ async def _losing(world: SmallWorld, load: float) -> Figures:
     return {f"blocked at {load}": refused / (callers.started - started)}
 
 
-def measure_waiting(seed: int, overrides: Tree) -> Figures:
+def measure_waiting(seed: int, overrides: Tree) -> RowFigures:
     tree = settings(EXPONENTIAL, overrides)
-    found = Figures()
+    found = RowFigures()
     for load in LOADS:
         found |= SmallWorld(seed, tree).run(partial(_waiting, load=load))
     return found
 
 
-def measure_losing(seed: int, overrides: Tree) -> Figures:
+def measure_losing(seed: int, overrides: Tree) -> RowFigures:
     tree = settings(EXPONENTIAL, {"identity": {"queue_length": LOSS_QUEUE}}, overrides)
-    found = Figures()
+    found = RowFigures()
     for load in LOSS_LOADS:
         found |= SmallWorld(seed, tree).run(partial(_losing, load=load))
     return found

@@ -3,7 +3,7 @@
 import asyncio
 from functools import partial
 
-from chaos.studies.validation.rows import Figures, Published, Row, formula, printed
+from chaos.studies.validation.rows import Published, Row, RowFigures, formula, printed
 from chaos.studies.validation.world import PLAIN_NODE, SmallWorld, settings
 from services.chassis.settings import Tree
 
@@ -43,7 +43,7 @@ BREAKER = _client(
 CLIENTS_OF_SOURCE = {"none": NO_RETRIES, "3 retries": THREE_RETRIES, "bucket": BUCKET, "breaker": BREAKER}
 
 
-async def _load(world: SmallWorld, failing: float, clients: int, rate_per_s: float, length_s: float) -> Figures:
+async def _load(world: SmallWorld, failing: float, clients: int, rate_per_s: float, length_s: float) -> RowFigures:
     """As in the source every client calls once at the start, which counts where a client makes ten calls in all."""
     await world.node()
     await world.inject("http_error", probability=failing, status=500)
@@ -57,8 +57,8 @@ async def _load(world: SmallWorld, failing: float, clients: int, rate_per_s: flo
     return {"success": callers.succeeded / callers.started, "load": callers.attempts / callers.started}
 
 
-def _measured(failing: float, kinds: tuple[str, ...], seed: int, overrides: Tree) -> Figures:
-    found = Figures()
+def _measured(failing: float, kinds: tuple[str, ...], seed: int, overrides: Tree) -> RowFigures:
+    found = RowFigures()
     for kind in kinds:
         tree = settings(INSENSITIVE, CLIENTS_OF_SOURCE[kind], overrides)
         run = partial(_load, failing=failing, clients=CLIENTS, rate_per_s=CLIENTS * CALLS_PER_S, length_s=LENGTH_S)
@@ -70,8 +70,8 @@ SPREADS = {10: 1, 100: 10, 1000: 100}
 """Clients of the source that share 100 calls/s, and how many of them one of our runs has: a tenth, with their load."""
 
 
-def _spread(seed: int, overrides: Tree) -> Figures:
-    found = Figures()
+def _spread(seed: int, overrides: Tree) -> RowFigures:
+    found = RowFigures()
     for clients, ours in SPREADS.items():
         run = partial(_load, failing=0.5, clients=ours, rate_per_s=10.0, length_s=100.0)
         figures = SmallWorld(seed, settings(INSENSITIVE, BUCKET, overrides)).run(run)

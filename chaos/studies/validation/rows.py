@@ -13,9 +13,9 @@ from typing import Literal
 from chaos.studies.statistics import Estimate, estimate
 from services.chassis.settings import Tree
 
-Verdict = Literal["agrees", "differs", "contradicted", "undecided"]
-Figures = dict[str, float]
-Measure = Callable[[int, Tree], Figures]
+RowVerdict = Literal["agrees", "differs", "contradicted", "undecided"]
+RowFigures = dict[str, float]
+Measure = Callable[[int, Tree], RowFigures]
 
 CONFIDENCE = 0.999
 """Of each interval: with some seventy figures, fewer than one table in ten has one that is off by chance."""
@@ -76,9 +76,9 @@ class Row:
     published: tuple[Published, ...]
     measure: Measure = field(repr=False)
 
-    def judged(self, runs: Sequence[Figures]) -> "Judged":
+    def judged(self, runs: Sequence[RowFigures]) -> "JudgedRow":
         ours = {one.name: estimate((run[one.name] for run in runs), CONFIDENCE) for one in self.published}
-        return Judged(self, len(runs), tuple(JudgedFigure(one, ours[one.name]) for one in self.published))
+        return JudgedRow(self, len(runs), tuple(JudgedFigure(one, ours[one.name]) for one in self.published))
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class JudgedFigure:
         return self.interval * math.sqrt(1.0 + self.ours.measured / self.published.runs)
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> RowVerdict:
         mean, published, why = self.ours.mean, self.published, self.published.differs
         if mean is None:
             return "undecided"
@@ -138,7 +138,7 @@ ROUND_OFF = 1e-9
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedRow:
     """A row with its verdict."""
 
     row: Row

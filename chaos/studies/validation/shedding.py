@@ -2,7 +2,7 @@
 
 import asyncio
 
-from chaos.studies.validation.rows import Difference, Figures, Row, between, formula
+from chaos.studies.validation.rows import Difference, Row, RowFigures, between, formula
 from chaos.studies.validation.world import ONE_ATTEMPT, PLAIN_NODE, SmallWorld, settings
 from services.chassis.settings import Tree
 
@@ -46,7 +46,7 @@ async def _two_calls(world: SmallWorld) -> tuple[float, float]:
     return sum(boths) / len(boths), sum(firsts) / len(firsts)
 
 
-def measure(seed: int, overrides: Tree) -> Figures:
+def measure(seed: int, overrides: Tree) -> RowFigures:
     by_chance, _ = SmallWorld(seed, settings(OVERLOADED, RANDOM, overrides)).run(_two_calls)
     together, first = SmallWorld(seed, settings(OVERLOADED, REQUEST_WISE, overrides)).run(_two_calls)
     return {

@@ -1,6 +1,6 @@
 """A small world in virtual time: a few of our services, and callers with our client and open-loop arrivals.
 
-    async def measure(world: SmallWorld) -> Figures: ...
+    async def measure(world: SmallWorld) -> RowFigures: ...
     figures = SmallWorld(seed, tree).run(measure)
 
 Nothing here stands in for a service, a policy or the load generator. The world only says who calls whom and when.

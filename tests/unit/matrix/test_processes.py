@@ -47,3 +47,14 @@ def test_ctrl_c_is_exit_code_130(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     result = CliRunner().invoke(main, ["matrix", SCENARIO, "--mitigations", "R1", "--jobs", "1"])
     assert result.exit_code == 130
     assert "the same command resumes from there" in result.stdout
+
+
+def test_the_environment_is_as_it_was_before_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    with processes(1) as pool:
+        assert pool.submit(os.getenv, "PYTHONSAFEPATH").result() == "1"
+    assert "PYTHONSAFEPATH" not in os.environ
+    monkeypatch.setenv("PYTHONSAFEPATH", "yes")
+    with processes(1):
+        pass
+    assert os.environ["PYTHONSAFEPATH"] == "yes"

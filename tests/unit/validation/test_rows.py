@@ -5,7 +5,7 @@ import math
 import pytest
 
 from chaos.studies.statistics import student_quantile
-from chaos.studies.validation.rows import Difference, Judged, Published, Row, between, formula, printed
+from chaos.studies.validation.rows import Difference, JudgedRow, Published, Row, between, formula, printed
 
 SEEDS = 4
 STEP = 0.01
@@ -15,7 +15,7 @@ ERROR = T * math.sqrt(4 / 3) * STEP / 2
 """Of the mean of SAMPLES, whose deviation is STEP · √(4/3)."""
 
 
-def judged(published: Published, mean: float) -> Judged:
+def judged(published: Published, mean: float) -> JudgedRow:
     row = Row("V00", "a book", "a set-up", "A", "a band", SEEDS, (published,), lambda _seed, _tree: {})
     return row.judged([{published.name: mean + step} for step in SAMPLES])
 
