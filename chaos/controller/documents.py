@@ -192,6 +192,7 @@ class AuditSummary(BaseModel):
     accounts: int
     public_exempt: int
     private_exempt: int
+    unreachable: list[str] = Field(description="regions whose accounts could not be listed")
 
 
 # --- mitigations -----------------------------------------------------------------------------------------

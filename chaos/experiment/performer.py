@@ -135,6 +135,7 @@ class Performer:
             accounts=audit.accounts,
             public_exempt=audit.public_exempt,
             private_exempt=audit.private_exempt,
+            **({"unreachable": list(audit.unreachable)} if audit.unreachable else {}),
         )
 
     async def _scale_identity(self, id_: str, action: ScaleIdentity) -> None:

@@ -242,7 +242,9 @@ def _collapse(event: EventFields, d: Displays, words: str, tone: Tone) -> Happen
 
 def _audit(event: EventFields, _d: Displays) -> Happening:
     private = event["private_exempt"]
-    return Happening("operators", f"audit: {private} of {private + event['public_exempt']} extension accounts private")
+    silent = "".join(f"; {region} could not be listed" for region in event.get("unreachable", ()))
+    counted = f"audit: {private} of {private + event['public_exempt']} extension accounts private"
+    return Happening("operators", counted + silent, "bad" if silent else "")
 
 
 def _run(event: EventFields, _d: Displays) -> Happening:

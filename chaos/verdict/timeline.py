@@ -150,6 +150,7 @@ def audited(view: View) -> ClaimFinding:
         Conditions()
         .in_turn("restored_audited", view.at.restore_west, audit["t"] if audit else NEVER)
         .at_most("exempt_off_in_audit", audit["private_exempt"] if audit else None, 0)
+        .at_most("regions_not_listed", len(audit.get("unreachable", ())) if audit else None, 0)
         .at_most("exempt_off_by_gauge", off, 0)
         .finding()
     )

@@ -135,6 +135,7 @@ class OperatorCalls:
             "accounts": seen.accounts,
             "public_exempt": seen.public_exempt,
             "private_exempt": seen.private_exempt,
+            "unreachable": list(seen.unreachable),
         }
 
 

@@ -58,6 +58,10 @@ def alert(state: str) -> dict[str, Any]:
         (action("scale_identity", region="eastus", count=-1), "operators: identity nodes: East US -1"),
         (action("drain", region="eastus"), "operators: drain East US"),
         (
+            {"kind": "audit", "private_exempt": 0, "public_exempt": 12, "unreachable": ["westus"]},
+            "operators: audit: 0 of 12 extension accounts private; westus could not be listed",
+        ),
+        (
             action("ramp", "T17", regions=["eastus"], from_fraction=0.1, to_fraction=0.7, over_s=36.0),
             "operators: T17 ramp up traffic to East US from 10% to 70% over 36 s",
         ),
