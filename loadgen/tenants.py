@@ -32,7 +32,7 @@ class Tenant(BaseModel):
     """Row of the table "Systems and services" of docs/conformance.md."""
     name: Annotated[str, Field(min_length=1)]
     window: Literal["A", "B", "A+B"]
-    """Documentation only."""
+    """When the report says it was hit. Selects the predicate of the claim; no run reads it."""
     load: LoadUnit
     """Whether `share` is of the region's job rate or of its token rate."""
     share: Annotated[float, Field(ge=0, le=1)]
