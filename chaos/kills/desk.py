@@ -58,7 +58,8 @@ class Desk:
         return reply.json()
 
     async def answers(self) -> bool:
-        return (await self.chaos("GET", "/v1/status", timeout_s=2.0)).ok
+        """Whether the controller lives; its status would wait for instances that are frozen."""
+        return (await self.chaos("GET", "/healthz", timeout_s=2.0)).ok
 
     # The store
 
