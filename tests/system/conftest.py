@@ -42,8 +42,11 @@ def testbed() -> Iterator[Stack]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs no containers runs first: beside them it would take the processors that they are measured on."""
-    items.sort(key=lambda item: "testbed" in getattr(item, "fixturenames", ()))
+    """What needs no containers runs first: beside them it would take the processors that they are measured on.
+
+    Kills run last: Prometheus remembers them, and the alerts they cause would be taken for those of the incident.
+    """
+    items.sort(key=lambda item: ("testbed" in getattr(item, "fixturenames", ()), item.path.stem == "test_kills"))
 
 
 @pytest.fixture(scope="module", autouse=True)
