@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
 from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, Generic
 
 from rich.console import Console
@@ -39,8 +40,8 @@ def processes(count: int | None) -> Iterator[Executor]:
     with _unheard():
         resource_tracker.ensure_running()  # it unblocks signals at its start, so it has to be started first
     before = set(multiprocessing.active_children())
-    workers, context = count or os.cpu_count() or 1, multiprocessing.get_context("spawn")
-    pool = _Pool(workers, context, end_with, (os.getpid(),), max_tasks_per_child=1)
+    workers = count or os.cpu_count() or 1
+    pool = _Pool(workers, _Context(), end_with, (os.getpid(),), max_tasks_per_child=1)
     try:
         with _safe_path():
             yield pool
@@ -78,6 +79,17 @@ def _unheard() -> Iterator[None]:
             yield
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Process(SpawnProcess):
+    """A pool that breaks terminates its processes and waits for them; these block SIGTERM (`_unheard`)."""
+
+    def terminate(self) -> None:
+        self.kill()
+
+
+class _Context(SpawnContext):
+    Process = _Process
 
 
 class _Pool(ProcessPoolExecutor):

@@ -14,7 +14,7 @@ from chaos.studies.page import TEMPLATES
 from chaos.studies.validation import balancing, cascade, collapse, contention, queueing, retries, shedding
 from chaos.studies.validation.rows import JudgedFigure, JudgedRow, Row
 from services.chassis.exit_codes import CONTRADICTED, EXPECTED
-from services.chassis.settings import SettingsError, Tree
+from services.chassis.settings import Tree
 
 FAMILIES = (queueing, retries, contention, balancing, shedding, collapse, cascade)
 ROWS: dict[str, Row] = dict(sorted((row.id, row) for of in FAMILIES for row in of.ROWS))
@@ -32,8 +32,7 @@ def validate_command(
     rows = _chosen(ids)
     with processes(jobs) as executor:  # one for each row: it takes longer to start a process than to run a world
         running = [executor.submit(judge_apart, row.id, seeds, overrides) for row in rows]
-        found = [one.result() for one in running]
-    judged = [_taken_back(row, one) for row, one in zip(rows, found, strict=True)]
+        judged = [JudgedRow(row, *one.result()) for row, one in zip(rows, running, strict=True)]
     console.print(_table(judged))
     broken = [one.row.id for one in judged if not one.expected]
     differing = [one.row.id for one in judged if any(figure.verdict == "differs" for figure in one.figures)]
@@ -55,23 +54,10 @@ def _chosen(ids: Sequence[str]) -> list[Row]:
     return [ROWS[id_] for id_ in dict.fromkeys(ids)] if ids else list(ROWS.values())
 
 
-Apart = tuple[int, tuple[JudgedFigure, ...]]
-
-
-def judge_apart(id_: str, seeds: int | None, overrides: Tree) -> Apart | str:
-    """`judge` in a process of its own; the row itself stays where it is. A wrong setting is a text, not an exception:
-    the pool may hang when its block is left by one."""
-    try:
-        judged = judge(id_, seeds, overrides)
-    except SettingsError as error:
-        return str(error)
+def judge_apart(id_: str, seeds: int | None, overrides: Tree) -> tuple[int, tuple[JudgedFigure, ...]]:
+    """`judge` in a process of its own; the row itself stays where it is."""
+    judged = judge(id_, seeds, overrides)
     return judged.seeds, judged.figures
-
-
-def _taken_back(row: Row, found: Apart | str) -> JudgedRow:
-    if isinstance(found, str):
-        raise SettingsError(found)
-    return JudgedRow(row, *found)
 
 
 def judge(id_: str, seeds: int | None, overrides: Tree) -> JudgedRow:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,30 @@ def test_the_environment_is_as_it_was_before_the_pool(monkeypatch: pytest.Monkey
     with processes(1):
         pass
     assert os.environ["PYTHONSAFEPATH"] == "yes"
+
+
+def test_a_process_of_the_pool_can_be_terminated(tmp_path: Path) -> None:
+    """A pool that breaks does so and waits: a process that ignored it would make the command hang."""
+    os.mkfifo(started := tmp_path / "started")
+    with processes(1) as pool:
+        waiting = pool.submit(wait_for_ever, str(started))
+        started.read_bytes()
+        (process,) = multiprocessing.active_children()
+        process.terminate()
+        assert isinstance(waiting.exception(), BrokenProcessPool)
+
+
+def fail_while_others_run(started: Path) -> None:
+    with processes(2) as pool:
+        failed = pool.submit(divmod, 1, 0)
+        for _ in range(4):
+            pool.submit(wait_for_ever, str(started))
+        failed.result()
+
+
+def test_an_error_of_one_run_ends_the_others(tmp_path: Path) -> None:
+    """Those that the pool started meanwhile in place of the first, too."""
+    os.mkfifo(started := tmp_path / "started")
+    with pytest.raises(ZeroDivisionError):
+        fail_while_others_run(started)
+    assert multiprocessing.active_children() == []
