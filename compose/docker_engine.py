@@ -240,14 +240,15 @@ class DockerEngine:
 
         return await self._call(work)
 
-    async def kill_process(self, pid: int, image: str) -> None:
-        """SIGKILL to a process of the engine's machine, as the kernel's out-of-memory killer sends it.
+    async def kill_process(self, container: DockerContainer) -> None:
+        """SIGKILL to a container's process from outside of it, as the kernel's out-of-memory killer sends it.
 
         Unlike `kill` the engine does not count it as a wish: the restart policy starts the container again.
         """
+        pid = (await self.inspect(container))["State"]["Pid"]
         script = f"import os; os.kill({pid}, 9)"
         config = {
-            "Image": image,
+            "Image": f"{self.project}-services",
             "Entrypoint": ["python", "-I", "-S", "-c", script],
             "User": "0:0",
             "Healthcheck": {"Test": ["NONE"]},

@@ -5,15 +5,13 @@ from dataclasses import replace
 from chaos.controller.app import create_controller, run_until_cancelled
 from chaos.controller.auth import Tokens, load_tokens
 from chaos.controller.load_keeper import LoadKeeper
-from chaos.controller.settings import ControllerSettings
+from chaos.controller.settings import TOKEN_FILE, ControllerSettings
 from chaos.controller.testbed import Testbed
 from chaos.experiment.plan import Plan, make_plan
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Scenario
 from chaos.scenarios.restrict import restrict
 from compose.runtime import Runtime
-
-TOKEN_FILE = ".controller-tokens.json"
 
 
 class ControllerFailed(RuntimeError):

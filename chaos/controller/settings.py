@@ -7,6 +7,9 @@ from pydantic import Field
 from loadgen.settings import Profile
 from services.chassis.settings import Settings
 
+TOKEN_FILE = ".controller-tokens.json"
+"""In the folder of runs: the tokens that the controller generated."""
+
 
 class ControllerSettings(Settings):
     host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on")

@@ -53,11 +53,9 @@ def _service(victim: str) -> str:
 
 
 def _rounds(rounds: Sequence[Round]) -> Table:
-    rows = table(
-        "round", "kills", "faults", "accepted", "open", "lost", "unhealthy", "overdue faults", "orphans", title="rounds"
-    )
+    rows = table("round", "kills", "faults", "accepted", *rounds[0].violations, title="rounds")
     for one in rounds:
-        broken = [len(found) for found in (one.open, one.lost, one.unhealthy, one.overdue, one.orphans)]
-        numbers = (one.number, len(one.kills), len(one.faults), one.operations + one.orders, *broken)
+        found = map(len, one.violations.values())
+        numbers = (one.number, len(one.kills), len(one.faults), one.operations + one.orders, *found)
         rows.add_row(*map(str, numbers))
     return rows

@@ -4,15 +4,19 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from chaos.controller.settings import TOKEN_FILE, ControllerSettings
 from chaos.kills.orders import operations
 from compose.docker import DockerRuntime
 from compose.docker_engine import HOST, DockerContainer
 from compose.runtime import RuntimeUnavailable, UnknownInstance
+from services.chassis.environment import variable
 from services.chassis.http import HttpReply
 
-CONTROLLER, CONTROLLER_PORT = "controller", 8090
-TOKEN = "AFTERSHOCK_OPERATE_TOKEN"
-TOKEN_FILE = "/app/runs/.controller-tokens.json"
+CONTROLLER = "controller"
+CONTROLLER_PORT = ControllerSettings.model_fields["port"].default
+TOKEN = variable("operate_token")
+RUNS = "/app/runs"
+"""The controller's folder of runs in its container."""
 CALL_TIMEOUT_S = 120.0
 NOT_KILLED = frozenset({"grafana"})
 """Keeps its dashboards in files and has no part in any promise."""
@@ -25,7 +29,6 @@ class Condition:
     restarts: int
     running: bool
     healthy: bool
-    pid: int
     paused: bool
     cpu_quota: int
 
@@ -80,15 +83,9 @@ class Desk:
             restarts=int(raw["RestartCount"]),
             running=bool(state["Running"]),
             healthy=bool(state["Running"]) and health == "healthy" and not state["Paused"],
-            pid=int(state["Pid"]),
             paused=bool(state["Paused"]),
             cpu_quota=int(raw["HostConfig"]["CpuQuota"]),
         )
-
-    async def kill(self, container: DockerContainer, now: Condition) -> None:
-        """SIGKILL from the kernel's side to a container that runs as `now` says."""
-        image = f"{self.runtime.engine.project}-services"
-        await self.runtime.engine.kill_process(now.pid, image)
 
 
 async def operate_token(runtime: DockerRuntime) -> str:
@@ -102,7 +99,7 @@ async def operate_token(runtime: DockerRuntime) -> str:
     given = dict(line.partition("=")[::2] for line in raw["Config"]["Env"])
     if given.get(TOKEN):
         return str(given[TOKEN])
-    kept: dict[str, str] = json.loads(await runtime.engine.read_file(controller, TOKEN_FILE))
+    kept: dict[str, str] = json.loads(await runtime.engine.read_file(controller, f"{RUNS}/{TOKEN_FILE}"))
     return kept["operate"]
 
 

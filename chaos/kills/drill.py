@@ -53,7 +53,7 @@ class Kill:
 
 @dataclass
 class Round:
-    """What one round promised and kept. A round is whole when its four lists are empty."""
+    """What one round promised and kept."""
 
     number: int
     kills: list[Kill] = field(default_factory=list)
@@ -67,12 +67,18 @@ class Round:
     orphans: list[str] = field(default_factory=list)
 
     @property
-    def overdue(self) -> list[Injected]:
-        return [fault for fault in self.faults if not fault.gone_in_time]
+    def overdue(self) -> list[str]:
+        return [str(fault) for fault in self.faults if not fault.gone_in_time]
+
+    @property
+    def violations(self) -> dict[str, list[str]]:
+        """What broke each promise; a promise that was kept has an empty list."""
+        names = ("open", "lost", "unhealthy", "overdue", "orphans")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def broken(self) -> bool:
-        return bool(self.open or self.lost or self.unhealthy or self.orphans or self.overdue)
+        return any(self.violations.values())
 
 
 class Drill:
@@ -174,7 +180,7 @@ class Drill:
         before = await self._desk.condition(victim)
         clock = self._runtime.clock
         start = clock.now()
-        await self._desk.kill(victim, before)
+        await self._runtime.engine.kill_process(victim)
 
         async def healed() -> bool:
             now = await self._desk.condition(victim)
@@ -200,6 +206,7 @@ class Drill:
             seen.unhealthy = [name for name, one in (await self._conditions()).items() if not one.healthy]
             return not seen.unhealthy
 
+        seen.unhealthy = ["all: the engine did not answer"]
         with suppress(TimeoutError):
             await self._until(all_healthy, HEALED_S, "every container is healthy")
 
@@ -230,6 +237,7 @@ class Drill:
             seen.open += [f"{machine} {status}" for machine, status in (await orders.open()).items()]
             return not seen.open
 
+        seen.open = ["all: the store did not answer"]
         with suppress(TimeoutError):
             await self._until(ended, ENDED_S, "every accepted operation ends")
 
@@ -264,7 +272,5 @@ def _summary(seen: Round) -> str:
         f"{seen.operations} operations and {seen.orders} orders accepted",
         f"the run ended {seen.run_ended}",
     ]
-    for word in ("open", "lost", "unhealthy", "orphans", "overdue"):
-        found = getattr(seen, word)
-        words += [f"{word.upper()}: {', '.join(map(str, found[:5]))}"] if found else []
+    words += [f"{promise.upper()}: {', '.join(found[:5])}" for promise, found in seen.violations.items() if found]
     return "; ".join(words)

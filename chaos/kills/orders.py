@@ -12,9 +12,10 @@ from compose.docker import DockerRuntime
 from loadgen.machines import EXTENSION_TAG, TENANT_TAG
 from services.chassis.store import text
 from services.clients.identity.client import SUBSCRIPTION
+from services.provisioner.state import CANCELED, FAILED, SUCCEEDED
 
 ORDER_TIMEOUT_S, POLL_TIMEOUT_S = 3.0, 5.0
-TERMINAL = frozenset({"Succeeded", "Failed", "Canceled"})
+TERMINAL = frozenset({SUCCEEDED, FAILED, CANCELED})
 MACHINE: Mapping[str, Any] = {
     "tags": {TENANT_TAG: "kill-drill", EXTENSION_TAG: "GitHub.Actions/HostedRunner"},
     "identity": {"type": "SystemAssigned"},
@@ -31,7 +32,6 @@ class Orders:
         self._regions = regions
         self._every_s = every_s
         self.accepted: dict[str, str] = {}
-        self.refused = 0
 
     async def order_for_ever(self) -> None:
         """One order every `every_s`, region by region, until cancelled."""
@@ -48,8 +48,6 @@ class Orders:
         reply = await self._runtime.http.call("PUT", url, json=body, timeout_s=ORDER_TIMEOUT_S)
         if reply.ok:
             self.accepted[machine] = reply.headers["Azure-AsyncOperation"]
-        else:
-            self.refused += 1
 
     def _provisioner(self, region: str) -> str:
         name = f"provisioner-{region}"

@@ -58,11 +58,6 @@ class Stack:
         """How often the engine has started the service's first container again."""
         return int(self.inspect(service, "{{.RestartCount}}"))
 
-    def kill_process(self, service: str) -> None:
-        """SIGKILL to the container's first process from outside, as the kernel's out-of-memory killer sends it."""
-        script = f"import os; os.kill({self.inspect(service, '{{.State.Pid}}')}, 9)"
-        _docker("run", "--rm", "--pid=host", "--user=0", "--entrypoint=python", f"{PROJECT}-services", "-c", script)
-
     def complaints(self) -> str:
         """What containers that do not run, or run unhealthily, said last."""
         unwell = [line for line in self.containers() if line["State"] != "running" or line["Health"] == "unhealthy"]

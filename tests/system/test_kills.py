@@ -57,7 +57,7 @@ async def test_faults_outlive_the_controller_and_still_expire(testbed: Stack, de
     for kind, (victim, parameters) in short.items():
         await desk.inject(kind, {"instance": victim}, lease_s, parameters=parameters)
     kept = await desk.inject("freeze", {"instance": "router-centraluseuap"}, 120.0)
-    await asyncio.to_thread(testbed.kill_process, "controller")
+    await desk.runtime.engine.kill_process(await desk.runtime.engine.find("controller"))
     await eventually(desk.answers, within_s=HEALED_S, what="the controller is back")
     back_s = asyncio.get_running_loop().time() - started
     assert [fault["id"] for fault in (await desk.done("GET", "/v1/faults"))["faults"] if fault["id"] == kept] == [kept]

@@ -106,7 +106,7 @@ async def test_an_alert_goes_by_alertmanager_to_the_controller(runtime: DockerRu
 
 
 async def test_a_killed_process_comes_back_by_itself(testbed: Stack, runtime: DockerRuntime) -> None:
-    testbed.kill_process("router-northeurope")
+    await runtime.engine.kill_process(await runtime.engine.find("router-northeurope"))
     await eventually(lambda: is_ready(runtime, "router-northeurope"), within_s=30)
     assert testbed.restarts("router-northeurope") == 1
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from redis.exceptions import RedisError
 
 from chaos.faults.registry import CATALOGUE
 from chaos.kills.command import _rounds, _victims
@@ -15,6 +16,7 @@ from chaos.kills.desk import CONTROLLER, Condition, Desk
 from chaos.kills.drill import KILLS_A_ROUND, Drill, Round
 from chaos.kills.faults import GIVEN_UP_S, PARAMETERS
 from compose.docker_engine import DockerContainer
+from compose.runtime import RuntimeUnavailable
 from compose.topology import InstanceSpec
 from services.chassis.clock import Clock
 from services.chassis.http import HttpReply
@@ -30,9 +32,10 @@ def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = Non
 
 @dataclass
 class MemoryTestbed:
-    """Stands for `Desk` and its runtime at once. `defect` breaks one promise."""
+    """Stands for `Desk`, its runtime and its engine at once. `defect` breaks one promise; `silent` never answers."""
 
     defect: str = ""
+    silent: str = ""
     operations_: dict[str, float] = field(default_factory=dict)
     down_until: dict[str, float] = field(default_factory=dict)
     restarts: dict[str, int] = field(default_factory=dict)
@@ -43,6 +46,7 @@ class MemoryTestbed:
         self.clock = Clock(asyncio.get_running_loop().time, 0.0)
         self.http = self
         self.runtime = self
+        self.engine = self
         self.run_began: float | None = None
 
     # the runtime
@@ -89,9 +93,13 @@ class MemoryTestbed:
             ends_s = self.clock.now() + (GIVEN_UP_S * 2 if self.defect == "overdue" else body["lease_s"])
             self.faults[name] = (body["kind"], body["target"].get("instance", "redis"), ends_s)
             return answer({"id": name}, 201)
+        if self.silent == "listing":
+            return NO_ANSWER
         return answer({"faults": [{"id": key} for key, fault in self.faults.items() if self.clock.now() < fault[2]]})
 
     async def operations(self) -> dict[str, str]:
+        if self.silent == "store":
+            raise RedisError("no answer")
         known = {name: self._status(name) for name in self.operations_}
         if self.defect == "lost" and self.run_began is None:
             known.pop(next(iter(known)), None)
@@ -106,6 +114,8 @@ class MemoryTestbed:
         return [DockerContainer(name, name, "running") for name in NAMES] + cuts
 
     async def condition(self, container: DockerContainer) -> Condition:
+        if self.silent == "engine" and self.run_began is None:
+            raise RuntimeUnavailable("no answer")
         name, up = container.name, not self._down(container.name)
         felt = {kind for kind, victim, ends_s in self.faults.values() if victim == name and self.clock.now() < ends_s}
         running = up and "crash" not in felt
@@ -113,12 +123,11 @@ class MemoryTestbed:
             restarts=self.restarts.get(name, 0),
             running=running,
             healthy=running,
-            pid=1,
             paused=bool(felt & {"freeze", "redis_stall"}),
             cpu_quota=1000 if "cpu_limit" in felt else 0,
         )
 
-    async def kill(self, container: DockerContainer, _now: Condition) -> None:
+    async def kill_process(self, container: DockerContainer) -> None:
         name = container.name
         healed_s = float("inf") if self.defect == "unhealthy" and name == "redis" else self.clock.now() + DOWN_S
         self.down_until[name] = healed_s
@@ -134,8 +143,10 @@ class MemoryTestbed:
         return "Succeeded" if over and self.defect != "open" else "InProgress"
 
 
-async def drilled(kills: int, defect: str = "", seed: int = 1) -> tuple[list[Round], MemoryTestbed, list[str]]:
-    testbed, said = MemoryTestbed(defect), list[str]()
+async def drilled(
+    kills: int, defect: str = "", seed: int = 1, silent: str = ""
+) -> tuple[list[Round], MemoryTestbed, list[str]]:
+    testbed, said = MemoryTestbed(defect, silent), list[str]()
     rounds = await Drill(cast(Desk, testbed), seed, said.append).run(kills)
     return rounds, testbed, said
 
@@ -160,6 +171,12 @@ async def test_a_broken_promise_is_named(defect: str) -> None:
     rounds, _, said = await drilled(20, defect)
     assert any(getattr(one, defect) for one in rounds)
     assert any(f"{defect.upper()}: " in line for line in said)
+
+
+@pytest.mark.parametrize(("silent", "promise"), [("store", "open"), ("engine", "unhealthy"), ("listing", "overdue")])
+async def test_a_promise_that_nobody_could_look_at_is_not_kept(silent: str, promise: str) -> None:
+    rounds, _, _ = await drilled(20, silent=silent)
+    assert any(one.violations[promise] for one in rounds)
 
 
 async def test_the_same_seed_kills_the_same_at_the_same_seconds() -> None:
