@@ -148,10 +148,13 @@ def _as_service_error(error: Exception) -> ServiceError:
 TRANSLATE: Middleware = translate
 
 
-def document(table: Iterable[Route], title: str, version: str) -> dict[str, Any]:
-    """The OpenAPI document of the table."""
-    error = ResponseSpec("refused", Error, JSON)
-    return openapi.document(openapi.Api(title, tuple(table), lambda _route: error, _common_errors, version, "bearer"))
+def describe(table: Iterable[Route], title: str, version: str) -> openapi.Api:
+    """The table as an API whose document can be written."""
+    return openapi.Api(title, tuple(table), _dialect, _common_errors, version, "bearer")
+
+
+def _dialect(_route: Route) -> ResponseSpec:
+    return ResponseSpec("refused", Error, JSON)
 
 
 def _common_errors(route: Route) -> Iterable[ErrorSpec]:

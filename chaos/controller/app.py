@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 from aiohttp import web
 
-from chaos.controller.api import TRANSLATE, Call, CallHandler, ControllerAnswer, document, install
+from chaos.controller.api import TRANSLATE, Call, CallHandler, ControllerAnswer, describe, install
 from chaos.controller.auth import Tokens
 from chaos.controller.documents import ControllerAlive, TestbedStatus
 from chaos.controller.routes import (
@@ -24,13 +25,14 @@ from chaos.controller.routes import (
 )
 from chaos.controller.status import status
 from chaos.controller.testbed import Testbed
+from services.chassis.app import API
 from services.chassis.bodies import SIZE_MAX_BYTES
 from services.chassis.metrics import CONTENT_TYPE
+from services.chassis.openapi import document
 from services.chassis.routes import Access, ResponseSpec, Route
 
 TITLE = "Aftershock chaos controller"
 TESTBED = web.AppKey("testbed", Testbed)
-ROUTES = web.AppKey("routes", tuple[Route, ...])
 SUBJECTS = (accounts, remediation, policy_insights, faults, operations, mitigations, scenarios, runs)
 
 
@@ -43,10 +45,9 @@ def create_controller(testbed: Testbed, tokens: Tokens, *, webhook_url: str = ""
         *alerts.routes(testbed, webhook_url),
         *console.routes(testbed, tokens),
         *_own_routes(testbed),
-        _description(lambda: described),
+        _description(lambda: document(app[API])),
     ]
-    described = document(routes, TITLE, version("aftershock"))
-    app[ROUTES] = tuple(routes)
+    app[API] = describe(routes, TITLE, version("aftershock"))
     install(app, routes, lambda: tokens)
     app.cleanup_ctx.append(_lifespan(testbed))
     return app
@@ -89,11 +90,13 @@ def _about(
 
 
 def _description(described: Callable[[], dict[str, Any]]) -> Route:
-    async def describe(_call: Call) -> ControllerAnswer:
+    described = cache(described)
+
+    async def answer(_call: Call) -> ControllerAnswer:
         return 200, described()
 
     return _about(
-        "/openapi.json", "get_openapi", "This document", describe, ResponseSpec("OpenAPI 3.1", {"type": "object"})
+        "/openapi.json", "get_openapi", "This document", answer, ResponseSpec("OpenAPI 3.1", {"type": "object"})
     )
 
 

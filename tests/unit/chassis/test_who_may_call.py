@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from chaos.controller.app import ROUTES, create_controller
+from chaos.controller.app import create_controller
 from chaos.controller.auth import Tokens
 from chaos.controller.testbed import Testbed
 from chaos.scenarios.loader import load
@@ -158,7 +158,7 @@ async def test_the_controller_needs_a_token_for_everything_that_changes_somethin
     app = create_controller(testbed, Tokens(read="r", operate="o", project="p"))
     await world.serve(app, "controller", 80)
     http = HttpClient(world.session("caller"))
-    table = app[ROUTES]
+    table = app[API].routes
     assert rows(table) == LISTED["controller"], "a new route, or other rights: say in who_may_call.txt who may call it"
     tried = changing(app)
     assert len(tried) == sum(row.method not in SAFE_METHODS for row in table)

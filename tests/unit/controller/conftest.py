@@ -14,7 +14,7 @@ from compose.virtual.runtime import VirtualRuntime
 from compose.virtual.world import VirtualWorld
 from services.chassis.http import HttpClient
 from tests.api_contract import Contract
-from tests.unit.controller.controller_desk import CONTROLLER, TOKENS, Desk
+from tests.unit.controller.controller_desk import TOKENS, Desk
 
 
 @pytest.fixture
@@ -26,8 +26,7 @@ async def desk(world: VirtualWorld, tmp_path: Path) -> AsyncIterator[Desk]:
     runtime = VirtualRuntime(world)
     await runtime.start(plan.topology, plan.settings, 1, lambda _event: None)
     testbed = Testbed(runtime, scenario, tmp_path)
-    await world.serve(create_controller(testbed, TOKENS), "controller", 80)
-    http = HttpClient(world.session("desk"))
-    document = (await http.call("GET", f"{CONTROLLER}/openapi.json", timeout_s=5.0)).json()
-    yield Desk(world, testbed, plan, http, Contract(document))
+    app = create_controller(testbed, TOKENS)
+    await world.serve(app, "controller", 80)
+    yield Desk(world, testbed, plan, HttpClient(world.session("desk")), Contract.of(app))
     await runtime.stop()
