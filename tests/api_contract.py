@@ -37,8 +37,11 @@ class Contract:
     def of(cls, app: web.Application) -> "Contract":
         """The contract of a service. Applications whose tables differ in the handlers only have one document."""
         api = app[API]
-        rows = [replace(route, handler=_described_only) for route in api.routes]
-        key = repr(replace(api, routes=tuple(rows)))
+        rows = [
+            (replace(route, handler=_described_only), api.scheme(route), api.dialect(route), list(api.common(route)))
+            for route in api.routes
+        ]
+        key = repr((api.title, api.version, rows))
         if key not in _KNOWN:
             _KNOWN[key] = cls(document(api))
         return _KNOWN[key]

@@ -12,6 +12,7 @@ use sockets either.
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
@@ -43,6 +44,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("xdist_group") is None and item.get_closest_marker("long") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.relative_to(Path(__file__).parent).as_posix()))
+
+
+def pytest_collection_finish() -> None:
+    """What the imports and the collection made stays to the end; the garbage collector need not walk it again."""
+    gc.freeze()
 
 
 def new_virtual_loop() -> VirtualLoop:

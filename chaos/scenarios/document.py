@@ -7,6 +7,7 @@ the boolean true; scenarios use both.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def read(path: Path) -> Document:
 def parse(text: str, name: str) -> Document:
     """Parses the document in `text`; `name` is its file name in messages. Raises DocumentError."""
     try:
-        node = yaml.compose(text, Loader=_CoreLoader)
+        node = _composed(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise DocumentError(f"{name}:{mark.line + 1 if mark else 1}: not valid YAML: {error.problem}") from error
@@ -125,6 +126,12 @@ def parse(text: str, name: str) -> Document:
         raise DocumentError(f"{name}:1: the file is empty")
     reader = _Reader(name)
     return Document(name, reader.value(node, ()), reader.lines)
+
+
+@lru_cache(maxsize=8)
+def _composed(text: str) -> Any:
+    """The nodes of a text, which nobody changes. A process reads the same few files again and again."""
+    return yaml.compose(text, Loader=_CoreLoader)
 
 
 class _Reader:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, WithJsonSchema, create_model
@@ -176,10 +177,15 @@ def _queries(*names: str) -> tuple[Parameter, ...]:
 # --- resource manager ------------------------------------------------------------------------------------
 
 
+@cache
+def _create_body(region: str) -> type[BaseModel]:
+    here = Annotated[str, WithJsonSchema({"const": region})]
+    model: type[BaseModel] = create_model("AccountCreate", __base__=bodies.AccountCreate, location=(here, ...))
+    return model
+
+
 def _accounts(arm: Any, region: str) -> list[Route]:
     account = f"{ACCOUNTS}/{{account}}"
-    here = Annotated[str, WithJsonSchema({"const": region})]
-    create: type[BaseModel] = create_model("AccountCreate", __base__=bodies.AccountCreate, location=(here, ...))
     one, many = (
         {200: ResponseSpec("the account", shapes.AccountResource)},
         {200: ResponseSpec("all", shapes.AccountResourceList)},
@@ -189,7 +195,7 @@ def _accounts(arm: Any, region: str) -> list[Route]:
     provider, unknown = f"{SUBSCRIPTION}/{STORAGE}", (errors.ARM_NOT_FOUND,)
     question, change = Body(bodies.NameQuestion, by_handler=True), (*ARM_CHANGE, *unknown)
     update = Body(bodies.AccountUpdate, by_handler=True)
-    new = Body(create, by_handler=True)
+    new = Body(_create_body(region), by_handler=True)
     return [
         _arm("GET", f"{provider}/storageAccounts", "list_accounts", arm.call(arm.list_accounts), many),
         _arm(

@@ -35,7 +35,8 @@ class MemoryConnection(AbstractConnection):
     """A redis-py connection to the virtual Redis."""
 
     def __init__(self, *, engine: RedisEngine, **options: Any) -> None:
-        super().__init__(**options)
+        # redis-py reads its own version from the package's metadata for every connection, to send it in CLIENT SETINFO.
+        super().__init__(**{**options, "driver_info": None})
         self._engine = engine
         self._session: Session | None = None
         self._decodes = bool(self.encoder.decode_responses)
