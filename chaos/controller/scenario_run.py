@@ -72,6 +72,11 @@ class ScenarioRun:
         return self._experiment.remediation if self._experiment is not None else None
 
     @property
+    def recorder(self) -> Recorder | None:
+        """The recorder of the experiment; None before and after it."""
+        return self._experiment.recorder if self._experiment is not None else None
+
+    @property
     def moment(self) -> RunMoment:
         """The position of the run, for the dashboards."""
         done = last_action(self.plan, self._t)[1] if self.now and self.state == "running" else self.state

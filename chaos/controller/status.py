@@ -29,7 +29,7 @@ def _banner(testbed: Testbed, faults: list[str]) -> dict[str, Any] | None:
     if testbed.resetting or (testbed.run is not None and testbed.run.active):
         return None
     names = {region.name: region.display for region in testbed.scenario.regions}
-    return banner(testbed.runtime.clock.epoch(), testbed.watch.down, testbed.watch.stall, faults, names)
+    return banner(testbed.runtime.clock.epoch(), testbed.monitor.down, testbed.monitor.stall, faults, names)
 
 
 async def _regions(testbed: Testbed) -> list[dict[str, Any]]:

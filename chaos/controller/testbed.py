@@ -9,13 +9,12 @@ from typing import Any
 from chaos.controller.annotations import Annotations, export_faults, export_run
 from chaos.controller.calm import Busy, restart_everything
 from chaos.controller.feed import Feed
-from chaos.controller.pulse import Pulse
-from chaos.controller.rolling import RollingSignals
+from chaos.controller.monitor import Monitor
 from chaos.controller.run_apart import RunApart
 from chaos.controller.scenario_run import ScenarioRun
+from chaos.controller.signals import TestbedSignals
 from chaos.controller.switches import Switches
 from chaos.controller.telling import Telling
-from chaos.controller.watch import Watch
 from chaos.experiment.experiment import ControllerEnv
 from chaos.experiment.operations import Operations
 from chaos.experiment.plan import Plan, make_plan
@@ -66,11 +65,17 @@ class Testbed:
         self.env = ControllerEnv(runtime, self.events, Streams(SEED, SOURCE))
         self.operations = Operations(runtime, self.regions, self.events)
         self.faults = FaultLeases(runtime, self.events, self.env.streams["faults"], self.env.background)
-        self.signals = RollingSignals(runtime, self.env.background)
         self.telling = Telling(self.feed, Annotations(self.env.metrics, self.displays), self.displays, runtime.clock)
-        self.pulse = Pulse(runtime, self.regions, self.env.background, lambda: self.run_is_on, self._tick)
-        self.watch = Watch(runtime, self.env.background, self._noticed)
-        self._lag = LoopLag(runtime.clock, self.env.metrics, self.watch.lost)
+        self._lag = LoopLag(runtime.clock, self.env.metrics)
+        self.monitor = Monitor(
+            runtime,
+            self.regions,
+            self.env.metrics,
+            self.env.background,
+            paused=lambda: self.run_is_on,
+            tell=self._tick,
+            report=self._noticed,
+        )
         self.resetting = False
         self._restart = restart or restart_everything
         self.remediation: RemediationWorkflow | None = None
@@ -90,7 +95,7 @@ class Testbed:
 
     def _tick(self, moment: Glance) -> None:
         """Publishes a tick of the idle testbed, unless a run has started meanwhile."""
-        if self.run_under_way is None:
+        if not self.run_is_on:
             self.telling.tick({**moment.document(), "run": "", "clock": "", "phase": ""})
 
     @property
@@ -132,14 +137,13 @@ class Testbed:
         self.events.emit("action", action=action, parameters=details)
 
     def _noticed(self, kind: str, fields: dict[str, object]) -> None:
-        """Emits an event of the watch; not during a run, which detects stalls itself and in which regions collapse."""
-        if self.run is None or not self.run.active:
+        """Emits what the monitor detected, unless a run has started meanwhile: regions are meant to collapse in it."""
+        if not self.run_is_on:
             self.events.emit(kind, **fields)
 
     async def open(self) -> None:
         self._lag.start()
-        self.watch.start()
-        self.pulse.start()
+        self.monitor.start()
         await self.env.background.insist(self._take_over, "take-over from an earlier controller", STORE_ERRORS)
 
     async def _take_over(self) -> None:
@@ -149,11 +153,9 @@ class Testbed:
     async def close(self) -> None:
         await finish_all(
             self._lag.stop,
-            self.watch.close,
             *(run.abort for run in (self.run, self.apart) if run is not None),
             *([self.remediation.close] if self.remediation is not None else []),
-            self.signals.close,
-            self.pulse.close,
+            self.monitor.close,
             self.faults.close,
             self.env.background.stop,
         )
@@ -176,13 +178,13 @@ class Testbed:
             return self._start_remediation(settings, regions)
 
     def _start_remediation(self, settings: RemediationSettings, regions: Sequence[str] | None) -> RemediationWorkflow:
-        self.signals.start()
+        origin_epoch_s = self.runtime.clock.epoch()
         self.remediation = RemediationWorkflow(
             self.env,
             settings,
             regions=[one for one in self.scenario.rollout_regions() if regions is None or one.name in regions],
-            signals=self.signals,
-            origin_epoch_s=self.signals.origin_epoch_s,
+            signals=TestbedSignals(self.monitor, lambda: self.run_under_way, origin_epoch_s),
+            origin_epoch_s=origin_epoch_s,
             metrics=self._job_metrics,
         )
         self.remediation.start()
@@ -245,7 +247,7 @@ class Testbed:
     async def settle(self) -> None:
         """Restarts every process from an empty store, and starts the load."""
         self.switches.on.clear()
-        self.watch.forget()
+        self.monitor.forget()
         await self._restart(self.runtime, self.plan())
         await self.operations.overlay(self._load_overlay())
         await self.operations.ensure_load()

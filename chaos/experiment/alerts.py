@@ -10,12 +10,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from chaos.record.series import Group, Where
+from chaos.record.series import Group, Samples
 from chaos.scenarios.document import DocumentError, read
 from services.chassis.events import Events
 
@@ -34,18 +34,6 @@ RecordingRuleName = Annotated[str, StringConstraints(pattern=r"^[a-z]+:[a-z_]+:[
 
 class AlertError(ValueError):
     """The alert file is invalid; the message names file, line and field."""
-
-
-class SeriesReader(Protocol):
-    """The evaluator's view of a run's series; implemented by `chaos.record.series.SeriesTable`."""
-
-    def increase(self, name: str, where: Where, start_t: float, end_t: float, by: Sequence[str]) -> dict[Group, float]:
-        """The increase of the matching counters, summed per group; no group without a matching series."""
-        ...
-
-    def last(self, name: str, where: Where, by: Sequence[str]) -> dict[Group, float]:
-        """The latest values, summed per group."""
-        ...
 
 
 class _Part(BaseModel):
@@ -85,12 +73,12 @@ class Line(_Part):
             raise ValueError("needs exactly one of `windows_s` and `now`")
         return self
 
-    def values(self, reader: SeriesReader, t: float, window_s: float | None, by: Group) -> dict[Group, float]:
+    def values(self, samples: Samples, t: float, window_s: float | None, by: Group) -> dict[Group, float]:
         """The value to compare, for every group that has one."""
-        parts = _figures(reader, self.of, t, window_s, by, self.aggregate)
+        parts = _figures(samples, self.of, t, window_s, by, self.aggregate)
         if self.to is None or not any(parts.values()):
             return parts
-        wholes = _figures(reader, self.to, t, window_s, by, self.aggregate)
+        wholes = _figures(samples, self.to, t, window_s, by, self.aggregate)
         return {group: parts.get(group, 0.0) / whole for group, whole in wholes.items() if whole > 0}
 
     def expressions(self, by: Group) -> dict[str, str]:
@@ -114,14 +102,14 @@ class Line(_Part):
 
 
 def _figures(
-    reader: SeriesReader, selector: Selector, t: float, window_s: float | None, by: Group, aggregate: str
+    samples: Samples, selector: Selector, t: float, window_s: float | None, by: Group, aggregate: str
 ) -> dict[Group, float]:
     if window_s is not None:
-        return reader.increase(selector.metric, selector.where, t - window_s, t, by)
+        return samples.increase(selector.metric, selector.where, t - window_s, t, by)
     if aggregate == "sum":
-        return reader.last(selector.metric, selector.where, by)
+        return samples.last(selector.metric, selector.where, by)
     largest: dict[Group, float] = {}
-    for group, value in reader.last(selector.metric, selector.where, (*by, "instance")).items():
+    for group, value in samples.last(selector.metric, selector.where, (*by, "instance")).items():
         largest[group[:-1]] = max(value, largest.get(group[:-1], value))
     return largest
 
@@ -159,12 +147,12 @@ class Rule(_Part):
         )
         return self.model_copy(update={"for_s": self.for_s * pace, "keep_for_s": self.keep_for_s * pace, "all": lines})
 
-    def holding(self, reader: SeriesReader, t: float) -> dict[Group, float]:
+    def holding(self, samples: Samples, t: float) -> dict[Group, float]:
         """The groups for which all lines are true at `t`, with the value of the first line."""
         held: dict[Group, float] | None = None
         for line in self.all:
             for window_s in line.windows_s or (None,):
-                figures = line.values(reader, t, window_s, self.by)
+                figures = line.values(samples, t, window_s, self.by)
                 above = {group: value for group, value in figures.items() if value > line.above}
                 held = above if held is None else {group: value for group, value in held.items() if group in above}
                 if not held:
@@ -188,16 +176,16 @@ class AlertEvaluator:
     `pace` is the scenario's `detection_pace`.
     """
 
-    def __init__(self, rules: Sequence[Rule], reader: SeriesReader, events: Events, *, pace: float = 1.0) -> None:
+    def __init__(self, rules: Sequence[Rule], samples: Samples, events: Events, *, pace: float = 1.0) -> None:
         self.rules = tuple(rule.at_pace(pace) for rule in rules)
-        self._reader = reader
+        self._samples = samples
         self._events = events
         self._conditions: dict[str, dict[Group, _Condition]] = {rule.name: {} for rule in self.rules}
 
     def evaluate(self, t: float) -> None:
         """Evaluates all rules at τ = `t`; call it once per sample, in order."""
         for rule in self.rules:
-            holding = rule.holding(self._reader, t)
+            holding = rule.holding(self._samples, t)
             regions = sorted(group[0] for group in holding if group)
             if rule.groups_at_least is not None:
                 count = len(holding)

@@ -14,13 +14,13 @@ from chaos.experiment.alerts import AlertEvaluator, default_alerts
 from chaos.experiment.operations import Operations
 from chaos.experiment.performer import Performer
 from chaos.experiment.plan import Plan
-from chaos.experiment.signals import RecordedSignals
+from chaos.experiment.signals import SampledSignals
 from chaos.faults.leases import FaultLeases
-from chaos.record.machine import EVENT, STALLS, StallDetector, lost_s
+from chaos.record.machine import EVENT, StallWatch
 from chaos.record.recorder import Recorder
 from chaos.remediation.rollout import RemediationEnv
 from chaos.remediation.workflow import RemediationWorkflow
-from compose.runtime import Runtime, ScrapeTarget
+from compose.runtime import Runtime
 from services.chassis.background import Background
 from services.chassis.clock import Clock
 from services.chassis.endings import finish_all
@@ -82,7 +82,6 @@ class Experiment:
         self._make_recorder = make_recorder
         self._observers = observers
         self.recorder: Recorder | None = None
-        self._attached: dict[str, ScrapeTarget] = {}
         self._env: ControllerEnv | None = None
         self._performer: Performer | None = None
         self._broken: asyncio.Future[None]
@@ -149,9 +148,9 @@ class Experiment:
         self._broken = asyncio.get_running_loop().create_future()
         operations = Operations(runtime, plan.topology.names, events)
         faults = FaultLeases(runtime, events, env.streams["faults"], env.background)
-        performer = self._performer = Performer(env, operations, faults, plan, RecordedSignals(recorder), zero_epoch_s)
+        performer = self._performer = Performer(env, operations, faults, plan, SampledSignals(recorder), zero_epoch_s)
         recorder.attach(Instance(CONTROLLER, "", CONTROLLER, ""), env.metrics)
-        self._attach_new(recorder)
+        recorder.sampler.follow(runtime.targets())
         if runtime.events_in_store:
             env.background.keep(lambda: recorder.follow(runtime.store), "event reader")
         await operations.start_load(runtime.clock.epoch(), zero_epoch_s)
@@ -170,38 +169,26 @@ class Experiment:
     async def _until(self, recorder: Recorder, t: float) -> None:
         await asyncio.sleep(max(0.0, t - recorder.t()))
 
-    def _attach_new(self, recorder: Recorder) -> None:
-        alive = set()
-        for target in self.runtime.targets():
-            spec = target.spec
-            alive.add(spec.name)
-            if self._attached.get(spec.name) == target:
-                continue  # a revived instance under an old name has other metrics, or another address
-            self._attached[spec.name] = target
-            instance = Instance(spec.service, spec.region, spec.name, target.url)
-            if target.metrics is not None:
-                recorder.attach(instance, target.metrics)
-            else:
-                recorder.attach_page(instance)
-        for name in [name for name in self._attached if name not in alive]:
-            del self._attached[name]
-            recorder.detach(name)
-
     async def _sample(self, recorder: Recorder, env: RemediationEnv, zero_epoch_s: float) -> None:
         """One sample per bench second, at whole seconds of τ; then alerts and observers."""
-        stalls = StallWatch(recorder, env.events)
+        stalls = StallWatch(recorder, CONTROLLER, recorder.t())
         alerts = AlertEvaluator(default_alerts(), recorder, env.events, pace=self.plan.scenario.detection_pace)
         second = -int(self.plan.warmup_s)
         while True:
             await self._until(recorder, second)
-            self._attach_new(recorder)
+            recorder.sampler.follow(self.runtime.targets())
             await recorder.sample()
             if self.runtime.clock.real:
-                stalls.look()
+                self._look_at_machine(stalls, recorder.t(), env.events)
             alerts.evaluate(float(second))
             for observer in self._observers:
                 observer(self, float(second))
             second = max(second + 1, int(recorder.t()))
+
+    def _look_at_machine(self, stalls: StallWatch, t: float, events: Events) -> None:
+        stall = stalls.look(t)
+        if stall is not None:
+            events.emit(EVENT, stalled_s=round(stall.stalled_s, 3))
 
     async def _timeline(self, recorder: Recorder, performer: Performer, events: Events) -> None:
         """Performs the entries in order of time; entries at the same time in the scenario's order."""
@@ -225,25 +212,6 @@ class Experiment:
         events.emit("baseline", **fields)
         if problem is not None:
             raise problem
-
-
-class StallWatch:
-    """Emits an event when the machine stalled, from the latest samples."""
-
-    def __init__(self, recorder: Recorder, events: Events) -> None:
-        self._recorder = recorder
-        self._events = events
-        self._detector = StallDetector()
-        self._last_t = recorder.t()
-
-    def look(self) -> None:
-        """Check the latest sample; call it after each one."""
-        t = self._recorder.t()
-        grown = self._recorder.increase(STALLS, {}, self._last_t, t, by=("instance",))
-        self._last_t = t
-        stall = self._detector.add(t, lost_s({name: seconds for (name,), seconds in grown.items()}, CONTROLLER))
-        if stall is not None:
-            self._events.emit(EVENT, stalled_s=round(stall.stalled_s, 3))
 
 
 async def _first_failure(ending: asyncio.Future[None], others: Sequence[asyncio.Future[None]]) -> None:

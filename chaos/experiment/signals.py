@@ -1,20 +1,22 @@
 """Health signals for the gate of the policy job, from the samples so far."""
 
-from chaos.record.recorder import Recorder
+from chaos.record.series import Samples
 
 TRIES = "provisioner_job_tries_total"
 DONE = "done"
 
 
-class RecordedSignals:
-    """Failure ratio of provisioning attempts, per region."""
+class SampledSignals:
+    """Failure ratio of provisioning attempts, per region. `zero_t` is the samples' time at the caller's 0."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    def __init__(self, samples: Samples, zero_t: float = 0.0) -> None:
+        self._samples = samples
+        self._zero_t = zero_t
 
     def failure_ratio(self, region: str, start_t: float, end_t: float) -> tuple[float, int] | None:
-        """Failure ratio and number of attempts between two times τ (seconds); None without attempts in the region."""
-        by_result = self._recorder.increase(TRIES, {"region": region}, start_t, end_t, by=("result",))
+        """Failure ratio and number of attempts between two times (seconds); None without attempts in the region."""
+        start_t, end_t = start_t + self._zero_t, end_t + self._zero_t
+        by_result = self._samples.increase(TRIES, {"region": region}, start_t, end_t, by=("result",))
         total = sum(by_result.values())
         if not total:
             return None

@@ -7,10 +7,10 @@ module.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from chaos.experiment.signals import DONE, TRIES
-from chaos.record.series import Group, Where
+from chaos.record.series import Group, Samples
 
 WINDOW_S = 5.0
 PROVISIONING_WINDOW_S = 10.0
@@ -22,15 +22,6 @@ JOBS = "provisioner_jobs"
 NODE_UP = "identity_node_up"
 FAMILIES = (TRIES, ATTEMPTS, STARTED, WORK, JOBS, NODE_UP)
 WAITING = ("queued", "blocked")
-
-
-class Samples(Protocol):
-    """The samples so far, with the query interface of `SeriesTable`. Without samples there are no groups."""
-
-    def increase(
-        self, name: str, where: Where, start_t: float, end_t: float, by: Sequence[str]
-    ) -> dict[Group, float]: ...
-    def last(self, name: str, where: Where, by: Sequence[str]) -> dict[Group, float]: ...
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from chaos.record.series import SeriesTable, increments
+from chaos.record.series import Samples, SeriesTable, increments
 from services.chassis.loop_lag import LAG_METRIC, STALL_METRIC
 
 STALLS = f"{STALL_METRIC}_total"
@@ -49,6 +49,22 @@ class StallDetector:
             return None
         self._lost.clear()
         return Stall(t, total)
+
+
+class StallWatch:
+    """Detects a stall of the machine from the latest samples. `observer` is the sampling process."""
+
+    def __init__(self, samples: Samples, observer: str, t: float) -> None:
+        self._samples = samples
+        self._observer = observer
+        self._detector = StallDetector()
+        self._last_t = t
+
+    def look(self, t: float) -> Stall | None:
+        """Checks the samples since the last call; call it after each one."""
+        grown = self._samples.increase(STALLS, {}, self._last_t, t, by=("instance",))
+        self._last_t = t
+        return self._detector.add(t, lost_s({name: seconds for (name,), seconds in grown.items()}, self._observer))
 
 
 def stalls_in(series: SeriesTable, observer: str) -> list[Stall]:

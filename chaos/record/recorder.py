@@ -1,11 +1,9 @@
 """Recorder of a run: the metrics of every instance once a second, and every event line in order.
 
-In process it reads the metric registries, over sockets it scrapes `/metrics`; a contract test checks that both give the
-same numbers. Events and arrivals are flushed with every sample. `metrics.npz` is written by `close()`, which must also
-be called after an abort.
+Events and arrivals are flushed with every sample. `metrics.npz` is written by `close()`, which must also be called
+after an abort.
 """
 
-import asyncio
 import csv
 import hashlib
 import io
@@ -13,125 +11,24 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
-from prometheus_client.parser import text_string_to_metric_families
 
 from chaos.record.files import ARRIVALS_FILE, EVENTS_FILE, METRICS_FILE, LinesFile, named, seal
+from chaos.record.sampler import Sampler
 from chaos.record.series import Array, SeriesTable
 from loadgen.event_lines import ARRIVAL
 from loadgen.event_reader import EventReader
 from services.chassis.clock import Clock
 from services.chassis.http import HttpClient
-from services.chassis.metrics import Metrics, RegistryReader
-from services.chassis.registry import Instance
 from services.chassis.store import Store
 
-INTERVAL_S = 1.0
-SCRAPE_TIMEOUT_S = 0.9
 ARRIVAL_COLUMNS = ("tenant", "region", "planned_t", "actual_t", "dropped")
-IGNORED_SUFFIXES = ("_created",)
 SERIES_AT_ONCE = 256
-
-Columns = NDArray[np.intp]
-
-
-def keeps_buckets(name: str) -> bool:
-    """Whether to record a histogram's buckets.
-
-    They are most of the series, so only those used for percentiles are kept.
-    """
-    return name.startswith(("identity_", "loadgen_", "provisioner_", "http_"))
-
-
-class _Target:
-    """The table columns of one instance. Labels of a metric override target labels, as with `honor_labels`."""
-
-    def __init__(self, instance: Instance, table: SeriesTable, known: dict[str, int]) -> None:
-        self.instance = instance
-        self._table = table
-        self._known = known
-        self._base = {"instance": instance.name, "region": instance.region, "service": instance.service}
-        self._columns: dict[Any, int] = {}
-
-    def column(self, cache_key: Any, name: str, labels: Mapping[str, str]) -> int:
-        """The column of a series; a restarted instance with the same name keeps its columns."""
-        full = dict(sorted({**self._base, **labels}.items()))
-        key = json.dumps({"name": name, "labels": full}, separators=(",", ":"))
-        column = self._known.get(key)
-        if column is None:
-            column = self._known[key] = self._table.column(name, full)
-        self._columns[cache_key] = column
-        return column
-
-
-class _Registry(_Target):
-    """Reads a `Metrics` object in this process."""
-
-    def __init__(self, instance: Instance, metrics: Metrics, table: SeriesTable, known: dict[str, int]) -> None:
-        super().__init__(instance, table, known)
-        self._reader = RegistryReader(metrics, keeps_buckets)
-        self._order = self._fixed_columns()
-
-    def _fixed_columns(self) -> Columns:
-        cache = self._columns
-        columns = [cache[key] if key in cache else self.column(key, key[0], dict(key[1])) for key in self._reader.keys]
-        return np.array(columns, dtype=np.intp)
-
-    def read(self) -> Iterator[tuple[Columns | list[int], list[float]]]:
-        """Columns and values: first those of metric cells, whose columns are fixed, then those of computed gauges."""
-        if self._reader.refresh():
-            self._order = self._fixed_columns()
-        yield self._order, self._reader.numbers()
-        cache = self._columns
-        columns: list[int] = []
-        numbers: list[float] = []
-        for name, labels, values, number in self._reader.computed():
-            column = cache.get((name, values))
-            if column is None:
-                column = self.column((name, values), name, dict(zip(labels, values, strict=True)))
-            columns.append(column)
-            numbers.append(number)
-        yield columns, numbers
-
-
-class _Page(_Target):
-    """Scrapes the `/metrics` page of an instance."""
-
-    async def fetch(self, http: HttpClient) -> tuple[list[int], list[float]] | None:
-        """Columns and values; None if the instance does not answer, which leaves a gap in its series."""
-        reply = await http.call("GET", f"{self.instance.url}/metrics", timeout_s=SCRAPE_TIMEOUT_S)
-        return self.parse(reply.body.decode()) if reply.ok else None
-
-    def parse(self, page: str) -> tuple[list[int], list[float]]:
-        """Parses a page. The part of a line before the value is parsed once by prometheus-client and cached."""
-        columns: list[int] = []
-        numbers: list[float] = []
-        for line in page.splitlines():
-            if not line or line[0] == "#":
-                continue
-            key, _, number = line.rpartition(" ")
-            column = self._columns.get(key)
-            if column is None:
-                column = self._first_sight(key, line)
-            if column >= 0:
-                columns.append(column)
-                numbers.append(float(number))
-        return columns, numbers
-
-    def _first_sight(self, key: str, line: str) -> int:
-        for family in text_string_to_metric_families(line + "\n"):
-            for sample in family.samples:
-                bucket = sample.name.endswith("_bucket") and not keeps_buckets(sample.name)
-                if not bucket and not sample.name.endswith(IGNORED_SUFFIXES):
-                    return self.column(key, sample.name, sample.labels)
-        self._columns[key] = -1
-        return -1
 
 
 class Recorder:
@@ -147,22 +44,18 @@ class Recorder:
         *,
         folder: Path | None = None,
         http: HttpClient | None = None,
-        interval_s: float = INTERVAL_S,
     ) -> None:
         self.series = SeriesTable()
         self.events: list[dict[str, Any]] = []
         self.folder = folder
-        self.interval_s = interval_s
         self.increase = self.series.increase
         self.last = self.series.last
+        self.sampler = Sampler(self.series, http)
+        self.attach, self.attach_page = self.sampler.attach, self.sampler.attach_page
         self.watchers: list[Callable[[Mapping[str, Any]], None]] = []
         self._reader = EventReader()
         self._clock = clock
         self._zero_epoch_s = zero_epoch_s
-        self._http = http
-        self._known: dict[str, int] = {}
-        self._registries: dict[str, _Registry] = {}
-        self._pages: dict[str, _Page] = {}
         self._digest = hashlib.sha256()
         self._arrivals = 0
         self._closed = False
@@ -171,29 +64,7 @@ class Recorder:
         self._arrival_rows = csv.writer(self._arrivals_file, lineterminator="\n")
 
     def __repr__(self) -> str:
-        instances = len(self._registries) + len(self._pages)
-        return f"<Recorder {instances} instances, {len(self.events)} events, {self.series!r}>"
-
-    # Instances
-
-    def attach(self, instance: Instance, metrics: Metrics) -> None:
-        """Reads this instance's registry in process, from the next sample on."""
-        self._registries[instance.name] = _Registry(instance, metrics, self.series, self._known)
-
-    def attach_page(self, instance: Instance) -> None:
-        """Scrapes this instance's `/metrics` from the next sample on."""
-        if self._http is None:
-            raise ValueError(f"{instance.name}: scraping needs an http client")
-        self._pages[instance.name] = _Page(instance, self.series, self._known)
-
-    def detach(self, name: str) -> None:
-        """Stops reading an instance; its series end here. An unknown name is ignored."""
-        self._registries.pop(name, None)
-        self._pages.pop(name, None)
-
-    @property
-    def instances(self) -> list[str]:
-        return sorted([*self._registries, *self._pages])
+        return f"<Recorder {len(self.sampler.instances)} instances, {len(self.events)} events, {self.series!r}>"
 
     # Time
 
@@ -201,28 +72,9 @@ class Recorder:
         """Current τ: bench seconds since 18:03 UTC."""
         return self._clock.epoch() - self._zero_epoch_s
 
-    async def run(self) -> None:
-        """Samples every `interval_s` until cancelled; samples that are too late are skipped."""
-        due = self._clock.now()
-        while True:
-            await self.sample()
-            due += self.interval_s
-            behind = math.floor((self._clock.now() - due) / self.interval_s)
-            if behind >= 1:
-                due += behind * self.interval_s
-            await asyncio.sleep(max(0.0, due - self._clock.now()))
-
     async def sample(self) -> None:
         """Appends one row to the table and flushes events and arrivals. Raises OSError as `flush` does."""
-        t = round(self.t(), 6)
-        parts = [part for registry in self._registries.values() for part in registry.read()]
-        if self._pages and self._http is not None:
-            pages = await asyncio.gather(*(page.fetch(self._http) for page in list(self._pages.values())))
-            parts += [found for found in pages if found]
-        row: Array = np.full(len(self.series), np.nan)
-        for columns, numbers in parts:
-            row[columns] = numbers
-        self.series.append(t, row)
+        await self.sampler.sample(round(self.t(), 6))
         self.flush()
 
     # Events

@@ -1,23 +1,40 @@
 """Time series in compact arrays: one row per sample, one column per series.
 
 The increase of a counter handles resets like Prometheus (a lower value means a restart from 0), but without its
-extrapolation. A series that appears after the first sample started at 0, so its first value counts in full.
+extrapolation. A series that appears after the first sample started at 0, so its first value counts in full, unless
+`start_from` says where it started.
 """
 
 import math
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Columns = NDArray[np.intp] | Sequence[int]
 Where = Mapping[str, str | Collection[str]]
 Group = tuple[str, ...]
 
 TOLERANCE_S = 1e-6
+
+
+class Samples(Protocol):
+    """The samples so far, as alerts, key figures and the gate of the policy job query them.
+
+    Without a matching series there are no groups: not sampled is not the same as zero.
+    """
+
+    def increase(self, name: str, where: Where, start_t: float, end_t: float, by: Sequence[str]) -> dict[Group, float]:
+        """The increase of the matching counters, summed per group."""
+        ...
+
+    def last(self, name: str, where: Where, by: Sequence[str]) -> dict[Group, float]:
+        """The latest values, summed per group."""
+        ...
 
 
 def matches(labels: Mapping[str, str], where: Where) -> bool:
@@ -29,14 +46,17 @@ def matches(labels: Mapping[str, str], where: Where) -> bool:
     return True
 
 
-def increments(values: Array) -> Array:
-    """Increments of the counters in `values` (rows × counters) at each row; 0 in the first row."""
+def increments(values: Array, starts: Array | float = 0.0) -> Array:
+    """Increments of the counters in `values` (rows × counters) at each row; 0 in the first row.
+
+    `starts` are the values before the first row, for counters that have none in it.
+    """
     if not values.shape[0]:
         return np.zeros_like(values)
     known = np.isfinite(values)
     rows = np.arange(values.shape[0])[:, None]
     latest = np.maximum.accumulate(np.where(known, rows, -1), axis=0)
-    filled = np.where(latest >= 0, np.take_along_axis(values, np.maximum(latest, 0), axis=0), 0.0)
+    filled = np.where(latest >= 0, np.take_along_axis(values, np.maximum(latest, 0), axis=0), starts)
     step = np.zeros_like(values)
     step[1:] = filled[1:] - filled[:-1]
     return np.where(step < 0, filled, step)
@@ -86,9 +106,12 @@ class _Watch:
 
 
 class SeriesTable:
-    """All series of a run. Grows with `append`; `increase`, `last` and `matrix` can be queried at any time."""
+    """All series of a run. Grows with `append`; `increase`, `last` and `matrix` can be queried at any time.
 
-    def __init__(self, columns: int = 1024) -> None:
+    With `keep`, at least that many of the newest samples are kept, and at most twice as many.
+    """
+
+    def __init__(self, columns: int = 1024, keep: int | None = None) -> None:
         self.names: list[str] = []
         self.labels: list[dict[str, str]] = []
         self._by_name: dict[str, list[int]] = {}
@@ -96,12 +119,14 @@ class SeriesTable:
         self._samples: list[Array] = []  # each as wide as the table was then: half the memory of one growing matrix
         self._matrix: Array | None = None
         self._latest = np.zeros(columns)
+        self._starts = np.zeros(columns)
+        self._keep = keep
         self._watches: dict[tuple[Any, ...], _Watch] = {}
 
     @classmethod
     def of(cls, times: Array, keys: Sequence[tuple[str, dict[str, str]]], values: Array) -> "SeriesTable":
         """A finished table; `values` is (series, times), as in `metrics.npz`."""
-        table = cls(0)
+        table = cls(len(keys))
         for name, labels in keys:
             table._register(name, labels)
         table._times = np.asarray(times, dtype=float).tolist()
@@ -149,7 +174,8 @@ class SeriesTable:
         """Adds a column for this series; returns its number."""
         column = self._register(name, labels)
         if column >= len(self._latest):
-            self._latest = np.concatenate([self._latest, np.zeros(len(self._latest) // 4 + 64)])
+            more = np.zeros(len(self._latest) // 4 + 64)
+            self._latest, self._starts = np.concatenate([self._latest, more]), np.concatenate([self._starts, more])
         for watch in self._watches.values():
             if watch.name == name and matches(labels, watch.where):
                 watch.add(column, labels)
@@ -174,6 +200,22 @@ class SeriesTable:
         self._samples.append(row)
         known = np.isfinite(row)
         latest[known] = row[known]
+        if self._keep is not None and len(self._times) >= 2 * self._keep:
+            self._forget(len(self._times) - self._keep)
+
+    def start_from(self, columns: Columns, values: Sequence[float]) -> None:
+        """Says that these series, which have no value yet, started from `values` and not from 0."""
+        self._latest[columns] = self._starts[columns] = values
+
+    def _forget(self, rows: int) -> None:
+        """Drops the oldest samples; the values before the first kept one become the starts of its series."""
+        for row in self._samples[:rows]:
+            known = np.isfinite(row)
+            self._starts[: len(row)][known] = row[known]
+        del self._times[:rows], self._samples[:rows]
+        self._matrix = None
+        for watch in self._watches.values():
+            watch.totals = watch.totals[rows:].copy()
 
     def select(self, name: str, where: Where) -> list[int]:
         """The columns of the series with this name whose labels match."""
@@ -215,7 +257,7 @@ class SeriesTable:
                 watch.add(column, self.labels[column])
             watch.grow(len(self._times))
             if watch.columns and self._times:
-                steps = increments(self._columns(watch.columns))
+                steps = increments(self._columns(watch.columns), self._starts[watch.index])
                 for row, step in enumerate(steps.cumsum(axis=0)):
                     watch.totals[row] = np.bincount(watch.members, weights=step, minlength=len(watch.groups))
         return watch

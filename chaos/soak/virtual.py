@@ -46,7 +46,7 @@ async def _soak(world: VirtualWorld, plan: Plan, hours: float, tell: ReadingTold
     background = controller.env.background
     await runtime.start(plan.topology, plan.settings, plan.seed, sink)
     sink.start()
-    background.keep(lambda: _watch(controller), "controller's watch")
+    background.keep(lambda: _watch(controller), "controller's monitor")
     keeper = LoadKeeper(controller)
     await controller.operations.ensure_load()
     try:
@@ -56,10 +56,10 @@ async def _soak(world: VirtualWorld, plan: Plan, hours: float, tell: ReadingTold
 
 
 async def _watch(controller: Testbed) -> None:
-    """The controller's watch, at a longer interval: the 2 s of Docker would cost more CPU than all services."""
+    """The controller's monitor, at a longer interval: the 1 s of Docker would cost more CPU than all services."""
     await controller.faults.adopt()
     while True:
-        await controller.watch.look()
+        await controller.monitor.look(controller.runtime.clock.epoch())
         await asyncio.sleep(WATCH_S)
 
 

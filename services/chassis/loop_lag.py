@@ -5,7 +5,6 @@ while code runs, so there is no lag: the metrics exist, read exactly 0, and no t
 """
 
 import asyncio
-from collections.abc import Callable
 
 from services.chassis.clock import Clock
 from services.chassis.metrics import Metrics
@@ -19,15 +18,12 @@ STALL_FROM_S = 0.25
 CALENDAR_STEP_S = 1.0
 """A smaller gain of the wall clock is not counted as a suspend: time servers slew by less than this."""
 
-OnStall = Callable[[float], None]
-
 
 class LoopLag:
-    """The lag of the running loop, as metrics. `on_stall` is called with each stall's length, in s, when it ends."""
+    """The lag of the running loop, as metrics."""
 
-    def __init__(self, clock: Clock, metrics: Metrics, on_stall: OnStall | None = None) -> None:
+    def __init__(self, clock: Clock, metrics: Metrics) -> None:
         self._clock = clock
-        self._on_stall = on_stall
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._window_began = 0.0
@@ -71,8 +67,6 @@ class LoopLag:
         self._arm()
         if lag_s >= STALL_FROM_S:
             self._stalled.inc(lag_s)
-            if self._on_stall is not None:
-                self._on_stall(lag_s)
 
     def _slept_s(self) -> float:
         """Seconds that the wall clock gained on the loop's clock since the last check; 0 if it was set back."""

@@ -159,13 +159,19 @@ class RegistryReader:
 
     Keeps references to prometheus-client's value cells (`_value`, `_metrics`): twenty times cheaper than
     `registry.collect()`. `tests/contract/test_recorder.py` compares it with the page. Histograms for whose name
-    `wants_buckets` returns False give count and sum only.
+    `wants_buckets` returns False give count and sum only; metrics for whose name `wants` returns False are left out.
     """
 
-    def __init__(self, metrics: Metrics, wants_buckets: Callable[[str], bool] = lambda _name: True) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        wants_buckets: Callable[[str], bool] = lambda _name: True,
+        wants: Callable[[str], bool] = lambda _name: True,
+    ) -> None:
         self.keys: list[tuple[str, Labels]] = []
         self._metrics = metrics
         self._wants_buckets = wants_buckets
+        self._wants = wants
         self._size = self._metrics_seen = -1
         self._children: list[dict[Any, Any]] = []
         self._scalars: list[Any] = []
@@ -184,13 +190,13 @@ class RegistryReader:
         scalar_keys: list[tuple[str, Labels]] = []
         histogram_keys: list[tuple[str, Labels]] = []
         for metric in library:
-            for values, child in _children(metric):
+            name = metric._name + ("_total" if isinstance(metric, Counter) else "")
+            for values, child in _children(metric) if self._wants(name) else ():
                 labels = tuple(zip(metric._labelnames, values, strict=True))
                 if isinstance(metric, Histogram):
-                    histogram_keys += self._histogram(metric._name, labels, child)
+                    histogram_keys += self._histogram(name, labels, child)
                 else:
-                    suffix = "_total" if isinstance(metric, Counter) else ""
-                    scalar_keys.append((metric._name + suffix, labels))
+                    scalar_keys.append((name, labels))
                     self._scalars.append(child._value)
         self.keys = scalar_keys + histogram_keys
         return True
@@ -219,7 +225,7 @@ class RegistryReader:
     def computed(self) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...], float]]:
         """`(name, label names, label values, number)` of the computed gauges."""
         for gauge in self._metrics._computed:
-            for values, number in gauge.rows():
+            for values, number in gauge.rows() if self._wants(gauge.name) else ():
                 yield gauge.name, gauge.labels, values, number
 
 

@@ -6,6 +6,8 @@ import pytest
 from aiohttp import web
 
 from chaos.record.recorder import Recorder
+from chaos.record.sampler import Sampler
+from chaos.record.series import SeriesTable
 from compose.virtual.world import VirtualWorld
 from services.chassis.clock import Clock
 from services.chassis.http import HttpClient
@@ -104,6 +106,19 @@ async def test_buckets_are_kept_for_the_histograms_that_need_them_only() -> None
         assert "other_duration_seconds_bucket" not in names
         assert {"other_duration_seconds_sum", "other_duration_seconds_count"} <= names
         assert not [name for name in names if name.endswith("_created")]
+
+
+async def test_metrics_that_nobody_asked_for_are_kept_in_neither() -> None:
+    metrics = rich_metrics()
+    wanted = {"bare_total", "provisioner_jobs", "router_requests_total"}
+    in_process = Sampler(SeriesTable(), names=wanted)
+    over_sockets = Sampler(SeriesTable(), Page(metrics), names=wanted)  # type: ignore[arg-type]
+    in_process.attach(NODE, metrics)
+    over_sockets.attach_page(NODE)
+    for sampler in (in_process, over_sockets):
+        await sampler.sample(0.0)
+        assert set(sampler.table.names) == wanted
+        assert sampler.table.last("router_requests_total", {"region": "westus"}) == 7
 
 
 async def test_an_unreachable_instance_leaves_a_gap_and_not_a_zero() -> None:

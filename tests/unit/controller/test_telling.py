@@ -7,48 +7,8 @@ from pathlib import Path
 import pytest
 
 from chaos.controller.auth import SESSION_COOKIE
-from chaos.controller.pulse import Readings, parse
 from chaos.controller.routes.console import FILES
-from chaos.progress.glance import ATTEMPTS
 from tests.unit.controller.controller_desk import CONTROLLER, TOKENS, Desk
-
-SDK = 'region="eastus",layer="sdk",outcome="ok"'
-
-
-def page(value: float, labels: str = SDK) -> str:
-    return f"# TYPE {ATTEMPTS} counter\n{ATTEMPTS}{{{labels}}} {value}\nother_total 5\n"
-
-
-def grown(readings: Readings, start_t: float, end_t: float) -> float | None:
-    return readings.increase(ATTEMPTS, {"layer": "sdk"}, start_t, end_t, by=("region",)).get(("eastus",))
-
-
-def test_a_reading_is_of_the_wanted_families_only() -> None:
-    assert list(parse(page(3.0), "a").values()) == [3.0]
-
-
-def test_what_an_instance_counted_before_it_was_seen_is_not_counted_again() -> None:
-    readings = Readings()
-    for t, value in enumerate((100.0, 103.0, 103.0, 110.0)):
-        readings.add(float(t), parse(page(value), "a"))
-    assert grown(readings, 0.0, 3.0) == 10.0
-    assert grown(readings, 2.0, 3.0) == 7.0
-
-
-def test_a_counter_that_fell_began_again_and_one_that_was_away_goes_on() -> None:
-    readings = Readings()
-    readings.add(0.0, parse(page(100.0), "a"))
-    readings.add(1.0, parse(page(4.0), "a"))
-    readings.add(2.0, {})
-    readings.add(3.0, parse(page(9.0), "a"))
-    assert grown(readings, 0.0, 3.0) == 9.0
-
-
-def test_a_new_series_of_a_known_instance_began_at_0() -> None:
-    readings = Readings()
-    readings.add(0.0, parse(page(100.0), "a"))
-    readings.add(1.0, parse(page(100.0) + page(6.0, SDK.replace("ok", "timeout")), "a"))
-    assert grown(readings, 0.0, 1.0) == 6.0
 
 
 async def test_the_idle_testbed_has_a_moment_every_second_and_shows_a_flipped_region(desk: Desk) -> None:
@@ -63,10 +23,11 @@ async def test_the_idle_testbed_has_a_moment_every_second_and_shows_a_flipped_re
     assert ticks[-1]["regions"]["eastus"] == {"provisioning": 1.0, "identity": 1.0}
     await desk.call("PUT", "/v1/regions/eastus/anonymous-access", {"enabled": False})
     await asyncio.sleep(25)
-    now = (await desk.call("GET", "/v1/ticks")).json()["ticks"][-1]
+    ticks = (await desk.call("GET", "/v1/ticks")).json()["ticks"]
+    now = ticks[-1]
     assert now["regions"]["eastus"]["provisioning"] < 0.2
     assert now["regions"]["eastus"]["identity"] == 1.0
-    assert now["regions"]["westus"]["provisioning"] == 1.0
+    assert {tick["regions"]["westus"]["provisioning"] for tick in ticks[-20:]} - {None} == {1.0}
     assert now["backlog"] > 0
 
 

@@ -1,4 +1,4 @@
-"""The recorder: sampling on the grid, instances that come and go, events and files."""
+"""The recorder: instances that come and go, events and files."""
 
 import asyncio
 import csv
@@ -75,7 +75,7 @@ async def test_a_restart_is_not_a_negative_increase() -> None:
     count.inc(10)
     time.now = 1.0
     await recorder.sample()
-    recorder.detach("identity-eastus-1")
+    recorder.sampler.detach("identity-eastus-1")
     time.now = 2.0
     await recorder.sample()
     again, count = counting()
@@ -186,28 +186,6 @@ def test_a_file_that_is_not_metrics_is_refused_by_name(tmp_path: Path) -> None:
         read_metrics(tmp_path / "metrics.npz")
 
 
-async def test_run_samples_on_the_grid_and_skips_what_came_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    time = Time()
-    recorder = Recorder(time.clock(), ZERO_S)
-    slow = {3.0: 2.5}  # the sample due at 3 s takes 2.5 s
-    real_sample = recorder.sample
-
-    async def sample() -> None:
-        await real_sample()
-        time.now += slow.get(time.now, 0.0)
-        if time.now > 8:
-            raise StopAsyncIteration
-
-    async def sleep(seconds: float) -> None:
-        time.now += seconds
-
-    monkeypatch.setattr(recorder, "sample", sample)
-    monkeypatch.setattr("chaos.record.recorder.asyncio.sleep", sleep)
-    with pytest.raises(StopAsyncIteration):
-        await recorder.run()
-    assert recorder.series.times.tolist() == [-2.0, -1.0, 0.0, 1.0, 3.5, 4.0, 5.0, 6.0, 7.0]
-
-
 async def test_lines_of_real_processes_are_taken_from_the_stream_in_order_and_once(world: VirtualWorld) -> None:
     store = world.redis.client()
     recorder = Recorder(Time().clock(), ZERO_S)
@@ -228,4 +206,4 @@ def test_a_recorder_says_what_it_holds() -> None:
     recorder = Recorder(Time().clock(), ZERO_S)
     recorder.attach(node(1), counting()[0])
     assert repr(recorder) == "<Recorder 1 instances, 0 events, <SeriesTable 1 series, 0 samples>>"
-    assert recorder.instances == ["identity-eastus-1"]
+    assert recorder.sampler.instances == ["identity-eastus-1"]
