@@ -7,6 +7,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 EXTRAS :=
 SCENARIO ?= azure-fnj8-vqz
 SEED ?= 1
+SIZE ?= 0.5
 SERVICES ?=
 JOBS ?= $(shell nproc)
 HOURS ?= 24
@@ -32,8 +33,8 @@ $(INSTALLED) $(INSTALLED_DEV): pyproject.toml requirements.lock | $(BIN)/python
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.$(EXTRAS)'
 	@touch $(INSTALLED) $@
 
-demo: $(INSTALLED) ## replay the whole incident in virtual time and print which facts it reproduced (no Docker)
-	$(BIN)/aftershock run $(SCENARIO) --transport direct --seed $(SEED)
+demo: $(INSTALLED) ## replay the whole incident in virtual time, at half its size, and print which facts it reproduced (SIZE=1)
+	$(BIN)/aftershock run $(SCENARIO) --transport direct --seed $(SEED) --size $(SIZE)
 
 test: $(INSTALLED_DEV) ## the tests that need no Docker and no minutes
 	$(PYTEST) -m 'not long'

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chaos.command.group import Commands
-from chaos.options import JOBS, RUNS_MAX, SEED, SEEDS, FiniteRange, comma_separated
+from chaos.options import JOBS, RUNS_MAX, SEED, SEEDS, FiniteRange, comma_separated, size_option
 from chaos.progress.terminal import terminal
 from chaos.studies.map.options import map_options, map_points
 from services.chassis.interrupts import run as run_until_signal
@@ -46,6 +46,7 @@ def main() -> None:
     help="virtual runtime: HTTP bytes in memory, or requests passed as objects (faster, same events)",
 )
 @click.option("--seed", type=SEED, default=1, show_default=True)
+@size_option
 @click.option("--with", "mitigations", default="", metavar="R1,X5", help="mitigations enabled from the start")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="override a setting")
 @click.option(
@@ -71,7 +72,7 @@ def _plan(options: dict[str, Any]) -> Plan:
     from chaos.studies.campaign.perturb import perturbation
 
     mitigations = comma_separated(options["mitigations"])
-    scenario = rearrange(load(options["scenario"]), options["shifts"], options["drops"])
+    scenario = rearrange(load(options["scenario"], size=options["size"]), options["shifts"], options["drops"])
     scenario = _for_runtime(scenario, options["runtime"])
     overlays: list[Any] = []
     if options["perturb"]:
@@ -101,6 +102,8 @@ def _repeat_command(options: dict[str, Any]) -> str:
     words = ["aftershock", "run", options["scenario"], "--runtime", options["runtime"], "--seed", str(options["seed"])]
     if options["runtime"] == "virtual":
         words += ["--transport", options["transport"]]
+    if options["size"] is not None:
+        words += ["--size", f"{options['size']:g}"]
     if options["mitigations"]:
         words += ["--with", options["mitigations"]]
     if options["perturb"]:
@@ -160,6 +163,7 @@ def diff(left: Path, right: Path) -> None:
 @click.option("--seeds", type=SEEDS, default=10, show_default=True)
 @click.option("--perturbed", type=click.IntRange(0, RUNS_MAX), default=20, show_default=True, help="runs with ±20 %")
 @click.option("--scenario", "name", default="azure-fnj8-vqz", show_default=True)
+@size_option
 @click.option(
     "--with",
     "mitigations",
@@ -174,14 +178,16 @@ def diff(left: Path, right: Path) -> None:
     show_default=True,
     help="file for the results of every claim over the seeds",
 )
-def campaign(jobs: int | None, seeds: int, perturbed: int, name: str, mitigations: str, out: Path) -> None:
+def campaign(
+    jobs: int | None, seeds: int, perturbed: int, name: str, size: float | None, mitigations: str, out: Path
+) -> None:
     """Judge facts and claims over many seeds, perturbed parameters and all negative controls; print one table.
 
     Results are cached in runs/campaign-cache; the same command resumes from there.
     """
     from chaos.studies.campaign.command import campaign_command
 
-    sys.exit(campaign_command(name, seeds, perturbed, jobs, terminal(), comma_separated(mitigations), out))
+    sys.exit(campaign_command(name, seeds, perturbed, jobs, terminal(), comma_separated(mitigations), out, size))
 
 
 @main.command()
@@ -245,6 +251,7 @@ def _require_free(host: str, port: int, shown: str) -> None:
 @click.argument("scenario")
 @click.option("--mitigations", default="", metavar="R1,X5", help="mitigations to evaluate; default all")
 @click.option("--seeds", type=SEEDS, default=5, show_default=True)
+@size_option
 @click.option("--jobs", type=JOBS, help="processes; default one a core")
 @click.option("--scheduler", metavar="ADDRESS", help="run on a Dask cluster instead (tcp://host:8786)")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="override a setting")

@@ -25,3 +25,11 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
         return number
+
+
+size_option = click.option(
+    "--size",
+    type=FiniteRange(0, 64, min_open=True),
+    metavar="S",
+    help="multiply load, nodes and all that goes with them (docs/scenarios.md); default the scenario's",
+)

@@ -25,7 +25,9 @@ def run_command(plan: Plan, options: dict[str, Any], console: Console) -> int:
     """Runs a plan and judges it; returns the exit code."""
     quiet_libraries()
     folder = given_folder(options["out"]) if options["out"] else new_folder(_folder_name(plan, options))
-    what = f": {plan.scenario.title} (seed {plan.seed}, {options['runtime']})"
+    size = plan.scenario.size
+    smaller = "" if size == 1.0 else f", size {size:g} of the model's"
+    what = f": {plan.scenario.title} (seed {plan.seed}, {options['runtime']}{smaller})"
     console.print(Text.assemble((plan.scenario.name, "bold"), what))
     ending = _carry_out(plan, options, folder, console)
     return _conclude(ending, folder, plan, options["as_json"], console)

@@ -21,14 +21,18 @@ _NAMES: StoredShape[list[str]] = StoredShape(list[str])
 
 
 class Switches:
-    """`base()` gives the overlay without mitigations, whose values apply again when a mitigation is switched off."""
+    """`base()` gives the overlay without mitigations, whose values apply again when a mitigation is switched off.
 
-    def __init__(self, runtime: Runtime, events: Events, base: Callable[[], Tree]) -> None:
+    `size` is the scenario's.
+    """
+
+    def __init__(self, runtime: Runtime, events: Events, base: Callable[[], Tree], size: float) -> None:
         self._runtime = runtime
         self._events = events
         self._stored = Stored(events.emit)
         self._stored.expect("string", Keys.OVERLAY, Keys.MITIGATIONS)
         self._base = base
+        self._size = size
         self._one_at_a_time = asyncio.Lock()
         self.on: set[str] = set()
 
@@ -42,7 +46,7 @@ class Switches:
         names = set(expand([name]))
         async with self._one_at_a_time:
             wanted = self.on | names if on else self.on - names
-            before, after = (run_time_overlay(sorted(chosen)) for chosen in (self.on, wanted))
+            before, after = (run_time_overlay(sorted(chosen), self._size) for chosen in (self.on, wanted))
 
             def change(overlay: Tree) -> Tree:
                 return relaid(overlay, before, after, self._base())

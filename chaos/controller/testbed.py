@@ -82,7 +82,7 @@ class Testbed:
         self.run: ScenarioRun | None = None
         self.apart: RunApart | None = None
         self.load_profile = load_profile
-        self.switches = Switches(runtime, self.events, self.base_overlay)
+        self.switches = Switches(runtime, self.events, self.base_overlay, scenario.size)
         self.locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """Locks by resource, for read-modify-write operations."""
         self._job_metrics = JobMetrics(self.env.metrics, self.regions, self._inventory_age_s)

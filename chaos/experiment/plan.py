@@ -80,6 +80,7 @@ class Plan:
             "scenario": scenario.name,
             "title": scenario.title,
             "source": scenario.source,
+            "size": scenario.size,
             "seed": self.seed,
             "runtime": runtime,
             "transport": transport,
@@ -119,7 +120,7 @@ def make_plan(
     for overlay in overlays:
         overrides = merge(overrides, overlay)
     topology = Topology(tuple(_region(region) for region in scenario.regions))
-    tree = merge(merge(base, mitigation_overlay(on, topology.names)), overrides)
+    tree = merge(merge(base, mitigation_overlay(on, topology.names, scenario.size)), overrides)
     check_settings(tree, topology)
     return Plan(scenario, seed, tree, topology, on, command=command, base=base, overrides=overrides)
 

@@ -38,11 +38,11 @@ class Switchboard:
     def tree(self) -> Tree:
         """The current settings tree of the run."""
         plan = self._plan
-        return merge(merge(plan.base, mitigation_overlay(self.on, self._regions)), plan.overrides)
+        return merge(merge(plan.base, mitigation_overlay(self.on, self._regions, plan.scenario.size)), plan.overrides)
 
     def _overlay(self) -> Tree:
         tree, overlay = self.tree(), Tree()
-        for path, _value in sorted(leaves(mitigation_overlay(self._touched, self._regions))):
+        for path, _value in sorted(leaves(mitigation_overlay(self._touched, self._regions, self._plan.scenario.size))):
             overlay = merge(overlay, _at(path, _effective(tree, path)))
         return overlay
 

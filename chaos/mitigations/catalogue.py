@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from chaos.mitigations.model import IDS, Catalogue, Mitigation
+from chaos.scenarios.size import sized_settings
 from services.chassis.settings import SettingsError, Tree, explain, merge
 
 LEFT_OUT = {"timeline": "its changes to the timeline", "topology": "its additional nodes"}
@@ -84,8 +85,8 @@ def chosen(names: Iterable[str]) -> tuple[Mitigation, ...]:
     return tuple(default_catalogue().get(id_) for id_ in expand(names))
 
 
-def mitigation_overlay(names: Iterable[str], regions: Sequence[str] | None = None) -> Tree:
-    """The settings of these mitigations as one tree, without parts for regions that are not in `regions`.
+def mitigation_overlay(names: Iterable[str], regions: Sequence[str] | None = None, size: float = 1.0) -> Tree:
+    """The settings of these mitigations at a size, as one tree, without parts for regions that are not in `regions`.
 
     Raises:
         SettingsError: a name is unknown.
@@ -95,18 +96,18 @@ def mitigation_overlay(names: Iterable[str], regions: Sequence[str] | None = Non
         tree = merge(tree, mitigation.overlay)
     if regions is not None and "regions" in tree:
         tree["regions"] = {name: below for name, below in tree["regions"].items() if name in regions}
-    return tree
+    return sized_settings(tree, size)
 
 
-def run_time_overlay(names: Iterable[str]) -> Tree:
-    """The settings of these mitigations for a running testbed without mitigations from the start.
+def run_time_overlay(names: Iterable[str], size: float = 1.0) -> Tree:
+    """The settings of these mitigations for a running testbed of a size, without mitigations from the start.
 
     Raises:
         SettingsError: a name is unknown, or the mitigation cannot be switched while services run.
     """
     names = expand(names)
     require_switchable(names)
-    return mitigation_overlay(names)
+    return mitigation_overlay(names, size=size)
 
 
 def require_switchable(names: Iterable[str]) -> None:

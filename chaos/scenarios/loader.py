@@ -13,6 +13,7 @@ from chaos.scenarios.actions import ACTIONS
 from chaos.scenarios.checks import findings
 from chaos.scenarios.document import Document, DocumentError, Loc, parse, read
 from chaos.scenarios.model import Scenario
+from chaos.scenarios.size import size_issues, sized
 from services.chassis.settings import SHOWN_MAX, Settings, section
 from services.policies.settings import CONTRADICTION
 
@@ -31,11 +32,12 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 
 
-def load(path_or_name: str | Path, *, models: Models | None = None) -> Scenario:
+def load(path_or_name: str | Path, *, size: float | None = None, models: Models | None = None) -> Scenario:
     """Loads a built-in scenario or a scenario file.
 
     Args:
         path_or_name: a known name, or a path (with a folder or the suffix `.yaml`).
+        size: instead of the size in the file.
         models: settings models by section; if given, the `settings` of the file are checked too.
 
     Raises:
@@ -45,16 +47,18 @@ def load(path_or_name: str | Path, *, models: Models | None = None) -> Scenario:
         document = read(_find(path_or_name))
     except DocumentError as error:
         raise ScenarioError(str(error)) from error
-    return build(document, models=models)
+    return build(document, size=size, models=models)
 
 
-def loads(text: str, name: str = "scenario.yaml", *, models: Models | None = None) -> Scenario:
+def loads(
+    text: str, name: str = "scenario.yaml", *, size: float | None = None, models: Models | None = None
+) -> Scenario:
     """Loads the scenario in `text`; `name` is its file name in messages. Raises ScenarioError."""
     try:
         document = parse(text, name)
     except DocumentError as error:
         raise ScenarioError(str(error)) from error
-    return build(document, models=models)
+    return build(document, size=size, models=models)
 
 
 def _find(path_or_name: str | Path) -> Path:
@@ -68,17 +72,20 @@ def _find(path_or_name: str | Path) -> Path:
     return FOLDER / f"{path_or_name}.yaml"
 
 
-def build(document: Document, *, models: Models | None = None) -> Scenario:
-    """The scenario of a document. Raises ScenarioError."""
+def build(document: Document, *, size: float | None = None, models: Models | None = None) -> Scenario:
+    """The scenario of a document at its size or the given one. Raises ScenarioError."""
     try:
         scenario = Scenario.model_validate(document.values)
     except ValidationError as error:
         raise ScenarioError(_joined(document, _explain(document, error))) from error
     found = [document.message(finding.loc, finding.text) for finding in findings(scenario)]
     found += _settings_findings(document, scenario, models or {})
+    wanted = scenario.size if size is None else size
+    if not found:
+        found = [document.message(issue.loc, issue.text) for issue in size_issues(scenario, wanted)]
     if found:
         raise ScenarioError(_joined(document, found))
-    return scenario
+    return sized(scenario, wanted)
 
 
 def _joined(document: Document, messages: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from services.chassis.settings import Tree, merge
 SECTIONS = ("blobstore", "provisioner", "identity", "identity_client", "router", "loadgen")
 ENTRY_FIELDS = ("id", "at", "at_s", "note")
 YEARS = (1980, 2900)
+SIZE_MAX = 64.0
 Role = Literal["canary", "east", "west", "control", "broad"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 Rate = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
@@ -98,6 +99,8 @@ class Scenario(_Part):
     warmup_s: Annotated[Pause, Field(le=100_000)] = 30.0
     duration_s: Annotated[Seconds, Field(le=1_000_000)]
     detection_pace: Annotated[float, Field(gt=0, le=10)] = 1.0
+    size: Annotated[float, Field(gt=0, le=SIZE_MAX)] = 1.0
+    """1 is the parameter set of docs/model.md §2. A file gives the values of size 1, `loader` those of this size."""
     regions: Annotated[tuple[ScenarioRegion, ...], Field(min_length=1, max_length=100)]
     load: dict[RegionName, RegionLoad]
     tenants: tuple[Name, ...] = ()

@@ -7,8 +7,6 @@ from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, check, not_
 from chaos.verdict.times import Window
 from chaos.verdict.view import EAST, WEST, View
 
-BACKLOG_GONE = 20.0
-
 
 @check("F0", "operation success in East and West > 0.995 from the warm-up to the restore in East (T09)")
 def baseline(view: View) -> ClaimFinding:
@@ -71,7 +69,7 @@ def scale_outs_are_useless(view: View, first: Window, second: Window) -> ClaimFi
 
 @check(
     "F4",
-    "at the end of the run: operation success in East and West > 0.99, amplification < 1.1, backlog < 20",
+    "at the end of the run: operation success in East and West > 0.99, amplification < 1.1, backlog < 20 at size 1",
     control="abrupt-reopen",
 )
 def drain_and_ramp_recover(view: View) -> ClaimFinding:
@@ -86,5 +84,5 @@ def recovered(view: View, conditions: Conditions, window: tuple[float, float]) -
     return (
         conditions.above("op_success", view.op_success(*window), 0.99)
         .below("amplification", view.amplification(*window), 1.1)
-        .below("backlog", view.backlog(*window), BACKLOG_GONE)
+        .below("backlog", view.backlog(*window), view.backlog_gone)
     )

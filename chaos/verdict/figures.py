@@ -13,7 +13,6 @@ from chaos.verdict.view import ATTEMPTS, EAST, ENDED, PAIR, WEST, WORK, View, fi
 PEAK_WINDOW_S = 5.0
 SUSTAINED_WINDOW_S = 10.0
 WORKING = 0.95
-BACKLOG_DONE = 20.0
 BLOCKED_SHARE = 0.05
 LOADGEN_ENDED = "loadgen_operations_total"
 
@@ -65,7 +64,7 @@ def recovered_t(view: View, collapsed_t: float | None) -> float | None:
         return None
     times, success = view.success_curve(PAIR, SUSTAINED_WINDOW_S)
     _, backlog = view.backlog_curve()
-    bad = np.flatnonzero((success < WORKING) | (backlog >= BACKLOG_DONE))
+    bad = np.flatnonzero((success < WORKING) | (backlog >= view.backlog_gone))
     if not len(bad):
         return float(collapsed_t)
     last = int(bad[-1])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from chaos.verdict.consumers import journeys, token_users
-from chaos.verdict.facts import BACKLOG_GONE, recovered
+from chaos.verdict.facts import recovered
 from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, check, not_judged
 from chaos.verdict.times import Window
 from chaos.verdict.view import ATTEMPTS, EAST, JOBS, PAIR, ROUTED, View, slope_ratio
@@ -242,6 +242,6 @@ def _after_drill(view: View, conditions: Conditions, restored: float) -> Conditi
     return (
         conditions.above("op_success_after_drill", view.op_success(*window), 0.99)
         .below("amplification_after_drill", view.amplification(*window), 1.1)
-        .below("backlog_after_drill", view.backlog(*window), BACKLOG_GONE)
+        .below("backlog_after_drill", view.backlog(*window), view.backlog_gone)
         .at_least("nodes_up_share_after_drill", _share_up(view, *window), 1.0)
     )

@@ -35,6 +35,8 @@ WAITING = ("queued", "blocked")
 COLLAPSE_WINDOW_S = 3.0
 COLLAPSE_SUCCESS = 0.5
 SAMPLES_MIN = 3
+BACKLOG_GONE = 20.0
+"""At size 1."""
 BASELINE_S = 24.0
 SETTLE_S = 12.0
 """Seconds from the restore until both regions have collapsed (5–6 s in the model, doubled)."""
@@ -240,6 +242,11 @@ class View:
         return None if rate is None else rate * float(tree.get("timeout_s", IdentityClientSettings().timeout_s))
 
     # Provisioning
+
+    @property
+    def backlog_gone(self) -> float:
+        """Number of waiting jobs below which there is no backlog. A record without a size is of size 1."""
+        return BACKLOG_GONE * float(self.record.plan.get("size", 1.0))
 
     def backlog_curve(self, regions: RegionFilter | None = None) -> tuple[Array, Array]:
         where: dict[str, Any] = {} if regions is None else {"region": _set(regions)}

@@ -6,6 +6,7 @@ resumes an interrupted campaign.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -40,14 +41,14 @@ PAIRED_SEEDS = 5
 """Number of seeds also run with careful tenants, for the claims judged on pairs (M41, C1)."""
 
 
-def campaign_jobs(scenario: str, seeds: int, perturbed: int, mitigations: Sequence[str] = ()) -> list[CampaignRun]:
+def campaign_jobs(
+    scenario: str, seeds: int, perturbed: int, mitigations: Sequence[str] = (), size: float | None = None
+) -> list[CampaignRun]:
     """All jobs, longest first for good utilisation. Controls run only without mitigations."""
-    on = expand(mitigations)
-    controls = (
-        [] if on else [CampaignRun(scenario, seed, control=name) for name in CONTROLS for seed in _seeds(name, seeds)]
-    )
-    plain = [CampaignRun(scenario, seed, mitigations=on) for seed in range(1, seeds + 1)]
-    shaken = [CampaignRun(scenario, seed, perturb=PERTURBATION, mitigations=on) for seed in range(1, perturbed + 1)]
+    run = partial(CampaignRun, scenario, size=size, mitigations=expand(mitigations))
+    controls = [] if mitigations else [run(seed, control=name) for name in CONTROLS for seed in _seeds(name, seeds)]
+    plain = [run(seed) for seed in range(1, seeds + 1)]
+    shaken = [run(seed, perturb=PERTURBATION) for seed in range(1, perturbed + 1)]
     return [*controls, *plain, *shaken]
 
 
@@ -64,13 +65,14 @@ def campaign_command(
     console: Console,
     mitigations: Sequence[str] = (),
     out: Path = CAMPAIGN_FILE,
+    size: float | None = None,
 ) -> int:
     """Runs the campaign; returns exit code 0 if every group holds as often as required, else 1.
 
     Raises:
         ScenarioError, SettingsError: invalid input, before the first run.
     """
-    wanted = campaign_jobs(scenario, seeds, perturbed, mitigations)
+    wanted = campaign_jobs(scenario, seeds, perturbed, mitigations, size)
     for job in wanted[:1]:
         missing = missing_regions(job.plan().topology.names)
         if missing:

@@ -8,6 +8,7 @@ from chaos.scenarios.actions import Open as OpenTraffic
 from chaos.scenarios.drill import ROW, without_drill
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Entry, Scenario
+from chaos.scenarios.size import sized_settings
 from chaos.scenarios.without import without, without_operators
 from compose.topology import LOADGEN
 from services.chassis.settings import Tree
@@ -86,16 +87,17 @@ def _careful_tenants(scenario: Scenario) -> Variant:
         "breaker": {"mode": "retries_only"},
     }
     client = {**restrained, "guard": guard, "cache": {"enabled": True}}
-    return Variant(scenario, {LOADGEN: restrained, "instances": {LOADGEN: {"identity_client": client}}})
+    overlay = {LOADGEN: restrained, "instances": {LOADGEN: {"identity_client": client}}}
+    return Variant(scenario, sized_settings(overlay, scenario.size))
 
 
-def _drill_alone(_scenario: Scenario) -> Variant:
+def _drill_alone(scenario: Scenario) -> Variant:
     """A calm day with the drill of the full incident; its rows are renamed, as it does not follow an incident."""
     drill = [entry for entry in load(INCIDENT).in_order if entry.row == ROW]
     begin = drill[0].t - DRILL_AT_S
     entries = tuple(_at(entry, f"D{number:02}", entry.t - begin) for number, entry in enumerate(drill, 1))
     update = {"timeline": entries, "duration_s": entries[-1].t + DRILL_WATCHED_S}
-    return Variant(load("calm-day").model_copy(update=update), {})
+    return Variant(load("calm-day", size=scenario.size).model_copy(update=update), {})
 
 
 def _at(entry: Entry, name: str, t: float) -> Entry:
@@ -104,8 +106,8 @@ def _at(entry: Entry, name: str, t: float) -> Entry:
     return copy
 
 
-def _calm_day(_scenario: Scenario) -> Variant:
-    return Variant(load("calm-day"), {})
+def _calm_day(scenario: Scenario) -> Variant:
+    return Variant(load("calm-day", size=scenario.size), {})
 
 
 VARIANTS: dict[str, Change] = {

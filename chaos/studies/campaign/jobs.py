@@ -28,6 +28,8 @@ class CampaignRun:
     control: str = ""
     transport: TransportName = "direct"
     mitigations: tuple[str, ...] = ()
+    size: float | None = None
+    """Instead of the scenario's."""
 
     @property
     def group(self) -> str:
@@ -42,7 +44,7 @@ class CampaignRun:
         Raises:
             ScenarioError, SettingsError: invalid input.
         """
-        scenario, overlays = load(self.scenario), []
+        scenario, overlays = load(self.scenario, size=self.size), []
         if self.control:
             changed = variant(self.control, scenario)
             scenario, overlays = changed.scenario, [changed.overlay]

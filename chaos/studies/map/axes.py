@@ -1,6 +1,6 @@
 """The axes of a map: two settings by dotted path or shorthand, with the values to measure.
 
-    load                       share of the capacity of four nodes (40 requests per second); open loop
+    load                       share of the capacity at size 1, four nodes (40 requests per second); open loop
     retries                    maximum attempts per operation, over both retry layers: 1 to 4, 8 or 12
     stall=3,6                  the stall itself, instead of a search for the shortest one
     nodes=2,4,8                identity nodes
@@ -19,7 +19,7 @@ from services.chassis.settings import SettingsError, Tree
 
 REGION = "eastus"
 CAPACITY_PER_S = 40.0
-"""Capacity in requests per second: four nodes with two workers each, 0.2 s per request."""
+"""Capacity at size 1 in requests per second: four nodes with two workers each, 0.2 s per request."""
 SDK_ATTEMPTS = 4
 LOAD_MIN, LOAD_MAX = 0.05, 2.0
 NODES_MAX = 50
@@ -96,14 +96,14 @@ def parse_at(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def effect(name: str, value: str) -> AxisEffect:
-    """The effect of `name=value`.
+def effect(name: str, value: str, size: float = 1.0) -> AxisEffect:
+    """The effect of `name=value` at a size.
 
     Raises:
         SettingsError: the name is neither a path nor a shorthand, or the value is invalid.
     """
     if name in _SHORTHANDS:
-        return _SHORTHANDS[name].effect(value)
+        return _load(value, size) if name == "load" else _SHORTHANDS[name].effect(value)
     if "." not in name:
         raise SettingsError(f"{name}: unknown; give section.field, or one of {', '.join(_SHORTHANDS)}")
     return AxisEffect(parse_assignment(f"{name}={value}"))
@@ -124,8 +124,8 @@ def number(name: str, text: str, low: float, high: float) -> float:
     return value
 
 
-def _load(text: str) -> AxisEffect:
-    rate = number("load", text, LOAD_MIN, LOAD_MAX) * CAPACITY_PER_S
+def _load(text: str, size: float = 1.0) -> AxisEffect:
+    rate = number("load", text, LOAD_MIN, LOAD_MAX) * CAPACITY_PER_S * size
     return AxisEffect({"loadgen": {"regions": {REGION: {"token_rate_per_s": rate}}}})
 
 

@@ -83,6 +83,7 @@ def ask(options: dict[str, Any]) -> Map:
         watch_s=options["watch_s"],
         mitigations=expand(comma_separated(options["mitigations"])),
         assignments=tuple(options["assignments"]),
+        size=options["size"] or 1.0,
     )
     for at in question.points:
         question.job(at, 1).plan()

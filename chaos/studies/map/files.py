@@ -52,6 +52,7 @@ def as_document(one: Map) -> dict[str, Any]:
         "watch_s": one.watch_s,
         "mitigations": list(one.mitigations),
         "assignments": list(one.assignments),
+        "size": one.size,
         "commit": commit(),
         "command": words.map_command(one),
         "complete": one.complete,

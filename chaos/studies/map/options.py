@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from chaos.options import JOBS, FiniteRange
+from chaos.options import JOBS, FiniteRange, size_option
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +25,7 @@ OPTIONS = (
         help="seconds after a stall in which the region must come back",
     ),
     click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True),
+    size_option,
     click.option("--jobs", type=JOBS, help="processes; default one a core"),
     click.option("--with", "mitigations", default="", metavar="R1,X5", help="mitigations that are on everywhere"),
     click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="holds everywhere"),

@@ -47,6 +47,7 @@ class MapRun:
     watch_s: float = WATCH_S
     mitigations: tuple[str, ...] = ()
     assignments: tuple[str, ...] = ()
+    size: float = 1.0
 
     @property
     def tried_s(self) -> tuple[float, ...]:
@@ -56,7 +57,7 @@ class MapRun:
 
     @property
     def _effects(self) -> list[AxisEffect]:
-        return [effect(name, value) for name, value in self.at]
+        return [effect(name, value, self.size) for name, value in self.at]
 
     def plan(self) -> Plan:
         """The plan of the run. The settings of the point take precedence over `assignments`.
@@ -71,7 +72,7 @@ class MapRun:
         for one in effects:
             tree = merge(tree, one.overlay)
         mitigations = [*self.mitigations, *(name for one in effects for name in one.mitigations)]
-        scenario = _sized(load(_world()), [one.nodes for one in effects if one.nodes is not None])
+        scenario = _with_nodes(load(_world(), size=self.size), [one.nodes for one in effects if one.nodes is not None])
         return make_plan(scenario, self.seed, overlays=[tree], mitigations=mitigations)
 
 
@@ -81,7 +82,7 @@ def _world() -> str:
     return str(files(__package__) / WORLD)
 
 
-def _sized(scenario: Scenario, nodes: Sequence[int]) -> Scenario:
+def _with_nodes(scenario: Scenario, nodes: Sequence[int]) -> Scenario:
     if not nodes:
         return scenario
     regions = tuple(region.model_copy(update={"identity_nodes": nodes[-1]}) for region in scenario.regions)
@@ -187,6 +188,7 @@ class Map:
     watch_s: float = WATCH_S
     mitigations: tuple[str, ...] = ()
     assignments: tuple[str, ...] = ()
+    size: float = 1.0
     cells: dict[At, MapCell] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -201,7 +203,7 @@ class Map:
         return self.cells[(self.x.name, x), (self.y.name, y)]
 
     def job(self, at: At, seed: int) -> MapRun:
-        return MapRun(at, seed, self.stalls_s, self.watch_s, self.mitigations, self.assignments)
+        return MapRun(at, seed, self.stalls_s, self.watch_s, self.mitigations, self.assignments, self.size)
 
     @property
     def jobs(self) -> list[MapRun]:

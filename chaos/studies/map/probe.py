@@ -53,12 +53,11 @@ class ProbeReading:
     attempts_per_s: float
     queue: float
 
-    @property
-    def is_good(self) -> bool:
+    def is_good(self, size: float) -> bool:
         return (
             min(self.success, self.operation_success) >= BACK_SUCCESS_MIN
             and self.amplification <= BACK_AMPLIFICATION_MAX
-            and self.queue <= BACK_QUEUE_MAX
+            and self.queue <= BACK_QUEUE_MAX * size
         )
 
 
@@ -92,7 +91,7 @@ def probe(plan: Plan, stall_s: float, watch_s: float) -> Probe:
 
     At most two stalls, each observed for at most 3 × `watch_s`; the scenario must be long enough.
     """
-    trigger = Trigger(stall_s, watch_s)
+    trigger = Trigger(stall_s, watch_s, plan.scenario.size)
     with suppress(_Enough):
         finished = carry_out(plan, transport=TRANSPORT, observers=[trigger])
         if finished.interrupted:
@@ -112,8 +111,8 @@ def _not_begun(stall_s: float, finished: Finished) -> Probe:
 class Trigger:
     """An observer that stalls the region, observes it, and stalls it again."""
 
-    def __init__(self, stall_s: float, watch_s: float) -> None:
-        self._stall_s, self._watch_s = stall_s, watch_s
+    def __init__(self, stall_s: float, watch_s: float, size: float = 1.0) -> None:
+        self._stall_s, self._watch_s, self._size = stall_s, watch_s, size
         self._over = math.inf
         self._success: list[float] = []
         self._back: list[float] = []
@@ -159,7 +158,7 @@ class Trigger:
         if since < WINDOW_S:
             return
         self._last = read(recorder, t - WINDOW_S, t)
-        if self._back_here is None and self._last.is_good:
+        if self._back_here is None and self._last.is_good(self._size):
             self._back_here = since - WINDOW_S
         if since >= AFTER_S + WINDOW_S and len(self._success) < self._shots:
             self._success.append(read(recorder, self._over + AFTER_S, self._over + AFTER_S + WINDOW_S).success)

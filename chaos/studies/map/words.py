@@ -72,6 +72,8 @@ def _options(one: Map) -> list[str]:
         words += ["--stalls", commas(one.stalls_s)]
     if one.watch_s != WATCH_S:
         words += ["--watch", f"{one.watch_s:g}"]
+    if one.size != 1.0:
+        words += ["--size", f"{one.size:g}"]
     if len(one.seeds) > 1:
         words += ["--seeds", str(len(one.seeds))]
     if one.mitigations:

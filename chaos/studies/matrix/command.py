@@ -53,10 +53,11 @@ def make_matrix(question: Question, engine: Runs) -> Matrix:
     """Computes the matrix, including the search for sufficient sets."""
     found = rows(question, engine)
     sets, extra = sufficient_sets(question, found, engine)
-    scenario = load(question.scenario)
+    scenario = load(question.scenario, size=question.size)
     return Matrix(
         scenario=scenario.name,
         title=scenario.title,
+        size=scenario.size,
         seeds=question.seeds,
         mitigations=question.mitigations,
         titles={one.id: one.title for one in default_catalogue().mitigations},
@@ -71,7 +72,9 @@ def make_matrix(question: Question, engine: Runs) -> Matrix:
 
 def _ask_defences(options: dict[str, Any], console: Console) -> int:
     scenario, seeds = options["scenario"], range(1, options["seeds"] + 1)
-    jobs = {one: [one.job(scenario, seed, options["assignments"]) for seed in seeds] for one in defences()}
+    jobs = {
+        one: [one.job(scenario, seed, options["assignments"], options["size"]) for seed in seeds] for one in defences()
+    }
     for of in jobs.values():
         of[0].plan()
     _claim_early(options)
@@ -106,6 +109,7 @@ def _question(options: dict[str, Any]) -> Question:
         seeds=range(1, options["seeds"] + 1),
         assignments=tuple(options["assignments"]),
         sets_max_size=options["sets_max_size"],
+        size=options["size"],
     )
     for cell in cells(question.mitigations):
         question.job(cell.mitigations, 1).plan()

@@ -30,11 +30,13 @@ class Defence(BaseModel):
     id: str
     title: str
     set: tuple[str, ...] = ()
+    """Settings as at size 1."""
     model: Annotated[float, Field(ge=0, le=1)] | None = None
     """Operation success in the reference model, if it was evaluated there."""
 
-    def job(self, scenario: str, seed: int, assignments: Sequence[str] = ()) -> MatrixRun:
-        return MatrixRun(scenario, seed, assignments=(*assignments, *self.set), unattended=True)
+    def job(self, scenario: str, seed: int, assignments: Sequence[str] = (), size: float | None = None) -> MatrixRun:
+        """The run of the defence; `assignments` are settings of the run, whatever its size."""
+        return MatrixRun(scenario, seed, (), tuple(assignments), unattended=True, size=size, at_size_1=self.set)
 
 
 @lru_cache(maxsize=1)

@@ -48,6 +48,7 @@ def as_document(matrix: Matrix) -> dict[str, Any]:
     """The content of matrix.json."""
     return {
         "scenario": matrix.scenario,
+        "size": matrix.size,
         "seeds": list(matrix.seeds),
         "mitigations": list(matrix.mitigations),
         "assignments": list(matrix.assignments),

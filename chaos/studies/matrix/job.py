@@ -7,12 +7,13 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from chaos.experiment.plan import Plan, make_plan, parse_assignment
+from chaos.experiment.plan import Plan, make_plan, overrides_from
 from chaos.experiment.runs import TransportName, carry_out, quiet_libraries
 from chaos.record.record import RunRecord
 from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Scenario
+from chaos.scenarios.size import sized_settings
 from chaos.studies.cache import Codec
 from chaos.studies.matrix.outcomes import RunOutcome, outcome
 from chaos.studies.matrix.variants import late, unattended, with_replay
@@ -33,6 +34,10 @@ class MatrixRun:
     assignments: tuple[str, ...] = ()
     unattended: bool = False
     """No operator actions after the restore; otherwise the scenario's actions and a replay of the trigger."""
+    size: float | None = None
+    """Instead of the scenario's."""
+    at_size_1: tuple[str, ...] = ()
+    """Further settings, as at size 1."""
 
     def plan(self) -> Plan:
         """The plan of the run.
@@ -40,9 +45,10 @@ class MatrixRun:
         Raises:
             ScenarioError, SettingsError: invalid input.
         """
-        overlays = [parse_assignment(text) for text in self.assignments]
         change = unattended if self.unattended else with_replay
-        return make_plan(change(self._scenario()), self.seed, overlays=overlays, mitigations=self.mitigations)
+        scenario = change(self._scenario())
+        overlays = [overrides_from(self.assignments), sized_settings(overrides_from(self.at_size_1), scenario.size)]
+        return make_plan(scenario, self.seed, overlays=overlays, mitigations=self.mitigations)
 
     def ends_t(self) -> float:
         """τ of the end of the incident part of the run, in seconds."""
@@ -50,7 +56,7 @@ class MatrixRun:
         return (unattended(scenario) if self.unattended else scenario).duration_s
 
     def _scenario(self) -> Scenario:
-        return without_drill(load(self.scenario))
+        return without_drill(load(self.scenario, size=self.size))
 
 
 def perform(job: MatrixRun) -> RunOutcome:
@@ -96,7 +102,7 @@ CODEC: Codec[MatrixRun, RunOutcome] = Codec(
 def main() -> None:
     """Reads a job from stdin and writes its outcome to stdout."""
     raw = json.load(sys.stdin)
-    lists = {name: tuple(raw[name]) for name in ("mitigations", "assignments")}
+    lists = {name: tuple(raw[name]) for name in ("mitigations", "assignments", "at_size_1")}
     json.dump(to_document(perform(MatrixRun(**{**raw, **lists}))), sys.stdout)
 
 

@@ -13,7 +13,7 @@ from chaos.record.record import Of, trailing
 from chaos.record.series import Array
 from chaos.scenarios.times import INCIDENT_S_PER_BENCH_S
 from chaos.studies.matrix.variants import survived
-from chaos.verdict.figures import BACKLOG_DONE, BLOCKED_SHARE, PEAK_WINDOW_S, SUSTAINED_WINDOW_S, WORKING
+from chaos.verdict.figures import BLOCKED_SHARE, PEAK_WINDOW_S, SUSTAINED_WINDOW_S, WORKING
 from chaos.verdict.times import NEVER, Window
 from chaos.verdict.view import ATTEMPTS, EAST, ENDED, JOBS, PAIR, TRIES, WEST, WORK, View
 
@@ -179,7 +179,7 @@ def _backlog(view: View, until: float) -> dict[str, float | None]:
     if peak is None:
         return {"backlog_peak": None, "backlog_drain_min": None}
     top = float(times[int(np.nanargmax(backlog))])
-    end = _well_from(times, backlog >= BACKLOG_DONE)
+    end = _well_from(times, backlog >= view.backlog_gone)
     return {"backlog_peak": peak, "backlog_drain_min": max(end - top, 0.0) * MINUTES_PER_S}
 
 
@@ -189,7 +189,7 @@ def _recovery(view: View, until: float) -> float | None:
     if blocked is None or failing is None or not view.record.series.knows(JOBS):
         return None
     times, backlog = view.backlog_curve()
-    ill = (blocked | failing | (backlog >= BACKLOG_DONE)) & (times >= view.at.trigger)
+    ill = (blocked | failing | (backlog >= view.backlog_gone)) & (times >= view.at.trigger)
     kept = times <= until
     return max(_well_from(times[kept], ill[kept]) - view.at.trigger, 0.0) * MINUTES_PER_S
 

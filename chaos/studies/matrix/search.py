@@ -25,12 +25,14 @@ class Question:
     seeds: Sequence[int]
     assignments: tuple[str, ...] = ()
     sets_max_size: int = 2
+    size: float | None = None
+    """Of the scenario, instead of its own."""
 
     def jobs(self, names: Names) -> list[MatrixRun]:
         return [self.job(names, seed) for seed in self.seeds]
 
     def job(self, names: Names, seed: int) -> MatrixRun:
-        return MatrixRun(self.scenario, seed, names, self.assignments)
+        return MatrixRun(self.scenario, seed, names, self.assignments, size=self.size)
 
 
 def rows(question: Question, engine: Runs) -> list[SummaryRow]:

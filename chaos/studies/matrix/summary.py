@@ -87,6 +87,7 @@ class Matrix:
     rows: Sequence[SummaryRow]
     sets: Sequence[Sets]
     assignments: Sequence[str] = ()
+    size: float = 1.0
     code: str = ""
     commit: str = ""
 

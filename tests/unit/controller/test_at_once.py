@@ -79,7 +79,7 @@ async def test_switching_off_leaves_what_others_laid_there(desk: Desk) -> None:
 async def test_a_controller_that_was_killed_can_switch_off_what_it_had_switched_on(desk: Desk) -> None:
     await desk.call("PUT", "/v1/mitigations/R7", {"on": True})
     on = set(desk.testbed.mitigations)
-    successor = Switches(desk.testbed.runtime, desk.testbed.events, dict)
+    successor = Switches(desk.testbed.runtime, desk.testbed.events, dict, 1.0)
     await successor.take_over()
     assert successor.on == on
     await successor.switch("R7", on=False)

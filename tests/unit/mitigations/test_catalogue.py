@@ -110,7 +110,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_regions_that_a_scenario_lacks_are_left_out() -> None:
-    assert mitigation_overlay(["X1"])["regions"] == {"eastus": {"provisioner": {"resume_rate_per_s": 1.5}}}
+    assert mitigation_overlay(["X1"])["regions"] == {"eastus": {"provisioner": {"resume_rate_per_s": 3}}}
     assert mitigation_overlay(["X1"], ["westus"])["regions"] == {}
 
 
@@ -125,7 +125,7 @@ def test_what_a_user_sets_wins_over_a_mitigation_and_that_over_the_scenario() ->
     plan = make_plan(SCENARIO, 1, mitigations=["X1"], overlays=[{"provisioner": {"requeue_jitter": 0.1}}])
     assert plan.mitigations == ("X1",)
     assert plan.settings["provisioner"]["requeue_jitter"] == 0.1
-    assert plan.settings["provisioner"]["resume_rate_per_s"] == 0.75
+    assert plan.settings["provisioner"]["resume_rate_per_s"] == 1.5
     assert "resume_rate_per_s" not in plan.base["provisioner"]
 
 

@@ -45,6 +45,7 @@ ALLOWED_PARTS: dict[type[BaseModel], set[str]] = {
         "warmup_s",
         "duration_s",
         "detection_pace",
+        "size",
         "regions",
         "load",
         "tenants",
