@@ -179,6 +179,7 @@ def test_axes_have_default_values() -> None:
             "y": "stall",
             "at": (),
             "seeds": 2,
+            "size": None,
             "stalls": None,
             "watch_s": 60.0,
             "mitigations": "",
