@@ -26,10 +26,13 @@ class Estimate:
     never: int = 0
 
 
-def estimate(values: Iterable[float | None], confidence: float = CONFIDENCE) -> Estimate:
-    """Student's t interval of the mean, cut at zero if no value is negative.
+def estimate(
+    values: Iterable[float | None], confidence: float = CONFIDENCE, least: float = 0.0, most: float | None = None
+) -> Estimate:
+    """Student's t interval of the mean, cut at what the quantity can be: `least` and `most`.
 
-    Values that could not be measured are omitted and not counted in `measured`.
+    A value outside these bounds shows that they are wrong for it; then the interval is not cut on that side. Values
+    that could not be measured are omitted and not counted in `measured`.
     """
     known = [value for value in values if value is not None]
     never = sum(math.isinf(value) for value in known)
@@ -41,8 +44,9 @@ def estimate(values: Iterable[float | None], confidence: float = CONFIDENCE) -> 
     if min(known) == max(known):
         return Estimate(mean, mean, mean, len(known))
     half = student_quantile((1 + confidence) / 2, len(known) - 1) * stdev(known) / math.sqrt(len(known))
-    low = mean - half
-    return Estimate(mean, low if min(known) < 0 else max(0.0, low), mean + half, len(known))
+    low = mean - half if min(known) < least else max(least, mean - half)
+    high = mean + half if most is None or max(known) > most else min(most, mean + half)
+    return Estimate(mean, low, high, len(known))
 
 
 def student_quantile(probability: float, degrees: int) -> float:
@@ -99,3 +103,18 @@ def share(flags: Sequence[bool | None]) -> Share:
     middle = (2 * count + z * z) / (2 * (measured + z * z))
     half = z * math.sqrt(z * z + 4 * count * (measured - count) / measured) / (2 * (measured + z * z))
     return Share(count, measured, 0.0 if count == 0 else middle - half, 1.0 if count == measured else middle + half)
+
+
+def apart(one: Estimate | Share, other: Estimate | Share) -> bool:
+    """Whether both have intervals and these do not overlap. Only then may a text say that they differ."""
+    return below(one, other) or below(other, one)
+
+
+def below(one: Estimate | Share, other: Estimate | Share) -> bool:
+    """Whether the interval of `one` lies below that of `other`."""
+    return one.high is not None and other.low is not None and one.high < other.low
+
+
+def never_share(one: Estimate) -> Share:
+    """The share of seeds in which the awaited event never occurred."""
+    return share([True] * one.never + [False] * (one.measured - one.never))

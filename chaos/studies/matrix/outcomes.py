@@ -1,5 +1,9 @@
 """The outcome of one run from its record: the columns of the matrix.
 
+Every column counts from a moment that all cells share: the start of the run or of the policy job, or a restore of the
+timeline. A measure that starts with what happened in the run, such as the peak of the backlog, starts in each cell at
+another moment, and its difference between cells says nothing.
+
 Operators drained the pair in the incident (T16) because it was down. The timeline drains it in every run, but a healthy
 service would not be drained: if the pair is healthy at the drain, the run is measured up to the drain only.
 """
@@ -28,23 +32,36 @@ RatioCurve = tuple[Array, Array]
 
 @dataclass(frozen=True)
 class Column:
-    """A column: label, unit, definition, and which direction is better."""
+    """A column: label, unit, definition, which direction is better, and what the quantity can be."""
 
     name: str
     label: str
     unit: str
     meaning: str
     better: Better = "less"
+    least: float = 0.0
+    most: float | None = None
 
 
 COLUMNS = (
     Column("impact_a_min", "Impact A", "min", "Incident minutes in which storage blocked over 5 % of provisioning."),
     Column("impact_b_min", "Impact B", "min", "Incident minutes in which under 95 % of the pair's attempts succeeded."),
     Column("failed_operations", "Failed operations", "", "Identity operations that failed after all retries."),
-    Column("peak_amplification", "Peak amplification", "×", "Maximum of attempts per operation started, over 10 s."),
+    Column(
+        "peak_amplification",
+        "Peak amplification",
+        "×",
+        "Maximum of attempts per operation started, over 10 s.",
+        least=1.0,
+    ),
     Column("peak_attempts_per_s", "Peak attempts", "/s", "Maximum attempts per second, over 5 s."),
     Column(
-        "wasted_ratio", "Wasted work", "%", "Share of the nodes' work that was finished after the caller's timeout."
+        "wasted_ratio",
+        "Wasted work",
+        "%",
+        "Share of the nodes' work from the start of the policy job to the drain that was finished after the caller's "
+        "timeout.",
+        most=1.0,
     ),
     Column(
         "east_saturated_min", "East saturated", "min", "Incident minutes with over 95 % of the workers in East US busy."
@@ -53,14 +70,26 @@ COLUMNS = (
         "west_saturated_min", "West saturated", "min", "Incident minutes with over 95 % of the workers in West US busy."
     ),
     Column("backlog_peak", "Backlog peak", "", "Maximum of queued and blocked provisioning jobs."),
-    Column("backlog_drain_min", "Backlog drain", "min", "From that peak until the backlog stays below 20."),
+    Column(
+        "backlog_job_min",
+        "Backlog minutes",
+        "job·min",
+        "Sum of the incident minutes that queued and blocked jobs waited, from the start of the policy job.",
+    ),
     Column(
         "recovery_min",
         "Recovery",
         "min",
         "From the start of the policy job until the service stays healthy; 0: it always was.",
     ),
-    Column("worst_success", "Worst 10 s", "%", "Attempt success in the worse region of the pair after T09.", "more"),
+    Column(
+        "worst_success",
+        "Worst 10 s",
+        "%",
+        "Attempt success in the worse region of the pair after T09.",
+        "more",
+        most=1.0,
+    ),
 )
 
 
@@ -167,20 +196,31 @@ def _load(view: View, until: float) -> dict[str, float | None]:
         "failed_operations": record.delta(ENDED, *whole, result="failed"),
         "peak_amplification": _peak(view.amplification_curve(SUSTAINED_WINDOW_S), until) if knows else None,
         "peak_attempts_per_s": _peak(record.rate_curve(ATTEMPTS, PEAK_WINDOW_S, layer="sdk"), until) if knows else None,
-        "wasted_ratio": record.ratio(Of(WORK, outcome="wasted"), Of(WORK), *whole),
+        "wasted_ratio": record.ratio(Of(WORK, outcome="wasted"), Of(WORK), *_incident(view)),
     }
 
 
 def _backlog(view: View, until: float) -> dict[str, float | None]:
     if not view.record.series.knows(JOBS):
-        return {"backlog_peak": None, "backlog_drain_min": None}
+        return {"backlog_peak": None, "backlog_job_min": None}
     times, backlog = _up_to(view.backlog_curve(), until)
-    peak = _peak((times, backlog), until)
-    if peak is None:
-        return {"backlog_peak": None, "backlog_drain_min": None}
-    top = float(times[int(np.nanargmax(backlog))])
-    end = _well_from(times, backlog >= view.backlog_gone)
-    return {"backlog_peak": peak, "backlog_drain_min": max(end - top, 0.0) * MINUTES_PER_S}
+    steps = np.diff(times, append=times[-1:]) * (times >= view.at.trigger)
+    waited = float(np.nansum(backlog * steps)) * MINUTES_PER_S
+    return {
+        "backlog_peak": _peak((times, backlog), until),
+        "backlog_job_min": None if _is_cut(view, until) and backlog[-1] >= view.backlog_gone else waited,
+    }
+
+
+def _is_cut(view: View, until: float) -> bool:
+    """Whether the run is counted to the drain only; what has not ended by then, has no measured end."""
+    return until < min(view.at.end, view.record.end)
+
+
+def _incident(view: View) -> Window:
+    """From the start of the policy job to the drain: for a share, whose denominator grows with time, in every cell."""
+    end = min(view.at.end, view.record.end)
+    return view.at.trigger, end if view.at.drain is None else min(view.at.drain, end)
 
 
 def _recovery(view: View, until: float) -> float | None:
@@ -191,7 +231,8 @@ def _recovery(view: View, until: float) -> float | None:
     times, backlog = view.backlog_curve()
     ill = (blocked | failing | (backlog >= view.backlog_gone)) & (times >= view.at.trigger)
     kept = times <= until
-    return max(_well_from(times[kept], ill[kept]) - view.at.trigger, 0.0) * MINUTES_PER_S
+    well = max(_well_from(times[kept], ill[kept]) - view.at.trigger, 0.0) * MINUTES_PER_S
+    return None if well == NEVER and _is_cut(view, until) else well
 
 
 def _well_from(times: Array, ill: Any) -> float:

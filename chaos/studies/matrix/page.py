@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from chaos.studies.matrix import words
 from chaos.studies.matrix.outcomes import COLUMNS, Column
-from chaos.studies.matrix.summary import Matrix, SummaryRow
+from chaos.studies.matrix.summary import Matrix, SummaryRow, is_worse
 from chaos.studies.page import page
 from chaos.studies.statistics import Estimate
 
@@ -51,6 +51,7 @@ def render(matrix: Matrix) -> str:
         "good_event": GOOD_EVENT,
         "fields": {row.cell.name: _fields(matrix, row) for row in matrix.rows},
         "worse": [(one, _text(one.column, one.without), _text(one.column, one.with_)) for one in matrix.worse],
+        "few": words.SEEDS_TO_COMPARE,
         "sets": [words.sets(one) for one in matrix.sets],
         "seeds_text": words.seeds,
         "name": lambda row: words.name(matrix, row),
@@ -76,9 +77,11 @@ def _field(column: Column, none: Estimate, here: Estimate) -> Field:
 
 
 def relative(column: Column, none: Estimate, here: Estimate) -> float:
-    """Relative change against no mitigation, from -1 (eliminated) to 1 (worse); 0 if it is unknown."""
+    """Relative change against no mitigation, from -1 (eliminated) to 1 (worse); 0 if the intervals are not apart."""
+    if not (is_worse(column, none, here) or is_worse(column, here, none)):
+        return 0.0
     if here.never or none.never:
-        return float(bool(here.never)) - float(bool(none.never)) if here.measured and none.measured else 0.0
+        return float(bool(here.never)) - float(bool(none.never))
     if here.mean is None or none.mean is None:
         return 0.0
     scale = max(abs(here.mean), abs(none.mean))

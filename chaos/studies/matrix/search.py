@@ -61,8 +61,10 @@ def sufficient_sets(
     new = [names for names in _together(kept.values()) if frozenset(names) not in known]
     extra = [_row(question, names, engine) for names in new]
     total = len(question.mitigations)
+    seeds = len(question.seeds)
     return [
-        Sets(wave, kept[wave], max(largest, 1) if kept[wave] != [()] else total, tried[wave], total) for wave in WAVES
+        Sets(wave, kept[wave], max(largest, 1) if kept[wave] != [()] else total, tried[wave], total, seeds)
+        for wave in WAVES
     ], extra
 
 
@@ -74,7 +76,7 @@ def _together(groups: Iterable[Sequence[Names]]) -> list[Names]:
 
 def _small(table: Sequence[SummaryRow], wave: Wave) -> list[Names]:
     """The sufficient sets with no or one mitigation, which are cells."""
-    return [row.cell.mitigations for row in table if row.cell.kind in ("none", "alone") and row.prevents(wave)]
+    return [row.cell.mitigations for row in table if row.cell.kind in ("none", "alone") and row.is_without(wave)]
 
 
 def _holding(question: Question, wave: Wave, left: list[Names], engine: Runs) -> list[Names]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chaos.studies.matrix.cells import MatrixCell, Names
-from chaos.studies.matrix.outcomes import COLUMNS, Column, RunOutcome
-from chaos.studies.statistics import Estimate, Share, estimate, share
+from chaos.studies.matrix.outcomes import COLUMNS, MINUTES_PER_S, Column, RunOutcome
+from chaos.studies.statistics import Estimate, Share, below, estimate, never_share, share
 
 Wave = str
 WAVES: tuple[Wave, ...] = ("first_wave", "second_wave")
@@ -26,7 +26,7 @@ class SummaryRow:
     @classmethod
     def of(cls, cell: MatrixCell, runs: Mapping[int, RunOutcome]) -> "SummaryRow":
         rows = list(runs.values())
-        estimates = {c.name: estimate([run.values.get(c.name) for run in rows]) for c in COLUMNS}
+        estimates = {c.name: _estimate(c, rows) for c in COLUMNS}
         shares = {event: share([had(run, event) for run in rows]) for event in EVENTS}
         return cls(cell, dict(runs), estimates, shares)
 
@@ -34,12 +34,19 @@ class SummaryRow:
     def problems(self) -> dict[int, str]:
         return {seed: run.problem for seed, run in self.runs.items() if run.problem}
 
-    def prevents(self, event: str) -> bool:
-        """Whether the event occurs in no seed, with all seeds measured."""
+    def is_without(self, event: str) -> bool:
+        """Whether the event occurs in no seed, with all seeds measured. `Matrix.prevents` asks more."""
         return self.shares[event].never and self.shares[event].measured == len(self.runs)
 
     def mean(self, column: str) -> float | None:
         return self.estimates[column].mean
+
+
+def _estimate(column: Column, rows: Sequence[RunOutcome]) -> Estimate:
+    """The estimate of a column. No number of minutes is more than those that were counted."""
+    counted = [run.counted_until_t for run in rows if run.counted_until_t is not None]
+    most = max(counted) * MINUTES_PER_S if column.unit == "min" and counted else column.most
+    return estimate([run.values.get(column.name) for run in rows], least=column.least, most=most)
 
 
 def had(run: RunOutcome, event: str) -> bool | None:
@@ -67,6 +74,7 @@ class Sets:
     searched_to: int
     tried: int
     of: int
+    seeds: int
 
     @property
     def complete(self) -> bool:
@@ -95,6 +103,10 @@ class Matrix:
     def none(self) -> SummaryRow:
         return next(row for row in self.rows if row.cell.kind == "none")
 
+    def prevents(self, row: SummaryRow, event: str) -> bool:
+        """Whether the event occurs in no seed, and its interval is below that without mitigations."""
+        return row.is_without(event) and below(row.shares[event], self.none.shares[event])
+
     def row(self, name: str) -> SummaryRow:
         return next(row for row in self.rows if row.cell.name == name)
 
@@ -112,9 +124,7 @@ class Matrix:
 
 
 def is_worse(column: Column, without: Estimate, with_: Estimate) -> bool:
-    """Whether the intervals are disjoint in the worse direction, or an event that always occurred now never does."""
-    if with_.never and with_.never == with_.measured:
-        return without.measured > 0 and not without.never
-    if without.low is None or without.high is None or with_.low is None or with_.high is None:
-        return False
-    return with_.low > without.high if column.better == "less" else with_.high < without.low
+    """Whether the intervals are apart in the worse direction: those of the means, or of how often it never occurred."""
+    if with_.never or without.never:
+        return below(never_share(without), never_share(with_))
+    return below(without, with_) if column.better == "less" else below(with_, without)

@@ -1,4 +1,8 @@
-"""Texts of a matrix: headline, verdicts and formatted numbers."""
+"""Texts of a matrix: headline, verdicts and formatted numbers.
+
+That something prevents, shortens or worsens is said only if the intervals of the seeds with and without it are apart.
+That it does not prevent needs one seed.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +11,12 @@ from typing import Literal
 from chaos.studies.matrix.cells import PUBLISHER
 from chaos.studies.matrix.outcomes import Column
 from chaos.studies.matrix.summary import Matrix, Sets, SummaryRow, Wave
-from chaos.studies.statistics import Estimate, Share
-from chaos.studies.words import MISSING
+from chaos.studies.statistics import Estimate, Share, below
+from chaos.studies.words import MISSING, count_of
 
 WAVE_WORDS = {"first_wave": "first wave (storage)", "second_wave": "second wave (identity)"}
-SEEDS_TO_COMPARE = 2
-SHORTER, LONGER = 0.9, 1.1
-"""Ratios to the impact without mitigations, below and above which it counts as shorter or longer."""
+SEEDS_TO_COMPARE = 4
+"""From this number on the interval of an event in no seed can be apart from that of one in every seed."""
 FELT_MIN = 1.0
 """Minutes of impact from which a prevented wave is still reported as felt."""
 EffectTone = Literal["", "better", "worse"]
@@ -52,12 +55,16 @@ def _preventing(matrix: Matrix, wave: Wave) -> str:
     if none.never:
         return f"Without any repair there is no {what} in this scenario: there is nothing to prevent."
     alone = alone_rows(matrix)
-    good = [row.cell.of for row in alone if row.prevents(wave)]
+    good = [row.cell.of for row in alone if matrix.prevents(row, wave)]
     unmeasured = [row.cell.of for row in alone if row.shares[wave].measured < len(row.runs)]
-    some = [row for row in alone if row.cell.of not in (*good, *unmeasured)]
+    open_ = [row.cell.of for row in alone if row.is_without(wave) and not matrix.prevents(row, wave)]
+    some = [row for row in alone if row.cell.of not in (*good, *unmeasured, *open_)]
     bad = [row.cell.of for row in some if row.shares[wave].always]
     luck = [row.cell.of for row in some if not row.shares[wave].always]
-    parts = [f"Alone, {listed(good)} prevent{_s(good)} the {what}" if good else f"Alone, no repair prevents the {what}"]
+    nothing = f"Alone, no repair {'is shown to prevent' if open_ else 'prevents'} the {what}"
+    parts = [f"Alone, {listed(good)} prevent{_s(good)} the {what}" if good else nothing]
+    if open_:
+        parts.append(f"with {listed(open_)} it occurs in no seed, but {too_few(matrix)}")
     if bad:
         parts.append(f"{listed(bad)} {'does' if len(bad) == 1 else 'do'} not")
     if luck:
@@ -72,18 +79,24 @@ def _publisher(matrix: Matrix) -> list[str]:
     wave = row.shares["second_wave"]
     if matrix.none.shares["second_wave"].never or not wave.measured:
         return []
-    if row.prevents("second_wave"):
+    if matrix.prevents(row, "second_wave"):
         return ["The publisher's seven repair items together prevent the second wave."]
+    if row.is_without("second_wave"):
+        return [f"With the publisher's seven repair items it occurs in no seed, but {too_few(matrix)}."]
     return [f"The publisher's seven repair items together do not: it comes in {seeds(wave)} seeds."]
 
 
 def _worse(matrix: Matrix) -> str:
     if len(matrix.seeds) < SEEDS_TO_COMPARE:
-        return "Whether something makes an outcome worse takes at least two seeds to say."
+        return f"Whether something makes an outcome worse takes at least {SEEDS_TO_COMPARE} seeds to say."
     found = [f"{row.cell.of} ({text})" for row in alone_rows(matrix) if (text := worse_in(matrix, row))]
     if not found:
         return "No repair alone makes any outcome measurably worse than doing nothing."
     return f"Worse than doing nothing in something: {'; '.join(found)}."
+
+
+def too_few(matrix: Matrix) -> str:
+    return f"{count_of(len(matrix.seeds), 'seed')} cannot tell that from chance"
 
 
 def alone_rows(matrix: Matrix) -> list[SummaryRow]:
@@ -110,32 +123,32 @@ def _repair(matrix: Matrix, row: SummaryRow) -> MitigationEffect:
 
 def _wave_verdict(matrix: Matrix, row: SummaryRow, wave: Wave, impact: str) -> tuple[str, EffectTone]:
     share, minutes, before = row.shares[wave], row.mean(impact), matrix.none.mean(impact)
+    with_, without = row.estimates[impact], matrix.none.estimates[impact]
     if not share.measured:
         return "not measured", ""
     if matrix.none.shares[wave].never and share.never:
         return "none to prevent", ""
-    if row.prevents(wave):
+    if matrix.prevents(row, wave):
         felt = minutes is not None and minutes >= FELT_MIN
         what = "over 5 % of tries are blocked" if wave == "first_wave" else "over 5 % of attempts fail"
         return ("prevented" + (f", but {what} for {minutes:.0f} min" if felt else ""), "better")
     if not share.always:
-        return f"in {seeds(share)} seeds", "better"
-    spared = _spared(row) if wave == "second_wave" else ""
+        return f"in {seeds(share)} seeds", "better" if below(share, matrix.none.shares[wave]) else ""
+    spared = _spared(matrix, row) if wave == "second_wave" else ""
     if minutes is None or not before:
         return spared or "not prevented", "better" if spared else ""
     length = f"{minutes:.0f} of {before:.0f} min"
-    if minutes < SHORTER * before:
+    if below(with_, without):
         return f"{spared or 'shorter'}: {length}", "better"
-    if minutes > LONGER * before:
+    if below(without, with_):
         return f"longer: {minutes:.0f} instead of {before:.0f} min", "worse"
     return (f"{spared}: {length}", "better") if spared else (f"not prevented: {length}", "")
 
 
-def _spared(row: SummaryRow) -> str:
-    """The region of the pair that does not collapse in any seed, if the other does."""
-    saved = [
-        name for name, event in (("East US", "east_collapses"), ("West US", "west_collapses")) if row.prevents(event)
-    ]
+def _spared(matrix: Matrix, row: SummaryRow) -> str:
+    """The region of the pair whose collapse is prevented, if the other collapses."""
+    events = (("East US", "east_collapses"), ("West US", "west_collapses"))
+    saved = [name for name, event in events if matrix.prevents(row, event)]
     return f"{saved[0]} is spared" if len(saved) == 1 else ""
 
 
@@ -174,7 +187,7 @@ def seeds(share: Share) -> str:
 
 def sets(one: Sets) -> str:
     """The sets found, and the extent of the search."""
-    what = WAVE_WORDS[one.wave]
+    what = f"{WAVE_WORDS[one.wave]} in {'the seed' if one.seeds == 1 else f'any of {one.seeds} seeds'}"
     if () in one.found:
         return f"Without any mitigation there is no {what}: nothing is needed."
     if one.found:

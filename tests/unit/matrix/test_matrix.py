@@ -14,12 +14,13 @@ from chaos.mitigations import expand
 from chaos.studies.cache import Cache
 from chaos.studies.engine import StudyEngine
 from chaos.studies.matrix import command, words
+from chaos.studies.matrix.cells import MatrixCell
 from chaos.studies.matrix.files import as_csv, as_document, write
 from chaos.studies.matrix.job import CODEC, MatrixRun
-from chaos.studies.matrix.outcomes import COLUMNS
-from chaos.studies.matrix.page import relative, render
+from chaos.studies.matrix.outcomes import COLUMNS, RunOutcome
+from chaos.studies.matrix.page import _fields, relative, render
 from chaos.studies.matrix.search import Question
-from chaos.studies.matrix.summary import EVENTS, Matrix, is_worse
+from chaos.studies.matrix.summary import EVENTS, Matrix, SummaryRow, is_worse
 from chaos.studies.statistics import Estimate
 from tests.unit.matrix.toy_world import SCENARIO, Inline, world
 
@@ -28,7 +29,7 @@ BY_NAME = {column.name: column for column in COLUMNS}
 
 
 @cache
-def _made(seeds: int = 3, names: tuple[str, ...] = NAMES, size: int = 2) -> tuple[Matrix, tuple[MatrixRun, ...]]:
+def _made(seeds: int = 5, names: tuple[str, ...] = NAMES, size: int = 2) -> tuple[Matrix, tuple[MatrixRun, ...]]:
     executor = Inline()
     with TemporaryDirectory() as folder:
         engine = StudyEngine(executor, world, Cache(Path(folder), CODEC, "code"))
@@ -47,7 +48,7 @@ def test_what_was_not_searched_is_said() -> None:
     first, second = _made()[0].sets
     assert (second.searched_to, second.of, second.complete) == (2, 7, False)
     assert words.sets(second).endswith("combinations of 3 to 7 were not.")
-    assert words.sets(first).startswith("Smallest combinations without a first wave (storage): R2. ")
+    assert words.sets(first).startswith("Smallest combinations without a first wave (storage) in any of 5 seeds: R2. ")
     alone = _made(size=1)[0].sets[1]
     assert alone.found == [("R1",), ("R2",)]
     assert words.sets(alone).endswith("8 combinations of at most 1 were tried; combinations of 2 to 7 were not.")
@@ -57,13 +58,13 @@ def test_a_search_to_the_full_size_is_complete() -> None:
     sets = _made(2, ("R3", "R6", "R7"), 3)[0].sets
     assert [one.complete for one in sets] == [True, True]
     assert sets[1].found == [("R6", "R7")]
-    assert words.sets(sets[0]).startswith("No combination without a first wave (storage) was found.")
+    assert words.sets(sets[0]).startswith("No combination without a first wave (storage) in any of 2 seeds was found.")
 
 
 def test_a_pair_that_fails_in_one_seed_is_not_tried_in_the_next() -> None:
     jobs = _made()[1]
     assert {job.seed for job in jobs if set(job.mitigations) == {"R3", "R6"}} == {1}
-    assert {job.seed for job in jobs if set(job.mitigations) == {"R6", "R7"}} == {1, 2, 3}
+    assert {job.seed for job in jobs if set(job.mitigations) == {"R6", "R7"}} == {1, 2, 3, 4, 5}
     assert {job.seed for job in jobs if set(job.mitigations) == {"R3", "X4"}} == {1, 2}
     assert len(jobs) == len(set(jobs))
 
@@ -83,14 +84,52 @@ def test_each_repair_has_its_line() -> None:
     assert (lines["R1"].first, lines["R1"].first_tone) == ("not prevented: 300 of 300 min", "")
     assert lines["R1"].second == "prevented"
     assert lines["R7"].second == "West US is spared: 10 of 10 min"
-    assert lines["X4"].second == "in 2 of 3 seeds"
+    assert lines["X4"].second == "in 4 of 5 seeds"
     assert (lines["R3"].second, lines["R3"].worse) == ("not prevented: 10 of 10 min", "Peak attempts")
 
 
 def test_with_one_seed_nothing_is_said_to_be_worse_by_chance() -> None:
-    assert (
-        words.headline(_made(1)[0])[-1] == "Whether something makes an outcome worse takes at least two seeds to say."
-    )
+    assert words.headline(_made(1)[0])[-1] == "Whether something makes an outcome worse takes at least 4 seeds to say."
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_few_seeds_prevent_nothing_spare_nothing_and_say_so(seeds: int) -> None:
+    """An event in none of three seeds and one in all three can have the same probability."""
+    matrix = _made(seeds)[0]
+    lines = {one.id: one for one in words.repairs(matrix)}
+
+    said = words.headline(matrix)
+    assert said[0].startswith("Alone, no repair is shown to prevent the second wave (identity); ")
+    lucky = "R1, R2 and X4" if seeds == 1 else "R1 and R2"
+    assert f"with {lucky} it occurs in no seed, but {seeds} seed" in said[0]
+    assert said[2].startswith("With the publisher's seven repair items it occurs in no seed, but ")
+    assert (lines["R1"].second, lines["R1"].second_tone) == (f"in 0 of {seeds} seeds", "")
+    assert lines["R7"].second == "not prevented: 10 of 10 min"
+    assert not any(matrix.prevents(row, event) for row in matrix.rows for event in EVENTS)
+    coloured = [one for row in matrix.rows for one in _fields(matrix, row).values() if one.tone]
+    assert coloured == [] or seeds > 1
+
+
+def test_a_never_among_few_seeds_is_not_worse_but_in_all_of_five_it_is() -> None:
+    recovery = BY_NAME["recovery_min"]
+    came, never = (lambda n: Estimate(5.0, 4.0, 6.0, n)), (lambda n: Estimate(None, None, None, n, never=n))
+
+    assert not is_worse(recovery, came(3), never(3))
+    assert is_worse(recovery, came(5), never(5))
+    assert not is_worse(recovery, came(5), Estimate(None, None, None, 5, never=1))
+
+
+def test_an_interval_stays_inside_what_a_quantity_can_be() -> None:
+    def row(name: str, *values: float) -> Estimate:
+        runs = {seed: RunOutcome({name: value}, counted_until_t=700.0) for seed, value in enumerate(values)}
+        return SummaryRow.of(MatrixCell("none", ()), runs).estimates[name]
+
+    assert row("peak_amplification", 1.0, 1.1, 12.0).low == 1.0
+    assert row("worst_success", 0.2, 0.9, 1.0).high == 1.0
+    assert row("wasted_ratio", 0.0, 0.1, 0.9).low == 0.0
+    assert row("impact_b_min", 650.0, 100.0, 690.0).high == 700.0
+    assert row("failed_operations", 0.0, 0.0, 9000.0).low == 0.0
+    assert {column.name for column in COLUMNS if column.unit == "%" and column.most != 1.0} == set()
 
 
 def test_a_surprising_cell_is_listed() -> None:
@@ -112,13 +151,15 @@ def test_worse_means_that_the_intervals_are_apart_the_wrong_way_round() -> None:
 
 def test_shading_compares_with_doing_nothing() -> None:
     attempts = BY_NAME["peak_attempts_per_s"]
-    one, two, never = Estimate(1.0, 1.0, 1.0, 3), Estimate(2.0, 2.0, 2.0, 3), Estimate(None, None, None, 3, never=3)
+    one, two, never = Estimate(1.0, 1.0, 1.0, 5), Estimate(2.0, 2.0, 2.0, 5), Estimate(None, None, None, 5, never=5)
     assert relative(attempts, two, one) == -0.5
     assert relative(attempts, one, two) == 0.5
     assert relative(BY_NAME["worst_success"], one, two) == -0.5
     assert relative(attempts, one, never) == 1.0
     assert relative(attempts, never, one) == -1.0
     assert relative(attempts, one, Estimate(None, None, None, 0)) == 0.0
+    assert relative(attempts, one, Estimate(9.0, 0.5, 17.5, 5)) == 0.0, "the intervals overlap"
+    assert relative(attempts, one, Estimate(None, None, None, 1, never=1)) == 0.0, "one seed"
 
 
 def test_the_page_has_the_headline_and_every_cell_and_needs_nothing_else() -> None:
@@ -139,7 +180,7 @@ def test_csv_has_a_line_for_every_cell_and_outcome() -> None:
     lines = list(csv.DictReader(as_csv(matrix).splitlines()))
     assert len(lines) == len(matrix.rows) * (len(COLUMNS) + len(EVENTS))
     line = next(one for one in lines if one["cell"] == "all but R1" and one["outcome"] == "impact_a_min")
-    assert (line["mitigations"], line["mean"], line["measured"]) == ("R2 R3 R6 R7 X2 X4", "0.0", "3")
+    assert (line["mitigations"], line["mean"], line["measured"]) == ("R2 R3 R6 R7 X2 X4", "0.0", "5")
 
 
 def test_json_has_everything_and_no_number_that_json_lacks(tmp_path: Path) -> None:
@@ -172,7 +213,7 @@ def test_what_a_user_can_get_wrong_is_exit_code_2_before_anything_runs(
 
 
 def test_by_default_all_thirteen_are_asked_about() -> None:
-    options = {"mitigations": "", "scenario": SCENARIO, "seeds": 2, "assignments": (), "sets_max_size": 2}
+    options = {"mitigations": "", "scenario": SCENARIO, "seeds": 2, "assignments": (), "sets_max_size": 2, "size": None}
     question = command._question(options)
     assert question.mitigations == expand(["all"])
     assert list(question.seeds) == [1, 2]
