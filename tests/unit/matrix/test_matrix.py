@@ -112,11 +112,11 @@ def test_few_seeds_prevent_nothing_spare_nothing_and_say_so(seeds: int) -> None:
 
 def test_a_never_among_few_seeds_is_not_worse_but_in_all_of_five_it_is() -> None:
     recovery = BY_NAME["recovery_min"]
-    came, never = (lambda n: Estimate(5.0, 4.0, 6.0, n)), (lambda n: Estimate(None, None, None, n, never=n))
+    three, five = (Estimate(5.0, 4.0, 6.0, seeds) for seeds in (3, 5))
 
-    assert not is_worse(recovery, came(3), never(3))
-    assert is_worse(recovery, came(5), never(5))
-    assert not is_worse(recovery, came(5), Estimate(None, None, None, 5, never=1))
+    assert not is_worse(recovery, three, Estimate(None, None, None, 3, never=3))
+    assert is_worse(recovery, five, Estimate(None, None, None, 5, never=5))
+    assert not is_worse(recovery, five, Estimate(None, None, None, 5, never=1))
 
 
 def test_an_interval_stays_inside_what_a_quantity_can_be() -> None:
