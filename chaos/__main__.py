@@ -11,7 +11,7 @@ def main() -> None:
 
         main()
 
-    sys.exit(exit_codes.run("aftershock", command))
+    sys.exit(exit_codes.run("aftershock", command, last=True))
 
 
 if __name__ == "__main__":

@@ -16,4 +16,4 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_codes.run("controller", serve, refused, keep_traceback=False))
+    sys.exit(exit_codes.run("controller", serve, refused, keep_traceback=False, last=True))

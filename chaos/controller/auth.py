@@ -11,6 +11,7 @@ from pathlib import Path
 from aiohttp import web
 
 from chaos.controller import errors
+from chaos.experiment.runs import replace
 from services.chassis.access import matches
 from services.chassis.errors import ServiceError
 from services.chassis.routes import Access
@@ -56,14 +57,29 @@ class Tokens:
 def load_tokens(file: Path, read: str, operate: str) -> tuple[Tokens, bool]:
     """The configured tokens, or those generated at the first start; the flag tells whether one was generated now.
 
-    Generated tokens are stored in a file readable only by this user, not in Redis, which a reset empties.
+    Generated tokens are stored in a file readable only by this user, not in Redis, which a reset empties. A damaged
+    file is replaced.
+
+    Raises:
+        OSError: the file (named in the error) cannot be read or written.
     """
-    kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    kept = _kept(file)
     given = {"read": read, "operate": operate}
     tokens = {role: value or kept.get(role) or secret_token() for role, value in given.items()}
     made = any(not value and role not in kept for role, value in given.items())
     if made:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(tokens), encoding="utf-8")
+        replace(file, json.dumps(tokens), mode=0o600)
     return Tokens(tokens["read"], tokens["operate"]), made
+
+
+def _kept(file: Path) -> dict[str, str]:
+    """The tokens of an earlier start, without those that are not tokens."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:  # also text that is not UTF-8
+        return {}
+    rows = found.items() if isinstance(found, dict) else ()
+    return {role: value for role, value in rows if isinstance(value, str) and value}

@@ -23,6 +23,7 @@ async def serve_compose(settings: ControllerSettings) -> None:
     from compose.docker import DockerRuntime
     from compose.render import REGIONS
 
+    tokens = _tokens(settings)
     scenario = restrict(load(settings.scenario), REGIONS)
     plan = make_plan(scenario, 1)
     runtime = DockerRuntime(settings.project)
@@ -36,25 +37,31 @@ async def serve_compose(settings: ControllerSettings) -> None:
 
     testbed = Testbed(runtime, scenario, settings.runs, make_runtime, restart, settings.load)
     await runtime.observe(testbed.env.background)
-    await _serve(testbed, settings)
+    await _serve(testbed, settings, tokens)
 
 
 async def serve_local(settings: ControllerSettings, scenario: Scenario) -> None:
     """Runs the controller on a local testbed that it starts and stops."""
     from compose.local import LocalRuntime
 
+    tokens = _tokens(settings)
     plan = make_plan(scenario, 1, overlays=[{"loadgen": {"profile": settings.load}}])
     runtime = LocalRuntime()
     try:
         print(f"starting {len(plan.topology.instances())} processes …", flush=True)
         await runtime.start(plan.topology, plan.settings, plan.seed, lambda _event: None)
-        await _serve(Testbed(runtime, scenario, settings.runs, load_profile=settings.load), settings)
+        await _serve(Testbed(runtime, scenario, settings.runs, load_profile=settings.load), settings, tokens)
     finally:
         await runtime.stop()
 
 
-async def _serve(testbed: Testbed, settings: ControllerSettings) -> None:
-    tokens, made = load_tokens(settings.runs / TOKEN_FILE, settings.read_token, settings.operate_token)
+def _tokens(settings: ControllerSettings) -> tuple[Tokens, bool]:
+    """Loaded before any process starts, because the folder may not be writable."""
+    return load_tokens(settings.runs / TOKEN_FILE, settings.read_token, settings.operate_token)
+
+
+async def _serve(testbed: Testbed, settings: ControllerSettings, loaded: tuple[Tokens, bool]) -> None:
+    tokens, made = loaded
     tokens = replace(tokens, project=testbed.runtime.secret)
     if settings.secret_file is not None:
         settings.secret_file.write_text(testbed.runtime.secret, encoding="utf-8")

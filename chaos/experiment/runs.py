@@ -5,11 +5,11 @@ import json
 import logging
 import os
 import subprocess
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from chaos.experiment.baseline import UnhealthyBaseline
 from chaos.experiment.experiment import Experiment, Observer
@@ -23,6 +23,10 @@ from services.chassis.exit_codes import INTERRUPT
 from services.chassis.interrupts import Interrupted, postponed, told
 from services.chassis.interrupts import run as run_until_signal
 
+if TYPE_CHECKING:
+    from compose.virtual.world import VirtualWorld
+
+T = TypeVar("T")
 RuntimeName = Literal["virtual", "local", "compose"]
 TransportName = Literal["http", "direct"]
 RUNS = Path("runs")
@@ -109,7 +113,7 @@ _CLAIMED: dict[Path, int] = {}
 """Open files that hold locks; the kernel releases them when this process ends for any reason."""
 
 
-def claim(path: Path) -> Path:
+def claim(path: Path, flags: int = os.O_RDONLY) -> Path:
     """Locks a folder or file against other commands until this process ends.
 
     Raises:
@@ -118,7 +122,7 @@ def claim(path: Path) -> Path:
     if path.resolve() in _CLAIMED:
         return path
     try:
-        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        number = os.open(path, flags | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise RunFolderError(f"{path}: cannot be written: {error.strerror}") from error
     try:
@@ -133,8 +137,12 @@ def claim(path: Path) -> Path:
     return path
 
 
-def output_file(path: Path) -> Path:
-    """Checks before a long computation that its output file can be written, and locks it until this process ends.
+@contextmanager
+def output_file(path: Path) -> Iterator[None]:
+    """Checks before a long computation that its output file can be written, and locks it during the block.
+
+    The lock is a file beside it, because `replace` gives the output file another inode. It is removed afterwards; a
+    SIGKILL leaves it, without effect.
 
     Raises:
         RunFolderError: it cannot be written, or is in use by another command.
@@ -143,19 +151,39 @@ def output_file(path: Path) -> Path:
     _make(path.parent, "file")
     if path.is_dir() or (path.exists() and not os.access(path, os.W_OK)):
         raise RunFolderError(f"{path}: cannot be written")
-    lock.touch()
-    claim(lock)
-    return path
+    while not _is_at(claim(lock, os.O_RDWR | os.O_CREAT)):
+        _release(lock)  # another command removed it between the opening and the locking
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        _release(lock)
 
 
-def replace(path: Path, text: str) -> Path:
-    """Writes a file atomically: a reader sees the old text or the new one.
+def _is_at(lock: Path) -> bool:
+    """Whether the locked file is still the one of that name."""
+    number = _CLAIMED.get(lock.resolve())
+    try:
+        return number is None or os.path.samestat(os.fstat(number), lock.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _release(path: Path) -> None:
+    number = _CLAIMED.pop(path.resolve(), None)
+    if number is not None:
+        os.close(number)
+
+
+def replace(path: Path, text: str, mode: int = 0o666) -> Path:
+    """Writes a file atomically: a reader sees the old text or the new one. `mode` is reduced by the umask.
 
     Raises:
         OSError: with the name of the file.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
+        partial.touch(mode)
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
@@ -235,21 +263,28 @@ def _in_virtual_time(
         experiments.append(Experiment(plan, VirtualRuntime(world), _recorder(folder), observers=observers))
         await experiments[0].run()
 
-    def run() -> None:
-        heard: list[Interrupted] = []
+    return _settle(lambda: simulate(world, main()), experiments, document, folder)
 
-        def hear(interrupted: Interrupted) -> None:
-            """Raises the interrupt in a loop callback. Only the first one, so that closing is not interrupted."""
-            if not heard:
-                world.loop.call_soon(_raise, interrupted)
-            heard.append(interrupted)
 
-        with told(hear):
-            world.run(main())
-        if heard:
-            raise heard[0]
+def simulate(world: "VirtualWorld", main: Coroutine[Any, Any, T]) -> T:
+    """Runs `main` in virtual time.
 
-    return _settle(run, experiments, document, folder)
+    Raises:
+        Interrupted: after the world is closed, if a signal arrived.
+    """
+    heard: list[Interrupted] = []
+
+    def hear(interrupted: Interrupted) -> None:
+        """Raises the interrupt in a loop callback. Only the first one, so that closing is not interrupted."""
+        if not heard:
+            world.loop.call_soon(_raise, interrupted)
+        heard.append(interrupted)
+
+    with told(hear):
+        result = world.run(main)
+    if heard:
+        raise heard[0]
+    return result
 
 
 def _raise(error: BaseException) -> None:

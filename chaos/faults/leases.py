@@ -28,6 +28,8 @@ from services.chassis.stored import Stored
 
 REVERT_RETRY_S = 1.0
 STORE_PATIENCE_S = 1.0
+OTHERS_PATIENCE_S = 0.5
+"""While the store is away an effect ends so much later than its lease; a lease may be late by a second."""
 FAILURES = (*RUNTIME_FAILURES, RedisError)
 STORE_FAILURES = (TimeoutError, RedisError, OSError)
 T = TypeVar("T")
@@ -159,7 +161,7 @@ class FaultLeases:
         if self._stalled:
             return []
         try:
-            async with asyncio.timeout(STORE_PATIENCE_S):
+            async with asyncio.timeout(OTHERS_PATIENCE_S):
                 found = await self._records.instance_level()
         except STORE_FAILURES:
             return []

@@ -28,8 +28,15 @@ def soak_command(hours: float, seed: int, overrides: Tree, console: Console) -> 
             console.print(_row(_cells(reading, before, clock.now() - start)), soft_wrap=True)
             before[:] = [reading]
 
-    readings = soak(hours, tell, overrides=overrides, seed=seed)
-    return conclude(growing(readings), hours, clock.now() - start, console)
+    def say(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True)
+
+    result = soak(hours, tell, overrides=overrides, seed=seed, say=say)
+    for collapse in result.collapses:
+        if collapse.ended_h is None:
+            say(str(collapse))
+    say(f"{len(result.collapses)} collapses without a cause from outside")
+    return conclude(growing(result.readings), hours, clock.now() - start, console)
 
 
 def growing(

@@ -5,14 +5,17 @@ As in Docker, event lines go to a stream in the store, and no recorder runs with
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.controller.load_keeper import LoadKeeper
 from chaos.controller.testbed import Testbed
 from chaos.experiment.plan import Plan, make_plan
+from chaos.experiment.runs import simulate
 from chaos.scenarios.loader import load
 from chaos.scenarios.restrict import restrict
 from chaos.soak.readings import HOUR_S, SoakReader, SoakReading
+from chaos.soak.repair import Collapse, Repairs
 from compose.render import REGIONS
 from compose.virtual.runtime import VirtualRuntime
 from compose.virtual.world import VirtualWorld
@@ -32,34 +35,54 @@ def base_plan(overrides: Tree, seed: int) -> Plan:
     return make_plan(restrict(load(SCENARIO), REGIONS), seed, overlays=[overrides])
 
 
-def soak(hours: float, tell: ReadingTold, *, overrides: Tree | None = None, seed: int = 1) -> list[SoakReading]:
-    """Runs the testbed for `hours` bench hours; returns a reading per quarter of an hour and passes each to `tell`."""
+@dataclass(frozen=True)
+class SoakResult:
+    """A reading per quarter of an hour, and the collapses in between."""
+
+    readings: list[SoakReading]
+    collapses: list[Collapse]
+
+
+def soak(
+    hours: float,
+    tell: ReadingTold,
+    *,
+    overrides: Tree | None = None,
+    seed: int = 1,
+    say: Callable[[str], None] = lambda _line: None,
+) -> SoakResult:
+    """Runs the testbed for `hours` bench hours; passes each reading to `tell`, each collapse that is over to `say`."""
     plan = base_plan(overrides or {}, seed)
     world = VirtualWorld(seed=seed, transport="direct", epoch_s=plan.starts_at.timestamp())
-    return world.run(_soak(world, plan, hours, tell))
+    return simulate(world, _soak(world, plan, hours, tell, say))
 
 
-async def _soak(world: VirtualWorld, plan: Plan, hours: float, tell: ReadingTold) -> list[SoakReading]:
+async def _soak(
+    world: VirtualWorld, plan: Plan, hours: float, tell: ReadingTold, say: Callable[[str], None]
+) -> SoakResult:
     runtime = VirtualRuntime(world)
     sink = StreamSink(world.redis.client(), runtime.clock, echo=False)
     controller = Testbed(runtime, plan.scenario, Path("runs"))
     background = controller.env.background
     await runtime.start(plan.topology, plan.settings, plan.seed, sink)
     sink.start()
-    background.keep(lambda: _watch(controller), "controller's monitor")
+    repairs = Repairs(controller, say)
+    background.keep(lambda: _watch(controller, repairs), "controller's monitor")
     keeper = LoadKeeper(controller)
     await controller.operations.ensure_load()
     try:
-        return await _read(SoakReader(world, runtime, controller), hours, tell)
+        readings = await _read(SoakReader(world, runtime, controller), hours, tell)
+        return SoakResult(readings, repairs.collapses)
     finally:
         await finish_all(keeper.close, controller.close, runtime.stop, sink.close)
 
 
-async def _watch(controller: Testbed) -> None:
+async def _watch(controller: Testbed, repairs: Repairs) -> None:
     """The controller's monitor, at a longer interval: the 1 s of Docker would cost more CPU than all services."""
     await controller.faults.adopt()
     while True:
         await controller.monitor.look(controller.runtime.clock.epoch())
+        await repairs.look()
         await asyncio.sleep(WATCH_S)
 
 

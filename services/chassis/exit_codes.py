@@ -67,17 +67,23 @@ def surroundings() -> Refused:
 
 
 def run(
-    program: str, body: Callable[[], Any], refused: Callable[[], Refused] = tuple, *, keep_traceback: bool = True
+    program: str,
+    body: Callable[[], Any],
+    refused: Callable[[], Refused] = tuple,
+    *,
+    keep_traceback: bool = True,
+    last: bool = False,
 ) -> int:
     """Runs `body` and returns the exit code: the one it returned, or the one for its exception, reported on stderr.
 
     Args:
         refused: returns the exceptions that mean bad input, besides `surroundings`; called only after an exception.
         keep_traceback: write the traceback of a defect to a file named in the message; otherwise print it to stderr.
+        last: the process ends with this code (`listening`).
     """
     _tolerate_any_terminal()
     try:
-        with listening():
+        with listening(last=last):
             code = _own(body())
             _flush()
             return code

@@ -52,8 +52,13 @@ _HEARING = _Hearing()
 
 
 @contextmanager
-def listening() -> Iterator[None]:
-    """Handles the three signals inside the block; does nothing outside the main thread, where Python allows none."""
+def listening(*, last: bool = False) -> Iterator[None]:
+    """Handles the three signals inside the block; does nothing outside the main thread, where Python allows none.
+
+    Args:
+        last: the process ends after the block. A further signal then ends it at once with the exit code that a shell
+            shows for it, instead of raising somewhere in the interpreter's shutdown.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -65,7 +70,7 @@ def listening() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if last else handler)
 
 
 @contextmanager

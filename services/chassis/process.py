@@ -106,4 +106,4 @@ def main(service: str, create_app: Callable[[Env], web.Application]) -> NoReturn
     def body() -> None:
         interrupts.run(serve(service, create_app, from_environment(ProcessSettings, os.environ)))
 
-    sys.exit(exit_codes.run(service, body, keep_traceback=False))
+    sys.exit(exit_codes.run(service, body, keep_traceback=False, last=True))

@@ -17,9 +17,10 @@ import pytest
 
 from compose.docker import DockerRuntime
 from compose.render import stack
-from tests.system.system_desk import Desk, eventually
+from tests.system.system_desk import Desk
 from tests.system.system_incident import Incident, watch_incident
 from tests.system.system_testbed import PROJECT, UP_TIMEOUT_S, Stack
+from tests.words.operator import eventually
 
 SEEDS = range(1, int(os.environ.get("AFTERSHOCK_SYSTEM_RUNS", "1")) + 1)
 

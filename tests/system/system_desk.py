@@ -3,7 +3,7 @@
 import asyncio
 import json
 import subprocess
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,6 @@ from tests.system.system_testbed import PORTS, PROJECT, TOKENS
 PROMETHEUS = f"http://127.0.0.1:{PORTS['PROMETHEUS_PORT']}"
 ALERTMANAGER = f"http://127.0.0.1:{PORTS['ALERTMANAGER_PORT']}"
 CONTROLLER = f"http://127.0.0.1:{PORTS['CONTROLLER_PORT']}"
-POLL_S = 0.1
-
-
-async def eventually(probe: Callable[[], Awaitable[bool]], within_s: float, what: str = "") -> float:
-    """Waits until `probe` holds; returns how long it took."""
-    loop = asyncio.get_running_loop()
-    start = loop.time()
-    while not await probe():
-        assert loop.time() - start < within_s, f"not within {within_s} s: {what or probe}"
-        await asyncio.sleep(POLL_S)
-    return loop.time() - start
 
 
 @dataclass(frozen=True)

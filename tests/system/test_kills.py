@@ -10,8 +10,9 @@ import pytest
 
 from chaos.kills.drill import Drill
 from compose.render import stack
-from tests.system.system_desk import Desk, eventually
+from tests.system.system_desk import Desk
 from tests.system.system_testbed import Stack
+from tests.words.operator import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 HEALED_S = 30.0

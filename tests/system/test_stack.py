@@ -14,8 +14,9 @@ from compose.topology import node
 from services.chassis.http import HttpReply
 from services.chassis.registry import Registry
 from services.chassis.stored import Stored
-from tests.system.system_desk import ALERTMANAGER, CONTROLLER, PROMETHEUS, dashboard_queries, eventually
+from tests.system.system_desk import ALERTMANAGER, CONTROLLER, PROMETHEUS, dashboard_queries
 from tests.system.system_testbed import ROOT, TOKENS, Stack
+from tests.words.operator import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 HEALTHY_S, FOUND_S = 30.0, 10.0

@@ -6,6 +6,7 @@ resumes an interrupted campaign.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -16,15 +17,15 @@ from rich.text import Text
 from chaos.experiment.runs import RUNS, commit, output_file, replace
 from chaos.mitigations import expand
 from chaos.progress.terminal import table
+from chaos.scenarios.loader import load
 from chaos.studies.campaign.collect import collect, read, write
 from chaos.studies.campaign.conformance import render, unexplained
 from chaos.studies.campaign.jobs import CODEC, CampaignResult, CampaignRun, perform
 from chaos.studies.engine import processes, study_engine
+from chaos.studies.incident import require_incident
 from chaos.studies.words import span
 from chaos.verdict import CONTROLS, PAIRS
-from chaos.verdict.verdict import missing_regions
 from services.chassis.exit_codes import CONTRADICTED, EXPECTED
-from services.chassis.settings import SettingsError
 
 PERTURBATION = 0.2
 PERTURBED_MAY_FAIL = 0.05
@@ -73,20 +74,15 @@ def campaign_command(
         ScenarioError, SettingsError: invalid input, before the first run.
     """
     wanted = campaign_jobs(scenario, seeds, perturbed, mitigations, size)
-    for job in wanted[:1]:
-        missing = missing_regions(job.plan().topology.names)
-        if missing:
-            raise SettingsError(
-                f"--scenario: a campaign counts facts of regions that {scenario} lacks: {', '.join(missing)}"
-            )
-    if not mitigations:
-        output_file(out)
-    results = _run(wanted, jobs, console)
-    summary, good = summarise(results)
-    console.print(summary)
-    if not mitigations:
-        write(collect(scenario, commit(), results), out)
-        console.print(f"claims  {out}  (a page from it: aftershock conformance {out})", highlight=False)
+    require_incident("--scenario", load(scenario))
+    wanted[0].plan()
+    with nullcontext() if mitigations else output_file(out):
+        results = _run(wanted, jobs, console)
+        summary, good = summarise(results)
+        console.print(summary)
+        if not mitigations:
+            write(collect(scenario, commit(), results), out)
+            console.print(f"claims  {out}  (a page from it: aftershock conformance {out})", highlight=False)
     return EXPECTED if good else CONTRADICTED
 
 

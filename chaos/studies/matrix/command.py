@@ -12,6 +12,7 @@ from chaos.options import comma_separated
 from chaos.scenarios.loader import load
 from chaos.studies.cache import code_hash
 from chaos.studies.engine import cluster, processes, study_engine
+from chaos.studies.incident import require_incident
 from chaos.studies.matrix import words
 from chaos.studies.matrix.cells import cells
 from chaos.studies.matrix.defences import JSON_FILE, Defence, as_json, defences, defences_table
@@ -72,6 +73,7 @@ def make_matrix(question: Question, engine: Runs) -> Matrix:
 
 def _ask_defences(options: dict[str, Any], console: Console) -> int:
     scenario, seeds = options["scenario"], range(1, options["seeds"] + 1)
+    require_incident("SCENARIO", load(scenario))
     jobs = {
         one: [one.job(scenario, seed, options["assignments"], options["size"]) for seed in seeds] for one in defences()
     }
@@ -111,6 +113,7 @@ def _question(options: dict[str, Any]) -> Question:
         sets_max_size=options["sets_max_size"],
         size=options["size"],
     )
+    require_incident("SCENARIO", load(question.scenario))
     for cell in cells(question.mitigations):
         question.job(cell.mitigations, 1).plan()
     return question

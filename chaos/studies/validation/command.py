@@ -1,12 +1,14 @@
 """`aftershock validate`: runs rows, prints the table, writes the page; exit code 1 when a row is out of its band."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
+from chaos.experiment.runs import output_file, replace
 from chaos.progress.terminal import table
 from chaos.report.templates import fill
 from chaos.studies.engine import processes
@@ -28,8 +30,15 @@ def validate_command(
 
     Raises:
         click.UsageError: an id is unknown.
+        RunFolderError: the page cannot be written; raised before the first run.
     """
-    rows = _chosen(ids)
+    with nullcontext() if page is None else output_file(page):
+        return _validate(_chosen(ids), seeds, jobs, overrides, page, console)
+
+
+def _validate(
+    rows: Sequence[Row], seeds: int | None, jobs: int | None, overrides: Tree, page: Path | None, console: Console
+) -> int:
     with processes(jobs) as executor:  # one for each row: it takes longer to start a process than to run a world
         running = [executor.submit(judge_apart, row.id, seeds, overrides) for row in rows]
         judged = [JudgedRow(row, *one.result()) for row, one in zip(rows, running, strict=True)]
@@ -42,7 +51,7 @@ def validate_command(
         + (f"; out of band: {', '.join(broken)}" if broken else "")
     )
     if page is not None:
-        page.write_text(render(judged), encoding="utf-8")
+        replace(page, render(judged))
         console.print(str(page))
     return CONTRADICTED if broken else EXPECTED
 

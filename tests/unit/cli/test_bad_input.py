@@ -185,10 +185,22 @@ def test_the_terminal_takes_no_markup_from_anybody(capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == "report  run[/x]/report.html :smile: [bold]\n"
 
 
-def test_a_campaign_refuses_a_scenario_that_lacks_the_regions_of_the_facts() -> None:
+STUDIES = (["campaign", "--scenario"], ["matrix"], ["matrix", "--defences"])
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=" ".join)
+def test_a_study_refuses_a_scenario_that_lacks_the_regions_of_the_facts(study: list[str]) -> None:
     written(TINY)
-    (line,) = findings(CliRunner().invoke(main, ["campaign", "--scenario", "bad.yaml"]))
-    assert line.endswith("counts facts of regions that bad.yaml lacks: eastus, westus")
+    (line,) = findings(CliRunner().invoke(main, [*study, "bad.yaml"]))
+    assert line.endswith(": regions: facts and waves are of regions that tiny lacks: eastus, westus")
+    assert [path.name for path in Path().iterdir()] == ["bad.yaml"]
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=" ".join)
+def test_a_study_refuses_a_scenario_without_the_restore_that_waves_are_timed_from(study: list[str]) -> None:
+    (line,) = findings(CliRunner().invoke(main, [*study, "calm-day"]))
+    assert ": timeline: " in line
+    assert line.endswith("calm-day lacks: T09")
 
 
 def test_the_number_of_reported_findings_is_bounded() -> None:

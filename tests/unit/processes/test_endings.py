@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -151,10 +151,60 @@ def test_serve_can_be_told_to_end_while_it_starts(scenario: Path) -> None:
     assert "Traceback" not in said
 
 
+IMPATIENT_S = 0.1
+LONG: dict[str, tuple[list[str], str]] = {
+    "soak": (["soak", "--hours", "4"], "hour"),
+    "serve": (["serve", "--port", "0", "--scenario", "tiny.yaml"], "chaos controller on"),
+    "run": (["run", "tiny.yaml", "--runtime", "local", "--out", "run"], RUNNING),
+    "campaign": (["campaign", "--scenario", "azure-fnj8-vqz", "--jobs", "2", "--seeds", "4"], ""),
+    "matrix": (["matrix", "azure-fnj8-vqz", "--jobs", "2", "--seeds", "2"], ""),
+    "map": (["map", "--jobs", "2"], ""),
+    "validate": (["validate", "--jobs", "2"], ""),
+}
+"""Every command that takes long, and what it says when it is under way; those of many runs say nothing before they have
+a result."""
+SHORT = {"scenarios", "report", "diff", "conformance"}
+IN_DOCKER = {"kills"}
+OFTEN = ("soak", "campaign")
+"""One of each kind; the others are tested with the long tests."""
+
+
+def test_every_command_that_takes_long_is_here() -> None:
+    assert set(LONG) | SHORT | IN_DOCKER == set(main.commands)
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(one, marks=[] if one in OFTEN else [pytest.mark.long]) for one in LONG]
+)
+def test_ctrl_c_again_and_again_ends_it_with_130_and_leaves_nothing(command: str, scenario: Path) -> None:
+    """The second one meets whatever the first one has begun, at any moment; the third may end the process at once."""
+    arguments, until = LONG[command]
+    with started(scenario.parent, *arguments, until=until) as (process, below):
+        if not until:
+            below = _once_there_are(3, process.pid)
+        said = until_it_is_gone(process)
+        assert process.returncode in (130, -INT), said  # a shell shows 130 for both
+        assert left_after(below) == set()
+    assert "Traceback" not in said
+    assert "Error" not in said
+
+
+def until_it_is_gone(process: subprocess.Popen[str]) -> str:
+    """Ctrl-C every tenth of a second; what the command says until its end."""
+    while True:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, INT)
+        try:
+            return process.communicate(timeout=IMPATIENT_S)[0]
+        except subprocess.TimeoutExpired:
+            continue
+
+
 MANY = {
     "campaign": ["campaign", "--scenario", "azure-fnj8-vqz", "--jobs", "2", "--seeds", "4"],
     "matrix": ["matrix", "azure-fnj8-vqz", "--jobs", "2", "--seeds", "2"],
     "map": ["map", "--jobs", "2"],
+    "validate": ["validate", "--jobs", "2"],
 }
 
 

@@ -1,5 +1,6 @@
 """A full disk, an unwritable path, a path in use by another command: one line that names it, and exit code 2."""
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from click.testing import CliRunner
 
 from chaos.cli import main
 from chaos.experiment import runs
-from chaos.experiment.runs import RunFolderError, claim
+from chaos.experiment.runs import RunFolderError, claim, output_file
 from tests.unit.processes.process_watch import descendants
 
 ROOT = Path(__file__).parents[3]
@@ -40,7 +41,10 @@ PLACES = {
     "defences": ["matrix", "azure-fnj8-vqz-short", "--defences", "--out"],
     "map": ["map", "--out"],
     "campaign": ["campaign", "--seeds", "1", "--perturbed", "0", "--out"],
+    "validate": ["validate", "--page"],
 }
+FILES = ("campaign", "validate")
+"""Commands whose place is a file; the others have a folder."""
 
 
 def start_nothing(*_arguments: object, **_options: object) -> None:
@@ -53,9 +57,10 @@ def _nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         "chaos.command.run.carry_out",
         "chaos.studies.matrix.command.processes",
         "chaos.studies.map.command.processes",
+        "chaos.studies.campaign.command.processes",
+        "chaos.studies.validation.command.processes",
     ):
         monkeypatch.setattr(name, start_nothing)
-    monkeypatch.setattr("chaos.studies.campaign.command.processes", start_nothing)
 
 
 @pytest.mark.parametrize("command", PLACES)
@@ -64,8 +69,8 @@ def test_a_place_that_cannot_be_written_is_known_before_anything_runs(
     command: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "file").mkdir() if command == "campaign" else (tmp_path / "file").touch()
-    if command == "campaign" and place.endswith("below"):
+    (tmp_path / "file").mkdir() if command in FILES else (tmp_path / "file").touch()
+    if command in FILES and place.endswith("below"):
         place = "/proc/version/below"
     place = place.format(tmp_path)
     result = CliRunner().invoke(main, [*PLACES[command], place])
@@ -76,11 +81,13 @@ def test_a_place_that_cannot_be_written_is_known_before_anything_runs(
 
 OTHER = """
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from chaos.experiment.runs import given_folder, output_file
-(output_file if sys.argv[2] == "file" else given_folder)(Path(sys.argv[1]))
-print("claimed", flush=True)
-sys.stdin.read()
+place = Path(sys.argv[1])
+with output_file(place) if sys.argv[2] == "file" else nullcontext(given_folder(place)):
+    print("claimed", flush=True)
+    sys.stdin.read()
 """
 
 
@@ -89,7 +96,7 @@ sys.stdin.read()
 def test_one_place_is_for_one_command_at_a_time(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     place = tmp_path / "out"
-    kind = "file" if command == "campaign" else "folder"
+    kind = "file" if command in FILES else "folder"
     other = [sys.executable, "-c", OTHER, str(place), kind]
     with subprocess.Popen(other, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -101,6 +108,34 @@ def test_one_place_is_for_one_command_at_a_time(command: str, tmp_path: Path, mo
         assert line.endswith("in use by another command")
         process.kill()
     assert claim(tmp_path / (".out.lock" if kind == "file" else "out"))  # however the other one ended
+
+
+def test_the_lock_of_a_file_is_gone_when_the_command_is(tmp_path: Path) -> None:
+    place = tmp_path / "out"
+    with output_file(place):
+        assert [one.name for one in tmp_path.iterdir()] == [".out.lock"]
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(KeyboardInterrupt), output_file(place):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_another_command_removes_at_that_moment_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two commands would hold one file each, of which only one has the name."""
+    real, lock = fcntl.flock, tmp_path / ".out.lock"
+
+    def flock(number: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", real)
+        lock.unlink()
+        real(number, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with output_file(tmp_path / "out"):
+        assert lock.exists()
+        with pytest.raises(BlockingIOError), lock.open() as other:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_what_is_claimed_stays_so_for_this_process_alone(tmp_path: Path) -> None:
