@@ -13,12 +13,12 @@ from chaos.progress.terminal import table
 from chaos.report.templates import fill
 from chaos.studies.engine import processes
 from chaos.studies.page import TEMPLATES
-from chaos.studies.validation import balancing, cascade, collapse, contention, queueing, retries, shedding
+from chaos.studies.validation import balancing, cascade, collapse, contention, queueing, retries, shedding, trigger
 from chaos.studies.validation.rows import JudgedFigure, JudgedRow, Row
 from services.chassis.exit_codes import CONTRADICTED, EXPECTED
 from services.chassis.settings import Tree
 
-FAMILIES = (queueing, retries, contention, balancing, shedding, collapse, cascade)
+FAMILIES = (queueing, retries, contention, balancing, shedding, collapse, cascade, trigger)
 ROWS: dict[str, Row] = dict(sorted((row.id, row) for of in FAMILIES for row in of.ROWS))
 TEMPLATE = "validation.md.j2"
 

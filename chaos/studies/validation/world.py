@@ -154,6 +154,12 @@ class SmallWorld:
         await announce(store, "faults")
         await asyncio.sleep(1e-6)
 
+    async def overlay(self, tree: Tree) -> None:
+        """Puts a settings overlay in force, in place of the one before."""
+        store = self.world.redis.client()
+        await store.set(Keys.OVERLAY, json.dumps(tree))
+        await announce(store, "overlay")
+
 
 async def _await(work: Awaitable[object]) -> None:
     await work

@@ -25,6 +25,7 @@ WRONG: dict[str, Tree] = {
     "V09": {"backoff": {"attempts": 1}},
     "V10": _client(sdk={"attempts": 1}),
     "V14": {"identity": {"workers": 60}},
+    "V15": _client(sdk={"attempts": 1}),
     "V16": {"identity": {"workers": 8}},
     "V17": {"router": {"failover": {"enabled": False}}},
     "V18": _client(guard={"throttle": {"k": 10.0}}),
