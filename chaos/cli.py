@@ -49,6 +49,7 @@ def main() -> None:
 @size_option
 @click.option("--with", "mitigations", default="", metavar="R1,X5", help="mitigations enabled from the start")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="override a setting")
+@click.option("--policy", "policies", multiple=True, metavar="SLOT=MODULE:CLASS", help="a part of your own")
 @click.option(
     "--perturb", type=FiniteRange(0, 0.9), default=0.0, help="perturb 17 parameters jointly by up to ± this fraction"
 )
@@ -68,6 +69,7 @@ def run(**options: Any) -> None:
 def _plan(options: dict[str, Any]) -> Plan:
     from chaos.command.whatif import rearrange
     from chaos.experiment.plan import make_plan, parse_assignment
+    from chaos.experiment.slots import assignments_of
     from chaos.scenarios.loader import load
     from chaos.studies.campaign.perturb import perturbation
 
@@ -77,7 +79,7 @@ def _plan(options: dict[str, Any]) -> Plan:
     overlays: list[Any] = []
     if options["perturb"]:
         overlays.append(perturbation(scenario, options["perturb"], options["seed"]))
-    overlays += [parse_assignment(text) for text in options["assignments"]]
+    overlays += [parse_assignment(text) for text in (*options["assignments"], *assignments_of(options["policies"]))]
     return make_plan(
         scenario,
         options["seed"],
@@ -108,7 +110,12 @@ def _repeat_command(options: dict[str, Any]) -> str:
         words += ["--with", options["mitigations"]]
     if options["perturb"]:
         words += ["--perturb", f"{options['perturb']:g}"]
-    for flag, values in (("--set", "assignments"), ("--shift", "shifts"), ("--drop", "drops")):
+    for flag, values in (
+        ("--set", "assignments"),
+        ("--policy", "policies"),
+        ("--shift", "shifts"),
+        ("--drop", "drops"),
+    ):
         for value in options[values]:
             words += [flag, value]
     return shlex.join(words)
@@ -255,6 +262,7 @@ def _require_free(host: str, port: int, shown: str) -> None:
 @click.option("--jobs", type=JOBS, help="processes; default one a core")
 @click.option("--scheduler", metavar="ADDRESS", help="run on a Dask cluster instead (tcp://host:8786)")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="override a setting")
+@click.option("--policy", "policies", multiple=True, metavar="SLOT=MODULE:CLASS", help="a part of your own")
 @click.option(
     "--sets-max-size",
     type=click.IntRange(1, 13),
@@ -271,9 +279,11 @@ def matrix(**options: Any) -> None:
 
     Results are cached in runs/matrix-cache; the same command resumes from there.
     """
+    from chaos.experiment.slots import assignments_of
     from chaos.studies.matrix.command import matrix_command
 
-    sys.exit(matrix_command(options, terminal()))
+    assignments = (*options["assignments"], *assignments_of(options["policies"]))
+    sys.exit(matrix_command({**options, "assignments": assignments}, terminal()))
 
 
 @main.command()

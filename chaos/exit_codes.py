@@ -21,5 +21,15 @@ def refused() -> Refused:
     from chaos.record.record import RecordError
     from chaos.scenarios.loader import ScenarioError
     from compose.runtime import RuntimeUnavailable
+    from services.parts.kind import PartError
 
-    return ControllerFailed, NotWhole, RecordError, RunFolderError, RuntimeUnavailable, ScenarioError, UnhealthyBaseline
+    return (
+        ControllerFailed,
+        NotWhole,
+        PartError,
+        RecordError,
+        RunFolderError,
+        RuntimeUnavailable,
+        ScenarioError,
+        UnhealthyBaseline,
+    )

@@ -247,7 +247,7 @@ class Load:
         )
 
     def _make_users(self, run: str) -> list[Users]:
-        selected = self._table.select(self.settings.tenants)
+        selected = self._table.with_own(self.settings.own_tenants).select(self.settings.tenants)
         self._pools = {region: self._make_pool(region, run) for region in self.settings.regions}
         self.tools.pools = {**self._pools}
         users = []

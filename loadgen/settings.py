@@ -3,7 +3,7 @@
 All durations are bench seconds (one is an incident minute). Values that differ between tenants are in `tenants.yaml`.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -40,11 +40,25 @@ class RegionRates(Settings):
         return self.token_rate_per_s + self.job_rate_per_s
 
 
+class OwnTenant(Settings):
+    """A tenant class of the user's own, with a journey of their own, beside those that ship."""
+
+    slug: str = Field(pattern=r"^[a-z][a-z0-9-]{1,39}$", description="the `tenant` label of every metric and event")
+    load: Literal["jobs", "tokens"] = Field(default="tokens", description="the rate of a region that `share` is of")
+    share: float = Field(gt=0, le=10, description="of that rate, in addition to the load of the shipped tenants")
+    part: str = Field(min_length=1, max_length=200, description="the journey: module:Class or an entry point")
+    options: dict[str, str | int | float | bool | None] = Field(default={}, description="its constructor's arguments")
+    symptom: str = Field(default="the operation failed", min_length=1, description="what its users see on failure")
+
+
 class LoadgenSettings(Settings):
     """Read as `loadgen: {…}` from the settings tree."""
 
     regions: dict[str, RegionRates] = Field(default={}, description="rates by region; other regions get no load")
     profile: Profile = Field(default="base", description="base: the rates as they are; rest: a tenth of them")
+    own_tenants: Annotated[tuple[OwnTenant, ...], Field(max_length=50)] = Field(
+        default=(), description="tenants with journeys of your own"
+    )
     tenants: tuple[str, ...] | None = Field(default=None, description="slugs; None means every tenant")
 
     rate_max_per_s: float = Field(
@@ -81,14 +95,28 @@ class LoadgenSettings(Settings):
 
     @model_validator(mode="after")
     def _is_carried(self) -> "LoadgenSettings":
-        total = sum(rates.total_per_s for rates in self.regions.values())
+        total = sum(rates.total_per_s + self._own_per_s(rates) for rates in self.regions.values())
         if total > self.rate_max_per_s:
             raise ValueError(f"regions: {total:g} arrivals/s in all, and rate_max_per_s is {self.rate_max_per_s:g}")
         return self
 
+    def _own_per_s(self, rates: RegionRates) -> float:
+        base = {"jobs": rates.job_rate_per_s, "tokens": rates.token_rate_per_s}
+        return sum(base[tenant.load] * tenant.share for tenant in self.own_tenants)
+
     ORDER = (("patience_min_s", "<=", "patience_mean_s"), ("ready_machines", "<=", "machines_max"))
+
+    @field_validator("own_tenants")
+    @classmethod
+    def _are_new(cls, value: tuple[OwnTenant, ...]) -> tuple[OwnTenant, ...]:
+        slugs = [*shipped_names(), *(tenant.slug for tenant in value)]
+        twice = sorted({slug for slug in slugs if slugs.count(slug) > 1})
+        if twice:
+            raise ValueError(f"slug used twice: {', '.join(twice)}")
+        return value
 
     @field_validator("tenants")
     @classmethod
-    def _known(cls, value: tuple[str, ...] | None, _info: ValidationInfo) -> tuple[str, ...] | None:
-        return None if value is None else choose(value, shipped_names())
+    def _known(cls, value: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        own = tuple(tenant.slug for tenant in info.data.get("own_tenants", ()))
+        return None if value is None else choose(value, (*shipped_names(), *own))

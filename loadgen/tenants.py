@@ -13,6 +13,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from loadgen.journeys import JourneyParameters
+from loadgen.journeys.own import OwnJourneyParameters
+from loadgen.settings import OwnTenant
 from loadgen.tenant_names import TENANTS_FILE, TenantError, choose
 from services.chassis.settings import explain
 
@@ -29,7 +31,7 @@ class Tenant(BaseModel):
     slug: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,39}$")]
     """The `tenant` label of every metric and event."""
     id: Annotated[str, Field(pattern=r"^S(0[1-9]|1\d|2[0-2])$")]
-    """Row of the table "Systems and services" of docs/conformance.md."""
+    """Row of the table "Systems and services" of docs/conformance.md; empty for a tenant of the user's own."""
     name: Annotated[str, Field(min_length=1)]
     window: Literal["A", "B", "A+B"]
     """When the report says it was hit. Selects the predicate of the claim; no run reads it."""
@@ -68,6 +70,10 @@ class TenantTable(BaseModel):
         """
         return self.select([slug])[0]
 
+    def with_own(self, own: Iterable[OwnTenant]) -> "TenantTable":
+        """The table with tenants of the user's own; their shares are in addition."""
+        return self.model_copy(update={"tenants": (*self.tenants, *map(_own_tenant, own))})
+
     def select(self, slugs: Iterable[str] | None) -> tuple[Tenant, ...]:
         """The tenants called `slugs`, in table order; all for None.
 
@@ -78,6 +84,20 @@ class TenantTable(BaseModel):
             return self.tenants
         wanted = choose(slugs, (tenant.slug for tenant in self.tenants))
         return tuple(tenant for tenant in self.tenants if tenant.slug in wanted)
+
+
+def _own_tenant(own: OwnTenant) -> Tenant:
+    journey = OwnJourneyParameters(kind="own", part=own.part, options=own.options)
+    return Tenant.model_construct(
+        slug=own.slug,
+        id="",
+        name=own.slug,
+        window="A+B",
+        load=own.load,
+        share=own.share,
+        symptom=own.symptom,
+        journey=journey,
+    )
 
 
 def load_tenants(path: Path = TENANTS_FILE) -> TenantTable:

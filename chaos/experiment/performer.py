@@ -5,13 +5,14 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from chaos.experiment.desk import REFUSALS, Desk
 from chaos.experiment.operations import OperationFailed, Operations
 from chaos.experiment.plan import Plan
 from chaos.experiment.switching import Switchboard
-from chaos.faults.leases import FaultLeases, StoreSilent, UnknownFault
-from chaos.faults.targets import UnknownTarget
+from chaos.faults.desk import ACTION, OwnAction
+from chaos.faults.leases import FaultLeases, UnknownFault
 from chaos.mitigations import left_out
-from chaos.remediation.gate import Signals
+from chaos.remediation.gate_model import Signals
 from chaos.remediation.metrics import JobMetrics
 from chaos.remediation.rollout import RemediationEnv
 from chaos.remediation.settings import SECTION, RemediationSettings
@@ -27,6 +28,7 @@ from chaos.scenarios.actions import (
     Mitigate,
     Note,
     Open,
+    Own,
     Ramp,
     RestoreAccounts,
     ScaleIdentity,
@@ -34,11 +36,8 @@ from chaos.scenarios.actions import (
     StartRemediation,
 )
 from chaos.scenarios.model import Entry
-from compose.runtime import RuntimeUnavailable, UnknownInstance
 from services.chassis.settings import SettingsError, resolve
-
-REFUSALS = (SettingsError, UnknownTarget, UnknownInstance, RuntimeUnavailable, StoreSilent)
-"""Errors with which the testbed may refuse a fault."""
+from services.parts.loading import build
 
 
 class Performer:
@@ -77,6 +76,7 @@ class Performer:
             InjectFault: self._inject_fault,
             EndFault: self._end_fault,
             Mitigate: self._mitigate,
+            Own: self._own,
             Note: self._note,
         }
 
@@ -195,6 +195,11 @@ class Performer:
         if self.remediation is not None:
             self.remediation.settings = self._remediation_settings()
         self._env.events.emit("mitigated", id=id_, on=list(self._switchboard.on), left_out=left_out(action.on))
+
+    async def _own(self, id_: str, action: Own) -> None:
+        part: OwnAction = build(ACTION, action.part, action.options)
+        desk = Desk(self._operations, self._faults, self._plan.topology.names, self._env.streams[f"own.{id_}"], id_)
+        await part.perform(desk)
 
     async def _note(self, _id: str, _action: Note) -> None:
         """No effect on the testbed."""

@@ -16,6 +16,7 @@ from chaos.scenarios.model import Entry, Scenario
 from compose.runtime import RuntimeUnavailable
 from compose.topology import NODES_MAX, RegionSpec, Topology
 from services.chassis.settings import Settings, SettingsError, Tree, check_regions, merge, resolve, short
+from services.parts.declared import declare
 
 PATH_PARTS_MAX = 12
 EVERYWHERE = ("remediation",)
@@ -211,6 +212,8 @@ def parse_assignment(text: str) -> Tree:
     if not found or not 2 <= len(parts) <= PATH_PARTS_MAX or not all(parts):
         raise SettingsError(f"{short(text)}: should be section.field=value, e.g. identity.queue_length=30")
     value = _value(path.strip(), raw)
+    if parts[-1] == "part" and isinstance(value, str):
+        declare([value])  # the user of a command names it
     for part in reversed(parts):
         value = {part: value}
     tree: Tree = value

@@ -1,5 +1,7 @@
 """The catalogue of fault kinds, and the validation of a requested fault."""
 
+from collections.abc import Iterator, Mapping
+
 from chaos.faults.blackhole import Blackhole
 from chaos.faults.connection_reset import ConnectionReset
 from chaos.faults.cpu_limit import CpuLimit
@@ -9,13 +11,17 @@ from chaos.faults.freeze import Freeze
 from chaos.faults.http_error import HttpError
 from chaos.faults.latency import Latency
 from chaos.faults.model import ACCOUNT_SERVICE, Fault, FaultParameters, FaultSpec
+from chaos.faults.own import own_fault
 from chaos.faults.partition import Partition
 from chaos.faults.redis_stall import RedisStall
 from chaos.faults.throttle import Throttle
 from compose.runtime import RuntimeUnavailable
+from services.chassis.faults import FAULT
 from services.chassis.settings import SettingsError, validate
+from services.parts.kind import PartError
+from services.parts.loading import find
 
-CATALOGUE: dict[str, Fault] = {
+SHIPPED: dict[str, Fault] = {
     fault.kind: fault
     for fault in (
         Latency(),
@@ -33,6 +39,29 @@ CATALOGUE: dict[str, Fault] = {
 }
 
 
+class FaultCatalogue(Mapping[str, Fault]):
+    """The shipped kinds, and by name also the user's; only the shipped ones are listed."""
+
+    def __getitem__(self, kind: str) -> Fault:
+        shipped = SHIPPED.get(kind)
+        if shipped is not None:
+            return shipped
+        try:
+            find(FAULT, kind)
+        except PartError as error:
+            raise KeyError(str(error)) from error
+        return own_fault(kind)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SHIPPED)
+
+    def __len__(self) -> int:
+        return len(SHIPPED)
+
+
+CATALOGUE = FaultCatalogue()
+
+
 def check(spec: FaultSpec) -> tuple[Fault, FaultParameters]:
     """The fault kind of `spec`, and its validated parameters.
 
@@ -40,12 +69,24 @@ def check(spec: FaultSpec) -> tuple[Fault, FaultParameters]:
         SettingsError: an unknown kind, an invalid parameter, or an account for a kind or service without requests to
             accounts; the message names the field.
     """
-    fault = CATALOGUE.get(spec.kind)
-    if fault is None:
-        raise SettingsError(f"kind: unknown fault {spec.kind!r}; known: {', '.join(sorted(CATALOGUE))}")
+    fault = known(spec.kind)
     if spec.target.account and (fault.level == "instance" or spec.target.service not in ("", ACCOUNT_SERVICE)):
         raise SettingsError(f"target.account: only requests to {ACCOUNT_SERVICE} have an account; {_instead(spec)}")
     return fault, validate(fault.parameters, spec.parameters, "parameters")
+
+
+def known(kind: str) -> Fault:
+    """The kind of that name.
+
+    Raises:
+        SettingsError: it is neither a shipped kind nor a user's fault that this process may import.
+    """
+    try:
+        return CATALOGUE[kind]
+    except KeyError as error:
+        if ":" in kind:
+            raise SettingsError(f"kind: {error.args[0]}") from error
+        raise SettingsError(f"kind: unknown fault {kind!r}; known: {', '.join(sorted(CATALOGUE))}") from error
 
 
 def require_offered(kind: str, runtime: str) -> None:

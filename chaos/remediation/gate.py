@@ -5,15 +5,15 @@ not a gate that always answers yes: a label that no series has, a query on the j
 past.
 """
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import replace
+from typing import get_args
 
+from chaos.remediation.gate_model import HOLD, PROCEED, STOP, Decision, GateVerdict, HealthGate, RolloutWave, Signals
 from chaos.remediation.settings import GateSettings
+from services.parts.kind import PartError
 
-GateVerdict = Literal["proceed", "hold", "stop"]
-PROCEED: GateVerdict = "proceed"
-HOLD: GateVerdict = "hold"
-STOP: GateVerdict = "stop"
+VERDICTS: tuple[GateVerdict, ...] = get_args(GateVerdict)
+
 DECISIONS: tuple[tuple[GateVerdict, str], ...] = (
     (PROCEED, "healthy"),
     (PROCEED, "no_data"),
@@ -26,37 +26,33 @@ DECISIONS: tuple[tuple[GateVerdict, str], ...] = (
 """All possible decisions; their counters exist from the start."""
 
 
-class Signals(Protocol):
-    """The health signals for the gate. Times are τ in seconds; None means no sample of that region."""
-
-    def failure_ratio(self, region: str, start_t: float, end_t: float) -> tuple[float, int] | None:
-        """Failure ratio of the provisioning attempts in the window, and their number."""
-        ...
+OWN_REASON = "own"
+"""The reason of a user's gate in metrics; its own words are in the event."""
+REASON_MAX = 60
 
 
-@dataclass(frozen=True, slots=True)
-class RolloutWave:
-    """One region after its changes: start time of the changes (τ), and the results of the deployments."""
+class Gate:
+    """The configured gate of one run of the job: a shipped variant, or a user's own."""
 
-    region: str
-    display: str
-    started_t: float
-    successful: int
-    failed: int
+    def __init__(self, settings: GateSettings) -> None:
+        self._settings = settings
+        self._own: HealthGate | None = settings.own()
 
+    def decide(self, signals: Signals, wave: RolloutWave, now_t: float) -> Decision:
+        if self._own is None:
+            return decide(self._settings, signals, wave, now_t)
+        made = self._own.decide(signals, wave, now_t)
+        if made.verdict not in VERDICTS:
+            raise PartError(f"{self._settings.part}: decides {made.verdict!r}; should be {', '.join(VERDICTS)}")
+        return replace(made, reason=made.reason[:REASON_MAX])
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The decision of the gate, its reason, and the values it is based on (None without data)."""
-
-    verdict: GateVerdict
-    reason: str
-    ratio: float | None = None
-    samples: int = 0
+    def counted_as(self, decision: Decision) -> str:
+        """The reason under which the decision is counted."""
+        return decision.reason if self._own is None else OWN_REASON
 
 
 def decide(settings: GateSettings, signals: Signals, wave: RolloutWave, now_t: float) -> Decision:
-    """The decision of the configured gate on `wave` at `now_t`."""
+    """The decision of the configured variant on `wave` at `now_t`."""
     match settings.variant:
         case "repaired":
             return _repaired(settings, signals, wave, now_t)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from chaos.remediation.accounts import PeerUrls, StorageAccounts
-from chaos.remediation.gate import HOLD, STOP, Decision, RolloutWave, Signals, decide
+from chaos.remediation.gate import Gate
+from chaos.remediation.gate_model import HOLD, STOP, Decision, RolloutWave, Signals
 from chaos.remediation.inventory import Inventory, InventoryAccount, Snapshot, contradiction, targets
 from chaos.remediation.metrics import CHANGED, SKIPPED, WRONG, JobMetrics
 from chaos.remediation.settings import RemediationSettings
@@ -106,6 +107,7 @@ class Rollout:
         self._job = job
         self._settings = settings
         self._period = period
+        self._gate = Gate(settings.gate)
         self.id = job.env.streams.uuid("remediation.run")
         self.total = self.successful = self.failed = 0
         self.snapshot: Snapshot | None = None
@@ -196,8 +198,8 @@ class Rollout:
         await self._job.stopper.sleep(gate.settle_s)
         said: tuple[str, str] | None = None
         while not self._job.stopper:
-            decision = decide(gate, self._job.signals, wave, self._job.t())
-            self._job.metrics.decision(decision.verdict, decision.reason)
+            decision = self._gate.decide(self._job.signals, wave, self._job.t())
+            self._job.metrics.decision(decision.verdict, self._gate.counted_as(decision))
             if (decision.verdict, decision.reason) != said:
                 said = decision.verdict, decision.reason
                 self._record(wave, decision)
@@ -214,7 +216,7 @@ class Rollout:
             region=wave.region,
             decision=decision.verdict,
             reason=decision.reason,
-            variant=self._settings.gate.variant,
+            variant=self._settings.gate.part or self._settings.gate.variant,
             observed={"failure_ratio": ratio, "samples": decision.samples},
             watched_s=round(self._job.t() - wave.started_t, 6),
             bake_s=self._settings.gate.bake_s,

@@ -1,10 +1,13 @@
 """Settings of the policy job. The defaults are the repaired job; a scenario enables the defects."""
 
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
+from chaos.remediation.gate_model import GATE
 from services.chassis.settings import Settings
+from services.parts.kind import PartKind
+from services.policies.part import Replaceable
 
 POLICY: Final = "storage-account-disable-public-blob-access"
 SECTION = "remediation"
@@ -30,8 +33,10 @@ class InventorySettings(Settings):
     )
 
 
-class GateSettings(Settings):
+class GateSettings(Settings, Replaceable):
     """When the job may proceed to the next region."""
+
+    KIND: ClassVar[PartKind] = GATE
 
     variant: GateVariant = "repaired"
     settle_s: float = Field(default=14.0, ge=0, description="minimum time between two regions, independent of the gate")

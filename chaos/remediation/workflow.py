@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from chaos.remediation.accounts import StorageAccounts
-from chaos.remediation.gate import Signals
+from chaos.remediation.gate_model import Signals
 from chaos.remediation.inventory import Inventory
 from chaos.remediation.metrics import JobMetrics
 from chaos.remediation.rollout import RemediationEnv, RemediationJob, Rollout, RolloutRegion, Stopper

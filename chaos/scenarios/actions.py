@@ -7,11 +7,14 @@ its fields.
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from chaos.faults.desk import ACTION
 from chaos.faults.model import LEASE_MAX_S, FaultSpec, FaultTarget
+from chaos.faults.registry import known
 from chaos.remediation.settings import POLICY, GateSettings, InventorySettings
 from loadgen.settings import FACTOR_MAX
+from services.parts.loading import build
 
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{1,23}$")]
 AccountGlob = Annotated[str, StringConstraints(pattern=r"^[a-z0-9*?]{1,24}$")]
@@ -23,19 +26,8 @@ Seconds = Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
 Pause = Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)]
 Regions = Annotated[tuple[RegionName, ...], Field(min_length=1)]
-FaultKind = Literal[
-    "latency",
-    "http_error",
-    "fail_first",
-    "throttle",
-    "connection_reset",
-    "blackhole",
-    "crash",
-    "freeze",
-    "cpu_limit",
-    "partition",
-    "redis_stall",
-]
+FaultName = Annotated[str, AfterValidator(lambda name: known(name) and name)]
+"""A kind of the catalogue, or a fault of the user's own."""
 
 
 class Action(BaseModel):
@@ -158,7 +150,7 @@ class InjectFault(Action):
     """Starts a fault. It ends with an `end_fault` that names this entry, or with its lease."""
 
     do: Literal["inject_fault"]
-    kind: FaultKind
+    kind: FaultName
     target: FaultTarget = FaultTarget()
     fault_parameters: dict[str, str | int | float | bool] = Field(default={}, alias="parameters")
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0
@@ -200,6 +192,19 @@ class Mitigate(Action):
         return self
 
 
+class Own(Action):
+    """An action of the user's own; the part performs it through an `OperatorDesk`."""
+
+    do: Literal["own"]
+    part: Annotated[str, Field(min_length=1, max_length=200)]
+    options: dict[str, str | int | float | bool] = {}
+
+    @model_validator(mode="after")
+    def _is_built(self) -> "Own":
+        build(ACTION, self.part, self.options)
+        return self
+
+
 class Note(Action):
     """No effect. `observe` is the statement of the report for this time; the run does not use it."""
 
@@ -221,6 +226,7 @@ AnyAction = Annotated[
     | InjectFault
     | EndFault
     | Mitigate
+    | Own
     | Note,
     Field(discriminator="do"),
 ]
@@ -239,5 +245,6 @@ ACTIONS: tuple[type[Action], ...] = (
     InjectFault,
     EndFault,
     Mitigate,
+    Own,
     Note,
 )

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from chaos.faults.model import InstanceFault
 from chaos.faults.redis_stall import REDIS
-from chaos.faults.registry import CATALOGUE, check
+from chaos.faults.registry import check, known
 from chaos.faults.targets import UnknownTarget, find_targets
 from chaos.scenarios.actions import EndFault, InjectFault, ScaleIdentity
 from chaos.scenarios.document import Loc
@@ -45,7 +45,7 @@ def fault_findings(scenario: Scenario) -> Iterator[FaultIssue]:
 
 
 def _injected(scenario: Scenario, action: InjectFault, there: list[InstanceSpec]) -> Iterator[FaultIssue]:
-    kind = CATALOGUE[action.kind]
+    kind = known(action.kind)
     try:
         parameters = kind.parameters.model_validate(action.fault_parameters)
     except ValidationError as error:

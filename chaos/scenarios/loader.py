@@ -15,6 +15,7 @@ from chaos.scenarios.document import Document, DocumentError, Loc, parse, read
 from chaos.scenarios.model import Scenario
 from chaos.scenarios.size import size_issues, sized
 from services.chassis.settings import SHOWN_MAX, Settings, section
+from services.parts.declared import declare, declare_folder, named_parts
 from services.policies.settings import CONTRADICTION
 
 FOLDER = Path(__file__).parent
@@ -43,10 +44,14 @@ def load(path_or_name: str | Path, *, size: float | None = None, models: Models 
     Raises:
         ScenarioError: the scenario is invalid; the message names file, line and field.
     """
+    path = _find(path_or_name)
     try:
-        document = read(_find(path_or_name))
+        document = read(path)
     except DocumentError as error:
         raise ScenarioError(str(error)) from error
+    if path.parent != FOLDER:
+        declare_folder(path.parent)
+        declare(named_parts(document.values))
     return build(document, size=size, models=models)
 
 

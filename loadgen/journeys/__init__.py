@@ -12,6 +12,7 @@ from loadgen.journeys.base import BaseJourneyParameters, Journey
 from loadgen.journeys.dependent_job import DependentJobJourney, DependentJobParameters
 from loadgen.journeys.extension import ExtensionJourney, ExtensionParameters
 from loadgen.journeys.identity_crud import IdentityCrudJourney, IdentityCrudParameters
+from loadgen.journeys.own import OwnJourneyParameters, own_journey
 from loadgen.journeys.pipeline import PipelineJourney, PipelineParameters
 from loadgen.journeys.provision import ProvisionJourney, ProvisionParameters
 from loadgen.journeys.runner_job import RunnerJobJourney, RunnerJobParameters
@@ -26,6 +27,7 @@ JOURNEYS: Mapping[str, Callable[[Site, Any], Journey]] = {
     "extension": ExtensionJourney,
     "token": TokenJourney,
     "identity_crud": IdentityCrudJourney,
+    "own": own_journey,
 }
 
 JourneyParameters = Annotated[
@@ -35,7 +37,8 @@ JourneyParameters = Annotated[
     | DependentJobParameters
     | ExtensionParameters
     | TokenParameters
-    | IdentityCrudParameters,
+    | IdentityCrudParameters
+    | OwnJourneyParameters,
     Field(discriminator="kind"),
 ]
 

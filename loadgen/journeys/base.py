@@ -23,9 +23,10 @@ class BaseJourneyParameters(BaseModel):
 
 
 class Journey(Protocol):
-    """One tenant's behaviour in one region.
+    """One tenant's behaviour in one region. Its constructor gets the `Site`.
 
     All random numbers are drawn in `start`, in the order of arrivals, so that the cloud's behaviour cannot change them.
+    A journey calls the cloud through `site.tools.identity` and `site.arm`, and ends within a day of bench time.
     """
 
     def setup(self) -> Steps:

@@ -6,19 +6,66 @@ clock, so a rule ends on time even when the controller or Redis is down.
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from random import Random
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, get_args
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
 from services.chassis.stored import StoredShape
+from services.parts.kind import PartError, PartKind
+from services.parts.loading import build
 
 LATENCY = "latency"
 RuleKind = Literal["latency", "http_error", "fail_first", "throttle", "connection_reset", "blackhole"]
 KINDS: tuple[str, ...] = get_args(RuleKind)
 REQUIRED = {"latency": "delay_s", "http_error": "status", "fail_first": "count", "throttle": "rate_per_s"}
 """The required parameter of each kind."""
+
+
+DELAY_MAX_S = 3600.0
+OWN_CODE = "InjectedFault"
+
+
+class SeenRequest(NamedTuple):
+    """A request that a user's fault may change."""
+
+    path: str
+    now_s: float
+    """Unix time."""
+    expires_at: float
+    """When the fault ends by itself; Unix time."""
+    effects: int
+    """How many requests of this instance the fault has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEffect:
+    """What a user's fault does to a request; without a status, reset or silence it only delays."""
+
+    delay_s: Annotated[float, Field(ge=0, le=DELAY_MAX_S)] = 0.0
+    status: Annotated[int, Field(ge=400, le=599)] | None = None
+    """Answers with this error status in place of the service."""
+    retry_after_s: Annotated[float, Field(gt=0)] | None = None
+    """The Retry-After of that answer."""
+    reset: bool = False
+    """Cuts the connection."""
+    silent: bool = False
+    """Holds the request until the fault ends."""
+
+
+class OwnFault(Protocol):
+    """A fault that services apply to their own requests. Its constructor gets the fault's parameters.
+
+    Each process of a service has one instance for each active fault of the kind. Target, probability and lease are
+    checked before it is asked.
+    """
+
+    def effect(self, request: SeenRequest, rng: Random) -> OwnEffect | None:
+        """The effect on a request; None leaves it alone. `rng` is the only source of chance."""
+
+
+FAULT = PartKind("fault", OwnFault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +93,8 @@ class FaultRule:
     expires_at: float
     effects: int = 0
     state: dict[str, float] = field(default_factory=dict)
+    own: OwnFault | None = field(default=None, repr=False, compare=False)
+    """The user's fault, if the kind is one."""
     over: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
     """Set when the rule was ended before its lease; held requests wait for it."""
 
@@ -72,11 +121,14 @@ class FaultRule:
             ValueError: names the invalid field. A rule that cannot be applied would fail every request.
         """
         found = _RULE.read(raw)
+        if found.kind not in KINDS:
+            own: OwnFault = build(FAULT, found.kind, found.parameters)
+            return cls(**_shared(found), own=own)
         _PARAMETERS.check(found.parameters)
         required = REQUIRED.get(found.kind)
         if required is not None and required not in found.parameters:
             raise ValueError(f"parameters.{required}: missing for {found.kind}")
-        return cls(found.id, found.kind, found.target, found.parameters, found.probability, found.expires_at)
+        return cls(**_shared(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +136,17 @@ class _StoredRule:
     """The part of a stored fault that a service uses."""
 
     id: str
-    kind: RuleKind
+    kind: str
+    """A `RuleKind`, or a user's fault."""
     expires_at: float
     target: RuleTarget = RuleTarget()
     parameters: dict[str, Any] = field(default_factory=dict)
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+
+def _shared(stored: _StoredRule) -> dict[str, Any]:
+    names = ("id", "kind", "target", "parameters", "probability", "expires_at")
+    return {name: getattr(stored, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +163,7 @@ class _Parameters:
 
 _RULE: StoredShape[_StoredRule] = StoredShape(_StoredRule)
 _PARAMETERS: StoredShape[_Parameters] = StoredShape(_Parameters)
+_OWN_EFFECT: TypeAdapter[OwnEffect] = TypeAdapter(OwnEffect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +194,7 @@ def decide(rules: Iterable[FaultRule], path: str, now_epoch_s: float, rng: Rando
     for rule in rules:
         if (last and rule.kind != LATENCY) or not rule.applies(path, now_epoch_s, rng):
             continue
-        effect = _effect(rule, now_epoch_s)
+        effect = _effect(rule, now_epoch_s) if rule.own is None else _own_effect(rule, rule.own, path, now_epoch_s, rng)
         if effect is not None:
             rule.effects += 1
             (last if effect.ends else delays).append(effect)
@@ -161,6 +220,28 @@ def _effect(rule: FaultRule, now_epoch_s: float) -> FaultEffect | None:
         case "blackhole":
             return FaultEffect(rule, silent=True)
     return None
+
+
+def _own_effect(rule: FaultRule, own: OwnFault, path: str, now_epoch_s: float, rng: Random) -> FaultEffect | None:
+    """Asks a user's fault. Raises PartError if the effect is none that a fault may have."""
+    made = own.effect(SeenRequest(path, now_epoch_s, rule.expires_at, rule.effects), rng)
+    if made is None:
+        return None
+    valid_effect(rule.kind, made)
+    status, code = (made.status, OWN_CODE) if made.status is not None else (0, "")
+    return FaultEffect(rule, made.delay_s, status, code, made.retry_after_s, made.reset, made.silent)
+
+
+def valid_effect(name: str, made: OwnEffect) -> None:
+    """Checks the effect of the user's fault `name`.
+
+    Raises:
+        PartError: a field is out of its bounds.
+    """
+    try:
+        _OWN_EFFECT.validate_python(asdict(made))
+    except (ValidationError, TypeError) as error:
+        raise PartError(f"{name}: no valid effect: {made!r}") from error
 
 
 def _throttle(rule: FaultRule, now_epoch_s: float) -> FaultEffect | None:

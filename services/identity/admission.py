@@ -43,7 +43,7 @@ class Admission:
     def wanted(settings: IdentitySettings) -> bool:
         """Whether any of these policies is enabled."""
         tenants, shedding, limit = settings.tenant_rate, settings.shedding, settings.limit
-        return tenants.rate_per_s is not None or shedding.kind != "off" or limit.kind != "off"
+        return tenants.rate_per_s is not None or shedding.kind != "off" or limit.kind != "off" or bool(limit.part)
 
     def fits(self, settings: IdentitySettings) -> bool:
         """Whether the relevant settings are unchanged, so that the state can be kept."""

@@ -9,10 +9,17 @@ from typing import TypeVar
 
 from services.identity.settings import IdentitySettings
 from services.policies.fairness import FairQueue
-from services.policies.queue_discipline import BoundedWait, CodelQueue, Fifo, QueueSettings, build_queue
+from services.policies.queue_discipline import (
+    BoundedWait,
+    CodelQueue,
+    Fifo,
+    QueueDiscipline,
+    QueueSettings,
+    build_queue,
+)
 
 T = TypeVar("T")
-WaitingLine = Fifo[T] | FairQueue[T]
+WaitingLine = Fifo[T] | FairQueue[T] | QueueDiscipline[T]
 LIFO_KINDS = ("lifo", "adaptive_lifo", "codel_lifo")
 MEMORY = 0.1
 """Weight of the newest service time in the moving average."""
@@ -20,6 +27,9 @@ MEMORY = 0.1
 
 def build_line(settings: IdentitySettings, tenant_of: Callable[[T], str], now: float) -> WaitingLine[T]:
     """An empty queue with these settings."""
+    own: QueueDiscipline[T] | None = settings.queue.own(settings.queue_length)
+    if own is not None:
+        return own
     if settings.fair:
         return FairQueue(tenant_of, settings.queue_length)
     rules = QueueSettings(
@@ -34,7 +44,7 @@ def build_line(settings: IdentitySettings, tenant_of: Callable[[T], str], now: f
 
 
 def is_bounded(settings: IdentitySettings) -> bool:
-    return settings.bounded or settings.discipline == "bounded_wait"
+    return not settings.queue.part and (settings.bounded or settings.discipline == "bounded_wait")
 
 
 class ServiceTime:

@@ -10,6 +10,7 @@ from pydantic import Field
 from services.chassis.settings import Settings
 from services.policies.adaptive_limit import LimitSettings
 from services.policies.capacity import ScaleOutSettings
+from services.policies.queue_discipline import OwnQueueSettings
 from services.policies.settings import PolicySettings
 
 
@@ -64,6 +65,10 @@ class IdentitySettings(Settings):
 
     discipline: Literal["fifo", "lifo", "adaptive_lifo", "codel", "codel_lifo", "bounded_wait"] = Field(
         default="fifo", description="queue order; bounded_wait is fifo with `bounded`"
+    )
+    queue: OwnQueueSettings = Field(
+        default=OwnQueueSettings(),
+        description="a discipline of your own, before `discipline`, `bounded`, `fair`",
     )
     evict_oldest: bool = Field(default=False, description="lifo kinds, full: drop the oldest, accept the new one")
     codel_target_s: float = Field(default=0.005, gt=0, description="codel: minimum delay that counts as overload")

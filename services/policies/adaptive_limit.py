@@ -26,10 +26,12 @@ import sys
 from inspect import signature
 from math import ceil, log10, sqrt
 from random import Random
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, cast
 
 from pydantic import Field
 
+from services.parts.kind import PartKind
+from services.policies.part import Replaceable
 from services.policies.settings import PolicySettings
 
 RTT_MIN_S = 1e-6
@@ -37,13 +39,16 @@ RTT_MIN_S = 1e-6
 
 
 class ConcurrencyLimit(Protocol):
-    """A limit on requests in flight that learns from samples."""
+    """A limit on the requests in flight at one node, queued ones included, which learns from samples: 1 to 10 000."""
 
     @property
     def limit(self) -> int: ...
 
     def on_sample(self, rtt_s: float, inflight: int, dropped: bool, now: float) -> None:
         """One request ended after `rtt_s`, with `inflight` in flight at its start. `dropped`: timed out or refused."""
+
+
+LIMIT = PartKind("limit", ConcurrencyLimit)
 
 
 class NoLimit:
@@ -351,8 +356,10 @@ _RULES: dict[str, type[ConcurrencyLimit]] = {
 }
 
 
-class LimitSettings(PolicySettings):
+class LimitSettings(PolicySettings, Replaceable):
     """The limit of a server. None keeps the source's value, which is meant for servers far larger than a bench node."""
+
+    KIND: ClassVar[PartKind] = LIMIT
 
     kind: Literal["off", "aimd", "vegas", "gradient2", "envoy"] = "off"
     """The algorithm."""
@@ -375,6 +382,8 @@ class LimitSettings(PolicySettings):
         return {**bounds, "start": self.start}
 
     def build(self, rng: Random) -> ConcurrencyLimit:
+        if self.part:
+            return cast(ConcurrencyLimit, self.own())
         given = {name: value for name in ("start", "least", "most") if (value := getattr(self, name)) is not None}
         match self.kind:
             case "off":

@@ -29,7 +29,9 @@ Caveats:
 from dataclasses import dataclass
 from math import inf
 from random import Random
+from typing import Protocol
 
+from services.parts.kind import PartKind
 from services.policies.outcome import AttemptOutcome
 from services.policies.window import SlidingCounts
 
@@ -257,6 +259,22 @@ class Dagor:
 
     def __repr__(self) -> str:
         return f"<Dagor admits {self.cutoff}/{len(self._histogram)} levels>" if self.enabled else "<Dagor off>"
+
+
+class AdmissionControl(Protocol):
+    """Decides at a router whether a request for a region is forwarded; one instance per target region.
+
+    It learns from the outcomes of the requests that it admitted. When all of them succeed again, it admits again.
+    """
+
+    def should_reject(self, now: float, rng: Random) -> bool:
+        """Whether this request is refused. `now` is in seconds; `rng` is the only source of chance."""
+
+    def on_outcome(self, outcome: AttemptOutcome, now: float) -> None:
+        """An admitted request ended."""
+
+
+ADMISSION = PartKind("admission", AdmissionControl)
 
 
 class EnvoyAdmission:

@@ -17,10 +17,13 @@ Caveats:
 """
 
 from random import Random
+from typing import ClassVar, Protocol
 
 from pydantic import Field
 
+from services.parts.kind import PartError, PartKind
 from services.policies.outcome import AttemptOutcome
+from services.policies.part import Replaceable
 from services.policies.settings import PolicySettings
 from services.policies.window import SlidingCounts
 
@@ -64,8 +67,27 @@ class RegionHealth:
         return f"<RegionHealth {self._counts!r}>"
 
 
-class FailoverSettings(PolicySettings):
+class RegionChoice(Protocol):
+    """Chooses the region of each request of one home region. Its constructor gets `home` and `alternate`.
+
+    The router does not ask while an operator has drained or ramps one of the two.
+    """
+
+    def route(self, now: float, rng: Random, *, is_retry: bool = False) -> str:
+        """`home` or `alternate`. `now` is in seconds; `rng` is the only source of chance."""
+
+    def on_outcome(self, region: str, outcome: AttemptOutcome, now: float) -> None:
+        """A request that was routed to `region` ended."""
+
+
+FAILOVER = PartKind("failover", RegionChoice)
+
+
+class FailoverSettings(PolicySettings, Replaceable):
     """How a router splits traffic between its own region and the paired one. The defaults are the naive router."""
+
+    KIND: ClassVar[PartKind] = FAILOVER
+    GIVEN: ClassVar[tuple[str, ...]] = ("home", "alternate")
 
     enabled: bool = True
     """If False, all traffic stays home."""
@@ -79,6 +101,10 @@ class FailoverSettings(PolicySettings):
     """Largest share sent to the paired region; the defended profile has 0.2."""
     retries_stay_home: bool = False
     """Isolation: retries never go to the paired region, so amplified traffic stays in its region."""
+
+    def build(self, home: str, alternate: str) -> "Failover | OwnFailover":
+        own: RegionChoice | None = self.own(home, alternate)
+        return Failover(home, alternate, self) if own is None else OwnFailover(self.part, own, (home, alternate))
 
 
 class Failover:
@@ -122,3 +148,26 @@ class Failover:
         if not self.settings.enabled:
             return f"<Failover off, all to {self.home}>"
         return f"<Failover {self.home} {self.health_home!r}, {self.alternate} {self.health_alternate!r}>"
+
+
+class OwnFailover:
+    """A user's choice of regions, held to the two that exist."""
+
+    __slots__ = ("_choice", "_name", "_regions")
+
+    def __init__(self, name: str, choice: RegionChoice, regions: tuple[str, str]) -> None:
+        self._name = name
+        self._choice = choice
+        self._regions = regions
+
+    def on_outcome(self, region: str, outcome: AttemptOutcome, now: float) -> None:
+        self._choice.on_outcome(region, outcome, now)
+
+    def route(self, now: float, rng: Random, *, is_retry: bool = False) -> str:
+        region = self._choice.route(now, rng, is_retry=is_retry)
+        if region not in self._regions:
+            raise PartError(f"{self._name}: routes to {region!r}; should be one of {', '.join(self._regions)}")
+        return region
+
+    def __repr__(self) -> str:
+        return f"<OwnFailover {self._name}>"

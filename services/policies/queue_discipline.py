@@ -23,10 +23,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Generic, Literal, TypeVar
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
 from pydantic import Field
 
+from services.parts.kind import PartKind
+from services.policies.part import Replaceable
 from services.policies.settings import PolicySettings
 
 T = TypeVar("T")
@@ -222,6 +224,38 @@ class BoundedWait(Fifo[T]):
 
     def __repr__(self) -> str:
         return f"<BoundedWait {len(self)} queued, predicts {self.predicted_wait_s():.2f}s of {self.budget_s:g}s>"
+
+
+class QueueDiscipline(Protocol[T]):
+    """The queue of a node. Its constructor gets the capacity: at most so many items wait.
+
+    Every accepted item leaves exactly once: by `take`, `pop_dropped` or `drain`. The items have no meaning to it.
+    """
+
+    def offer(self, item: T, now: float) -> bool:
+        """Accepts an item that arrived at `now` (seconds); False refuses it."""
+
+    def take(self, now: float) -> T | None:
+        """The next item to serve; None if the queue is empty. It may drop others."""
+
+    def pop_dropped(self) -> Sequence[T]:
+        """The items dropped since the last call; their callers are told that they were refused."""
+
+    def drain(self) -> list[T]:
+        """Empties the queue and returns what waited, in any order."""
+
+    def __len__(self) -> int:
+        """How many items wait."""
+
+
+QUEUE = PartKind("queue", QueueDiscipline)
+
+
+class OwnQueueSettings(PolicySettings, Replaceable):
+    """A queue discipline of the user's own."""
+
+    KIND: ClassVar[PartKind] = QUEUE
+    GIVEN: ClassVar[tuple[int, ...]] = (60,)
 
 
 class QueueSettings(PolicySettings):

@@ -26,14 +26,17 @@ Caveats:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from math import inf, isfinite
 from random import Random
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
 from pydantic import Field
 from tenacity.retry import retry_base
 from tenacity.stop import stop_after_attempt, stop_after_delay, stop_any, stop_base
 from tenacity.wait import wait_base, wait_exponential, wait_fixed
 
+from services.parts.kind import PartError, PartKind
+from services.policies.part import Replaceable
 from services.policies.settings import PolicySettings
 
 WaitKind = Literal["exponential", "full_jitter", "equal_jitter", "decorrelated_jitter", "fixed"]
@@ -167,8 +170,43 @@ class WaitRetryAfter(wait_base):
         return max(0.0, float(retry_after_s))
 
 
-class RetrySettings(PolicySettings):
+class FailedAttempt(NamedTuple):
+    """An attempt that failed and may be retried."""
+
+    number: int
+    """Of the attempt, from 1."""
+    since_start_s: float
+    """Since the first attempt began."""
+    waited_s: float
+    """The wait before this attempt; 0 for the first."""
+    failure: str
+    """`timeout`, `throttled`, `shed`, `error`, or `held_back` by the caller's own policies; empty if unknown."""
+    status: int
+    """HTTP status; 0 without a response."""
+    retry_after_s: float | None
+    """The callee's `Retry-After`."""
+
+
+class OwnRetry(Protocol):
+    """A retry layer: how long to wait before the next attempt, and when to give up.
+
+    One instance serves all calls of a process to a region, so it keeps no state of a call. It gives up within 100
+    attempts, and waits at most an hour.
+    """
+
+    def wait_s(self, attempt: FailedAttempt, rng: Random) -> float | None:
+        """Seconds until the next attempt, or None to give up. `rng` is the only source of chance."""
+
+
+RETRY = PartKind("retry", OwnRetry)
+OWN_ATTEMPTS_MAX = 100
+OWN_WAIT_MAX_S = 3600.0
+
+
+class RetrySettings(PolicySettings, Replaceable):
     """One retry layer. The defaults are those of the incident's naive SDK layer."""
+
+    KIND: ClassVar[PartKind] = RETRY
 
     enabled: bool = True
     """If False, one attempt and no retry, whatever the other fields are."""
@@ -195,6 +233,8 @@ class RetrySettings(PolicySettings):
 
     def build(self) -> RetryPolicy:
         """These settings as tenacity strategies."""
+        if self.part:
+            return OwnRetryPolicy(self, self.own())
         stop: stop_base = stop_after_attempt(self.attempts)
         if self.stop_after_delay_s is not None:
             stop = stop_any(stop, stop_after_delay(self.stop_after_delay_s))
@@ -246,6 +286,47 @@ class RetryPolicy:
         settings = self.settings
         after = ", Retry-After first" if settings.honour_retry_after else ""
         return f"<RetryPolicy {settings.attempts} attempts, {settings.wait} from {settings.base_s}s{after}>"
+
+
+class OwnRetryPolicy(RetryPolicy):
+    """A user's retry layer as strategies: the wait is infinite when the part gives up."""
+
+    __slots__ = ("_part",)
+
+    def __init__(self, settings: RetrySettings, part: OwnRetry) -> None:
+        super().__init__(settings, stop=self._stop, wait=self._wait, retry=RetryIfRetryable())
+        self._part = part
+
+    def _wait(self, retry_state: RetryState) -> float:
+        number = retry_state.attempt_number
+        if number >= OWN_ATTEMPTS_MAX:
+            return inf
+        wait_s = self._part.wait_s(failed_attempt(retry_state), retry_state.rng)
+        if wait_s is None:
+            return inf
+        if not (isfinite(wait_s) and 0 <= wait_s <= OWN_WAIT_MAX_S):
+            raise PartError(f"{self.settings.part}: waits {wait_s!r} s; at least 0 and at most {OWN_WAIT_MAX_S:g}")
+        return float(wait_s)
+
+    def _stop(self, retry_state: RetryState) -> bool:
+        return bool(retry_state.upcoming_sleep == inf)
+
+    def __repr__(self) -> str:
+        return f"<OwnRetryPolicy {self.settings.part}>" if self.enabled else "<OwnRetryPolicy off>"
+
+
+def failed_attempt(retry_state: RetryState) -> FailedAttempt:
+    """What a part is told of a failed attempt."""
+    outcome = retry_state.outcome
+    source = outcome.exception() if outcome.failed else outcome.result()
+    return FailedAttempt(
+        retry_state.attempt_number,
+        retry_state.seconds_since_start,
+        retry_state.upcoming_sleep,
+        getattr(source, "failure", ""),
+        getattr(source, "status", 0),
+        getattr(source, "retry_after_s", None),
+    )
 
 
 async def call(

@@ -24,11 +24,13 @@ The owner calls `on_request` once per request, `may_retry` once per wanted retry
 `on_outcome` once per attempt.
 """
 
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from pydantic import Field
 
+from services.parts.kind import PartKind
 from services.policies.outcome import AttemptOutcome
+from services.policies.part import Replaceable
 from services.policies.settings import PolicySettings
 from services.policies.window import SlidingCounts
 
@@ -36,7 +38,10 @@ Failure = Literal["error", "timeout", "throttled"]
 
 
 class RetryBudget(Protocol):
-    """Decides whether a client may retry."""
+    """Decides whether a client may retry, over all its calls to a region.
+
+    It learns only from these three calls. With no request and no success it stops granting retries.
+    """
 
     def on_request(self, now: float) -> None:
         """A new request starts (not a retry)."""
@@ -46,6 +51,9 @@ class RetryBudget(Protocol):
 
     def on_outcome(self, outcome: AttemptOutcome, now: float, *, is_retry: bool = False) -> None:
         """One attempt ended."""
+
+
+BUDGET = PartKind("budget", RetryBudget)
 
 
 class UnlimitedBudget:
@@ -223,8 +231,10 @@ class BrookerBudget:
         return f"<BrookerBudget {self.tokens:g}/{self._capacity_milli / 1000:g} tokens>"
 
 
-class BudgetSettings(PolicySettings):
+class BudgetSettings(PolicySettings, Replaceable):
     """The budget of a client. The defended profile has kind="finagle"."""
+
+    KIND: ClassVar[PartKind] = BUDGET
 
     kind: Literal["off", "finagle", "aws", "aws_2026", "grpc", "envoy", "brooker"] = "off"
     """The algorithm; all kinds but finagle and brooker use their source's numbers."""
@@ -241,7 +251,14 @@ class BudgetSettings(PolicySettings):
     capacity: float = Field(default=10.0, ge=1)
     """brooker: most tokens, and how many a client begins with."""
 
+    @property
+    def active(self) -> bool:
+        return self.kind != "off" or bool(self.part)
+
     def build(self) -> RetryBudget:
+        own: RetryBudget | None = self.own()
+        if own is not None:
+            return own
         match self.kind:
             case "off":
                 return UnlimitedBudget()

@@ -17,10 +17,12 @@ Caveats:
 """
 
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import Field
 
+from services.parts.kind import PartKind
+from services.policies.part import Replaceable
 from services.policies.recent import Recent
 from services.policies.settings import PolicySettings
 
@@ -45,8 +47,32 @@ class Lookup(Enum):
     """A fetch has just failed; fail too, without a fetch."""
 
 
-class TokenCacheSettings(PolicySettings):
+class TokenStore(Protocol):
+    """Decides whether a caller uses a cached token, fetches one, or waits for another caller's fetch.
+
+    Keys name an identity and a resource; callers choose them, so the cache bounds how many it keeps (at most 50 000).
+    """
+
+    def lookup(self, key: str, now: float) -> Lookup:
+        """What the caller must do. After MISS and REFRESH_EARLY it calls `store` or `fail`."""
+
+    def token(self, key: str) -> Any:
+        """The token stored last; asked for after HIT and REFRESH_EARLY."""
+
+    def store(self, key: str, token: Any, now: float, lifetime_s: float) -> None:
+        """A token was fetched that is valid for `lifetime_s`."""
+
+    def fail(self, key: str, now: float, began: float | None = None) -> None:
+        """The fetch that began at `began` failed."""
+
+
+TOKEN_CACHE = PartKind("token_cache", TokenStore)
+
+
+class TokenCacheSettings(PolicySettings, Replaceable):
     """The defaults are real seconds, as in MSAL."""
+
+    KIND: ClassVar[PartKind] = TOKEN_CACHE
 
     enabled: bool = False
     """If False, every lookup is a miss and no caller waits for another."""
@@ -62,6 +88,14 @@ class TokenCacheSettings(PolicySettings):
     """A leader without a result after this time is replaced."""
 
     ORDER = (("margin_s", "<", "early_lifetime_s"),)
+
+    @property
+    def active(self) -> bool:
+        return self.enabled or bool(self.part)
+
+    def build(self) -> TokenStore:
+        own: TokenStore | None = self.own()
+        return TokenCache[Any](self) if own is None else own
 
 
 class _Entry(Generic[T]):

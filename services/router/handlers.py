@@ -17,8 +17,8 @@ from services.chassis.registry import Instance
 from services.chassis.settings import SettingsError
 from services.chassis.store import Keys
 from services.policies import deadline
-from services.policies.admission import EnvoyAdmission
-from services.policies.failover import Failover, RegionHealth
+from services.policies.admission import AdmissionControl
+from services.policies.failover import Failover, OwnFailover, RegionHealth
 from services.policies.outcome import AttemptOutcome
 from services.router import errors
 from services.router.metrics import RouterMetrics
@@ -44,7 +44,7 @@ class Router:
         self.settings = env.settings(RouterSettings)
         self.regions = (self.home, self.settings.pair) if self.settings.pair else (self.home,)
         self.rotation = Rotation(env, self.regions, self.settings)
-        self.failover = Failover(self.home, self.settings.pair or self.home, self.settings.failover)
+        self.failover = self._make_failover()
         self.admissions = {region: RegionAdmission(OPEN) for region in self.regions}
         env.stored.expect("string", *(Keys.traffic(region) for region in self.regions))
         self.admission = self._make_admission()
@@ -72,20 +72,26 @@ class Router:
             for admission in self.admissions.values():
                 admission.reserve = fresh.ramp_reserve
 
+    def _make_failover(self) -> Failover | OwnFailover:
+        return self.settings.failover.build(self.home, self.settings.pair or self.home)
+
     def _take_failover(self, before: RouterSettings) -> None:
-        """Keeps the recorded outcomes of both regions, unless the window has changed."""
+        """Keeps the recorded outcomes of both regions, unless the window has changed; those of a part if unchanged."""
         fresh, old = self.settings.failover, before.failover
+        if fresh == old:
+            return
+        if fresh.part or not isinstance(self.failover, Failover):
+            self.failover = self._make_failover()
+            return
         self.failover.settings = fresh
         if (fresh.window_s, fresh.samples_min) != (old.window_s, old.samples_min):
             self.failover.health_home = RegionHealth(fresh.window_s, fresh.samples_min)
             self.failover.health_alternate = RegionHealth(fresh.window_s, fresh.samples_min)
 
-    def _make_admission(self) -> dict[str, EnvoyAdmission] | None:
-        settings = self.settings.admission
-        if not settings.enabled:
-            return None
-        rules = settings.model_dump(exclude={"enabled"})
-        return {region: EnvoyAdmission(**rules) for region in self.regions}
+    def _make_admission(self) -> dict[str, AdmissionControl] | None:
+        built = {region: self.settings.admission.build() for region in self.regions}
+        on = {region: one for region, one in built.items() if one is not None}
+        return on or None
 
     async def _reload_traffic(self) -> None:
         for region in self.regions:

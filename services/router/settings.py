@@ -1,16 +1,23 @@
 """Settings of a regional router. The defaults are those of the incident; failover is how it spread."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from services.chassis.settings import Settings
+from services.parts.kind import PartKind
+from services.policies.admission import ADMISSION, AdmissionControl, EnvoyAdmission
 from services.policies.capacity import ScaleOutSettings
 from services.policies.failover import FailoverSettings
 from services.policies.outlier import OutlierSettings
+from services.policies.part import Replaceable
 from services.policies.settings import PolicySettings
 
 
-class AdmissionSettings(PolicySettings):
+class AdmissionSettings(PolicySettings, Replaceable):
     """Envoy's admission control, one per target region."""
+
+    KIND: ClassVar[PartKind] = ADMISSION
 
     enabled: bool = False
     """If False, nothing is refused for this reason."""
@@ -24,6 +31,13 @@ class AdmissionSettings(PolicySettings):
     """Largest share that is refused."""
     aggression: float = Field(default=1.0, gt=0)
     """Values above 1 refuse sooner."""
+
+    def build(self) -> AdmissionControl | None:
+        """A new one for one region; None if it is off."""
+        own: AdmissionControl | None = self.own()
+        if own is not None or not self.enabled:
+            return own
+        return EnvoyAdmission(**self.model_dump(exclude={"enabled", "part", "options"}))
 
 
 class RouterSettings(Settings):

@@ -19,6 +19,7 @@ from chaos.scenarios.actions import ACTIONS
 from chaos.scenarios.loader import loads
 from compose.runtime import RuntimeUnavailable
 from services.chassis.http import HttpClient
+from tests.unit.parts.own_package import declare_templates
 
 TRANSPORTS = ("http", "direct")
 HEAD = """
@@ -53,6 +54,7 @@ TIMELINE = """
   - {id: A13, at_s: 52, do: end_fault, fault: A12}
   - {id: A14, at_s: 56, do: start_remediation}
   - {id: A15, at_s: 66, do: cancel_remediation}
+  - {id: A16, at_s: 68, do: own, part: "own_action:ShedInSteps", options: {steps: 1, pause_s: 2}}
 """
 DURATION_S = 75.0
 ROUTED = "router_requests_total"
@@ -149,6 +151,11 @@ def cancelled(record: RunRecord) -> None:
     assert at(record, "remediation_canceled") == [66.0]
 
 
+def acted(record: RunRecord) -> None:
+    steps = [(event["t"], event["factor"]) for event in record.events_of("load_changed") if event["t"] >= 68]
+    assert steps == [(68.0, 0.5), (70.0, 1.0)]
+
+
 EFFECTS: dict[str, tuple[Callable[[RunRecord], None], ...]] = {
     "note": (noted,),
     "disable_accounts": (disabled,),
@@ -164,7 +171,13 @@ EFFECTS: dict[str, tuple[Callable[[RunRecord], None], ...]] = {
     "end_fault": (ended,),
     "start_remediation": (remediated,),
     "cancel_remediation": (cancelled,),
+    "own": (acted,),
 }
+
+
+@pytest.fixture(autouse=True)
+def templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    declare_templates(monkeypatch)
 
 
 def names() -> list[str]:

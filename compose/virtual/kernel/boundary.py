@@ -23,6 +23,7 @@ from typing import Any, cast
 
 from compose.virtual.kernel.boundary_table import FENCED, SIMULATED, BoundaryRow
 from compose.virtual.kernel.loop import VirtualLoop
+from services.parts.loading import part_modules
 
 OUR_PACKAGES = frozenset({"services", "loadgen", "compose", "chaos"})
 
@@ -130,11 +131,12 @@ class Boundary:
 
     def _fence(self, row: BoundaryRow, real: Callable[..., Any]) -> Callable[..., Any]:
         loop, path, instead = self.loop, row.path, row.stand_in
+        fenced = OUR_PACKAGES.union(part_modules())
         for_all = not row.why.startswith("refused only")
 
         def guard(*args: Any, **options: Any) -> Any:
             caller = sys._getframe(1).f_globals.get("__name__", "")
-            if _is_this_thread(loop) and (for_all or caller.partition(".")[0] in OUR_PACKAGES):
+            if _is_this_thread(loop) and (for_all or caller.partition(".")[0] in fenced):
                 loop.fence(f"{path} (called by {caller})", instead)
             return real(*args, **options)
 

@@ -226,7 +226,7 @@ class ManagedIdentityClient:
 
     def _build(self, settings: IdentityClientSettings, before: _Layers | None) -> _Layers:
         layers = _Layers(settings, before)
-        if settings.cache.enabled and layers.cache is None:
+        if settings.cache.active and layers.cache is None:
             clock = self._env.clock
             layers.cache = SharedTokens(
                 settings.cache,

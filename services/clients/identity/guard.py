@@ -48,7 +48,7 @@ class GuardSettings(PolicySettings):
 
     @property
     def active(self) -> bool:
-        return self.budget.kind != "off" or self.breaker.mode != "off" or self.throttle.enabled
+        return self.budget.active or self.breaker.mode != "off" or self.throttle.enabled
 
 
 class CallGuard:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from services.chassis.background import Background
 from services.policies.recent import Recent
-from services.policies.token_cache import Lookup, TokenCache, TokenCacheSettings
+from services.policies.token_cache import Lookup, TokenCacheSettings, TokenStore
 
 Use = Literal["hit", "shared", "failed"]
 
@@ -64,7 +64,7 @@ class SharedTokens(Generic[FetchedT]):
     ) -> None:
         """`cached` turns a fetched result into the one for later callers."""
         self.settings = settings
-        self._cache: TokenCache[FetchedT] = TokenCache(settings)
+        self._cache: TokenStore = settings.build()
         self._now = now
         self._epoch = epoch
         self._rng = rng
@@ -81,7 +81,7 @@ class SharedTokens(Generic[FetchedT]):
         """The result from the cache, from a fetch in progress, or from a new fetch. `used` counts all but the last."""
         while True:
             found = self._cache.lookup(key, self._now())
-            token = self._cache.token(key)
+            token: FetchedT | None = self._cache.token(key)
             if found is Lookup.MISS:
                 return await self._lead(key, fetch)
             if found is Lookup.WAIT:

@@ -2,14 +2,12 @@
 
 import asyncio
 from random import Random
-from typing import Any, get_args
+from typing import Any
 
 import aiohttp
 import pytest
 
 from chaos.faults.leases import FaultLeases
-from chaos.faults.registry import CATALOGUE
-from chaos.scenarios.actions import FaultKind
 from tests.unit.controller.controller_desk import Desk
 
 BLOB = "http://blobstore-eastus:8080/vmextmieastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip"
@@ -166,7 +164,3 @@ async def test_service_faults_end_without_any_controller(desk: Desk) -> None:
     await desk.testbed.faults.close()
     await asyncio.sleep(LEASE_S)
     assert (await desk.get(BLOB)).status == 200
-
-
-def test_the_catalogue_is_what_the_scenario_language_knows() -> None:
-    assert set(CATALOGUE) == set(get_args(FaultKind))

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from chaos.remediation.gate import Decision, RolloutWave, decide
+from chaos.remediation.gate import decide
+from chaos.remediation.gate_model import Decision, RolloutWave
 from chaos.remediation.settings import GateSettings, GateVariant
 
 SETTINGS = GateSettings(settle_s=14, bake_s=60, samples_min=5, unhealthy_ratio=0.2, lag_s=30, stale_window_s=12)

@@ -14,6 +14,7 @@ from chaos.scenarios.actions import ACTIONS, Action
 from chaos.scenarios.document import Document
 from chaos.scenarios.loader import ScenarioError, build
 from chaos.scenarios.model import SECTIONS, Entry, RegionLoad, Scenario, ScenarioRegion
+from tests.unit.parts.own_package import declare_templates
 
 # Written out, not derived: whoever adds an action or a field has to add it here too, and to say why it is no outcome.
 ALLOWED = {
@@ -30,6 +31,7 @@ ALLOWED = {
     "inject_fault": {"kind", "target", "parameters", "probability", "lease_s"},
     "end_fault": {"fault"},
     "mitigate": {"on", "off"},
+    "own": {"part", "options"},
     "note": {"observe"},
 }
 ALLOWED_PARTS: dict[type[BaseModel], set[str]] = {
@@ -75,6 +77,8 @@ ALLOWED_PARTS: dict[type[BaseModel], set[str]] = {
         "lag_s",
         "stale_window_s",
         "failure_threshold_ratio",
+        "part",
+        "options",
     },
 }
 OUTCOME_WORDS = (
@@ -110,8 +114,15 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "inject_fault": {"kind": "latency", "parameters": {"delay_s": 1}, "lease_s": 5},
     "end_fault": {"fault": "F01"},
     "mitigate": {"on": ["R1"]},
+    "own": {"part": "own_action:ShedInSteps"},
     "note": {"observe": "Something was seen."},
 }
+
+
+@pytest.fixture(autouse=True)
+def templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The action of the user's own that an entry names."""
+    declare_templates(monkeypatch)
 
 
 def name(action: type[Action]) -> str:

@@ -31,7 +31,7 @@ def scenario(*entries: str) -> Scenario:
         ("kind: latency, parameters: {delay_s: 0}, lease_s: 5", "timeline.0.parameters.delay_s: .* greater than 0"),
         ("kind: latency, parameters: {delay_s: 9999}, lease_s: 5", "timeline.0.parameters.delay_s: .* equal to 600"),
         ("kind: crash, parameters: {x: 1}, lease_s: 5", "timeline.0.parameters.x: unknown field"),
-        ("kind: earthquake, lease_s: 5", "timeline.0.kind: .*'latency', 'http_error'"),
+        ("kind: earthquake, lease_s: 5", "timeline.0.kind: .*unknown fault 'earthquake'; known: blackhole, "),
         ("kind: crash, lease_s: 0", "timeline.0.lease_s: .* greater than 0"),
         ("kind: crash, lease_s: 90000", "timeline.0.lease_s: .* equal to 86400"),
         ("kind: crash, lease_s: 5, probability: 1.5", "timeline.0.probability: .* equal to 1"),

@@ -1,0 +1,62 @@
+"""The desk of a user's action, on a running testbed."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any
+
+from chaos.experiment.operations import OperationFailed, Operations
+from chaos.faults.leases import FaultLeases, StoreSilent
+from chaos.faults.model import FaultSpec, FaultTarget
+from chaos.faults.targets import UnknownTarget
+from compose.runtime import RuntimeUnavailable, UnknownInstance
+from services.chassis.settings import SettingsError
+
+REFUSALS = (SettingsError, UnknownTarget, UnknownInstance, RuntimeUnavailable, StoreSilent)
+"""Errors with which the testbed may refuse a fault."""
+
+
+class Desk:
+    """`chaos.faults.desk.OperatorDesk` over the operations of a run; `actor` is recorded as the cause."""
+
+    def __init__(
+        self, operations: Operations, faults: FaultLeases, regions: Sequence[str], rng: Random, actor: str
+    ) -> None:
+        self._operations = operations
+        self._faults = faults
+        self.regions = tuple(regions)
+        self.rng = rng
+        self._actor = actor
+
+    async def sleep(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+
+    async def set_load(self, region: str, factor: float) -> None:
+        await self._operations.set_load(region, factor)
+
+    async def scale_identity(self, region: str, count: int) -> None:
+        await self._operations.scale_identity(region, count)
+
+    async def set_traffic(self, region: str, rule: Mapping[str, Any]) -> None:
+        await self._operations.set_traffic(region, rule)
+
+    async def restore_accounts(self, regions: Sequence[str], accounts: Sequence[str]) -> None:
+        await self._operations.restore_accounts(regions, accounts, spacing_s=0.0, actor=self._actor)
+
+    async def disable_accounts(self, regions: Sequence[str], accounts: Sequence[str]) -> None:
+        await self._operations.disable_accounts(regions, accounts, actor=self._actor)
+
+    async def inject_fault(
+        self, kind: str, target: Mapping[str, str], parameters: Mapping[str, Any], lease_s: float
+    ) -> None:
+        spec = FaultSpec(kind=kind, target=FaultTarget(**target), parameters=dict(parameters), lease_s=lease_s)
+        try:
+            await self._faults.start(spec, actor=self._actor)
+        except REFUSALS as error:
+            raise OperationFailed(str(error.args[0])) from error
+
+    async def settings(self, change: Mapping[str, Any]) -> None:
+        await self._operations.overlay(dict(change))
+
+    def __repr__(self) -> str:
+        return f"<Desk of {self._actor}>"

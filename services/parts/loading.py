@@ -1,0 +1,100 @@
+"""From the name of a part to its class, and from the class to an instance."""
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from services.parts.declared import declared, folder
+from services.parts.kind import KINDS, PartError, PartKind
+
+_NAME = re.compile(r"(?P<module>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):(?P<part>[A-Za-z_]\w*)")
+
+
+def find(kind: PartKind, name: str) -> type:
+    """The class called `name`: `module:Class`, or an entry point of the kind's group.
+
+    Raises:
+        PartError: it is not declared, cannot be imported, or lacks members of the kind's protocol.
+    """
+    target = _target(kind, name)
+    found = _attribute(name, *target.split(":"))
+    if not isinstance(found, type):
+        raise PartError(f"{name}: is not a class")
+    missing = kind.missing(found)
+    if missing:
+        raise PartError(f"{name}: is no {kind.name}: has no {', '.join(missing)}")
+    return found
+
+
+def build(kind: PartKind, name: str, options: Mapping[str, Any], *given: Any) -> Any:
+    """An instance of the part `name`: `Class(*given, **options)`.
+
+    Raises:
+        PartError: as `find`, or the constructor refuses the options.
+    """
+    found = find(kind, name)
+    try:
+        made = found(*given, **options)
+    except (TypeError, ValueError) as error:
+        raise PartError(f"{name}: cannot be built with {dict(options)}: {error}") from error
+    unset = kind.unset(made)
+    if unset:
+        raise PartError(f"{name}: is no {kind.name}: has no {', '.join(unset)}")
+    return made
+
+
+def installed(kind: PartKind) -> dict[str, str]:
+    """The parts of installed packages by the name of their entry point."""
+    return {one.name: one.value for one in _entries(kind.group)}
+
+
+def part_modules() -> tuple[str, ...]:
+    """The top-level modules of all declared and installed parts."""
+    targets = (*declared(), *(target for kind in KINDS.values() for target in installed(kind).values()))
+    return tuple(sorted({target.partition(":")[0].partition(".")[0] for target in targets}))
+
+
+@lru_cache(maxsize=32)
+def _entries(group: str) -> tuple[EntryPoint, ...]:
+    """Read once: this looks into every installed package."""
+    return tuple(entry_points(group=group))
+
+
+def _target(kind: PartKind, name: str) -> str:
+    """The `module:Class` of a name."""
+    by_name = installed(kind)
+    if name in by_name:
+        return by_name[name]
+    if not _NAME.fullmatch(name):
+        known = ", ".join(sorted(by_name)) or "none"
+        raise PartError(f"{name}: should be module:Class, or an installed {kind.name}: {known}")
+    if name not in declared() and name not in by_name.values():
+        raise PartError(f"{name}: not declared to this process; list it in AFTERSHOCK_PARTS before the start")
+    return name
+
+
+def _attribute(name: str, module: str, attribute: str) -> Any:
+    for path in _folders():
+        if path not in sys.path:  # last, so that a file beside a scenario shadows no module
+            sys.path.append(path)
+    try:
+        found: Any = importlib.import_module(module)
+    except Exception as error:  # the module is the user's: it may raise anything
+        raise PartError(f"{name}: cannot be imported: {type(error).__name__}: {error}") from error
+    try:
+        return getattr(found, attribute)
+    except AttributeError:
+        raise PartError(f"{name}: {module} has no {attribute}") from None
+
+
+def _folders() -> Iterator[str]:
+    """The folder of the scenario, then the working directory."""
+    path = folder()
+    if path is not None:
+        yield str(path)
+    yield str(Path.cwd())

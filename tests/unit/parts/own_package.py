@@ -1,0 +1,110 @@
+"""A package of a user's own: a retry policy, a fault and a journey, and a scenario that uses them."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.parts import declared, loading
+
+MODULE = '''
+from loadgen.site import FAILED, SUCCESS, JourneyOutcome
+from services.chassis.faults import OwnEffect
+
+class Once:
+    """One retry after `wait_s`."""
+    def __init__(self, wait_s=0.25):
+        self.after_s = wait_s
+    def wait_s(self, attempt, rng):
+        return self.after_s if attempt.number == 1 else None
+
+class EveryThird:
+    """Every third request fails."""
+    def __init__(self, status):
+        self.status = status
+        self.seen = 0
+    def effect(self, request, rng):
+        self.seen += 1
+        return OwnEffect(status=self.status) if self.seen % 3 == 0 else None
+
+class Checkout:
+    """A sign-in and a payment."""
+    def __init__(self, site, resource):
+        self.site = site
+        self.resource = resource
+    def setup(self):
+        return []
+    def start(self, planned):
+        return self.buy()
+    async def buy(self):
+        for step in ("sign_in", "pay"):
+            result = await self.site.tools.identity.token(self.site.tenant, self.site.region, "", self.resource)
+            if not result.ok:
+                return JourneyOutcome(FAILED, step, result.failure, {"attempts": result.attempts})
+        return JourneyOutcome(SUCCESS, "pay")
+'''
+ENTRY_POINTS = """
+[aftershock.retry]
+once = acme_parts.parts:Once
+[aftershock.fault]
+every-third = acme_parts.parts:EveryThird
+[aftershock.journey]
+checkout = acme_parts.parts:Checkout
+"""
+SCENARIO = """
+name: acme
+title: Parts of one's own
+starts_at: 2026-02-02T18:03:00Z
+warmup_s: 8
+duration_s: 14
+regions:
+  - {name: eastus, display: East US, role: east, identity_nodes: 2}
+load:
+  eastus: {token_rate_per_s: 4, job_rate_per_s: 0}
+settings:
+  identity_client:
+    sdk: {part: once, options: {wait_s: 0.5}}
+    workflow: {attempts: 1}
+  loadgen:
+    own_tenants: [{slug: acme, share: 0.5, part: checkout, options: {resource: "https://acme.example/"}}]
+timeline:
+  - {id: A1, at_s: 2, do: inject_fault, kind: every-third, target: {service: router}, lease_s: 8,
+     parameters: {status: 503}}
+"""
+
+
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Puts the package where this interpreter finds it, as an installation does; returns the scenario beside it."""
+    package = folder / "acme_parts"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "parts.py").write_text(MODULE)
+    described = folder / "acme_parts-1.0.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-parts\nVersion: 1.0\n")
+    (described / "entry_points.txt").write_text(ENTRY_POINTS)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    scenario = folder / "acme.yaml"
+    scenario.write_text(SCENARIO)
+    isolate(monkeypatch)
+    return scenario
+
+
+TEMPLATES = Path(__file__).parents[3] / "docs" / "extending"
+
+
+def declare_templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Declares the actions of docs/extending."""
+    isolate(monkeypatch)
+    monkeypatch.setenv(declared.NAMES, "own_action:ShedInSteps,own_fault:Leak")
+    monkeypatch.setenv(declared.FOLDER, str(TEMPLATES))
+
+
+def isolate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is declared, and what the test declares or imports is forgotten after it."""
+    for name in (declared.NAMES, declared.FOLDER):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    loading._entries.cache_clear()
+    monkeypatch.setattr(sys, "path", list(sys.path))
