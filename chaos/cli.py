@@ -354,4 +354,20 @@ def kills(**options: Any) -> None:
     sys.exit(kills_command(options["kills"], options["seed"], options["project"], terminal()))
 
 
+@main.command("check-part")
+@click.argument("name", metavar="MODULE:CLASS")
+@click.option("--kind", help="its kind; default the one whose methods it has")
+@click.option("--option", "given", multiple=True, metavar="NAME=VALUE", help="an argument of its constructor")
+def check_part(name: str, kind: str | None, given: tuple[str, ...]) -> None:
+    """Contract test of a part of your own: pure, deterministic, bounded, never blocking.
+
+    Exit code 1 if it breaks a rule. Protocols and templates: docs/extending.
+    """
+    from chaos.check_part.command import check_part_command
+    from chaos.experiment.plan import overrides_from
+
+    options = overrides_from(f"part.{text}" for text in given).get("part", {})
+    sys.exit(check_part_command(name, kind, options, terminal()))
+
+
 main.command(name="map")(map_options(map_points))
