@@ -85,4 +85,5 @@ def _calendar(fence: Fence) -> type:
         name: staticmethod(fence.guard(getattr(real, name), f"datetime.{name}", blocks=False)) for name in CALENDAR
     }
     kind = type("Kind", (type,), {"__instancecheck__": lambda _cls, one: isinstance(one, real)})
-    return kind("datetime", (real,), reads)
+    clock: type = kind("datetime", (real,), reads)
+    return clock
