@@ -67,6 +67,8 @@ def bound(line: WaitingLine[T], settings: IdentitySettings, service_s: float) ->
     if isinstance(line, BoundedWait):
         line.service_s = service_s
         return
+    if not isinstance(line, Fifo | FairQueue):
+        return
     fits = int(settings.wait_budget_s * settings.workers / service_s + 1e-9)
     holder = line.order if isinstance(line, CodelQueue) else line
     holder.capacity = max(1, min(settings.queue_length, fits))

@@ -102,9 +102,9 @@ class FailoverSettings(PolicySettings, Replaceable):
     retries_stay_home: bool = False
     """Isolation: retries never go to the paired region, so amplified traffic stays in its region."""
 
-    def build(self, home: str, alternate: str) -> "Failover | OwnFailover":
+    def build(self, home: str, alternate: str) -> "Failover":
         own: RegionChoice | None = self.own(home, alternate)
-        return Failover(home, alternate, self) if own is None else OwnFailover(self.part, own, (home, alternate))
+        return Failover(home, alternate, self) if own is None else OwnFailover(home, alternate, self, own)
 
 
 class Failover:
@@ -150,24 +150,31 @@ class Failover:
         return f"<Failover {self.home} {self.health_home!r}, {self.alternate} {self.health_alternate!r}>"
 
 
-class OwnFailover:
-    """A user's choice of regions, held to the two that exist."""
+class OwnFailover(Failover):
+    """A user's choice of regions, held to the two that exist. The share that stays home is measured."""
 
-    __slots__ = ("_choice", "_name", "_regions")
+    __slots__ = ("_choice", "_first_attempts")
 
-    def __init__(self, name: str, choice: RegionChoice, regions: tuple[str, str]) -> None:
-        self._name = name
+    def __init__(self, home: str, alternate: str, settings: FailoverSettings, choice: RegionChoice) -> None:
+        super().__init__(home, alternate, settings)
         self._choice = choice
-        self._regions = regions
+        self._first_attempts = SlidingCounts(settings.window_s, buckets=10)
 
     def on_outcome(self, region: str, outcome: AttemptOutcome, now: float) -> None:
+        super().on_outcome(region, outcome, now)
         self._choice.on_outcome(region, outcome, now)
+
+    def share_home(self, now: float) -> float:
+        total = self._first_attempts.total(now)
+        return self._first_attempts.good(now) / total if total else 1.0
 
     def route(self, now: float, rng: Random, *, is_retry: bool = False) -> str:
         region = self._choice.route(now, rng, is_retry=is_retry)
-        if region not in self._regions:
-            raise PartError(f"{self._name}: routes to {region!r}; should be one of {', '.join(self._regions)}")
+        if region not in (self.home, self.alternate):
+            raise PartError(f"{self.settings.part}: routes to {region!r}; should be {self.home} or {self.alternate}")
+        if not is_retry:
+            self._first_attempts.add(now, 1.0, float(region == self.home))
         return region
 
     def __repr__(self) -> str:
-        return f"<OwnFailover {self._name}>"
+        return f"<OwnFailover {self.settings.part}>"

@@ -18,7 +18,7 @@ from services.chassis.settings import SettingsError
 from services.chassis.store import Keys
 from services.policies import deadline
 from services.policies.admission import AdmissionControl
-from services.policies.failover import Failover, OwnFailover, RegionHealth
+from services.policies.failover import Failover, RegionHealth
 from services.policies.outcome import AttemptOutcome
 from services.router import errors
 from services.router.metrics import RouterMetrics
@@ -72,7 +72,7 @@ class Router:
             for admission in self.admissions.values():
                 admission.reserve = fresh.ramp_reserve
 
-    def _make_failover(self) -> Failover | OwnFailover:
+    def _make_failover(self) -> Failover:
         return self.settings.failover.build(self.home, self.settings.pair or self.home)
 
     def _take_failover(self, before: RouterSettings) -> None:
@@ -80,7 +80,7 @@ class Router:
         fresh, old = self.settings.failover, before.failover
         if fresh == old:
             return
-        if fresh.part or not isinstance(self.failover, Failover):
+        if fresh.part or old.part:
             self.failover = self._make_failover()
             return
         self.failover.settings = fresh

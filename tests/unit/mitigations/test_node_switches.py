@@ -9,6 +9,7 @@ from compose.virtual.world import VirtualWorld
 from services.chassis.http import HttpReply
 from services.chassis.registry import Instance
 from services.identity.node import Node
+from services.policies.queue_discipline import Fifo
 from tests.unit.mitigations.identity_bench import CALLER, EAST, Bench
 
 ONE_TRY = {"identity_client": {"sdk": {"enabled": False}, "workflow": {"enabled": False}, "timeout_s": 60.0}}
@@ -79,6 +80,7 @@ async def test_a_cold_node_lets_fewer_wait_than_a_warm_one(world: VirtualWorld) 
     bench = await _bench(world, bounded=True, warm_requests=100_000)
     node = bench.node["identity-eastus-1"]
     node.physics.warmth = 0.0
+    assert isinstance(node.queue, Fifo)
     assert node.queue.capacity == 5
     bench.tokens("a", 8.0, until=20.0)
     await asyncio.sleep(20.0)
