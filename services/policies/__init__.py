@@ -6,7 +6,7 @@ clock, uses a global random source, logs or waits. The only coroutine is `retry.
     outcome            success, ignored, dropped: the only input that policies learn from
     window             sliding counts, used by several policies
     recent             a mapping of bounded size, for keys chosen by callers
-    part               settings of a mechanism that a user can replace by a part of their own
+    part               a mechanism that a user can replace by their own
 
     client             retry · retry_budget · adaptive_throttle · breaker · deadline · token_cache
     server             queue_discipline · adaptive_limit · admission · fairness
