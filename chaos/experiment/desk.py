@@ -16,7 +16,7 @@ REFUSALS = (SettingsError, UnknownTarget, UnknownInstance, RuntimeUnavailable, S
 """Errors with which the testbed may refuse a fault."""
 
 
-class Desk:
+class RunDesk:
     """`chaos.faults.desk.OperatorDesk` over the operations of a run; `actor` is recorded as the cause."""
 
     def __init__(
@@ -59,4 +59,4 @@ class Desk:
         await self._operations.overlay(dict(change))
 
     def __repr__(self) -> str:
-        return f"<Desk of {self._actor}>"
+        return f"<RunDesk of {self._actor}>"

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from chaos.experiment.desk import REFUSALS, Desk
+from chaos.experiment.desk import REFUSALS, RunDesk
 from chaos.experiment.operations import OperationFailed, Operations
 from chaos.experiment.plan import Plan
 from chaos.experiment.switching import Switchboard
@@ -198,7 +198,7 @@ class Performer:
 
     async def _own(self, id_: str, action: Own) -> None:
         part: OwnAction = build(ACTION, action.part, action.options)
-        desk = Desk(self._operations, self._faults, self._plan.topology.names, self._env.streams[f"own.{id_}"], id_)
+        desk = RunDesk(self._operations, self._faults, self._plan.topology.names, self._env.streams[f"own.{id_}"], id_)
         await part.perform(desk)
 
     async def _note(self, _id: str, _action: Note) -> None:

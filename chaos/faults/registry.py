@@ -39,7 +39,7 @@ SHIPPED: dict[str, Fault] = {
 }
 
 
-class FaultCatalogue(Mapping[str, Fault]):
+class FaultKinds(Mapping[str, Fault]):
     """The shipped kinds, and by name also the user's; only the shipped ones are listed."""
 
     def __getitem__(self, kind: str) -> Fault:
@@ -59,7 +59,7 @@ class FaultCatalogue(Mapping[str, Fault]):
         return len(SHIPPED)
 
 
-CATALOGUE = FaultCatalogue()
+CATALOGUE = FaultKinds()
 
 
 def check(spec: FaultSpec) -> tuple[Fault, FaultParameters]:
