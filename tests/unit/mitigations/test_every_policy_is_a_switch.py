@@ -10,7 +10,7 @@ import services.policies
 from chaos.experiment.plan import settings_models
 from chaos.mitigations import default_catalogue
 
-NO_MECHANISM = {"__init__", "outcome", "recent", "settings", "window"}
+NO_MECHANISM = {"__init__", "outcome", "part", "recent", "settings", "window"}
 MODULES = sorted(p.stem for p in Path(services.policies.__file__).parent.glob("*.py") if p.stem not in NO_MECHANISM)
 SWITCHES: dict[str, dict[str, Any]] = {
     "retry": {"identity_client.sdk.attempts": 4, "identity_client.workflow.attempts": 3},
