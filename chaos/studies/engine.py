@@ -1,6 +1,6 @@
 """Execution of the jobs of a study in local processes or on a Dask cluster, through `concurrent.futures` executors.
 
-Every study runs on `study_engine`: one cache of results, one progress bar, one message for Ctrl-C.
+Campaign, matrix and map run on `study_engine`: one cache of results, one progress bar, one message for Ctrl-C.
 """
 
 import multiprocessing

@@ -32,6 +32,8 @@ timeline:
   - {id: T01, at_s: 5, do: note, observe: Nothing happens.}
 """
 STALL_S = 4.0
+SEEN_S = 3.0
+"""An event is on disk within this time."""
 PATIENCE_S = 150.0
 
 
@@ -66,22 +68,18 @@ def stand_still(processes: list[psutil.Process]) -> None:
         os.kill(process.pid, signal.SIGCONT)
 
 
-def test_a_run_on_a_stalled_machine_is_not_judged(run: subprocess.Popen[str], tmp_path: Path) -> None:
-    time.sleep(5.0)
+def test_a_stalled_machine_is_not_judged_and_one_paused_process_is_no_stalled_machine(
+    run: subprocess.Popen[str], tmp_path: Path
+) -> None:
     own = psutil.Process(run.pid)
+    nodes = [child for child in own.children(recursive=True) if "services.identity" in child.cmdline()]
+    assert nodes
+    stand_still(nodes[:1])
+    time.sleep(SEEN_S)
+    assert all(event["stalled_s"] < STALL_S - 1.0 for event in events(tmp_path, "machine_stalled"))
     stand_still([own, *own.children(recursive=True)])
     said = " ".join(run.communicate(timeout=PATIENCE_S)[0].split())
     assert run.returncode == 2, said
-    stalls = events(tmp_path, "machine_stalled")
-    assert stalls
-    assert STALL_S - 0.5 < stalls[0]["stalled_s"] < STALL_S + 1.5
+    longest_s = max(event["stalled_s"] for event in events(tmp_path, "machine_stalled"))
+    assert STALL_S - 0.5 < longest_s < STALL_S + 1.5
     assert "contradicted" not in json.loads((tmp_path / "out" / "verdict.json").read_text())["status"]
-
-
-def test_one_process_that_was_paused_is_not_the_machine(run: subprocess.Popen[str], tmp_path: Path) -> None:
-    time.sleep(5.0)
-    nodes = [c for c in psutil.Process(run.pid).children(recursive=True) if "services.identity" in c.cmdline()]
-    assert nodes
-    stand_still(nodes[:1])
-    run.communicate(timeout=PATIENCE_S)
-    assert all(event["stalled_s"] < STALL_S - 1.0 for event in events(tmp_path, "machine_stalled"))
