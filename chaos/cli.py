@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chaos.command.group import Commands
-from chaos.options import JOBS, RUNS_MAX, SEED, SEEDS, FiniteRange, comma_separated, size_option
+from chaos.options import JOBS, RUNS_MAX, SEED, SEEDS, FiniteRange, comma_separated, size_option, with_options
 from chaos.progress.terminal import terminal
-from chaos.studies.map.options import map_options, map_points
+from chaos.studies.map.options import OPTIONS as MAP_OPTIONS
+from chaos.studies.map.options import map_points
+from chaos.studies.size.options import OPTIONS as SIZE_OPTIONS
+from chaos.studies.size.options import study_sizes
 from services.chassis.interrupts import run as run_until_signal
 
 if TYPE_CHECKING:
@@ -370,4 +373,5 @@ def check_part(name: str, kind: str | None, given: tuple[str, ...]) -> None:
     sys.exit(check_part_command(name, kind, options, terminal()))
 
 
-main.command(name="map")(map_options(map_points))
+main.command(name="map")(with_options(map_points, MAP_OPTIONS))
+main.command(name="size")(with_options(study_sizes, SIZE_OPTIONS))

@@ -47,6 +47,11 @@ ONLY_SHOWN = (
     "chaos/studies/matrix/summary.py",
     "chaos/studies/matrix/words.py",
     "chaos/studies/page.py",
+    "chaos/studies/size/answers.py",
+    "chaos/studies/size/command.py",
+    "chaos/studies/size/options.py",
+    "chaos/studies/size/page.py",
+    "chaos/studies/size/plan.py",
     "chaos/studies/statistics.py",
     "chaos/studies/words.py",
 )

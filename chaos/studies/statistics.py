@@ -1,6 +1,6 @@
 """Means, shares and their confidence intervals over seeds.
 
-Four formulas are implemented here, because SciPy is larger than all run-time dependencies together. The tests compare
+The formulas are implemented here, because SciPy is larger than all run-time dependencies together. The tests compare
 each with SciPy.
 """
 
@@ -105,12 +105,53 @@ def share(flags: Sequence[bool | None]) -> Share:
     return Share(count, measured, 0.0 if count == 0 else middle - half, 1.0 if count == measured else middle + half)
 
 
-def apart(one: Estimate | Share, other: Estimate | Share) -> bool:
+@dataclass(frozen=True)
+class MeanTime:
+    """The mean time until a random event, from a number of events in a total time watched.
+
+    Without an event there is no mean and no upper limit.
+    """
+
+    count: int
+    watched: float
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+def mean_time(count: int, watched: float, confidence: float = CONFIDENCE) -> MeanTime:
+    """The interval of an exponential time, from Garwood's exact interval of a Poisson count."""
+    if watched <= 0:
+        return MeanTime(count, watched, None, None, None)
+    tail = (1 - confidence) / 2
+    least = _poisson_mean(count - 1, 1 - tail) if count else 0.0
+    most = _poisson_mean(count, tail)
+    return MeanTime(
+        count, watched, watched / count if count else None, watched / most, watched / least if count else None
+    )
+
+
+def _poisson_mean(count: int, probability: float) -> float:
+    """The mean of the Poisson distribution that has this probability of at most `count`."""
+    below_, above = 0.0, 10.0 + 10.0 * count
+    while (middle := (below_ + above) / 2) not in (below_, above):
+        term = total = math.exp(-middle)
+        for number in range(1, count + 1):
+            term *= middle / number
+            total += term
+        below_, above = (middle, above) if total > probability else (below_, middle)
+    return middle
+
+
+Bounded = Estimate | Share | MeanTime
+
+
+def apart(one: Bounded, other: Bounded) -> bool:
     """Whether both have intervals and these do not overlap. Only then may a text say that they differ."""
     return below(one, other) or below(other, one)
 
 
-def below(one: Estimate | Share, other: Estimate | Share) -> bool:
+def below(one: Bounded, other: Bounded) -> bool:
     """Whether the interval of `one` lies below that of `other`."""
     return one.high is not None and other.low is not None and one.high < other.low
 

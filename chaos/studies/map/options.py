@@ -1,15 +1,12 @@
 """Options of `aftershock map`. Imports nothing expensive, because every command imports this module."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from chaos.options import JOBS, FiniteRange, size_option
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 OPTIONS = (
     click.option("--x", "x", metavar="SETTING=A,B,…", help="across: load, retries, stall, nodes, with, or any setting"),
@@ -31,13 +28,6 @@ OPTIONS = (
     click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="holds everywhere"),
     click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the files; default runs/…"),
 )
-
-
-def map_options(function: F) -> F:
-    """Adds all options to a command."""
-    for option in reversed(OPTIONS):
-        function = option(function)
-    return function
 
 
 def map_points(**options: Any) -> None:

@@ -1,0 +1,1 @@
+"""The size study: which answers hold at every size of the model."""
