@@ -1,14 +1,16 @@
 """Soak test of the running Docker testbed: the memory of every container over time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import docker
-from docker.errors import DockerException
+from docker.errors import DockerException, NotFound
+from requests.exceptions import RequestException
 from rich.console import Console
 from rich.table import Table
 
@@ -17,7 +19,7 @@ from chaos.soak.trend import READINGS_MIN, Trend, trend
 from compose.docker_engine import COMPOSE_SERVICE, INSTANCE, PROJECT
 from compose.runtime import RuntimeUnavailable
 from services.chassis.clock import system_clock
-from services.chassis.exit_codes import CONTRADICTED, EXPECTED
+from services.chassis.exit_codes import BAD_INPUT, CONTRADICTED, EXPECTED
 from services.chassis.interrupts import run as run_until_signal
 
 INTERVAL_S = 10.0
@@ -32,10 +34,11 @@ NOT_OURS = frozenset({"prometheus", "alertmanager", "grafana"})
 
 @dataclass(frozen=True)
 class Look:
-    """Memory of all containers at one time, in MB, without reclaimable page cache."""
+    """Memory of all containers at one time, in MB, without reclaimable page cache, and when each was started."""
 
     at_s: float
     memory_mb: dict[str, float]
+    started: dict[str, str] = field(default_factory=dict)
 
 
 class ContainerMeter:
@@ -50,7 +53,8 @@ class ContainerMeter:
             raise RuntimeUnavailable(f"no Docker engine answers: {error}") from error
 
     def _containers(self) -> list[Any]:
-        found: list[Any] = self._client.containers.list(filters={"label": f"{PROJECT}={self._project}"})
+        with _engine():
+            found: list[Any] = self._client.containers.list(filters={"label": f"{PROJECT}={self._project}"})
         if not found:
             raise RuntimeUnavailable(f"no container of project {self._project!r} runs; start the testbed: make up")
         return found
@@ -59,18 +63,39 @@ class ContainerMeter:
         """Reads the memory of all containers.
 
         Raises:
-            RuntimeUnavailable: no container of the project is running.
+            RuntimeUnavailable: no container of the project is running, or the engine does not answer.
         """
         containers = self._containers()
         with ThreadPoolExecutor(len(containers)) as pool:
-            rows = list(pool.map(lambda one: one.stats(stream=False, one_shot=True), containers))
-        pairs = zip(containers, rows, strict=True)
-        return Look(self.clock.now(), {name_of(one.labels): used_mb(row["memory_stats"]) for one, row in pairs})
+            rows = list(pool.map(_stats, containers))
+        read = [(one, row) for one, row in zip(containers, rows, strict=True) if row]
+        return Look(
+            self.clock.now(),
+            {name_of(one.labels): used_mb(row) for one, row in read},
+            {name_of(one.labels): one.attrs["State"]["StartedAt"] for one, _ in read},
+        )
 
     def youngest_minutes(self) -> float:
         """Age of the most recently started container, in minutes."""
         starts = [one.attrs["State"]["StartedAt"] for one in self._containers()]
         return (self.clock.epoch() - max(map(_epoch, starts))) / 60.0
+
+
+@contextmanager
+def _engine() -> Iterator[None]:
+    """An engine that goes away is an unavailable testbed, not a defect."""
+    try:
+        yield
+    except (DockerException, RequestException) as error:
+        raise RuntimeUnavailable(f"the Docker engine does not answer: {error}") from error
+
+
+def _stats(container: Any) -> dict[str, Any]:
+    """The memory statistics of a container; empty if it has ended since it was listed."""
+    with _engine(), suppress(NotFound):
+        found: dict[str, Any] = container.stats(stream=False, one_shot=True)["memory_stats"]
+        return found
+    return {}
 
 
 def _epoch(stamp: str) -> float:
@@ -99,13 +124,25 @@ def judge(looks: Sequence[Look]) -> list[tuple[Trend, bool]]:
     return found
 
 
+def restarted(looks: Sequence[Look]) -> list[str]:
+    """The containers that were started again or ended during the watch: their growth was lost with the process.
+
+    One that came later, e.g. an added node, is not among them.
+    """
+    first = looks[0].started
+    return sorted(name for name, start in first.items() if any(look.started.get(name) != start for look in looks))
+
+
 def soak_docker_command(minutes: float, project: str, settle_minutes: float, console: Console) -> int:
     """Waits for the settling time, watches the testbed, prints MB per hour by container; returns the exit code."""
-    rows = judge(run_until_signal(_watch(ContainerMeter(project), minutes, settle_minutes, console)))
+    looks = run_until_signal(_watch(ContainerMeter(project), minutes, settle_minutes, console))
+    rows, lost = judge(looks), [name for name in restarted(looks) if name not in NOT_OURS]
     console.print(_table(rows, minutes))
-    grown = [one.name for one, counts in rows if counts]
+    grown = [one.name for one, counts in rows if counts and one.name not in lost]
     console.print(f"grows: {', '.join(grown)}" if grown else "nothing grows")
-    return CONTRADICTED if grown else EXPECTED
+    if lost:
+        console.print(f"ended or started again during the watch, so not judged: {', '.join(lost)}")
+    return CONTRADICTED if grown else BAD_INPUT if lost else EXPECTED
 
 
 async def _watch(meter: ContainerMeter, minutes: float, settle_minutes: float, console: Console) -> list[Look]:

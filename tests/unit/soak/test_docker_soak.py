@@ -1,9 +1,19 @@
 """The judgement over containers: Redis and ours count, Prometheus is shown only."""
 
-import pytest
+import io
+from collections.abc import Coroutine
+from typing import Any
 
-from chaos.soak.docker import NOT_OURS, Look, judge, name_of, used_mb
+import pytest
+from docker.errors import APIError, NotFound
+from requests.exceptions import ConnectionError as EngineGone
+from rich.console import Console
+
+from chaos.soak import docker as soak_docker
+from chaos.soak.docker import NOT_OURS, Look, _stats, judge, name_of, restarted, soak_docker_command, used_mb
 from compose.docker_engine import COMPOSE_SERVICE, INSTANCE
+from compose.runtime import RuntimeUnavailable
+from services.chassis.exit_codes import BAD_INPUT, CONTRADICTED, EXPECTED
 
 
 def looks(**per_hour: float) -> list[Look]:
@@ -43,3 +53,59 @@ def test_memory_is_without_the_page_cache(key: str) -> None:
 def test_a_container_is_named_by_its_instance_or_its_service() -> None:
     assert name_of({INSTANCE: "identity-eastus-1", COMPOSE_SERVICE: "identity-eastus-1"}) == "identity-eastus-1"
     assert name_of({COMPOSE_SERVICE: "redis"}) == "redis"
+
+
+def with_starts(rows: list[Look], **again_at: int) -> list[Look]:
+    """The same looks; a container named in `again_at` has another start from that look on."""
+    return [
+        Look(row.at_s, row.memory_mb, {name: f"start {n >= again_at.get(name, 99)}" for name in row.memory_mb})
+        for n, row in enumerate(rows)
+    ]
+
+
+def test_a_container_that_was_started_again_or_ended_is_named() -> None:
+    rows = with_starts(looks(redis=0.0, router=0.0, loadgen=0.0), router=20)
+    del rows[30].started["loadgen"]
+    rows[-1].started["identity-eastus-5"] = "later"
+    assert restarted(rows) == ["loadgen", "router"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "code"),
+    [
+        (with_starts(looks(redis=0.0, router=0.0)), EXPECTED),
+        (with_starts(looks(redis=30.0, router=0.0)), CONTRADICTED),
+        (with_starts(looks(redis=0.0, router=0.0), router=20), BAD_INPUT),
+        (with_starts(looks(redis=30.0, router=0.0), router=20), CONTRADICTED),
+        (with_starts(looks(redis=0.0, prometheus=0.0), prometheus=20), EXPECTED),
+    ],
+)
+def test_what_was_started_again_could_not_be_judged(
+    rows: list[Look], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container that reaches its limit is killed and starts small: that is no sign that nothing grows."""
+
+    def run(watch: Coroutine[Any, Any, Any]) -> list[Look]:
+        watch.close()
+        return rows
+
+    monkeypatch.setattr(soak_docker, "ContainerMeter", lambda _project: None)
+    monkeypatch.setattr(soak_docker, "run_until_signal", run)
+    assert soak_docker_command(6.0, "aftershock", 0.0, Console(file=io.StringIO())) == code
+
+
+class Ended:
+    """A container that raises when it is asked for its statistics."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def stats(self, **_options: Any) -> Any:
+        raise self._error
+
+
+def test_a_container_that_ends_while_it_is_read_is_left_out_and_an_engine_that_goes_is_said() -> None:
+    assert _stats(Ended(NotFound("gone"))) == {}
+    for error in (APIError("500"), EngineGone("refused")):
+        with pytest.raises(RuntimeUnavailable, match="the Docker engine does not answer"):
+            _stats(Ended(error))
