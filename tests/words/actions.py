@@ -150,7 +150,7 @@ async def remediates(stage: Stage) -> None:
     assert job.under_way
     await stage.perform("cancel_remediation")
     assert job.status()["provisioningState"] == "Canceled"
-    await stage.op.done("PUT", f"/v1/regions/{REGION}/anonymous-access", {"enabled": True})
+    await stage.op.undo()
 
 
 PERFORMED: dict[str, StagePerformance] = {

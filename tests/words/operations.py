@@ -130,7 +130,7 @@ async def remediates(op: Operator) -> None:
     assert (await op.done("POST", "/v1/remediation", HARMLESS))["provisioningState"] in UNDER_WAY
     assert (await op.call("POST", "/v1/remediation", HARMLESS)).status == 409, "it is under way"
     assert (await op.done("DELETE", "/v1/remediation"))["provisioningState"] == "Canceled"
-    assert await op.is_public()
+    await op.undo()
 
 
 async def remediates_as_azure(scope: str, op: Operator) -> None:
@@ -152,8 +152,7 @@ async def remediates_as_azure(scope: str, op: Operator) -> None:
     assert stopped["properties"]["provisioningState"] == "Canceled"
     await op.done("DELETE", one + version)
     assert (await op.call("GET", one + version)).status == 404
-    await op.done("PUT", f"/v1/regions/{REGION}/anonymous-access", {"enabled": True})
-    await op.shows(op.is_public, "what it may have done is undone")
+    await op.undo()
 
 
 async def resets(op: Operator) -> None:

@@ -81,6 +81,15 @@ class Operator:
     async def is_public(self) -> bool:
         return (await self.ask(BLOBSTORE, BLOB)).ok
 
+    async def undo(self) -> None:
+        """Public again, whatever a policy job may have done. It reads many accounts, so a call after it is throttled."""
+
+        async def enabled() -> bool:
+            return (await self.call("PUT", f"/v1/regions/{REGION}/anonymous-access", {"enabled": True})).ok
+
+        await self.shows(enabled, "the operator is served again", self.slow_s)
+        await self.shows(self.is_public, "what the job may have done is undone")
+
     async def is_private(self) -> bool:
         return not await self.is_public()
 
