@@ -82,7 +82,7 @@ class Operator:
         return (await self.ask(BLOBSTORE, BLOB)).ok
 
     async def undo(self) -> None:
-        """Public again, whatever a policy job may have done. It reads many accounts, so a call after it is throttled."""
+        """Public again, whatever a policy job has done. It reads many accounts, so a call after it is throttled."""
 
         async def enabled() -> bool:
             return (await self.call("PUT", f"/v1/regions/{REGION}/anonymous-access", {"enabled": True})).ok
