@@ -3,10 +3,13 @@
 The keys are the words that a timeline may say. An action without a performance here fails the tests.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, get_args
+
+import pytest
 
 from chaos.experiment.experiment import ControllerEnv
 from chaos.experiment.operations import Operations
@@ -17,6 +20,7 @@ from chaos.scenarios.actions import ACTIONS
 from chaos.scenarios.model import Entry, Scenario
 from services.chassis.events import Events
 from services.chassis.streams import Streams
+from tests.unit.parts.own_package import declare_templates
 from tests.words.operator import ACCOUNT, BLOBSTORE, REGION, Operator
 
 ACTOR = "words"
@@ -153,6 +157,21 @@ async def remediates(stage: Stage) -> None:
     await stage.op.undo()
 
 
+async def performs_a_part(stage: Stage) -> None:
+    op = stage.op
+
+    async def is_halved() -> bool:
+        return await op.load_factor() == 0.5
+
+    with pytest.MonkeyPatch.context() as patch:
+        declare_templates(patch)
+        options = {"steps": 1, "pause_s": 1.0}
+        performed = asyncio.create_task(stage.perform("own", part="own_action:ShedInSteps", options=options))
+        await op.shows(is_halved, "the load is halved")
+        await performed
+    assert await op.load_factor() == 1.0
+
+
 PERFORMED: dict[str, StagePerformance] = {
     "note": notes,
     "disable_accounts": disables_audits_and_restores,
@@ -168,6 +187,7 @@ PERFORMED: dict[str, StagePerformance] = {
     "end_fault": injects_and_ends,
     "start_remediation": remediates,
     "cancel_remediation": remediates,
+    "own": performs_a_part,
 }
 
 
