@@ -28,7 +28,7 @@ ELSEWHERE: dict[Route, tuple[str, str]] = {
     ("POST", "/v1/reset"): ("test_kills.py", '"POST", "/v1/reset"'),
 }
 """Operations that another file performs, because they restart every container: the file, and how it says so."""
-SLOW_S = 30.0
+SLOW_S, SOON_S = 30.0, 5.0
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ async def _all_words() -> Results:
     await runtime.attach(stack())
     scenario = restrict(load("azure-fnj8-vqz-short"), REGIONS)
     job = restrict(load("calm-day"), REGIONS).remediation
-    op = Operator(runtime, CONTROLLER, TOKENS["AFTERSHOCK_OPERATE_TOKEN"], SLOW_S)
+    op = Operator(runtime, CONTROLLER, TOKENS["AFTERSHOCK_OPERATE_TOKEN"], SLOW_S, SOON_S)
     try:
         found = await perform_actions(op, scenario.model_copy(update={"remediation": job}))
         return found | await perform_operations(op, set(ELSEWHERE))

@@ -15,7 +15,6 @@ from services.chassis.access import SECRET_HEADER
 from services.chassis.http import HttpReply
 
 POLL_S = 0.1
-SHOWS_S = 3.0
 REGION = "northeurope"
 """A region without a pair: in Docker its users are few, and nothing done to it can tip another one."""
 ACCOUNT = f"vmextmi{REGION}"
@@ -43,12 +42,13 @@ async def eventually(probe: Probe, within_s: float, what: str = "") -> float:
 
 @dataclass
 class Operator:
-    """A caller with all permissions. `slow_s` is the time that a process needs to start."""
+    """A caller with all permissions. `slow_s` is the time that a process needs to start, `soon_s` that of an effect."""
 
     runtime: Runtime
     controller: str
     token: str
     slow_s: float
+    soon_s: float
 
     async def call(self, method: str, path: str, body: Any = None) -> HttpReply:
         headers = {"Authorization": f"Bearer {self.token}"}
@@ -75,8 +75,8 @@ class Operator:
 
     # What shows
 
-    async def shows(self, probe: Probe, what: str, within_s: float = SHOWS_S) -> None:
-        await eventually(probe, within_s, what)
+    async def shows(self, probe: Probe, what: str, within_s: float | None = None) -> None:
+        await eventually(probe, within_s or self.soon_s, what)
 
     async def is_public(self) -> bool:
         return (await self.ask(BLOBSTORE, BLOB)).ok

@@ -86,7 +86,7 @@ def _offered(kind: str) -> Sequence[str]:
 async def _act_and_end(op: Operator, case: FaultCase) -> None:
     fault = (await op.done("POST", "/v1/faults", {**case.body, "lease_s": LONG_S}))["id"]
     try:
-        await eventually(lambda: case.shows(op), within_s=3.0, what=f"{case.kind} has its effect")
+        await eventually(lambda: case.shows(op), within_s=op.soon_s, what=f"{case.kind} has its effect")
     finally:
         await op.done("DELETE", f"/v1/faults/{fault}")
 
