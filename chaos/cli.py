@@ -169,6 +169,19 @@ def diff(left: Path, right: Path) -> None:
 
 
 @main.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="RUN")
+@click.option("--format", "form", type=click.Choice(["openmetrics", "parquet", "csv", "otlp"]), required=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="new or empty folder for the files"
+)
+def export(folder: Path, form: str, out: Path) -> None:
+    """Write the record in RUN in an open format; docs/export.md describes every file and column."""
+    from chaos.command.export import export_command
+
+    sys.exit(export_command(folder, form, out, terminal()))
+
+
+@main.command()
 @click.option("--jobs", type=JOBS, help="processes; default one a core")
 @click.option("--seeds", type=SEEDS, default=10, show_default=True)
 @click.option("--perturbed", type=click.IntRange(0, RUNS_MAX), default=20, show_default=True, help="runs with ±20 %")

@@ -17,6 +17,7 @@ def refused() -> Refused:
     from chaos.controller.serve import ControllerFailed
     from chaos.experiment.baseline import UnhealthyBaseline
     from chaos.experiment.runs import RunFolderError
+    from chaos.export.writing import MissingExtra
     from chaos.record.files import NotWhole
     from chaos.record.record import RecordError
     from chaos.scenarios.loader import ScenarioError
@@ -25,6 +26,7 @@ def refused() -> Refused:
 
     return (
         ControllerFailed,
+        MissingExtra,
         NotWhole,
         PartError,
         RecordError,

@@ -74,16 +74,16 @@ def new_folder(name: str, root: Path | None = None, *, clock: Clock | None = Non
     raise RunFolderError(f"{root}: too many runs named {stamp}")
 
 
-def given_folder(folder: Path) -> Path:
+def given_folder(folder: Path, kind: str = "record") -> Path:
     """Creates the folder given by a user, which must be new or empty, and locks it until this process ends.
 
     Raises:
         RunFolderError: it is not empty, cannot be created or written, or is in use by another command.
     """
-    _make(folder, "record")
+    _make(folder, kind)
     claim(folder)
     if any(folder.iterdir()):
-        raise RunFolderError(f"{folder}: is not empty; a record needs an empty folder")
+        raise RunFolderError(f"{folder}: is not empty; the {kind} needs an empty folder")
     return folder
 
 
