@@ -35,8 +35,8 @@ from tests.unit.export.small_run import recorded
 from tests.unit.record.incident_record import fresh_incident
 
 ROOT = Path(__file__).parents[3]
-EVERY = 17
-"""Readers in Python are slow, so they read every 17th sample: τ = −12, 5, 22 (after the crash) and 39."""
+EVERY = 13
+"""Readers in Python are slow, so they read every 13th sample: τ = −12, 1, 14, 27 (where the crash shows) and 40."""
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 
