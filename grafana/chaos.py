@@ -30,7 +30,7 @@ def build() -> dict[str, Any]:
     return dashboard(
         "aftershock-chaos",
         "4 · Chaos and remediation",
-        "The policy job and its health gate, injected faults, alerts, effects on users.",
+        "Policy job and its health gate, injected faults, alerts, effects on tenants, event loop lag.",
         row(3, wrongly_private(), refused(), faults(), unchecked(), inventory_age(), stalled()),
         row(7, gate(), private_by_region(), considered(), widths=(10, 7, 7)),
         row(7, burn(), extension_errors(), injected(), effects()),
@@ -42,50 +42,49 @@ def build() -> dict[str, Any]:
 
 def wrongly_private() -> Panel:
     now = {"accounts": f"sum({PRIVATE})"}
-    said = "Accounts that must stay public but are private: extensions cannot be downloaded from them."
+    said = "Accounts that are exempt from the policy and yet private: extension downloads from them fail."
     limits = steps((0, GREEN), (1, RED))
-    return stat("Accounts wrongly off", now, unit="none", thresholds=limits, description=said)
+    return stat("Exempt accounts private", now, unit="none", thresholds=limits, description=said)
 
 
 def refused() -> Panel:
     now = {"refused": share("blobstore_requests_total", 'code="409"', 'auth="anonymous"')}
     limits = steps((0, GREEN), (0.05, RED))
-    return stat("Downloads refused", now, unit="percentunit", decimals=0, thresholds=limits)
+    said = "Share of anonymous downloads answered with 409: public access is not permitted on the account."
+    return stat("Downloads refused (409)", now, unit="percentunit", decimals=0, thresholds=limits, description=said)
 
 
 def faults() -> Panel:
     now = {"faults": "sum(controller_faults_active)"}
-    return stat("Faults active", now, unit="none", thresholds=steps((0, GREEN), (1, PURPLE)))
+    return stat("Active faults", now, unit="none", thresholds=steps((0, GREEN), (1, PURPLE)))
 
 
 def unchecked() -> Panel:
     now = {"decisions": 'sum(remediation_gate_decisions_total{decision="proceed", reason="no_data"})'}
-    said = (
-        "Times that the health gate let the policy job proceed because it had no data: the root cause of the incident."
-    )
+    said = "Health gate decisions to proceed without data: the root cause of the incident."
     limits = steps((0, GREEN), (1, RED))
-    return stat("Gate went on blind", now, unit="none", thresholds=limits, description=said)
+    return stat("Gate passes without data", now, unit="none", thresholds=limits, description=said)
 
 
 def inventory_age() -> Panel:
     now = {"age": "max(remediation_inventory_age_seconds)"}
-    said = "Age of the oldest record in the policy job's latest snapshot. No data: no snapshot yet."
+    said = "Age of the oldest record in the latest inventory snapshot of the policy job. No data: no snapshot yet."
     limits = steps((0, GREEN), (30, YELLOW), (60, RED))
-    return stat("Age of the inventory", now, unit="s", decimals=0, description=said, thresholds=limits)
+    return stat("Inventory snapshot age", now, unit="s", decimals=0, description=said, thresholds=limits)
 
 
 def stalled() -> Panel:
     now = {"stalled": "max(increase(process_stall_seconds_total[60s]))"}
-    said = "Longest stall of a process in the last minute. Causes: the machine is overloaded or was suspended."
+    said = "Longest stall of a process in the last 60 s. Causes: an overloaded or suspended host, or an injected fault."
     limits = steps((0, GREEN), (0.25, YELLOW), (1, RED))
-    return stat("Machine stalled", now, unit="s", decimals=1, description=said, thresholds=limits)
+    return stat("Longest stall (60 s)", now, unit="s", decimals=1, description=said, thresholds=limits)
 
 
 def gate() -> Panel:
     decided = "sum by (decision, reason) (increase(remediation_gate_decisions_total[5s]))"
-    said = "Decisions about the next region. Proceeding without data is the root cause of the incident."
+    said = "Decisions before the next region of the rollout. Proceeding without data is the root cause of the incident."
     return timeline(
-        "What the health gate decides",
+        "Health gate decisions",
         {"{{decision}}: {{reason}}": f"({decided} > bool 0) > 0 or 0 * {decided}"},
         unit="none",
         mappings=words({0: (" ", "transparent"), 1: ("decided", "")}),
@@ -96,22 +95,22 @@ def gate() -> Panel:
 
 def private_by_region() -> Panel:
     counts = {"{{region}}": f"sum by (region) ({PRIVATE})"}
-    return lines("Exempt accounts that are private", counts, unit="none", stacked=True, colors=REGIONS)
+    return lines("Exempt accounts private, by region", counts, unit="none", stacked=True, colors=REGIONS)
 
 
 def considered() -> Panel:
     counts = {"{{result}}": "sum by (result) (remediation_accounts_total)"}
-    said = "Accounts processed by the policy job since it started, by result."
-    return lines("Accounts the policy job dealt with", counts, unit="none", colors=ACCOUNTS, description=said)
+    said = "Accounts processed since the start of the policy job."
+    return lines("Policy job: accounts by result", counts, unit="none", colors=ACCOUNTS, description=said)
 
 
 def burn() -> Panel:
     errors = share(ATTEMPTS, 'outcome!="ok"', SDK, "region", "60s")
     rates = {"{{region}}": f"({errors}) / {SLO_BUDGET}"}
     limit = steps((BURN_LIMIT, RED), below="transparent")
-    said = "Burn rate of the error budget of a 99.9 % objective, over 60 s. Pages above 14.4."
+    said = "Burn rate of the error budget of a 99.9 % SLO on token requests, over 60 s. The alert threshold is 14.4."
     return lines(
-        "Burn rate of the error budget",
+        "Error budget burn rate by region",
         rates,
         unit="none",
         colors=REGIONS,
@@ -128,18 +127,18 @@ def extension_errors() -> Panel:
 
 def injected() -> Panel:
     counts = {
-        "all": "sum(controller_faults_active)",
+        "total": "sum(controller_faults_active)",
         "{{kind}}": "sum by (kind) (controller_faults_active) > 0",
     }
-    return lines("Faults active by kind", counts, unit="none", colors=FAULTS)
+    return lines("Active faults by kind", counts, unit="none", colors=FAULTS)
 
 
 def effects() -> Panel:
     rates = {"{{service}} {{kind}}": f"{rate('fault_effects_total', by='service, kind')} > 0"}
-    nothing = {"all": rate("fault_effects_total")}
-    said = "Requests changed by an injected fault."
+    nothing = {"total": rate("fault_effects_total")}
+    said = "Requests delayed, refused or dropped by injected faults."
     return lines(
-        "Requests changed by faults",
+        "Requests affected by faults",
         {**nothing, **rates},
         unit="reqps",
         colors=suffixed(FAULTS),
@@ -151,27 +150,27 @@ def users() -> Panel:
     success = share("loadgen_operations_total", 'result="success"', by="tenant", window="30s")
     worst = {"{{tenant}}": f"sort(bottomk(5, {success}))"}
     good = steps((0, RED), (0.5, YELLOW), (0.95, GREEN))
-    said = "The five tenants with the lowest success ratio, over 30 s."
-    return bars("What users feel: the worst five", worst, unit="percentunit", thresholds=good, top=1, description=said)
+    said = "The five tenants with the lowest success ratio over 30 s."
+    return bars("Lowest success by tenant", worst, unit="percentunit", thresholds=good, top=1, description=said)
 
 
 def runners() -> Panel:
     counts = {"{{state}}": "sum by (state) (loadgen_runners)"}
-    said = "Wanted: Actions jobs that wait for a runner. Ordered: machines being provisioned."
-    return lines("Hosted runners: waiting for one", counts, unit="none", colors=RUNNERS, description=said)
+    said = "Wanted: Actions jobs that wait for a runner. Ordered: runners being provisioned."
+    return lines("Hosted runners by state", counts, unit="none", colors=RUNNERS, description=said)
 
 
 def machine() -> Panel:
     lag = {"{{service}}": "max by (service) (process_event_loop_lag_seconds)"}
-    said = "Event loop lag by service. If all are late, the machine is overloaded or was suspended."
-    return lines("Stall of the machine: event loop lag", lag, unit="s", colors=SERVICES, description=said)
+    said = "Largest lag per service. A lag of all services at once means an overloaded or suspended host."
+    return lines("Event loop lag by service", lag, unit="s", colors=SERVICES, description=said)
 
 
 def alerts() -> Panel:
     columns = ("severity", "alertname", "region", "service")
     now = f'count by ({", ".join(columns)}) (ALERTS{{alertstate="firing"}})'
     return table(
-        "Alerts that fire, and the service to look at",
+        "Firing alerts",
         {"alerts": now},
         columns=columns,
         hide=["Value"],
@@ -185,7 +184,7 @@ def events() -> Panel:
     each = f"max by (kind, title) ({EVENTS})"
     there = f"(60 * {each} + on () group_left () ({INCIDENT} - 60 * time())) * 1000"
     return table(
-        "Actions, faults and alerts of this run",
+        "Events: actions, faults, alerts",
         {"clock": f"{each} * 1000", "incident": there},
         columns=("clock", "incident", "kind", "title"),
         rename={"Value #A": "clock", "Value #B": "incident"},

@@ -60,7 +60,7 @@ REFUSALS: Colors = {
     "priority": PURPLE,
     "limit": BLUE,
 }
-HELD_BACK: Colors = {"budget": CYAN, "breaker": PURPLE, "throttle": PINK, "nothing held back": GREY}
+HELD_BACK: Colors = {"budget": CYAN, "breaker": PURPLE, "throttle": PINK, "none": GREY}
 LAYERS: Colors = {"sdk": BLUE, "workflow": PURPLE, "management · sdk": CYAN}
 PERCENTILES: Colors = {"p50": LILAC, "p95": PURPLE, "p99": PINK}
 ACCOUNTS: Colors = {"changed": BLUE, "skipped_exempt": GREY, "wrongly_targeted": RED}

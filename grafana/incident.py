@@ -26,8 +26,8 @@ from grafana.queries import (
 
 BROKEN, GOOD = 0.5, 0.95
 BACKLOG_LARGE = 50
-WORK_COLORS = {"operations begun": BLUE, "attempts offered": WHITE, "good work": GREEN, "wasted work": RED}
-WORKS = spans((0.95, 1.001, "works", GREEN), (0.5, 0.95, "degraded", YELLOW), (-0.001, 0.5, "fails", RED))
+WORK_COLORS = {"operations started": BLUE, "attempts (offered load)": WHITE, "goodput": GREEN, "wasted work": RED}
+WORKS = spans((0.95, 1.001, "ok", GREEN), (0.5, 0.95, "degraded", YELLOW), (-0.001, 0.5, "failing", RED))
 FIRING = 'ALERTS{alertstate="firing"}'
 
 
@@ -35,7 +35,7 @@ def build() -> dict[str, Any]:
     return dashboard(
         "aftershock-incident",
         "1 · The incident at a glance",
-        "The current state. One second here is one minute of the incident.",
+        "Service state, alerts and load. One second is one minute of the incident.",
         row(3, headline(), last_action(), clock(), widths=(8, 10, 6)),
         row(3, provisioning_success(), identity_success(), retries(), backlog(), pages(), fullest()),
         row(11, does_it_work(), alerts(), work(), widths=(9, 8, 7)),
@@ -54,36 +54,36 @@ def headline() -> Panel:
     blind = f"({_regions_below(identity('region', '10s'), BROKEN)} > bool 0)"
     late = f"({known(f'sum({BACKLOG})')} > bool {BACKLOG_LARGE})"
     texts: dict[float, tuple[str, str]] = {
-        0: ("Everything works", GREEN),
-        1: ("Provisioning fails", RED),
-        2: ("Managed identities fail", RED),
-        3: ("Provisioning and identities fail", RED),
-        4: ("Works again; backlog", YELLOW),
-        5: ("Provisioning fails", RED),
-        6: ("Managed identities fail", RED),
-        7: ("Provisioning and identities fail", RED),
+        0: ("Healthy", GREEN),
+        1: ("Provisioning failing", RED),
+        2: ("Identity failing", RED),
+        3: ("Provisioning and identity failing", RED),
+        4: ("Recovered, backlog draining", YELLOW),
+        5: ("Provisioning failing", RED),
+        6: ("Identity failing", RED),
+        7: ("Provisioning and identity failing", RED),
     }
-    said = "Fails: fewer than half of the attempts succeed in at least one region."
+    said = "Failing: fewer than half of the attempts succeed in at least one region."
     now = {"state": f"{lost} + 2 * {blind} + 4 * {late}"}
-    return stat("What is broken", now, unit="none", mappings=words(texts), description=said)
+    return stat("Service state", now, unit="none", mappings=words(texts), description=said)
 
 
 def last_action() -> Panel:
-    said = "The last scripted action of operators or of the world."
+    said = "The last entry of the scenario's timeline, notes excluded."
     now = {"{{phase}}": "topk(1, timestamp(controller_run_phase))"}
-    return stat("What was done last", now, unit="none", description=said, show="name", filled=False)
+    return stat("Last operator action", now, unit="none", description=said, show="name", filled=False)
 
 
 def clock() -> Panel:
     """The run's clocks, and this machine's clock, which the axes use."""
     now = {
-        "seconds into the run": "max(controller_run_seconds)",
-        "incident, UTC": "max(controller_incident_timestamp_seconds) * 1000",
-        "this clock, UTC": "time() * 1000",
+        "run time": "max(controller_run_seconds)",
+        "incident time, UTC": "max(controller_incident_timestamp_seconds) * 1000",
+        "wall clock, UTC": "time() * 1000",
     }
     panel = stat("Clock", now, unit="time:HH:mm:ss", show="value_and_name", filled=False)
-    said = "One second is one minute of the incident. The axes below show this machine's clock."
-    for name, unit in {"seconds into the run": "suffix: s", "incident, UTC": "time:HH:mm"}.items():
+    said = "One second of run time is one minute of the incident. The axes below show the wall clock."
+    for name, unit in {"run time": "suffix: s", "incident time, UTC": "time:HH:mm"}.items():
         properties = [{"id": "unit", "value": unit}, {"id": "decimals", "value": 0}]
         panel["fieldConfig"]["overrides"].append(
             {"matcher": {"id": "byName", "options": name}, "properties": properties}
@@ -97,40 +97,42 @@ def _success(title: str, now: str, said: str) -> Panel:
 
 
 def provisioning_success() -> Panel:
-    said = "Share of provisioning tries that succeed, all regions. Shows the first wave."
+    said = "Success ratio of provisioning attempts over 10 s, all regions. The first wave shows here."
     return _success("Provisioning success", provisioning(window="10s"), said)
 
 
 def identity_success() -> Panel:
-    said = "Share of token attempts that succeed, all regions. Shows the second wave."
+    said = "Success ratio of token request attempts over 5 s, all regions. The second wave shows here."
     return _success("Identity success", identity(), said)
 
 
 def retries() -> Panel:
-    said = "Attempts of the identity client per operation begun: 1 without retries."
+    said = "Attempts of the identity clients per operation started: 1 without retries."
     good = steps((0, GREEN), (1.2, YELLOW), (3, RED))
     now = {"attempts": amplification()}
-    return stat("Attempts/operation", now, unit="none", decimals=1, thresholds=good, description=said)
+    return stat("Attempts per operation", now, unit="none", decimals=1, thresholds=good, description=said)
 
 
 def backlog() -> Panel:
-    said = "Waiting provisioning jobs: queued, or blocked until their next try."
+    said = "Provisioning jobs that are queued, or blocked until their next attempt."
     good = steps((0, GREEN), (BACKLOG_LARGE, YELLOW), (200, RED))
-    return stat("Jobs waiting", {"jobs": f"sum({BACKLOG})"}, unit="none", decimals=0, thresholds=good, description=said)
+    return stat(
+        "Provisioning backlog", {"jobs": f"sum({BACKLOG})"}, unit="none", decimals=0, thresholds=good, description=said
+    )
 
 
 def pages() -> Panel:
     now = {"pages": known('count(ALERTS{alertstate="firing", severity="page"})')}
-    said = "Firing alerts of severity `page`, counted per region."
+    said = "Firing alerts of severity `page`; one per alert and region."
     limits = steps((0, GREEN), (1, RED))
     return stat("Pages firing", now, unit="none", decimals=0, thresholds=limits, description=said)
 
 
 def fullest() -> Panel:
-    said = "Share of identity workers that are busy, in the busiest region."
+    said = "Share of identity workers that are busy, in the region with the highest utilisation."
     limits = steps((0, GREEN), (0.8, YELLOW), (0.95, RED))
     return stat(
-        "Busiest identity",
+        "Peak identity utilisation",
         {"busy": f"max({busy('region')})"},
         unit="percentunit",
         decimals=0,
@@ -146,34 +148,36 @@ def does_it_work() -> Panel:
         return f'label_replace({ratio}, "what", "{what}", "", "")'
 
     rows = f"{named('provisioning', provisioning('region'))} or {named('identity', identity('region', '10s'))}"
-    said = "Works: at least 95 % succeed. Fails: fewer than half. Gap: no attempts."
+    said = "Ok: at least 95 % of attempts succeed. Failing: fewer than half. Gap: no attempts."
     return timeline(
-        "Does it work?", {"{{region}} {{what}}": rows}, unit="percentunit", mappings=WORKS, description=said
+        "Success by region", {"{{region}} {{what}}": rows}, unit="percentunit", mappings=WORKS, description=said
     )
 
 
 def alerts() -> Panel:
-    said = "Number of regions in which each alert fires. Red: pages. Orange: tickets."
-    rows = {"{{alertname}}": f"count by (alertname) ({FIRING})", "all together": known(f"count({FIRING})")}
+    said = "The number in a bar is the number of regions in which the alert fires. Red: pages. Orange: tickets."
+    rows = {"{{alertname}}": f"count by (alertname) ({FIRING})", "total": known(f"count({FIRING})")}
     return timeline(
-        "Alerts, and in how many regions",
+        "Firing alerts",
         rows,
         unit="none",
         mappings=spans((0, 0, "quiet", GREEN))[:1],
-        colors={**ALERTS, "all together": DARK},
+        colors={**ALERTS, "total": DARK},
         description=said,
     )
 
 
 def work() -> Panel:
     rates = {
-        "operations begun": rate(STARTED),
-        "attempts offered": rate(ATTEMPTS, SDK),
-        "good work": rate(WORK, 'outcome="useful"'),
+        "operations started": rate(STARTED),
+        "attempts (offered load)": rate(ATTEMPTS, SDK),
+        "goodput": rate(WORK, 'outcome="useful"'),
         "wasted work": rate(WORK, 'outcome="wasted"'),
     }
-    said = "Identity operations, the attempts that retries make of them, and the work that nodes finish in time."
-    return lines("Offered, good and wasted work", rates, unit="reqps", bold=True, colors=WORK_COLORS, description=said)
+    said = "Goodput is work that nodes finish before the caller's timeout, wasted work what they finish after it."
+    return lines(
+        "Offered load, goodput, wasted work", rates, unit="reqps", bold=True, colors=WORK_COLORS, description=said
+    )
 
 
 def amplification_by_region() -> Panel:
@@ -184,11 +188,11 @@ def amplification_by_region() -> Panel:
 
 def backlog_by_region() -> Panel:
     jobs = {"{{region}}": f"sum by (region) ({BACKLOG})"}
-    return lines("Jobs waiting by region", jobs, unit="none", bold=True, stacked=True, colors=REGIONS)
+    return lines("Provisioning backlog by region", jobs, unit="none", bold=True, stacked=True, colors=REGIONS)
 
 
 def saturation_by_region() -> Panel:
-    title = "Identity workers busy by region"
+    title = "Identity utilisation by region"
     return lines(title, {"{{region}}": busy("region")}, unit="percentunit", top=1, bold=True, colors=REGIONS)
 
 
@@ -196,5 +200,5 @@ def users() -> Panel:
     success = share("loadgen_operations_total", 'result="success"', by="tenant", window="30s")
     worst = {"{{tenant}}": f"bottomk(5, {success})"}
     good = steps((0, RED), (BROKEN, YELLOW), (GOOD, GREEN))
-    said = "The five tenants with the lowest success ratio, over 30 s."
-    return bars("What users feel: the worst five", worst, unit="percentunit", thresholds=good, top=1, description=said)
+    said = "The five tenants with the lowest success ratio over 30 s."
+    return bars("Lowest success by tenant", worst, unit="percentunit", thresholds=good, top=1, description=said)

@@ -28,7 +28,7 @@ def build() -> dict[str, Any]:
         "Retries, budgets, breakers, load shedding, admission limits and failover.",
         row(8, layers(), amplified(), retries()),
         row(8, held_back(), outcomes(), results()),
-        row(8, not_let_in(), refused(), answers()),
+        row(8, shed(), refused(), answers()),
         row(8, limits(), health(), failover(), goodput()),
         annotations=ANNOTATIONS,
     )
@@ -54,14 +54,14 @@ def amplified() -> Panel:
 def retries() -> Panel:
     attempts, begun = rate(ATTEMPTS, SDK, "region", SLOW), rate(STARTED, by="region", window=SLOW)
     ratios = {"{{region}}": ratio(f"clamp_min({attempts} - {begun}, 0)", attempts)}
-    return lines("Share of attempts that are retries", ratios, unit="percentunit", top=1, colors=REGIONS)
+    return lines("Retry ratio by region", ratios, unit="percentunit", top=1, colors=REGIONS)
 
 
 def held_back() -> Panel:
-    nothing = f'label_replace(0 * {rate(STARTED)}, "reason", "nothing held back", "", "")'
+    nothing = f'label_replace(0 * {rate(STARTED)}, "reason", "none", "", "")'
     rates = {"{{reason}}": f"{rate('identity_client_held_back_total', by='reason')} or {nothing}"}
-    said = "Attempts held back by the caller's own retry budget, breaker or throttle. The incident has none of these."
-    return lines("Held back by callers: budgets, breakers", rates, unit="reqps", colors=HELD_BACK, description=said)
+    said = "By the client's retry budget, circuit breaker or adaptive throttle. All are off in the incident."
+    return lines("Attempts suppressed by clients, by reason", rates, unit="reqps", colors=HELD_BACK, description=said)
 
 
 def outcomes() -> Panel:
@@ -74,41 +74,43 @@ def results() -> Panel:
     return lines("Identity operations by result", rates, unit="ops", stacked=True, colors=RESULTS)
 
 
-def not_let_in() -> Panel:
+def shed() -> Panel:
     rates = {"{{reason}}": rate("router_shed_total", by="reason")}
-    said = "Drain and ramp: set by an operator. Admission: a policy. No node: none is in rotation."
-    return lines("Shed by routers, by reason", rates, unit="reqps", stacked=True, colors=SHED_REASONS, description=said)
+    said = "Drain and ramp: set by an operator. Admission: a policy. No node: no node is in rotation."
+    return lines(
+        "Load shed by routers, by reason", rates, unit="reqps", stacked=True, colors=SHED_REASONS, description=said
+    )
 
 
 def refused() -> Panel:
     rates = {"{{reason}}": rate("identity_rejected_total", by="reason")}
-    return lines("Refused by nodes, by reason", rates, unit="reqps", stacked=True, colors=REFUSALS)
+    return lines("Requests rejected by nodes, by reason", rates, unit="reqps", stacked=True, colors=REFUSALS)
 
 
 def answers() -> Panel:
     rates = {"{{code}}": rate("router_requests_total", by="code")}
-    return lines("Answers of the routers by status", rates, unit="reqps", stacked=True, colors=CODES)
+    return lines("Router responses by status", rates, unit="reqps", stacked=True, colors=CODES)
 
 
 def limits() -> Panel:
     admitted = {"{{region}}": "max by (region) (router_admission_limit) < Inf"}
-    said = "Admitted requests per second while an operator drains or ramps a region. Otherwise there is no limit."
+    said = "Admitted requests per second while a region is drained or ramped up. Otherwise there is no limit."
     return lines("Admission limit", admitted, unit="reqps", colors=REGIONS, description=said)
 
 
 def health() -> Panel:
     ratios = {"{{region}}": "avg by (region) (router_region_health_ratio)"}
-    said = "Success ratio as seen by routers; below their threshold they send traffic to the paired region."
-    return lines("Health of regions, to routers", ratios, unit="percentunit", top=1, colors=REGIONS, description=said)
+    said = "Success ratio measured by the routers. Below the threshold they fail over to the paired region."
+    return lines("Region health seen by routers", ratios, unit="percentunit", top=1, colors=REGIONS, description=said)
 
 
 def failover() -> Panel:
     itself = f'label_join(group by (home) ({SHARE}), "target", "", "home")'
     shares = {"{{home}}": f"1 - sum by (home) ({SHARE} and on (home, target) {itself})"}
-    said = "Share of a region's requests sent to the paired region."
-    return lines("Failover: share sent away", shares, unit="percentunit", top=1, colors=REGIONS, description=said)
+    said = "Share of a region's requests that its router sends to the paired region."
+    return lines("Failover share by home region", shares, unit="percentunit", top=1, colors=REGIONS, description=said)
 
 
 def goodput() -> Panel:
     ratios = {"{{region}}": share(WORK, 'outcome="useful"', by="region", window="10s")}
-    return lines("Goodput: useful share of work", ratios, unit="percentunit", top=1, colors=REGIONS)
+    return lines("Goodput ratio by region", ratios, unit="percentunit", top=1, colors=REGIONS)

@@ -19,7 +19,7 @@ ALIVE = "count(identity_node_up)"
 """Present as long as any node is scraped; turns an empty count into 0 then, and into no data otherwise."""
 
 ANNOTATIONS = [
-    annotation("Actions", f'{EVENTS}{{kind="action"}} * 1000', BLUE, "{{title}}", "{{id}}"),
+    annotation("Actions", f'{EVENTS}{{kind="action", line="yes"}} * 1000', BLUE, "{{title}}", "{{id}}"),
     annotation("Faults", f'{EVENTS}{{kind="fault"}} * 1000', PURPLE, "{{title}}", "{{id}}"),
     annotation("Stalls", f'{EVENTS}{{kind=~"stall|collapse"}} * 1000', PINK, "{{title}}", "{{id}}"),
 ]
@@ -56,7 +56,7 @@ def identity(by: str = "", window: str = WINDOW, among: str = "") -> str:
 
 
 def amplification(by: str = "", window: str = WINDOW) -> str:
-    """Attempts per operation begun."""
+    """Attempts per operation started."""
     return f"{rate(ATTEMPTS, SDK, by, window)} / ({rate(STARTED, by=by, window=window)} > 0)"
 
 

@@ -82,12 +82,14 @@ def identity_here() -> Panel:
 
 def backlog_here() -> Panel:
     jobs = {"jobs": f"sum({BACKLOG.replace('{', '{' + HERE + ', ', 1)})"}
-    return stat("Jobs waiting", jobs, unit="none", decimals=0, thresholds=steps((0, GREEN), (20, YELLOW), (100, RED)))
+    return stat(
+        "Provisioning backlog", jobs, unit="none", decimals=0, thresholds=steps((0, GREEN), (20, YELLOW), (100, RED))
+    )
 
 
 def busy_here() -> Panel:
     limits = steps((0, GREEN), (0.8, YELLOW), (0.95, RED))
-    return stat("Identity workers busy", {"busy": busy(among=HERE)}, unit="percentunit", decimals=0, thresholds=limits)
+    return stat("Identity utilisation", {"busy": busy(among=HERE)}, unit="percentunit", decimals=0, thresholds=limits)
 
 
 def nodes_here() -> Panel:
@@ -100,7 +102,7 @@ def nodes_here() -> Panel:
 def oldest_here() -> Panel:
     age = {"age": f"max(provisioner_oldest_job_age_seconds{{{HERE}}})"}
     limits = steps((0, GREEN), (15, YELLOW), (30, RED))
-    return stat("Oldest job", age, unit="s", decimals=0, thresholds=limits)
+    return stat("Oldest job age", age, unit="s", decimals=0, thresholds=limits)
 
 
 def _rate(title: str, rates: dict[str, str], colors: Colors, said: str = "") -> Panel:
@@ -126,24 +128,27 @@ def storage() -> list[Panel]:
         _rate("Storage", {"{{code}}": rate(requests, HERE, "code")}, CODES, "Downloads and uploads by status."),
         _errors("Storage", share(requests, FAILED, HERE), "409: public access is not permitted on the account."),
         _duration("Storage", DURATION, here),
-        _saturation("Storage", {"open requests": f"sum({IN_FLIGHT}{{{here}}})"}, "none"),
+        _saturation("Storage", {"in-flight requests": f"sum({IN_FLIGHT}{{{here}}})"}, "none"),
     ]
 
 
 def compute() -> list[Panel]:
     tries = "provisioner_job_tries_total"
     return [
-        _rate("Compute", {"{{result}}": rate(tries, HERE, "result")}, TRIES, "Tries of provisioning jobs by result."),
-        _errors("Compute", share(tries, 'result!="done"', HERE, window=SLOW)),
-        _duration(
-            "Compute", "provisioner_job_duration_seconds", HERE, "Duration of jobs, from acceptance to their end."
+        _rate(
+            "Compute", {"{{result}}": rate(tries, HERE, "result")}, TRIES, "Attempts of provisioning jobs by result."
         ),
+        _errors("Compute", share(tries, 'result!="done"', HERE, window=SLOW)),
+        _duration("Compute", "provisioner_job_duration_seconds", HERE, "From acceptance of a job to its end."),
         lines(
             "Compute: saturation",
-            {"{{state}}": f"sum by (state) (provisioner_jobs{{{HERE}}})", "slots": f"sum(provisioner_slots{{{HERE}}})"},
+            {
+                "{{state}}": f"sum by (state) (provisioner_jobs{{{HERE}}})",
+                "job slots": f"sum(provisioner_slots{{{HERE}}})",
+            },
             unit="none",
-            colors={**JOB_STATES, "slots": GREY},
-            description="Jobs by state, and the number of slots.",
+            colors={**JOB_STATES, "job slots": GREY},
+            description="Jobs by state, and the number of job slots.",
         ),
     ]
 
@@ -151,19 +156,19 @@ def compute() -> list[Panel]:
 def identity_service() -> list[Panel]:
     requests = "identity_requests_total"
     uses = {
-        "workers busy": busy(among=HERE),
-        "queues filled": f"sum(identity_queue_length{{{HERE}}}) / sum(identity_queue_capacity{{{HERE}}})",
+        "worker utilisation": busy(among=HERE),
+        "queue fill": f"sum(identity_queue_length{{{HERE}}}) / sum(identity_queue_capacity{{{HERE}}})",
     }
     wasted = share(WORK, 'outcome="wasted"', HERE)
     return [
-        _rate("Identity", {"{{code}}": rate(requests, HERE, "code")}, CODES, "Answers of the nodes by status."),
+        _rate("Identity", {"{{code}}": rate(requests, HERE, "code")}, CODES, "Responses of the nodes by status."),
         lines(
             "Identity: errors",
-            {"refused": share(requests, FAILED, HERE), "finished for nobody": wasted},
+            {"rejected": share(requests, FAILED, HERE), "wasted": wasted},
             unit="percentunit",
             top=1,
-            colors={"refused": ORANGE, "finished for nobody": RED},
-            description="Work finished after the caller has disconnected is lost, like a refusal.",
+            colors={"rejected": ORANGE, "wasted": RED},
+            description="Rejected: answered with an error. Wasted: finished after the caller's timeout.",
         ),
         _duration("Identity", "identity_request_duration_seconds", HERE, "From arrival at a node to completion."),
         _saturation("Identity", uses, "percentunit", top=1),
@@ -175,30 +180,32 @@ def router() -> list[Panel]:
     shed = rate("router_shed_total", 'instance="router-$region"')
     answered, failed = rate(requests, HOME), rate(requests, both(HOME, FAILED))
     uses = {
-        "open requests": f"sum({IN_FLIGHT}{{{here}}})",
+        "in-flight requests": f"sum({IN_FLIGHT}{{{here}}})",
         "admission limit, per s": f"max(router_admission_limit{{{HERE}}}) < Inf",
     }
     return [
         _rate(
             "Router",
-            {"{{code}}": rate(requests, HOME, "code"), "not let in": shed},
-            {**CODES, "not let in": PURPLE},
-            "Requests from this region by status, and those shed.",
+            {"{{code}}": rate(requests, HOME, "code"), "shed": shed},
+            {**CODES, "shed": PURPLE},
+            "Requests from this region by status, and load shed.",
         ),
         _errors("Router", ratio(f"({failed} + {shed} or {shed})", f"({answered} + {shed} or {shed})")),
         _duration("Router", DURATION, here),
-        _saturation("Router", uses, "none", "There is a limit only while an operator drains or ramps."),
+        _saturation(
+            "Router", uses, "none", "There is an admission limit only while the region is drained or ramped up."
+        ),
     ]
 
 
 def callers() -> Panel:
     rates = {"{{outcome}}": rate(ATTEMPTS, both(SDK, HERE), "outcome")}
-    return lines("Callers: attempts by outcome", rates, unit="reqps", stacked=True, colors=OUTCOMES)
+    return lines("Client attempts by outcome", rates, unit="reqps", stacked=True, colors=OUTCOMES)
 
 
 def refused() -> Panel:
     rates = {"{{reason}}": rate("identity_rejected_total", HERE, "reason")}
-    return lines("Requests that nodes refused, by reason", rates, unit="reqps", stacked=True, colors=REFUSALS)
+    return lines("Requests rejected by nodes, by reason", rates, unit="reqps", stacked=True, colors=REFUSALS)
 
 
 def nodes() -> Panel:
@@ -208,9 +215,9 @@ def nodes() -> Panel:
         "restarts in 10 s": f"sum(increase(identity_node_restarts_total{{{HERE}}}[10s]))",
     }
     colors = {"up": BLUE, "warm": CYAN, "restarts in 10 s": RED}
-    return lines("Identity nodes: up, warm, restarted", counts, unit="none", colors=colors)
+    return lines("Identity nodes: up, warm, restarts", counts, unit="none", colors=colors)
 
 
 def routing() -> Panel:
     ratios = {"to {{target}}": 'sum by (target) (router_region_share_ratio{home="$region"})'}
-    return lines("Where this region's requests go", ratios, unit="percentunit", top=1, colors=suffixed(REGIONS))
+    return lines("Request routing by target region", ratios, unit="percentunit", top=1, colors=suffixed(REGIONS))

@@ -4,6 +4,7 @@ The value of `controller_event_timestamp_seconds` is the time of an action, faul
 placed correctly independent of the scrape time. Only the newest events are kept, which bounds the number of series.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from chaos.progress.happenings import happening
 from services.chassis.metrics import Metrics
 
 EVENTS_MAX = 200
+OBSERVING = frozenset({"audit_accounts", "cancel_remediation", "start_scenario", "abort_scenario"})
+"""Actions that change nothing in the services: listed, but without a line over the curves."""
+CLOSE_S = 10.0
+"""Of several actions of the same kind within this time, only the first gets a line: restores come in series."""
 KINDS = {
     "action": "action",
     "fault_started": "fault",
@@ -32,13 +37,14 @@ class Annotations:
 
     def __init__(self, metrics: Metrics, displays: Mapping[str, str]) -> None:
         self._displays = displays
-        self._events: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self._events: OrderedDict[tuple[str, str, str, str], float] = OrderedDict()
+        self._lined: dict[str, float] = {}
         self._number = 0
         metrics.computed_gauge(
             "controller_event_timestamp_seconds",
             "When an action, a fault or an alert happened, as Unix time.",
             lambda: list(self._events.items()),
-            ("kind", "id", "title"),
+            ("kind", "id", "title", "line"),
         )
 
     def take(self, event: Mapping[str, Any]) -> None:
@@ -49,12 +55,22 @@ class Annotations:
         if said is None:
             return
         self._number += 1
-        self._events[kind, str(event.get("id") or self._number), said.text] = event["at"]
+        line = "yes" if kind != "action" or self._has_line(event) else "no"
+        self._events[kind, str(event.get("id") or self._number), said.text, line] = event["at"]
         while len(self._events) > EVENTS_MAX:
             self._events.popitem(last=False)
 
+    def _has_line(self, event: Mapping[str, Any]) -> bool:
+        """Whether dashboards draw a line at this action; too many of them hide the curves."""
+        action, at = str(event.get("action")), float(event["at"])
+        if action in OBSERVING or at - self._lined.get(action, -math.inf) < CLOSE_S:
+            return False
+        self._lined[action] = at
+        return True
+
     def clear(self) -> None:
         self._events.clear()
+        self._lined.clear()
 
 
 @dataclass(frozen=True)

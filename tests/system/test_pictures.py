@@ -59,5 +59,5 @@ def test_every_panel_shows_something_and_nothing_is_wrong(
     assert report["panels"]
     assert complaints(report) == []
     quiet = {"Admission limit"} if moment not in LIMITED else set()
-    quiet |= {"Alerts that fire, and the service to look at"} if moment >= OVER else set()
+    quiet |= {"Firing alerts"} if moment >= OVER else set()
     assert empty(report) <= quiet

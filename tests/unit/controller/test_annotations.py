@@ -30,9 +30,9 @@ def test_an_event_is_there_in_words_and_at_its_own_moment() -> None:
     stall = {"at": 102.0, "kind": "machine_stalled", "stalled_s": 2.5}
 
     assert taken(drain, alert, stall) == {
-        ("controller_event_timestamp_seconds", "action", "T16", "drain East US"): 100.0,
-        ("controller_event_timestamp_seconds", "alert", "2", "RetryStorm firing: West US"): 101.0,
-        ("controller_event_timestamp_seconds", "stall", "3", "the machine stalled for 2.5 s"): 102.0,
+        ("controller_event_timestamp_seconds", "action", "T16", "drain East US", "yes"): 100.0,
+        ("controller_event_timestamp_seconds", "alert", "2", "RetryStorm firing: West US", "yes"): 101.0,
+        ("controller_event_timestamp_seconds", "stall", "3", "the machine stalled for 2.5 s", "yes"): 102.0,
     }
 
 
@@ -41,6 +41,26 @@ def test_notes_ends_and_what_comes_by_the_hundred_are_left_out() -> None:
     over = {"at": 2.0, "kind": "alert", "name": "RetryStorm", "region": "westus", "state": "resolved"}
 
     assert taken(note, over, {"at": 3.0, "kind": "job_accepted"}) == {}
+
+
+def test_lines_are_drawn_at_actions_that_change_the_services_and_not_at_each_of_a_series() -> None:
+    restores = [(57.0, "northeurope"), (59.0, "southeastasia"), (66.9, "westus"), (67.0, "eastus")]
+    actions = [
+        {"at": at, "kind": "action", "id": f"T{at}", "action": "restore_accounts", "parameters": {"regions": [region]}}
+        for at, region in restores
+    ]
+    drain = {"at": 60.0, "kind": "action", "id": "T16", "action": "drain", "parameters": {"regions": ["eastus"]}}
+    audit = {"at": 90.0, "kind": "action", "id": "T15", "action": "audit_accounts", "parameters": {}}
+
+    found = taken(*actions[:2], drain, *actions[2:], audit)
+    assert {at: line for (*_, line), at in found.items()} == {
+        57.0: "yes",
+        59.0: "no",
+        60.0: "yes",
+        66.9: "no",
+        67.0: "yes",
+        90.0: "no",
+    }
 
 
 def test_only_the_newest_events_are_kept() -> None:
