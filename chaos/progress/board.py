@@ -1,18 +1,22 @@
 """Terminal display of a run, drawn with rich: success by region, curves of the last two minutes, events.
 
+A sparkline covers `SPAN_S` whatever its width: on a narrow terminal one character is the mean of several seconds.
 Pure rendering from a `Board` to a renderable, so that tests can compare the exact text.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from rich.console import ConsoleDimensions, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from chaos.progress.glance import Glance
+from chaos.progress.glance import Glance, Success
 
+SPAN_S = 120
 BARS = "▁▂▃▄▅▆▇█"
 GOOD_FROM, BAD_BELOW = 0.95, 0.5
 AMPLIFIED_FROM = 3.0
@@ -51,17 +55,31 @@ def shade(ratio: float | None) -> str:
     return "green" if ratio >= GOOD_FROM else "red" if ratio < BAD_BELOW else "yellow"
 
 
-def ratio_spark(values: Sequence[float | None], width: int) -> Text:
-    """A sparkline of the newest `width` ratios, each in its own colour; a gap without attempts."""
+def condensed(past: Sequence[Glance], width: int, value: Callable[[Glance], float | None]) -> list[float | None]:
+    """At most `width` means of `value` over the last `SPAN_S`; None where it has no value.
+
+    The periods are aligned to τ, so that the past does not flicker while new samples arrive.
+    """
+    period_s = math.ceil(SPAN_S / width)
+    periods: dict[int, list[float]] = {}
+    for glance in past:
+        known = periods.setdefault(math.floor(glance.t / period_s), [])
+        if (one := value(glance)) is not None:
+            known.append(one)
+    return [fmean(known) if known else None for known in periods.values()][-width:]
+
+
+def ratio_spark(values: Sequence[float | None]) -> Text:
+    """A sparkline of ratios, each in its own colour; a gap without attempts."""
     text = Text()
-    for value in values[-width:]:
+    for value in values:
         text.append(" " if value is None else _bar(value), style=shade(value))
     return text
 
 
-def rate_spark(values: Sequence[float], width: int, top: float, style: str = "") -> Text:
-    """A sparkline of the newest `width` values, from 0 to `top`."""
-    return Text("".join(_bar(value / top if top else 0.0) for value in values[-width:]), style=style)
+def rate_spark(values: Sequence[float | None], top: float, style: str = "") -> Text:
+    """A sparkline of values from 0 to `top`."""
+    return Text("".join(_bar((value or 0.0) / top if top else 0.0) for value in values), style=style)
 
 
 def _bar(ratio: float) -> str:
@@ -107,45 +125,53 @@ def _regions(seen: Board, spark: int) -> Table:
     for _ in range(2):
         table.add_column(width=PERCENT_WIDTH, justify="right", no_wrap=True)
         table.add_column(width=spark, justify="right", no_wrap=True)
-    table.add_row("", "", Text("provisioning", style="dim"), "", Text("identity", style="dim"))
-    totals = [glance.total for glance in seen.past]
-    table.add_row(*_row("all regions", totals, spark), style="bold")
+    heads = ("last 2 minutes", "", "provisioning", "", "identity")
+    table.add_row(*(Text(words, style="dim") for words in heads))
+    table.add_row(*_row("all regions", seen.past, lambda glance: glance.total, spark), style="bold")
     for name, display in seen.displays.items():
-        table.add_row(*_row(display, [glance.regions[name] for glance in seen.past], spark))
+        table.add_row(*_row(display, seen.past, lambda glance, name=name: glance.regions[name], spark))  # type: ignore[misc]
     return table
 
 
-def _row(title: str, past: Sequence[object], spark: int) -> list[RenderableType]:
+def _row(title: str, past: Sequence[Glance], success: Callable[[Glance], Success], spark: int) -> list[RenderableType]:
     cells: list[RenderableType] = [title]
-    for side in ("provisioning", "identity"):
-        values: list[float | None] = [getattr(success, side) for success in past]
-        cells += [Text(percent(values[-1]), style=shade(values[-1])), ratio_spark(values, spark)]
+    for side in (lambda glance: success(glance).provisioning, lambda glance: success(glance).identity):
+        now = side(past[-1])
+        cells += [Text(percent(now), style=shade(now)), ratio_spark(condensed(past, spark, side))]
     return cells
 
 
 def _rates(seen: Board, spark: int) -> Table:
     """The rates. Offered, good and wasted have the same scale, to compare them."""
     now = seen.past[-1]
-    top = max(max(g.offered_per_s, g.good_per_s, g.wasted_per_s) for g in seen.past[-spark:])
-    backlogs = [float(g.backlog) for g in seen.past]
+    offered, good, wasted, backlog = (
+        condensed(seen.past, spark, value)
+        for value in (
+            lambda g: g.offered_per_s,
+            lambda g: g.good_per_s,
+            lambda g: g.wasted_per_s,
+            lambda g: float(g.backlog),
+        )
+    )
+    top = max(value or 0.0 for value in (*offered, *good, *wasted))
     ampl = now.amplification
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(width=REGION_WIDTH, no_wrap=True)
     table.add_column(width=PERCENT_WIDTH, justify="right", no_wrap=True)
     table.add_column(width=spark, justify="right", no_wrap=True)
     table.add_column(no_wrap=True)
-    offered = Text(
+    amplified = Text(
         "attempts per operation –" if ampl is None else f"attempts per operation ×{ampl:.1f}",
         style="bold red" if (ampl or 0.0) >= AMPLIFIED_FROM else "",
     )
     rows = (
-        ("attempts / s", [g.offered_per_s for g in seen.past], top, "cyan", offered),
-        ("good / s", [g.good_per_s for g in seen.past], top, "green", Text(f"{now.nodes_up} identity nodes up")),
-        ("wasted / s", [g.wasted_per_s for g in seen.past], top, "red", Text()),
-        ("jobs waiting", backlogs, max(backlogs[-spark:]), "magenta", Text()),
+        ("attempts / s", now.offered_per_s, offered, top, "cyan", amplified),
+        ("good / s", now.good_per_s, good, top, "green", Text(f"{now.nodes_up} identity nodes up")),
+        ("wasted / s", now.wasted_per_s, wasted, top, "red", Text()),
+        ("jobs waiting", now.backlog, backlog, max(value or 0.0 for value in backlog), "magenta", Text()),
     )
-    for title, values, scale, style, aside in rows:
-        table.add_row(title, f"{values[-1]:.0f}", rate_spark(values, spark, scale, style), aside)
+    for title, newest, values, scale, style, aside in rows:
+        table.add_row(title, f"{newest:.0f}", rate_spark(values, scale, style), aside)
     return table
 
 

@@ -13,13 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextCol
 
 from chaos.experiment.experiment import Experiment
 from chaos.experiment.plan import Plan
-from chaos.progress.board import Board, board, percent, watch_board
+from chaos.progress.board import SPAN_S, Board, board, percent, watch_board
 from chaos.progress.glance import Glance, Success, glance
 from chaos.progress.happenings import action_words, happening
 from chaos.scenarios.times import incident_time
 
 PLAIN_EVERY_S = 30
-KEPT_S = 120
 HAPPENINGS_KEPT = 200
 REFRESH_PER_S = 8
 CALM, WARM_UP = "calm", "warm-up"
@@ -70,7 +69,7 @@ class Progress:
     def __init__(self, console: Console, *, watch: bool = False) -> None:
         self._console = console
         self._watch = watch
-        self._past: deque[Glance] = deque(maxlen=KEPT_S)
+        self._past: deque[Glance] = deque(maxlen=SPAN_S)
         self._happened: deque[tuple[float, str, str]] = deque(maxlen=HAPPENINGS_KEPT)
         self._listening = False
         self._headed = False
@@ -141,7 +140,7 @@ def head(regions: Iterable[str], has_clock: bool) -> str:
     """The header of the progress lines; the column of a region shows provisioning/identity."""
     titles = "  ".join(f"{name:>{_width(name)}}" for name in regions)
     calendar = f"{'clock':16}  " if has_clock else ""
-    return f"     τ  {calendar}provis  identity  att/s  ampl  backlog  nodes  {titles}  last action"
+    return f"     τ  {calendar}provis  identity  att/s   ampl  backlog  nodes  {titles}  last action"
 
 
 def line(now: Glance, calendar: str, doing: str) -> str:
@@ -151,7 +150,7 @@ def line(now: Glance, calendar: str, doing: str) -> str:
     calendar = f"{calendar:16}  " if calendar else ""
     return (
         f"τ={now.t:4.0f}  {calendar}{percent(now.total.provisioning):>6}  {percent(now.total.identity):>8}  "
-        f"{now.offered_per_s:5.0f}  {ampl:>4}  {now.backlog:7d}  {now.nodes_up:5d}  {cells}  {doing}"
+        f"{now.offered_per_s:5.0f}  {ampl:>5}  {now.backlog:7d}  {now.nodes_up:5d}  {cells}  {doing}"
     )
 
 

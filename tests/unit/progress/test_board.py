@@ -6,7 +6,7 @@ from typing import cast
 
 from rich.console import Console, ConsoleDimensions, RenderableType
 
-from chaos.progress.board import Board, board, percent, ratio_spark, watch_board
+from chaos.progress.board import Board, board, condensed, percent, ratio_spark, watch_board
 from chaos.progress.glance import Glance, glance
 from tests.unit.progress.progress_bench import CALM, DISPLAYS, FIRST_WAVE, REGIONS, SECOND_WAVE, table
 
@@ -45,14 +45,14 @@ def drawn(what: RenderableType, width: int = 80, height: int = 24) -> list[str]:
 def test_the_first_wave_is_seen_while_identity_is_well() -> None:
     assert drawn(board(seen(39), 80)) == [
         "mini   τ 39 of 80 s   T07 cancel the policy job",
-        "                                  provisioning                      identity",
-        "all regions         18 %  ▆▅▅▄▃▃▃▃▂▂▂▂▂▂▂▂▂▂▂▂   100 %  ████████████████████",
-        "East US             10 %  ▆▅▄▃▃▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂   100 %  ████████████████████",
-        "North Europe       100 %  ████████████████████   100 %  ████████████████████",
-        "attempts / s          12  ████████████████████  attempts per operation ×1.0",
-        "good / s              12  ████████████████████  6 identity nodes up",
-        "wasted / s             0  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁",
-        "jobs waiting         120  ████████████████████",
+        "last 2 minutes                    provisioning                      identity",
+        "all regions         18 %               ███▆▃▂▂   100 %               ███████",
+        "East US             10 %               ███▆▂▂▂   100 %               ███████",
+        "North Europe       100 %               ███████   100 %               ███████",
+        "attempts / s          12               ▅██████  attempts per operation ×1.0",
+        "good / s              12               ▅██████  6 identity nodes up",
+        "wasted / s             0               ▁▁▁▁▁▁▁",
+        "jobs waiting         120               ▁▁▁▆███",
         "━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━",
     ]
 
@@ -60,26 +60,36 @@ def test_the_first_wave_is_seen_while_identity_is_well() -> None:
 def test_the_second_wave_is_seen_and_the_regions_keep_their_lines() -> None:
     assert drawn(board(seen(59), 80)) == [
         "mini   τ 59 of 80 s   T07 cancel the policy job",
-        "                                  provisioning                      identity",
-        "all regions         17 %  ▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂     2 %  ▂▂▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁",
-        "East US              0 %  ▂▂▂▂▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁     1 %  ▂▂▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁",
-        "North Europe       100 %  ████████████████████   100 %  ████████████████████",
-        "attempts / s         200  ▃▄▅▇████████████████  attempts per operation ×10.0",
-        "good / s               4  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁  4 identity nodes up",
-        "wasted / s            60  ▁▂▂▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃",
-        "jobs waiting         300  ████████████████████",
+        "last 2 minutes                    provisioning                      identity",
+        "all regions         17 %            ███▆▃▂▂▂▂▂     2 %            ██████▆▁▁▁",
+        "East US              0 %            ███▆▂▂▂▁▁▁     1 %            ██████▆▁▁▁",
+        "North Europe       100 %            ██████████   100 %            ██████████",
+        "attempts / s         200            ▁▁▁▁▁▁▂▇██  attempts per operation ×10.0",
+        "good / s               4            ▁▁▁▁▁▁▁▁▁▁  4 identity nodes up",
+        "wasted / s            60            ▁▁▁▁▁▁▁▃▃▃",
+        "jobs waiting         300            ▁▁▁▃▄▄▅███",
         "━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━",
     ]
 
 
+def test_two_minutes_fit_into_any_width_and_the_past_stands_still() -> None:
+    def at(glance: Glance) -> float | None:
+        return None if 50 <= glance.t < 60 else glance.t
+
+    later = [replace(moment(59), t=float(t)) for t in range(121)]
+    assert condensed(later[:120], 12, at) == [4.5, 14.5, 24.5, 34.5, 44.5, None, 64.5, 74.5, 84.5, 94.5, 104.5, 114.5]
+    assert condensed(later, 12, at)[:-1] == condensed(later[:120], 12, at)[1:]
+    assert condensed(later, 200, at)[-2:] == [119.0, 120.0]
+
+
 def test_a_gap_is_drawn_where_nothing_was_tried() -> None:
-    assert ratio_spark([1.0, None, 0.0, 0.5], 4).plain == "█ ▁▅"
+    assert ratio_spark([1.0, None, 0.0, 0.5]).plain == "█ ▁▅"
     assert percent(None) == "–"
     assert percent(0.0) == "0 %"
 
 
 def test_colours_say_how_well_it_is() -> None:
-    styles = [str(span.style) for span in ratio_spark([1.0, 0.7, 0.2, None], 4).spans]
+    styles = [str(span.style) for span in ratio_spark([1.0, 0.7, 0.2, None]).spans]
     assert styles == ["green", "yellow", "red", "dim"]
 
 

@@ -7,14 +7,14 @@ from chaos.progress.progress import head, line
 from chaos.record.series import SeriesTable
 from tests.unit.progress.progress_bench import CALM, FIRST_WAVE, REGIONS, SECOND_WAVE, Key, table
 
-HEAD = "     τ  provis  identity  att/s  ampl  backlog  nodes   eastus  northeurope  last action"
+HEAD = "     τ  provis  identity  att/s   ampl  backlog  nodes   eastus  northeurope  last action"
 
 
 @pytest.mark.parametrize(
     ("then", "expected"),
     [
-        (CALM, "τ=  39   100 %     100 %     12  ×1.0        1      6  100/100      100/100  calm"),
-        (FIRST_WAVE, "τ=  39    18 %     100 %     12  ×1.0      120      6   10/100      100/100  calm"),
+        (CALM, "τ=  39   100 %     100 %     12   ×1.0        1      6  100/100      100/100  calm"),
+        (FIRST_WAVE, "τ=  39    18 %     100 %     12   ×1.0      120      6   10/100      100/100  calm"),
         (SECOND_WAVE, "τ=  39    17 %       2 %    200  ×10.0      300      4      0/1      100/100  calm"),
     ],
     ids=["calm", "first wave", "second wave"],
@@ -35,7 +35,7 @@ def test_before_the_first_sample_no_values_are_shown() -> None:
     now = glance(SeriesTable(), REGIONS, 0.0)
     assert now.total == Success(None, None)
     assert now.amplification is None
-    assert line(now, "", "calm") == "τ=   0       –         –      0     –        0      0      –/–          –/–  calm"
+    assert line(now, "", "calm") == "τ=   0       –         –      0      –        0      0      –/–          –/–  calm"
 
 
 def test_a_region_without_attempts_is_neither_good_nor_bad() -> None:

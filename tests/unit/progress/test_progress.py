@@ -43,7 +43,7 @@ def shown() -> Shown:
 
 def test_away_from_a_terminal_there_are_lines_whether_or_not_somebody_wants_to_watch(shown: Shown) -> None:
     lines = shown["file"].splitlines()
-    assert lines[0] == "     τ  provis  identity  att/s  ampl  backlog  nodes   eastus   westus  last action"
+    assert lines[0] == "     τ  provis  identity  att/s   ampl  backlog  nodes   eastus   westus  last action"
     assert lines[1].startswith("τ=   0   100 %     100 %")
     assert len(lines) == 2
     assert shown["file watch"] == shown["file"]
