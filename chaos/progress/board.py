@@ -5,7 +5,7 @@ Pure rendering from a `Board` to a renderable, so that tests can compare the exa
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -55,17 +55,17 @@ def shade(ratio: float | None) -> str:
     return "green" if ratio >= GOOD_FROM else "red" if ratio < BAD_BELOW else "yellow"
 
 
-def condensed(past: Sequence[Glance], width: int, value: Callable[[Glance], float | None]) -> list[float | None]:
-    """At most `width` means of `value` over the last `SPAN_S`; None where it has no value.
+def condensed(times: Sequence[float], values: Sequence[float | None], width: int) -> list[float | None]:
+    """At most `width` means of the values over the last `SPAN_S`; None for a period without a value.
 
     The periods are aligned to τ, so that the past does not flicker while new samples arrive.
     """
     period_s = math.ceil(SPAN_S / width)
     periods: dict[int, list[float]] = {}
-    for glance in past:
-        known = periods.setdefault(math.floor(glance.t / period_s), [])
-        if (one := value(glance)) is not None:
-            known.append(one)
+    for t, value in zip(times, values, strict=True):
+        known = periods.setdefault(math.floor(t / period_s), [])
+        if value is not None:
+            known.append(value)
     return [fmean(known) if known else None for known in periods.values()][-width:]
 
 
@@ -127,32 +127,31 @@ def _regions(seen: Board, spark: int) -> Table:
         table.add_column(width=spark, justify="right", no_wrap=True)
     heads = ("last 2 minutes", "", "provisioning", "", "identity")
     table.add_row(*(Text(words, style="dim") for words in heads))
-    table.add_row(*_row("all regions", seen.past, lambda glance: glance.total, spark), style="bold")
+    times = [glance.t for glance in seen.past]
+    table.add_row(*_row("all regions", times, [glance.total for glance in seen.past], spark), style="bold")
     for name, display in seen.displays.items():
-        table.add_row(*_row(display, seen.past, lambda glance, name=name: glance.regions[name], spark))  # type: ignore[misc]
+        table.add_row(*_row(display, times, [glance.regions[name] for glance in seen.past], spark))
     return table
 
 
-def _row(title: str, past: Sequence[Glance], success: Callable[[Glance], Success], spark: int) -> list[RenderableType]:
+def _row(title: str, times: Sequence[float], past: Sequence[Success], spark: int) -> list[RenderableType]:
     cells: list[RenderableType] = [title]
-    for side in (lambda glance: success(glance).provisioning, lambda glance: success(glance).identity):
-        now = side(past[-1])
-        cells += [Text(percent(now), style=shade(now)), ratio_spark(condensed(past, spark, side))]
+    for values in ([success.provisioning for success in past], [success.identity for success in past]):
+        cells += [
+            Text(percent(values[-1]), style=shade(values[-1])),
+            ratio_spark(condensed(times, values, spark)),
+        ]
     return cells
 
 
 def _rates(seen: Board, spark: int) -> Table:
     """The rates. Offered, good and wasted have the same scale, to compare them."""
     now = seen.past[-1]
-    offered, good, wasted, backlog = (
-        condensed(seen.past, spark, value)
-        for value in (
-            lambda g: g.offered_per_s,
-            lambda g: g.good_per_s,
-            lambda g: g.wasted_per_s,
-            lambda g: float(g.backlog),
-        )
-    )
+    times = [glance.t for glance in seen.past]
+    offered = condensed(times, [glance.offered_per_s for glance in seen.past], spark)
+    good = condensed(times, [glance.good_per_s for glance in seen.past], spark)
+    wasted = condensed(times, [glance.wasted_per_s for glance in seen.past], spark)
+    backlog = condensed(times, [glance.backlog for glance in seen.past], spark)
     top = max(value or 0.0 for value in (*offered, *good, *wasted))
     ampl = now.amplification
     table = Table.grid(padding=(0, 2, 0, 0))

@@ -73,13 +73,12 @@ def test_the_second_wave_is_seen_and_the_regions_keep_their_lines() -> None:
 
 
 def test_two_minutes_fit_into_any_width_and_the_past_stands_still() -> None:
-    def at(glance: Glance) -> float | None:
-        return None if 50 <= glance.t < 60 else glance.t
-
-    later = [replace(moment(59), t=float(t)) for t in range(121)]
-    assert condensed(later[:120], 12, at) == [4.5, 14.5, 24.5, 34.5, 44.5, None, 64.5, 74.5, 84.5, 94.5, 104.5, 114.5]
-    assert condensed(later, 12, at)[:-1] == condensed(later[:120], 12, at)[1:]
-    assert condensed(later, 200, at)[-2:] == [119.0, 120.0]
+    times = [float(t) for t in range(121)]
+    values = [None if 50 <= t < 60 else t for t in times]
+    then = condensed(times[:120], values[:120], 12)
+    assert then == [4.5, 14.5, 24.5, 34.5, 44.5, None, 64.5, 74.5, 84.5, 94.5, 104.5, 114.5]
+    assert condensed(times, values, 12)[:-1] == then[1:]
+    assert condensed(times, values, 200)[-2:] == [119.0, 120.0]
 
 
 def test_a_gap_is_drawn_where_nothing_was_tried() -> None:
