@@ -141,6 +141,7 @@ ACTIONS: dict[str, Callable[[EventFields, Displays], str]] = {
     "mitigate": _mitigate,
     "note": lambda p, _d: str(p["observe"]),
     "open": lambda p, d: f"admit all traffic to {_regions(p, d)}",
+    "own": lambda p, _d: f"own action {p['part']}",
     "ramp": _ramp,
     "repair": lambda p, _d: f"restart {p['instance']}",
     "reset": lambda _p, _d: "reset the testbed",
