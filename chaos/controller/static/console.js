@@ -31,7 +31,7 @@ function ask(why = "") {
 function drawHead() {
   const now = moments.newest(), run = state.run, live = run && !OVER.includes(run.state);
   const tau = now && now.run ? `τ ${Math.round(now.t)} s` : "";
-  setText($("clock"), live ? (now?.run && now.clock) || tau || "starting" : "no run");
+  setText($("clock"), live ? (now?.run && now.clock) || tau || run.state : "no run");
   setText($("phase"), live && now?.run ? [now.clock ? tau : "", now.phase].filter(Boolean).join("  ") : "");
   setText($("state"), run ? `${run.scenario}: ${run.state}${run.why ? ", " + run.why : ""}` : "");
   $("progress").hidden = !live;
@@ -117,6 +117,7 @@ async function began() {
   timeline.clear();
   moments.load((await call("GET", "/v1/ticks")).ticks);
   regions.redraw();
+  drawHead();
 }
 
 function lost() {

@@ -23,7 +23,7 @@ const chosen = () => catalogue.find((fault) => fault.kind === $("fault-kind").va
 
 function drawParameters() {
   const { parameters, summary, level } = chosen();
-  setText($("fault-summary"), `${summary} (${level === "service" ? "applied by the services to their own requests" : "applied to processes from outside"})`);
+  setText($("fault-summary"), `${summary} ${level === "service" ? "Applied by the services to their own requests." : "Applied to processes from outside."}`);
   const required = parameters.required || [];
   $("fault-parameters").replaceChildren(...Object.entries(parameters.properties || {}).map(([name, schema]) => field(name, schema, required.includes(name))));
 }

@@ -66,8 +66,8 @@ const SERIES = {
     ["provisioning", "provisioning", (tick) => scale(tick.total.provisioning)],
   ],
   "chart-work": [
-    ["offered", "attempts offered", (tick) => tick.offered_per_s],
-    ["good", "good: before the timeout", (tick) => tick.good_per_s],
+    ["offered", "attempts (offered load)", (tick) => tick.offered_per_s],
+    ["good", "goodput: before the timeout", (tick) => tick.good_per_s],
     ["wasted", "wasted: after the timeout", (tick) => tick.wasted_per_s],
   ],
   "chart-backlog": [["backlog", "jobs", (tick) => tick.backlog]],
@@ -91,7 +91,7 @@ function drawCharts(now) {
 
 function title(id, now) {
   const span = now.run ? "τ in bench seconds" : "the last five minutes";
-  return { "chart-success": `Success, percent, ${span}`, "chart-work": `Work per second, ${span}`, "chart-backlog": `Jobs waiting, ${span}` }[id];
+  return { "chart-success": `Success, percent, ${span}`, "chart-work": `Load and work per second, ${span}`, "chart-backlog": `Jobs waiting, ${span}` }[id];
 }
 
 function fit(id, chart) {
