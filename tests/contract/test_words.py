@@ -18,6 +18,7 @@ from chaos.controller.app import create_controller
 from chaos.controller.testbed import Testbed
 from chaos.experiment.plan import make_plan
 from chaos.faults.registry import CATALOGUE
+from chaos.scenarios.model import Scenario
 from compose.local import HOST, LocalRuntime, free_ports
 from compose.runtime import Runtime
 from compose.virtual.runtime import VirtualRuntime
@@ -46,27 +47,33 @@ SLOW_S = {"virtual": 30.0, "local": 60.0}
 SOON_S = {"virtual": 3.0, "local": 15.0}
 """Processes share this machine with other tests: what is asked of them is the effect, not its speed."""
 FIRST_S = 30.0
+Serve = Callable[[web.Application], Coroutine[Any, Any, str]]
 
 
-async def perform_all(runtime: Runtime, serve: Callable[[web.Application], Coroutine[Any, Any, str]]) -> Results:
+async def perform_all(runtime: Runtime, serve: Serve) -> Results:
     """A small testbed with its controller, and every word on it."""
     scenario = small_scenario()
     plan = make_plan(scenario, 1)
-    with TemporaryDirectory() as folder:
-        testbed = Testbed(runtime, scenario, Path(folder))
-        try:
-            await runtime.start(plan.topology, plan.settings, 1, lambda _event: None)
-            controller = await serve(create_controller(testbed, TOKENS))
-            op = Operator(runtime, controller, TOKENS.operate, SLOW_S[runtime.name], SOON_S[runtime.name])
-            await testbed.operations.ensure_load()
-            await eventually(op.gets_tokens, FIRST_S, "the first token")
-            found = await perform_actions(op, scenario)
-            if runtime.name != "virtual":
-                found |= await perform_faults(op, runtime.name)
-            return found | await perform_operations(op, set(ELSEWHERE[runtime.name]))
-        finally:
-            await testbed.close()
-            await runtime.stop()
+    try:
+        await runtime.start(plan.topology, plan.settings, 1, lambda _event: None)
+        with TemporaryDirectory() as folder:
+            return await _perform_all(runtime, scenario, Testbed(runtime, scenario, Path(folder)), serve)
+    finally:
+        await runtime.stop()
+
+
+async def _perform_all(runtime: Runtime, scenario: Scenario, testbed: Testbed, serve: Serve) -> Results:
+    try:
+        controller = await serve(create_controller(testbed, TOKENS))
+        op = Operator(runtime, controller, TOKENS.operate, SLOW_S[runtime.name], SOON_S[runtime.name])
+        await testbed.operations.ensure_load()
+        await eventually(op.gets_tokens, FIRST_S, "the first token")
+        found = await perform_actions(op, scenario)
+        if runtime.name != "virtual":
+            found |= await perform_faults(op, runtime.name)
+        return found | await perform_operations(op, set(ELSEWHERE[runtime.name]))
+    finally:
+        await testbed.close()
 
 
 @cache

@@ -87,7 +87,7 @@ class Operator:
         async def enabled() -> bool:
             return (await self.call("PUT", f"/v1/regions/{REGION}/anonymous-access", {"enabled": True})).ok
 
-        await self.shows(enabled, "the operator is served again", self.slow_s)
+        await self.shows(enabled, "the operator is served again")
         await self.shows(self.is_public, "what the job may have done is undone")
 
     async def is_private(self) -> bool:
