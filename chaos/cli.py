@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chaos.command.elsewhere import export, watch
 from chaos.command.group import Commands
 from chaos.options import JOBS, RUNS_MAX, SEED, SEEDS, FiniteRange, comma_separated, size_option, with_options
 from chaos.progress.terminal import terminal
@@ -166,19 +167,6 @@ def diff(left: Path, right: Path) -> None:
     from chaos.command.run import diff_command
 
     sys.exit(diff_command(left, right, terminal()))
-
-
-@main.command()
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="RUN")
-@click.option("--format", "form", type=click.Choice(["openmetrics", "parquet", "csv", "otlp"]), required=True)
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="new or empty folder for the files"
-)
-def export(folder: Path, form: str, out: Path) -> None:
-    """Write the record in RUN in an open format; docs/export.md describes every file and column."""
-    from chaos.command.export import export_command
-
-    sys.exit(export_command(folder, form, out, terminal()))
 
 
 @main.command()
@@ -388,3 +376,5 @@ def check_part(name: str, kind: str | None, given: tuple[str, ...]) -> None:
 
 main.command(name="map")(with_options(map_points, MAP_OPTIONS))
 main.command(name="size")(with_options(study_sizes, SIZE_OPTIONS))
+main.add_command(export)
+main.add_command(watch)

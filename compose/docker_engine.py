@@ -9,7 +9,7 @@ import io
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import docker
 from docker.errors import DockerException, NotFound
@@ -28,6 +28,7 @@ PARTITION = "aftershock.partition"
 HOST = "127.0.0.1"
 CPU_PERIOD_US = 100_000
 STOP_TIMEOUT_S = 8
+BESIDE_BYTES, BESIDE_TIMEOUT_S = 2**30, 900
 RUNNING, PAUSED = "running", "paused"
 
 T = TypeVar("T")
@@ -118,6 +119,24 @@ def cutter(victim: DockerContainer, image: str, project: str, name: str, argumen
             "ReadonlyRootfs": True,
             "AutoRemove": True,
             "Memory": 64 * 2**20,
+        },
+    }
+
+
+def beside(neighbour: DockerContainer, image: str, project: str, command: Sequence[str]) -> dict[str, Any]:
+    """The create request for a command that works on the volumes of `neighbour`."""
+    return {
+        "Image": image,
+        "Entrypoint": [command[0]],
+        "Cmd": list(command[1:]),
+        "Healthcheck": {"Test": ["NONE"]},
+        "Labels": {PROJECT: project, COMPOSE_SERVICE: f"{neighbour.compose_service}-helper", COMPOSE_ONE_OFF: "True"},
+        "HostConfig": {
+            "VolumesFrom": [neighbour.id],
+            "NetworkMode": "none",
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges:true"],
+            "Memory": BESIDE_BYTES,
         },
     }
 
@@ -261,6 +280,30 @@ class DockerEngine:
             _unless_gone(lambda: api.wait(created))
 
         await self._call(work)
+
+    async def run_beside(self, neighbour: DockerContainer, command: Sequence[str], tar: IO[bytes], folder: str) -> None:
+        """Runs a command in a container of its own, with the image and the volumes of `neighbour`, without network.
+
+        The files of `tar` are in `folder` there.
+
+        Raises:
+            RuntimeUnavailable: it failed; with the last lines of its output.
+        """
+
+        def work(api: Any) -> tuple[int, bytes]:
+            image = api.inspect_container(neighbour.id)["Config"]["Image"]
+            created = api.create_container_from_config(beside(neighbour, image, self.project, command))["Id"]
+            try:
+                api.put_archive(created, folder, tar)
+                api.start(created)
+                return api.wait(created, timeout=BESIDE_TIMEOUT_S)["StatusCode"], api.logs(created, tail=5)
+            finally:
+                _unless_gone(lambda: api.remove_container(created, force=True))
+
+        status, output = await self._call(work)
+        if status:
+            said = " | ".join(output.decode(errors="replace").splitlines())
+            raise RuntimeUnavailable(f"{command[0]} beside {neighbour.name} ended with status {status}: {said}")
 
     async def log_tail(self, container: DockerContainer, lines: int = 5) -> str:
         raw: bytes = await self._call(lambda api: api.logs(container.id, tail=lines))

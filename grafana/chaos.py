@@ -24,6 +24,8 @@ from grafana.queries import ANNOTATIONS, ATTEMPTS, EVENTS, PRIVATE, SDK, rate, s
 SLO_BUDGET = 0.001
 BURN_LIMIT = 14.4
 INCIDENT = "max(controller_incident_timestamp_seconds)"
+CLOCK = "max(timestamp(controller_incident_timestamp_seconds))"
+"""The time at which `INCIDENT` was so; of a run that has ended it is not now."""
 
 
 def build() -> dict[str, Any]:
@@ -182,7 +184,7 @@ def alerts() -> Panel:
 def events() -> Panel:
     """Shows both clocks: this machine's, as on the axes, and the incident's, as in the report."""
     each = f"max by (kind, title) ({EVENTS})"
-    there = f"(60 * {each} + on () group_left () ({INCIDENT} - 60 * time())) * 1000"
+    there = f"(60 * {each} + on () group_left () ({INCIDENT} - 60 * {CLOCK})) * 1000"
     return table(
         "Events: actions, faults, alerts",
         {"clock": f"{each} * 1000", "incident": there},

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grafana.colors import DARK, GREY, Colors
+from grafana.runs import of_run, run_variable
 
 DATASOURCE = {"type": "prometheus", "uid": "prometheus"}
 WIDTH = 24
@@ -63,7 +64,7 @@ def _panel(kind: str, title: str, description: str, queries: Queries, instant: b
         {
             "refId": chr(ord("A") + number),
             "datasource": DATASOURCE,
-            "expr": expression,
+            "expr": of_run(expression),
             "legendFormat": legend,
             "instant": instant,
             "range": not instant,
@@ -336,7 +337,7 @@ def annotation(name: str, expression: str, color: str, title: str, text: str) ->
         "datasource": DATASOURCE,
         "enable": True,
         "iconColor": color,
-        "expr": expression,
+        "expr": of_run(expression),
         "step": "1s",
         "titleFormat": title,
         "textFormat": text,
@@ -381,9 +382,16 @@ def dashboard(
         "timepicker": {"refresh_intervals": REFRESH},
         "graphTooltip": 1,
         "annotations": {"list": list(annotations)},
-        "templating": {"list": list(variables)},
+        "templating": {"list": [run_variable(), *variables]},
         "links": [
-            {"title": "Aftershock", "type": "dashboards", "tags": ["aftershock"], "asDropdown": False, "keepTime": True}
+            {
+                "title": "Aftershock",
+                "type": "dashboards",
+                "tags": ["aftershock"],
+                "asDropdown": False,
+                "keepTime": True,
+                "includeVars": True,
+            }
         ],
         "panels": laid_out(rows),
     }

@@ -41,10 +41,11 @@ from grafana.queries import (
     ratio,
     share,
 )
+from grafana.runs import of_run
 
 HERE = 'region="$region"'
 HOME = 'home="$region"'
-REGION = variable("region", "label_values(identity_workers, region)", default="eastus")
+REGION = variable("region", f"label_values({of_run('identity_workers')}, region)", default="eastus")
 FAILED = 'code=~"[45].."'
 DURATION = "http_request_duration_seconds"
 IN_FLIGHT = "http_requests_in_flight"

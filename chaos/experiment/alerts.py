@@ -25,6 +25,8 @@ RUNBOOK = "docs/runbook.md"
 PACES = (1.0, 0.2)
 PACE_METRIC = "controller_detection_pace"
 GLOBAL = "global"
+LIVE = 'run=""'
+"""Of the testbed: the series of a run that `aftershock watch` has loaded have a value there."""
 WINDOW_MIN_S = 2.0
 INTERVAL_S = 1
 
@@ -47,9 +49,8 @@ class Selector(_Part):
     where: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
 
     def promql(self) -> str:
-        if not self.where:
-            return self.metric
-        return f"{self.metric}{{{','.join(_matcher(label, values) for label, values in self.where.items())}}}"
+        matchers = [_matcher(label, values) for label, values in self.where.items()]
+        return f"{self.metric}{{{','.join([*matchers, LIVE])}}}"
 
 
 def _matcher(label: str, values: Sequence[str]) -> str:
@@ -308,7 +309,8 @@ def _prometheus_alert(rule: Rule, pace: float) -> dict[str, Any]:
     if rule.groups_at_least is not None:
         expression = f"count({expression}) >= {rule.groups_at_least}"
     if rule.paced:  # without a controller the metric is absent: then the rules of pace 1 are active
-        held = f"unless on () {PACE_METRIC} != 1" if pace == 1.0 else f"and on () {PACE_METRIC} == {pace:g}"
+        metric = f"{PACE_METRIC}{{{LIVE}}}"
+        held = f"unless on () {metric} != 1" if pace == 1.0 else f"and on () {metric} == {pace:g}"
         expression = f"({expression}) {held}"
     labels = {"severity": rule.severity, "service": rule.service, **({"claim": rule.claim} if rule.claim else {})}
     if not rule.by or rule.groups_at_least is not None:

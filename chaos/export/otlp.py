@@ -37,7 +37,7 @@ KIND_TEXT = {
 }
 RESOURCE = {"service": "service.name", "instance": "service.instance.id", "region": "cloud.region"}
 
-Labels = Mapping[str, str]
+_Labels = Mapping[str, str]
 ResourceKey = tuple[str, str]
 
 
@@ -177,11 +177,11 @@ def _resources(table: SeriesTable) -> list[_Resource]:
     return list(resources.values())
 
 
-def _key(labels: Labels) -> ResourceKey:
+def _key(labels: _Labels) -> ResourceKey:
     return labels.get("service", ""), labels.get("instance", "")
 
 
-def _part(name: str, family: Family, labels: Labels) -> str:
+def _part(name: str, family: Family, labels: _Labels) -> str:
     if family.kind not in ("histogram", "summary"):
         return ""
     suffix = name.removeprefix(family.name)

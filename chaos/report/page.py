@@ -7,6 +7,7 @@ from typing import Any
 from chaos.record.record import RunRecord
 from chaos.report import words
 from chaos.report.charts import charts
+from chaos.report.moments import moments
 from chaos.report.templates import fill
 from chaos.verdict import STATUSES, Verdict
 from chaos.verdict.verdict import FACTS, Judged
@@ -66,6 +67,8 @@ class ClaimGroup:
 def render(record: RunRecord, verdict: Verdict) -> str:
     """The page as one HTML document."""
     clock = words.IncidentCalendar(record.plan)
+    drawn = charts(View(record), clock)
+    seen = moments(record, verdict, [chart.key for chart in drawn])
     values = {
         "plan": _plan(record.plan),
         "verdict": verdict,
@@ -73,7 +76,9 @@ def render(record: RunRecord, verdict: Verdict) -> str:
         "headline": words.headline(verdict),
         "tiles": _tiles(verdict, clock),
         "facts": [claim for claim in verdict.claims if claim.id in FACTS],
-        "charts": charts(View(record), clock),
+        "charts": drawn,
+        "moments": seen,
+        "linked": {moment.claim.id for claims in seen.values() for moment in claims},
         "groups": _groups(verdict),
         "statuses": [(status, STATUS_WORDS[status]) for status in STATUSES],
         "status_words": STATUS_WORDS,

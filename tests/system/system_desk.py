@@ -81,7 +81,7 @@ def dashboard_queries(root: Path) -> list[tuple[str, str]]:
         for panel in document["panels"]:
             found += [(f"{path.stem}: {panel['title']}", target["expr"]) for target in panel["targets"]]
         found += [(f"{path.stem}: mark {mark['name']}", mark["expr"]) for mark in document["annotations"]["list"]]
-    return [(name, expression.replace("$region", "eastus")) for name, expression in found]
+    return [(name, expression.replace("$region", "eastus").replace("$run", "")) for name, expression in found]
 
 
 def copy_run(run: str, into: Path) -> Path:

@@ -79,22 +79,22 @@ def test_every_row_of_the_report_that_is_a_detection_has_its_alert() -> None:
 def test_recording_rules_are_ratios_of_rates_by_region() -> None:
     records, _ = groups()
 
-    errors = 'identity_client_attempts_total{layer="sdk",outcome=~"timeout|throttled|error|shed"}'
+    errors = 'identity_client_attempts_total{layer="sdk",outcome=~"timeout|throttled|error|shed",run=""}'
     assert records["region:identity_client_attempts:error_ratio_rate5s"] == (
         f"sum by (region) (rate({errors}[5s]))"
-        ' / sum by (region) (rate(identity_client_attempts_total{layer="sdk"}[5s]))'
+        ' / sum by (region) (rate(identity_client_attempts_total{layer="sdk",run=""}[5s]))'
     )
     assert records["region:identity:saturation"] == (
-        "sum by (region) (identity_workers_busy) / sum by (region) (identity_workers)"
+        'sum by (region) (identity_workers_busy{run=""}) / sum by (region) (identity_workers{run=""})'
     )
     assert records["region:provisioner_oldest_job_age:seconds"] == (
-        "max by (region) (provisioner_oldest_job_age_seconds)"
+        'max by (region) (provisioner_oldest_job_age_seconds{run=""})'
     )
     assert records["region:remediation_accounts_wrongly_targeted:increase_rate600s"] == (
-        'sum by (region) (increase(remediation_accounts_total{result="wrongly_targeted"}[600s]))'
+        'sum by (region) (increase(remediation_accounts_total{result="wrongly_targeted",run=""}[600s]))'
     )
     assert records["world:provisioner_job_tries:failure_ratio_rate30s"].startswith(
-        'sum (rate(provisioner_job_tries_total{result=~"blocked|identity_failed"}[30s])) / sum (rate('
+        'sum (rate(provisioner_job_tries_total{result=~"blocked|identity_failed",run=""}[30s])) / sum (rate('
     )
 
 
@@ -107,7 +107,7 @@ def test_alerts_compare_recorded_series_only() -> None:
     )
     assert alerts["MultiRegionControlPlaneFailures"]["expr"] == (
         "(count(region:provisioner_job_tries:failure_ratio_rate30s > 0.2) >= 3)"
-        " unless on () controller_detection_pace != 1"
+        ' unless on () controller_detection_pace{run=""} != 1'
     )
     for alert in alerts.values():
         assert set(re.findall(r"[a-z]+:[a-z_]+:\w+", alert["expr"])) <= set(records)
@@ -168,8 +168,8 @@ def test_rules_for_a_shorter_outage_are_what_its_pace_changes_and_nothing_else()
 def test_a_paced_alert_is_in_one_file_for_each_pace_and_only_one_of_them_holds() -> None:
     """Without a controller there is no scenario: then it is the incident's own."""
     for pace, guard in (
-        (1.0, " unless on () controller_detection_pace != 1"),
-        (0.2, " and on () controller_detection_pace == 0.2"),
+        (1.0, ' unless on () controller_detection_pace{run=""} != 1'),
+        (0.2, ' and on () controller_detection_pace{run=""} == 0.2'),
     ):
         _, alerts = groups(pace)
         for rule in default_alerts():

@@ -18,6 +18,7 @@ from chaos.faults.registry import CATALOGUE
 from chaos.remediation.gate import DECISIONS
 from chaos.remediation.metrics import OUTCOMES as OUTCOMES_OF_JOB
 from chaos.scenarios.loader import load
+from chaos.watch.command import DASHBOARDS as LINKED
 from grafana import colors
 from loadgen.metrics import RESULTS
 from services.chassis.loop_lag import LAG_METRIC, STALL_METRIC
@@ -83,7 +84,9 @@ def expressions(dashboard: dict[str, Any]) -> Iterator[str]:
     yield from (target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
     yield from (annotation["expr"] for annotation in dashboard["annotations"]["list"])
     for variable in dashboard["templating"]["list"]:
-        match = re.fullmatch(r"label_values\((\w+), ?(\w+)\)", variable["definition"])
+        if variable["type"] == "textbox":
+            continue
+        match = re.fullmatch(r"label_values\((\w+\{[^}]*\}), ?(\w+)\)", variable["definition"])
         assert match, variable["definition"]
         yield match[1]
 
@@ -126,6 +129,27 @@ def test_every_metric_is_exported_by_somebody(name: str) -> None:
 def test_the_metric_finder_sees_names_and_nothing_else() -> None:
     expression = 'sum by (region, x) (rate(a_total{region="$region", b=~"c|d"}[5s])) / (clamp_min(b:c, 0) > 0 or 0 * e)'
     assert metrics_in(expression) == {"a_total", "b:c", "e"}
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_every_selector_asks_for_the_chosen_run(name: str) -> None:
+    """The testbed's series have no label `run`, those of a loaded run have one: they must not be added up."""
+    for expression in expressions(DASHBOARDS[name]):
+        for metric in metrics_in(expression):
+            selectors = re.findall(rf"\b{metric}\b(.[^}}]*.?)", expression)
+            assert selectors
+            assert all(re.fullmatch(r'\{([^{}]*, )?run="\$run"\}', found) for found in selectors), (metric, expression)
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_a_dashboard_opens_with_the_testbed_and_keeps_the_chosen_run(name: str) -> None:
+    field = DASHBOARDS[name]["templating"]["list"][0]
+    assert (field["name"], field["type"], field["current"]["value"]) == ("run", "textbox", "")
+    assert all(link["includeVars"] for link in DASHBOARDS[name]["links"])
+
+
+def test_the_links_of_aftershock_watch_are_those_of_the_dashboards() -> None:
+    assert {dashboard["uid"] for dashboard in DASHBOARDS.values()} == set(LINKED)
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)

@@ -55,8 +55,9 @@ def test_the_services_image_has_what_services_and_load_generator_import() -> Non
 def test_the_run_time_group_is_what_our_packages_import() -> None:
     needed = imported(path for folder in OURS for path in (ROOT / folder).rglob("*.py"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    only_on_a_cluster = {_normal(line) for line in project["optional-dependencies"]["cluster"]}
-    assert needed - only_on_a_cluster == {_normal(line) for line in project["dependencies"]}
+    extras = project["optional-dependencies"]
+    optional = {_normal(line) for extra in ("cluster", "export", "notebook") for line in extras[extra]}
+    assert needed - optional == {_normal(line) for line in project["dependencies"]}
 
 
 @pytest.mark.parametrize("name", ["services", "controller"])

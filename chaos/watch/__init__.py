@@ -1,0 +1,1 @@
+"""A recorded run in the dashboards of the Docker testbed (docs/watch.md)."""

@@ -1,0 +1,32 @@
+"""The example notebook runs, on a run of its own."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.unit.export.small_run import recorded
+
+NOTEBOOK = Path(__file__).parents[3] / "docs" / "notebook.ipynb"
+
+
+@pytest.mark.real_time
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the packages that start the kernel
+def test_the_notebook_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = recorded(tmp_path / "run")
+    monkeypatch.setenv("AFTERSHOCK_RUN", str(run.record.folder))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(notebook, timeout=100, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = "\n".join(
+        output["data"].get("text/plain", "")
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if "data" in output
+    )
+    assert f"<Record small seed 1, {run.verdict.status}>" in shown
+    assert str(run.verdict.figures["peak_attempts_per_s"]) in shown
+    assert "identity-eastus-1" in shown
+    assert "success_ratio" in shown
