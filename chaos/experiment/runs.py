@@ -106,7 +106,8 @@ def _make(folder: Path, kind: str) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise RunFolderError(f"{folder}: cannot write a {kind} there: {error.strerror}") from error
+        article = "an" if kind[0] in "aeiou" else "a"
+        raise RunFolderError(f"{folder}: cannot write {article} {kind} there: {error.strerror}") from error
 
 
 _CLAIMED: dict[Path, int] = {}

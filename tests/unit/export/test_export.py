@@ -366,6 +366,7 @@ def test_bad_input_is_one_line_and_exit_code_2(run: ExportedRun, tmp_path: Path)
     _refused(_export(folder, "--format", "csv"), "Missing option '--out'")
     assert not out.exists()
     _refused(_export(folder, "--format", "csv", "--out", folder), "is not empty; the export needs an empty folder")
+    _refused(_export(folder, "--format", "csv", "--out", "/proc/export"), "/proc/export: cannot write an export there")
     out.touch()
     _refused(_export(folder, "--format", "csv", "--out", out), "is a file")
 
