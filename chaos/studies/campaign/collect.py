@@ -8,6 +8,7 @@ from pathlib import Path
 from chaos.experiment.runs import replace
 from chaos.record.files import NotWhole, sealed, unsealed
 from chaos.record.record import RecordError
+from chaos.scenarios.loader import load
 from chaos.studies.cache import JsonDocument
 from chaos.studies.campaign.jobs import CampaignResult
 from chaos.verdict import PAIRS, claims, judge_pair
@@ -25,6 +26,7 @@ def collect(scenario: str, commit: str, results: Sequence[CampaignResult]) -> Js
     return {
         "kind": KIND,
         "scenario": scenario,
+        "size": load(scenario, size=results[0].job.size if results else None).size,
         "commit": commit,
         "seeds": list(plain),
         "rows": [_row(claim, _verdicts(claim, plain, results)) for claim in claims()],
