@@ -1,4 +1,4 @@
-"""The size is a multiplication and nothing else: at half its size the incident has the events it had when it shipped so."""
+"""The size multiplies and does nothing else: at half its size the incident has the events it had when it shipped so."""
 
 import pytest
 
