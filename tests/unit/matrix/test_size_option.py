@@ -1,0 +1,71 @@
+"""`--size` reaches every run of a study, and the command that repeats a run has it."""
+
+import shlex
+from typing import Any
+
+import pytest
+
+from chaos.cli import _plan, main
+from chaos.scenarios.loader import load
+from chaos.studies.campaign.command import campaign_jobs
+from chaos.studies.campaign.controls import VARIANTS, variant
+from chaos.studies.map.command import ask
+from chaos.studies.matrix.defences import defences
+from chaos.studies.matrix.job import MatrixRun
+from chaos.studies.matrix.search import Question
+
+FULL = "azure-fnj8-vqz"
+
+
+def options(command: str, *words: str) -> dict[str, Any]:
+    """What click makes of the words of a command line."""
+    found: dict[str, Any] = main.commands[command].make_context(command, list(words)).params
+    return found
+
+
+def test_a_run_has_its_size_and_says_so_in_the_command_that_repeats_it() -> None:
+    plan = _plan(options("run", FULL, "--size", "0.5"))
+
+    assert (plan.scenario.size, plan.document("virtual", "direct", "")["size"]) == (0.5, 0.5)
+    words = shlex.split(plan.command)
+    assert words[words.index("--size") + 1] == "0.5"
+    assert "--size" not in _plan(options("run", FULL)).command
+
+
+@pytest.mark.parametrize("name", ["run", "campaign", "matrix", "map"])
+def test_every_command_of_runs_takes_a_size(name: str) -> None:
+    assert "size" in [one.name for one in main.commands[name].params]
+
+
+def test_every_run_of_a_campaign_has_the_size_and_so_have_its_controls() -> None:
+    jobs = [*campaign_jobs(FULL, 2, 1, (), 2.0), *campaign_jobs(FULL, 1, 1, ("R1",), 2.0)]
+
+    assert {job.size for job in jobs} == {2.0}
+    half = load(FULL, size=0.5)
+    for name in VARIANTS:
+        changed = variant(name, half).scenario
+        assert (name, changed.size, changed.regions) == (name, 0.5, half.regions)
+
+
+def test_every_cell_of_a_matrix_has_the_size() -> None:
+    job = Question(FULL, ("R1",), [1], size=2.0).job(("R1",), 1)
+
+    assert job.plan().scenario.size == 2.0
+    assert MatrixRun(FULL, 1, size=0.5).plan() != MatrixRun(FULL, 1).plan()
+
+
+def test_a_defence_is_given_at_size_1_and_an_override_is_not() -> None:
+    pacing = next(one for one in defences() if one.id == "pacing")
+    job = pacing.job(FULL, 1, ["provisioner.requeue_delay_s=7"], 0.5)
+    settings = job.plan().settings
+
+    assert (settings["provisioner"]["resume_rate_per_s"], settings["provisioner"]["requeue_delay_s"]) == (1.0, 7)
+    assert settings["regions"]["eastus"]["provisioner"]["resume_rate_per_s"] == 2.0
+
+
+def test_a_map_at_twice_the_size_has_the_same_share_of_load_on_twice_the_nodes() -> None:
+    question = ask(options("map", "--x", "load=0.2,0.4", "--size", "2"))
+    plan = question.job(question.points[1], 1).plan()
+
+    assert [region.identity_nodes for region in plan.topology.regions] == [8]
+    assert plan.settings["loadgen"]["regions"]["eastus"]["token_rate_per_s"] == 0.4 * 80
