@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from chaos.cli import _plan, main
+from chaos.record.record import RunRecord
 from chaos.scenarios.loader import load
 from chaos.studies.campaign.command import campaign_jobs
 from chaos.studies.campaign.controls import VARIANTS, variant
@@ -13,6 +14,10 @@ from chaos.studies.map.command import ask
 from chaos.studies.matrix.defences import defences
 from chaos.studies.matrix.job import MatrixRun
 from chaos.studies.matrix.search import Question
+from chaos.verdict.facts import recovered
+from chaos.verdict.model import Conditions
+from chaos.verdict.view import View
+from tests.unit.record.incident_record import END, fresh_incident
 
 FULL = "azure-fnj8-vqz"
 
@@ -69,3 +74,23 @@ def test_a_map_at_twice_the_size_has_the_same_share_of_load_on_twice_the_nodes()
 
     assert [region.identity_nodes for region in plan.topology.regions] == [8]
     assert plan.settings["loadgen"]["regions"]["eastus"]["token_rate_per_s"] == 0.4 * 80
+
+
+@pytest.mark.parametrize("size", [0.5, 2.0])
+def test_the_budget_of_careful_tenants_is_given_at_size_1(size: float) -> None:
+    overlay = variant("careful-tenants", load(FULL, size=size)).overlay
+
+    assert overlay["instances"]["loadgen"]["identity_client"]["guard"]["budget"]["retries_per_s_min"] == 0.3 * size
+
+
+@pytest.mark.parametrize(("size", "gone"), [(1.0, False), (2.0, True)])
+def test_how_many_jobs_are_a_backlog_goes_with_the_size(size: float, gone: bool) -> None:
+    """Thirty jobs that stay are a backlog at size 1, and none at size 2; a record without a size is of size 1."""
+    made = fresh_incident().level("provisioner_jobs", 0.0, 0.0, END, state="blocked")
+    made.level("provisioner_jobs", 5.0, 0.0, END, state="queued")
+    record = made.build()
+    view = View(RunRecord({**record.plan, "size": size}, record.events, record.series))
+    sum_of_regions = view.backlog(END - 20.0, END)
+
+    assert sum_of_regions == 30.0
+    assert (recovered(view, Conditions(), (END - 20.0, END)).finding().status == "reproduced") is gone
