@@ -173,8 +173,6 @@ def test_the_page_shows_the_table() -> None:
         for one in SCALED
     ]
     rows += [f"| {one.what} | {', '.join(f'`{field}`' for field in one.fields)} | – | {one.why} |" for one in KEPT]
-    page = PAGE.read_text(encoding="utf-8")
+    table = PAGE.read_text(encoding="utf-8").partition("| quantity |")[2].partition("\n\n")[0]
 
-    for row in rows:
-        assert row in page, row
-    assert page.count("\n| ") == len(rows) + 1, "and no other row"
+    assert [line for line in table.splitlines() if line.startswith("| ")] == rows
