@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from chaos.progress.glance import ATTEMPTS
+from chaos.record.metric_names import ATTEMPTS
 from chaos.record.series import Samples
 
 WINDOW_S = 10.0

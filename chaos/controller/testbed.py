@@ -99,7 +99,7 @@ class Testbed:
             self.telling.tick({**moment.document(), "run": "", "clock": "", "phase": ""})
 
     @property
-    def run_under_way(self) -> ScenarioRun | None:
+    def active_run(self) -> ScenarioRun | None:
         return self.run if self.run is not None and self.run.active else None
 
     @property
@@ -110,7 +110,7 @@ class Testbed:
     @property
     def job(self) -> RemediationWorkflow | None:
         """The policy job: the scenario's during a run that has one, otherwise the one started through the API."""
-        run = self.run_under_way
+        run = self.active_run
         return run.remediation if run is not None and run.remediation is not None else self.remediation
 
     @property
@@ -124,7 +124,7 @@ class Testbed:
 
     @property
     def run_is_on(self) -> bool:
-        return self.run is not None and self.run.active
+        return self.active_run is not None
 
     @property
     def displays(self) -> dict[str, str]:
@@ -144,7 +144,7 @@ class Testbed:
     async def open(self) -> None:
         self._lag.start()
         self.monitor.start()
-        await self.env.background.insist(self._take_over, "take-over from an earlier controller", STORE_ERRORS)
+        await self.env.background.complete(self._take_over, "take-over from an earlier controller", STORE_ERRORS)
 
     async def _take_over(self) -> None:
         await self.faults.adopt()
@@ -183,7 +183,7 @@ class Testbed:
             self.env,
             settings,
             regions=[one for one in self.scenario.rollout_regions() if regions is None or one.name in regions],
-            signals=TestbedSignals(self.monitor, lambda: self.run_under_way, origin_epoch_s),
+            signals=TestbedSignals(self.monitor, lambda: self.active_run, origin_epoch_s),
             origin_epoch_s=origin_epoch_s,
             metrics=self._job_metrics,
         )

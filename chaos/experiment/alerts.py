@@ -57,7 +57,7 @@ def _matcher(label: str, values: Sequence[str]) -> str:
     return f'{label}="{values[0]}"' if len(values) == 1 else f'{label}=~"{"|".join(values)}"'
 
 
-class Line(_Part):
+class AlertTerm(_Part):
     """One comparison. It is true for a group if it is true over every window."""
 
     record: RecordingRuleName
@@ -69,7 +69,7 @@ class Line(_Part):
     above: float
 
     @model_validator(mode="after")
-    def _has_a_time(self) -> "Line":
+    def _has_a_time(self) -> "AlertTerm":
         if self.now == bool(self.windows_s):
             raise ValueError("needs exactly one of `windows_s` and `now`")
         return self
@@ -132,7 +132,7 @@ class Rule(_Part):
     paced: bool = False
     for_s: Annotated[float, Field(ge=0)]
     keep_for_s: Annotated[float, Field(ge=0)] = 0.0
-    all: Annotated[tuple[Line, ...], Field(min_length=1)]
+    all: Annotated[tuple[AlertTerm, ...], Field(min_length=1)]
 
     @property
     def runbook(self) -> str:

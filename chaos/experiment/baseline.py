@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.record.machine import stalls_in, worst_lag_s
+from chaos.record.metric_names import ATTEMPTS, ENDED
 from chaos.record.recorder import Recorder
 
 WINDOW_S = 20.0
@@ -15,8 +16,6 @@ SUCCESS_MIN = 0.99
 OPERATIONS_MIN = 20
 ATTEMPTS_MIN = 0.8
 COLLAPSE_SUCCESS = 0.5
-OPERATIONS = "identity_client_operations_total"
-ATTEMPTS = "identity_client_attempts_total"
 
 
 class UnhealthyBaseline(RuntimeError):
@@ -51,7 +50,7 @@ class Baseline:
     @classmethod
     def of(cls, recorder: Recorder) -> "Baseline":
         now = recorder.t()
-        ended = recorder.increase(OPERATIONS, {}, now - WINDOW_S, now, by=("result",))
+        ended = recorder.increase(ENDED, {}, now - WINDOW_S, now, by=("result",))
         tries = recorder.increase(ATTEMPTS, {"layer": "sdk"}, now - WINDOW_S, now, by=("region", "outcome"))
         total, good = sum(ended.values()), sum(value for (_, outcome), value in tries.items() if outcome == "ok")
         sums = {one: sum(v for (region, _), v in tries.items() if region == one) for one, _ in tries}

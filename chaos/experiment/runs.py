@@ -20,7 +20,7 @@ from chaos.record.retention import runs_max, tidy_runs
 from compose.runtime import Runtime, RuntimeUnavailable
 from services.chassis.clock import Clock, system_clock
 from services.chassis.exit_codes import INTERRUPT
-from services.chassis.interrupts import Interrupted, postponed, told
+from services.chassis.interrupts import Interrupted, on_signal, postponed
 from services.chassis.interrupts import run as run_until_signal
 
 if TYPE_CHECKING:
@@ -281,7 +281,7 @@ def simulate(world: "VirtualWorld", main: Coroutine[Any, Any, T]) -> T:
             world.loop.call_soon(_raise, interrupted)
         heard.append(interrupted)
 
-    with told(hear):
+    with on_signal(hear):
         result = world.run(main)
     if heard:
         raise heard[0]

@@ -1,8 +1,8 @@
 """Health signals for the gate of the policy job, from the samples so far."""
 
+from chaos.record.metric_names import TRIES
 from chaos.record.series import Samples
 
-TRIES = "provisioner_job_tries_total"
 DONE = "done"
 
 

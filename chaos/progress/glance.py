@@ -9,17 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from chaos.experiment.signals import DONE, TRIES
+from chaos.experiment.signals import DONE
+from chaos.record.metric_names import ATTEMPTS, JOBS, NODE_UP, STARTED, TRIES, WORK
 from chaos.record.series import Group, Samples
 
 WINDOW_S = 5.0
 PROVISIONING_WINDOW_S = 10.0
 """Control regions start a job every three seconds: a shorter window would often have none."""
-ATTEMPTS = "identity_client_attempts_total"
-STARTED = "identity_client_operations_started_total"
-WORK = "identity_work_completed_total"
-JOBS = "provisioner_jobs"
-NODE_UP = "identity_node_up"
 FAMILIES = (TRIES, ATTEMPTS, STARTED, WORK, JOBS, NODE_UP)
 WAITING = ("queued", "blocked")
 

@@ -36,15 +36,11 @@ class StorageAccounts:
     async def list(self, region: str) -> tuple[InventoryAccount, ...] | None:
         """The accounts of the region, sorted by name; None if they cannot be listed."""
         base = self._peers.url("blobstore", region)
-        url: str | None = f"{base}{ACCOUNTS_PATH}?api-version={API_VERSION}"
-        rows: list[InventoryAccount] = []
-        while url:
-            reply = await self._http.call("GET", url, timeout_s=self.timeout_s)
-            if not reply.ok:
-                return None
-            page = reply.json()
-            rows += [_account(row) for row in page["value"] if row["location"] == region]
-            url = page.get("nextLink")
+        url = f"{base}{ACCOUNTS_PATH}?api-version={API_VERSION}"
+        reply = await self._http.call("GET", url, timeout_s=self.timeout_s)
+        if not reply.ok:
+            return None
+        rows = [_account(row) for row in reply.json()["value"] if row["location"] == region]
         return tuple(sorted(rows, key=lambda account: account.name))
 
     async def list_all(self, regions: Iterable[str]) -> tuple[tuple[InventoryAccount, ...], tuple[str, ...]]:

@@ -6,12 +6,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 
+from chaos.record.metric_names import ATTEMPTS, NODE_UP, STARTED, TRIES, WORK
 from chaos.record.record import Of, trailing
 from chaos.record.series import Array
 from chaos.report.canvas import COLOURS, LABEL_SIZE, Canvas, Chart, Curve, Mark, area, line, shares
 from chaos.report.words import IncidentCalendar
 from chaos.scenarios.drill import ROW
-from chaos.verdict.view import ATTEMPTS, EAST, PAIR, STARTED, TRIES, WEST, WORK, View
+from chaos.verdict.view import EAST, PAIR, WEST, View
 
 SIDES = ((WEST, "west", "West US"), (EAST, "east", "East US"))
 ACTED = {
@@ -61,7 +62,7 @@ class Charts:
         self._view = view
         self._record = view.record
         self._times = view.record.series.times
-        acted = [(row, t) for row, t, done in told(view) if done and row in MARKED]
+        acted = [(row, t) for row, t, done in timeline_rows(view) if done and row in MARKED]
         marks: list[Mark] = [(t, f"{row} {ACTED[row]}".strip()) for row, t in acted]
         self._canvas = Canvas(view.record.start, view.record.end, clock, marks)
 
@@ -80,7 +81,7 @@ class Charts:
         ]
 
     def _timeline(self) -> Chart:
-        rows, bars = told(self._view), alert_bars(self._view)
+        rows, bars = timeline_rows(self._view), alert_bars(self._view)
         labels: list[Mark] = [(t, f"{row} {(ACTED if done else SEEN).get(row, '')}".strip()) for row, t, done in rows]
         levels = self._canvas.levels(labels)
         names = list(dict.fromkeys(name for name, *_ in bars))
@@ -230,10 +231,10 @@ class Charts:
     def _nodes(self) -> Chart:
         def paint(axes: Axes) -> None:
             for region, colour, label in SIDES:
-                _, values = self._record.series.matrix("identity_node_up", {"region": region})
+                _, values = self._record.series.matrix(NODE_UP, {"region": region})
                 exist = np.isfinite(values).sum(axis=1).astype(float)
                 line(axes, (self._times, exist), colour, f"{label}, all", linewidth=0.9, linestyle=(0, (4, 2)))
-                up = self._record.curve("identity_node_up", region=region)
+                up = self._record.curve(NODE_UP, region=region)
                 line(axes, up, colour, f"{label}, up", drawstyle="steps", linewidth=1.2)
             axes.set_ylim(bottom=0)
             axes.set_ylabel("nodes")
@@ -262,7 +263,7 @@ TIMELINE_READING = (
 QUEUE_READING = "Requests in the nodes' queues. The wait in a full queue exceeds the client timeout."
 
 
-def told(view: View) -> list[tuple[str, float, bool]]:
+def timeline_rows(view: View) -> list[tuple[str, float, bool]]:
     """(row, τ, whether it is an action) of the timeline's rows up to the end of the record."""
     rows: dict[str, tuple[float, bool]] = {}
     for entry in view.record.plan.get("timeline", ()):

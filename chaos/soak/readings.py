@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.controller.testbed import Testbed
+from chaos.record.metric_names import JOURNEYS_ENDED
 from chaos.soak.census import OWN, VIRTUAL, application_roots, census, module_caches
 from chaos.soak.store import Stock, stock, total
 from compose.virtual.runtime import VirtualRuntime
@@ -17,7 +18,6 @@ from compose.virtual.world import VirtualWorld
 MB = 1e6
 HOUR_S = 3600.0
 STATM = Path("/proc/self/statm")
-OPERATIONS = "loadgen_operations_total"
 FLOORS = {
     "rss_mb": 50.0,
     "python": 20_000.0,
@@ -97,7 +97,7 @@ class SoakReader:
         for target in self._runtime.targets():
             if target.metrics is not None:
                 for name, labels, number in target.metrics.samples():
-                    if name == OPERATIONS:
+                    if name == JOURNEYS_ENDED:
                         counts[dict(labels)["result"]] += number  # type: ignore[assignment]
         return dict(counts)
 

@@ -5,12 +5,13 @@ They test the counterfactual part of claims: a collapse that also occurs without
 
 from dataclasses import dataclass
 
+from chaos.record.metric_names import ACCOUNTS, ATTEMPTS, ENDED, STARTED
 from chaos.record.record import Of, RunRecord
 from chaos.record.series import Array
 from chaos.verdict.facts import recovered
 from chaos.verdict.model import ClaimFinding, Conditions, Predicate
 from chaos.verdict.times import Window
-from chaos.verdict.view import ATTEMPTS, COLLAPSE_SUCCESS, EAST, ENDED, PAIR, STARTED, WEST, View
+from chaos.verdict.view import COLLAPSE_SUCCESS, EAST, PAIR, WEST, View
 
 THROUGHOUT_S = 30.0
 LATE_S = 100.0
@@ -54,7 +55,7 @@ def _no_restore(view: View) -> ClaimFinding:
     """Judged until the drain: the plan's drain also happens here, although the service does not need it."""
     window = (view.at.trigger, view.at.drain if view.at.drain is not None else view.at.end)
     late = (max(window[1] - LATE_S, window[0]), window[1])
-    off = view.record.gauge("blobstore_accounts", *late, "last", region=EAST, exempt="true", public="false")
+    off = view.record.gauge(ACCOUNTS, *late, "last", region=EAST, exempt="true", public="false")
     return (
         Conditions(window)
         .above("exempt_accounts_off_in_east", off, 0)

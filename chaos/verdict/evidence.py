@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
+from chaos.record.metric_names import ACCOUNTS, ATTEMPTS, ENDED, NODE_UP, STARTED, TRIES
 from chaos.record.record import Event, Of
 from chaos.remediation.settings import InventorySettings
 from chaos.verdict import trigger
@@ -14,7 +15,7 @@ from chaos.verdict.consumers import failures, slugs
 from chaos.verdict.figures import recovered_t
 from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, check, not_judged
 from chaos.verdict.times import NEVER, Window
-from chaos.verdict.view import ATTEMPTS, EAST, ENDED, STARTED, TRIES, View, first_time
+from chaos.verdict.view import EAST, View, first_time
 
 REJECTED = "identity_rejected_total"
 RUNNERS = "S05"
@@ -97,8 +98,7 @@ def _busy_of_added(view: View, added: float, window: tuple[float, float]) -> flo
     up, workers, at_work = (
         {one["instance"]: values[:, column] for column, one in enumerate(labels)}
         for labels, values in (
-            series.matrix(name, {"region": EAST})
-            for name in ("identity_node_up", "identity_workers", "identity_workers_busy")
+            series.matrix(name, {"region": EAST}) for name in (NODE_UP, "identity_workers", "identity_workers_busy")
         )
     )
     for instance, state in up.items():
@@ -166,7 +166,7 @@ def lost_telemetry_is_taken_for_fact(view: View) -> ClaimFinding:
     feeds = InventorySettings.model_validate(raw).lost_feeds
     off = {event["account"] for event in view.flips(False, exempt=True)}
     lost = [account for account in off if any(fnmatchcase(account, feed) for feed in feeds)]
-    exempt = view.record.gauge("blobstore_accounts", view.at.start, view.at.start + 2, "max", exempt="true")
+    exempt = view.record.gauge(ACCOUNTS, view.at.start, view.at.start + 2, "max", exempt="true")
     return (
         Conditions()
         .at_least("share_of_lost_feeds", len(lost) / len(off) if off else 0.0, 1.0)

@@ -4,17 +4,17 @@ from typing import Any
 
 import numpy as np
 
+from chaos.record.metric_names import ATTEMPTS, ENDED, JOURNEYS_ENDED, NODE_UP, TRIES, WORK
 from chaos.record.record import Of
 from chaos.record.series import Array
 from chaos.verdict.model import plain
 from chaos.verdict.times import NEVER
-from chaos.verdict.view import ATTEMPTS, EAST, ENDED, PAIR, WEST, WORK, View, first_time
+from chaos.verdict.view import EAST, PAIR, WEST, View, first_time
 
 PEAK_WINDOW_S = 5.0
 SUSTAINED_WINDOW_S = 10.0
 WORKING = 0.95
 BLOCKED_SHARE = 0.05
-LOADGEN_ENDED = "loadgen_operations_total"
 
 
 def figures(view: View) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def figures(view: View) -> dict[str, Any]:
         "time_west_collapse_t": west_t,
         "recovered_t": recovered_t(view, east_t),
         "failed_operations": record.delta(ENDED, *whole, result="failed"),
-        "failed_journeys": record.delta(LOADGEN_ENDED, *whole, result=("failed", "abandoned")),
+        "failed_journeys": record.delta(JOURNEYS_ENDED, *whole, result=("failed", "abandoned")),
         "wasted_ratio": record.ratio(Of(WORK, outcome="wasted"), Of(WORK), *whole),
         "backlog_peak": _peak(view.backlog_curve()),
         "crashes": len(record.events_of("node_crashed")) if record.series.knows(WORK) else None,
@@ -51,7 +51,7 @@ def _peak(curve: tuple[Array, Array]) -> float | None:
 
 
 def _node_count(view: View) -> tuple[Array, Array]:
-    _, values = view.record.series.matrix("identity_node_up", {})
+    _, values = view.record.series.matrix(NODE_UP, {})
     return view.record.series.times, np.isfinite(values).sum(axis=1).astype(float)
 
 
@@ -81,10 +81,9 @@ def identity_impact_s(view: View) -> float | None:
 
 def storage_impact_s(view: View) -> float | None:
     """Seconds in which more than 5 % of the provisioning attempts of the preceding 10 s were blocked by storage."""
-    tries = "provisioner_job_tries_total"
     if not view.record.series.knows(tries):
         return None
-    times, blocked = view.record.ratio_curve(Of(tries, result="blocked"), Of(tries), SUSTAINED_WINDOW_S)
+    times, blocked = view.record.ratio_curve(Of(TRIES, result="blocked"), Of(tries), SUSTAINED_WINDOW_S)
     return _seconds(times, blocked > BLOCKED_SHARE)
 
 

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from chaos.record.metric_names import ATTEMPTS, JOBS, ROUTED
 from chaos.verdict.consumers import journeys, token_users
 from chaos.verdict.facts import recovered
 from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, check, not_judged
 from chaos.verdict.times import Window
-from chaos.verdict.view import ATTEMPTS, EAST, JOBS, PAIR, ROUTED, View, slope_ratio
+from chaos.verdict.view import EAST, PAIR, View, slope_ratio
 
 GOODPUT_LOST = 0.30
 LIMIT = "router_admission_limit"

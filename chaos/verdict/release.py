@@ -1,8 +1,9 @@
 """Effects of the restore: queues cleared, and blocked work resumed at once (M19–M27, M37–M39)."""
 
+from chaos.record.metric_names import ACCOUNTS, ATTEMPTS, JOBS, ROUTED, STARTED
 from chaos.verdict.model import ClaimFinding, Conditions, check
 from chaos.verdict.times import Window
-from chaos.verdict.view import ATTEMPTS, EAST, JOBS, PAIR, ROUTED, STARTED, WEST, View, first_time
+from chaos.verdict.view import EAST, PAIR, WEST, View, first_time
 
 REQUEUE_S = 12.0
 CLEARED_S = 40.0
@@ -214,7 +215,7 @@ def storage_impact_ends_elsewhere(view: View, west: float) -> ClaimFinding:
     window = (west + REQUEUE_S, west + 2.5 * REQUEUE_S)
     elsewhere = [region for region in view.affected if region not in PAIR]
     shares = [view.tries_success(*window, region) for region in elsewhere]
-    off = view.record.gauge("blobstore_accounts", west + 3.0, window[1], "max", exempt="true", public="false")
+    off = view.record.gauge(ACCOUNTS, west + 3.0, window[1], "max", exempt="true", public="false")
     return (
         Conditions(window)
         .at_most("exempt_accounts_off", off, 0)

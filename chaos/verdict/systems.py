@@ -3,10 +3,11 @@
 Where a mechanism makes the same claim more precisely, the row is judged by that mechanism's predicate.
 """
 
+from chaos.record.metric_names import ACCOUNTS, BLOBS, JOBS
 from chaos.verdict.model import CHECKS, ClaimFinding, Conditions, check
 from chaos.verdict.timeline import MI_ALERT
 from chaos.verdict.trigger import DETECTION_ALERT
-from chaos.verdict.view import ACCOUNTS, BLOBS, EAST, JOBS, PAIR, View
+from chaos.verdict.view import EAST, PAIR, View
 
 SAME_AS = {"S28": "M03", "S29": "M07", "S30": "M08", "S32": "M24", "S33": "M26", "S38": "T15"}
 for _row, _mechanism in SAME_AS.items():

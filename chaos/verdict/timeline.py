@@ -5,10 +5,11 @@ to fill is a property of the testbed; that it fills after the restore and before
 incident.
 """
 
+from chaos.record.metric_names import ACCOUNTS, TRIES
 from chaos.verdict import facts, overload, release, trigger
 from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, check, not_judged
 from chaos.verdict.times import NEVER
-from chaos.verdict.view import ACCOUNTS, EAST, TRIES, WEST, View
+from chaos.verdict.view import EAST, WEST, View
 
 MI_ALERT = "ManagedIdentityAvailabilityBurn"
 

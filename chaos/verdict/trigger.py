@@ -2,11 +2,12 @@
 
 from itertools import pairwise
 
+from chaos.record.metric_names import ACCOUNTS, BLOBS, JOBS, TRIES
 from chaos.record.record import Event
 from chaos.verdict.consumers import slugs
 from chaos.verdict.model import ClaimFinding, Conditions, check
 from chaos.verdict.times import NEVER
-from chaos.verdict.view import ACCOUNTS, BLOBS, JOBS, TRIES, View, first_time
+from chaos.verdict.view import View, first_time
 
 SKIPPED = "remediation_accounts_total"
 PERIOD_TOLERANCE = 0.02

@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from chaos.record.machine import WINDOW_S, Stall, stalls_in
+from chaos.record.metric_names import ATTEMPTS
 from chaos.record.record import RunRecord
 from chaos.verdict.controls import calm
 from chaos.verdict.figures import figures
 from chaos.verdict.model import CHECKS, NO_ACTION, STATUSES, Claim, ClaimFinding, claims
-from chaos.verdict.view import ATTEMPTS, PAIR, View
+from chaos.verdict.view import PAIR, View
 from services.chassis.exit_codes import BAD_INPUT, CONTRADICTED, EXPECTED
 
 Outcome = Literal["as_expected", "contradicted", "could_not_judge"]

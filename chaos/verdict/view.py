@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from chaos.record.metric_names import ATTEMPTS, ENDED, JOBS, NODE_UP, STARTED, TRIES, WORK
 from chaos.record.record import Event, Of, RunRecord, trailing
 from chaos.record.series import Array
 from chaos.remediation.settings import GateSettings
@@ -22,15 +23,6 @@ from services.identity.settings import IdentitySettings
 
 EAST, WEST = "eastus", "westus"
 PAIR = (EAST, WEST)
-ATTEMPTS = "identity_client_attempts_total"
-STARTED = "identity_client_operations_started_total"
-ENDED = "identity_client_operations_total"
-WORK = "identity_work_completed_total"
-JOBS = "provisioner_jobs"
-TRIES = "provisioner_job_tries_total"
-BLOBS = "blobstore_requests_total"
-ACCOUNTS = "blobstore_accounts"
-ROUTED = "router_requests_total"
 WAITING = ("queued", "blocked")
 COLLAPSE_WINDOW_S = 3.0
 COLLAPSE_SUCCESS = 0.5
@@ -189,7 +181,7 @@ class View:
         return self.record.reduce(self.busy_curve(region), start, end)
 
     def busy_curve(self, region: str) -> tuple[Array, Array]:
-        up = self._by_instance("identity_node_up", region)
+        up = self._by_instance(NODE_UP, region)
         busy = self._by_instance("identity_workers_busy", region)
         workers = self._by_instance("identity_workers", region)
         times = self.record.series.times
@@ -206,14 +198,14 @@ class View:
 
     def nodes(self, start: float, end: float, regions: RegionFilter = PAIR) -> float | None:
         """Mean number of nodes that exist over a window, up or not."""
-        _, values = self.record.series.matrix("identity_node_up", {"region": _set(regions)})
+        _, values = self.record.series.matrix(NODE_UP, {"region": _set(regions)})
         if not values.shape[1]:
             return None
         counts = np.isfinite(values).sum(axis=1).astype(float)
         return self.record.reduce((self.record.series.times, counts), start, end)
 
     def nodes_up(self, start: float, end: float, regions: RegionFilter = PAIR) -> float | None:
-        return self.record.gauge("identity_node_up", start, end, region=_set(regions))
+        return self.record.gauge(NODE_UP, start, end, region=_set(regions))
 
     def work_per_busy_worker(self, start: float, end: float, regions: RegionFilter = PAIR) -> float | None:
         """Work items finished per second of worker time: the inverse of the actual service time."""

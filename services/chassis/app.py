@@ -75,16 +75,16 @@ def _lifespan(
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     async def lifespan(_app: web.Application) -> AsyncIterator[None]:
         env.lag.start()
-        await _insist(env, env.live.reload, "first settings")
+        await _complete(env, env.live.reload, "first settings")
         if on_start is not None:
-            await _insist(env, on_start, _name(on_start))
+            await _complete(env, on_start, _name(on_start))
         if register:
-            await _insist(env, lambda: env.registry.register(env.instance), "registration")
-        env.background.keep(_mending(env, env.live.follow), "live settings")
+            await _complete(env, lambda: env.registry.register(env.instance), "registration")
+        env.background.keep(_with_key_repair(env, env.live.follow), "live settings")
         for job in background:
-            env.background.keep(_mending(env, job), _name(job))
+            env.background.keep(_with_key_repair(env, job), _name(job))
         if register:
-            env.background.keep(_mending(env, lambda: env.registry.keep(env.instance)), "lease")
+            env.background.keep(_with_key_repair(env, lambda: env.registry.keep(env.instance)), "lease")
         env.events.emit("instance_started", region=env.region, service=env.instance.service)
         yield
         await finish_all(env.lag.stop, env.background.stop, lambda: _leave(env))
@@ -98,11 +98,11 @@ async def _leave(env: Env) -> None:
             await env.registry.deregister(env.instance)
 
 
-async def _insist(env: Env, job: Job, name: str) -> None:
-    await env.background.insist(_mending(env, job), name, STORE_ERRORS)
+async def _complete(env: Env, job: Job, name: str) -> None:
+    await env.background.complete(_with_key_repair(env, job), name, STORE_ERRORS)
 
 
-def _mending(env: Env, job: Job) -> Job:
+def _with_key_repair(env: Env, job: Job) -> Job:
     """The job, restarted once after a key of the wrong Redis type was set aside."""
     return partial(env.stored.with_sound_keys, env.store, job)
 

@@ -80,7 +80,7 @@ class Background:
         """Runs `work` until it returns; restarts it when it raises."""
         return self._start(self._supervise(work, name, may_end=True), name)
 
-    async def insist(self, work: Work, name: str, errors: tuple[type[Exception], ...]) -> None:
+    async def complete(self, work: Work, name: str, errors: tuple[type[Exception], ...]) -> None:
         """Like `finish`, but in the caller's own task: returns when `work` does. Raises errors other than `errors`."""
         await self._supervise(work, name, may_end=True, errors=errors)
 

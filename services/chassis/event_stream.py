@@ -92,8 +92,8 @@ class StreamSink:
                 raise
 
     def _loss(self, count: int) -> str:
-        told = {"at": self._newest["at"], "source": self._newest["source"], "kind": LOST, "count": count}
-        return json.dumps(told, separators=(",", ":"))
+        notice = {"at": self._newest["at"], "source": self._newest["source"], "kind": LOST, "count": count}
+        return json.dumps(notice, separators=(",", ":"))
 
     async def _send(self, lines: Iterable[str]) -> None:
         async with self._store.pipeline(transaction=True) as pipe:

@@ -1,8 +1,8 @@
 """SIGINT, SIGTERM and SIGHUP: all three request an orderly shutdown.
 
 A signal can arrive between any two instructions, even while a file is being written. There are three ways to handle
-one: by default it is raised as `Interrupted`; inside `told` it calls a function, e.g. to stop an event loop in order;
-inside `postponed` it is deferred to the end of the block.
+one: by default it is raised as `Interrupted`; inside `on_signal` it calls a function, e.g. to stop an event loop in
+order; inside `postponed` it is deferred to the end of the block.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGH
 SIGNALS_UNTIL_EXIT = 3
 """The signal with this number exits at once, without an orderly shutdown. Child processes then end by themselves."""
 
-Told = Callable[["Interrupted"], None]
+SignalHandler = Callable[["Interrupted"], None]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -32,23 +32,23 @@ class Interrupted(KeyboardInterrupt):
         self.code = 128 + number
 
 
-class _Hearing:
+class _SignalHandling:
     """The current signal handling; one per process, because signals are."""
 
     def __init__(self) -> None:
-        self.told: list[Told] = []
+        self.handlers: list[SignalHandler] = []
         self.count = 0
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
         self.count += 1
-        if self.count >= SIGNALS_UNTIL_EXIT and self.told:
+        if self.count >= SIGNALS_UNTIL_EXIT and self.handlers:
             os._exit(128 + number)
-        if not self.told:
+        if not self.handlers:
             raise Interrupted(number)
-        self.told[-1](Interrupted(number))
+        self.handlers[-1](Interrupted(number))
 
 
-_HEARING = _Hearing()
+_HANDLING = _SignalHandling()
 
 
 @contextmanager
@@ -62,10 +62,10 @@ def listening(*, last: bool = False) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _HEARING.count = 0
+    _HANDLING.count = 0
     # Shells ignore SIGINT for background jobs, and `nohup` ignores SIGHUP: leave those ignored.
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, _HEARING) for number in heard}
+    before = {number: signal.signal(number, _HANDLING) for number in heard}
     try:
         yield
     finally:
@@ -74,20 +74,20 @@ def listening(*, last: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def told(hear: Told) -> Iterator[None]:
-    """Inside the block, a signal calls `hear` instead of raising."""
-    _HEARING.told.append(hear)
+def on_signal(handler: SignalHandler) -> Iterator[None]:
+    """Inside the block, a signal calls `handler` instead of raising."""
+    _HANDLING.handlers.append(handler)
     try:
         yield
     finally:
-        _HEARING.told.pop()
+        _HANDLING.handlers.pop()
 
 
 @contextmanager
 def postponed() -> Iterator[None]:
     """Inside the block, signals are deferred; the first one is raised at its end."""
     waiting: list[Interrupted] = []
-    with told(waiting.append):
+    with on_signal(waiting.append):
         yield
     if waiting:
         raise waiting[0]
@@ -104,7 +104,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     heard: list[Interrupted] = []
     cancel: list[Callable[[], object]] = []
 
-    def hear(interrupted: Interrupted) -> None:
+    def handle(interrupted: Interrupted) -> None:
         heard.append(interrupted)
         if len(heard) == 1:
             _mention(f"{interrupted}: stopping …")
@@ -123,7 +123,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return await main
 
     try:
-        with told(hear):
+        with on_signal(handle):
             result = uvloop.run(supervised())
     except BaseException as error:
         if heard:

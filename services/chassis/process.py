@@ -83,7 +83,7 @@ async def serve(service: str, create_app: Callable[[Env], web.Application], proc
         ending.push_async_callback(env.http.close)
         ending.push_async_callback(sink.close)
         sink.start()
-        await env.background.insist(lambda: _take_from_testbed(env, process), "seed and secret", STORE_ERRORS)
+        await env.background.complete(lambda: _take_from_testbed(env, process), "seed and secret", STORE_ERRORS)
         runner = web.AppRunner(create_app(env), access_log=None, shutdown_timeout=5.0)
         ending.push_async_callback(runner.cleanup)
         await runner.setup()

@@ -4,9 +4,10 @@ from functools import cache
 
 from chaos.experiment.plan import make_plan
 from chaos.experiment.runs import carry_out
+from chaos.record.metric_names import TRIES
 from chaos.record.record import RunRecord
 from chaos.scenarios.loader import loads
-from chaos.verdict.view import TRIES, View
+from chaos.verdict.view import View
 
 SCENARIO = """
 name: small-drill

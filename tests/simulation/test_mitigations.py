@@ -9,9 +9,9 @@ from typing import Any
 
 from chaos.experiment.plan import make_plan
 from chaos.experiment.runs import carry_out
+from chaos.record.metric_names import TRIES
 from chaos.record.record import RunRecord
 from chaos.scenarios.loader import loads
-from chaos.verdict.view import TRIES
 
 CANARY, EAST = "centraluseuap", "eastus"
 END = 40.0

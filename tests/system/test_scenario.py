@@ -10,8 +10,9 @@ import asyncio
 import numpy as np
 import pytest
 
+from chaos.record.metric_names import ATTEMPTS, JOBS, STARTED, WORK
 from chaos.verdict.verdict import FACTS, judge
-from chaos.verdict.view import ATTEMPTS, EAST, JOBS, PAIR, STARTED, WORK, View
+from chaos.verdict.view import EAST, PAIR, View
 from tests.system.system_desk import Desk, total
 from tests.system.system_incident import Incident, phases, virtual_run
 from tests.system.system_testbed import Stack

@@ -6,11 +6,12 @@ and the caller's next attempt succeeds.
 
 from dataclasses import dataclass
 
+from chaos.record.metric_names import ENDED
 from chaos.record.record import Of
 from chaos.studies.matrix.outcomes import outcome
 from chaos.studies.words import figure
 from chaos.verdict.figures import SUSTAINED_WINDOW_S
-from chaos.verdict.view import ENDED, PAIR, View
+from chaos.verdict.view import PAIR, View
 
 WORST_SUCCESS_MIN = 0.98
 AMPLIFICATION_MAX = 1.2

@@ -21,6 +21,7 @@ from chaos.experiment.baseline import OPERATIONS_MIN
 from chaos.experiment.experiment import Experiment
 from chaos.experiment.plan import Plan
 from chaos.experiment.runs import Finished, TransportName, carry_out
+from chaos.record.metric_names import ATTEMPTS, ENDED, STARTED
 from chaos.record.recorder import Recorder
 from compose.runtime import Runtime
 from compose.topology import SCALABLE
@@ -34,9 +35,6 @@ BACK_SUCCESS_MIN, BACK_AMPLIFICATION_MAX, BACK_QUEUE_MAX = 0.9, 1.2, 5.0
 SHOTS = 2
 BASE_S = 20.0
 PATIENCE = 3
-ATTEMPTS = "identity_client_attempts_total"
-STARTED = "identity_client_operations_started_total"
-RESULTS = "identity_client_operations_total"
 QUEUE = "identity_queue_length"
 
 
@@ -192,7 +190,7 @@ async def stall(runtime: Runtime, stall_s: float) -> None:
 def read(recorder: Recorder, start: float, end: float) -> ProbeReading:
     """The measurements of a window of the record; ratios are 0 without attempts."""
     attempts = recorder.increase(ATTEMPTS, {"layer": "sdk"}, start, end, by=("outcome",))
-    results = recorder.increase(RESULTS, {}, start, end, by=("result",))
+    results = recorder.increase(ENDED, {}, start, end, by=("result",))
     started = recorder.increase(STARTED, {}, start, end) or 0.0
     tried, ended = sum(attempts.values()), sum(results.values())
     return ProbeReading(

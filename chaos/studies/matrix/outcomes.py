@@ -13,13 +13,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from chaos.record.metric_names import ATTEMPTS, ENDED, JOBS, TRIES, WORK
 from chaos.record.record import Of, trailing
 from chaos.record.series import Array
 from chaos.scenarios.times import INCIDENT_S_PER_BENCH_S
 from chaos.studies.matrix.variants import survived
 from chaos.verdict.figures import BLOCKED_SHARE, PEAK_WINDOW_S, SUSTAINED_WINDOW_S, WORKING
 from chaos.verdict.times import NEVER, Window
-from chaos.verdict.view import ATTEMPTS, EAST, ENDED, JOBS, PAIR, TRIES, WEST, WORK, View
+from chaos.verdict.view import EAST, PAIR, WEST, View
 
 MINUTES_PER_S = INCIDENT_S_PER_BENCH_S / 60.0
 SATURATED = 0.95

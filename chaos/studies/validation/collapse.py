@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
+from chaos.record.metric_names import ATTEMPTS, ENDED
 from chaos.studies.validation.rows import Row, RowFigures, between, formula
 from chaos.studies.validation.world import PLAIN_NODE, Callers, FarClient, SmallWorld, counted, settings
 from services.chassis.http import HttpClient
@@ -106,8 +107,8 @@ class _Outage:
 
 
 def _state(callers: Callers) -> tuple[float, float, float]:
-    attempts = counted(callers.env, "identity_client_attempts_total", layer="sdk")
-    return attempts, counted(callers.env, "identity_client_operations_total"), callers.succeeded
+    attempts = counted(callers.env, ATTEMPTS, layer="sdk")
+    return attempts, counted(callers.env, ENDED), callers.succeeded
 
 
 async def _at_280(world: SmallWorld) -> RowFigures:

@@ -18,7 +18,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
-from importlib.util import find_spec
 from typing import Any, cast
 
 from compose.virtual.kernel.boundary_table import FENCED, SIMULATED, BoundaryRow
@@ -46,9 +45,7 @@ class _Module:
         return getattr(self._real, name)
 
 
-def installed_rows() -> list[BoundaryRow]:
-    """The rows to patch, without those of libraries that are not installed."""
-    return [row for row in (*SIMULATED, *FENCED) if find_spec(row.module.partition(".")[0]) is not None]
+PATCHED = (*SIMULATED, *FENCED)
 
 
 class Boundary:
@@ -62,13 +59,13 @@ class Boundary:
         self._replacements: list[tuple[Any, str, Any]] = []
 
     def __repr__(self) -> str:
-        return f"<Boundary seed {self.seed}, epoch {self.epoch_s:.0f}, {len(SIMULATED) + len(FENCED)} rows>"
+        return f"<Boundary seed {self.seed}, epoch {self.epoch_s:.0f}, {len(PATCHED)} rows>"
 
     @contextmanager
     def installed(self) -> Iterator[Boundary]:
         """Apply all patches, and undo them on exit."""
         if not self._replacements:
-            self._replacements = [self._replacement(row) for row in installed_rows()]
+            self._replacements = [self._replacement(row) for row in PATCHED]
         undo = [(owner, name, getattr(owner, name)) for owner, name, _ in self._replacements]
         state = random.getstate()
         for owner, name, replacement in self._replacements:

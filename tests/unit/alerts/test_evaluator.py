@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chaos.experiment.alerts import AlertEvaluator, Line, Rule, default_alerts
+from chaos.experiment.alerts import AlertEvaluator, AlertTerm, Rule, default_alerts
 from chaos.record.series import SeriesTable
 from services.chassis.clock import Clock
 from services.chassis.events import Events
@@ -273,6 +273,6 @@ def test_a_counter_born_with_its_value_counts_in_full(count: int) -> None:
 
 def test_a_line_has_exactly_one_expression() -> None:
     with pytest.raises(ValueError, match="exactly one of `windows_s` and `now`"):
-        Line.model_validate({"record": "a:b:c", "of": {"metric": "x"}, "above": 1})
+        AlertTerm.model_validate({"record": "a:b:c", "of": {"metric": "x"}, "above": 1})
     with pytest.raises(ValueError, match="exactly one of `windows_s` and `now`"):
-        Line.model_validate({"record": "a:b:c", "of": {"metric": "x"}, "above": 1, "now": True, "windows_s": [5]})
+        AlertTerm.model_validate({"record": "a:b:c", "of": {"metric": "x"}, "above": 1, "now": True, "windows_s": [5]})

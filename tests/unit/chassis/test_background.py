@@ -138,7 +138,7 @@ async def test_the_result_of_a_call_belongs_to_its_caller() -> None:
     await bench.background.stop()
 
 
-async def test_insisting_waits_out_the_errors_it_names_and_raises_the_others() -> None:
+async def test_completing_waits_out_the_errors_it_names_and_raises_the_others() -> None:
     bench, errors = Bench(), [ConnectionError("away"), ConnectionError("away"), ValueError("workers")]
 
     async def begin() -> None:
@@ -146,9 +146,9 @@ async def test_insisting_waits_out_the_errors_it_names_and_raises_the_others() -
             raise errors.pop(0)
 
     with pytest.raises(ValueError, match="workers"):
-        await bench.background.insist(begin, "start", (OSError,))
+        await bench.background.complete(begin, "start", (OSError,))
     assert bench.now() == 0.75
-    await bench.background.insist(begin, "start", (OSError,))
+    await bench.background.complete(begin, "start", (OSError,))
     assert bench.now() == 0.75
     await bench.background.stop()
 

@@ -21,7 +21,7 @@ from chaos.record.record import RecordError
 from chaos.scenarios.loader import ScenarioError
 from compose.runtime import RuntimeUnavailable
 from services.chassis.exit_codes import CODES
-from services.chassis.interrupts import Interrupted, listening, postponed, told
+from services.chassis.interrupts import Interrupted, listening, on_signal, postponed
 from services.chassis.settings import SettingsError
 
 ROOT = Path(__file__).parents[3]
@@ -196,7 +196,7 @@ def test_a_signal_is_postponed_until_a_critical_section_ends() -> None:
 
 def test_a_subscriber_of_signals_is_called_and_the_program_continues() -> None:
     heard: list[int] = []
-    with listening(), told(lambda interrupted: heard.append(interrupted.code)):
+    with listening(), on_signal(lambda interrupted: heard.append(interrupted.code)):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGHUP)
     assert heard == [130, 129]

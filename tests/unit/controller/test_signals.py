@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from chaos.controller.signals import TestbedSignals
-from chaos.experiment.signals import TRIES
+from chaos.record.metric_names import TRIES
 from chaos.record.series import SeriesTable
 
 ORIGIN_EPOCH_S, ZERO_EPOCH_S = 1000.0, 1200.0

@@ -4,16 +4,9 @@ import pytest
 from click.testing import CliRunner
 
 from chaos.cli import main
-from chaos.experiment.baseline import (
-    ATTEMPTS,
-    OPERATIONS,
-    CollapsedInWarmup,
-    MachineStalled,
-    NotEnoughLoad,
-    UnhealthyBaseline,
-    require,
-)
+from chaos.experiment.baseline import CollapsedInWarmup, MachineStalled, NotEnoughLoad, UnhealthyBaseline, require
 from chaos.record.machine import STALLS
+from chaos.record.metric_names import ATTEMPTS, ENDED
 from chaos.record.recorder import Recorder
 from services.chassis.clock import Clock
 from services.chassis.loop_lag import LAG_METRIC
@@ -21,8 +14,8 @@ from services.chassis.metrics import Metrics
 from services.chassis.registry import Instance
 
 COUNTED = {
-    "success": (OPERATIONS, ("result",), ("success",)),
-    "failure": (OPERATIONS, ("result",), ("failure",)),
+    "success": (ENDED, ("result",), ("success",)),
+    "failure": (ENDED, ("result",), ("failure",)),
     "east_ok": (ATTEMPTS, ("layer", "region", "outcome"), ("sdk", "eastus", "ok")),
     "east_bad": (ATTEMPTS, ("layer", "region", "outcome"), ("sdk", "eastus", "timeout")),
     "west_ok": (ATTEMPTS, ("layer", "region", "outcome"), ("sdk", "westus", "ok")),

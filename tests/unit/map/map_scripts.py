@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from chaos.studies.map.probe import ATTEMPTS, RESULTS, Trigger, _Enough
+from chaos.record.metric_names import ATTEMPTS, ENDED
+from chaos.studies.map.probe import Trigger, _Enough
 from services.chassis.background import Background
 from services.chassis.clock import Clock
 
@@ -27,7 +28,7 @@ class Script:
         ok, bad = sum(one["ok"] for one in window), sum(one["bad"] for one in window)
         if name == ATTEMPTS:
             return {("ok",): ok, ("timeout",): bad}
-        if name == RESULTS:
+        if name == ENDED:
             return {("success",): ok, ("failed",): bad}
         return sum(one["started"] for one in window)
 

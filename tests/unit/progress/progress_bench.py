@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from chaos.experiment.signals import TRIES
-from chaos.progress.glance import ATTEMPTS, JOBS, NODE_UP, STARTED, WORK
+from chaos.record.metric_names import ATTEMPTS, JOBS, NODE_UP, STARTED, TRIES, WORK
 from chaos.record.series import SeriesTable
 
 REGIONS = ("eastus", "northeurope")

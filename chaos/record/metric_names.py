@@ -1,0 +1,13 @@
+"""Names of the metrics that more than one part of `chaos` reads from a record. docs/metrics.md describes them."""
+
+ATTEMPTS = "identity_client_attempts_total"
+STARTED = "identity_client_operations_started_total"
+ENDED = "identity_client_operations_total"
+WORK = "identity_work_completed_total"
+NODE_UP = "identity_node_up"
+JOBS = "provisioner_jobs"
+TRIES = "provisioner_job_tries_total"
+BLOBS = "blobstore_requests_total"
+ACCOUNTS = "blobstore_accounts"
+ROUTED = "router_requests_total"
+JOURNEYS_ENDED = "loadgen_operations_total"
