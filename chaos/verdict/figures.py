@@ -81,9 +81,9 @@ def identity_impact_s(view: View) -> float | None:
 
 def storage_impact_s(view: View) -> float | None:
     """Seconds in which more than 5 % of the provisioning attempts of the preceding 10 s were blocked by storage."""
-    if not view.record.series.knows(tries):
+    if not view.record.series.knows(TRIES):
         return None
-    times, blocked = view.record.ratio_curve(Of(TRIES, result="blocked"), Of(tries), SUSTAINED_WINDOW_S)
+    times, blocked = view.record.ratio_curve(Of(TRIES, result="blocked"), Of(TRIES), SUSTAINED_WINDOW_S)
     return _seconds(times, blocked > BLOCKED_SHARE)
 
 
