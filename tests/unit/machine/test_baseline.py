@@ -1,6 +1,10 @@
 """An unhealthy baseline says what is known about it, and only that."""
 
+from importlib.resources import files
+from pathlib import Path
+
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from chaos.cli import main
@@ -84,12 +88,29 @@ async def test_too_little_load_is_neither_slow_nor_collapsed() -> None:
     assert await problem(success=20, east_ok=20) is None
 
 
-@pytest.mark.parametrize("options", [["--perturb", "0.2", "--seed", "9003"]])
-def test_a_seed_that_collapses_in_its_warm_up_is_told_so(options: list[str], tmp_path: object) -> None:
-    result = CliRunner().invoke(
-        main, ["run", "azure-fnj8-vqz", "--transport", "direct", *options, "--out", f"{tmp_path}/run"]
-    )
+def assert_collapsed_in_warm_up(folder: Path, *arguments: str) -> None:
+    result = CliRunner().invoke(main, ["run", *arguments, "--transport", "direct", "--out", f"{folder}/run"])
     said = " ".join(result.output.split())
     assert result.exit_code == 2
     assert "CollapsedInWarmup: the regions eastus and westus collapsed before anything was injected" in said
     assert "slow" not in said
+
+
+def test_regions_that_collapse_in_their_warm_up_are_named_by_the_command(tmp_path: Path) -> None:
+    """The pair of the short scenario, with a fraction of its nodes."""
+    document = yaml.safe_load(Path(str(files("chaos.scenarios") / "azure-fnj8-vqz-short.yaml")).read_text("utf-8"))
+    document |= {
+        "regions": [{**row, "identity_nodes": 1} for row in document["regions"] if row.get("pair")],
+        "load": {name: {"token_rate_per_s": 10, "job_rate_per_s": 1} for name in ("eastus", "westus")},
+        "duration_s": 1,
+        "timeline": [{"id": "N1", "at_s": 0, "do": "note", "observe": "nothing"}],
+    }
+    del document["remediation"]
+    path = tmp_path / "overloaded.yaml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    assert_collapsed_in_warm_up(tmp_path, str(path))
+
+
+@pytest.mark.long
+def test_a_seed_that_collapses_in_its_warm_up_is_told_so(tmp_path: Path) -> None:
+    assert_collapsed_in_warm_up(tmp_path, "azure-fnj8-vqz", "--perturb", "0.2", "--seed", "9003")
