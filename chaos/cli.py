@@ -76,9 +76,11 @@ def _plan(options: dict[str, Any]) -> Plan:
     from chaos.experiment.slots import assignments_of
     from chaos.scenarios.loader import load
     from chaos.studies.campaign.perturb import perturbation
+    from services.parts.declared import declare_folder
 
     mitigations = comma_separated(options["mitigations"])
     scenario = rearrange(load(options["scenario"], size=options["size"]), options["shifts"], options["drops"])
+    declare_folder(Path.cwd())  # of a shipped scenario
     scenario = _for_runtime(scenario, options["runtime"])
     overlays: list[Any] = []
     if options["perturb"]:
@@ -356,6 +358,25 @@ def kills(**options: Any) -> None:
     from chaos.kills.command import kills_command
 
     sys.exit(kills_command(options["kills"], options["seed"], options["project"], terminal()))
+
+
+@main.command("try-retries")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="CONFIG")
+@click.option("--as", "library", help="whose configuration it is; default by its fields")
+@click.option("--seeds", type=SEEDS, default=5, show_default=True)
+@click.option("--jobs", type=JOBS, help="processes; default one a core")
+@click.option("--keep-workflow", is_flag=True, help="keep the incident's three workflow tries around your retries")
+@click.option("--json", "as_json", is_flag=True, help="print the result as JSON and nothing else")
+def try_retries(**options: Any) -> None:
+    """Does your retry configuration collapse? Does it recover, and what does it cost?
+
+    CONFIG is an Envoy retry policy, a gRPC service config, an AWS SDK configuration, Resilience4j or Polly properties
+    (YAML, JSON or INI), or a Python file with a tenacity decorator. Fields that are not understood are refused.
+    Exit code 1 if it stays down in some seed.
+    """
+    from chaos.studies.trial.command import try_retries_command
+
+    sys.exit(try_retries_command(options, terminal(stderr=options["as_json"])))
 
 
 @main.command("check-part")

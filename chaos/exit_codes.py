@@ -18,6 +18,7 @@ def refused() -> Refused:
     from chaos.experiment.baseline import UnhealthyBaseline
     from chaos.experiment.runs import RunFolderError
     from chaos.export.writing import MissingExtra
+    from chaos.importers.reading import ImportRefused
     from chaos.record.files import NotWhole
     from chaos.record.record import RecordError
     from chaos.scenarios.loader import ScenarioError
@@ -27,6 +28,7 @@ def refused() -> Refused:
     return (
         ControllerFailed,
         MissingExtra,
+        ImportRefused,
         NotWhole,
         PartError,
         RecordError,

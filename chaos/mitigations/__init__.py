@@ -7,6 +7,7 @@ from chaos.mitigations.catalogue import (
     expand,
     left_out,
     mitigation_overlay,
+    named,
     run_time_overlay,
 )
 from chaos.mitigations.transform import transform
@@ -18,6 +19,7 @@ __all__ = [
     "expand",
     "left_out",
     "mitigation_overlay",
+    "named",
     "run_time_overlay",
     "transform",
 ]

@@ -1,5 +1,6 @@
 """The catalogue of mitigations, and the settings overlay of a selection of them."""
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -8,11 +9,14 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from chaos.mitigations.model import IDS, Catalogue, Mitigation
+from chaos.mitigations.model import IDS, Catalogue, Mitigation, OwnOverlay
+from chaos.scenarios.document import DocumentError, read
 from chaos.scenarios.size import sized_settings
-from services.chassis.settings import SettingsError, Tree, explain, merge
+from services.chassis.settings import SettingsError, Tree, explain, merge, validate
+from services.parts.declared import declare, folder, named_parts
 
 LEFT_OUT = {"timeline": "its changes to the timeline", "topology": "its additional nodes"}
+OVERLAY_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 FILE = Path(__file__).with_name("mitigations.yaml")
 
 
@@ -56,7 +60,7 @@ def catalogue() -> list[dict[str, Any]]:
 
 
 def expand(names: Iterable[str]) -> tuple[str, ...]:
-    """Expands ids and bundles to ids, without duplicates, in catalogue order.
+    """Expands ids and bundles to ids, without duplicates, in catalogue order; the user's own overlays last, by name.
 
     Raises:
         SettingsError: a name is unknown; the message lists the known names.
@@ -66,11 +70,39 @@ def expand(names: Iterable[str]) -> tuple[str, ...]:
     for name in names:
         if name in bundles:
             chosen.update(bundles[name].of)
-        elif name in IDS:
+        elif name in IDS or overlay_file(name) is not None:
             chosen.add(name)
         else:
             raise SettingsError(f"mitigation {name!r}: unknown; known: {', '.join((*IDS, *bundles))}")
-    return tuple(id_ for id_ in IDS if id_ in chosen)
+    return (*(id_ for id_ in IDS if id_ in chosen), *sorted(chosen - set(IDS)))
+
+
+def overlay_file(name: str) -> Path | None:
+    """The file `<name>.yaml` beside the scenario, if there is one."""
+    beside = folder()
+    if beside is None or not OVERLAY_NAME.fullmatch(name):
+        return None
+    path = beside / f"{name}.yaml"
+    return path if path.is_file() else None
+
+
+def named(id_: str) -> Mitigation:
+    """The mitigation of an id, or the user's own overlay of that name.
+
+    Raises:
+        SettingsError: the overlay file is missing or invalid; the message names file, field and rule.
+    """
+    if id_ in IDS:
+        return default_catalogue().get(id_)
+    path = overlay_file(id_)
+    if path is None:
+        raise SettingsError(f"mitigation {id_!r}: no file {id_}.yaml beside the scenario")
+    try:
+        document = read(path)
+    except DocumentError as error:
+        raise SettingsError(str(error)) from error
+    declare(named_parts(document.values))
+    return validate(OwnOverlay, document.values, path.name).mitigation(id_, path.name)
 
 
 def bundle_name(mitigations: Iterable[str]) -> str:
@@ -82,7 +114,7 @@ def bundle_name(mitigations: Iterable[str]) -> str:
 
 def chosen(names: Iterable[str]) -> tuple[Mitigation, ...]:
     """The mitigations of these ids and bundles."""
-    return tuple(default_catalogue().get(id_) for id_ in expand(names))
+    return tuple(named(id_) for id_ in expand(names))
 
 
 def mitigation_overlay(names: Iterable[str], regions: Sequence[str] | None = None, size: float = 1.0) -> Tree:

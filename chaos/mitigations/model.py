@@ -88,6 +88,27 @@ class Mitigation(_Part):
         return tuple(kind for kind, part in parts.items() if part)
 
 
+class OwnOverlay(_Part):
+    """A file beside a scenario: settings of the user's own, as a mitigation with the name of the file."""
+
+    title: Annotated[str, Field(min_length=1, max_length=60)] = "own settings"
+    changes: Annotated[str, Field(min_length=1, max_length=500)] = "settings of the user's own"
+    settings: Annotated[dict[str, Any], Field(min_length=1)]
+
+    def mitigation(self, name: str, source: str) -> Mitigation:
+        """It as a mitigation. Its id is none of the closed set, so it is not validated as one."""
+        return Mitigation.model_construct(
+            id=name,
+            title=self.title,
+            source=source,
+            attacks=(),
+            changes=self.changes,
+            overlay=self.settings,
+            timeline=None,
+            topology=None,
+        )
+
+
 class Bundle(_Part):
     """A named set of mitigations."""
 

@@ -44,13 +44,12 @@ def load(path_or_name: str | Path, *, size: float | None = None, models: Models 
     Raises:
         ScenarioError: the scenario is invalid; the message names file, line and field.
     """
-    path = _find(path_or_name)
+    path = beside(path_or_name)
     try:
         document = read(path)
     except DocumentError as error:
         raise ScenarioError(str(error)) from error
     if path.parent != FOLDER:
-        declare_folder(path.parent)
         declare(named_parts(document.values))
     return build(document, size=size, models=models)
 
@@ -64,6 +63,18 @@ def loads(
     except DocumentError as error:
         raise ScenarioError(str(error)) from error
     return build(document, size=size, models=models)
+
+
+def beside(path_or_name: str | Path) -> Path:
+    """The file of a scenario. Its folder, if it is not a shipped one, is where parts and overlays are looked for.
+
+    Raises:
+        ScenarioError: there is none.
+    """
+    path = _find(path_or_name)
+    if path.parent != FOLDER:
+        declare_folder(path.parent)
+    return path
 
 
 def _find(path_or_name: str | Path) -> Path:

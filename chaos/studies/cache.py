@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from chaos.experiment.runs import RunFolderError, replace
 from chaos.record.files import NotWhole, sealed, unsealed
 from chaos.record.retention import tidy_results, used
+from services.parts.loading import part_sources
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -84,6 +85,13 @@ def code_hash(root: Path = ROOT) -> str:
     return digest.hexdigest()
 
 
+def parts_hash() -> str:
+    """SHA-256 of the user's own parts; empty without any. Not cached: they are declared while a command starts."""
+    sources = part_sources()
+    digest = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in sources))
+    return digest.hexdigest() if sources else ""
+
+
 def key(decides: JsonDocument, code: str) -> str:
     """SHA-256 of the code and the inputs of the run."""
     return hashlib.sha256(json.dumps([code, decides], sort_keys=True, default=str).encode()).hexdigest()
@@ -95,7 +103,7 @@ class Cache(Generic[J, R]):
     def __init__(self, folder: Path, codec: Codec[J, R], code: str | None = None) -> None:
         self._folder = folder
         self.codec = codec
-        self._code = code or code_hash()
+        self._code = code or code_hash() + parts_hash()
         self._keys: dict[J, str] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """From the name of a part to its class, and from the class to an instance."""
 
 import importlib
+import importlib.util
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,8 @@ from typing import Any
 from services.parts.declared import declared, folder
 from services.parts.kind import KINDS, PartError, PartKind
 
+SHIPPED = "services.policies."
+"""Classes that ship with Aftershock are parts too, and need no declaration."""
 _NAME = re.compile(r"(?P<module>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):(?P<part>[A-Za-z_]\w*)")
 
 
@@ -65,6 +68,18 @@ def _entries(group: str) -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=group))
 
 
+def part_sources() -> list[Path]:
+    """The files of the user's own parts: results that were computed with other contents are stale."""
+    found: set[Path] = set()
+    for name in part_modules():
+        _look_beside()
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None and not name.startswith("services"):
+            origin = Path(spec.origin)
+            found.update(origin.parent.rglob("*.py") if origin.name == "__init__.py" else [origin])
+    return sorted(found)
+
+
 def _target(kind: PartKind, name: str) -> str:
     """The `module:Class` of a name."""
     by_name = installed(kind)
@@ -73,15 +88,14 @@ def _target(kind: PartKind, name: str) -> str:
     if not _NAME.fullmatch(name):
         known = ", ".join(sorted(by_name)) or "none"
         raise PartError(f"{name}: should be module:Class, or an installed {kind.name}: {known}")
-    if name not in declared() and name not in by_name.values():
+    shipped = name.startswith(SHIPPED)
+    if not shipped and name not in declared() and name not in by_name.values():
         raise PartError(f"{name}: not declared to this process; list it in AFTERSHOCK_PARTS before the start")
     return name
 
 
 def _attribute(name: str, module: str, attribute: str) -> Any:
-    for path in _folders():
-        if path not in sys.path:  # last, so that a file beside a scenario shadows no module
-            sys.path.append(path)
+    _look_beside()
     try:
         found: Any = importlib.import_module(module)
     except Exception as error:  # the module is the user's: it may raise anything
@@ -90,6 +104,12 @@ def _attribute(name: str, module: str, attribute: str) -> Any:
         return getattr(found, attribute)
     except AttributeError:
         raise PartError(f"{name}: {module} has no {attribute}") from None
+
+
+def _look_beside() -> None:
+    for path in _folders():
+        if path not in sys.path:  # last, so that a file beside a scenario shadows no module
+            sys.path.append(path)
 
 
 def _folders() -> Iterator[str]:

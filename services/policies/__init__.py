@@ -8,7 +8,7 @@ clock, uses a global random source, logs or waits. The only coroutine is `retry.
     recent             a mapping of bounded size, for keys chosen by callers
     part               a mechanism that a user can replace by their own
 
-    client             retry · retry_budget · adaptive_throttle · breaker · deadline · token_cache
+    client             retry · backoff · retry_budget · adaptive_throttle · breaker · deadline · token_cache
     server             queue_discipline · adaptive_limit · admission · fairness
     routing            failover · outlier
     operations         pacing · capacity · staging

@@ -5,6 +5,7 @@
     stall=3,6                  the stall itself, instead of a search for the shortest one
     nodes=2,4,8                identity nodes
     with=none,R1,R6            mitigations
+    retry=none,mine:MyRetry    a part of the user's own in that slot (`chaos.experiment.slots`)
     identity.queue_length=8,60 any setting
 
 Values are kept as typed, so that the command that repeats a point is the same.
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from chaos.experiment.plan import parse_assignment
+from chaos.experiment.slots import SLOTS
 from chaos.mitigations import expand
 from services.chassis.settings import SettingsError, Tree
 
@@ -104,8 +106,10 @@ def effect(name: str, value: str, size: float = 1.0) -> AxisEffect:
     """
     if name in _SHORTHANDS:
         return _load(value, size) if name == "load" else _SHORTHANDS[name].effect(value)
+    if name in SLOTS:
+        return AxisEffect() if value == NONE else AxisEffect(parse_assignment(f"{SLOTS[name]}={value}"))
     if "." not in name:
-        raise SettingsError(f"{name}: unknown; give section.field, or one of {', '.join(_SHORTHANDS)}")
+        raise SettingsError(f"{name}: unknown; give section.field, or one of {', '.join((*_SHORTHANDS, *SLOTS))}")
     return AxisEffect(parse_assignment(f"{name}={value}"))
 
 

@@ -21,6 +21,7 @@ from chaos.studies.words import MISSING, figure
 from services.chassis.exit_codes import BAD_INPUT, EXPECTED
 from services.chassis.interrupts import postponed
 from services.chassis.settings import SettingsError
+from services.parts.declared import declare_folder
 
 COLOURS: dict[MapKind, str] = {
     "stable": "green",
@@ -75,6 +76,7 @@ def ask(options: dict[str, Any]) -> Map:
     Raises:
         SettingsError: an option or setting is invalid; the message names the rule.
     """
+    declare_folder(Path.cwd())
     axes = _point(options) if options["at"] else _axes(options)
     question = Map(
         *axes,

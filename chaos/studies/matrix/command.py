@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from chaos.experiment.runs import commit, replace, used_folder
-from chaos.mitigations import default_catalogue, expand
+from chaos.mitigations import default_catalogue, expand, named
+from chaos.mitigations.model import IDS
 from chaos.options import comma_separated
-from chaos.scenarios.loader import load
+from chaos.scenarios.loader import beside, load
 from chaos.studies.cache import code_hash
 from chaos.studies.engine import cluster, processes, study_engine
 from chaos.studies.incident import require_incident
@@ -22,6 +24,7 @@ from chaos.studies.matrix.outcomes import RunOutcome
 from chaos.studies.matrix.search import Question, Runs, rows, sufficient_sets
 from chaos.studies.matrix.summary import Matrix
 from services.chassis.exit_codes import BAD_INPUT, EXPECTED
+from services.parts.declared import declare_folder
 
 EVERYTHING = "all"
 
@@ -55,14 +58,15 @@ def make_matrix(question: Question, engine: Runs) -> Matrix:
     found = rows(question, engine)
     sets, extra = sufficient_sets(question, found, engine)
     scenario = load(question.scenario, size=question.size)
+    known = [*default_catalogue().mitigations, *(named(name) for name in question.mitigations if name not in IDS)]
     return Matrix(
         scenario=scenario.name,
         title=scenario.title,
         size=scenario.size,
         seeds=question.seeds,
         mitigations=question.mitigations,
-        titles={one.id: one.title for one in default_catalogue().mitigations},
-        changes={one.id: one.changes for one in default_catalogue().mitigations},
+        titles={one.id: one.title for one in known},
+        changes={one.id: one.changes for one in known},
         rows=[*found, *extra],
         sets=sets,
         assignments=question.assignments,
@@ -105,6 +109,8 @@ def _problems(console: Console, problems: Sequence[tuple[str, int, str]]) -> int
 
 def _question(options: dict[str, Any]) -> Question:
     """The question to compute. The plan of every cell is made once, to find invalid input before the first run."""
+    beside(options["scenario"])
+    declare_folder(Path.cwd())  # of a shipped scenario
     question = Question(
         scenario=options["scenario"],
         mitigations=expand(comma_separated(options["mitigations"]) or [EVERYTHING]),

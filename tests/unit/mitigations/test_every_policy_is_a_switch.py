@@ -13,6 +13,7 @@ from chaos.mitigations import default_catalogue
 NO_MECHANISM = {"__init__", "outcome", "part", "recent", "settings", "window"}
 MODULES = sorted(p.stem for p in Path(services.policies.__file__).parent.glob("*.py") if p.stem not in NO_MECHANISM)
 SWITCHES: dict[str, dict[str, Any]] = {
+    "backoff": {"identity_client.sdk.part": ""},
     "retry": {"identity_client.sdk.attempts": 4, "identity_client.workflow.attempts": 3},
     "retry_budget": {"identity_client.guard.budget.kind": "off"},
     "adaptive_throttle": {"identity_client.guard.throttle.enabled": False},

@@ -1,0 +1,113 @@
+"""gRPC: a service config with `methodConfig[].retryPolicy` and `retryThrottling`.
+
+    maxAttempts (2 to 5) · initialBackoff · maxBackoff · backoffMultiplier · retryableStatusCodes
+    retryThrottling.maxTokens · retryThrottling.tokenRatio
+    methodConfig[].timeout is the deadline of the whole call
+
+The wait before retry n is min(initialBackoff * backoffMultiplier**(n-1), maxBackoff) * U(0.8, 1.2); clients make at
+most five attempts. Source: https://github.com/grpc/proposal/blob/master/A6-client-retries.md.
+"""
+
+from typing import Any
+
+from chaos.importers.reading import Fields, ImportRefused, Understood, duration, no_retries, number, sdk_layer, whole
+from services.chassis.settings import Tree
+
+ATTEMPTS_MAX = 5
+CODES = {
+    "UNAVAILABLE": ("connection", "502", "503"),
+    "DEADLINE_EXCEEDED": ("timeout",),
+    "RESOURCE_EXHAUSTED": ("429",),
+    "INTERNAL": ("500",),
+    "UNKNOWN": ("500",),
+}
+REASONS = {
+    "hedgingPolicy": "hedging is not modelled",
+    "maxRequestMessageBytes": "message sizes are not modelled",
+    "maxResponseMessageBytes": "message sizes are not modelled",
+    "healthCheckConfig": "health checks by the client are not modelled",
+    "loadBalancingPolicy": "the router balances; the client does not",
+    "loadBalancingConfig": "the router balances; the client does not",
+    "waitForReady": "",
+    "retryPolicy": "",
+}
+
+
+def matches(values: Any) -> bool:
+    return isinstance(values, dict) and bool({"methodConfig", "retryThrottling"} & set(values))
+
+
+def read(values: Any) -> Understood:
+    """The settings of a service config with one retry policy.
+
+    Raises:
+        ImportRefused: a field has no equivalent, or the methods have different policies.
+    """
+    top = Fields("", values, REASONS)
+    methods = top.take("methodConfig", list, [])
+    throttling = top.below("retryThrottling")
+    top.end()
+    more: Tree = {"guard": {"budget": _throttling(throttling)}} if throttling is not None else {}
+    if len(methods) > 1:
+        raise ImportRefused(f"methodConfig: has {len(methods)} entries; keep the one to try")
+    layer = _method(Fields("methodConfig.0", methods[0], REASONS)) if methods else None
+    remarks = ("UNAVAILABLE is 502, 503 or no connection; RESOURCE_EXHAUSTED 429; INTERNAL and UNKNOWN 500",)
+    return Understood("grpc", no_retries(**more) if layer is None else sdk_layer(layer, **more), remarks)
+
+
+def _method(method: Fields) -> Tree | None:
+    method.take("name", list, [])
+    method.take("waitForReady", bool, False)
+    deadline_s = method.take("timeout", duration(), 0.0)
+    policy = method.below("retryPolicy")
+    method.end()
+    if policy is None:
+        return None
+    attempts = policy.take("maxAttempts", whole(2), 0)
+    base_s = policy.take("initialBackoff", duration(), 0.0)
+    max_s = policy.take("maxBackoff", duration(), 0.0)
+    multiplier = policy.take("backoffMultiplier", number(1e-3, 1000), 0.0)
+    failures = policy.take("retryableStatusCodes", _failures, "")
+    policy.end()
+    required = {
+        "maxAttempts": attempts,
+        "initialBackoff": base_s,
+        "maxBackoff": max_s,
+        "backoffMultiplier": multiplier,
+        "retryableStatusCodes": failures,
+    }
+    for name, value in required.items():
+        if not value:
+            raise ImportRefused(f"{policy.path(name)}: is required")
+    return {
+        "attempts": min(attempts, ATTEMPTS_MAX),
+        "base_s": base_s,
+        "max_s": max_s,
+        "growth": "exponential",
+        "multiplier": multiplier,
+        "jitter": "spread",
+        "share": 0.2,
+        "retry_on": failures,
+        "stop_after_s": deadline_s or None,
+    }
+
+
+def _failures(codes: Any) -> str:
+    found: list[str] = []
+    for code in codes:
+        if code not in CODES:
+            raise ValueError(f"{code} has no equivalent here; known: {', '.join(CODES)}")
+        found += CODES[code]
+    return ",".join(dict.fromkeys(found))
+
+
+def _throttling(throttling: Fields) -> Tree:
+    tokens = throttling.take("maxTokens", number(1e-3, 1000), 0.0)
+    ratio = throttling.take("tokenRatio", number(1e-3, 1000), 0.0)
+    throttling.end()
+    if not tokens or not ratio:
+        raise ImportRefused(f"{throttling.at}: needs maxTokens and tokenRatio")
+    return {
+        "part": "services.policies.retry_budget:GrpcThrottle",
+        "options": {"max_tokens": tokens, "token_ratio": ratio},
+    }

@@ -1,0 +1,158 @@
+"""Reads the fields of a configuration: each is taken once, and whatever is left is refused by its name."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from services.chassis.settings import Tree
+from services.policies.backoff import Backoff
+
+T = TypeVar("T")
+UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "us": 1e-6, "ns": 1e-9}
+_DURATION = re.compile(r"(?P<number>\d+(\.\d+)?|\.\d+)\s*(?P<unit>ns|us|ms|s|m|h)?")
+_CLOCK = re.compile(r"((?P<days>\d+)\.)?(?P<hours>\d+):(?P<minutes>\d+):(?P<seconds>\d+(\.\d+)?)")
+_ISO = re.compile(r"PT((?P<hours>\d+)H)?((?P<minutes>\d+)M)?((?P<seconds>\d+(\.\d+)?)S)?")
+
+
+class ImportRefused(ValueError):
+    """A configuration says something that has no equivalent here; the message names the field and the reason."""
+
+
+@dataclass(frozen=True)
+class Understood:
+    """A configuration as settings. `layers`: what a user should know about how it was read."""
+
+    library: str
+    settings: Tree
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass
+class Fields:
+    """The fields of one mapping. `at` is its path in the file."""
+
+    at: str
+    given: Mapping[str, Any]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why a known field is refused."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.given, Mapping):
+            raise ImportRefused(f"{self.at}: should be a mapping")
+        self._left = dict(self.given)
+
+    def take(self, name: str, read: Callable[[Any], T], default: T) -> T:
+        """The field `name`, or the default of its library."""
+        if name not in self._left:
+            return default
+        try:
+            return read(self._left.pop(name))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ImportRefused(f"{self.path(name)}: {error}") from error
+
+    def below(self, name: str, reasons: Mapping[str, str] | None = None) -> "Fields | None":
+        """The mapping under `name`."""
+        found = self._left.pop(name, None)
+        return None if found is None else Fields(self.path(name), found, reasons or self.reasons)
+
+    def path(self, name: str) -> str:
+        return f"{self.at}.{name}" if self.at else name
+
+    def end(self) -> None:
+        """Refuses what nobody took."""
+        for name in self._left:
+            reason = self.reasons.get(name, "unknown field")
+            raise ImportRefused(f"{self.path(name)}: {reason}")
+
+
+def whole(low: int, high: int = 1000) -> Callable[[Any], int]:
+    """A whole number within bounds."""
+
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).isdigit():
+            raise ValueError(f"should be a whole number (got {value!r})")
+        if not low <= int(value) <= high:
+            raise ValueError(f"should be from {low} to {high} (got {value})")
+        return int(value)
+
+    return read
+
+
+def number(low: float, high: float) -> Callable[[Any], float]:
+    """A number within bounds."""
+
+    def read(value: Any) -> float:
+        if isinstance(value, bool):
+            raise ValueError(f"should be a number (got {value!r})")
+        found = float(value)
+        if not low <= found <= high:
+            raise ValueError(f"should be from {low:g} to {high:g} (got {value})")
+        return found
+
+    return read
+
+
+def flag(value: Any) -> bool:
+    """true or false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"should be true or false (got {value!r})")
+    return value
+
+
+def duration(unit: str = "s") -> Callable[[Any], float]:
+    """Seconds from `0.25s`, `250ms`, `00:00:02`, `PT0.5S`, or a bare number in `unit`."""
+
+    def read(value: Any) -> float:
+        text = str(value).strip()
+        if isinstance(value, bool):
+            raise ValueError(f"should be a duration (got {value!r})")
+        if found := _DURATION.fullmatch(text):
+            return round(float(found["number"]) * UNITS_S[found["unit"] or unit], 9)
+        for form in (_CLOCK, _ISO):
+            if (found := form.fullmatch(text)) and text != "PT":
+                parts = {name: float(part or 0) for name, part in found.groupdict().items()}
+                days_s = parts.pop("days", 0.0) * 86_400
+                return days_s + parts["hours"] * 3600 + parts["minutes"] * 60 + parts["seconds"]
+        raise ValueError(f"should be a duration, e.g. 0.25s (got {value!r})")
+
+    return read
+
+
+def one_of(*words: str) -> Callable[[Any], str]:
+    """One of these words, in any case."""
+
+    def read(value: Any) -> str:
+        for word in words:
+            if str(value).lower() == word.lower():
+                return word
+        raise ValueError(f"should be one of {', '.join(words)} (got {value!r})")
+
+    return read
+
+
+def single(path: str, entries: Any, choice: str | None = None) -> tuple[str, Any]:
+    """The only entry of a mapping, or the chosen one.
+
+    Raises:
+        ImportRefused: there are none, or several.
+    """
+    if not isinstance(entries, Mapping) or not entries:
+        raise ImportRefused(f"{path}: should be a mapping with one entry")
+    if len(entries) > 1:
+        raise ImportRefused(f"{path}: has {', '.join(map(str, entries))}; keep the one to try")
+    return next(iter(entries.items()))
+
+
+BACKOFF = f"{Backoff.__module__}:{Backoff.__qualname__}"
+
+
+def sdk_layer(options: Mapping[str, Any], **more: Any) -> Tree:
+    """Settings of callers with this retry layer and no other."""
+    kept = {name: value for name, value in options.items() if value is not None}
+    return {"identity_client": {"sdk": {"part": BACKOFF, "options": kept}, "workflow": {"attempts": 1}, **more}}
+
+
+def no_retries(**more: Any) -> Tree:
+    """Settings of callers that make one attempt."""
+    return {"identity_client": {"sdk": {"enabled": False}, "workflow": {"attempts": 1}, **more}}
