@@ -13,7 +13,17 @@ configuration/http/http_filters/router_filter (x-envoy-retry-on, the backoff), c
 
 from typing import Any
 
-from chaos.importers.reading import Fields, ImportRefused, Understood, duration, no_retries, number, sdk_layer, whole
+from chaos.importers.reading import (
+    Fields,
+    ImportRefused,
+    Understood,
+    duration,
+    listing,
+    no_retries,
+    number,
+    sdk_layer,
+    whole,
+)
 from services.chassis.settings import Tree
 
 RETRY_ON = {
@@ -33,6 +43,7 @@ REASONS = {
     "retriable_headers": "response headers of the service are not part of the model",
     "retriable_request_headers": "request headers are not part of the model",
 }
+NONE: tuple[str, ...] = ()
 RETRIABLE = range(500, 600)
 
 
@@ -60,8 +71,8 @@ def read(values: Any) -> Understood:
 def _policy(policy: Fields, guard: Tree) -> Tree:
     retries = policy.take("num_retries", whole(0), 1)
     timeout_s = policy.take("per_try_timeout", duration(), 0.0)
-    statuses = policy.take("retriable_status_codes", _statuses, ())
-    failures = policy.take("retry_on", lambda text: _failures(str(text), statuses), ())
+    statuses = policy.take("retriable_status_codes", _statuses, NONE)
+    failures = policy.take("retry_on", lambda text: _failures(str(text), statuses), NONE)
     base_s, max_s = _back_off(policy.below("retry_back_off"))
     honour = _rate_limited(policy.below("rate_limited_retry_back_off"))
     policy.end()
@@ -116,7 +127,7 @@ def _rate_limited(limited: Fields | None) -> bool:
     """Whether Retry-After is honoured: the only header that the services here send."""
     if limited is None:
         return False
-    for header in limited.take("reset_headers", list, []):
+    for header in limited.take("reset_headers", listing, []):
         one = Fields(f"{limited.at}.reset_headers", header)
         name = one.take("name", str, "")
         one.take("format", str, "SECONDS")

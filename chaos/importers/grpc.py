@@ -10,7 +10,17 @@ most five attempts. Source: https://github.com/grpc/proposal/blob/master/A6-clie
 
 from typing import Any
 
-from chaos.importers.reading import Fields, ImportRefused, Understood, duration, no_retries, number, sdk_layer, whole
+from chaos.importers.reading import (
+    Fields,
+    ImportRefused,
+    Understood,
+    duration,
+    listing,
+    no_retries,
+    number,
+    sdk_layer,
+    whole,
+)
 from services.chassis.settings import Tree
 
 ATTEMPTS_MAX = 5
@@ -44,7 +54,7 @@ def read(values: Any) -> Understood:
         ImportRefused: a field has no equivalent, or the methods have different policies.
     """
     top = Fields("", values, REASONS)
-    methods = top.take("methodConfig", list, [])
+    methods = top.take("methodConfig", listing, [])
     throttling = top.below("retryThrottling")
     top.end()
     more: Tree = {"guard": {"budget": _throttling(throttling)}} if throttling is not None else {}
@@ -56,7 +66,7 @@ def read(values: Any) -> Understood:
 
 
 def _method(method: Fields) -> Tree | None:
-    method.take("name", list, [])
+    method.take("name", listing, [])
     method.take("waitForReady", bool, False)
     deadline_s = method.take("timeout", duration(), 0.0)
     policy = method.below("retryPolicy")

@@ -100,6 +100,20 @@ def flag(value: Any) -> bool:
     return value
 
 
+def mapping(value: Any) -> dict[str, Any]:
+    """A mapping."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"should be a mapping (got {value!r})")
+    return dict(value)
+
+
+def listing(value: Any) -> list[Any]:
+    """A list."""
+    if not isinstance(value, list):
+        raise ValueError(f"should be a list (got {value!r})")
+    return value
+
+
 def duration(unit: str = "s") -> Callable[[Any], float]:
     """Seconds from `0.25s`, `250ms`, `00:00:02`, `PT0.5S`, or a bare number in `unit`."""
 

@@ -18,6 +18,7 @@ from chaos.importers.reading import (
     Understood,
     duration,
     flag,
+    mapping,
     number,
     sdk_layer,
     single,
@@ -79,7 +80,7 @@ def _instance(values: Mapping[str, Any]) -> tuple[str, Any]:
     if not isinstance(retry, Mapping) or "instances" not in retry:
         return "", retry
     top = Fields("resilience4j.retry", retry, REASONS)
-    configs, instances = top.take("configs", dict, {}), top.take("instances", dict, {})
+    configs, instances = top.take("configs", mapping, {}), top.take("instances", mapping, {})
     top.end()
     name, given = single("resilience4j.retry.instances", instances)
     base = given.get("baseConfig", "default")
