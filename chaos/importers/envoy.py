@@ -14,6 +14,7 @@ configuration/http/http_filters/router_filter (x-envoy-retry-on, the backoff), c
 from typing import Any
 
 from chaos.importers.reading import (
+    NO_ITEMS,
     Fields,
     ImportRefused,
     Understood,
@@ -127,7 +128,7 @@ def _rate_limited(limited: Fields | None) -> bool:
     """Whether Retry-After is honoured: the only header that the services here send."""
     if limited is None:
         return False
-    for header in limited.take("reset_headers", listing, []):
+    for header in limited.take("reset_headers", listing, NO_ITEMS):
         one = Fields(f"{limited.at}.reset_headers", header)
         name = one.take("name", str, "")
         one.take("format", str, "SECONDS")

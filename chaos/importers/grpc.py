@@ -11,6 +11,7 @@ most five attempts. Source: https://github.com/grpc/proposal/blob/master/A6-clie
 from typing import Any
 
 from chaos.importers.reading import (
+    NO_ITEMS,
     Fields,
     ImportRefused,
     Understood,
@@ -54,7 +55,7 @@ def read(values: Any) -> Understood:
         ImportRefused: a field has no equivalent, or the methods have different policies.
     """
     top = Fields("", values, REASONS)
-    methods = top.take("methodConfig", listing, [])
+    methods = top.take("methodConfig", listing, NO_ITEMS)
     throttling = top.below("retryThrottling")
     top.end()
     more: Tree = {"guard": {"budget": _throttling(throttling)}} if throttling is not None else {}
@@ -66,7 +67,7 @@ def read(values: Any) -> Understood:
 
 
 def _method(method: Fields) -> Tree | None:
-    method.take("name", listing, [])
+    method.take("name", listing, NO_ITEMS)
     method.take("waitForReady", bool, False)
     deadline_s = method.take("timeout", duration(), 0.0)
     policy = method.below("retryPolicy")

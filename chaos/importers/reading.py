@@ -100,6 +100,10 @@ def flag(value: Any) -> bool:
     return value
 
 
+NO_ENTRIES: dict[str, Any] = {}
+NO_ITEMS: list[Any] = []
+
+
 def mapping(value: Any) -> dict[str, Any]:
     """A mapping."""
     if not isinstance(value, Mapping):

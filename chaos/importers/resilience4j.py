@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaos.importers.reading import (
+    NO_ENTRIES,
     Fields,
     ImportRefused,
     Understood,
@@ -80,7 +81,7 @@ def _instance(values: Mapping[str, Any]) -> tuple[str, Any]:
     if not isinstance(retry, Mapping) or "instances" not in retry:
         return "", retry
     top = Fields("resilience4j.retry", retry, REASONS)
-    configs, instances = top.take("configs", mapping, {}), top.take("instances", mapping, {})
+    configs, instances = top.take("configs", mapping, NO_ENTRIES), top.take("instances", mapping, NO_ENTRIES)
     top.end()
     name, given = single("resilience4j.retry.instances", instances)
     base = given.get("baseConfig", "default")
