@@ -37,6 +37,14 @@ class NotEnoughLoad(UnhealthyBaseline):
     """Too few operations completed for a check."""
 
 
+class PartRefused(UnhealthyBaseline):
+    """An instance refused a setting, or a part of the user's own failed: the run would be one without it."""
+
+
+REFUSALS = ("setting_rejected", "settings_refused", "journey_crashed")
+"""Events of an instance that goes on without what was asked for."""
+
+
 @dataclass(frozen=True)
 class Baseline:
     """Measurements of the last `WINDOW_S` seconds before the scenario starts."""
@@ -109,7 +117,11 @@ class Baseline:
 def require(recorder: Recorder, observer: str) -> tuple[dict[str, Any], UnhealthyBaseline | None]:
     """The fields of the `baseline` event, and the error if the baseline is not healthy."""
     seen = Baseline.of(recorder)
+    refused = next((event for event in recorder.events if event["kind"] in REFUSALS), None)
     fields: dict[str, Any] = {"ok": seen.healthy, "success_ratio": seen.success_ratio, "operations": seen.operations}
+    if refused is not None:
+        problem: UnhealthyBaseline = PartRefused(f"{refused['source']}: {refused['kind']}: {refused['error']}")
+        return {**fields, "ok": False, "reason": type(problem).__name__, "why": str(problem)}, problem
     if seen.healthy:
         return fields, None
     stalled_s = sum(stall.stalled_s for stall in stalls_in(recorder.series, observer))

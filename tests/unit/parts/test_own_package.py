@@ -108,3 +108,26 @@ def test_every_slot_of_a_policy_asks_its_part_in_a_run(monkeypatch: pytest.Monke
     assert record.first_event("setting_rejected") is None
     assert set(calls) == set(SLOTS) - SAME_KIND
     assert record.label_values("router_region_share_ratio", "target", home="eastus") == ["eastus", "westus"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("return self.buy()", "return self.sell()", "journey_crashed: AttributeError"),
+        (
+            "async def buy(self):",
+            "async def buy(self):\n        import time; time.sleep(1)",
+            "journey_crashed: LeftTheSimul",
+        ),
+    ],
+)
+def test_a_part_that_fails_leaves_nothing_to_judge(
+    old: str, new: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = install(tmp_path, monkeypatch)
+    module = tmp_path / "acme_parts" / "parts.py"
+    module.write_text(module.read_text().replace(old, new))
+
+    finished = carry_out(make_plan(load(scenario), 1), transport="direct")
+
+    assert why in finished.problem
