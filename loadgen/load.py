@@ -80,7 +80,11 @@ class Users:
         if dropped:
             meter.dropped()
             return
-        journey = self.journey.start(planned)
+        try:
+            journey = self.journey.start(planned)
+        except Exception as error:  # of a user's journey; the arrivals go on
+            self._crashed(error)
+            return
         if journey is not None:
             meter.started()
             self.in_flight += 1
@@ -91,11 +95,14 @@ class Users:
             outcome = await journey
         except Exception as error:
             # A defect of the load generator, not of the cloud: recorded, so that no load is lost silently.
-            self._tools.env.events.emit("journey_crashed", tenant=self.site.tenant, error=repr(error))
+            self._crashed(error)
             outcome = JourneyOutcome(FAILED, self.tenant.journey.kind, CRASHED)
         finally:
             self.in_flight -= 1
         self._end(outcome, planned)
+
+    def _crashed(self, error: Exception) -> None:
+        self._tools.env.events.emit("journey_crashed", tenant=self.site.tenant, error=repr(error))
 
     def _end(self, outcome: JourneyOutcome, planned: float) -> None:
         meter = self.site.meter

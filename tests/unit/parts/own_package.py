@@ -108,3 +108,5 @@ def isolate(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     loading._entries.cache_clear()
     monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in [one for one in sys.modules if one.startswith("acme_parts")]:
+        monkeypatch.delitem(sys.modules, name)
