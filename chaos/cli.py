@@ -20,6 +20,7 @@ import click
 
 from chaos.command.elsewhere import export, watch
 from chaos.command.group import Commands
+from chaos.command.parts import check_part, try_retries
 from chaos.options import JOBS, RUNS_MAX, SEED, SEEDS, FiniteRange, comma_separated, size_option, with_options
 from chaos.progress.terminal import terminal
 from chaos.studies.map.options import OPTIONS as MAP_OPTIONS
@@ -360,41 +361,8 @@ def kills(**options: Any) -> None:
     sys.exit(kills_command(options["kills"], options["seed"], options["project"], terminal()))
 
 
-@main.command("try-retries")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="CONFIG")
-@click.option("--as", "library", help="whose configuration it is; default by its fields")
-@click.option("--seeds", type=SEEDS, default=5, show_default=True)
-@click.option("--jobs", type=JOBS, help="processes; default one a core")
-@click.option("--keep-workflow", is_flag=True, help="keep the incident's three workflow tries around your retries")
-@click.option("--json", "as_json", is_flag=True, help="print the result as JSON and nothing else")
-def try_retries(**options: Any) -> None:
-    """Does your retry configuration collapse? Does it recover, and what does it cost?
-
-    CONFIG is an Envoy retry policy, a gRPC service config, an AWS SDK configuration, Resilience4j or Polly properties
-    (YAML, JSON or INI), or a Python file with a tenacity decorator. Fields that are not understood are refused.
-    Exit code 1 if it stays down in some seed.
-    """
-    from chaos.studies.trial.command import try_retries_command
-
-    sys.exit(try_retries_command(options, terminal(stderr=options["as_json"])))
-
-
-@main.command("check-part")
-@click.argument("name", metavar="MODULE:CLASS")
-@click.option("--kind", help="its kind; default the one whose methods it has")
-@click.option("--option", "given", multiple=True, metavar="NAME=VALUE", help="an argument of its constructor")
-def check_part(name: str, kind: str | None, given: tuple[str, ...]) -> None:
-    """Contract test of a part of your own: pure, deterministic, bounded, never blocking.
-
-    Exit code 1 if it breaks a rule. Protocols and templates: docs/extending.
-    """
-    from chaos.check_part.command import check_part_command
-    from chaos.experiment.plan import overrides_from
-
-    options = overrides_from(f"part.{text}" for text in given).get("part", {})
-    sys.exit(check_part_command(name, kind, options, terminal()))
-
-
+main.add_command(check_part)
+main.add_command(try_retries)
 main.command(name="map")(with_options(map_points, MAP_OPTIONS))
 main.command(name="size")(with_options(study_sizes, SIZE_OPTIONS))
 main.add_command(export)
