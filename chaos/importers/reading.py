@@ -21,7 +21,7 @@ class ImportRefused(ValueError):
 
 @dataclass(frozen=True)
 class Understood:
-    """A configuration as settings. `layers`: what a user should know about how it was read."""
+    """A configuration as settings. `remarks`: what a user should know about how it was read."""
 
     library: str
     settings: Tree
@@ -149,8 +149,8 @@ def one_of(*words: str) -> Callable[[Any], str]:
     return read
 
 
-def single(path: str, entries: Any, choice: str | None = None) -> tuple[str, Any]:
-    """The only entry of a mapping, or the chosen one.
+def single(path: str, entries: Any) -> tuple[str, Any]:
+    """The only entry of a mapping.
 
     Raises:
         ImportRefused: there are none, or several.
