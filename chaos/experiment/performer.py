@@ -199,7 +199,12 @@ class Performer:
     async def _own(self, id_: str, action: Own) -> None:
         part: OwnAction = build(ACTION, action.part, action.options)
         desk = RunDesk(self._operations, self._faults, self._plan.topology.names, self._env.streams[f"own.{id_}"], id_)
-        await part.perform(desk)
+        try:
+            await part.perform(desk)
+        except OperationFailed:
+            raise
+        except Exception as error:  # the part's own code may raise anything
+            raise OperationFailed(f"{action.part}: {type(error).__name__}: {error}") from error
 
     async def _note(self, _id: str, _action: Note) -> None:
         """No effect on the testbed."""

@@ -76,6 +76,22 @@ def test_retry_fault_and_journey_of_a_package_work_alike_on_both_transports(
     assert records[0].events == records[1].events
 
 
+def test_an_action_that_fails_is_recorded_and_the_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = install(tmp_path, monkeypatch)
+    (tmp_path / "broken_action.py").write_text(
+        "class Broken:\n    async def perform(self, desk):\n        await desk.set_load('eastus', 2.0)\n        1 / 0\n"
+    )
+    entry = '  - {id: A2, at_s: 1, do: own, part: "broken_action:Broken"}\n'
+    scenario.write_text(scenario.read_text() + entry)
+
+    record = run(scenario, "direct")
+
+    assert [event["factor"] for event in record.events_of("load_changed")] == [2.0]
+    (failed,) = record.events_of("action_failed")
+    assert failed["error"] == "broken_action:Broken: ZeroDivisionError: division by zero"
+    assert record.end >= 14
+
+
 def counting(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Counts the calls of the deciding method of each policy template."""
     calls: Counter[str] = Counter()
