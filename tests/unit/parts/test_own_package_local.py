@@ -18,8 +18,10 @@ def test_retry_fault_and_journey_of_a_package_work_in_every_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make_plan(load(install(tmp_path, monkeypatch)), 1)
+    folder = tmp_path / "run"
+    folder.mkdir()
 
-    finished = carry_out(plan, runtime="local", folder=tmp_path / "run")
+    finished = carry_out(plan, runtime="local", folder=folder)
 
     assert not finished.problem
     assert finished.recorder is not None
