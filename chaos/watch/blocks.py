@@ -39,7 +39,7 @@ async def load(placed: PlacedRun, prometheus: DockerContainer, engine: DockerEng
 
 
 def _pack(path: Path, tar: IO[bytes]) -> None:
-    with tarfile.open(fileobj=tar, mode="w") as archive:
+    with tarfile.open(fileobj=tar, mode="w:gz", compresslevel=1) as archive:
         archive.add(path, path.name, filter=_readable)
     tar.seek(0)
 

@@ -9,6 +9,8 @@ from chaos.record.record import RunRecord
 from chaos.scenarios.loader import load
 from chaos.verdict.verdict import judge
 
+SMALL_RUN = "small run"
+"""The group of all tests that use this run."""
 SMALL = """\
 name: small
 title: Two regions

@@ -31,19 +31,15 @@ from chaos.export.writing import MissingExtra
 from chaos.record.record import RunRecord
 from chaos.record.series import SeriesTable, increments
 from chaos.verdict.verdict import judge
-from tests.unit.export.small_run import recorded
+from tests.unit.export.small_run import SMALL_RUN
 from tests.unit.record.incident_record import fresh_incident
 
+pytestmark = pytest.mark.xdist_group(SMALL_RUN)
 ROOT = Path(__file__).parents[3]
 EVERY = 13
 """Readers in Python are slow, so they read every 13th sample: τ = −12, 1, 14, 27 (where the crash shows) and 40."""
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> ExportedRun:
-    return recorded(tmp_path_factory.mktemp("export") / "run")
 
 
 @pytest.fixture(scope="module")

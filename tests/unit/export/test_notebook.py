@@ -1,4 +1,4 @@
-"""The example notebook runs, on a run of its own."""
+"""The example notebook runs."""
 
 from pathlib import Path
 
@@ -6,15 +6,16 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.unit.export.small_run import recorded
+from chaos.export.tables import ExportedRun
+from tests.unit.export.small_run import SMALL_RUN
 
 NOTEBOOK = Path(__file__).parents[3] / "docs" / "notebook.ipynb"
 
 
+@pytest.mark.xdist_group(SMALL_RUN)
 @pytest.mark.real_time
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the packages that start the kernel
-def test_the_notebook_shows_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = recorded(tmp_path / "run")
+def test_the_notebook_shows_what_it_says(run: ExportedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AFTERSHOCK_RUN", str(run.record.folder))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     notebook = nbformat.read(NOTEBOOK, as_version=4)

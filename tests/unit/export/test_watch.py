@@ -15,6 +15,7 @@ from aiohttp import web
 from click.testing import CliRunner
 
 from chaos.cli import main
+from chaos.export.tables import ExportedRun
 from chaos.record.series import SeriesTable
 from chaos.scenarios.times import utc
 from chaos.watch import blocks, command
@@ -24,16 +25,17 @@ from chaos.watch.series import PlacedRun
 from compose.docker_engine import DockerContainer, beside
 from compose.runtime import RuntimeUnavailable
 from services.chassis.http import HttpClient
-from tests.unit.export.small_run import recorded
+from tests.unit.export.small_run import SMALL_RUN
 
+pytestmark = pytest.mark.xdist_group(SMALL_RUN)
 ENDED = 1_800_000_000.0
 """15 January 2027, 08:00:00 UTC."""
 PROMETHEUS = DockerContainer("abc", "prometheus", "running", host_ports={9090: 29090})
 
 
 @pytest.fixture(scope="module")
-def placed(tmp_path_factory: pytest.TempPathFactory) -> PlacedRun:
-    return PlacedRun.ending(recorded(tmp_path_factory.mktemp("watch") / "run").record, ENDED)
+def placed(run: ExportedRun) -> PlacedRun:
+    return PlacedRun.ending(run.record, ENDED)
 
 
 @pytest.fixture(scope="module")
