@@ -25,12 +25,16 @@ def run_command(plan: Plan, options: dict[str, Any], console: Console) -> int:
     """Runs a plan and judges it; returns the exit code."""
     quiet_libraries()
     folder = given_folder(options["out"]) if options["out"] else new_folder(_folder_name(plan, options))
-    size = plan.scenario.size
-    smaller = "" if size == 1.0 else f", size {size:g} of the model's"
-    what = f": {plan.scenario.title} (seed {plan.seed}, {options['runtime']}{smaller})"
-    console.print(Text.assemble((plan.scenario.name, "bold"), what))
+    console.print(first_line(plan, options["runtime"]))
     ending = _carry_out(plan, options, folder, console)
     return _conclude(ending, folder, plan, options["as_json"], console)
+
+
+def first_line(plan: Plan, runtime: str) -> Text:
+    """Scenario, seed and runtime, and the size unless it is that of the model (docs/scenarios.md §1)."""
+    scenario = plan.scenario
+    size = "" if scenario.size == 1.0 else f", {scenario.size:g} times the model's size"
+    return Text.assemble((scenario.name, "bold"), f": {scenario.title} (seed {plan.seed}, {runtime}{size})")
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """`--size` reaches every run of a study, and the command that repeats a run has it."""
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chaos.cli import _plan, main
+from chaos.command.run import first_line
 from chaos.record.record import RunRecord
 from chaos.scenarios.loader import load
 from chaos.studies.campaign.command import campaign_jobs
@@ -20,6 +22,7 @@ from chaos.verdict.view import View
 from tests.unit.record.incident_record import END, fresh_incident
 
 FULL = "azure-fnj8-vqz"
+MAKEFILE = Path(__file__).parents[3] / "Makefile"
 
 
 def options(command: str, *words: str) -> dict[str, Any]:
@@ -35,6 +38,16 @@ def test_a_run_has_its_size_and_says_so_in_the_command_that_repeats_it() -> None
     words = shlex.split(plan.command)
     assert words[words.index("--size") + 1] == "0.5"
     assert "--size" not in _plan(options("run", FULL)).command
+
+
+def test_the_demo_is_smaller_and_says_so_in_its_first_line() -> None:
+    demo = next(line for line in MAKEFILE.read_text().splitlines() if "run $(SCENARIO)" in line)
+    half, whole = (_plan(options("run", FULL, "--size", size)) for size in ("0.5", "1"))
+
+    assert demo.endswith("--size $(SIZE)")
+    assert "SIZE ?= 0.5\n" in MAKEFILE.read_text()
+    assert first_line(half, "virtual").plain.endswith(" (seed 1, virtual, 0.5 times the model's size)")
+    assert first_line(whole, "virtual").plain.endswith(" (seed 1, virtual)")
 
 
 @pytest.mark.parametrize("name", ["run", "campaign", "matrix", "map"])
