@@ -184,6 +184,13 @@ def test_the_wall_screen_fits_without_scrolling_and_a_laptop_shows_what_matters(
         assert wanted in first, wanted
 
 
+def test_the_runbook_names_panels_that_exist() -> None:
+    text = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
+    named = {" ".join(title.split()) for title in re.findall(r"(?<!\*)\*([A-Z][^*]+)\*(?!\*)", text)}
+    assert named
+    assert named <= {panel["title"] for _, panel in PANELS}
+
+
 def _bottom(panel: dict[str, Any]) -> int:
     return int(panel["gridPos"]["y"] + panel["gridPos"]["h"])
 
