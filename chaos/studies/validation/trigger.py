@@ -79,8 +79,8 @@ ROWS = (
         "a node of 10 workers of 0.1 s, fixed, and 35 requests/s at equal distances; timeout 3 s, 4 resends at once; "
         "the trigger lowers the node's capacity by 78 or 80 % for 9 or 10 s; judged 30 to 40 s after it",
         "P",
-        "back is above 95 %, down is below 5 % of the load; nothing is random, so every seed gives the same. The load is "
-        "tuned until the cells differ, as the source tunes its own: they do from 34.5 to 36/s",
+        "back is above 95 %, down is below 5 % of the load; nothing is random, so every seed gives the same. The load "
+        "is tuned until the cells differ, as the source tunes its own: they do from 34.5 to 36/s",
         2,
         tuple(
             between(f"succeed afterwards, {name}", *(DOWN if name.startswith("b") else BACK), 0.05) for name in CELLS
