@@ -6,11 +6,13 @@ Campaign, matrix and map run on `study_engine`: one cache of results, one progre
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
 from typing import Any, Generic
 
 from rich.console import Console
@@ -26,6 +28,7 @@ from services.chassis.interrupts import SIGNALS, postponed
 Perform = Callable[[J], R]
 Done = Callable[[J, R], None]
 SAFE_PATH = "PYTHONSAFEPATH"
+KILL_AGAIN_S = 0.05
 STOPPED = "stopped; results so far are cached, and the same command resumes from there"
 
 
@@ -39,7 +42,7 @@ def processes(count: int | None) -> Iterator[Executor]:
     """
     with _unheard():
         resource_tracker.ensure_running()  # it unblocks signals at its start, so it has to be started first
-    before = set(multiprocessing.active_children())
+    before: set[BaseProcess] = set(multiprocessing.active_children())
     workers = count or os.cpu_count() or 1
     pool = _Pool(workers, _Context(), end_with, (os.getpid(),), max_tasks_per_child=1)
     try:
@@ -47,12 +50,25 @@ def processes(count: int | None) -> Iterator[Executor]:
             yield pool
     except BaseException:
         with postponed():
-            for process in set(multiprocessing.active_children()) - before:
-                process.kill()  # without waiting: the pool reaps them
+            _kill(pool, before)
         raise
     finally:
         with postponed():
             pool.shutdown(cancel_futures=True)
+
+
+def _kill(pool: Executor, others: set[BaseProcess]) -> None:
+    """Kills the processes of the pool until it has ended.
+
+    Once is not enough: the pool may start one more meanwhile, and that one would wait for ever for the lock of the
+    result queue, if a killed process held it.
+    """
+    ending = threading.Thread(target=pool.shutdown, kwargs={"cancel_futures": True})
+    ending.start()
+    while ending.is_alive():
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()  # without waiting: the pool reaps them
+        ending.join(KILL_AGAIN_S)
 
 
 @contextmanager
