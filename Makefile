@@ -9,6 +9,7 @@ SCENARIO ?= azure-fnj8-vqz
 SEED ?= 1
 SIZE ?= 0.5
 SERVICES ?=
+TRACES ?=
 JOBS ?= $(shell nproc)
 HOURS ?= 24
 MINUTES ?= 60
@@ -71,17 +72,18 @@ conformance: $(INSTALLED) ## every claim over 20 seeds, and docs/conformance.md 
 matrix: $(INSTALLED) ## which mitigation would have prevented which part
 	$(BIN)/aftershock matrix $(SCENARIO) --jobs $(JOBS)
 
-up: $(INSTALLED) ## the testbed in Docker: build, start, wait until healthy, print every URL (LOAD=rest: little load)
+up: $(INSTALLED) ## the testbed in Docker: build, start, wait until healthy, print every URL (LOAD=rest: little load; TRACES=1: with Jaeger)
 	@case "$${LOAD:-base}" in base|rest) ;; *) echo "LOAD must be base or rest"; exit 2;; esac
-	docker compose up --build --detach --wait $(SERVICES)
+	$(if $(TRACES),COMPOSE_PROFILES=traces )docker compose up --build --detach --wait $(SERVICES)
 	@echo
 	@echo "  Grafana       http://127.0.0.1:$${GRAFANA_PORT:-3000}"
 	@echo "  console       http://127.0.0.1:$${CONTROLLER_PORT:-8090}   (OpenAPI: /openapi.json)"
 	@echo "  Prometheus    http://127.0.0.1:$${PROMETHEUS_PORT:-9090}"
+	$(if $(TRACES),@echo "  Jaeger        http://127.0.0.1:$${JAEGER_PORT:-16686}")
 	@docker compose logs --no-log-prefix controller 2>/dev/null | grep -A2 'chaos controller on' | tail -n 3
 
 down: ## stop the testbed in Docker and remove what it kept
-	docker compose down --volumes --remove-orphans
+	COMPOSE_PROFILES=traces docker compose down --volumes --remove-orphans
 
 test-system: $(INSTALLED_DEV) ## tests against the testbed in Docker (they bring it up and take it down)
 	$(BIN)/pytest -q tests/system

@@ -60,6 +60,7 @@ def main() -> None:
 )
 @click.option("--shift", "shifts", multiple=True, metavar="T07=-60m", help="move an entry of the timeline")
 @click.option("--drop", "drops", multiple=True, metavar="T13", help="drop an entry of the timeline")
+@click.option("--traces", is_flag=True, help="keep traces of operations in traces.jsonl (virtual runtime)")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the record; default runs/…")
 @click.option("--watch", is_flag=True, help="full-screen view of the run, for a second monitor")
 @click.option("--json", "as_json", is_flag=True, help="print the verdict as JSON and nothing else")
@@ -86,6 +87,8 @@ def _plan(options: dict[str, Any]) -> Plan:
     overlays: list[Any] = []
     if options["perturb"]:
         overlays.append(perturbation(scenario, options["perturb"], options["seed"]))
+    if options["traces"]:
+        overlays.append({"tracing": {"enabled": True}})
     overlays += [parse_assignment(text) for text in (*options["assignments"], *assignments_of(options["policies"]))]
     return make_plan(
         scenario,
@@ -115,6 +118,8 @@ def _repeat_command(options: dict[str, Any]) -> str:
         words += ["--size", f"{options['size']:g}"]
     if options["mitigations"]:
         words += ["--with", options["mitigations"]]
+    if options["traces"]:
+        words.append("--traces")
     if options["perturb"]:
         words += ["--perturb", f"{options['perturb']:g}"]
     for flag, values in (

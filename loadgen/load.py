@@ -22,9 +22,11 @@ from loadgen.site import FAILED, SUCCESS, JourneyOutcome, Site, Tools
 from loadgen.tenants import Tenant, TenantTable, default_table
 from services.chassis.env import Env
 from services.chassis.settings import SettingsError
+from services.chassis.tracing import Span
 from services.clients.identity.client import ManagedIdentityClient
 
 CRASHED = "LoadGeneratorError"
+OPERATION_SPAN = "user"
 
 
 class LoadError(ValueError):
@@ -80,35 +82,46 @@ class Users:
         if dropped:
             meter.dropped()
             return
-        try:
-            journey = self.journey.start(planned)
-        except Exception as error:  # of a user's journey; the arrivals go on
-            self._crashed(error)
-            return
-        if journey is not None:
+        with self._tools.env.tracing.operation(
+            OPERATION_SPAN, planned, tenant=self.site.tenant, region=self.site.region, journey=self.tenant.journey.kind
+        ) as span:
+            try:
+                journey = self.journey.start(planned)
+            except Exception as error:  # of a user's journey; the arrivals go on
+                span.discard()
+                self._crashed(error)
+                return
+            if journey is None:
+                span.discard()
+                return
             meter.started()
             self.in_flight += 1
-            self._tools.spawn(self._travel(journey, planned))
+            self._tools.spawn(self._travel(journey, planned, span))
 
-    async def _travel(self, journey: Coroutine[Any, Any, JourneyOutcome], planned: float) -> None:
+    async def _travel(self, journey: Coroutine[Any, Any, JourneyOutcome], planned: float, span: Span) -> None:
         try:
             outcome = await journey
         except Exception as error:
             # A defect of the load generator, not of the cloud: recorded, so that no load is lost silently.
             self._crashed(error)
             outcome = JourneyOutcome(FAILED, self.tenant.journey.kind, CRASHED)
+        except asyncio.CancelledError:
+            span.note(result="cancelled")
+            span.end()
+            raise
         finally:
             self.in_flight -= 1
-        self._end(outcome, planned)
+        self._end(outcome, planned, span)
 
     def _crashed(self, error: Exception) -> None:
         self._tools.env.events.emit("journey_crashed", tenant=self.site.tenant, error=repr(error))
 
-    def _end(self, outcome: JourneyOutcome, planned: float) -> None:
+    def _end(self, outcome: JourneyOutcome, planned: float, span: Span) -> None:
         meter = self.site.meter
+        _conclude(span, outcome)
         duration_s = self._tools.now - planned
         meter.ended[outcome.result]()
-        meter.observe(duration_s)
+        meter.observe(duration_s, span.exemplar())
         explained = {} if outcome.result == SUCCESS else {"message": self.tenant.symptom}
         self._tools.env.events.emit(
             "operation",
@@ -126,6 +139,15 @@ class Users:
 
     def __repr__(self) -> str:
         return f"<Users {self.site.tenant} in {self.site.region}, {self.in_flight} in flight>"
+
+
+def _conclude(span: Span, outcome: JourneyOutcome) -> None:
+    """Ends the span of an operation: whether its trace is kept is decided here."""
+    span.rename(f"{OPERATION_SPAN}.{outcome.operation}")
+    span.note(result=outcome.result)
+    if outcome.result != SUCCESS:
+        span.fail(outcome.code or outcome.result)
+    span.end()
 
 
 class Load:

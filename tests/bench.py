@@ -19,6 +19,7 @@ import uvloop
 from rich.console import Console
 
 from chaos.progress.terminal import table
+from chaos.record.files import TRACES_FILE
 from compose.virtual.bench import main as bench_hops
 from loadgen.arrivals import Arrivals, PoissonSchedule
 from services.chassis.clock import system_clock
@@ -30,9 +31,9 @@ SENDING_S = 10.0
 WARM_UP_S = 1.0
 
 
-def replay(scenario: str, transport: str) -> dict[str, Any]:
+def replay(scenario: str, transport: str, *more: str) -> dict[str, Any]:
     """CPU seconds and peak memory of one whole run, as the operating system counted them, and what it came to."""
-    command = [sys.executable, "-m", "chaos", "run", scenario, "--transport", transport, "--json"]
+    command = [sys.executable, "-m", "chaos", "run", scenario, "--transport", transport, "--json", *more]
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "run"
         process = subprocess.Popen(
@@ -41,11 +42,14 @@ def replay(scenario: str, transport: str) -> dict[str, Any]:
         _, _status, usage = os.wait4(process.pid, 0)
         verdict: dict[str, Any] = json.loads((record / "verdict.json").read_text())
         digest = hashlib.sha256((record / "events.jsonl").read_bytes()).hexdigest()
+        traces = record / TRACES_FILE
+        traces_mb = traces.stat().st_size / 2**20 if traces.exists() else 0.0
     return {
         "cpu_s": usage.ru_utime + usage.ru_stime,
         "memory_mb": usage.ru_maxrss / 1024,
         "status": verdict["status"].replace("_", " "),
         "sha256": digest,
+        "traces_mb": traces_mb,
     }
 
 
@@ -72,10 +76,10 @@ def main() -> None:
         "whole incident (722 minutes)", "CPU s", "peak memory MB", "verdict", "SHA-256 of the events", title=title
     )
     digests = set()
-    for transport in ("http", "direct"):
-        figures = replay("azure-fnj8-vqz", transport)
+    for transport, *more in (("http",), ("direct",), ("direct", "--traces")):
+        figures = replay("azure-fnj8-vqz", transport, *more)
         summary.add_row(
-            f"virtual, {transport}",
+            f"virtual, {transport}" + (f", {figures['traces_mb']:.0f} MB of traces" if more else ""),
             f"{figures['cpu_s']:.1f}",
             f"{figures['memory_mb']:.0f}",
             figures["status"],
@@ -83,7 +87,8 @@ def main() -> None:
         )
         digests.add(figures["sha256"])
     console.print(summary)
-    console.print("both transports: " + ("the same events to the byte" if len(digests) == 1 else "DIFFERENT events"))
+    same = "the same events to the byte" if len(digests) == 1 else "DIFFERENT events"
+    console.print(f"both transports, traced or not: {same}")
     sending = table("arrivals per second", "sent", "p50 ms", "p99 ms", title="open-loop send-time error, uvloop")
     for rate in RATES_PER_S:
         errors = uvloop.run(send_errors_ms(rate))

@@ -40,6 +40,13 @@ class Observer(Protocol):
     def __call__(self, experiment: "Experiment", t: float) -> None: ...
 
 
+class Traces(Protocol):
+    """The traces of a run."""
+
+    def close(self) -> None:
+        """No further span is taken."""
+
+
 @dataclass
 class ControllerEnv:
     """The environment of the controller instance, used by the policy job and the operations."""
@@ -76,8 +83,11 @@ class Experiment:
         make_recorder: Callable[[Clock, float], Recorder],
         *,
         observers: Sequence[Observer] = (),
+        traces: Traces | None = None,
     ) -> None:
+        """`traces` is closed with the record."""
         self.plan = plan
+        self.traces = traces
         self.runtime = runtime
         self._make_recorder = make_recorder
         self._observers = observers
@@ -124,6 +134,7 @@ class Experiment:
                 self._stop_tasks,
                 runtime.stop_instances,
                 self._take_last_lines,
+                self._close_traces,
                 self._close_record,
                 runtime.stop,
             )
@@ -135,6 +146,10 @@ class Experiment:
     async def _take_last_lines(self) -> None:
         if self.recorder is not None and self.runtime.events_in_store:
             await self.recorder.drain(self.runtime.store)
+
+    def _close_traces(self) -> None:
+        if self.traces is not None:
+            self.traces.close()
 
     def _close_record(self) -> None:
         if self.recorder is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from chaos.faults.registry import require_offered
 from chaos.mitigations import expand, mitigation_overlay, transform
 from chaos.record.files import VERSION, VERSION_KEY
+from chaos.record.sampling import TracingSettings
 from chaos.scenarios.actions import InjectFault, ScaleIdentity
 from chaos.scenarios.document import DocumentError
 from chaos.scenarios.document import parse as parse_document
@@ -19,7 +20,7 @@ from services.chassis.settings import Settings, SettingsError, Tree, check_regio
 from services.parts.declared import declare
 
 PATH_PARTS_MAX = 12
-EVERYWHERE = ("remediation",)
+EVERYWHERE = ("remediation", "tracing")
 """Sections without regional values."""
 
 
@@ -53,6 +54,11 @@ class Plan:
     @property
     def starts_at(self) -> datetime:
         return self.scenario.starts_at
+
+    @property
+    def tracing(self) -> TracingSettings:
+        """Whether and how the run is traced."""
+        return resolve(TracingSettings, self.settings, "tracing", "")
 
     def require_offered(self, runtime: str) -> None:
         """Checks that `runtime` supports every fault of the timeline and has room for all nodes.
@@ -198,6 +204,7 @@ def settings_models() -> dict[str, type[Settings]]:
         "provisioner": ProvisionerSettings,
         "remediation": RemediationSettings,
         "router": RouterSettings,
+        "tracing": TracingSettings,
     }
 
 

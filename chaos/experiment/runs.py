@@ -24,6 +24,7 @@ from services.chassis.interrupts import Interrupted, on_signal, postponed
 from services.chassis.interrupts import run as run_until_signal
 
 if TYPE_CHECKING:
+    from chaos.record.traces import TraceKeeper
     from compose.virtual.world import VirtualWorld
 
 T = TypeVar("T")
@@ -261,7 +262,9 @@ def _in_virtual_time(
 
     async def main() -> None:
         # Created on the running loop, which the sessions of the runtime need.
-        experiments.append(Experiment(plan, VirtualRuntime(world), _recorder(folder), observers=observers))
+        keeper = _trace_keeper(plan, Clock(world.loop.time, world.epoch_s), folder)
+        testbed = VirtualRuntime(world, keeper.tracing) if keeper is not None else VirtualRuntime(world)
+        experiments.append(Experiment(plan, testbed, _recorder(folder), observers=observers, traces=keeper))
         await experiments[0].run()
 
     return _settle(lambda: simulate(world, main()), experiments, document, folder)
@@ -286,6 +289,14 @@ def simulate(world: "VirtualWorld", main: Coroutine[Any, Any, T]) -> T:
     if heard:
         raise heard[0]
     return result
+
+
+def _trace_keeper(plan: Plan, clock: Clock, folder: Path | None) -> "TraceKeeper | None":
+    if not plan.tracing.enabled:
+        return None
+    from chaos.record.traces import TraceKeeper
+
+    return TraceKeeper(plan.tracing, clock, folder=folder)
 
 
 def _raise(error: BaseException) -> None:

@@ -17,6 +17,8 @@ VERSION = 1
 """Version of the record's content. Raise it when older records can no longer be judged like new ones."""
 PLAN_FILE, EVENTS_FILE, ARRIVALS_FILE, METRICS_FILE = "plan.json", "events.jsonl", "arrivals.csv", "metrics.npz"
 RECORD_FILES = (PLAN_FILE, EVENTS_FILE, ARRIVALS_FILE, METRICS_FILE)
+TRACES_FILE = "traces.jsonl"
+"""Only of a run that was traced."""
 MANIFEST_FILE = "manifest.json"
 VERSION_KEY = "record_version"
 BLOCK_LINES = 100
@@ -85,7 +87,7 @@ class LinesFile:
 
 def seal(folder: Path) -> None:
     """Writes the manifest of a complete record, atomically."""
-    files = {name: _entry(folder / name) for name in RECORD_FILES if (folder / name).exists()}
+    files = {name: _entry(folder / name) for name in (*RECORD_FILES, TRACES_FILE) if (folder / name).exists()}
     text = json.dumps({VERSION_KEY: VERSION, "files": files}, indent=1) + "\n"
     partial = folder / f"{MANIFEST_FILE}.partial"
     try:
@@ -129,10 +131,12 @@ def verify(folder: Path) -> None:
     if not manifest.exists():
         raise NotWhole(_unsealed(folder, plan))
     document = _manifest(manifest)
-    for name in RECORD_FILES:
+    for name in (*RECORD_FILES, TRACES_FILE):
         if name not in document:
             if (folder / name).exists():
                 raise NotWhole(f"{folder / name}: not a file of this run")
+            if name == TRACES_FILE:
+                continue
             raise NotWhole(f"{manifest}: has no entry for {name}")
         if not (folder / name).exists():
             raise NotWhole(f"{folder / name}: is missing")

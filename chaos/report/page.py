@@ -9,6 +9,7 @@ from chaos.report import words
 from chaos.report.charts import charts
 from chaos.report.moments import moments
 from chaos.report.templates import fill
+from chaos.report.waterfall import waterfalls
 from chaos.verdict import STATUSES, Verdict
 from chaos.verdict.verdict import FACTS, Judged
 from chaos.verdict.view import View
@@ -79,6 +80,7 @@ def render(record: RunRecord, verdict: Verdict) -> str:
         "charts": drawn,
         "moments": seen,
         "linked": {moment.claim.id for claims in seen.values() for moment in claims},
+        "waterfalls": waterfalls(record),
         "groups": _groups(verdict),
         "statuses": [(status, STATUS_WORDS[status]) for status in STATUSES],
         "status_words": STATUS_WORDS,

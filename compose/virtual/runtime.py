@@ -1,7 +1,7 @@
 """The virtual runtime: every instance in one process, on the virtual loop, over the in-memory network."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -18,11 +18,18 @@ from services.chassis.events import Sink
 from services.chassis.http import HttpClient
 from services.chassis.registry import Instance
 from services.chassis.settings import Tree
+from services.chassis.tracing import NO_TRACING, Tracing
 
 OPERATOR_HOST = "operator"
+MakeTracing = Callable[[Instance, Clock, int], Tracing]
+"""The tracing of an instance that starts: its name, the clock of the run, the seed."""
 STALL_S = 86_400.0
 SECRET = "secret of the simulated testbed"
 """Not confidential: a simulation has no real endpoint."""
+
+
+def no_tracing(_instance: Instance, _clock: Clock, _seed: int) -> Tracing:
+    return NO_TRACING
 
 
 @dataclass
@@ -39,8 +46,9 @@ class VirtualRuntime:
     events_in_store = False
     secret = SECRET
 
-    def __init__(self, world: VirtualWorld) -> None:
+    def __init__(self, world: VirtualWorld, make_tracing: MakeTracing = no_tracing) -> None:
         self._world = world
+        self._make_tracing = make_tracing
         self.clock = Clock(world.loop.time, world.epoch_s)
         self.http = HttpClient(world.session(OPERATOR_HOST))
         self.store = world.redis.client()
@@ -57,16 +65,19 @@ class VirtualRuntime:
             await self._start(spec)
 
     async def _start(self, spec: InstanceSpec) -> None:
+        instance = Instance(spec.service, spec.region, spec.name, f"http://{spec.name}:{PORT}")
+        tracing = self._make_tracing(instance, self.clock, self._seed)
         env = make_env(
-            Instance(spec.service, spec.region, spec.name, f"http://{spec.name}:{PORT}"),
+            instance,
             seed=self._seed,
             clock=self.clock,
-            http=HttpClient(self._world.session(spec.name)),
+            http=tracing.client(self._world.session(spec.name)),
             store=self._world.redis.client(),
             sink=self._sink,
             tree=self._tree,
             peers=self.peers,
             secret=self.secret,
+            tracing=tracing,
         )
         served = await self._world.serve(app_factory(spec.service)(env), spec.name, PORT)
         self._running[spec.name] = _Running(spec, env, served)

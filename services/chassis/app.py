@@ -29,6 +29,7 @@ from services.chassis.routes import Handler, install
 from services.chassis.settings import Settings
 from services.chassis.store import STORE_ERRORS
 from services.chassis.stored import is_wrong_type
+from services.chassis.tracing import Span
 
 ENV = web.AppKey("env", Env)
 API = web.AppKey("api", Api)
@@ -121,10 +122,13 @@ def _edge(env: Env, render_error: RenderError) -> Middleware:
         if _is_operators(request):
             return await answer(request, handler)
         start = traffic.begin()
-        try:
-            return await answer(request, handler)
-        finally:
-            traffic.end(start)
+        with env.tracing.serve(request) as span:
+            try:
+                response = await answer(request, handler)
+                span.answered(response.status)
+                return response
+            finally:
+                traffic.end(start, span)
 
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
@@ -179,9 +183,9 @@ class _Traffic:
         self._open += 1
         return self._now()
 
-    def end(self, start: float) -> None:
+    def end(self, start: float, span: Span) -> None:
         self._open -= 1
-        self._observe(self._now() - start)
+        self._observe(self._now() - start, span.exemplar())
 
 
 def routing_error(request: web.Request, error: web.HTTPException) -> ServiceError:

@@ -15,6 +15,7 @@ from services.chassis.settings import M, Tree, resolve
 from services.chassis.store import Store
 from services.chassis.stored import Stored
 from services.chassis.streams import Streams
+from services.chassis.tracing import NO_TRACING, Tracing
 
 DEFAULT_PEER_URL = "http://{name}:8080"
 
@@ -51,6 +52,7 @@ class Env:
     """The project secret, for operator calls between processes; if empty, all of them are refused."""
     background: Background
     stored: Stored
+    tracing: Tracing = NO_TRACING
 
     @property
     def region(self) -> str:
@@ -74,6 +76,7 @@ def make_env(
     peers: Peers,
     lease_s: float = 9.0,
     secret: str = "",
+    tracing: Tracing = NO_TRACING,
 ) -> Env:
     """Builds an `Env`; every runtime uses this function."""
     metrics = Metrics()
@@ -94,4 +97,5 @@ def make_env(
         secret=secret,
         background=Background(clock, events.emit),
         stored=stored,
+        tracing=tracing,
     )

@@ -12,12 +12,15 @@ from typing import Any, NamedTuple, cast
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 DURATION_BUCKETS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 """Wide enough that a high percentile never falls into the last bucket, where it would be drawn as a flat line."""
+OPENMETRICS = "application/openmetrics-text"
+OPENMETRICS_TYPE = f"{OPENMETRICS}; version=1.0.0; charset=utf-8"
 LABEL_SETS_MAX = 4000
 """Label sets per metric. The load generator, with all tenants and regions, needs 2304."""
 OTHER = "other"
@@ -144,6 +147,10 @@ class Metrics:
     def page(self) -> bytes:
         """The text page that Prometheus scrapes."""
         return generate_latest(self.registry)
+
+    def openmetrics_page(self) -> bytes:
+        """The same in the OpenMetrics format, which has exemplars."""
+        return bytes(generate_openmetrics(self.registry))  # type: ignore[no-untyped-call]
 
     def samples(self) -> Iterator[Sample]:
         """`(name, ((label, value), …), number)` for counters, gauges and histograms' count, sum and buckets."""

@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from services.chassis.env import Env
-from services.chassis.metrics import CONTENT_TYPE
+from services.chassis.metrics import CONTENT_TYPE, OPENMETRICS, OPENMETRICS_TYPE
 from services.chassis.openapi import Api, document
 from services.chassis.routes import Access, ResponseSpec, Route
 from services.chassis.settings import Settings
@@ -50,7 +50,9 @@ def pages(env: Env, settings_model: type[Settings], api: Callable[[], Api]) -> l
             return web.json_response({"status": "background task failing", "tasks": failing}, status=503)
         return web.json_response({"status": "ready", "instance": env.instance.name})
 
-    async def metrics(_request: web.Request) -> web.Response:
+    async def metrics(request: web.Request) -> web.Response:
+        if env.tracing.on and OPENMETRICS in request.headers.get("Accept", ""):
+            return web.Response(body=env.metrics.openmetrics_page(), headers={"Content-Type": OPENMETRICS_TYPE})
         return web.Response(body=env.metrics.page(), headers={"Content-Type": CONTENT_TYPE})
 
     async def settings(_request: web.Request) -> web.Response:

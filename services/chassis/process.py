@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import aiohttp
 from aiohttp import web
@@ -13,7 +13,7 @@ from pydantic import Field
 
 from services.chassis import exit_codes, interrupts
 from services.chassis.access import shared_secret
-from services.chassis.clock import system_clock
+from services.chassis.clock import Clock, system_clock
 from services.chassis.env import DEFAULT_PEER_URL, Env, Peers, make_env
 from services.chassis.environment import from_environment
 from services.chassis.event_stream import StreamSink
@@ -23,6 +23,10 @@ from services.chassis.settings import Settings, merge
 from services.chassis.store import STORE_ERRORS, Keys, connect
 from services.chassis.stored import StoredShape
 from services.chassis.streams import Streams
+from services.chassis.tracing import NO_TRACING, Tracing
+
+if TYPE_CHECKING:
+    from services.chassis.otlp_export import OtlpExporter
 
 BACKLOG = 4096  # aiohttp's 128 makes a burst of connects wait for the kernel's 1 s SYN retry
 _SEED: StoredShape[int] = StoredShape(int)
@@ -42,6 +46,7 @@ class ProcessSettings(Settings):
     load: Literal["base", "rest"] = Field(default="base", description="the load's profile, unless the settings say it")
     peers: dict[str, str] = {}
     peer_pattern: str = DEFAULT_PEER_URL
+    otlp_endpoint: str = Field(default="", description="base URL of an OTLP collector; empty: no tracing")
     project_secret: str = Field(default="", repr=False, description="shared by the testbed; from the store when empty")
 
 
@@ -56,33 +61,52 @@ def real_session() -> aiohttp.ClientSession:
     return session
 
 
-def process_env(service: str, process: ProcessSettings) -> tuple[Env, StreamSink]:
+def process_env(service: str, process: ProcessSettings) -> tuple[Env, StreamSink, "OtlpExporter | None"]:
     store = connect(process.redis_url)
     clock = system_clock()
     sink = StreamSink(store, clock)
     url = process.url or f"http://{process.instance}:{process.port}"
+    instance, session = Instance(service, process.region, process.instance, url), real_session()
+    tracing, exporter = _tracing(instance, session, clock, process)
     env = make_env(
-        Instance(service, process.region, process.instance, url),
+        instance,
         seed=process.seed,
         clock=clock,
-        http=HttpClient(real_session()),
+        http=tracing.client(session),
         store=store,
         sink=sink,
         tree=merge({"loadgen": {"profile": process.load}}, process.settings),
         peers=Peers(process.peers, process.peer_pattern),
         secret=process.project_secret,
+        tracing=tracing,
     )
-    return env, sink
+    return env, sink, exporter
+
+
+def _tracing(
+    instance: Instance, session: aiohttp.ClientSession, clock: Clock, process: ProcessSettings
+) -> "tuple[Tracing, OtlpExporter | None]":
+    """Imports OpenTelemetry only for a process that has an endpoint."""
+    if not process.otlp_endpoint:
+        return NO_TRACING, None
+    from services.chassis.otlp_export import OtlpExporter
+    from services.chassis.telemetry import tracing_of
+
+    exporter = OtlpExporter(HttpClient(session), process.otlp_endpoint)
+    return tracing_of(instance, clock, process.seed, exporter), exporter
 
 
 async def serve(service: str, create_app: Callable[[Env], web.Application], process: ProcessSettings) -> None:
     """Runs until cancelled (e.g. by SIGTERM), then lets requests in flight finish."""
-    env, sink = process_env(service, process)
+    env, sink, exporter = process_env(service, process)
     async with AsyncExitStack() as ending:  # callbacks run in reverse order; an error in one does not skip the others
         ending.push_async_callback(env.store.aclose)
         ending.push_async_callback(env.http.close)
         ending.push_async_callback(sink.close)
         sink.start()
+        if exporter is not None:
+            ending.push_async_callback(exporter.flush)
+            env.background.keep(exporter.run, "trace exporter")
         await env.background.complete(lambda: _take_from_testbed(env, process), "seed and secret", STORE_ERRORS)
         runner = web.AppRunner(create_app(env), access_log=None, shutdown_timeout=5.0)
         ending.push_async_callback(runner.cleanup)

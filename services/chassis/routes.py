@@ -29,6 +29,8 @@ Access = Literal["open", "client", "project", "read", "operate"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 JSON = "application/json"
+PATHS = web.AppKey("paths", dict[web.AbstractResource, str])
+"""The path, as written in its row, of every resource of an application."""
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _ARM = re.compile(r"/(subscriptions|providers)/")
 
@@ -146,11 +148,14 @@ def install(
     `wrap` turns a row into an aiohttp handler. With `heads`, a GET without a HEAD row also serves HEAD.
     """
     rows = list(routes)
+    paths = app[PATHS] = {}
     explicit = {row.path for row in rows if row.method == "HEAD"}
     for row in rows:
         handler = wrap(row) if wrap else row.handler
         for path in row.served_paths():
             if row.method == "GET" and heads and row.path not in explicit:
-                app.router.add_get(path, handler)
+                added = app.router.add_get(path, handler)
             else:
-                app.router.add_route(row.method, path, handler)
+                added = app.router.add_route(row.method, path, handler)
+            if added.resource is not None:
+                paths[added.resource] = row.path

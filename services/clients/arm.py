@@ -124,21 +124,40 @@ class ArmCaller:
         self._tools = tools
         self._meter = meter
         self._rng = tools.env.streams[f"arm/{tenant}/{region}"]
+        self._region = region
         self._base = tools.env.peers.url("provisioner", region)
         self.group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{tenant}-{region}/providers/Microsoft.Compute"
 
     async def send(self, method: str, path: str, body: Any = None) -> ArmReply:
         """Makes one management call through both retry layers. Returns the last response, whatever its status."""
-        tools, meter = self._tools, self._meter
+        with self._tools.env.tracing.span("arm.call", method=method, region=self._region) as span:
+            reply = await self._send(method, path, body)
+            if reply.failure:
+                span.fail(reply.failure)
+            return reply
+
+    async def _send(self, method: str, path: str, body: Any) -> ArmReply:
+        tools, meter, tracing = self._tools, self._meter, self._tools.env.tracing
+        attempts = calls = 0
         url = URL(f"{self._base}{path}?api-version={API_VERSION}", encoded=True)
 
         async def attempt() -> ArmReply:
-            reply = await self._once(method, url, body)
+            nonlocal attempts
+            attempts += 1
+            with tracing.request("arm.attempt", attempt=attempts):
+                reply = await self._once(method, url, body)
             meter.attempt("sdk", reply.failure or OK)
             return reply
 
         async def sdk_layer() -> ArmReply:
-            reply = await call(tools.sdk, attempt, clock_now=tools.env.clock.now, sleep=asyncio.sleep, rng=self._rng)
+            nonlocal calls
+            calls += 1
+            with tracing.span("arm.workflow", call=calls) as span:
+                reply = await call(
+                    tools.sdk, attempt, clock_now=tools.env.clock.now, sleep=asyncio.sleep, rng=self._rng
+                )
+                if reply.failure:
+                    span.fail(reply.failure)
             meter.attempt("workflow", reply.failure or OK)
             return reply
 
@@ -150,6 +169,13 @@ class ArmCaller:
 
     async def follow(self, accepted: ArmReply, deadline: float) -> Ended:
         """Polls until the operation ends or `deadline` (clock seconds) passes."""
+        with self._tools.env.tracing.span("arm.wait") as span:
+            ended = await self._follow(accepted, deadline)
+            if not ended.ok:
+                span.fail(ended.code or ended.status)
+            return ended
+
+    async def _follow(self, accepted: ArmReply, deadline: float) -> Ended:
         if accepted.failure:
             return Ended("Failed", accepted.code)
         if not accepted.operation_url:
@@ -173,7 +199,8 @@ class ArmCaller:
 
     async def _look(self, url: URL) -> ArmReply:
         """Polls once. A failed poll is repeated at the next interval: the operation continues regardless."""
-        reply = await self._once("GET", url, None)
+        with self._tools.env.tracing.request("arm.poll"):
+            reply = await self._once("GET", url, None)
         self._meter.poll(reply.failure or OK)
         return reply
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
 from services.chassis.settings import SettingsError
+from services.chassis.tracing import Span
 from services.identity.admission import Admission, Reason
 from services.identity.errors import DEADLINE_EXCEEDED, NODE_OVERLOADED, TENANT_THROTTLED
 from services.identity.line import LIFO_KINDS, ServiceTime, WaitingLine, bound, build_line, is_bounded
@@ -28,12 +29,13 @@ BACKLOG_HEADER = "x-backlog"
 class NodeWork:
     """One request in the node: arrival time, deadline, and the future its caller waits for."""
 
-    __slots__ = ("arrived", "done", "expires", "inflight", "request", "started")
+    __slots__ = ("arrived", "done", "expires", "inflight", "request", "span", "started")
 
-    def __init__(self, request: web.Request, arrived: float, done: "asyncio.Future[None]") -> None:
+    def __init__(self, request: web.Request, arrived: float, done: "asyncio.Future[None]", span: Span) -> None:
         self.request = request
         self.arrived = arrived
         self.done = done
+        self.span = span
         self.expires = deadline.parse(request.headers.get(deadline.HEADER))
         self.started = arrived
         self.inflight = 0  # 0 for work admitted before a limit was enabled: the limit does not learn from it
@@ -109,7 +111,8 @@ class Node:
         """
         if not self.up:
             self._reset(request)
-        work = NodeWork(request, self._now(), asyncio.get_running_loop().create_future())
+        done = asyncio.get_running_loop().create_future()
+        work = NodeWork(request, self._now(), done, self._env.tracing.current)
         if self._admission is not None:
             self._admit(self._admission, work)
         if len(self.serving) < self.settings.workers and not len(self.queue):
@@ -136,7 +139,8 @@ class Node:
 
     def _start(self, work: NodeWork, now: float) -> None:
         work.started = now
-        self._metrics.queue_wait(now - work.arrived)
+        self._metrics.queue_wait(now - work.arrived, work.span.exemplar())
+        self._env.tracing.past("node.queue", work.span, work.arrived, now, waiting=len(self.queue))
         if self._admission is not None:
             self._admission.started(now - work.arrived)
         service_s = self.physics.service_time_s(len(self.queue), self._rng, len(self.serving) + 1)
@@ -146,10 +150,11 @@ class Node:
         del self.serving[work]
         now = self._now()
         self.physics.on_completed()
-        self._metrics.duration(now - work.arrived)
+        self._metrics.duration(now - work.arrived, work.span.exemplar())
         self._metrics.worked(now - work.started)
         left = work.caller_left()
         (self._metrics.wasted if left else self._metrics.useful)()
+        self._env.tracing.past("node.service", work.span, work.started, now, useful=not left)
         if self._learns:
             self._learn(now - work.started)
         if self._admission is not None and work.inflight:
@@ -195,6 +200,7 @@ class Node:
 
     def _refuse(self, work: NodeWork, reason: str) -> None:
         self._metrics.rejected[reason]()
+        self._env.tracing.past("node.queue", work.span, work.arrived, self._now(), refused=reason)
         if reason == "deadline" and self._admission is not None and work.inflight:
             now = self._now()
             self._admission.dropped(now - work.arrived, work.inflight, now)
@@ -230,7 +236,9 @@ class Node:
         self.up = False
         self.crashes += 1
         self._crash_timer = None
-        lost = [*self.serving, *self.queue.drain()]
+        serving, waiting = list(self.serving), self.queue.drain()
+        lost = [*serving, *waiting]
+        self._trace_lost(serving, waiting)
         self._env.events.emit("node_crashed", region=self._env.region, reason=reason, queue_length=len(lost))
         for handle in self.serving.values():
             handle.cancel()
@@ -244,6 +252,13 @@ class Node:
         self.on_rotation()
         loop = asyncio.get_running_loop()
         self._restart_timer = loop.call_later(self.settings.restart_s, self._restart, reason)
+
+    def _trace_lost(self, serving: list[NodeWork], waiting: list[NodeWork]) -> None:
+        now, past = self._now(), self._env.tracing.past
+        for work in serving:
+            past("node.service", work.span, work.started, now, useful=False, crashed=True)
+        for work in waiting:
+            past("node.queue", work.span, work.arrived, now, refused="crash")
 
     def _restart(self, reason: str) -> None:
         self.up = True

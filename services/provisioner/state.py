@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from services.chassis.stored import StoredShape
+from services.chassis.tracing import NO_SPAN, Span
 
 VM, VMSS, EXTENSION = "vm", "vmss", "extension"
 CREATE, UPDATE, DELETE = "create", "update", "delete"
@@ -143,6 +144,8 @@ class ProvisioningJob:
     """A delete that cancels this job is being written to Redis: no further step begins."""
     waits_for: set[ProvisioningJob] = field(default_factory=set)
     followers: list[ProvisioningJob] = field(default_factory=list)
+    span: Span = NO_SPAN
+    """Its part of the trace of the request that was accepted. Not in Redis: a restart ends it."""
 
     @property
     def id(self) -> str:

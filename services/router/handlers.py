@@ -16,6 +16,7 @@ from services.chassis.live import EVERYTHING, announce
 from services.chassis.registry import Instance
 from services.chassis.settings import SettingsError
 from services.chassis.store import Keys
+from services.chassis.tracing import Span
 from services.policies import deadline
 from services.policies.admission import AdmissionControl
 from services.policies.failover import Failover, RegionHealth
@@ -101,25 +102,38 @@ class Router:
                 self.admissions[region] = RegionAdmission(traffic, self.settings.ramp_reserve)
 
     async def forward(self, request: web.Request) -> web.Response:
-        await self._own_work()
         headers = request.headers
+        with self._env.tracing.span("router.choose", home=self.home) as span:
+            node = await self._choose(headers, span)
+        body = await read_bytes(request) if request.body_exists else None
+        began = self._env.clock.now()
+        with self._env.tracing.request("router.forward"):
+            reply = await self._env.http.call(
+                request.method,
+                URL(node.url + request.raw_path, encoded=True),
+                timeout_s=self._timeout_s(headers),
+                headers=_subset(headers, FORWARDED),
+                data=body,
+            )
+        return self._pass_on(reply, node, began)
+
+    async def _choose(self, headers: Mapping[str, str], span: Span) -> Instance:
+        """The node for a request.
+
+        Raises:
+            ServiceError: the request is refused, or the region has no node.
+        """
+        await self._own_work()
         region = self._choose_region(headers)
+        span.note(region=region, failover=region != self.home)
         self._let_in(region, headers)
         node = self.rotation.pick(region, self._rng, headers.get("x-tenant", ""))
         if node is None:
             self._metrics.shed(region, "no_node")
             self._learn(region, 503)
             raise self._refusal(errors.NO_NODE, region=region)
-        body = await read_bytes(request) if request.body_exists else None
-        began = self._env.clock.now()
-        reply = await self._env.http.call(
-            request.method,
-            URL(node.url + request.raw_path, encoded=True),
-            timeout_s=self._timeout_s(headers),
-            headers=_subset(headers, FORWARDED),
-            data=body,
-        )
-        return self._pass_on(reply, node, began)
+        span.note(node=node.name)
+        return node
 
     def _let_in(self, region: str, headers: Mapping[str, str]) -> None:
         """Admits a request.

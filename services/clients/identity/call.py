@@ -115,9 +115,9 @@ class Counters(Protocol):
 
 
 class IdentityOperation:
-    """One operation in progress; counts its attempts over both layers."""
+    """One operation in progress; counts its attempts over both layers, and its calls of the SDK."""
 
-    __slots__ = ("_body", "_headers", "_method", "_url", "attempts", "counters", "env", "rules")
+    __slots__ = ("_body", "_headers", "_method", "_url", "attempts", "calls", "counters", "env", "rules")
 
     def __init__(
         self,
@@ -136,11 +136,15 @@ class IdentityOperation:
         self._url = url
         self._body = body
         self._headers = headers
-        self.attempts = 0
+        self.attempts = self.calls = 0
 
     def sdk_layer(self, rng: Random) -> Callable[[], Awaitable[CallResult]]:
         async def layer() -> CallResult:
-            result = await retry(self.env, rng, self.rules.sdk, self.attempt)
+            self.calls += 1
+            with self.env.tracing.span("identity.workflow", call=self.calls) as span:
+                result = await retry(self.env, rng, self.rules.sdk, self.attempt)
+                if result.failure:
+                    span.fail(result.failure)
             self.counters.workflow[result.failure or OK]()
             return result
 
@@ -154,9 +158,10 @@ class IdentityOperation:
         if rules.send_deadline:
             expires = deadline.after(self.env.clock.epoch(), rules.timeout_s)
             headers[deadline.HEADER] = deadline.encode(expires)
-        reply = await self.env.http.call(
-            self._method, self._url, timeout_s=rules.timeout_s, headers=headers, json=self._body
-        )
+        with self.env.tracing.request("identity.attempt", attempt=self.attempts):
+            reply = await self.env.http.call(
+                self._method, self._url, timeout_s=rules.timeout_s, headers=headers, json=self._body
+            )
         result = CallResult(reply, self.env.clock.epoch())
         self.counters.attempt[result.failure or OK]()
         return result
@@ -199,7 +204,11 @@ class GuardedOperation:
 
     async def _sdk_layer(self) -> CallResult:
         operation = self._operation
-        result = await retry(operation.env, self._rng, operation.rules.sdk, self._attempt, self._may_retry)
+        operation.calls += 1
+        with operation.env.tracing.span("identity.workflow", call=operation.calls) as span:
+            result = await retry(operation.env, self._rng, operation.rules.sdk, self._attempt, self._may_retry)
+            if result.failure:
+                span.fail(result.failure)
         operation.counters.workflow[result.failure or OK]()
         return result
 
@@ -218,6 +227,7 @@ class GuardedOperation:
         refusal = guard.refusal(began, is_retry=is_retry)
         if refusal:
             operation.counters.held_back(refusal)
+            operation.env.tracing.current.note(held_back=refusal)
             return self._hold_back(refusal)
         outcome = AttemptOutcome.IGNORED
         made_for, self._paid = self._failure, False

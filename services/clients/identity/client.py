@@ -171,11 +171,15 @@ class ManagedIdentityClient:
         counters = self._counters.get((tenant, region)) or self._make_counters(tenant, region)
         operation = IdentityOperation(self._env, layers, counters, method, url, body, self._headers(tenant, backlog))
         counters.started()
-        if layers.guards is None:
-            result = await retry(self._env, self._rng, layers.workflow, operation.sdk_layer(self._rng))
-        else:
-            guard = layers.guards.get(self._scope(layers, tenant)) or self._make_guard(layers, tenant)
-            result = await GuardedOperation(operation, guard, self._rng).run()
+        with self._env.tracing.span("identity.call", tenant=tenant, region=region) as span:
+            if layers.guards is None:
+                result = await retry(self._env, self._rng, layers.workflow, operation.sdk_layer(self._rng))
+            else:
+                guard = layers.guards.get(self._scope(layers, tenant)) or self._make_guard(layers, tenant)
+                result = await GuardedOperation(operation, guard, self._rng).run()
+            span.note(attempts=operation.attempts)
+            if result.failure:
+                span.fail(result.failure)
         result.attempts = operation.attempts
         counters.result["failed" if result.failure else "success"]()
         return result

@@ -41,13 +41,20 @@ class PackageSource:
 
     async def fetch(self, package: str, tenant: str) -> Stop | None:
         """Fetches a package; returns None on success, else the reason."""
+        with self._env.tracing.span("package.fetch", package=package) as span:
+            stop = await self._fetch(package, tenant)
+            if stop is not None:
+                span.fail(stop.cause)
+            return stop
+
+    async def _fetch(self, package: str, tenant: str) -> Stop | None:
         settings = self.settings
         url = self._urls.get(package)
         if url is None:
             if package not in settings.packages:
                 return Stop("repository", detail=f"package {package} is not published")
             url = self._urls[package] = self._url(package, settings.packages[package].account)
-        reply = await self._call("GET", url, timeout_s=settings.fetch_timeout_s)
+        reply = await self._read(url)
         if reply.status == 409 and settings.artifact_fallback != "none":
             reply = await self._fall_back(package, url, tenant, reply)
         return judge(reply)
@@ -68,12 +75,16 @@ class PackageSource:
             mirror = settings.artifact_mirrors.get(settings.packages[package].account)
             if mirror is None:
                 return denied
-            return await self._call("GET", self._url(package, mirror), timeout_s=settings.fetch_timeout_s)
+            return await self._read(self._url(package, mirror))
         token = await self._token(tenant)
         if not token:
             return denied
         headers = {"Authorization": f"Bearer {token}", "x-ms-version": STORAGE_VERSION}
-        return await self._call("GET", url, timeout_s=settings.fetch_timeout_s, headers=headers)
+        return await self._read(url, headers)
+
+    async def _read(self, url: URL, headers: dict[str, str] | None = None) -> HttpReply:
+        with self._env.tracing.request("package.read"):
+            return await self._call("GET", url, timeout_s=self.settings.fetch_timeout_s, headers=headers)
 
     async def _token(self, tenant: str) -> str:
         """The platform's storage token; one caller fetches it, the others wait."""

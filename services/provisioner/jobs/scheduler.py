@@ -96,6 +96,7 @@ class Scheduler:
     def admit(self, job: ProvisioningJob) -> None:
         """The job is durable: it may run."""
         del self._expected[job.id]
+        job.span = self._env.tracing.begin("job", operation=job.operation.label)
         self._metrics.enter(job)
         self._announce(job)
         if job.delivered:
@@ -231,17 +232,24 @@ class Scheduler:
 
     async def _try(self, job: ProvisioningJob) -> None:
         resumed = bool(job.tries)
-        try:
-            stop = await self._worker.run(job)
-        except Exception as error:
-            self._env.events.emit("job_error", job=job.id, region=self._env.region, error=repr(error))
-            stop = Stop("internal", detail=type(error).__name__)
+        tracing = self._env.tracing
+        with tracing.within(job.span), tracing.span("job.try", attempt=job.tries + 1) as span:
+            stop = await self._run(job)
+            if stop is not None:
+                span.fail(stop.cause)
         del self._running[job]
         if resumed:
             self._backlog_running -= 1
         job.tries += 1
         self._settle(job, stop)
         self._fill_slots()
+
+    async def _run(self, job: ProvisioningJob) -> Stop | None:
+        try:
+            return await self._worker.run(job)
+        except Exception as error:
+            self._env.events.emit("job_error", job=job.id, region=self._env.region, error=repr(error))
+            return Stop("internal", detail=type(error).__name__)
 
     def _settle(self, job: ProvisioningJob, stop: Stop | None) -> None:
         job.stop = stop
@@ -346,6 +354,9 @@ class Scheduler:
         job.operation = compute.operations[job.id] = ended(job, outcome)
         compute.end(job)
         self._metrics.finished(job.operation, outcome)
+        if outcome.status != SUCCEEDED:
+            job.span.fail(outcome.code or outcome.status)
+        job.span.end()
         self._env.events.emit(
             "job_finished",
             job=job.id,

@@ -5,16 +5,19 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
+from chaos.record.sampling import KeepReason, TracingSettings
 from compose import render
 from compose.docker_stack import HOST_FILE
 from compose.topology import MODULES, InstanceSpec
 from services.chassis.environment import PREFIX
+from services.chassis.otlp_export import SHARE
 from services.chassis.process import ProcessSettings
+from services.chassis.telemetry import ATTEMPT, KEPT
 
 ROOT = Path(__file__).parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load(render.COMPOSE_FILE.read_text(encoding="utf-8"))
@@ -109,6 +112,24 @@ def test_what_the_host_does_not_need_is_not_published() -> None:
     assert set(HOST) == {"redis", "alertmanager"}
 
 
+def test_jaeger_is_there_on_request_and_keeps_what_a_virtual_run_keeps() -> None:
+    assert {name for name, service in SERVICES.items() if "profiles" in service} == {"jaeger"}
+    config = yaml.safe_load((ROOT / "compose" / "jaeger" / "config.yaml").read_text())
+    policies = {policy["name"]: policy for policy in config["processors"]["tail_sampling"]["policies"]}
+    assert set(policies) == set(get_args(KeepReason))
+    attempts = policies["attempts"]["numeric_attribute"]
+    assert (attempts["key"], attempts["min_value"]) == (ATTEMPT, TracingSettings().attempts_over + 1)
+    assert policies["share"]["boolean_attribute"] == {"key": KEPT, "value": True}
+    assert TracingSettings().share == SHARE
+
+
+def test_processes_trace_only_with_an_endpoint() -> None:
+    for entry in INSTANCES.values():
+        given = entry["environment"]["AFTERSHOCK_OTLP_ENDPOINT"]
+        assert given == "${AFTERSHOCK_OTLP_ENDPOINT:-${COMPOSE_PROFILES:+http://jaeger:4318}}"
+    assert "--enable-feature=exemplar-storage" in SERVICES["prometheus"]["command"]
+
+
 def test_prometheus_obeys_nobody() -> None:
     command = " ".join(SERVICES["prometheus"]["command"])
     for power in ("enable-lifecycle", "enable-admin-api", "enable-remote-write-receiver", "cors"):
@@ -152,6 +173,7 @@ def test_images_are_the_named_ones() -> None:
         "redis": "redis:8-trixie",
         "prometheus": "prom/prometheus:v2.53.3",
         "alertmanager": "prom/alertmanager:v0.28.1",
+        "jaeger": "jaegertracing/jaeger:2.19.0",
     }
     builders = [name for name, service in SERVICES.items() if "build" in service]
     assert builders == ["controller", "loadgen"], "one build an image, not one a container"

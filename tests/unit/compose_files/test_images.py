@@ -5,7 +5,8 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable
-from importlib.metadata import packages_distributions
+from functools import cache
+from importlib.metadata import files, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -33,16 +34,29 @@ def _normal(name: str) -> str:
 
 def imported(paths: Iterable[Path]) -> set[str]:
     """Distributions whose modules the files import."""
-    distributions = packages_distributions()
     modules: set[str] = set()
     for path in paths:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
-                modules |= {alias.name.partition(".")[0] for alias in node.names}
+                modules |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                modules.add(node.module.partition(".")[0])
-    foreign = modules - OURS - sys.stdlib_module_names
-    return {_normal(name) for module in foreign for name in distributions.get(module, [module])}
+                modules.add(node.module)
+    foreign = {name for name in modules if name.partition(".")[0] not in OURS | sys.stdlib_module_names}
+    return {_normal(name) for module in foreign for name in _owners(module)}
+
+
+DISTRIBUTIONS = packages_distributions()
+
+
+@cache
+def _owners(module: str) -> list[str]:
+    """The distributions that have a module; several share a namespace such as `opentelemetry`."""
+    top = module.partition(".")[0]
+    found = DISTRIBUTIONS.get(top, [top])
+    if len(set(found)) == 1:
+        return found
+    path = module.replace(".", "/")
+    return [name for name in found if any(str(file).startswith((f"{path}/", f"{path}.")) for file in files(name) or ())]
 
 
 def test_the_services_image_has_what_services_and_load_generator_import() -> None:
