@@ -20,8 +20,9 @@ import click
 
 from chaos.command.elsewhere import export, watch
 from chaos.command.group import Commands
+from chaos.command.new import NEW_OPTIONS, new_scenario
 from chaos.command.parts import check_part, try_retries
-from chaos.options import JOBS, RUNS_MAX, SEED, SEEDS, FiniteRange, comma_separated, size_option, with_options
+from chaos.options import JOBS, RUNS_MAX, SEED, SEEDS, STUDIED, FiniteRange, comma_separated, size_option, with_options
 from chaos.progress.terminal import terminal
 from chaos.studies.map.options import OPTIONS as MAP_OPTIONS
 from chaos.studies.map.options import map_points
@@ -181,7 +182,7 @@ def diff(left: Path, right: Path) -> None:
 @click.option("--jobs", type=JOBS, help="processes; default one a core")
 @click.option("--seeds", type=SEEDS, default=10, show_default=True)
 @click.option("--perturbed", type=click.IntRange(0, RUNS_MAX), default=20, show_default=True, help="runs with ±20 %")
-@click.option("--scenario", "name", default="azure-fnj8-vqz", show_default=True)
+@click.option("--scenario", "name", default=STUDIED, show_default=True)
 @size_option
 @click.option(
     "--with",
@@ -372,3 +373,4 @@ main.command(name="map")(with_options(map_points, MAP_OPTIONS))
 main.command(name="size")(with_options(study_sizes, SIZE_OPTIONS))
 main.add_command(export)
 main.add_command(watch)
+main.command(name="new")(with_options(new_scenario, NEW_OPTIONS))

@@ -11,6 +11,10 @@ RUNS_MAX = 10_000
 SEED = click.IntRange(0, 2**63 - 1)
 SEEDS = click.IntRange(1, RUNS_MAX)
 JOBS = click.IntRange(1, 1024)
+STUDIED = "azure-fnj8-vqz"
+"""The scenario of a study that is not told another one."""
+TRIED = "azure-fnj8-vqz-short"
+"""The scenario in which configurations are tried: the incident at the pace of real time."""
 
 
 def comma_separated(text: str) -> Sequence[str]:

@@ -79,6 +79,10 @@ class Topology:
         return merge({"regions": pairs, "instances": warm}, tree)
 
 
+SMALL = Topology((RegionSpec("eastus", "East US", "westus"), RegionSpec("westus", "West US", "eastus")))
+"""Two regions that fail over to each other: enough for the small worlds of studies, and for generated pages."""
+
+
 def regional(service: str, region: str) -> InstanceSpec:
     return InstanceSpec(service, region, f"{service}-{region}")
 

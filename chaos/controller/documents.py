@@ -280,7 +280,9 @@ class VerdictView(BaseModel):
     status: Outcome
     why: str
     figures: JsonObject
-    claims: list[JudgedClaim]
+    claims: list[JudgedClaim] = Field(description="the expectations, then the claims of the claim set")
+    claim_set: str = Field(description="the claim set that the scenario names; empty if it names none")
+    expectations: list[str] = Field(description="ids of the `claims` that decide the status")
 
 
 class ComparisonView(BaseModel):

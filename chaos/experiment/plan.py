@@ -99,6 +99,8 @@ class Plan:
             "regions": [region.model_dump(mode="json") for region in scenario.regions],
             "tenants": list(scenario.tenants),
             "timeline": [entry.plan() for entry in self.timeline],
+            "expect": [expectation.document() for expectation in scenario.expect],
+            "claims": scenario.claims,
             "mitigations": list(self.mitigations),
             "command": self.command,
             "commit": commit,

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-VERSION = 1
+VERSION = 2
 """Version of the record's content. Raise it when older records can no longer be judged like new ones."""
 PLAN_FILE, EVENTS_FILE, ARRIVALS_FILE, METRICS_FILE = "plan.json", "events.jsonl", "arrivals.csv", "metrics.npz"
 RECORD_FILES = (PLAN_FILE, EVENTS_FILE, ARRIVALS_FILE, METRICS_FILE)

@@ -11,10 +11,11 @@ from chaos.record.record import Of, trailing
 from chaos.record.series import Array
 from chaos.report.canvas import COLOURS, LABEL_SIZE, Canvas, Chart, Curve, Mark, area, line, shares
 from chaos.report.words import IncidentCalendar
-from chaos.scenarios.drill import ROW
-from chaos.verdict.view import EAST, PAIR, WEST, View
+from chaos.scenarios.moments import DRILL_ROW
+from chaos.verdict.view import View
 
-SIDES = ((WEST, "west", "West US"), (EAST, "east", "East US"))
+HUES = ("east", "west")
+"""Colours of the regions that are shown one by one."""
 ACTED = {
     "T01": "policy starts",
     "T06": "canary restored",
@@ -27,7 +28,7 @@ ACTED = {
     "T15": "audit",
     "T16": "drain",
     "T17": "ramp",
-    ROW: "",
+    DRILL_ROW: "",
 }
 SEEN = {
     "T02": "detected",
@@ -38,7 +39,7 @@ SEEN = {
     "T11": "alert",
     "T18": "recovered",
 }
-MARKED = ("T07", "T09", "T12", "T13", "T14", "T16", "T17", ROW)
+MARKED = ("T07", "T09", "T12", "T13", "T14", "T16", "T17", DRILL_ROW)
 HEAT = LinearSegmentedColormap.from_list(
     "success", [(0.76, 0.13, 0.13, 1.0), (0.94, 0.5, 0.16, 0.95), (0.97, 0.8, 0.36, 0.8), (0.2, 0.62, 0.5, 0.26)]
 )
@@ -62,9 +63,25 @@ class Charts:
         self._view = view
         self._record = view.record
         self._times = view.record.series.times
+        names = {region["name"]: region["display"] for region in view.record.plan.get("regions", ())}
+        shown = zip(view.sides.values(), HUES, strict=False)
+        self._sides = [(region, hue, names.get(region, region)) for region, hue in shown][::-1]
         acted = [(row, t) for row, t, done in timeline_rows(view) if done and row in MARKED]
         marks: list[Mark] = [(t, f"{row} {ACTED[row]}".strip()) for row, t in acted]
         self._canvas = Canvas(view.record.start, view.record.end, clock, marks)
+
+        self._names = " and ".join(label for _, _, label in reversed(self._sides))
+
+    def _hue(self, region: str) -> str:
+        return next((hue for name, hue, _ in self._sides if name == region), "other")
+
+    def _timeline_reading(self) -> str:
+        colours = {"east": "orange", "west": "blue"}
+        shown = ", ".join(f"{colours[hue]} {label}" for _, hue, label in reversed(self._sides))
+        return (
+            "Dots are actions, diamonds are observations in the report. Bars are alerts that fired in this run: "
+            f"{shown}, grey other regions."
+        )
 
     def all(self) -> list[Chart]:
         return [
@@ -97,8 +114,8 @@ class Charts:
                 axes.plot([t], [0], marker="o" if done else "D", markersize=4.4, color=colour, zorder=3)
                 axes.annotate(text, (t, level + 0.5), fontsize=LABEL_SIZE, color=colour)
             for name, region, start, end in bars:
-                y = -LANE * (names.index(name) + 1) - LANES[_hue(region)]
-                axes.plot([start, end], [y, y], color=COLOURS[_hue(region)], linewidth=2.0, solid_capstyle="butt")
+                y = -LANE * (names.index(name) + 1) - LANES[self._hue(region)]
+                axes.plot([start, end], [y, y], color=COLOURS[self._hue(region)], linewidth=2.0, solid_capstyle="butt")
             for number, name in enumerate(names):
                 first = min(start for other, _, start, _ in bars if other == name)
                 axes.annotate(
@@ -114,7 +131,13 @@ class Charts:
 
         height = ROW_IN * (top - bottom)
         return self._canvas.chart(
-            "timeline", "Timeline and alerts", TIMELINE_READING, paint, height_in=height, marks="none", grid=False
+            "timeline",
+            "Timeline and alerts",
+            self._timeline_reading(),
+            paint,
+            height_in=height,
+            marks="none",
+            grid=False,
         )
 
     def _rates(self) -> Chart:
@@ -152,7 +175,7 @@ class Charts:
         def paint(axes: Axes) -> None:
             if others:
                 line(axes, (self._times, _lowest(np.array(others))), "other", "worst other region", linewidth=1.2)
-            for region, colour, label in SIDES:
+            for region, colour, label in self._sides:
                 line(axes, self._view.success_curve(region, 10.0), colour, label)
             shares(axes)
             axes.legend(loc="center left")
@@ -197,20 +220,20 @@ class Charts:
         return self._canvas.chart(key, title, reading, paint, height_in=ROW_IN * len(rows), grid=False)
 
     def _work(self) -> Chart:
-        times, useful = self._record.rate_curve(WORK, 10.0, outcome="useful", region=PAIR)
-        _, wasted = self._record.rate_curve(WORK, 10.0, outcome="wasted", region=PAIR)
+        times, useful = self._record.rate_curve(WORK, 10.0, outcome="useful", region=self._view.pair)
+        _, wasted = self._record.rate_curve(WORK, 10.0, outcome="wasted", region=self._view.pair)
 
         def paint(axes: Axes) -> None:
             area(axes, times, [useful, wasted], ["good", "bad"], ["useful", "wasted: the caller had timed out"])
             axes.set_ylabel("per second")
             axes.legend(loc="upper left", ncols=2)
 
-        reading = "Work finished by the identity nodes of East US and West US. Under overload most of it is wasted."
+        reading = f"Work finished by the identity nodes of {self._names}. Under overload most of it is wasted."
         return self._canvas.chart("work", "Useful and wasted work", reading, paint)
 
     def _by_side(self, key: str, title: str, reading: str, name: str, unit: str) -> Chart:
         def paint(axes: Axes) -> None:
-            for region, colour, label in SIDES:
+            for region, colour, label in self._sides:
                 line(axes, self._record.curve(name, region=region), colour, label)
             axes.set_ylim(bottom=0)
             axes.set_ylabel(unit)
@@ -220,7 +243,7 @@ class Charts:
 
     def _busy(self) -> Chart:
         def paint(axes: Axes) -> None:
-            for region, colour, label in SIDES:
+            for region, colour, label in self._sides:
                 line(axes, _smooth(self._view.busy_curve(region)), colour, label)
             shares(axes)
             axes.legend(loc="upper left", ncols=2)
@@ -230,7 +253,7 @@ class Charts:
 
     def _nodes(self) -> Chart:
         def paint(axes: Axes) -> None:
-            for region, colour, label in SIDES:
+            for region, colour, label in self._sides:
                 _, values = self._record.series.matrix(NODE_UP, {"region": region})
                 exist = np.isfinite(values).sum(axis=1).astype(float)
                 line(axes, (self._times, exist), colour, f"{label}, all", linewidth=0.9, linestyle=(0, (4, 2)))
@@ -244,11 +267,14 @@ class Charts:
         return self._canvas.chart("nodes", "Nodes up", reading, paint)
 
     def _backlog(self) -> Chart:
-        others = [region for region in self._view.regions if region not in PAIR]
-        rows = [self._view.backlog_curve(group)[1] for group in (EAST, WEST, others)]
+        others = [region for region in self._view.regions if region not in self._view.pair]
+        sides = list(reversed(self._sides))
+        groups = [*(region for region, _, _ in sides), others]
+        rows = [self._view.backlog_curve(group)[1] for group in groups]
+        hues, labels = [hue for _, hue, _ in sides], [label for _, _, label in sides]
 
         def paint(axes: Axes) -> None:
-            area(axes, self._times, rows, ["east", "west", "other"], ["East US", "West US", "other regions"])
+            area(axes, self._times, rows, [*hues, "other"], [*labels, "other regions"])
             axes.set_ylabel("jobs")
             axes.legend(loc="upper left", ncols=3)
 
@@ -256,10 +282,6 @@ class Charts:
         return self._canvas.chart("backlog", "Backlog", reading, paint)
 
 
-TIMELINE_READING = (
-    "Dots are actions, diamonds are observations in the report. Bars are alerts that fired in this run: orange East "
-    "US, blue West US, grey other regions."
-)
 QUEUE_READING = "Requests in the nodes' queues. The wait in a full queue exceeds the client timeout."
 
 
@@ -283,11 +305,7 @@ def alert_bars(view: View) -> list[tuple[str, str, float, float]]:
         elif key in firing:
             bars.append((*key, firing.pop(key), float(event["t"])))
     bars += [(*key, start, view.record.end) for key, start in firing.items()]
-    return sorted(bars, key=lambda bar: (bar[2], bar[1] in PAIR))
-
-
-def _hue(region: str) -> str:
-    return {EAST: "east", WEST: "west"}.get(region, "other")
+    return sorted(bars, key=lambda bar: (bar[2], bar[1] in view.pair))
 
 
 def _lowest(rows: Array) -> Array:

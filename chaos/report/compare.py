@@ -50,7 +50,7 @@ def compare(left: RunRecord, right: RunRecord) -> Comparison:
         claims={
             claim.id: (claim.status, others[claim.id].status)
             for claim in one.claims
-            if claim.status != others[claim.id].status
+            if claim.id in others and claim.status != others[claim.id].status
         },
     )
 

@@ -11,8 +11,8 @@ from chaos.report.moments import moments
 from chaos.report.templates import fill
 from chaos.report.waterfall import waterfalls
 from chaos.verdict import STATUSES, Verdict
-from chaos.verdict.verdict import FACTS, Judged
-from chaos.verdict.view import View
+from chaos.verdict.claim_set import claim_set, view_of
+from chaos.verdict.verdict import Judged
 
 TEMPLATES = Path(__file__).parent / "templates"
 STATUS_WORDS = {
@@ -27,19 +27,11 @@ OUTCOME_WORDS = {
     "contradicted": "contradicted",
     "could_not_judge": "could not judge",
 }
-GROUPS = (
-    ("F", "The five facts"),
-    ("T", "The timeline, row by row"),
-    ("M", "The mechanisms"),
-    ("S", "The systems and services"),
-    ("C", "What customers could have done"),
-    ("O", "Other publications"),
-)
+EXPECTED_TITLE = "What the scenario expects"
 TILES = (
     "peak_amplification",
     "peak_attempts_per_s",
-    "time_east_collapse_t",
-    "time_west_collapse_t",
+    words.COLLAPSES,
     "recovered_t",
     "identity_impact_s",
     "storage_impact_s",
@@ -53,7 +45,7 @@ TILES = (
 
 @dataclass(frozen=True)
 class ClaimGroup:
-    """Claims of one kind, in the order of the conformance table."""
+    """Expectations, or claims of one kind, in the order of their table."""
 
     key: str
     title: str
@@ -68,7 +60,7 @@ class ClaimGroup:
 def render(record: RunRecord, verdict: Verdict) -> str:
     """The page as one HTML document."""
     clock = words.IncidentCalendar(record.plan)
-    drawn = charts(View(record), clock)
+    drawn = charts(view_of(record), clock)
     seen = moments(record, verdict, [chart.key for chart in drawn])
     values = {
         "plan": _plan(record.plan),
@@ -76,7 +68,7 @@ def render(record: RunRecord, verdict: Verdict) -> str:
         "outcome": OUTCOME_WORDS[verdict.status],
         "headline": words.headline(verdict),
         "tiles": _tiles(verdict, clock),
-        "facts": [claim for claim in verdict.claims if claim.id in FACTS],
+        "expected": verdict.expected,
         "charts": drawn,
         "moments": seen,
         "linked": {moment.claim.id for claims in seen.values() for moment in claims},
@@ -101,13 +93,13 @@ def _plan(plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tiles(verdict: Verdict, clock: words.IncidentCalendar) -> list[tuple[str, str]]:
-    return [(words.LABELS[name], words.figure(name, verdict.figures.get(name), clock)) for name in TILES]
+    names = words.figure_names(TILES, verdict)
+    return [(words.label(name), words.figure(name, verdict.figures.get(name), clock)) for name in names]
 
 
 def _groups(verdict: Verdict) -> list[ClaimGroup]:
-    found = []
-    for key, title in GROUPS:
-        claims = [claim for claim in verdict.claims if claim.id.startswith(key)]
-        if claims:
-            found.append(ClaimGroup(key, title, claims))
-    return found
+    found = [ClaimGroup("E", EXPECTED_TITLE, list(verdict.expected))]
+    for heading in claim_set(verdict.claim_set).groups if verdict.claim_set else ():
+        rows = [claim for claim in verdict.evidence if claim.id.startswith(heading.letter)]
+        found.append(ClaimGroup(heading.letter, heading.title, rows))
+    return [group for group in found if group.claims]

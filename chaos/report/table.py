@@ -1,4 +1,6 @@
-"""The verdict on a terminal: headline, key figures, the five facts, and contradicted claims."""
+"""The verdict on a terminal: headline, key figures, expectations, and contradicted claims."""
+
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
@@ -9,7 +11,8 @@ from rich.text import Text
 from chaos.progress.terminal import table
 from chaos.report import words
 from chaos.verdict import Verdict
-from chaos.verdict.verdict import FACTS, Judged
+from chaos.verdict.claim_set import claim_set
+from chaos.verdict.verdict import Judged
 
 STYLES = {
     "reproduced": "green",
@@ -24,8 +27,7 @@ MARKS = {"reproduced": "✔", "contradicted": "✘", "underspecified": "~", "nar
 SHOWN_FIGURES = (
     "peak_amplification",
     "peak_attempts_per_s",
-    "time_east_collapse_t",
-    "time_west_collapse_t",
+    words.COLLAPSES,
     "recovered_t",
     "failed_operations",
     "wasted_ratio",
@@ -33,19 +35,20 @@ SHOWN_FIGURES = (
     "crashes",
 )
 COLUMNS_OF_FIGURES = 3
-ROW_GROUPS = (("T", "timeline"), ("M", "mechanisms"), ("S", "systems"), ("C", "customers"), ("O", "outside"))
 
 
 def print_verdict(verdict: Verdict, console: Console, *, all_claims: bool = False) -> None:
-    """Prints the facts with their values, the contradicted claims (or all), and the counts by status."""
+    """Prints the expectations with their values, the contradicted claims (or all), and the counts by status."""
     console.print(Panel(_head(verdict), border_style=STYLES[verdict.status], box=box.ROUNDED, expand=False))
     console.print(_figures(verdict))
-    console.print(_claims_table([c for c in verdict.claims if c.id in FACTS], "The five facts"))
-    others = [claim for claim in verdict.claims if claim.id not in FACTS]
+    if verdict.expected:
+        console.print(_claims_table(verdict.expected, "Expectations", "expected"))
+    others = verdict.evidence
     shown = others if all_claims else [claim for claim in others if claim.status == "contradicted"]
     if shown:
-        console.print(_claims_table(shown, "Claims" if all_claims else "Contradicted claims"))
-    console.print(_tally(others))
+        console.print(_claims_table(shown, "Claims" if all_claims else "Contradicted claims", "the report says"))
+    if others:
+        console.print(_tally(verdict))
 
 
 def _head(verdict: Verdict) -> Text:
@@ -58,19 +61,19 @@ def _head(verdict: Verdict) -> Text:
 def _figures(verdict: Verdict) -> Table:
     grid = Table.grid(padding=(0, 4, 0, 1))
     cells = []
-    for name in SHOWN_FIGURES:
+    for name in words.figure_names(SHOWN_FIGURES, verdict):
         value = words.figure(name, verdict.figures.get(name))
-        cells.append(Text.assemble((f"{words.LABELS[name]} ", "dim"), (value, "bold")))
+        cells.append(Text.assemble((f"{words.label(name)} ", "dim"), (value, "bold")))
     for start in range(0, len(cells), COLUMNS_OF_FIGURES):
         grid.add_row(*cells[start : start + COLUMNS_OF_FIGURES])
     return grid
 
 
-def _claims_table(rows: list[Judged], title: str) -> Table:
+def _claims_table(rows: Sequence[Judged], title: str, says: str) -> Table:
     shown = table(
         Column(width=1),
         Column("id", no_wrap=True),
-        Column("the report says", ratio=2),
+        Column(says, ratio=2),
         Column("measured", ratio=3),
         title=title,
     )
@@ -86,14 +89,12 @@ def _numbers(claim: Judged) -> str:
     return ", ".join(numbers) or claim.note
 
 
-def _tally(claims: list[Judged]) -> Text:
+def _tally(verdict: Verdict) -> Text:
     """`mechanisms 38 reproduced, 1 underspecified · timeline …`."""
     text = Text()
-    for key, name in ROW_GROUPS:
-        statuses = [claim.status for claim in claims if claim.id.startswith(key)]
-        if not statuses:
-            continue
-        text.append(f"{name:11}", "bold")
+    for heading in claim_set(verdict.claim_set).groups:
+        statuses = [claim.status for claim in verdict.evidence if claim.id.startswith(heading.letter)]
+        text.append(f"{heading.word:11}", "bold")
         for status in words.in_order(statuses):
             text.append(f" {statuses.count(status)} {status.replace('_', ' ')}", STYLES[status])
         text.append("\n")

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 from typing import Any
 
 from chaos.scenarios.times import INCIDENT_S_PER_BENCH_S
 from chaos.verdict import STATUSES, Verdict
+from chaos.verdict.claim_set import claim_set
 
 NEVER = "never"
 LABELS = {
@@ -24,6 +26,8 @@ LABELS = {
     "identity_impact_s": "Identity impact",
     "peak_nodes": "Most identity nodes",
 }
+COLLAPSES = "time_*_collapse_t"
+"""Stands for the collapse of each region that the figures show one by one."""
 RATIOS = {"collapse_depth", "wasted_ratio"}
 
 
@@ -92,34 +96,31 @@ def in_order(statuses: Iterable[str]) -> list[str]:
     return [status for status in STATUSES if status in present]
 
 
+def figure_names(wanted: Iterable[str], verdict: Verdict) -> list[str]:
+    """The names of the figures to show, with those of this verdict's regions for `COLLAPSES`."""
+    collapses = [name for name in verdict.figures if fnmatchcase(name, COLLAPSES)]
+    return [name for one in wanted for name in (collapses if one == COLLAPSES else [one])]
+
+
+def label(name: str) -> str:
+    """The label of a figure."""
+    if name not in LABELS and fnmatchcase(name, COLLAPSES):
+        before, after = COLLAPSES.split("*")
+        return f"{name.removeprefix(before).removesuffix(after)} collapses"
+    return LABELS[name]
+
+
 def headline(verdict: Verdict) -> str:
     """One sentence on the outcome of the run."""
     if verdict.status == "could_not_judge":
         return f"This run cannot be judged: {verdict.why}."
-    if verdict.scenario == "calm-day":
-        return (
-            "A calm day: no retries, no collapse."
-            if verdict.status == "as_expected"
-            else f"The calm day failed: {verdict.why}."
-        )
+    statuses = {claim.id: claim.status for claim in verdict.expected}
+    told = claim_set(verdict.claim_set).story(statuses) if verdict.claim_set else ""
     if verdict.status == "as_expected":
-        return _story(verdict)
-    broken = [claim.id for claim in verdict.claims if claim.id.startswith("F") and claim.status == "contradicted"]
-    return f"The run differs from the report: {_listed(broken)} {'does' if len(broken) == 1 else 'do'} not hold."
-
-
-def _story(verdict: Verdict) -> str:
-    status = {claim.id: claim.status for claim in verdict.claims}
-    parts = []
-    if status.get("F1") == "reproduced":
-        parts.append("East US was overloaded by the work its restore released")
-    if status.get("F2") == "reproduced":
-        parts.append("West US followed")
-    if status.get("F3") == "reproduced":
-        parts.append("two scale-outs had no effect")
-    if status.get("F4") == "reproduced":
-        parts.append("only removing all traffic and ramping it up again restored the service")
-    return f"Incident reproduced: {_listed(parts)}." if parts else "The service worked throughout."
+        return told or " ".join(claim.statement for claim in verdict.expected if claim.status == "reproduced")
+    broken = [name for name, status in statuses.items() if status == "contradicted"]
+    from_what = "the report" if told else "what is expected"
+    return f"The run differs from {from_what}: {_listed(broken)} {'does' if len(broken) == 1 else 'do'} not hold."
 
 
 def _listed(parts: list[str]) -> str:

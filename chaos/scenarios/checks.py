@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from chaos.scenarios.actions import CancelRemediation, SetLoad, StartRemediation
 from chaos.scenarios.document import Loc
+from chaos.scenarios.expect_checks import expect_findings
 from chaos.scenarios.fault_checks import fault_findings
 from chaos.scenarios.model import SECTIONS, Scenario
 from loadgen.settings import RATE_MAX_PER_S
@@ -25,6 +26,7 @@ def findings(scenario: Scenario) -> Iterator[ScenarioIssue]:
     yield from _settings(scenario)
     yield from _carried(scenario)
     yield from _timeline(scenario)
+    yield from (ScenarioIssue(loc, text) for loc, text in expect_findings(scenario))
 
 
 def _unknown(name: str, scenario: Scenario) -> str:

@@ -5,14 +5,13 @@ except for full recovery (M36).
 """
 
 from chaos.scenarios.model import Scenario
-
-ROW = "DRILL"
+from chaos.scenarios.moments import DRILL_ROW
 
 
 def without_drill(scenario: Scenario) -> Scenario:
     """The scenario without its drill; unchanged if it has none."""
-    begins = [entry.t for entry in scenario.timeline if entry.row == ROW]
+    begins = [entry.t for entry in scenario.timeline if entry.row == DRILL_ROW]
     if not begins:
         return scenario
-    kept = tuple(entry for entry in scenario.timeline if entry.row != ROW)
+    kept = tuple(entry for entry in scenario.timeline if entry.row != DRILL_ROW)
     return scenario.model_copy(update={"duration_s": min(begins), "timeline": kept})

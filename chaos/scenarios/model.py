@@ -1,4 +1,4 @@
-"""The model of a scenario: regions, load, settings, timeline.
+"""The model of a scenario: regions, load, settings, timeline, expectations.
 
 Use `loader.load` to create one: it also runs the checks across fields, such as whether named regions exist.
 """
@@ -12,6 +12,7 @@ from chaos.remediation.rollout import RolloutRegion
 from chaos.remediation.settings import SECTION, RemediationSettings
 from chaos.scenarios import times
 from chaos.scenarios.actions import AnyAction, MitigationId, Note, Pause, RegionName, Seconds, StartRemediation
+from chaos.scenarios.expect import ClaimSetName, Expectation
 from services.chassis.settings import Tree, merge
 
 SECTIONS = ("blobstore", "provisioner", "identity", "identity_client", "router", "loadgen")
@@ -108,6 +109,9 @@ class Scenario(_Part):
     remediation: RemediationSettings = RemediationSettings()
     mitigations: tuple[MitigationId, ...] = ()
     timeline: tuple[Entry, ...] = ()
+    expect: Annotated[tuple[Expectation, ...], Field(max_length=100)] = ()
+    claims: ClaimSetName | None = None
+    """The claims of a published report that the run is also checked against; they do not decide its status."""
 
     @field_validator("starts_at", mode="before")
     @classmethod

@@ -182,6 +182,7 @@ def sized(scenario: Scenario, size: float) -> Scenario:
             },
             "settings": sized_settings(_with_defaults(scenario.settings), size),
             "timeline": tuple(_entry(entry, size) for entry in scenario.timeline),
+            "expect": tuple(one.sized(size) for one in scenario.expect),
         }
     )
 

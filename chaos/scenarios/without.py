@@ -13,3 +13,8 @@ def without(scenario: Scenario, *kinds: type) -> Scenario:
 def without_operators(scenario: Scenario) -> Scenario:
     """The scenario without scale-outs, drains, ramps and opens."""
     return without(scenario, ScaleIdentity, Drain, Ramp, Open)
+
+
+def without_drain(scenario: Scenario) -> Scenario:
+    """The scenario without drain, ramp and open; nodes are still added."""
+    return without(scenario, Drain, Ramp, Open)

@@ -9,7 +9,7 @@ from chaos.record.record import Of
 from chaos.record.series import Array
 from chaos.verdict.model import plain
 from chaos.verdict.times import NEVER
-from chaos.verdict.view import EAST, PAIR, WEST, View, first_time
+from chaos.verdict.view import View, first_time
 
 PEAK_WINDOW_S = 5.0
 SUSTAINED_WINDOW_S = 10.0
@@ -24,15 +24,15 @@ def figures(view: View) -> dict[str, Any]:
     """
     record, at = view.record, view.at
     whole = (record.start, record.end)
-    after = at.restore_east if at.restore_east is not None else at.trigger
-    east_t, west_t = view.collapse_t(EAST, after), view.collapse_t(WEST, after)
+    after = at.wave if at.wave is not None else at.trigger
+    collapses = {side: view.collapse_t(region, after) for side, region in view.sides.items()}
+    first_side = view.success_curve(next(iter(view.sides.values()), ()), SUSTAINED_WINDOW_S)
     values = {
         "peak_amplification": _peak(view.amplification_curve(SUSTAINED_WINDOW_S)),
         "peak_attempts_per_s": _peak(record.rate_curve(ATTEMPTS, PEAK_WINDOW_S, layer="sdk")),
-        "collapse_depth": record.reduce(view.success_curve(EAST, SUSTAINED_WINDOW_S), at.trigger, record.end, "min"),
-        "time_east_collapse_t": east_t,
-        "time_west_collapse_t": west_t,
-        "recovered_t": recovered_t(view, east_t),
+        "collapse_depth": record.reduce(first_side, at.trigger, record.end, "min"),
+        **{f"time_{side}_collapse_t": t for side, t in collapses.items()},
+        "recovered_t": recovered_t(view, next(iter(collapses.values()), None)),
         "failed_operations": record.delta(ENDED, *whole, result="failed"),
         "failed_journeys": record.delta(JOURNEYS_ENDED, *whole, result=("failed", "abandoned")),
         "wasted_ratio": record.ratio(Of(WORK, outcome="wasted"), Of(WORK), *whole),
@@ -62,7 +62,7 @@ def recovered_t(view: View, collapsed_t: float | None) -> float | None:
     """
     if collapsed_t is None or collapsed_t == NEVER:
         return None
-    times, success = view.success_curve(PAIR, SUSTAINED_WINDOW_S)
+    times, success = view.success_curve(view.pair, SUSTAINED_WINDOW_S)
     _, backlog = view.backlog_curve()
     bad = np.flatnonzero((success < WORKING) | (backlog >= view.backlog_gone))
     if not len(bad):
@@ -75,7 +75,7 @@ def identity_impact_s(view: View) -> float | None:
     """Seconds in which fewer than 95 % of the pair's attempts of the preceding 10 s succeeded."""
     if not view.record.series.knows(ATTEMPTS):
         return None
-    times, success = view.success_curve(PAIR, SUSTAINED_WINDOW_S)
+    times, success = view.success_curve(view.pair, SUSTAINED_WINDOW_S)
     return _seconds(times, success < WORKING)
 
 

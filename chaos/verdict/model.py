@@ -7,7 +7,7 @@ A predicate is a list of conditions on measured values. A condition whose value 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, wraps
+from functools import wraps
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +15,6 @@ from typing import Any, Literal
 import yaml
 
 from chaos.verdict.times import NEVER, Window
-from chaos.verdict.view import View
-
-CLAIMS_FILE = Path(__file__).with_name("claims.yaml")
 
 ClaimStatus = Literal["reproduced", "contradicted", "underspecified", "narrative", "not_judged"]
 STATUSES: tuple[ClaimStatus, ...] = ("reproduced", "contradicted", "underspecified", "narrative", "not_judged")
@@ -50,8 +47,32 @@ class ClaimFinding:
         return self.status == "reproduced"
 
 
-Predicate = Callable[[View], ClaimFinding]
+Predicate = Callable[[Any], ClaimFinding]
+"""Takes the view of its claim set."""
 NO_ACTION = "this run's plan lacks the operator action that opens the window"
+
+
+@dataclass(frozen=True)
+class ControlExperiment:
+    """A negative control: the difference from the incident, the expected outcome, and the claims it supports."""
+
+    name: str
+    differs: str
+    text: str
+    proves: tuple[str, ...]
+    judge: Predicate
+
+
+Figures = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A claim about two runs: the control compared with the incident of the same seed, and the predicate on both."""
+
+    control: str
+    text: str
+    judge: Callable[[Figures, Figures], ClaimFinding]
 
 
 @dataclass(frozen=True)
@@ -63,31 +84,31 @@ class Check:
     control: str = ""
 
 
-CHECKS: dict[str, Check] = {}
+class CheckTable(dict[str, Check]):
+    """The predicates of a claim set by claim."""
 
+    def check(
+        self, claim_id: str, text: str, *, control: str = "", needs: Sequence[str] = ()
+    ) -> Callable[[Callable[..., ClaimFinding]], Predicate]:
+        """Registers the predicate of a claim.
 
-def check(
-    claim_id: str, text: str, *, control: str = "", needs: Sequence[str] = ()
-) -> Callable[[Callable[..., ClaimFinding]], Predicate]:
-    """Registers the predicate of a claim.
+        `needs` names times (`view.at`) and windows (`view`) passed to the predicate after the view. If the plan of a
+        run lacks one of them, the claim is not judged.
+        """
 
-    `needs` names times (`view.at`) and windows (`view`) passed to the predicate after the view. If the plan of a run
-    lacks one of them, the claim is not judged.
-    """
+        def register(judge: Callable[..., ClaimFinding]) -> Predicate:
+            if claim_id in self:
+                raise ValueError(f"{claim_id}: already has a predicate")
 
-    def register(judge: Callable[..., ClaimFinding]) -> Predicate:
-        if claim_id in CHECKS:
-            raise ValueError(f"{claim_id}: already has a predicate")
+            @wraps(judge)
+            def judged(view: Any) -> ClaimFinding:
+                given = [getattr(view.at if hasattr(view.at, name) else view, name) for name in needs]
+                return not_judged(NO_ACTION) if None in given else judge(view, *given)
 
-        @wraps(judge)
-        def judged(view: View) -> ClaimFinding:
-            given = [getattr(view.at if hasattr(view.at, name) else view, name) for name in needs]
-            return not_judged(NO_ACTION) if None in given else judge(view, *given)
+            self[claim_id] = Check(text, judged, control)
+            return judged
 
-        CHECKS[claim_id] = Check(text, judged, control)
-        return judged
-
-    return register
+        return register
 
 
 class Conditions:
@@ -134,9 +155,9 @@ class Conditions:
         rising = all(a <= b for a, b in pairwise(known)) and NEVER not in known
         return self._take(name, list(times), None if len(known) < len(times) else rising, "in this order")
 
-    def never(self, name: str, t: float | None) -> "Conditions":
-        """It was observed and did not happen."""
-        return self._take(name, t, None if t is None else t == NEVER, "never")
+    def ever(self, name: str, t: float | None) -> "Conditions":
+        """It was observed and happened."""
+        return self._take(name, t, None if t is None else t != NEVER, "at some time")
 
     def show(self, name: str, value: Any) -> "Conditions":
         """Adds a value for information, without a condition."""
@@ -168,17 +189,16 @@ def not_judged(reason: str) -> ClaimFinding:
     return ClaimFinding("not_judged", note=reason)
 
 
-@lru_cache(maxsize=1)
-def claims() -> tuple[Claim, ...]:
-    """The conformance table, in the order of the file.
+def read_claims(file: Path) -> tuple[Claim, ...]:
+    """A conformance table, in the order of the file.
 
     Raises:
         ValueError: an id occurs twice.
         TypeError: a field is unknown.
     """
-    rows = yaml.safe_load(CLAIMS_FILE.read_text(encoding="utf-8"))
+    rows = yaml.safe_load(file.read_text(encoding="utf-8"))
     table = tuple(Claim(**row) for row in rows)
     twice = sorted({claim.id for claim in table if sum(claim.id == other.id for other in table) > 1})
     if twice:
-        raise ValueError(f"{CLAIMS_FILE.name}: duplicate ids: {', '.join(twice)}")
+        raise ValueError(f"{file.name}: duplicate ids: {', '.join(twice)}")
     return table

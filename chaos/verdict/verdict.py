@@ -1,21 +1,23 @@
-"""The verdict of a record: every claim, the key figures, and the status of the run.
+"""The verdict of a record: the expectations of its scenario, the claims it names, key figures, status of the run.
 
-The status depends on the purpose of the scenario: an incident replay is judged by the five facts, a calm day by staying
-healthy. Other contradicted claims are shown and counted, but do not change the status: a claim is evidence about the
-report, not a gate.
+The status depends on the expectations alone. Claims are shown and counted, but do not change it: a claim is evidence
+about a published report, not a gate.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from chaos.record.machine import WINDOW_S, Stall, stalls_in
 from chaos.record.metric_names import ATTEMPTS
 from chaos.record.record import RunRecord
-from chaos.verdict.controls import calm
+from chaos.scenarios.expect import Expectation, parse_expectations
+from chaos.scenarios.expect_text import predicate
+from chaos.verdict.claim_set import ClaimSet, claim_set_of, view_of
+from chaos.verdict.expectations import judge_expectation
 from chaos.verdict.figures import figures
-from chaos.verdict.model import CHECKS, NO_ACTION, STATUSES, Claim, ClaimFinding, claims
-from chaos.verdict.view import PAIR, View
+from chaos.verdict.model import NO_ACTION, STATUSES, Claim, ClaimFinding
+from chaos.verdict.view import View
 from services.chassis.exit_codes import BAD_INPUT, CONTRADICTED, EXPECTED
 
 Outcome = Literal["as_expected", "contradicted", "could_not_judge"]
@@ -24,15 +26,16 @@ EXIT_CODES: dict[Outcome, int] = {
     "contradicted": CONTRADICTED,
     "could_not_judge": BAD_INPUT,
 }
-FACTS = ("F0", "F1", "F2", "F3", "F4")
-CALM = "calm-day"
 OTHER_WORLD = "the claims do not apply to this topology"
+NOTHING_EXPECTED = "nothing is expected of this run: its scenario has no `expect`"
+NOTHING_JUDGED = "no expectation could be judged: this run's plan lacks the operator actions that they name"
 OBSERVER = "controller"
+EXPECTATION = "expectation"
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim and its finding in this run; an entry of `verdict.json`."""
+    """An expectation or a claim and its finding in this run; an entry of `verdict.json`."""
 
     id: str
     status: str
@@ -58,6 +61,10 @@ class Verdict:
     why: str
     figures: dict[str, Any]
     claims: tuple[Judged, ...]
+    """The expectations, then the claims of the claim set."""
+    claim_set: str = ""
+    expectations: tuple[str, ...] = ()
+    """Ids of the entries of `claims` that decide the status."""
 
     @property
     def exit_code(self) -> int:
@@ -66,9 +73,19 @@ class Verdict:
     def claim(self, claim_id: str) -> Judged:
         return next(claim for claim in self.claims if claim.id == claim_id)
 
+    @property
+    def expected(self) -> tuple[Judged, ...]:
+        """The expectations, in the order of the scenario."""
+        return tuple(claim for claim in self.claims if claim.id in self.expectations)
+
+    @property
+    def evidence(self) -> tuple[Judged, ...]:
+        """The claims of the claim set, in its order."""
+        return tuple(claim for claim in self.claims if claim.id not in self.expectations)
+
     def counts(self) -> dict[str, int]:
-        """Number of claims by status, without the facts, which restate claims."""
-        rows = [claim.status for claim in self.claims if claim.id not in FACTS]
+        """Number of claims by status, without the expectations."""
+        rows = [claim.status for claim in self.evidence]
         return {status: rows.count(status) for status in STATUSES if status in rows}
 
     def document(self) -> dict[str, Any]:
@@ -79,17 +96,19 @@ class Verdict:
     def from_document(cls, document: dict[str, Any]) -> "Verdict":
         """The verdict from its `document`."""
         rows = tuple(Judged(**{**row, "window": _pair(row["window"])}) for row in document["claims"])
-        return cls(**{**document, "claims": rows})
+        return cls(**{**document, "claims": rows, "expectations": tuple(document.get("expectations", ()))})
 
 
 def judge(record: RunRecord) -> Verdict:
-    """Judges every claim on the record. Missing data in a record gives `not_judged`, never an exception."""
-    view = View(record)
+    """Judges every expectation and claim. Missing data in a record gives `not_judged`, never an exception."""
+    view, claims = view_of(record), claim_set_of(record.plan)
     stalls = [
         stall for stall in stalls_in(view.record.series, OBSERVER) if stall.t > 0
     ]  # earlier: see the baseline check
-    judged = tuple(_judge(claim, view, stalls) for claim in claims())
-    status, why = _status(view, {claim.id: claim for claim in judged}, stalls)
+    expectations = parse_expectations(record.plan.get("expect") or ())
+    expected = [_judge_expectation(one, expectations, view, stalls) for one in expectations]
+    evidence = [] if claims is None else [_judge_claim(claim, claims, view, stalls) for claim in claims.claims()]
+    status, why = _status(view, expectations, expected, stalls)
     plan = record.plan
     return Verdict(
         scenario=str(plan["scenario"]),
@@ -98,14 +117,38 @@ def judge(record: RunRecord) -> Verdict:
         status=status,
         why=why,
         figures=figures(view),
-        claims=judged,
+        claims=(*expected, *evidence),
+        claim_set="" if claims is None else claims.name,
+        expectations=tuple(one.id for one in expectations),
     )
 
 
-def _judge(claim: Claim, view: View, stalls: Sequence[Stall]) -> Judged:
-    check = CHECKS.get(claim.id)
+def _judge_expectation(one: Expectation, others: Sequence[Expectation], view: View, stalls: Sequence[Stall]) -> Judged:
+    if _missing(view.record, [one]):
+        finding = ClaimFinding("not_judged", note=OTHER_WORLD)
+    else:
+        finding = _if_steady(_if_seen(judge_expectation(one, others, view), view), stalls)
+    return Judged(
+        id=one.id,
+        status=finding.status,
+        statement=one.says,
+        predicate=predicate(one),
+        measured=finding.measured,
+        window=finding.window,
+        kind=EXPECTATION,
+        source="",
+        rests_on="",
+        control="",
+        note=finding.note,
+    )
+
+
+def _judge_claim(claim: Claim, claims: ClaimSet, view: View, stalls: Sequence[Stall]) -> Judged:
+    check = claims.checks.get(claim.id)
     if check is None:
         finding = ClaimFinding("narrative" if claim.testable == "no" else "not_judged", note=claim.note)
+    elif _lacks(view.record, claims.regions):
+        finding = ClaimFinding("not_judged", note=OTHER_WORLD)
     else:
         finding = _if_steady(_if_seen(check.judge(view), view), stalls)
         if claim.testable == "partly" and finding.status == "reproduced":
@@ -130,8 +173,6 @@ def _judge(claim: Claim, view: View, stalls: Sequence[Stall]) -> Judged:
 def _if_seen(finding: ClaimFinding, view: View) -> ClaimFinding:
     """In a record that ends early, only claims whose window is covered are judged."""
     record = view.record
-    if _missing(record):
-        return ClaimFinding("not_judged", note=OTHER_WORLD)
     if record.covers(view.at.start, view.at.end):
         return finding
     if finding.window is not None and record.covers(*finding.window):
@@ -146,18 +187,21 @@ def _if_steady(finding: ClaimFinding, stalls: Sequence[Stall]) -> ClaimFinding:
     return ClaimFinding("not_judged", finding.measured, finding.window, "the machine stalled before this was over")
 
 
-def missing_regions(names: Collection[str]) -> list[str]:
-    """The regions that facts and claims need and that are not in `names`."""
-    return [name for name in PAIR if name not in names]
+def _missing(record: RunRecord, expectations: Sequence[Expectation]) -> list[str]:
+    """The regions that expectations name and the plan lacks."""
+    return _lacks(record, sorted(set().union(*(one.named_regions for one in expectations))))
 
 
-def _missing(record: RunRecord) -> list[str]:
+def _lacks(record: RunRecord, names: Sequence[str]) -> list[str]:
     regions = record.plan.get("regions")
-    return missing_regions([region["name"] for region in regions]) if regions else []
+    known = [region["name"] for region in regions or ()]
+    return [name for name in names if name not in known] if regions else []
 
 
-def _status(view: View, judged: dict[str, Judged], stalls: Sequence[Stall]) -> tuple[Outcome, str]:
-    """Whether the record can be judged, then whether the run is as expected for its scenario."""
+def _status(
+    view: View, expectations: Sequence[Expectation], expected: Sequence[Judged], stalls: Sequence[Stall]
+) -> tuple[Outcome, str]:
+    """Whether the record can be judged, then whether the run is as expected."""
     record = view.record
     if not len(record.series.times) or not record.series.knows(ATTEMPTS):
         return "could_not_judge", "no samples"
@@ -171,23 +215,22 @@ def _status(view: View, judged: dict[str, Judged], stalls: Sequence[Stall]) -> t
     if stalls:
         lost = ", ".join(f"{stall.stalled_s:.1f} s before τ = {stall.t:.0f}" for stall in stalls[:3])
         return "could_not_judge", f"the machine stalled ({lost}{', …' if len(stalls) > 3 else ''})"
-    missing = _missing(record)
+    missing = _missing(record, expectations)
     if missing:
         return "could_not_judge", f"{OTHER_WORLD}: it has no {' and no '.join(missing)}"
-    if record.plan["scenario"] == CALM:
-        finding = calm(view)
-        return _outcome([finding.note] if finding.status == "contradicted" else [], finding.status == "not_judged")
-    rows = [judged[fact] for fact in FACTS]
-    broken = [f"{row.id}: {row.note}" for row in rows if row.status == "contradicted"]
-    blind = any(row.status == "not_judged" and row.note != NO_ACTION for row in rows)
-    return _outcome(broken, blind)
+    return _outcome(expected)
 
 
-def _outcome(broken: list[str], blind: bool) -> tuple[Outcome, str]:
+def _outcome(expected: Sequence[Judged]) -> tuple[Outcome, str]:
+    if not expected:
+        return "could_not_judge", NOTHING_EXPECTED
+    broken = [f"{row.id}: {row.note}" for row in expected if row.status == "contradicted"]
     if broken:
         return "contradicted", "; ".join(broken)
-    if blind:
+    if any(row.status == "not_judged" and row.note != NO_ACTION for row in expected):
         return "could_not_judge", "a fact could not be measured"
+    if not any(row.status == "reproduced" for row in expected):
+        return "could_not_judge", NOTHING_JUDGED
     return "as_expected", ""
 
 

@@ -7,7 +7,7 @@ from chaos.experiment.runs import carry_out
 from chaos.record.metric_names import TRIES
 from chaos.record.record import RunRecord
 from chaos.scenarios.loader import loads
-from chaos.verdict.view import View
+from chaos.verdict.claim_sets.fnj8_vqz.view import IncidentView
 
 SCENARIO = """
 name: small-drill
@@ -28,11 +28,11 @@ timeline:
 
 
 @cache
-def view() -> View:
+def view() -> IncidentView:
     finished = carry_out(make_plan(loads(SCENARIO), 1), transport="direct")
     assert not finished.problem
     assert finished.recorder is not None
-    return View(RunRecord.from_memory(finished.plan, finished.recorder))
+    return IncidentView(RunRecord.from_memory(finished.plan, finished.recorder))
 
 
 def test_the_high_volume_account_is_switched_off_and_on_by_the_drill() -> None:

@@ -6,16 +6,16 @@ import pytest
 
 from chaos.record.record import RunRecord
 from chaos.studies.campaign.jobs import CampaignResult
-from chaos.verdict import CONTROLS, PAIRS, judge
-from chaos.verdict.verdict import FACTS
+from chaos.verdict import judge
+from chaos.verdict.claim_sets.fnj8_vqz import CONTROLS, PAIRS
 
 Run = Callable[..., CampaignResult]
 
 
 @pytest.mark.xdist_group("incident")
 def test_all_five_facts_hold(incident: RunRecord) -> None:
-    status = {claim.id: claim.status for claim in judge(incident).claims}
-    assert {fact: status[fact] for fact in FACTS} == dict.fromkeys(FACTS, "reproduced")
+    status = {fact.id: fact.status for fact in judge(incident).expected}
+    assert status == dict.fromkeys(("F0", "F1", "F2", "F3", "F4"), "reproduced")
 
 
 @pytest.mark.long

@@ -15,8 +15,8 @@ from chaos.experiment.runs import carry_out
 from chaos.record.record import RunRecord
 from chaos.scenarios.loader import load
 from chaos.scenarios.restrict import restrict
+from chaos.verdict.claim_sets.fnj8_vqz.view import IncidentView
 from chaos.verdict.verdict import judge
-from chaos.verdict.view import View
 from compose.render import REGIONS
 from tests.system.system_desk import Desk, copy_run, dashboard_queries
 from tests.system.system_testbed import ROOT
@@ -45,9 +45,9 @@ class Incident:
         return self.why.startswith(MachineStalled.__name__)
 
     @property
-    def view(self) -> View:
+    def view(self) -> IncidentView:
         assert self.record is not None
-        return View(self.record)
+        return IncidentView(self.record)
 
     def at(self, t: float) -> float:
         """τ as Unix time."""
@@ -85,16 +85,16 @@ async def _ask_everything(desk: Desk, seen: Incident) -> None:
 
 
 @cache
-def virtual_run(seed: int) -> View:
+def virtual_run(seed: int) -> IncidentView:
     """The same plan in virtual time."""
     plan = make_plan(restrict(load(SCENARIO), REGIONS), seed)
     finished = carry_out(plan, transport="direct")
     assert finished.recorder is not None
     assert not finished.problem
-    return View(RunRecord.from_memory(finished.plan, finished.recorder))
+    return IncidentView(RunRecord.from_memory(finished.plan, finished.recorder))
 
 
-def phases(view: View) -> list[str]:
+def phases(view: IncidentView) -> list[str]:
     """What nobody scheduled, in the order in which it happened, among what operators did."""
     at = view.at
     figures = judge(view.record).figures

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from chaos.record.metric_names import ATTEMPTS, JOBS, STARTED, WORK
-from chaos.verdict.verdict import FACTS, judge
-from chaos.verdict.view import EAST, PAIR, View
+from chaos.verdict.claim_sets.fnj8_vqz.view import EAST, PAIR, IncidentView
+from chaos.verdict.verdict import judge
 from tests.system.system_desk import Desk, total
 from tests.system.system_incident import Incident, phases, virtual_run
 from tests.system.system_testbed import Stack
@@ -34,27 +34,29 @@ CALM_UNTIL_T = 25.0
 
 
 @pytest.fixture(scope="session")
-def virtual(incident: Incident) -> View:
+def virtual(incident: Incident) -> IncidentView:
     """The same plan and seed in virtual time."""
     return virtual_run(incident.seed)
 
 
 def test_the_five_facts_are_reproduced(incident: Incident) -> None:
     verdict = judge(incident.view.record)
-    facts = {fact: verdict.claim(fact) for fact in FACTS}
+    facts = {fact.id: fact for fact in verdict.expected}
     for fact, claim in facts.items():
         print(f"seed {incident.seed} {fact} {claim.status}: {claim.measured}")
     print(f"seed {incident.seed}: {verdict.figures}")
-    assert {fact: claim.status for fact, claim in facts.items()} == dict.fromkeys(FACTS, "reproduced")
+    assert {fact: claim.status for fact, claim in facts.items()} == dict.fromkeys(
+        ("F0", "F1", "F2", "F3", "F4"), "reproduced"
+    )
     assert verdict.status == "as_expected"
 
 
-def test_docker_and_virtual_time_go_through_the_same_phases(incident: Incident, virtual: View) -> None:
+def test_docker_and_virtual_time_go_through_the_same_phases(incident: Incident, virtual: IncidentView) -> None:
     assert phases(incident.view) == phases(virtual)
     assert incident.view.affected == [region for region in virtual.affected if region in incident.view.affected]
 
 
-def test_docker_and_virtual_time_agree_on_amplification_and_depth(incident: Incident, virtual: View) -> None:
+def test_docker_and_virtual_time_agree_on_amplification_and_depth(incident: Incident, virtual: IncidentView) -> None:
     peaks = _peak(incident.view), _peak(virtual)
     depths = _depth(incident.view), _depth(virtual)
     print(f"seed {incident.seed} Docker, virtual: peak amplification {peaks}, collapse depth {depths}")
@@ -62,13 +64,13 @@ def test_docker_and_virtual_time_agree_on_amplification_and_depth(incident: Inci
     assert depths[0] == pytest.approx(depths[1], rel=VIRTUAL_AGREE)
 
 
-def _peak(view: View) -> float:
+def _peak(view: IncidentView) -> float:
     """Over 20 s, not 10 s as the key figure: after a late scrape one sample holds the attempts of two seconds."""
     _, amplification = view.amplification_curve(PEAK_WINDOW_S)
     return float(np.nanmax(amplification))
 
 
-def _depth(view: View) -> float:
+def _depth(view: IncidentView) -> float:
     """How far success fell while both regions were down, of all the way to nothing."""
     assert view.storm is not None
     success = view.attempt_success(*view.storm)

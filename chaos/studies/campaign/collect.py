@@ -8,47 +8,67 @@ from pathlib import Path
 from chaos.experiment.runs import replace
 from chaos.record.files import NotWhole, sealed, unsealed
 from chaos.record.record import RecordError
-from chaos.scenarios.loader import load
+from chaos.scenarios.expect import CLAIM_SETS, Expectation
+from chaos.scenarios.expect_text import predicate
+from chaos.scenarios.model import Scenario
 from chaos.studies.cache import JsonDocument
 from chaos.studies.campaign.jobs import CampaignResult
-from chaos.verdict import PAIRS, claims, judge_pair
-from chaos.verdict.model import Claim
+from chaos.verdict.claim_set import ClaimSet, claim_set
+from chaos.verdict.model import Claim, Pair
+from chaos.verdict.verdict import EXPECTATION
 
 GOOD = {"yes": "reproduced", "partly": "underspecified"}
 SHARE_MIN = 0.95
 KIND = "aftershock campaign"
 
 
-def collect(scenario: str, commit: str, results: Sequence[CampaignResult]) -> JsonDocument:
+def collect(scenario: Scenario, commit: str, results: Sequence[CampaignResult]) -> JsonDocument:
     """The content of `campaign.json`. Claims are judged on unperturbed runs without mitigations only."""
     plain = {row.job.seed: row for row in results if not (row.job.control or row.job.perturb or row.job.mitigations)}
     plain = {seed: plain[seed] for seed in sorted(plain)}
+    claims = claim_set(scenario.claims) if scenario.claims else None
     return {
         "kind": KIND,
-        "scenario": scenario,
-        "size": load(scenario, size=results[0].job.size if results else None).size,
+        "scenario": scenario.name,
+        "size": scenario.size,
+        "claims": scenario.claims,
         "commit": commit,
         "seeds": list(plain),
-        "rows": [_row(claim, _verdicts(claim, plain, results)) for claim in claims()],
+        "expected": [
+            {
+                **_row(_claim(one), _verdicts(one.id, None, plain, results)),
+                "says": one.says,
+                "predicate": predicate(one),
+            }
+            for one in scenario.expect
+        ],
+        "rows": [
+            _row(claim, _verdicts(claim.id, claims.pairs.get(claim.id), plain, results)) for claim in claims.claims()
+        ]
+        if claims
+        else [],
         "controls": list(_controls(results)),
     }
 
 
+def _claim(one: Expectation) -> Claim:
+    return Claim(one.id, one.says, EXPECTATION, "")
+
+
 def _verdicts(
-    claim: Claim, plain: dict[int, CampaignResult], results: Sequence[CampaignResult]
+    row: str, pair: Pair | None, plain: dict[int, CampaignResult], results: Sequence[CampaignResult]
 ) -> Iterator[JsonDocument]:
     """Seed, status, note and measured values of each run, or of each pair of runs."""
-    pair = PAIRS.get(claim.id)
     if pair is None:
         for seed, result in plain.items():
-            detail = result.details.get(claim.id, {})
-            status = result.claims.get(claim.id, "not_judged")
+            detail = result.details.get(row, {})
+            status = result.claims.get(row, "not_judged")
             yield {"seed": seed, "status": status, "note": result.note, "measured": {}, **detail}
         return
     for result in sorted(results, key=lambda result: result.job.seed):
         before = plain.get(result.job.seed)
         if before is not None and result.job.control == pair.control and result.figures:
-            found = judge_pair(claim.id, before.figures, result.figures)
+            found = pair.judge(before.figures, result.figures)
             yield {
                 "seed": result.job.seed,
                 "status": found.status,
@@ -99,8 +119,15 @@ def read(path: Path) -> JsonDocument:
         raise RecordError(f"{error}: not a campaign" if isinstance(error, NotWhole) else f"{path}: {error}") from error
     if document.get("kind") != KIND:
         raise RecordError(f"{path}:1: not a campaign: no `kind: {KIND}` in it")
-    rows, wanted = [row["id"] for row in document["rows"]], [claim.id for claim in claims()]
+    claims = claims_of(document)
+    rows, wanted = [row["id"] for row in document["rows"]], [claim.id for claim in claims.claims()] if claims else []
     if rows != wanted:
         odd = ", ".join(sorted(set(rows) ^ set(wanted))) or "their order"
         raise RecordError(f"{path}: rows: made from another table of claims ({odd}); run the campaign again")
     return document
+
+
+def claims_of(document: JsonDocument) -> ClaimSet | None:
+    """The claim set of a campaign; None if its scenario names none."""
+    name = document.get("claims")
+    return claim_set(name) if name in CLAIM_SETS else None

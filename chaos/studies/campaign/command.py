@@ -22,9 +22,9 @@ from chaos.studies.campaign.collect import collect, read, write
 from chaos.studies.campaign.conformance import render, unexplained
 from chaos.studies.campaign.jobs import CODEC, CampaignResult, CampaignRun, perform
 from chaos.studies.engine import processes, study_engine
-from chaos.studies.incident import require_incident
+from chaos.studies.needs import require_expectations, with_controls
 from chaos.studies.words import span
-from chaos.verdict import CONTROLS, PAIRS
+from chaos.verdict.claim_set import ClaimSet
 from services.chassis.exit_codes import CONTRADICTED, EXPECTED
 
 PERTURBATION = 0.2
@@ -39,7 +39,7 @@ DEFENDED_FIGURES = {
 }
 CAMPAIGN_FILE = RUNS / "campaign.json"
 PAIRED_SEEDS = 5
-"""Number of seeds also run with careful tenants, for the claims judged on pairs (M41, C1)."""
+"""Number of seeds also run as the control of claims that are judged on pairs."""
 
 
 def campaign_jobs(
@@ -47,14 +47,19 @@ def campaign_jobs(
 ) -> list[CampaignRun]:
     """All jobs, longest first for good utilisation. Controls run only without mitigations."""
     run = partial(CampaignRun, scenario, size=size, mitigations=expand(mitigations))
-    controls = [] if mitigations else [run(seed, control=name) for name in CONTROLS for seed in _seeds(name, seeds)]
+    claims = with_controls(load(scenario))
+    controls = (
+        []
+        if mitigations or claims is None
+        else [run(seed, control=name) for name in claims.controls for seed in _seeds(claims, name, seeds)]
+    )
     plain = [run(seed) for seed in range(1, seeds + 1)]
     shaken = [run(seed, perturb=PERTURBATION) for seed in range(1, perturbed + 1)]
     return [*controls, *plain, *shaken]
 
 
-def _seeds(control: str, seeds: int) -> range:
-    paired = control in {pair.control for pair in PAIRS.values()}
+def _seeds(claims: ClaimSet, control: str, seeds: int) -> range:
+    paired = control in {pair.control for pair in claims.pairs.values()}
     return range(1, 1 + (min(seeds, PAIRED_SEEDS) if paired else 1))
 
 
@@ -74,14 +79,14 @@ def campaign_command(
         ScenarioError, SettingsError: invalid input, before the first run.
     """
     wanted = campaign_jobs(scenario, seeds, perturbed, mitigations, size)
-    require_incident("--scenario", load(scenario))
+    require_expectations("--scenario", load(scenario))
     wanted[0].plan()
     with nullcontext() if mitigations else output_file(out):
         results = _run(wanted, jobs, console)
         summary, good = summarise(results)
         console.print(summary)
         if not mitigations:
-            write(collect(scenario, commit(), results), out)
+            write(collect(load(scenario, size=size), commit(), results), out)
             console.print(f"claims  {out}  (a page from it: aftershock conformance {out})", highlight=False)
     return EXPECTED if good else CONTRADICTED
 

@@ -1,7 +1,7 @@
 """`docs/conformance.md`: the conformance table with the results of a campaign.
 
-A row that does not hold in at least 95 % of the runs needs an explanation (`chaos/verdict/explanations.yaml`); the page
-lists rows without one, and the command fails.
+A row that does not hold in at least 95 % of the runs needs an explanation (`explanations.yaml` of the claim set); the
+page lists rows without one, and the command fails.
 """
 
 from typing import Any
@@ -9,56 +9,67 @@ from typing import Any
 from chaos.report import words
 from chaos.report.templates import fill
 from chaos.studies.cache import JsonDocument
+from chaos.studies.campaign.collect import claims_of
 from chaos.studies.page import TEMPLATES
-from chaos.verdict import CHECKS, CONTROLS, PAIRS, claims
-from chaos.verdict.explanations import explanations
+from chaos.verdict.claim_set import ClaimSet, Explanations
 
 TEMPLATE = "conformance.md.j2"
-GROUPS = (
-    ("F", "The five facts"),
-    ("T", "The timeline"),
-    ("M", "The mechanisms"),
-    ("S", "Systems and services"),
-    ("C", "Customers"),
-    ("O", "Other publications"),
-)
+EXPECTATIONS = "Expectations of the scenario"
 NOT_OBSERVABLE = "not observable in a run"
 
 
 def render(document: JsonDocument) -> str:
     """The page in Markdown."""
-    rows = [_shown(row) for row in document["rows"]]
-    texts = explanations()
+    claims = claims_of(document)
+    expected = [_shown(row, row["says"], row["predicate"]) for row in document["expected"]]
+    rows = [] if claims is None else [_claim(row, claims) for row in document["rows"]]
+    texts = _texts(claims)
     values = {
         "document": document,
-        "groups": [(title, [row for row in rows if row["id"].startswith(letter)]) for letter, title in GROUPS],
+        "groups": [(EXPECTATIONS, expected), *_groups(claims, rows)],
         "totals": _totals(document),
         "explained": [(row, texts.rows[row["id"]]) for row in rows if row["id"] in texts.rows],
-        "unexplained": [row for row in rows if row["id"] in unexplained(document)],
-        "ambiguities": [(name, text, _resting_on(name)) for name, text in texts.ambiguities.items()],
-        "controls": [(CONTROLS[row["name"]], row) for row in document["controls"] if row["name"] in CONTROLS],
+        "unexplained": [row for row in (*expected, *rows) if row["id"] in unexplained(document)],
+        "ambiguities": [(name, text, _resting_on(claims, name)) for name, text in texts.ambiguities.items()],
+        "controls": [(claims.controls[row["name"]], row) for row in document["controls"] if claims],
     }
     return fill(TEMPLATES / TEMPLATE, values)
 
 
 def unexplained(document: JsonDocument) -> list[str]:
     """Rows that do not hold often enough and have no explanation."""
-    known = explanations().rows
-    return [row["id"] for row in document["rows"] if not row["holds"] and row["id"] not in known]
+    known = _texts(claims_of(document)).rows
+    return [
+        row["id"] for row in (*document["expected"], *document["rows"]) if not row["holds"] and row["id"] not in known
+    ]
 
 
-def _shown(row: JsonDocument) -> JsonDocument:
-    claim = next(claim for claim in claims() if claim.id == row["id"])
-    check, pair = CHECKS.get(claim.id), PAIRS.get(claim.id)
+def _texts(claims: ClaimSet | None) -> Explanations:
+    return Explanations({}, {}) if claims is None else claims.explanations()
+
+
+def _groups(claims: ClaimSet | None, rows: list[JsonDocument]) -> list[tuple[str, list[JsonDocument]]]:
+    groups = claims.groups if claims else ()
+    return [(group.title, [row for row in rows if row["id"].startswith(group.letter)]) for group in groups]
+
+
+def _claim(row: JsonDocument, claims: ClaimSet) -> JsonDocument:
+    claim = next(claim for claim in claims.claims() if claim.id == row["id"])
+    check, pair = claims.checks.get(claim.id), claims.pairs.get(claim.id)
     predicate = check.text if check else pair.text if pair else claim.note or NOT_OBSERVABLE
+    shown = _shown(row, claim.statement, predicate, "pairs" if pair else "runs")
+    return {**shown, "source": claim.source, "rests_on": claim.rests_on}
+
+
+def _shown(row: JsonDocument, statement: str, predicate: str, what: str = "runs") -> JsonDocument:
     return {
-        "id": claim.id,
-        "statement": _cell(claim.statement),
-        "source": claim.source,
+        "id": row["id"],
+        "statement": _cell(statement),
+        "source": "`expect`",
         "predicate": _cell(predicate),
-        "verdict": _verdict(row, "pairs" if pair else "runs"),
+        "verdict": _verdict(row, what),
         "measured": _cell(_measured(row["example"])),
-        "rests_on": claim.rests_on,
+        "rests_on": "",
         "holds": row["holds"],
         "others": row["others"],
     }
@@ -90,15 +101,13 @@ def _cell(text: str) -> str:
 
 
 def _totals(document: JsonDocument) -> str:
-    """Number of rows by most frequent status, without the facts, which restate claims."""
+    """Number of claims by most frequent status."""
     usual: dict[str, int] = {}
     for row in document["rows"]:
-        if row["id"].startswith("F"):
-            continue
         status = max(row["counts"], key=row["counts"].__getitem__) if row["counts"] else "not_judged"
         usual[status] = usual.get(status, 0) + 1
     return ", ".join(f"{usual[status]} {status.replace('_', ' ')}" for status in words.in_order(usual))
 
 
-def _resting_on(ambiguity: str) -> str:
-    return ", ".join(claim.id for claim in claims() if claim.rests_on == ambiguity)
+def _resting_on(claims: ClaimSet | None, ambiguity: str) -> str:
+    return ", ".join(claim.id for claim in (claims.claims() if claims else ()) if claim.rests_on == ambiguity)

@@ -11,7 +11,7 @@ from chaos.record.record import Of
 from chaos.studies.matrix.outcomes import outcome
 from chaos.studies.words import figure
 from chaos.verdict.figures import SUSTAINED_WINDOW_S
-from chaos.verdict.view import PAIR, View
+from chaos.verdict.view import View
 
 WORST_SUCCESS_MIN = 0.98
 AMPLIFICATION_MAX = 1.2
@@ -51,6 +51,6 @@ def judge_defended(view: View) -> Defended:
 def worst_op_success(view: View) -> float | None:
     """Minimum operation success of the pair over 10 s, from the start of the policy job to the end."""
     curve = view.record.ratio_curve(
-        Of(ENDED, result="success", region=PAIR), Of(ENDED, region=PAIR), SUSTAINED_WINDOW_S
+        Of(ENDED, result="success", region=view.pair), Of(ENDED, region=view.pair), SUSTAINED_WINDOW_S
     )
     return view.record.reduce(curve, view.at.trigger, view.at.end, "min")

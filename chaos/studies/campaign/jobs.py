@@ -9,13 +9,14 @@ from chaos.mitigations import bundle_name
 from chaos.record.record import RunRecord
 from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load
+from chaos.scenarios.model import Scenario
+from chaos.scenarios.without import without_drain
 from chaos.studies.cache import Codec
-from chaos.studies.campaign.controls import variant, without_drain
 from chaos.studies.campaign.defended import judge_defended
 from chaos.studies.campaign.perturb import perturbation
-from chaos.verdict.controls import judge_control
-from chaos.verdict.verdict import FACTS, judge
-from chaos.verdict.view import View
+from chaos.verdict.claim_set import ClaimSet, claim_set, view_of
+from chaos.verdict.verdict import judge
+from services.chassis.settings import SettingsError
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class CampaignRun:
         """
         scenario, overlays = load(self.scenario, size=self.size), []
         if self.control:
-            changed = variant(self.control, scenario)
+            changed = claims_of(scenario).variant(self.control, scenario)
             scenario, overlays = changed.scenario, [changed.overlay]
         if self.mitigations:
             scenario = without_drain(scenario)
@@ -57,9 +58,20 @@ class CampaignRun:
         return make_plan(scenario, self.seed, overlays=overlays, mitigations=self.mitigations)
 
 
+def claims_of(scenario: Scenario) -> ClaimSet:
+    """The claim set that the scenario names, which has the controls.
+
+    Raises:
+        SettingsError: it names none.
+    """
+    if scenario.claims is None:
+        raise SettingsError(f"claims: {scenario.name} names no claim set, so it has no controls")
+    return claim_set(scenario.claims)
+
+
 @dataclass(frozen=True)
 class CampaignResult:
-    """The result of a job. `holds`: all five facts hold, or the control or the mitigations show the expected result."""
+    """The result. `holds`: all expectations hold, or the control or the mitigations show the expected result."""
 
     job: CampaignRun
     holds: bool
@@ -81,16 +93,16 @@ def perform(job: CampaignRun) -> CampaignResult:
     verdict = judge(record)
     claims = {claim.id: claim.status for claim in verdict.claims}
     if job.control:
-        finding = judge_control(job.control, record)
+        finding = claims_of(load(job.scenario)).judge_control(job.control, record)
         return CampaignResult(
             job, finding.holds, () if finding.holds else (job.control,), finding.note, verdict.figures, claims
         )
     if job.mitigations:
-        defended = judge_defended(View(record))
+        defended = judge_defended(view_of(record))
         return CampaignResult(
             job, defended.holds, defended.failed, defended.note, {**verdict.figures, **defended.figures}
         )
-    failed = tuple(fact for fact in FACTS if claims[fact] != "reproduced")
+    failed = tuple(one.id for one in verdict.expected if one.status != "reproduced")
     details = {} if job.perturb else {c.id: {"measured": c.measured, "note": c.note} for c in verdict.claims}
     return CampaignResult(job, not failed, failed, verdict.why, verdict.figures, claims, details)
 

@@ -24,7 +24,6 @@ SERVICES = (
     ("provisioner", "requeue_delay_s"),
     ("loadgen", "patience_mean_s"),
 )
-EAST, WEST = "eastus", "westus"
 
 
 def perturbation(scenario: Scenario, fraction: float, seed: int) -> Tree:
@@ -48,9 +47,10 @@ def _values(scenario: Scenario) -> Iterator[tuple[tuple[str, ...], Any]]:
 
     plan = make_plan(scenario, 0)
     models = settings_models()
+    pair = [region.name for region in scenario.regions if region.pair] or [region.name for region in scenario.regions]
     for section, field in SERVICES:
-        yield (section, field), getattr(resolve(models[section], plan.settings, section, EAST), field)
-    for region in (name for name in (EAST, WEST) if name in scenario.load):
+        yield (section, field), getattr(resolve(models[section], plan.settings, section, pair[0]), field)
+    for region in pair:
         slots = resolve(models["provisioner"], plan.settings, "provisioner", region)
         yield ("regions", region, "provisioner", "slots"), slots.slots  # type: ignore[attr-defined]
         for field in ("token_rate_per_s", "job_rate_per_s"):

@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from chaos.experiment.plan import parse_assignment
 from chaos.experiment.slots import SLOTS
 from chaos.mitigations import expand
+from compose.topology import SMALL
 from services.chassis.settings import SettingsError, Tree
 
-REGION = "eastus"
+REGION = SMALL.names[0]
 CAPACITY_PER_S = 40.0
 """Capacity at size 1 in requests per second: four nodes with two workers each, 0.2 s per request."""
 SDK_ATTEMPTS = 4

@@ -79,7 +79,7 @@ class MapRun:
 def _world() -> str:
     from importlib.resources import files
 
-    return str(files(__package__) / WORLD)
+    return str(files("chaos.scenarios.worlds") / WORLD)
 
 
 def _with_nodes(scenario: Scenario, nodes: Sequence[int]) -> Scenario:

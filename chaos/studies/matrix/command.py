@@ -14,7 +14,6 @@ from chaos.options import comma_separated
 from chaos.scenarios.loader import beside, load
 from chaos.studies.cache import code_hash
 from chaos.studies.engine import cluster, processes, study_engine
-from chaos.studies.incident import require_incident
 from chaos.studies.matrix import words
 from chaos.studies.matrix.cells import cells
 from chaos.studies.matrix.defences import JSON_FILE, Defence, as_json, defences, defences_table
@@ -23,6 +22,7 @@ from chaos.studies.matrix.job import CODEC, perform, perform_apart
 from chaos.studies.matrix.outcomes import RunOutcome
 from chaos.studies.matrix.search import Question, Runs, rows, sufficient_sets
 from chaos.studies.matrix.summary import Matrix
+from chaos.studies.needs import require_wave
 from services.chassis.exit_codes import BAD_INPUT, EXPECTED
 from services.parts.declared import declare_folder
 
@@ -77,7 +77,7 @@ def make_matrix(question: Question, engine: Runs) -> Matrix:
 
 def _ask_defences(options: dict[str, Any], console: Console) -> int:
     scenario, seeds = options["scenario"], range(1, options["seeds"] + 1)
-    require_incident("SCENARIO", load(scenario))
+    require_wave("SCENARIO", load(scenario))
     jobs = {
         one: [one.job(scenario, seed, options["assignments"], options["size"]) for seed in seeds] for one in defences()
     }
@@ -119,7 +119,7 @@ def _question(options: dict[str, Any]) -> Question:
         sets_max_size=options["sets_max_size"],
         size=options["size"],
     )
-    require_incident("SCENARIO", load(question.scenario))
+    require_wave("SCENARIO", load(question.scenario))
     for cell in cells(question.mitigations):
         question.job(cell.mitigations, 1).plan()
     return question

@@ -17,7 +17,7 @@ from chaos.scenarios.size import sized_settings
 from chaos.studies.cache import Codec
 from chaos.studies.matrix.outcomes import RunOutcome, outcome
 from chaos.studies.matrix.variants import late, unattended, with_replay
-from chaos.verdict.view import View
+from chaos.verdict.claim_set import view_of
 from compose.children import bound, python
 
 TRANSPORT: TransportName = "direct"
@@ -65,7 +65,7 @@ def perform(job: MatrixRun) -> RunOutcome:
     finished = carry_out(job.plan(), transport=TRANSPORT)
     if finished.recorder is None or finished.problem or finished.interrupted:
         return RunOutcome(problem=finished.problem or "no record")
-    view = View(RunRecord.from_memory({**finished.plan, "duration_s": job.ends_t()}, finished.recorder))
+    view = view_of(RunRecord.from_memory({**finished.plan, "duration_s": job.ends_t()}, finished.recorder))
     return outcome(view, late(view) if job.unattended else None)
 
 

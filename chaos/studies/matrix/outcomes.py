@@ -20,12 +20,12 @@ from chaos.scenarios.times import INCIDENT_S_PER_BENCH_S
 from chaos.studies.matrix.variants import survived
 from chaos.verdict.figures import BLOCKED_SHARE, PEAK_WINDOW_S, SUSTAINED_WINDOW_S, WORKING
 from chaos.verdict.times import NEVER, Window
-from chaos.verdict.view import EAST, PAIR, WEST, View
+from chaos.verdict.view import View
 
 MINUTES_PER_S = INCIDENT_S_PER_BENCH_S / 60.0
 SATURATED = 0.95
-COLLAPSE = {EAST: (0.10, 14.0), WEST: (0.20, 11.0)}
-"""(attempt success, seconds) by region: the thresholds of facts F1 and F2 with saturated workers (docs/model.md §4)."""
+COLLAPSE = {"east": (0.10, 14.0), "west": (0.20, 11.0)}
+"""(attempt success, seconds) by column: the thresholds of facts F1 and F2 with saturated workers (docs/model.md §4)."""
 OP_SUCCESS = "op_success"
 Better = Literal["less", "more"]
 RatioCurve = tuple[Array, Array]
@@ -131,23 +131,29 @@ def outcome(view: View, late: Window | None = None) -> RunOutcome:
         **_load(view, until),
         **{
             f"{name}_saturated_min": _minutes(view, _saturated(view, region), until)
-            for name, region in (("east", EAST), ("west", WEST))
+            for name, region in columns(view).items()
         },
         **_backlog(view, until),
         "recovery_min": _recovery(view, until),
         "worst_success": _worst_success(view, until),
     }
+    collapses = {name: _collapses(view, name, region, until) for name, region in columns(view).items()}
     kept = {column.name: values[column.name] for column in COLUMNS}
     if late is not None:
         kept[OP_SUCCESS] = view.op_success(*late)
     return RunOutcome(
         kept,
         first_wave=None if impact_a is None else bool(impact_a.any()),
-        east_collapses=_collapses(view, EAST, until),
-        west_collapses=_collapses(view, WEST, until),
+        east_collapses=collapses["east"],
+        west_collapses=collapses["west"],
         survives_replay=survived(view),
         counted_until_t=until,
     )
+
+
+def columns(view: View) -> dict[str, str]:
+    """The region of the columns `east` and `west`: the two that the view shows one by one. `""`: there is none."""
+    return dict(zip(COLLAPSE, (*view.sides.values(), "", ""), strict=False))
 
 
 def counted_until(view: View) -> float:
@@ -161,20 +167,20 @@ def counted_until(view: View) -> float:
 
 def _second_wave_window(view: View, until: float) -> Window | None:
     """From the restore in East to the drain; failures while traffic is removed are not a wave."""
-    start = view.at.restore_east
+    start = view.at.wave
     if start is None or not view.record.series.knows(ATTEMPTS):
         return None
     window = (start, until if view.at.drain is None else min(until, view.at.drain))
     return window if view.record.covers(*window) else None
 
 
-def _collapses(view: View, region: str, until: float) -> bool | None:
+def _collapses(view: View, column: str, region: str, until: float) -> bool | None:
     """Whether the condition of the fact is true over some window of its length after the restore."""
     window = _second_wave_window(view, until)
     busy = _busy(view, region)
     if window is None or busy is None:
         return None
-    below, length_s = COLLAPSE[region]
+    below, length_s = COLLAPSE[column]
     times, success = view.success_curve(region, length_s)
     inside = (times >= window[0] + length_s) & (times <= window[1])
     saturated = trailing(times, busy.cumsum(), length_s) > SATURATED  # samples are a second apart
@@ -255,7 +261,7 @@ def _blocked(view: View) -> Any:
 def _failing(view: View) -> Any:
     if not view.record.series.knows(ATTEMPTS):
         return None
-    return view.success_curve(PAIR, SUSTAINED_WINDOW_S)[1] < WORKING
+    return view.success_curve(view.pair, SUSTAINED_WINDOW_S)[1] < WORKING
 
 
 def _saturated(view: View, region: str) -> Any:
@@ -268,7 +274,7 @@ def _worst_success(view: View, until: float) -> float | None:
     window = _second_wave_window(view, until)
     if window is None:
         return None
-    worst = [view.record.reduce(view.success_curve(region), *window, "min") for region in PAIR]
+    worst = [view.record.reduce(view.success_curve(region), *window, "min") for region in view.pair]
     known = [value for value in worst if value is not None]
     return min(known) if known else None
 

@@ -7,9 +7,10 @@ load for ten seconds (docs/model.md §6). A service that is still vulnerable doe
 from chaos.scenarios.actions import SetLoad
 from chaos.scenarios.model import Entry, Scenario
 from chaos.scenarios.without import without_operators
+from chaos.studies.needs import wave_t
 from chaos.verdict.figures import SUSTAINED_WINDOW_S, WORKING
 from chaos.verdict.times import Window
-from chaos.verdict.view import PAIR, View
+from chaos.verdict.view import View
 
 SURGE_FACTOR, SURGE_S = 5.0, 10.0
 CALM_S, WITHIN_S, JUDGED_S = 5.0, 60.0, 15.0
@@ -19,16 +20,15 @@ ROW = "REPLAY"
 
 LATE_FROM_S, LATE_TO_S, UNATTENDED_S = 36.0, 106.0, 116.0
 """Seconds after the restore in East; docs/model.md §4 judges single defences at τ = 400–470 (restore at 364)."""
-RESTORE = "T09"
 
 
 def with_replay(scenario: Scenario) -> Scenario:
     """The scenario with a replay of the trigger after its end; unchanged without the pair."""
-    names = {region.name for region in scenario.regions}
-    if not names.issuperset(PAIR):
+    pair = [region.name for region in scenario.regions if region.pair]
+    if not pair:
         return scenario
     at = scenario.duration_s + CALM_S
-    surges = [_surge(region, at) for region in PAIR]
+    surges = [_surge(region, at) for region in pair]
     longer = scenario.duration_s + AFTER_S
     return scenario.model_copy(update={"duration_s": longer, "timeline": (*scenario.timeline, *surges)})
 
@@ -55,13 +55,13 @@ def survived(view: View) -> bool | None:
 def unattended(scenario: Scenario) -> Scenario:
     """The scenario without operator actions after the restore in East; it ends about two minutes later."""
     alone = without_operators(scenario)
-    restored = next((entry.t for entry in alone.timeline if entry.id == RESTORE), alone.duration_s)
-    end = min(restored + UNATTENDED_S, alone.duration_s)
+    restored = wave_t(alone)
+    end = alone.duration_s if restored is None else min(restored + UNATTENDED_S, alone.duration_s)
     kept = tuple(entry for entry in alone.timeline if entry.t < end)
     return alone.model_copy(update={"duration_s": end, "timeline": kept})
 
 
 def late(view: View) -> Window | None:
     """The window in which an unattended run is judged."""
-    east = view.at.restore_east
+    east = view.at.wave
     return None if east is None else (east + LATE_FROM_S, east + LATE_TO_S)

@@ -15,8 +15,8 @@ from chaos.scenarios.model import Scenario
 from chaos.scenarios.restrict import restrict
 from chaos.studies.cache import Codec
 from chaos.studies.map.probe import BASE_S, TIPPED_MAX, read
-from chaos.verdict.verdict import FACTS, judge
-from chaos.verdict.view import EAST, WEST, View
+from chaos.verdict.claim_set import view_of
+from chaos.verdict.verdict import judge
 
 TRANSPORT: TransportName = "direct"
 NEVER_WORD = "never"
@@ -46,8 +46,8 @@ class SizeRun:
 
 
 def calm(scenario: Scenario, calm_s: float, factor: float) -> Scenario:
-    """East US alone for that long; nothing happens to it."""
-    alone = restrict(scenario, [EAST])
+    """The first region that fails over (East US), alone for that long; nothing happens to it."""
+    alone = restrict(scenario, [next(region.name for region in scenario.regions if region.pair)])
     load_there = {
         name: rates.model_copy(
             update={
@@ -82,15 +82,15 @@ def _incident(job: SizeRun) -> SizeFinding:
 
 
 def measured(record: RunRecord) -> SizeFinding:
-    """The facts, 1 if reproduced, the delays of both collapses from the restore in East US, and the amplification."""
-    verdict, view = judge(record), View(record)
-    east = view.at.restore_east
+    """Expectations, 1 if they hold; delays of the collapses from the start of the wave; the amplification."""
+    verdict, view = judge(record), view_of(record)
+    wave = view.at.wave
     values: dict[str, float | None] = {
-        fact: _flag(verdict.claim(fact).status, "reproduced", "contradicted") for fact in FACTS
+        fact.id: _flag(fact.status, "reproduced", "contradicted") for fact in verdict.expected
     }
-    for name, region in (("east_delay_s", EAST), ("west_delay_s", WEST)):
-        collapsed = view.collapse_t(region, east)
-        values[name] = None if collapsed is None or east is None else collapsed - east
+    for name, region in view.sides.items():
+        collapsed = view.collapse_t(region, wave)
+        values[f"{name}_delay_s"] = None if collapsed is None or wave is None else collapsed - wave
     peak = verdict.figures["peak_amplification"]
     return SizeFinding({**values, "peak_amplification": peak if isinstance(peak, int | float) else None})
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from chaos.options import JOBS, FiniteRange
+from chaos.options import JOBS, STUDIED, FiniteRange
 
 OPTIONS = (
-    click.argument("scenario", default="azure-fnj8-vqz"),
+    click.argument("scenario", default=STUDIED),
     click.option(
         "--sizes",
         default="0.5:10,1:10,2:10,4:10",

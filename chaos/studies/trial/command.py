@@ -14,6 +14,7 @@ from rich.console import Console
 from chaos.importers.known import understand
 from chaos.importers.reading import Understood
 from chaos.mitigations.model import leaves
+from chaos.options import TRIED
 from chaos.progress.terminal import table
 from chaos.studies.engine import processes, study_engine
 from chaos.studies.matrix.job import CODEC, MatrixRun, perform
@@ -24,7 +25,6 @@ from chaos.verdict.figures import WORKING
 from services.chassis.exit_codes import BAD_INPUT, CONTRADICTED, EXPECTED
 from services.chassis.settings import Tree
 
-SCENARIO = "azure-fnj8-vqz-short"
 WORKFLOW = "identity_client.workflow.attempts=1"
 COSTS = (
     ("peak_amplification", "attempts per operation, peak", 1),
@@ -80,7 +80,7 @@ def assignments(settings: Tree, *, keep_workflow: bool = False) -> tuple[str, ..
 
 
 def _jobs(texts: Sequence[str], seeds: Sequence[int]) -> list[MatrixRun]:
-    return [MatrixRun(SCENARIO, seed, assignments=tuple(texts), unattended=True) for seed in seeds]
+    return [MatrixRun(TRIED, seed, assignments=tuple(texts), unattended=True) for seed in seeds]
 
 
 def judge(runs: Sequence[RunOutcome]) -> Trial:
@@ -107,7 +107,7 @@ def as_document(understood: Understood, texts: Sequence[str], trials: Mapping[st
 def show(file: Path, understood: Understood, trials: Mapping[str, Trial], console: Console) -> None:
     """One screen."""
     yours, shipped = trials["yours"], trials["shipped"]
-    shown = table("", "yours", "shipped", title=f"{file.name} ({understood.library}) in {SCENARIO}")
+    shown = table("", "yours", "shipped", title=f"{file.name} ({understood.library}) in {TRIED}")
     for label, *cells in _rows(yours, shipped):
         shown.add_row(label, *cells)
     console.print(shown)

@@ -4,11 +4,10 @@ import asyncio
 from functools import partial
 
 from chaos.studies.validation.rows import Row, RowFigures, between, formula, printed
-from chaos.studies.validation.world import ONE_ATTEMPT, PLAIN_NODE, REGION, SmallWorld, counted, settings
+from chaos.studies.validation.world import ONE_ATTEMPT, PAIRED, PLAIN_NODE, REGION, SmallWorld, counted, settings
 from services.chassis.env import Env
 from services.chassis.settings import Tree
 
-PAIR = "westus"
 SAMPLES = "http_request_duration_seconds_count"
 """Every request that reached a service, also those that a fault answered."""
 
@@ -20,7 +19,7 @@ HEALTHY: Tree = settings(
     {
         "identity": {"workers": 1000, "service_time_s": 0.001},
         "router": {"failover": {"window_s": ENVOY_WINDOW_S}},
-        "regions": {REGION: {"router": {"pair": PAIR}}},
+        "regions": {REGION: {"router": {"pair": PAIRED}}},
     },
 )
 
@@ -39,7 +38,7 @@ THROTTLED: Tree = settings(
 
 async def _share_home(world: SmallWorld, healthy: float) -> RowFigures:
     first, _ = await world.node("first", REGION)
-    second, _ = await world.node("second", PAIR)
+    second, _ = await world.node("second", PAIRED)
     await world.serve("router", "router", REGION)
     if healthy < 1.0:
         await world.inject("http_error", instance="first", probability=1.0 - healthy, status=500)

@@ -13,7 +13,7 @@ from services.policies.retry import RetrySettings, call
 CLIENTS = 100
 BASE_S, CAP_S = 0.005, 2.0
 NETWORK_S, NETWORK_SPREAD_S = 0.010, 0.002
-ROW = "/vmextmieastus/packages/row"
+ROW = f"/vmextmi{REGION}/packages/row"
 STORAGE = "https://storage.azure.com"
 FOR_EVER = 1_000_000
 

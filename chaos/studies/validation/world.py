@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 from yarl import URL
 
-from compose.topology import PORT, app_factory
+from compose.topology import PORT, SMALL, app_factory
 from compose.virtual.world import Served, VirtualWorld
 from loadgen.arrivals import Arrivals, PoissonSchedule
 from services.chassis.background import Background
@@ -32,7 +32,7 @@ from services.identity.node import Node
 
 T = TypeVar("T")
 
-REGION = "eastus"
+REGION, PAIRED = SMALL.names
 RESOURCE = "https://management.azure.com/"
 FOREVER_S = 1e6
 

@@ -11,12 +11,14 @@ from rich.console import Console
 
 from chaos.record.files import sealed
 from chaos.record.record import RecordError
+from chaos.scenarios.loader import load
 from chaos.studies.campaign.collect import collect, read, write
 from chaos.studies.campaign.command import conformance_command
 from chaos.studies.campaign.conformance import render, unexplained
 from chaos.studies.campaign.jobs import CampaignResult, CampaignRun
-from chaos.verdict import PAIRS, claims, judge
-from chaos.verdict.explanations import explanations
+from chaos.verdict import judge
+from chaos.verdict.claim_sets.fnj8_vqz import PAIRS, claims
+from chaos.verdict.claim_sets.fnj8_vqz.explanations import explanations
 from tests.unit.record.incident_record import fresh_incident
 
 PAGE = Path(__file__).parents[3] / "docs" / "conformance.md"
@@ -47,16 +49,17 @@ def campaign(plain: CampaignResult, broken: int = 1) -> dict[str, Any]:
     paired = replace(plain, job=CampaignRun(SCENARIO, 2, control=CONTROL), claims={}, details={})
     shaken = of(replace(plain, job=CampaignRun(SCENARIO, 1, perturb=0.2)), 1, F1="contradicted")
     shaken = replace(shaken, job=CampaignRun(SCENARIO, 1, perturb=0.2))
-    return collect(SCENARIO, "abc123", [*runs, paired, shaken])
+    return collect(load(SCENARIO), "abc123", [*runs, paired, shaken])
 
 
 def row(document: dict[str, Any], claim: str) -> dict[str, Any]:
-    return next(row for row in document["rows"] if row["id"] == claim)
+    return next(row for row in (*document["expected"], *document["rows"]) if row["id"] == claim)
 
 
 def test_every_claim_is_counted_over_the_unperturbed_seeds(plain: CampaignResult) -> None:
     document = campaign(plain)
     assert [row["id"] for row in document["rows"]] == [claim.id for claim in claims()]
+    assert [row["id"] for row in document["expected"]] == ["F0", "F1", "F2", "F3", "F4"]
     assert document["seeds"] == list(range(1, 21))
     assert row(document, "F1")["counts"] == {"reproduced": 20}
     assert row(document, "M24")["counts"] == {"contradicted": 1, "reproduced": 19}
@@ -134,8 +137,10 @@ def test_a_file_that_is_not_a_campaign_is_refused_by_name(tmp_path: Path, text: 
 
 def test_the_committed_page_has_every_claim_as_it_is_worded_today() -> None:
     page = PAGE.read_text()
-    for claim in claims():
-        found = re.search(rf"^\| {claim.id} \| (.*)$", page, re.MULTILINE)
-        assert found, claim.id
-        assert found[1].startswith(claim.statement.replace("|", "\\|")), claim.id
+    rows = [(claim.id, claim.statement) for claim in claims()]
+    rows += [(fact.id, fact.says) for fact in load(SCENARIO).expect]
+    for name, statement in rows:
+        found = re.search(rf"^\| {name} \| (.*)$", page, re.MULTILINE)
+        assert found, name
+        assert found[1].startswith(statement.replace("|", "\\|")), name
     assert "no explanation yet" not in page

@@ -6,8 +6,7 @@ import pytest
 
 from chaos.experiment.plan import make_plan
 from chaos.scenarios.loader import load
-from chaos.studies.campaign.controls import variant
-from chaos.verdict import CHECKS, CONTROLS, PAIRS, claims, judge_pair
+from chaos.verdict.claim_sets.fnj8_vqz import CHECKS, CONTROLS, PAIRS, claims, judge_pair, variant
 from loadgen.settings import LoadgenSettings
 from services.chassis.settings import resolve
 from services.clients.identity.client import IdentityClientSettings

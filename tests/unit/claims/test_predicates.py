@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
-from chaos.verdict import CHECKS
-from chaos.verdict.view import View
+from chaos.scenarios.loader import load
+from chaos.verdict.claim_sets.fnj8_vqz import CHECKS
+from chaos.verdict.claim_sets.fnj8_vqz.view import IncidentView
+from chaos.verdict.expectations import judge_expectation
+from chaos.verdict.model import ClaimFinding
 from loadgen.tenants import default_table
 from tests.unit.record.incident_record import AGAIN as DRILL_RESTORE
 from tests.unit.record.incident_record import NAMES, OTHERS, S1, S2, D, E, IncidentRecord, R, W, fresh_incident
@@ -287,21 +290,30 @@ BY_EVENTS = {
 """Claims about accounts, alerts and users' operations: events alone carry them. All others need samples."""
 
 
+FACTS = {fact.id: fact for fact in load("azure-fnj8-vqz").expect}
+SUBJECTS = (*FACTS, *CHECKS)
+
+
+def found(view: IncidentView, name: str) -> ClaimFinding:
+    """The finding on a claim, or on an expectation of the incident's own scenario."""
+    return judge_expectation(FACTS[name], FACTS.values(), view) if name in FACTS else CHECKS[name].judge(view)
+
+
 def judged(made: IncidentRecord, claim: str) -> Any:
-    return CHECKS[claim].judge(View(made.build()))
+    return found(IncidentView(made.build()), claim)
 
 
 def test_every_predicate_has_a_doctored_record() -> None:
-    assert set(DOCTORED) == set(CHECKS)
+    assert set(DOCTORED) == set(SUBJECTS)
 
 
 @pytest.fixture(scope="module")
-def incident_view() -> View:
-    return View(fresh_incident().build())
+def incident_view() -> IncidentView:
+    return IncidentView(fresh_incident().build())
 
 
-def test_every_predicate_holds_on_the_incident(incident_view: View) -> None:
-    findings = {claim: check.judge(incident_view) for claim, check in CHECKS.items()}
+def test_every_predicate_holds_on_the_incident(incident_view: IncidentView) -> None:
+    findings = {name: found(incident_view, name) for name in SUBJECTS}
     assert {claim: finding.note for claim, finding in findings.items() if finding.status != "reproduced"} == {}
 
 
@@ -313,22 +325,22 @@ def doctored(claim: str, doctor: Doctor) -> Any:
 
 def test_every_predicate_objects_when_its_subject_is_doctored() -> None:
     findings = {claim: doctored(claim, doctor) for claim, doctor in DOCTORED.items()}
-    assert {claim: found.measured for claim, found in findings.items() if found.status != "contradicted"} == {}
-    assert [claim for claim, found in findings.items() if not found.note] == []
+    assert {claim: one.measured for claim, one in findings.items() if one.status != "contradicted"} == {}
+    assert [claim for claim, one in findings.items() if not one.note] == []
 
 
 def test_each_condition_counts() -> None:
     findings = {why: doctored(claim, doctor) for why, (claim, doctor) in AGAIN.items()}
-    assert {why: found.status for why, found in findings.items() if found.status != "contradicted"} == {}
+    assert {why: one.status for why, one in findings.items() if one.status != "contradicted"} == {}
 
 
 def test_without_samples_exactly_the_claims_about_events_are_judged() -> None:
     """Nothing about load, success or queues is reproduced from events alone."""
     made = fresh_incident()
     made.rates, made.levels = [], []
-    view = View(made.build())
-    statuses = {claim: check.judge(view).status for claim, check in CHECKS.items()}
-    assert statuses == {claim: "reproduced" if claim in BY_EVENTS else "not_judged" for claim in CHECKS}
+    view = IncidentView(made.build())
+    statuses = {name: found(view, name).status for name in SUBJECTS}
+    assert statuses == {name: "reproduced" if name in BY_EVENTS else "not_judged" for name in SUBJECTS}
 
 
 @pytest.mark.parametrize("region", OTHERS)

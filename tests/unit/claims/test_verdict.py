@@ -8,9 +8,10 @@ import pytest
 
 from chaos.record.record import RunRecord
 from chaos.record.series import SeriesTable
-from chaos.verdict import CHECKS, EXIT_CODES, STATUSES, Verdict, judge
+from chaos.verdict import EXIT_CODES, STATUSES, Verdict, judge
+from chaos.verdict.claim_sets.fnj8_vqz import CHECKS
+from chaos.verdict.claim_sets.fnj8_vqz.view import IncidentAnchors
 from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, plain
-from chaos.verdict.view import Anchors
 from tests.unit.record.incident_record import E, IncidentRecord, R, calm_day, fresh_incident
 
 ATTEMPTS = "identity_client_attempts_total"
@@ -116,7 +117,7 @@ def test_a_calm_day_is_judged_by_staying_calm() -> None:
 
 def test_windows_follow_the_plan_of_the_short_scenario() -> None:
     made = IncidentRecord("azure-fnj8-vqz-short")
-    at = Anchors.of(made.build())
+    at = IncidentAnchors.of(made.build())
     entries = {entry["id"]: entry["t"] for entry in made.plan["timeline"]}
     assert at.restore_east == entries["T09"]
     assert (at.scale_1, at.scale_2, at.drain, at.ramp) == tuple(entries[row] for row in ("T13", "T14", "T16", "T17"))
@@ -126,7 +127,7 @@ def test_windows_follow_the_plan_of_the_short_scenario() -> None:
 def test_notes_are_no_actions() -> None:
     made = fresh_incident()
     made.plan = {**made.plan, "timeline": [{"id": "T09", "t": 364, "action": "note", "parameters": {}}]}
-    assert Anchors.of(made.build()).restore_east is None
+    assert IncidentAnchors.of(made.build()).restore_east is None
 
 
 def test_the_document_is_json_and_comes_back(verdict: Verdict) -> None:
@@ -202,4 +203,5 @@ def test_a_world_without_the_claims_regions_is_not_judged(scenario: str) -> None
     verdict = judge(replace(record, plan=plan))
     assert (verdict.status, verdict.exit_code) == ("could_not_judge", 2)
     assert verdict.why == "the claims do not apply to this topology: it has no westus"
-    assert {claim.status for claim in verdict.claims} <= {"not_judged", "narrative"}
+    assert {claim.status for claim in verdict.evidence} <= {"not_judged", "narrative"}
+    assert {claim.status for claim in verdict.expected if "westus" in claim.predicate} <= {"not_judged"}

@@ -15,7 +15,7 @@ from chaos.studies.campaign import command
 from chaos.studies.campaign.command import campaign_jobs, summarise
 from chaos.studies.campaign.defended import judge_defended, worst_op_success
 from chaos.studies.campaign.jobs import CODEC, CampaignResult, CampaignRun
-from chaos.verdict.view import View
+from chaos.verdict.claim_sets.fnj8_vqz.view import IncidentView
 from tests.unit.matrix.toy_world import Inline
 from tests.unit.record.incident_record import IncidentRecord, fresh_incident
 
@@ -39,13 +39,13 @@ def prevented() -> IncidentRecord:
 
 
 def test_the_incident_itself_fails_every_criterion() -> None:
-    found = judge_defended(View(fresh_incident().build()))
+    found = judge_defended(IncidentView(fresh_incident().build()))
     assert not found.holds
     assert found.failed == ("second-wave", "worst-10-s-success", "amplification")
 
 
 def test_a_wave_that_was_prevented_holds() -> None:
-    found = judge_defended(View(prevented().build()))
+    found = judge_defended(IncidentView(prevented().build()))
     assert (found.failed, found.note) == ((), "")
     assert found.figures["worst_op_success"] == 1.0
 
@@ -53,7 +53,7 @@ def test_a_wave_that_was_prevented_holds() -> None:
 def test_ten_bad_seconds_are_enough_to_fail() -> None:
     made = prevented()
     made.rate("identity_client_operations_total", 1.0, 400.0, 410.0, region="eastus", result="failed")
-    view = View(made.build())
+    view = IncidentView(made.build())
     worst = worst_op_success(view)
     assert worst is not None
     assert 0.9 < worst < 0.98
@@ -62,7 +62,7 @@ def test_ten_bad_seconds_are_enough_to_fail() -> None:
 
 
 def test_what_was_not_recorded_does_not_hold() -> None:
-    found = judge_defended(View(prevented().without("identity_client_operations_total").build()))
+    found = judge_defended(IncidentView(prevented().without("identity_client_operations_total").build()))
     assert found.failed == ("worst-10-s-success",)
 
 

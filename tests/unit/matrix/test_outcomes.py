@@ -5,13 +5,13 @@ import math
 import pytest
 
 from chaos.studies.matrix.outcomes import COLUMNS, RunOutcome, outcome
+from chaos.verdict.claim_sets.fnj8_vqz.view import IncidentView
 from chaos.verdict.figures import identity_impact_s, storage_impact_s
-from chaos.verdict.view import View
 from tests.unit.record.incident_record import END, D, E, IncidentRecord, fresh_incident
 
 
 def measured(made: IncidentRecord) -> RunOutcome:
-    return outcome(View(made.build()))
+    return outcome(IncidentView(made.build()))
 
 
 def healthy_pair(made: IncidentRecord) -> IncidentRecord:
@@ -25,7 +25,7 @@ def healthy_pair(made: IncidentRecord) -> IncidentRecord:
 
 def test_the_incident_has_both_waves_and_counts_to_its_end() -> None:
     found = measured(fresh_incident())
-    view = View(fresh_incident().build())
+    view = IncidentView(fresh_incident().build())
     assert (found.first_wave, found.east_collapses, found.west_collapses) == (True, True, True)
     assert found.counted_until_t == END
     assert found.values["impact_a_min"] == storage_impact_s(view)

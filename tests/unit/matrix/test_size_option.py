@@ -11,14 +11,14 @@ from chaos.command.run import first_line
 from chaos.record.record import RunRecord
 from chaos.scenarios.loader import load
 from chaos.studies.campaign.command import campaign_jobs
-from chaos.studies.campaign.controls import VARIANTS, variant
 from chaos.studies.map.command import ask
 from chaos.studies.matrix.defences import defences
 from chaos.studies.matrix.job import MatrixRun
 from chaos.studies.matrix.search import Question
-from chaos.verdict.facts import recovered
+from chaos.verdict.claim_sets.fnj8_vqz.recovery import recovered
+from chaos.verdict.claim_sets.fnj8_vqz.variants import VARIANTS, variant
+from chaos.verdict.claim_sets.fnj8_vqz.view import IncidentView
 from chaos.verdict.model import Conditions
-from chaos.verdict.view import View
 from tests.unit.record.incident_record import END, fresh_incident
 
 FULL = "azure-fnj8-vqz"
@@ -102,7 +102,7 @@ def test_how_many_jobs_are_a_backlog_goes_with_the_size(size: float, gone: bool)
     made = fresh_incident().level("provisioner_jobs", 0.0, 0.0, END, state="blocked")
     made.level("provisioner_jobs", 5.0, 0.0, END, state="queued")
     record = made.build()
-    view = View(RunRecord({**record.plan, "size": size}, record.events, record.series))
+    view = IncidentView(RunRecord({**record.plan, "size": size}, record.events, record.series))
     sum_of_regions = view.backlog(END - 20.0, END)
 
     assert sum_of_regions == 30.0

@@ -9,7 +9,7 @@ from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load, loads
 from chaos.studies.matrix.job import MatrixRun
 from chaos.studies.matrix.variants import AFTER_S, survived, unattended, with_replay
-from chaos.verdict.view import View
+from chaos.verdict.claim_sets.fnj8_vqz.view import IncidentView
 from tests.unit.record.incident_record import IncidentRecord, fresh_incident
 
 FULL = without_drill(load("azure-fnj8-vqz"))
@@ -24,10 +24,10 @@ load: {eastus: {token_rate_per_s: 1, job_rate_per_s: 1}}
 """
 
 
-def shortened(made: IncidentRecord) -> View:
+def shortened(made: IncidentRecord) -> IncidentView:
     """The made-up record as if its scenario had ended 75 s before its drill."""
     made.plan = {**made.plan, "duration_s": END}
-    return View(made.build())
+    return IncidentView(made.build())
 
 
 def working(made: IncidentRecord, start: float, end: float) -> IncidentRecord:
@@ -71,7 +71,7 @@ def test_a_region_that_collapses_at_the_second_trigger_has_not_survived(name: st
 
 
 def test_a_record_that_ends_before_the_second_trigger_cannot_say() -> None:
-    assert survived(View(fresh_incident().cut(760.0).build())) is None
+    assert survived(IncidentView(fresh_incident().cut(760.0).build())) is None
 
 
 def test_without_operator_actions_the_run_ends_two_minutes_after_the_restore() -> None:

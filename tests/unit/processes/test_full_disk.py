@@ -68,9 +68,10 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_campaign() -> None:
+    from chaos.scenarios.loader import load
     from chaos.studies.campaign.collect import collect, write
 
-    write(collect(SCENARIO, "abc", [CampaignResult(CampaignRun(SCENARIO, 1), True)]), Path("campaign.json"))
+    write(collect(load(SCENARIO), "abc", [CampaignResult(CampaignRun(SCENARIO, 1), True)]), Path("campaign.json"))
 
 
 def a_record() -> None:

@@ -17,8 +17,9 @@ from chaos.report.compare import Comparison, compare, flat, print_comparison
 from chaos.report.files import read_verdict, write_report, write_verdict
 from chaos.report.page import render
 from chaos.report.table import print_verdict
-from chaos.verdict import CHECKS, Verdict, judge
-from chaos.verdict.view import View
+from chaos.verdict import Verdict, judge
+from chaos.verdict.claim_sets.fnj8_vqz import CHECKS
+from chaos.verdict.claim_sets.fnj8_vqz.view import IncidentView
 from tests.unit.record.incident_record import E, IncidentRecord, calm_day, fresh_incident
 
 
@@ -124,7 +125,7 @@ def test_operator_actions_are_named_on_the_curves(page: str) -> None:
 
 
 def test_the_drill_after_the_incident_is_drawn_though_the_incident_has_ended(record: RunRecord, page: str) -> None:
-    view = View(record)
+    view = IncidentView(record)
     assert view.record.end < view.drilled.record.end
     assert ">DRILL<" in page
     before = record.until(view.at.end - 1)

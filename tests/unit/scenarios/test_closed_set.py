@@ -1,6 +1,8 @@
 """A scenario can hold operator and world actions and nothing else: no outcome, rate, alert or verdict has a place."""
 
 import copy
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +57,8 @@ ALLOWED_PARTS: dict[type[BaseModel], set[str]] = {
         "remediation",
         "mitigations",
         "timeline",
+        "expect",  # read by the verdict alone, after the run: see the last test
+        "claims",
     },
     RemediationSettings: {
         "policy",
@@ -84,7 +88,6 @@ ALLOWED_PARTS: dict[type[BaseModel], set[str]] = {
 OUTCOME_WORDS = (
     "outcome",
     "result",
-    "expect",
     "expected",
     "success",
     "success_rate",
@@ -199,3 +202,20 @@ def test_no_field_beyond_the_list_is_ever_accepted(do: str, field: str, value: A
 def test_fault_parameters_are_plain_values() -> None:
     with pytest.raises(ScenarioError):
         build(document(entry("inject_fault", parameters={"then": {"alert": "x"}})))
+
+
+def test_nothing_that_makes_a_run_reads_what_is_expected_of_it() -> None:
+    """Of all that starts, drives and records a run, only the plan's document takes the expectations along."""
+    root = Path(__file__).parents[3]
+    makers = ("services", "loadgen", "compose", "chaos/experiment", "chaos/record", "chaos/faults", "chaos/remediation")
+    reads = [
+        f"{path.relative_to(root)}: {line.strip()}"
+        for maker in makers
+        for path in sorted((root / maker).rglob("*.py"))
+        for line in path.read_text().splitlines()
+        if re.search(r"scenario\.(expect|claims)\b|\"(expect|claims)\"", line)
+    ]
+    assert reads == [
+        'chaos/experiment/plan.py: "expect": [expectation.document() for expectation in scenario.expect],',
+        'chaos/experiment/plan.py: "claims": scenario.claims,',
+    ]

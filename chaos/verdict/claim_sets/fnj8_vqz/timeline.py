@@ -6,16 +6,17 @@ incident.
 """
 
 from chaos.record.metric_names import ACCOUNTS, TRIES
-from chaos.verdict import facts, overload, release, trigger
-from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, check, not_judged
+from chaos.verdict.claim_sets.fnj8_vqz import overload, recovery, release, trigger
+from chaos.verdict.claim_sets.fnj8_vqz.table import check
+from chaos.verdict.claim_sets.fnj8_vqz.view import EAST, WEST, IncidentView
+from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, not_judged
 from chaos.verdict.times import NEVER
-from chaos.verdict.view import EAST, WEST, View
 
 MI_ALERT = "ManagedIdentityAvailabilityBurn"
 
 
 @check("T01", "the workflow starts, then an exempt account becomes private, then a provisioning is blocked")
-def impact_begins(view: View) -> ClaimFinding:
+def impact_begins(view: IncidentView) -> ClaimFinding:
     started = view.record.first_event("remediation_started")
     off, blocked = min(view.first_off.values(), default=NEVER), view.first_growth(TRIES, result="blocked")
     began = float(started["t"]) if started else NEVER
@@ -25,7 +26,7 @@ def impact_begins(view: View) -> ClaimFinding:
 @check(
     "T02", "the first alert on provisioning fires after the start of the impact, in fewer regions than are hit in total"
 )
-def first_detection(view: View) -> ClaimFinding:
+def first_detection(view: IncidentView) -> ClaimFinding:
     first, seen = trigger.detected_regions(view)
     blocked = view.first_growth(TRIES, result="blocked")
     affected = len(view.affected)
@@ -39,19 +40,19 @@ def first_detection(view: View) -> ClaimFinding:
 
 
 @check("T03", "the alert that correlates regions fires after the first one (threshold ours)")
-def correlation(view: View) -> ClaimFinding:
+def correlation(view: IncidentView) -> ClaimFinding:
     first, correlated, _ = trigger.detection_times(view)
     return Conditions().order("first_correlated", first, correlated).finding()
 
 
 @check("T04", "the alert on failure rates above the limit fires after the correlation (threshold ours)")
-def limit_exceeded(view: View) -> ClaimFinding:
+def limit_exceeded(view: IncidentView) -> ClaimFinding:
     _, correlated, limit = trigger.detection_times(view)
     return Conditions().order("correlated_limit", correlated, limit).finding()
 
 
 @check("T06", "accounts are restored in the canary first, and provisioning works there before any other restore")
-def validated(view: View) -> ClaimFinding:
+def validated(view: IncidentView) -> ClaimFinding:
     if view.at.canary is None:
         return not_judged(NO_ACTION)
     return trigger.validated_on_the_canary(view)
@@ -62,7 +63,7 @@ def validated(view: View) -> ClaimFinding:
     "the workflow is canceled when operators disable it; it makes no account private afterwards",
     control="no-cancel",
 )
-def workflow_disabled(view: View) -> ClaimFinding:
+def workflow_disabled(view: IncidentView) -> ClaimFinding:
     if view.at.stop is None:
         return not_judged(NO_ACTION)
     canceled = view.canceled_t
@@ -79,7 +80,7 @@ def workflow_disabled(view: View) -> ClaimFinding:
     "T08",
     "after the workflow is disabled, accounts outside the canary are restored, and provisioning works in more regions",
 )
-def broader_mitigation(view: View) -> ClaimFinding:
+def broader_mitigation(view: IncidentView) -> ClaimFinding:
     if view.at.rollback is None:
         return not_judged(NO_ACTION)
     canaries = view.role("canary")
@@ -95,7 +96,7 @@ def broader_mitigation(view: View) -> ClaimFinding:
 @check(
     "T09", "the high-volume managed-identity accounts of East are restored then, not before", needs=("restore_east",)
 )
-def high_volume_restored(view: View, east: float) -> ClaimFinding:
+def high_volume_restored(view: IncidentView, east: float) -> ClaimFinding:
     times = [e["t"] for e in view.flips(True, region=EAST) if e["account"].startswith(release.HIGH_VOLUME)]
     return Conditions().in_turn("action_restored", east, min(times, default=NEVER)).finding()
 
@@ -105,7 +106,7 @@ def high_volume_restored(view: View, east: float) -> ClaimFinding:
     "attempt success falls below 0.5 first in East, then in West, both after the restore in East",
     needs=("restore_east",),
 )
-def impact_rises_east_then_west(view: View, east: float) -> ClaimFinding:
+def impact_rises_east_then_west(view: IncidentView, east: float) -> ClaimFinding:
     return (
         Conditions((east, view.at.scale_1 or view.at.end))
         .order("restore_east_west", east, view.collapse_t(EAST, east), view.collapse_t(WEST, east))
@@ -118,7 +119,7 @@ def impact_rises_east_then_west(view: View, east: float) -> ClaimFinding:
     "an alert on managed identities in East fires after the collapse, before the first scale-out completes",
     needs=("restore_east", "scale_1"),
 )
-def availability_alert(view: View, east: float, scaled: float) -> ClaimFinding:
+def availability_alert(view: IncidentView, east: float, scaled: float) -> ClaimFinding:
     fired = view.fired_t(MI_ALERT, east, scaled, region=EAST)
     collapse = view.collapse_t(EAST, east)
     return Conditions((east, scaled)).order("collapse_alert_scaled", collapse, fired, scaled).finding()
@@ -127,22 +128,22 @@ def availability_alert(view: View, east: float, scaled: float) -> ClaimFinding:
 @check(
     "T12", "after the last restore no exempt account is private; provisioning works outside the pair, the pair is down"
 )
-def all_accounts_restored(view: View) -> ClaimFinding:
+def all_accounts_restored(view: IncidentView) -> ClaimFinding:
     return release.storage_impact_ends_elsewhere(view)
 
 
 @check("T13", "the first scale-out completes and is not enough: as M28")
-def first_scale_out(view: View) -> ClaimFinding:
+def first_scale_out(view: IncidentView) -> ClaimFinding:
     return overload.first_scale_out_fails(view)
 
 
 @check("T14", "the second, larger scale-out completes and is not enough: as M29")
-def second_scale_out(view: View) -> ClaimFinding:
+def second_scale_out(view: IncidentView) -> ClaimFinding:
     return overload.second_scale_out_fails(view)
 
 
 @check("T15", "an audit after all restores finds no private exempt account")
-def audited(view: View) -> ClaimFinding:
+def audited(view: IncidentView) -> ClaimFinding:
     if view.at.audit is None:
         return not_judged(NO_ACTION)
     audit = view.record.first_event("audit", view.at.audit - 1)
@@ -158,15 +159,15 @@ def audited(view: View) -> ClaimFinding:
 
 
 @check("T16", "when traffic is removed the routers of the pair admit less than 1 % of attempts: as M33")
-def traffic_removed(view: View) -> ClaimFinding:
+def traffic_removed(view: IncidentView) -> ClaimFinding:
     return overload.no_load_lets_nodes_recover(view)
 
 
 @check("T17", "nodes are up again when the ramp starts, and the ramp succeeds: as M34", control="abrupt-reopen")
-def ramped(view: View) -> ClaimFinding:
+def ramped(view: IncidentView) -> ClaimFinding:
     return overload.ramp_succeeds(view)
 
 
 @check("T18", "at the end the backlog is gone and the service is normal: as F4")
-def concluded(view: View) -> ClaimFinding:
-    return facts.drain_and_ramp_recover(view)
+def concluded(view: IncidentView) -> ClaimFinding:
+    return recovery.drain_and_ramp_recover(view)

@@ -3,44 +3,35 @@
 They test the counterfactual part of claims: a collapse that also occurs without its cause would be scripted.
 """
 
-from dataclasses import dataclass
-
 from chaos.record.metric_names import ACCOUNTS, ATTEMPTS, ENDED, STARTED
 from chaos.record.record import Of, RunRecord
 from chaos.record.series import Array
-from chaos.verdict.facts import recovered
-from chaos.verdict.model import ClaimFinding, Conditions, Predicate
+from chaos.scenarios.loader import load
+from chaos.verdict.claim_sets.fnj8_vqz.recovery import recovered
+from chaos.verdict.claim_sets.fnj8_vqz.view import EAST, PAIR, WEST, IncidentView
+from chaos.verdict.expectations import judge_all
+from chaos.verdict.model import ClaimFinding, Conditions, ControlExperiment
 from chaos.verdict.times import Window
-from chaos.verdict.view import COLLAPSE_SUCCESS, EAST, PAIR, WEST, View
+from chaos.verdict.view import COLLAPSE_SUCCESS
 
+CALM_DAY = "calm-day"
 THROUGHOUT_S = 30.0
 LATE_S = 100.0
 WEST_HEALTHY = 0.95
 NO_WAVE = 0.9
 
 
-@dataclass(frozen=True)
-class ControlExperiment:
-    """One control: the difference from the incident, the expected outcome, and the claims it supports."""
-
-    name: str
-    differs: str
-    text: str
-    proves: tuple[str, ...]
-    judge: Predicate
-
-
-def _late(view: View) -> Window:
+def _late(view: IncidentView) -> Window:
     """The last `LATE_S` seconds of a run without a repair."""
     return max(view.at.end - LATE_S, view.at.trigger), view.at.end
 
 
-def _worst(view: View, curve: tuple[Array, Array], window: Window, *, highest: bool = False) -> float | None:
+def _worst(view: IncidentView, curve: tuple[Array, Array], window: Window, *, highest: bool = False) -> float | None:
     """The lowest (or highest) value of a curve over a window."""
     return view.record.reduce(curve, window[0], window[1], "max" if highest else "min")
 
 
-def _no_operator(view: View) -> ClaimFinding:
+def _no_operator(view: IncidentView) -> ClaimFinding:
     window = _late(view)
     return (
         Conditions(window)
@@ -51,7 +42,7 @@ def _no_operator(view: View) -> ClaimFinding:
     )
 
 
-def _no_restore(view: View) -> ClaimFinding:
+def _no_restore(view: IncidentView) -> ClaimFinding:
     """Judged until the drain: the plan's drain also happens here, although the service does not need it."""
     window = (view.at.trigger, view.at.drain if view.at.drain is not None else view.at.end)
     late = (max(window[1] - LATE_S, window[0]), window[1])
@@ -67,7 +58,7 @@ def _no_restore(view: View) -> ClaimFinding:
     )
 
 
-def _failover_off(view: View) -> ClaimFinding:
+def _failover_off(view: IncidentView) -> ClaimFinding:
     east = view.at.restore_east
     if east is None:
         return Conditions().true("restore_in_east", False).finding()
@@ -82,7 +73,7 @@ def _failover_off(view: View) -> ClaimFinding:
     )
 
 
-def _abrupt_reopen(view: View) -> ClaimFinding:
+def _abrupt_reopen(view: IncidentView) -> ClaimFinding:
     reopened = view.at.ramp
     if reopened is None:
         return Conditions().true("reopened", False).finding()
@@ -95,7 +86,7 @@ def _abrupt_reopen(view: View) -> ClaimFinding:
     )
 
 
-def _no_cancel(view: View) -> ClaimFinding:
+def _no_cancel(view: IncidentView) -> ClaimFinding:
     restored = {(event["account"], event["t"]) for event in view.flips(True, exempt=True)}
     again = [
         event
@@ -111,7 +102,7 @@ def _no_cancel(view: View) -> ClaimFinding:
     )
 
 
-def _repaired_inventory(view: View) -> ClaimFinding:
+def _repaired_inventory(view: IncidentView) -> ClaimFinding:
     return (
         Conditions()
         .at_least("runs", len(view.record.events_of("remediation_started")), 1)
@@ -121,7 +112,7 @@ def _repaired_inventory(view: View) -> ClaimFinding:
     )
 
 
-def _repaired_gate(view: View) -> ClaimFinding:
+def _repaired_gate(view: IncidentView) -> ClaimFinding:
     stops = view.record.events_of("gate_decision", decision="stop")
     return (
         Conditions()
@@ -132,7 +123,7 @@ def _repaired_gate(view: View) -> ClaimFinding:
     )
 
 
-def _careful_tenants(view: View) -> ClaimFinding:
+def _careful_tenants(view: IncidentView) -> ClaimFinding:
     """Whether the second wave occurs and ends as in the incident; `pairs` compares the durations."""
     east, first, second = view.at.restore_east, view.after_scale_1, view.after_scale_2
     if east is None or first is None or second is None:
@@ -148,7 +139,7 @@ def _careful_tenants(view: View) -> ClaimFinding:
     return recovered(view, conditions, view.final).finding()
 
 
-def _drill_alone(view: View) -> ClaimFinding:
+def _drill_alone(view: IncidentView) -> ClaimFinding:
     restored = view.first_on.get(EAST)
     if restored is None:
         return Conditions().true("restored", False).finding()
@@ -162,25 +153,9 @@ def _drill_alone(view: View) -> ClaimFinding:
     )
 
 
-def calm(view: View) -> ClaimFinding:
-    """Operations succeed without retries, in every 30 s window from 10 s after the start."""
-    window = (view.at.start + 10.0, view.at.end)
-    filled = (window[0] + THROUGHOUT_S, window[1])
-    times, good = view.record.ratio_curve(Of(ENDED, result="success"), Of(ENDED), THROUGHOUT_S)
-    begun = view.record.delta(STARTED, *window)
-    return (
-        Conditions(window)
-        .above("operations", begun, 100)
-        .above("op_success", view.op_success(*window, view.regions or PAIR), 0.995)
-        .above("op_success_worst_30_s", view.record.reduce((times, good), *filled, "min"), 0.98)
-        .at_most("amplification", view.amplification(*window), 1.05)
-        .at_most(
-            "amplification_worst_30_s", _worst(view, view.amplification_curve(THROUGHOUT_S), filled, highest=True), 1.05
-        )
-        .never("east_collapse_t", view.collapse_t(EAST, window[0]))
-        .never("west_collapse_t", view.collapse_t(WEST, window[0]))
-        .finding()
-    )
+def _calm(view: IncidentView) -> ClaimFinding:
+    """What the calm day expects of itself."""
+    return judge_all(load(CALM_DAY).expect, view)
 
 
 CONTROLS: dict[str, ControlExperiment] = {
@@ -251,7 +226,7 @@ CONTROLS: dict[str, ControlExperiment] = {
             _drill_alone,
         ),
         ControlExperiment(
-            "calm-day", "no fault, no policy job", "operations succeed, no retries, no collapse", ("F0",), calm
+            CALM_DAY, "no fault, no policy job", "operations succeed, no retries, no collapse", ("F0",), _calm
         ),
     )
 }
@@ -265,7 +240,4 @@ def judge_control(name: str, record: RunRecord) -> ClaimFinding:
     """
     if name not in CONTROLS:
         raise KeyError(f"unknown control {name!r}; known: {', '.join(sorted(CONTROLS))}")
-    return CONTROLS[name].judge(View(record))
-
-
-__all__ = ["CONTROLS", "ControlExperiment", "calm", "judge_control"]
+    return CONTROLS[name].judge(IncidentView(record))

@@ -10,19 +10,21 @@ import numpy as np
 from chaos.record.metric_names import ACCOUNTS, ATTEMPTS, ENDED, NODE_UP, STARTED, TRIES
 from chaos.record.record import Event, Of
 from chaos.remediation.settings import InventorySettings
-from chaos.verdict import trigger
-from chaos.verdict.consumers import failures, slugs
+from chaos.verdict.claim_sets.fnj8_vqz import trigger
+from chaos.verdict.claim_sets.fnj8_vqz.consumers import failures, slugs
+from chaos.verdict.claim_sets.fnj8_vqz.table import check
+from chaos.verdict.claim_sets.fnj8_vqz.view import EAST, IncidentView
 from chaos.verdict.figures import recovered_t
-from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, check, not_judged
+from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, not_judged
 from chaos.verdict.times import NEVER, Window
-from chaos.verdict.view import EAST, View, first_time
+from chaos.verdict.view import first_time
 
 REJECTED = "identity_rejected_total"
 RUNNERS = "S05"
 
 
 @check("O01", "provisioning is blocked before failures are correlated over regions, where that notice sets the start")
-def impact_begins_before_it_is_correlated(view: View) -> ClaimFinding:
+def impact_begins_before_it_is_correlated(view: IncidentView) -> ClaimFinding:
     _, correlated, _ = trigger.detection_times(view)
     return Conditions().order("blocked_correlated", view.first_growth(TRIES, result="blocked"), correlated).finding()
 
@@ -33,7 +35,7 @@ def impact_begins_before_it_is_correlated(view: View) -> ClaimFinding:
     "recovers only after the start of the ramp",
     needs=("restore_east", "restore_west", "ramp"),
 )
-def two_impacts_overlap(view: View, east: float, west: float, ramp: float) -> ClaimFinding:
+def two_impacts_overlap(view: IncidentView, east: float, west: float, ramp: float) -> ClaimFinding:
     collapse = view.collapse_t(EAST, east)
     return (
         Conditions((east, view.at.end))
@@ -48,7 +50,7 @@ def two_impacts_overlap(view: View, east: float, west: float, ramp: float) -> Cl
     "after the restore in East attempts fail first and operations later, so both published start times can be right",
     needs=("restore_east",),
 )
-def attempts_fail_before_operations(view: View, east: float) -> ClaimFinding:
+def attempts_fail_before_operations(view: IncidentView, east: float) -> ClaimFinding:
     times, lost = view.record.total_curve(ENDED, result="failed", region=EAST)
     base = lost[max(view.record.series.index(east), 0)] if len(times) else 0.0
     known = view.record.series.knows(ENDED)
@@ -62,7 +64,7 @@ def attempts_fail_before_operations(view: View, east: float) -> ClaimFinding:
     "the nominal capacity of the nodes in East",
     needs=("storm",),
 )
-def infrastructure_retries(view: View, storm: Window) -> ClaimFinding:
+def infrastructure_retries(view: IncidentView, storm: Window) -> ClaimFinding:
     where = {"region": EAST, "service": "provisioner"}
     amplification = view.record.ratio(Of(ATTEMPTS, layer="sdk", **where), Of(STARTED, **where), *storm)
     offered = view.record.rate(ATTEMPTS, *storm, layer="sdk", **where)
@@ -81,7 +83,7 @@ def infrastructure_retries(view: View, storm: Window) -> ClaimFinding:
     "up), and nodes reject requests because their queues are full",
     needs=("scale_1", "after_scale_1"),
 )
-def new_capacity_is_overwhelmed(view: View, added: float, window: Window) -> ClaimFinding:
+def new_capacity_is_overwhelmed(view: IncidentView, added: float, window: Window) -> ClaimFinding:
     return (
         Conditions(window)
         .above("busy_of_added_nodes", _busy_of_added(view, added, window), 0.9)
@@ -90,7 +92,7 @@ def new_capacity_is_overwhelmed(view: View, added: float, window: Window) -> Cla
     )
 
 
-def _busy_of_added(view: View, added: float, window: tuple[float, float]) -> float | None:
+def _busy_of_added(view: IncidentView, added: float, window: tuple[float, float]) -> float | None:
     """Busy share of the workers of nodes added by the scale-out, while the nodes are up."""
     series, times = view.record.series, view.record.series.times
     inside = (times > window[0]) & (times <= window[1])
@@ -110,7 +112,7 @@ def _busy_of_added(view: View, added: float, window: tuple[float, float]) -> flo
     return busy / total if total else None
 
 
-def _lost_jobs(view: View) -> list[Event] | None:
+def _lost_jobs(view: IncidentView) -> list[Event] | None:
     """Actions jobs that failed over the whole incident; None without a recorded job."""
     jobs = slugs(RUNNERS)
     known = any(view.journeys.get(tenant) for tenant in jobs)
@@ -118,14 +120,14 @@ def _lost_jobs(view: View) -> list[Event] | None:
 
 
 @check("O07", "the first Actions job fails after the first provisioning is blocked: jobs wait before they fail")
-def runners_fail_later(view: View) -> ClaimFinding:
+def runners_fail_later(view: IncidentView) -> ClaimFinding:
     lost = _lost_jobs(view)
     first = None if lost is None else min((float(event["t"]) for event in lost), default=NEVER)
     return Conditions().order("blocked_failed", view.first_growth(TRIES, result="blocked"), first).finding()
 
 
 @check("O08", "no Actions job that starts after the last restore fails")
-def runners_recover_with_the_restores(view: View) -> ClaimFinding:
+def runners_recover_with_the_restores(view: IncidentView) -> ClaimFinding:
     west, lost = view.at.restore_west, _lost_jobs(view)
     if west is None:
         return not_judged(NO_ACTION)
@@ -142,7 +144,7 @@ def runners_recover_with_the_restores(view: View) -> ClaimFinding:
     "O09",
     "of the jobs that fail in the storage outage, the last on a standard runner starts before the last on a larger one",
 )
-def larger_runners_recover_later(view: View) -> ClaimFinding:
+def larger_runners_recover_later(view: IncidentView) -> ClaimFinding:
     east, lost = view.at.restore_east, _lost_jobs(view)
     if east is None:
         return not_judged(NO_ACTION)
@@ -161,7 +163,7 @@ def larger_runners_recover_later(view: View) -> ClaimFinding:
     "every exempt account that the job makes private belongs to a family whose telemetry was lost, and exempt accounts "
     "of other families stay public",
 )
-def lost_telemetry_is_taken_for_fact(view: View) -> ClaimFinding:
+def lost_telemetry_is_taken_for_fact(view: IncidentView) -> ClaimFinding:
     raw = (view.record.plan.get("settings") or {}).get("remediation", {}).get("inventory", {})
     feeds = InventorySettings.model_validate(raw).lost_feeds
     off = {event["account"] for event in view.flips(False, exempt=True)}

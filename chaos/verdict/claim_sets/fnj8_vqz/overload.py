@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 
 from chaos.record.metric_names import ATTEMPTS, JOBS, ROUTED
-from chaos.verdict.consumers import journeys, token_users
-from chaos.verdict.facts import recovered
-from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, check, not_judged
+from chaos.verdict.claim_sets.fnj8_vqz.consumers import journeys, token_users
+from chaos.verdict.claim_sets.fnj8_vqz.recovery import recovered
+from chaos.verdict.claim_sets.fnj8_vqz.table import check
+from chaos.verdict.claim_sets.fnj8_vqz.view import EAST, PAIR, IncidentView
+from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, not_judged
 from chaos.verdict.times import Window
-from chaos.verdict.view import EAST, PAIR, View, slope_ratio
+from chaos.verdict.view import slope_ratio
 
 GOODPUT_LOST = 0.30
 LIMIT = "router_admission_limit"
@@ -23,7 +25,7 @@ NO_DRILL = "recovered, but this scenario is too short for a drill that replays t
 SMALL_DRILL = "recovered, but the drill was too small to cause a collapse"
 
 
-def _scale_out(view: View, at: float | None, window: Window | None, conditions: Conditions) -> Conditions:
+def _scale_out(view: IncidentView, at: float | None, window: Window | None, conditions: Conditions) -> Conditions:
     """More nodes, no goodput, and a backlog that does not decrease."""
     if at is None or window is None:
         raise ValueError("a scale-out needs its time and its window")
@@ -40,14 +42,14 @@ def _scale_out(view: View, at: float | None, window: Window | None, conditions: 
 @check(
     "M28", "after the first scale-out: more nodes than before, operation success < 0.30, and no decrease of the backlog"
 )
-def first_scale_out_fails(view: View) -> ClaimFinding:
+def first_scale_out_fails(view: IncidentView) -> ClaimFinding:
     if view.after_scale_1 is None:
         return not_judged(NO_ACTION)
     return _scale_out(view, view.at.scale_1, view.after_scale_1, Conditions(view.after_scale_1)).finding()
 
 
 @check("M29", "after the second scale-out, which adds more nodes than the first: as M28")
-def second_scale_out_fails(view: View) -> ClaimFinding:
+def second_scale_out_fails(view: IncidentView) -> ClaimFinding:
     first, second = view.at.scale_1, view.at.scale_2
     if view.after_scale_2 is None or first is None or second is None:
         return not_judged(NO_ACTION)
@@ -69,7 +71,7 @@ def second_scale_out_fails(view: View) -> ClaimFinding:
     control="no-operator",
     needs=("after_scale_2", "before"),
 )
-def sustained_by_retries(view: View, window: Window, before: Window) -> ClaimFinding:
+def sustained_by_retries(view: IncidentView, window: Window, before: Window) -> ClaimFinding:
     untouched = min((event["t"] for event in view.flips(False, region=PAIR)), default=view.at.trigger)
     base = view.record.rate("loadgen_operations_started_total", view.at.start + 5, untouched, region=PAIR)
     now = view.record.rate("loadgen_operations_started_total", *window, region=PAIR)
@@ -93,7 +95,7 @@ def sustained_by_retries(view: View, window: Window, before: Window) -> ClaimFin
     "the ramp no node crashes and the throughput is above 0.8",
     needs=("overload", "ramp"),
 )
-def nodes_degrade(view: View, window: Window, ramp: float) -> ClaimFinding:
+def nodes_degrade(view: IncidentView, window: Window, ramp: float) -> ClaimFinding:
     base = view.work_per_busy_worker(view.at.start + 5, view.at.restore_east or view.at.trigger)
     worn = view.work_per_busy_worker(*window)
     healed = view.work_per_busy_worker(*view.final)
@@ -116,7 +118,7 @@ def nodes_degrade(view: View, window: Window, ramp: float) -> ClaimFinding:
     control="no-operator",
     needs=("after_scale_1", "after_scale_2", "drain"),
 )
-def shedding_was_required(view: View, first: Window, second: Window, drain: float) -> ClaimFinding:
+def shedding_was_required(view: IncidentView, first: Window, second: Window, drain: float) -> ClaimFinding:
     conditions = (
         Conditions((first[0], view.at.end))
         .below("op_success_after_scale_outs", view.op_success(first[0], second[1]), GOODPUT_LOST)
@@ -131,7 +133,7 @@ def shedding_was_required(view: View, first: Window, second: Window, drain: floa
     "which was not the case before",
     needs=("drain", "ramp"),
 )
-def no_load_lets_nodes_recover(view: View, drain: float, ramp: float) -> ClaimFinding:
+def no_load_lets_nodes_recover(view: IncidentView, drain: float, ramp: float) -> ClaimFinding:
     window = (drain + 2.0, ramp)
     attempts = view.record.delta(ATTEMPTS, *window, layer="sdk", region=PAIR)
     admitted = view.record.delta(ROUTED, *window, region=PAIR)
@@ -145,7 +147,7 @@ def no_load_lets_nodes_recover(view: View, drain: float, ramp: float) -> ClaimFi
     )
 
 
-def _share_up(view: View, start: float, end: float) -> float | None:
+def _share_up(view: IncidentView, start: float, end: float) -> float | None:
     up, nodes = view.nodes_up(start, end), view.nodes(start, end)
     return up / nodes if up is not None and nodes else None
 
@@ -157,7 +159,7 @@ def _share_up(view: View, start: float, end: float) -> float | None:
     control="abrupt-reopen",
     needs=("ramp",),
 )
-def ramp_succeeds(view: View, ramp: float) -> ClaimFinding:
+def ramp_succeeds(view: IncidentView, ramp: float) -> ClaimFinding:
     half = (view.at.end - ramp) / 4
     window = (ramp + 2.0, ramp + 2 * half)
     crashes = view.record.events_of("node_crashed", ramp + 2, view.at.end, region=PAIR)
@@ -170,14 +172,14 @@ def ramp_succeeds(view: View, ramp: float) -> ClaimFinding:
     return recovered(view, conditions, view.final).finding()
 
 
-def _admitted_success(view: View, start: float, end: float) -> float | None:
+def _admitted_success(view: IncidentView, start: float, end: float) -> float | None:
     """Success ratio of the requests admitted by the routers."""
     routed = view.record.delta(ROUTED, start, end, region=PAIR)
     bad = view.record.delta(ROUTED, start, end, region=PAIR, code=("429", "500", "502", "503", "504"))
     return 1 - bad / routed if routed and bad is not None else None
 
 
-def _limit_growth(view: View, ramp: float) -> float | None:
+def _limit_growth(view: IncidentView, ramp: float) -> float | None:
     """The admission limit of the router of East 20 s into the ramp, divided by that at its start."""
     early = view.record.gauge(LIMIT, ramp + 1, ramp + 5, region=EAST)
     late = view.record.gauge(LIMIT, ramp + 20, ramp + 25, region=EAST)
@@ -190,7 +192,7 @@ def _limit_growth(view: View, ramp: float) -> float | None:
     "succeed (> 0.9)",
     needs=("ramp",),
 )
-def fresh_requests_succeed_meanwhile(view: View, ramp: float) -> ClaimFinding:
+def fresh_requests_succeed_meanwhile(view: IncidentView, ramp: float) -> ClaimFinding:
     times, backlog = view.backlog_curve(PAIR)
     after = times >= ramp
     peak = backlog[after].max() if after.any() else float("nan")
@@ -214,7 +216,7 @@ def fresh_requests_succeed_meanwhile(view: View, ramp: float) -> ClaimFinding:
     "true again soon after a drill that replays the trigger, large enough to make the initial fleet collapse",
     control="drill-alone",
 )
-def full_recovery(view: View) -> ClaimFinding:
+def full_recovery(view: IncidentView) -> ClaimFinding:
     if view.at.ramp is None:
         return not_judged(NO_ACTION)
     conditions = recovered(view, Conditions(view.final), view.final)
@@ -232,7 +234,7 @@ def full_recovery(view: View) -> ClaimFinding:
     return found
 
 
-def _after_drill(view: View, conditions: Conditions, restored: float) -> Conditions:
+def _after_drill(view: IncidentView, conditions: Conditions, restored: float) -> Conditions:
     """The same values in the second half of the time after the restore of the drill."""
     window = ((restored + view.at.drill_end) / 2, view.at.drill_end)
     east = view.at.restore_east

@@ -10,9 +10,10 @@ from functools import partial
 from statistics import median
 
 from chaos.record.record import Event
-from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, check, not_judged
+from chaos.verdict.claim_sets.fnj8_vqz.table import check
+from chaos.verdict.claim_sets.fnj8_vqz.view import PAIR, IncidentView
+from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, not_judged
 from chaos.verdict.times import NEVER, Window
-from chaos.verdict.view import PAIR, View
 from loadgen.settings import LoadgenSettings
 from loadgen.tenants import Tenant, default_table
 from services.chassis.settings import section
@@ -36,7 +37,7 @@ class Windows:
     b: Window
 
 
-def windows(view: View) -> Windows | None:
+def windows(view: IncidentView) -> Windows | None:
     east = view.at.restore_east
     if east is None:
         return None
@@ -53,18 +54,18 @@ def token_users() -> tuple[str, ...]:
     return tuple(tenant.slug for tenant in default_table().tenants if tenant.load == "tokens")
 
 
-def journeys(view: View, tenants: Iterable[str], window: Window) -> list[Event]:
+def journeys(view: IncidentView, tenants: Iterable[str], window: Window) -> list[Event]:
     """Journeys of these tenants that started in a window (and ended before the end of the run)."""
     found = (view.journeys.get(tenant, ()) for tenant in tenants)
     return [event for events in found for begun, event in events if window[0] <= begun < window[1]]
 
 
-def failures(view: View, tenants: Iterable[str], window: Window) -> list[Event]:
+def failures(view: IncidentView, tenants: Iterable[str], window: Window) -> list[Event]:
     """The journeys that failed or were abandoned."""
     return [event for event in journeys(view, tenants, window) if event["result"] != "success"]
 
 
-def impact(view: View, tenants: Iterable[str], window: Window) -> float | None:
+def impact(view: IncidentView, tenants: Iterable[str], window: Window) -> float | None:
     """Share of journeys with impact: failed, abandoned, or over five times slower than the tenant's baseline median.
 
     None with fewer than five journeys.
@@ -79,7 +80,7 @@ def impact(view: View, tenants: Iterable[str], window: Window) -> float | None:
     return hurt / total if total >= MIN_JOURNEYS else None
 
 
-def _suffers(view: View, row: str, hit: str) -> ClaimFinding:
+def _suffers(view: IncidentView, row: str, hit: str) -> ClaimFinding:
     found = windows(view)
     if found is None:
         return not_judged(NO_ACTION)
@@ -117,7 +118,7 @@ def _register() -> None:
     for tenant in default_table().tenants:
         windows_of.setdefault(tenant.id, tenant.window)
     for row, hit in windows_of.items():
-        judge: Callable[[View], ClaimFinding] = partial(_suffers, row=row, hit=hit)
+        judge: Callable[[IncidentView], ClaimFinding] = partial(_suffers, row=row, hit=hit)
         check(row, _texts(hit))(judge)
 
 
@@ -125,7 +126,7 @@ _register()
 
 
 @check("M10", "in the storage outage journeys of each of virtual machines, scale sets, Kubernetes and pipelines fail")
-def each_class_fails(view: View) -> ClaimFinding:
+def each_class_fails(view: IncidentView) -> ClaimFinding:
     found = windows(view)
     if found is None:
         return not_judged(NO_ACTION)
@@ -144,7 +145,7 @@ def each_class_fails(view: View) -> ClaimFinding:
     "Actions jobs that fail in the storage outage time out waiting for a runner (median wait over the limit ≥ 0.95), "
     "for every runner type and in every region whose accounts were private for long enough",
 )
-def actions_jobs_time_out(view: View) -> ClaimFinding:
+def actions_jobs_time_out(view: IncidentView) -> ClaimFinding:
     found = windows(view)
     if found is None:
         return not_judged(NO_ACTION)
@@ -164,7 +165,7 @@ def actions_jobs_time_out(view: View) -> ClaimFinding:
     )
 
 
-def _could_time_out(view: View, region: str, jobs: list[Event], wait_s: float) -> bool:
+def _could_time_out(view: IncidentView, region: str, jobs: list[Event], wait_s: float) -> bool:
     """Whether enough jobs of the region could reach the wait limit while its accounts were private."""
     off, on = view.first_off[region], view.last_on.get(region, view.at.end)
     begun = [float(event["t"] - event["duration_s"]) for event in jobs if event["region"] == region]
@@ -175,7 +176,7 @@ def _types(events: list[Event]) -> set[str]:
     return {event["runner"] for event in events if "runner" in event}
 
 
-def _runner_wait_s(view: View) -> float:
+def _runner_wait_s(view: IncidentView) -> float:
     tree = section(view.record.plan.get("settings") or {}, "loadgen", "")
     return float(tree.get("runner_wait_s", LoadgenSettings().runner_wait_s))
 
@@ -185,7 +186,7 @@ def _runner_wait_s(view: View) -> float:
     "each of the six features that run on hosted runners is affected in the storage outage, but none of their failures "
     "has a storage or extension error code",
 )
-def dependents_fail(view: View) -> ClaimFinding:
+def dependents_fail(view: IncidentView) -> ClaimFinding:
     found = windows(view)
     if found is None:
         return not_judged(NO_ACTION)
@@ -204,7 +205,7 @@ def _names_storage(code: str) -> bool:
 @check(
     "M13", "Arc servers and PostgreSQL, which download packages themselves, are affected in the storage outage (> 5 %)"
 )
-def other_downloaders_fail(view: View) -> ClaimFinding:
+def other_downloaders_fail(view: IncidentView) -> ClaimFinding:
     found = windows(view)
     if found is None:
         return not_judged(NO_ACTION)
@@ -215,7 +216,7 @@ def other_downloaders_fail(view: View) -> ClaimFinding:
 
 
 @check("M40", "impact differs between tenants over the whole incident; some are not affected by the storage outage")
-def impact_varies(view: View) -> ClaimFinding:
+def impact_varies(view: IncidentView) -> ClaimFinding:
     found = windows(view)
     if found is None:
         return not_judged(NO_ACTION)
@@ -232,7 +233,7 @@ def impact_varies(view: View) -> ClaimFinding:
     )
 
 
-def _by_tenant(view: View, window: Window) -> dict[str, float]:
+def _by_tenant(view: IncidentView, window: Window) -> dict[str, float]:
     shares = {name: impact(view, (name,), window) for name in sorted(view.journeys)}
     return {name: share for name, share in shares.items() if share is not None}
 
@@ -243,7 +244,7 @@ def _by_tenant(view: View, window: Window) -> dict[str, float]:
     "overload is more than 1.5 times the baseline",
     needs=("overload",),
 )
-def performance_degrades(view: View, storm: Window) -> ClaimFinding:
+def performance_degrades(view: IncidentView, storm: Window) -> ClaimFinding:
     base = _median_s(view, (view.at.start + 5, view.at.trigger))
     worn = _median_s(view, storm)
     return (
@@ -255,6 +256,6 @@ def performance_degrades(view: View, storm: Window) -> ClaimFinding:
     )
 
 
-def _median_s(view: View, window: Window) -> float | None:
+def _median_s(view: IncidentView, window: Window) -> float | None:
     good = [e for e in journeys(view, token_users(), window) if e["result"] == "success" and e["region"] in PAIR]
     return median(event["duration_s"] for event in good) if len(good) >= MIN_JOURNEYS else None

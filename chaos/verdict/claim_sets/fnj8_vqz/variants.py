@@ -1,15 +1,16 @@
 """The negative controls as runs: the incident with one change each."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from chaos.scenarios.actions import CancelRemediation, Drain, Ramp, RestoreAccounts
+from chaos.scenarios.actions import CancelRemediation, Ramp, RestoreAccounts
 from chaos.scenarios.actions import Open as OpenTraffic
-from chaos.scenarios.drill import ROW, without_drill
+from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Entry, Scenario
+from chaos.scenarios.moments import DRILL_ROW
 from chaos.scenarios.size import sized_settings
 from chaos.scenarios.without import without, without_operators
+from chaos.verdict.claim_set import Variant
 from compose.topology import LOADGEN
 from services.chassis.settings import Tree
 
@@ -19,20 +20,7 @@ INCIDENT = "azure-fnj8-vqz"
 DRILL_AT_S, DRILL_WATCHED_S = 5.0, 40.0
 
 
-@dataclass(frozen=True)
-class Variant:
-    """A scenario and a settings overlay."""
-
-    scenario: Scenario
-    overlay: Tree
-
-
 Change = Callable[[Scenario], Variant]
-
-
-def without_drain(scenario: Scenario) -> Scenario:
-    """The scenario without drain, ramp and open; nodes are still added."""
-    return without(scenario, Drain, Ramp, OpenTraffic)
 
 
 def _no_operator(scenario: Scenario) -> Variant:
@@ -93,7 +81,7 @@ def _careful_tenants(scenario: Scenario) -> Variant:
 
 def _drill_alone(scenario: Scenario) -> Variant:
     """A calm day with the drill of the full incident; its rows are renamed, as it does not follow an incident."""
-    drill = [entry for entry in load(INCIDENT).in_order if entry.row == ROW]
+    drill = [entry for entry in load(INCIDENT).in_order if entry.row == DRILL_ROW]
     begin = drill[0].t - DRILL_AT_S
     entries = tuple(_at(entry, f"D{number:02}", entry.t - begin) for number, entry in enumerate(drill, 1))
     update = {"timeline": entries, "duration_s": entries[-1].t + DRILL_WATCHED_S}

@@ -1,9 +1,11 @@
 """Effects of the restore: queues cleared, and blocked work resumed at once (M19–M27, M37–M39)."""
 
 from chaos.record.metric_names import ACCOUNTS, ATTEMPTS, JOBS, ROUTED, STARTED
-from chaos.verdict.model import ClaimFinding, Conditions, check
+from chaos.verdict.claim_sets.fnj8_vqz.table import check
+from chaos.verdict.claim_sets.fnj8_vqz.view import EAST, PAIR, WEST, IncidentView
+from chaos.verdict.model import ClaimFinding, Conditions
 from chaos.verdict.times import Window
-from chaos.verdict.view import EAST, PAIR, WEST, View, first_time
+from chaos.verdict.view import first_time
 
 REQUEUE_S = 12.0
 CLEARED_S = 40.0
@@ -24,7 +26,7 @@ TOKEN = "token"
     "the backlog is less than half",
     needs=("restore_east",),
 )
-def queues_clear_where_restored(view: View, east: float) -> ClaimFinding:
+def queues_clear_where_restored(view: IncidentView, east: float) -> ClaimFinding:
     gains: list[float] = []
     clearings: list[float] = []
     for region in sorted(set(view.last_on) - set(PAIR) - set(view.role("canary"))):
@@ -44,7 +46,7 @@ def queues_clear_where_restored(view: View, east: float) -> ClaimFinding:
     )
 
 
-def _restored_by(view: View, region: str, before: float) -> float:
+def _restored_by(view: IncidentView, region: str, before: float) -> float:
     times = [event["t"] for event in view.flips(True, region=region, exempt=True) if event["t"] < before]
     return max(times, default=view.first_on[region])
 
@@ -54,7 +56,7 @@ def _restored_by(view: View, region: str, before: float) -> float:
     "after the restore in East the peak of running jobs there is at least 3 times the baseline mean",
     needs=("restore_east",),
 )
-def resumed_concurrently(view: View, east: float) -> ClaimFinding:
+def resumed_concurrently(view: IncidentView, east: float) -> ClaimFinding:
     window = (east, east + SURGE_S)
     base = view.record.gauge(JOBS, view.at.start + 10, view.at.trigger, region=EAST, state="running")
     peak = view.record.gauge(JOBS, *window, "max", region=EAST, state="running")
@@ -71,7 +73,7 @@ def resumed_concurrently(view: View, east: float) -> ClaimFinding:
     "in the 10 s after the restore in East the identity request rate is at least 3 times that before",
     needs=("restore_east", "before"),
 )
-def requests_surge(view: View, east: float, before: Window) -> ClaimFinding:
+def requests_surge(view: IncidentView, east: float, before: Window) -> ClaimFinding:
     window = (east, east + SURGE_S)
     base, surge = view.attempt_rate(*before, EAST), view.attempt_rate(*window, EAST)
     return (
@@ -90,7 +92,7 @@ def requests_surge(view: View, east: float, before: Window) -> ClaimFinding:
     "within 10 s",
     needs=("restore_east", "before"),
 )
-def high_volume_extensions_trigger(view: View, east: float, before: Window) -> ClaimFinding:
+def high_volume_extensions_trigger(view: IncidentView, east: float, before: Window) -> ClaimFinding:
     accounts = {e["account"] for e in view.flips(True, region=EAST) if east - 1 <= e["t"] <= east + 3}
     window = (east, east + 4.0)
     base, step = view.started_rate(*before, EAST), view.started_rate(*window, EAST)
@@ -117,7 +119,7 @@ def high_volume_extensions_trigger(view: View, east: float, before: Window) -> C
     "requests for new identities mostly fail, while cached tokens are still used",
     needs=("overload",),
 )
-def all_identity_operations_fail(view: View, window: Window) -> ClaimFinding:
+def all_identity_operations_fail(view: IncidentView, window: Window) -> ClaimFinding:
     shares = {name: _failed_share(view, window, name) for name in (TOKEN, NEW_IDENTITY, *WRITES)}
     conditions = Conditions(window)
     for name in (TOKEN, *WRITES):
@@ -129,13 +131,13 @@ def all_identity_operations_fail(view: View, window: Window) -> ClaimFinding:
     )
 
 
-def _failed_share(view: View, window: tuple[float, float], operation: str) -> float | None:
+def _failed_share(view: IncidentView, window: tuple[float, float], operation: str) -> float | None:
     ended = view.record.events_of(OPERATION, *window, region=PAIR, operation=operation)
     return sum(event["result"] != "success" for event in ended) / len(ended) if ended else None
 
 
 @check("M24", "attempts per operation: at least 2 while the pair fails, at most 1.2 before", needs=("storm", "before"))
-def retries_amplify(view: View, storm: Window, before: Window) -> ClaimFinding:
+def retries_amplify(view: IncidentView, storm: Window, before: Window) -> ClaimFinding:
     return (
         Conditions(storm)
         .at_least("amplification", view.amplification(*storm), 2.0)
@@ -149,7 +151,7 @@ def retries_amplify(view: View, storm: Window, before: Window) -> ClaimFinding:
     "requests from East including retries exceed the nominal capacity of its nodes; first attempts alone do not",
     needs=("storm", "after_scale_1"),
 )
-def beyond_the_limits_of_east(view: View, storm: Window, later: Window) -> ClaimFinding:
+def beyond_the_limits_of_east(view: IncidentView, storm: Window, later: Window) -> ClaimFinding:
     offered, first_tries = view.attempt_rate(*storm, EAST), view.started_rate(*later, EAST)
     storm_limit, later_limit = view.nominal_rate(*storm, EAST), view.nominal_rate(*later, EAST)
     return (
@@ -171,7 +173,7 @@ def _per(part: float | None, whole: float | None) -> float | None:
     control="failover-off",
     needs=("restore_east", "before"),
 )
-def retries_are_routed_west(view: View, east: float, before: Window) -> ClaimFinding:
+def retries_are_routed_west(view: IncidentView, east: float, before: Window) -> ClaimFinding:
     window = (east + 2.0, east + 23.0)
     attempts = view.record.delta(ATTEMPTS, *window, layer="sdk", region=EAST)
     started = view.record.delta(STARTED, *window, region=EAST)
@@ -192,7 +194,7 @@ def retries_are_routed_west(view: View, east: float, before: Window) -> ClaimFin
     "from the restore in East to the end, attempts in every other region succeed (worst region > 0.99)",
     needs=("restore_east",),
 )
-def confined_to_the_pair(view: View, east: float) -> ClaimFinding:
+def confined_to_the_pair(view: IncidentView, east: float) -> ClaimFinding:
     window = (east, view.at.end)
     shares = {region: view.attempt_success(*window, region) for region in view.others}
     known = [share for share in shares.values() if share is not None]
@@ -211,7 +213,7 @@ def confined_to_the_pair(view: View, east: float) -> ClaimFinding:
     "and identity operations in the pair fail",
     needs=("restore_west",),
 )
-def storage_impact_ends_elsewhere(view: View, west: float) -> ClaimFinding:
+def storage_impact_ends_elsewhere(view: IncidentView, west: float) -> ClaimFinding:
     window = (west + REQUEUE_S, west + 2.5 * REQUEUE_S)
     elsewhere = [region for region in view.affected if region not in PAIR]
     shares = [view.tries_success(*window, region) for region in elsewhere]
@@ -231,7 +233,7 @@ def storage_impact_ends_elsewhere(view: View, west: float) -> ClaimFinding:
     "rollback",
     needs=("rollback", "restore_east"),
 )
-def improves_as_work_progresses(view: View, begun: float, east: float) -> ClaimFinding:
+def improves_as_work_progresses(view: IncidentView, begun: float, east: float) -> ClaimFinding:
     length = (east - begun) / 4
     return (
         Conditions((begun, east))
@@ -242,7 +244,7 @@ def improves_as_work_progresses(view: View, begun: float, east: float) -> ClaimF
     )
 
 
-def regions_gained(view: View) -> int | None:
+def regions_gained(view: IncidentView) -> int | None:
     """Increase in the number of regions with working provisioning, from before the rollback to its last quarter."""
     begun, east = view.at.rollback, view.at.restore_east
     if begun is None or east is None:
@@ -252,7 +254,7 @@ def regions_gained(view: View) -> int | None:
     return None if before is None or late is None else len(late) - len(before)
 
 
-def _working(view: View, start: float, end: float) -> list[str] | None:
+def _working(view: IncidentView, start: float, end: float) -> list[str] | None:
     """Regions in which over half of the provisioning attempts finish."""
     shares = {region: view.tries_success(start, end, region) for region in view.regions}
     known = {region: share for region, share in shares.items() if share is not None}
@@ -266,7 +268,7 @@ def _working(view: View, start: float, end: float) -> list[str] | None:
     control="no-restore",
     needs=("restore_east",),
 )
-def caused_by_recovery(view: View, east: float) -> ClaimFinding:
+def caused_by_recovery(view: IncidentView, east: float) -> ClaimFinding:
     window = (view.at.trigger, east)
     collapse = view.collapse_t(EAST, east)
     return (

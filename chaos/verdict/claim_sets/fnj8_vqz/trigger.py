@@ -4,10 +4,12 @@ from itertools import pairwise
 
 from chaos.record.metric_names import ACCOUNTS, BLOBS, JOBS, TRIES
 from chaos.record.record import Event
-from chaos.verdict.consumers import slugs
-from chaos.verdict.model import ClaimFinding, Conditions, check
+from chaos.verdict.claim_sets.fnj8_vqz.consumers import slugs
+from chaos.verdict.claim_sets.fnj8_vqz.table import check
+from chaos.verdict.claim_sets.fnj8_vqz.view import IncidentView
+from chaos.verdict.model import ClaimFinding, Conditions
 from chaos.verdict.times import NEVER
-from chaos.verdict.view import View, first_time
+from chaos.verdict.view import first_time
 
 SKIPPED = "remediation_accounts_total"
 PERIOD_TOLERANCE = 0.02
@@ -18,11 +20,11 @@ LIMIT_ALERT = "FailureRateThreshold"
 REQUEUE_S = 12.0
 
 
-def _runs(view: View) -> list[Event]:
+def _runs(view: IncidentView) -> list[Event]:
     return view.record.events_of("remediation_started")
 
 
-def _first_run_waves(view: View) -> list[Event]:
+def _first_run_waves(view: IncidentView) -> list[Event]:
     """Waves of the first run that had targets."""
     runs = _runs(view)
     if not runs:
@@ -46,7 +48,7 @@ def _is_periodic(runs: list[Event]) -> bool | None:
 @check(
     "M01", "every account that becomes private is changed by a run of the workflow, and the runs have a fixed period"
 )
-def caused_by_the_workflow(view: View) -> ClaimFinding:
+def caused_by_the_workflow(view: IncidentView) -> ClaimFinding:
     runs = _runs(view)
     off = view.flips(False)
     by_runs = [event for event in off if event["actor"] in {run["run"] for run in runs}]
@@ -65,7 +67,7 @@ def caused_by_the_workflow(view: View) -> ClaimFinding:
     "exempt accounts with a known exemption record are skipped: skipped > 0, and some exempt accounts stay public",
     control="repaired-inventory",
 )
-def honours_known_exemptions(view: View) -> ClaimFinding:
+def honours_known_exemptions(view: IncidentView) -> ClaimFinding:
     window = (view.at.start, view.at.end)
     flipped = {event["account"] for event in view.flips(False, exempt=True)}
     exempt = view.record.gauge(ACCOUNTS, view.at.start, view.at.start + 2, "max", exempt="true")
@@ -83,7 +85,7 @@ def honours_known_exemptions(view: View) -> ClaimFinding:
     "missing",
     control="repaired-inventory",
 )
-def targets_follow_a_stale_snapshot(view: View) -> ClaimFinding:
+def targets_follow_a_stale_snapshot(view: IncidentView) -> ClaimFinding:
     snapshots = view.record.events_of("remediation_snapshot")
     flipped = {event["account"] for event in view.flips(False, exempt=True)}
     missing = max((event["exemptions_missing"] for event in snapshots), default=None)
@@ -101,7 +103,7 @@ def targets_follow_a_stale_snapshot(view: View) -> ClaimFinding:
     "M04",
     "some but not all exempt accounts become private; other accounts become private too, and stay private",
 )
-def a_subset_of_exempt_accounts(view: View) -> ClaimFinding:
+def a_subset_of_exempt_accounts(view: IncidentView) -> ClaimFinding:
     flipped = {event["account"] for event in view.flips(False, exempt=True)}
     rightly = {event["account"] for event in view.flips(False, exempt=False)}
     undone = {event["account"] for event in view.flips(True, exempt=False)}
@@ -122,7 +124,7 @@ def a_subset_of_exempt_accounts(view: View) -> ClaimFinding:
     "packages are read directly from storage: at baseline each finished creation reads at least one package "
     "anonymously; where accounts are private, less than half of provisioning attempts finish",
 )
-def packages_come_from_storage(view: View) -> ClaimFinding:
+def packages_come_from_storage(view: IncidentView) -> ClaimFinding:
     record, start = view.record, view.at.start
     reads = record.delta(BLOBS, start, view.at.trigger, auth="anonymous", code=("200", "206"))
     finished = record.events_of("job_finished", start, view.at.trigger, result="succeeded")
@@ -143,7 +145,7 @@ def _reads_packages(job: Event) -> bool:
     return bool(job["operation"].endswith("_create")) and not bare
 
 
-def _off_windows(view: View) -> dict[str, tuple[float, float]]:
+def _off_windows(view: IncidentView) -> dict[str, tuple[float, float]]:
     """Per affected region, the window in which its exempt accounts are private, without the first 10 s."""
     windows = {}
     for region, off in view.first_off.items():
@@ -154,7 +156,7 @@ def _off_windows(view: View) -> dict[str, tuple[float, float]]:
 
 
 @check("M06", "in every affected region, in this order: a 409 on a package, a blocked provisioning, a growing backlog")
-def storage_then_control_plane_then_queue(view: View) -> ClaimFinding:
+def storage_then_control_plane_then_queue(view: IncidentView) -> ClaimFinding:
     served = set(view.record.label_values(TRIES, "region"))
     chains = {region: _chain(view, region) for region in view.affected if region in served}
     ordered = [all(a <= b for a, b in pairwise(chain)) and NEVER not in chain for chain in chains.values()]
@@ -167,7 +169,7 @@ def storage_then_control_plane_then_queue(view: View) -> ClaimFinding:
     )
 
 
-def _chain(view: View, region: str) -> list[float]:
+def _chain(view: IncidentView, region: str) -> list[float]:
     denied = view.first_growth(BLOBS, region=region, auth="anonymous", code="409")
     blocked = view.first_growth(TRIES, region=region, result="blocked")
     times, backlog = view.backlog_curve(region)
@@ -177,7 +179,7 @@ def _chain(view: View, region: str) -> list[float]:
 
 
 @check("M07", "in the first run the regions are changed sequentially: each is finished before the next starts")
-def region_by_region(view: View) -> ClaimFinding:
+def region_by_region(view: IncidentView) -> ClaimFinding:
     waves = _first_run_waves(view)
     run = _runs(view)[0]["run"] if waves else None
     overlaps = 0
@@ -198,7 +200,7 @@ def region_by_region(view: View) -> ClaimFinding:
     "threshold; all regions are reached in less than half the bake time that the rollout should have taken",
     control="repaired-gate",
 )
-def gate_lets_it_spread(view: View) -> ClaimFinding:
+def gate_lets_it_spread(view: IncidentView) -> ClaimFinding:
     waves = _first_run_waves(view)
     gate = view.gate()
     passes = view.record.events_of("gate_decision", run=_runs(view)[0]["run"], decision="proceed") if waves else []
@@ -222,7 +224,7 @@ def gate_lets_it_spread(view: View) -> ClaimFinding:
 
 
 @check("M09", "more regions lose exempt accounts than the one that a working gate would have allowed")
-def beyond_the_blast_radius(view: View) -> ClaimFinding:
+def beyond_the_blast_radius(view: IncidentView) -> ClaimFinding:
     hit, regions = len(view.affected), len(view.regions)
     return (
         Conditions()
@@ -233,7 +235,7 @@ def beyond_the_blast_radius(view: View) -> ClaimFinding:
     )
 
 
-def detected_regions(view: View) -> tuple[float | None, set[str]]:
+def detected_regions(view: IncidentView) -> tuple[float | None, set[str]]:
     """When the first alert on provisioning failures fired, and in which regions it had fired one second later."""
     first = view.fired_t(DETECTION_ALERT, view.at.trigger)
     if first is None or first == NEVER:
@@ -243,7 +245,7 @@ def detected_regions(view: View) -> tuple[float | None, set[str]]:
 
 
 @check("M14", "monitoring first detects failures in fewer regions than are hit in total")
-def first_seen_in_a_subset(view: View) -> ClaimFinding:
+def first_seen_in_a_subset(view: IncidentView) -> ClaimFinding:
     first, seen = detected_regions(view)
     affected = set(view.affected)
     return (
@@ -259,11 +261,11 @@ def first_seen_in_a_subset(view: View) -> ClaimFinding:
 @check(
     "M15", "alerts in the order: failures in some regions, correlated over regions, above the limit (thresholds ours)"
 )
-def detection_in_stages(view: View) -> ClaimFinding:
+def detection_in_stages(view: IncidentView) -> ClaimFinding:
     return Conditions().order("alerts", *detection_times(view)).finding()
 
 
-def detection_times(view: View) -> tuple[float | None, float | None, float | None]:
+def detection_times(view: IncidentView) -> tuple[float | None, float | None, float | None]:
     start = view.at.trigger
     return (
         view.fired_t(DETECTION_ALERT, start),
@@ -275,7 +277,7 @@ def detection_times(view: View) -> tuple[float | None, float | None, float | Non
 @check(
     "M16", "the first account restored is in the canary; provisioning works there before any other region is restored"
 )
-def validated_on_the_canary(view: View) -> ClaimFinding:
+def validated_on_the_canary(view: IncidentView) -> ClaimFinding:
     canaries = view.role("canary")
     first = min((view.first_on[region] for region in canaries if region in view.first_on), default=NEVER)
     rest = min((t for region, t in view.first_on.items() if region not in canaries), default=NEVER)
@@ -294,7 +296,7 @@ def validated_on_the_canary(view: View) -> ClaimFinding:
     control="no-cancel",
     needs=("canceled_t",),
 )
-def disabled_for_good(view: View, stop: float) -> ClaimFinding:
+def disabled_for_good(view: IncidentView, stop: float) -> ClaimFinding:
     off = [event["t"] for event in view.flips(False)]
     return (
         Conditions((stop, view.at.end))
@@ -305,7 +307,7 @@ def disabled_for_good(view: View, stop: float) -> ClaimFinding:
 
 
 @check("M18", "the restore of accounts starts at a different time in each region")
-def rolled_back_by_region(view: View) -> ClaimFinding:
+def rolled_back_by_region(view: IncidentView) -> ClaimFinding:
     canaries = view.role("canary")
     begun = {region: t for region, t in view.first_on.items() if region not in canaries}
     first, last = min(begun.values(), default=0.0), max(view.last_on.values(), default=0.0)

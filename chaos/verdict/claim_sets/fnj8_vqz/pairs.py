@@ -4,26 +4,14 @@ They cannot be judged on a single run; its verdict says where they are judged. T
 pair can also be judged from two verdicts on disk.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from chaos.verdict.controls import CONTROLS
-from chaos.verdict.model import ClaimFinding, Conditions
+from chaos.verdict.claim_sets.fnj8_vqz.controls import CONTROLS
+from chaos.verdict.model import ClaimFinding, Conditions, Figures, Pair
 from chaos.verdict.times import NEVER
 
 TOLERANCE = 0.2
 IMPACTS = {"A": "storage_impact_s", "B": "identity_impact_s"}
-Figures = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """The control whose run is compared with the incident of the same seed, and the predicate on both."""
-
-    control: str
-    text: str
-    judge: Callable[[Figures, Figures], ClaimFinding]
 
 
 def _nothing_to_avoid_it(before: Figures, after: Figures) -> ClaimFinding:

@@ -1,22 +1,14 @@
 """Explanations of rows that do not simply hold, and the ambiguities of the report, from `explanations.yaml`."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import yaml
 
-from chaos.verdict.model import claims
+from chaos.verdict.claim_set import Explanations
+from chaos.verdict.claim_sets.fnj8_vqz.table import claims
 
 FILE = Path(__file__).with_name("explanations.yaml")
-
-
-@dataclass(frozen=True)
-class Explanations:
-    """Texts by ambiguity (A1–A9) and by row."""
-
-    ambiguities: dict[str, str]
-    rows: dict[str, str]
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,1 @@
+"""Scenarios of studies; they are not listed among those for `run`."""

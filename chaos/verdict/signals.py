@@ -1,0 +1,204 @@
+"""How the signals of `expect` are measured on a record. chaos/scenarios/signals.py has their names and meanings.
+
+A signal has a value over a window, and a curve with a sample a second. None means not recorded.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from chaos.record.metric_names import ACCOUNTS, ATTEMPTS, ENDED, JOBS, JOURNEYS_ENDED, NODE_UP, STARTED, TRIES, WORK
+from chaos.record.record import Event, Of
+from chaos.record.series import Array
+from chaos.verdict.times import NEVER, Window
+from chaos.verdict.view import SAMPLES_MIN, WAITING, View, first_time
+
+LabelFilter = Mapping[str, Any]
+SampleCurve = tuple[Array, Array]
+BEGUN = "loadgen_operations_started_total"
+LOST = ("failed", "abandoned")
+
+
+class SignalMeasure(Protocol):
+    """A signal that has samples."""
+
+    def mean(self, view: View, window: Window, where: LabelFilter) -> float | None:
+        """The value over the whole window."""
+
+    def curve(self, view: View, over_s: float, where: LabelFilter) -> SampleCurve | None:
+        """The value over the `over_s` before each sample; None if it was not recorded."""
+
+
+@dataclass(frozen=True)
+class ShareMeasure:
+    """Increase of one set of counters divided by that of another."""
+
+    part: Of
+    whole: Of
+
+    def mean(self, view: View, window: Window, where: LabelFilter) -> float | None:
+        return view.record.ratio(_of(self.part, where), _of(self.whole, where), *window)
+
+    def curve(self, view: View, over_s: float, where: LabelFilter) -> SampleCurve | None:
+        if not view.record.series.knows(self.whole.name):
+            return None
+        part, whole = _of(self.part, where), _of(self.whole, where)
+        times, above = view.record.rate_curve(part.name, over_s, **part.where)
+        _, below = view.record.rate_curve(whole.name, over_s, **whole.where)
+        enough = below * over_s >= SAMPLES_MIN
+        return times, np.divide(above, below, out=np.full(len(times), np.nan), where=enough)
+
+
+@dataclass(frozen=True)
+class CounterMeasure:
+    """Increase of counters: per second, or in all."""
+
+    of: Of
+
+    def mean(self, view: View, window: Window, where: LabelFilter) -> float | None:
+        one = _of(self.of, where)
+        return view.record.rate(one.name, *window, **one.where)
+
+    def count(self, view: View, window: Window, where: LabelFilter) -> float | None:
+        one = _of(self.of, where)
+        return view.record.delta(one.name, *window, **one.where)
+
+    def curve(self, view: View, over_s: float, where: LabelFilter) -> SampleCurve | None:
+        one = _of(self.of, where)
+        return view.record.rate_curve(one.name, over_s, **one.where) if view.record.series.knows(one.name) else None
+
+
+@dataclass(frozen=True)
+class LevelMeasure:
+    """A gauge, or a quantity computed from gauges, at each sample."""
+
+    name: str
+    read: Callable[[View, LabelFilter], SampleCurve]
+
+    def mean(self, view: View, window: Window, where: LabelFilter) -> float | None:
+        return view.record.reduce(self.read(view, where), *window) if view.record.series.knows(self.name) else None
+
+    def curve(self, view: View, over_s: float, where: LabelFilter) -> SampleCurve | None:
+        if not view.record.series.knows(self.name):
+            return None
+        times, values = self.read(view, where)
+        return (times, values) if over_s == 0.0 else (times, _smooth(times, values, over_s))
+
+
+@dataclass(frozen=True)
+class QuantileMeasure:
+    """A quantile of the duration of the journeys that ended."""
+
+    share: float
+
+    def mean(self, view: View, window: Window, where: LabelFilter) -> float | None:
+        if not view.record.covers(*window):
+            return None
+        events = view.record.events_of("operation", window[0], window[1], **where)
+        return self._of([event["duration_s"] for event in events])
+
+    def curve(self, view: View, over_s: float, where: LabelFilter) -> SampleCurve | None:
+        events = view.record.events_of("operation", -NEVER, NEVER, **where)
+        if not events:
+            return None
+        ends, lasted = (np.array([event[name] for event in events], dtype=float) for name in ("t", "duration_s"))
+        times = view.record.series.times
+        first = np.searchsorted(ends, times - over_s, side="right")
+        last = np.searchsorted(ends, times, side="right")
+        values = [self._of(lasted[begin:end]) for begin, end in zip(first, last, strict=True)]
+        return times, np.array([np.nan if value is None else value for value in values], dtype=float)
+
+    def _of(self, lasted: Any) -> float | None:
+        return float(np.quantile(lasted, self.share)) if len(lasted) >= SAMPLES_MIN else None
+
+
+@dataclass(frozen=True)
+class Happenings:
+    """Events of one kind."""
+
+    kind: str
+    match: Mapping[str, Any]
+    renamed: Mapping[str, str]
+    """Fields of the event that are called otherwise than the label."""
+
+    def count(self, view: View, window: Window, where: LabelFilter) -> float | None:
+        return float(len(self._events(view, window, where))) if view.record.covers(*window) else None
+
+    def first_t(self, view: View, window: Window, where: LabelFilter) -> float | None:
+        """When the first one happened; `NEVER` if none did, None if the window was not recorded."""
+        found = self._events(view, window, where)
+        return float(found[0]["t"]) if found else _unseen(view, window)
+
+    def _events(self, view: View, window: Window, where: LabelFilter) -> list[Event]:
+        wanted = {**self.match, **{self.renamed.get(label, label): value for label, value in where.items()}}
+        return view.record.events_of(self.kind, window[0], window[1], **wanted)
+
+
+def first_t(view: View, curve: SampleCurve, window: Window, holds: Callable[[Array], Any]) -> float | None:
+    """When a curve first met a condition in a window; `NEVER` if it did not, None if the window was not recorded."""
+    times, values = curve
+    t = first_time(times, (times >= window[0]) & (times <= window[1]) & np.isfinite(values) & holds(values))
+    return _unseen(view, window) if t == NEVER else t
+
+
+def _unseen(view: View, window: Window) -> float | None:
+    return NEVER if view.record.covers(*window) else None
+
+
+def _of(one: Of, where: LabelFilter) -> Of:
+    return Of(one.name, **{**one.where, **where})
+
+
+def _smooth(times: Array, values: Array, over_s: float) -> Array:
+    """The mean of the known values of the `over_s` before each sample, its own included."""
+    known = np.isfinite(values)
+    total, count = np.where(known, values, 0.0).cumsum(), known.cumsum()
+    first = np.searchsorted(times, times - over_s + 1e-6, side="right") - 1
+    before = np.where(first >= 0, total[first], 0.0), np.where(first >= 0, count[first], 0)
+    here = count - before[1]
+    smooth: Array = np.divide(total - before[0], here, out=np.full(len(times), np.nan), where=here > 0)
+    return smooth
+
+
+def _nodes(view: View, where: LabelFilter) -> SampleCurve:
+    _, values = view.record.series.matrix(NODE_UP, where)
+    return view.record.series.times, np.isfinite(values).sum(axis=1).astype(float)
+
+
+def _busy(view: View, where: LabelFilter) -> SampleCurve:
+    return view.busy_curve(where.get("region", view.regions))
+
+
+def _gauge(name: str, **fixed: Any) -> LevelMeasure:
+    return LevelMeasure(name, lambda view, where: view.record.curve(name, **fixed, **where))
+
+
+MEASURES: dict[str, SignalMeasure] = {
+    "attempt_success": ShareMeasure(Of(ATTEMPTS, layer="sdk", outcome="ok"), Of(ATTEMPTS, layer="sdk")),
+    "operation_success": ShareMeasure(Of(ENDED, result="success"), Of(ENDED)),
+    "provisioning_success": ShareMeasure(Of(TRIES, result="done"), Of(TRIES)),
+    "provisioning_blocked": ShareMeasure(Of(TRIES, result="blocked"), Of(TRIES)),
+    "journey_success": ShareMeasure(Of(JOURNEYS_ENDED, result="success"), Of(JOURNEYS_ENDED)),
+    "wasted_share": ShareMeasure(Of(WORK, outcome="wasted"), Of(WORK)),
+    "amplification": ShareMeasure(Of(ATTEMPTS, layer="sdk"), Of(STARTED)),
+    "saturation": LevelMeasure("identity_workers_busy", _busy),
+    "backlog": _gauge(JOBS, state=WAITING),
+    "queue_length": _gauge("identity_queue_length"),
+    "nodes": LevelMeasure(NODE_UP, _nodes),
+    "nodes_up": _gauge(NODE_UP),
+    "private_accounts": _gauge(ACCOUNTS, exempt="true", public="false"),
+    "attempts": CounterMeasure(Of(ATTEMPTS, layer="sdk")),
+    "operations": CounterMeasure(Of(STARTED)),
+    "failed_operations": CounterMeasure(Of(ENDED, result="failed")),
+    "journeys": CounterMeasure(Of(BEGUN)),
+    "failed_journeys": CounterMeasure(Of(JOURNEYS_ENDED, result=LOST)),
+    "latency_p50": QuantileMeasure(0.50),
+    "latency_p95": QuantileMeasure(0.95),
+    "latency_p99": QuantileMeasure(0.99),
+}
+HAPPENINGS: dict[str, Happenings] = {
+    "alerts": Happenings("alert", {"state": "firing"}, {"alert": "name"}),
+    "crashes": Happenings("node_crashed", {}, {}),
+}
