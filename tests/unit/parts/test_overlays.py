@@ -9,10 +9,16 @@ from chaos.experiment.plan import make_plan
 from chaos.mitigations import expand, mitigation_overlay
 from chaos.scenarios.loader import beside, load
 from chaos.studies.cache import Cache
+from chaos.studies.engine import StudyEngine
 from chaos.studies.map.axes import effect
 from chaos.studies.matrix.cells import cells
+from chaos.studies.matrix.command import make_matrix
+from chaos.studies.matrix.files import write
 from chaos.studies.matrix.job import CODEC, MatrixRun
+from chaos.studies.matrix.search import Question
 from services.chassis.settings import SettingsError
+from tests.unit.matrix.toy_world import SCENARIO as SHIPPED
+from tests.unit.matrix.toy_world import Inline, world
 from tests.unit.parts.own_package import SCENARIO, isolate
 
 RETRY = "class Never:\n    def wait_s(self, attempt, rng):\n        return None\n"
@@ -45,6 +51,20 @@ def test_the_plan_of_a_matrix_cell_has_its_part(scenario: Path) -> None:
 
     assert plan.settings["identity_client"]["sdk"]["part"] == "beside:Never"
     assert plan.mitigations == ("mine",)
+
+
+def test_it_is_a_row_of_the_matrix_with_its_title(scenario: Path, tmp_path: Path) -> None:
+    beside(scenario)
+    engine = StudyEngine(Inline(), world, Cache(tmp_path / "cache", CODEC, "code"))
+
+    matrix = make_matrix(Question(SHIPPED, expand(["R1", "mine"]), range(1, 3), (), 1), engine)
+    folder = tmp_path / "matrix"
+    folder.mkdir()
+    write(folder, matrix)
+
+    assert [row.cell.name for row in matrix.rows[:3]] == ["none", "R1", "mine"]
+    assert matrix.titles["mine"] == "no retries"
+    assert "no retries" in (folder / "matrix.html").read_text()
 
 
 def test_an_axis_of_the_map_takes_it_and_a_part(scenario: Path) -> None:
