@@ -69,6 +69,7 @@ def _panel(kind: str, title: str, description: str, queries: Queries, instant: b
             "instant": instant,
             "range": not instant,
             "format": "table" if kind == "table" else "time_series",
+            **({"exemplar": True} if kind == "timeseries" and "histogram_quantile(" in expression else {}),
         }
         for number, (legend, expression) in enumerate(queries.items())
     ]

@@ -13,6 +13,7 @@ from rich.text import Text
 from chaos.experiment.plan import Plan
 from chaos.experiment.runs import carry_out, given_folder, new_folder, quiet_libraries
 from chaos.progress.progress import Progress
+from chaos.record.files import TRACES_FILE
 from chaos.record.record import RunRecord
 from chaos.report.compare import compare, print_comparison
 from chaos.report.files import write_report, write_verdict
@@ -84,6 +85,8 @@ def _say_where(folder: Path, ending: _Ending, plan: Plan, console: Console) -> N
     if ending.problem:
         console.print(ending.problem, style="red")
     console.print(f"record  {folder}/  (events SHA-256 {ending.sha256[:16]}…)", highlight=False)
+    if (folder / TRACES_FILE).exists():
+        console.print(f"traces  {folder / TRACES_FILE}", highlight=False)
     console.print(f"report  {folder / 'report.html'}", highlight=False)
     console.print(f"repeat  {plan.command}", highlight=False, soft_wrap=True)
 

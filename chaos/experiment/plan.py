@@ -72,6 +72,11 @@ class Plan:
             raise RuntimeUnavailable(
                 f"{self.scenario.name}: needs {nodes} identity nodes and the limit of the {runtime} runtime is {most}"
             )
+        if self.tracing.enabled and runtime != "virtual":
+            raise RuntimeUnavailable(
+                f"{self.scenario.name}: tracing.enabled: only the virtual runtime keeps traces itself; "
+                "services of the others send theirs to AFTERSHOCK_OTLP_ENDPOINT (docs/traces.md)"
+            )
         for entry in self.timeline:
             if isinstance(entry.action, InjectFault):
                 try:

@@ -4,6 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from chaos.experiment.plan import make_plan
+from chaos.scenarios.loader import load
+from compose.runtime import RuntimeUnavailable
 from tests.contract.traced_world import CALM_S, KILLED, REGIONS, OneTrace, live, traced
 
 ALL = {"share": 1.0, "share_max": 10_000, "failed_max": 10_000, "attempts_max": 10_000}
@@ -149,6 +154,14 @@ def test_no_trace_is_chosen_once_the_file_is_full() -> None:
     assert full.keeper is not None
     assert full.keeper.lost["file"] > 0
     assert 40_000 <= len(full.text.encode()) < len(traced("direct", **ALL).text.encode())
+
+
+def test_a_runtime_of_real_processes_refuses_to_keep_traces_itself() -> None:
+    plan = make_plan(load("azure-fnj8-vqz-short"), 1, overlays=[{"tracing": {"enabled": True}}])
+    plan.require_offered("virtual")
+    for runtime in ("local", "compose"):
+        with pytest.raises(RuntimeUnavailable, match=r"tracing\.enabled: only the virtual runtime"):
+            plan.require_offered(runtime)
 
 
 def test_an_untraced_process_imports_nothing_of_tracing() -> None:

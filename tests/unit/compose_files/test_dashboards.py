@@ -115,6 +115,8 @@ def test_every_panel_has_title_unit_and_datasource(name: str, panel: dict[str, A
     assert panel["targets"]
     for target in panel["targets"]:
         assert target["datasource"] == panel["datasource"]
+        percentile = panel["type"] == "timeseries" and "histogram_quantile(" in target["expr"]
+        assert target.get("exemplar", False) == percentile
         assert target["legendFormat"]
 
 
