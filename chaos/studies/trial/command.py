@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 from rich.console import Console
 
 from chaos.importers.known import understand
@@ -65,7 +66,7 @@ def try_retries_command(options: dict[str, Any], console: Console) -> int:
         known = engine.outcomes((job for of in jobs.values() for job in of), "try-retries")
     trials = {name: judge([known[job] for job in of]) for name, of in jobs.items()}
     if options["as_json"]:
-        console.file.write(json.dumps(as_document(understood, mine, trials), indent=1) + "\n")
+        click.echo(json.dumps(as_document(understood, mine, trials), indent=1))
     else:
         show(options["file"], understood, trials, console)
     if any(trial.problems for trial in trials.values()):
