@@ -1,4 +1,4 @@
-"""The tables of signals and reductions in docs/scenarios.md."""
+"""The tables of signals and reductions in docs/scenarios.md: `python -m chaos.scenarios.signals_page`."""
 
 from collections.abc import Iterable
 
@@ -28,3 +28,7 @@ def reductions_table() -> str:
 
 def _over(seconds: float) -> str:
     return f"{seconds:g} s" if seconds else "–"
+
+
+if __name__ == "__main__":
+    print(signals_table(), reductions_table(), sep="\n\n")
