@@ -21,10 +21,10 @@ from chaos.export.families import BUCKET, COUNT, SUM, Family, families
 from chaos.export.openmetrics import distinct, zero_epoch_s
 from chaos.export.tables import ExportedRun
 from chaos.export.writing import whole
+from chaos.record.files import TRACES_FILE
 from chaos.record.series import Array, SeriesTable
 
 FILE = "metrics.jsonl"
-TRACES_FILE = "traces.jsonl"
 SCOPE = {"name": "aftershock"}
 CUMULATIVE = 2
 NO_RECORDED_VALUE = 1

@@ -204,9 +204,10 @@ def _arrivals(run: ExportedRun) -> Iterator[Batch]:
 # verdict
 
 CLAIMS = (
-    TableColumn("id", "text", "id of the claim, as in docs/conformance.md"),
+    TableColumn("id", "text", "id of the expectation or claim; claims of the incident are in docs/conformance.md"),
+    TableColumn("decides", "yes or no", "whether it is an expectation of the scenario: these decide the status"),
     TableColumn("status", "text", "`reproduced`, `contradicted`, `underspecified`, `narrative` or `not_judged`"),
-    TableColumn("statement", "text", "what the report says"),
+    TableColumn("statement", "text", "what the scenario expects, or the report says"),
     TableColumn("predicate", "text", "what is compared"),
     TableColumn("from_t", "number", "τ of the begin of the window", "bench s since 18:03 UTC", optional=True),
     TableColumn("to_t", "number", "τ of the end of the window", "bench s since 18:03 UTC", optional=True),
@@ -224,6 +225,7 @@ def _claims(run: ExportedRun) -> Iterator[Batch]:
     rows = []
     for claim in run.verdict.claims:
         values = {**asdict(claim), "measured": _json(claim.measured)}
+        values["decides"] = claim.id in run.verdict.expectations
         values["from_t"], values["to_t"] = claim.window or (None, None)
         rows.append([values[column.name] for column in CLAIMS])
     yield _batch(CLAIMS, rows)
@@ -248,6 +250,8 @@ TABLES = (
     ExportTable("samples", "One row per series and sample.", SAMPLES, _samples),
     ExportTable("events", "One row per event, in order.", EVENTS, _events),
     ExportTable("arrivals", "One row per arrival of the load generator.", ARRIVALS, _arrivals),
-    ExportTable("claims", "One row per claim of the verdict.", CLAIMS, _claims),
+    ExportTable(
+        "claims", "One row per expectation of the scenario, then one per claim of its claim set.", CLAIMS, _claims
+    ),
     ExportTable("figures", "One row per key figure of the verdict.", FIGURES, _figures),
 )

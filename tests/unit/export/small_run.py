@@ -17,6 +17,12 @@ title: Two regions
 starts_at: 2026-02-02T18:03:00Z
 warmup_s: 12
 duration_s: 40
+claims: fnj8-vqz
+expect:
+  - id: F1
+    says: East US saturates after its load has risen.
+    all:
+      - {name: op_success, signal: operation_success, regions: [eastus], from: T12+6s, to: T16, below: 0.5}
 regions:
   - {name: eastus, display: East US, identity_nodes: 2, pair: westus}
   - {name: westus, display: West US, identity_nodes: 2, pair: eastus}

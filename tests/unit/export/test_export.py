@@ -319,6 +319,7 @@ def test_a_record_gives_pandas_frames(run: ExportedRun) -> None:
     assert record.events["duration_s"].dropna().gt(0).all()
     assert len(record.samples) == int((~np.isnan(run.record.series.values)).sum())
     assert record.claims.loc["F1", "status"] == run.verdict.claim("F1").status
+    assert record.claims["decides"].sum() == 1
     rates = record.rate("identity_client_attempts_total", by="region", layer="sdk")
     assert set(rates.columns) == {"eastus", "westus"}
     assert rates.loc[25.0, "eastus"].sum() == run.record.rate(
