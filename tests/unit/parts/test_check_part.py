@@ -137,3 +137,22 @@ def test_a_class_of_no_kind_is_refused_by_what_it_lacks(tmp_path: Path) -> None:
 
     with pytest.raises(PartError, match="broken:Broken: is no retry: has no wait_s; is no budget: has no on_request"):
         kind_of("broken:Broken")
+
+
+SHIPPED = {
+    "services.policies.backoff:Backoff": "",
+    "services.policies.retry_budget:FinagleBudget": "",
+    "services.policies.retry_budget:EnvoyBudget": "",
+    "services.policies.retry_budget:GrpcThrottle": "",
+    "services.policies.retry_budget:UnlimitedBudget": "bounded",
+    "services.policies.admission:EnvoyAdmission": "",
+    "services.policies.adaptive_limit:Gradient2Limit": "",
+    "services.policies.token_cache:TokenCache": "",
+    "services.policies.queue_discipline:AdaptiveLifo": "",
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_rules_fit_what_ships(name: str) -> None:
+    """They are no stricter than the mechanisms that other programs have, and no budget is none."""
+    assert examine(kind_of(name), name, {}).broken == SHIPPED[name]
