@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def calm(request: pytest.FixtureRequest) -> None:
-    """Each module of tests on the testbed begins from calm: a region that a busy machine tipped over stays down."""
+    """Each module of tests on the testbed begins from calm: no region is down, no run goes on."""
     if any("testbed" in getattr(item, "fixturenames", ()) for item in request.session.items if _of(item, request)):
         request.getfixturevalue("testbed")
         asyncio.run(_back_to_calm())
@@ -68,7 +68,8 @@ async def _back_to_calm() -> None:
     try:
         desk = Desk(runtime)
         await eventually(desk.answers, within_s=30.0, what="the controller answers")
-        if (await desk.done("GET", "/v1/status"))["banner"]:
+        status = await desk.done("GET", "/v1/status")
+        if status["banner"] or status["run"]:
             await desk.done("POST", "/v1/reset")
     finally:
         await runtime.stop()

@@ -5,8 +5,6 @@ time is told by the run's own guard, which wants a healthy baseline: then, and o
 fail.
 """
 
-import asyncio
-
 import numpy as np
 import pytest
 
@@ -15,7 +13,6 @@ from chaos.verdict.claim_sets.fnj8_vqz.view import EAST, PAIR, IncidentView
 from chaos.verdict.verdict import judge
 from tests.system.system_desk import Desk, total
 from tests.system.system_incident import Incident, phases, virtual_run
-from tests.system.system_testbed import Stack
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 ALERT = "ManagedIdentityAvailabilityBurn"
@@ -23,14 +20,10 @@ ALERT_WITHIN_S = 10.0
 AGREE = 0.05
 ALERTS_AGREE_S = 4.0
 """Prometheus scrapes and the recorder samples at other moments of a second, and each may be late under load."""
-HOVERING_AGREE_S = {"MetastableOverload": 15.0}
-"""Widened after a run in which Prometheus had it 12.1 s earlier than the run's evaluator; the cause is not found."""
 INCIDENT = "controller_incident_timestamp_seconds"
 QUIET = ("incident: mark Stalls", "region: mark Stalls", "policies: mark Stalls", "chaos: mark Stalls")
 VIRTUAL_AGREE = 0.25
 PEAK_WINDOW_S = 20.0
-CALM_DAY = "calm-day"
-CALM_UNTIL_T = 25.0
 
 
 @pytest.fixture(scope="session")
@@ -150,23 +143,4 @@ async def test_prometheus_and_the_run_list_the_same_alerts_each_once(incident: I
     assert len(events) == len(listed), "an alert fires once for a thing"
     assert set(seen) == set(listed)
     late = {key: seen[key] - incident.at(t) for key, t in listed.items()}
-    assert {key: round(s, 1) for key, s in late.items() if abs(s) > HOVERING_AGREE_S.get(key[0], ALERTS_AGREE_S)} == {}
-
-
-async def test_a_calm_day_fires_no_alert_and_is_aborted_without_a_trace(testbed: Stack, desk: Desk) -> None:
-    run = await desk.done("POST", "/v1/runs", {"scenario": CALM_DAY, "seed": 1})
-    while (now := await desk.done("GET", "/v1/runs/current"))["now"].get("t", -1.0) < CALM_UNTIL_T:
-        if now["why"].startswith("MachineStalled"):
-            pytest.xfail(f"THIS MACHINE CANNOT JUDGE IT, says the run's own guard: {now['why']}")
-        assert now["state"] in ("starting", "running"), now
-        await asyncio.sleep(1.0)
-    zero, t = now["zero_epoch_s"], now["now"]["t"]
-    second = await desk.chaos("POST", "/v1/runs", {"scenario": CALM_DAY})
-    assert (second.status, run["id"] in second.json()["error"]["message"]) == (409, True)
-    fired = await desk.curve('ALERTS{alertstate="firing",alertname!="RaisedByTest"}', zero - 25.0, zero + t)
-    assert [line.labels for line in fired] == []
-    assert (await desk.done("DELETE", "/v1/runs/current"))["state"] == "aborted"
-    status = await desk.done("GET", "/v1/status")
-    assert {region["traffic"] for region in status["regions"]} == {"open"}
-    assert {region["exempt_private"] for region in status["regions"]} == {0}
-    assert (await desk.ask("loadgen", "/admin/load")).json()["running"]
+    assert {key: round(s, 1) for key, s in late.items() if abs(s) > ALERTS_AGREE_S} == {}
