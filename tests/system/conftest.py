@@ -45,9 +45,10 @@ def testbed() -> Iterator[Stack]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs no containers runs first: beside them it would take the processors that they are measured on.
 
-    Kills run last: Prometheus remembers them, and the alerts they cause would be taken for those of the incident.
+    Prometheus remembers: the calm day comes before whatever raises alerts, and the kills come last.
     """
-    items.sort(key=lambda item: ("testbed" in getattr(item, "fixturenames", ()), item.path.stem == "test_kills"))
+    order = {"test_calm_day": 0, "test_kills": 2}
+    items.sort(key=lambda item: ("testbed" in getattr(item, "fixturenames", ()), order.get(item.path.stem, 1)))
 
 
 @pytest.fixture(scope="module", autouse=True)
