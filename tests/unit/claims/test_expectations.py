@@ -79,6 +79,19 @@ def test_a_sample_counts_only_if_all_its_seconds_are_in_the_window() -> None:
     assert measured(view, **{**late, "from": 155}, over_s=10) == 1.0
 
 
+def test_a_share_of_too_few_events_is_no_sample() -> None:
+    """A single attempt that timed out is no collapse."""
+    made = fresh_incident().rate(ATTEMPTS, 0.0, 149, 160, region="eastus", layer="sdk")
+    made.rate(ATTEMPTS, 1.0, 154, 155, region="eastus", service="loadgen", layer="sdk", outcome="timeout")
+    assert found(View(made.build()), **QUIET, how="worst", over_s=1, at_least=0.5).status == "reproduced"
+
+
+def test_what_happened_before_the_window_is_not_in_it() -> None:
+    view = doctored(36.0, 150, 155)
+    after = {**QUIET, "from": 155, "how": "ever", "below": 0.9}
+    assert found(view, **after, over_s=5).measured == {"attempt_success_eastus_ever": "never"}
+
+
 def test_counters_and_events_are_counted(view: View) -> None:
     assert (
         measured(view, signal="attempts", region="eastus", **{"from": 100, "to": 200}, how="count", above=1) == 1200.0
