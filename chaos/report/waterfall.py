@@ -129,7 +129,8 @@ def waterfalls(record: RunRecord) -> list[Waterfall]:
     zero_s = _zero_s(record)
     ramp = record.first_event("traffic_changed", mode="ramp")
     ramp_s = zero_s + (ramp["t"] if ramp else float("inf"))
-    found = _typical(read_operations(record.folder / TRACES_FILE), zero_s, ramp_s)
+    ramped = str(ramp.get("region", "")) if ramp else ""
+    found = _typical(read_operations(record.folder / TRACES_FILE), zero_s, ramp_s, ramped)
     return [_waterfall(title, operation) for title, operation in found]
 
 
@@ -166,8 +167,13 @@ def _facts(attributes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {item["key"].removeprefix("aftershock."): next(iter(item["value"].values())) for item in attributes}
 
 
-def _typical(operations: Iterator[OneOperation], zero_s: float, ramp_s: float) -> list[tuple[str, OneOperation]]:
-    """The first of the best in each phase: calm needs one attempt a call, the storm all of them in both regions."""
+def _typical(
+    operations: Iterator[OneOperation], zero_s: float, ramp_s: float, ramped: str
+) -> list[tuple[str, OneOperation]]:
+    """The first of the best in each phase.
+
+    Calm needs one attempt a call, the storm all of them in both regions; the ramp admits some in the `ramped` region.
+    """
     best: dict[str, tuple[tuple[bool | int, ...], OneOperation]] = {}
     for operation in operations:
         root = operation.root
@@ -175,7 +181,7 @@ def _typical(operations: Iterator[OneOperation], zero_s: float, ramp_s: float) -
         if root.end_s < zero_s:
             phase, suits = "Calm", (operation.succeeded and operation.attempts > 0, -operation.attempts)
         elif root.start_s >= ramp_s:
-            phase, suits = "Ramp", (operation.succeeded, operation.attempts > 1, -operation.attempts)
+            phase, suits = "Ramp", (operation.succeeded, root.facts.get("region") == ramped, operation.attempts > 1)
         else:
             full = operation.attempts == FULL_ATTEMPTS
             phase, suits = "Storm", (operation.failed and operation.attempts > 0, full, len(operation.regions))

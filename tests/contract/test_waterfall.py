@@ -20,7 +20,7 @@ RAMP_T = 15.0
 def record(tmp_path: Path) -> RunRecord:
     (tmp_path / TRACES_FILE).write_text(traced("direct", **ALL).text, encoding="utf-8")
     plan = {"scenario": "small", "starts_at": datetime.fromtimestamp(EPOCH_S + CALM_S, tz=UTC).isoformat()}
-    ramp = {"t": RAMP_T, "kind": "traffic_changed", "mode": "ramp"}
+    ramp = {"t": RAMP_T, "kind": "traffic_changed", "mode": "ramp", "region": "westus"}
     return RunRecord(plan, [ramp], SeriesTable(), tmp_path)
 
 
@@ -49,6 +49,11 @@ def test_the_calm_operation_has_one_attempt_and_the_storm_twelve_in_both_regions
 
 def test_an_operation_that_the_run_cut_off_is_not_typical(record: RunRecord) -> None:
     assert all(bar.label != "user" for operation in waterfalls(record) for bar in operation.bars)
+
+
+def test_the_operation_of_the_ramp_is_of_the_ramped_region(record: RunRecord) -> None:
+    record.events[0]["t"] = 1.0  # while some still succeed
+    assert " in westus: " in _by_title(record)["Ramp"].reading
 
 
 def test_bars_lie_within_the_width_in_the_order_of_their_start(record: RunRecord) -> None:
