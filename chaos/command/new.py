@@ -44,14 +44,14 @@ def new_command(name: str, folder: Path, console: Console) -> int:
         UsageError: the name cannot be that of a scenario, or the file exists.
         OSError: the file cannot be written; named in the error.
     """
+    from chaos.experiment.runs import replace
+
     if not NAME.fullmatch(name):
         raise click.UsageError(f"NAME: should be up to 40 small letters, digits and hyphens (got {name!r})")
     path = folder / f"{name}.yaml"
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(scenario_text(name))
-    except FileExistsError as error:
-        raise click.UsageError(f"{path}: exists already") from error
+    if path.exists():
+        raise click.UsageError(f"{path}: exists already")
+    replace(path, scenario_text(name))
     console.print(f"scenario  {path}", highlight=False)
     console.print(f"run it    aftershock run {path}", highlight=False, soft_wrap=True)
     return EXPECTED

@@ -146,6 +146,7 @@ KEPT = (
         ),
         "there are as many of them at every size",
     ),
+    KeptQuantity("traces that are kept", ("tracing.",), "the file has a bound of its own"),
 )
 """Times, shares and factors (`_s`, `_ratio`, `multiplier` …) are kept too; they need no entry."""
 MODELS: Mapping[str, type[Settings]] = {

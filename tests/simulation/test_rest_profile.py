@@ -33,7 +33,8 @@ def stalled(folder: Path, profile: str, stall_s: float, after_s: float) -> Recor
         "load": {name: document["load"][name] for name in REGIONS},
         "timeline": [freeze],
     }
-    del document["remediation"]
+    for name in ("remediation", "expect", "claims"):
+        del document[name]
     path = folder / "stalled.yaml"
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     plan = make_plan(load(str(path)), 1, overlays=[{"loadgen": {"profile": profile}}])

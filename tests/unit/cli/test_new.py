@@ -22,7 +22,7 @@ def test_what_is_written_runs_and_is_judged(tmp_path: Path, monkeypatch: pytest.
     assert (code, said.split("\n")[1]) == (0, "run it    aftershock run my-incident.yaml")
     code, said = run("run", "my-incident.yaml", "--transport", "direct", "--out", "r1")
     assert code == 0, said
-    assert "✔ E5" in said
+    assert "✔  E5" in said
     assert "claim by claim" not in (tmp_path / "r1" / "report.html").read_text()
 
     file = tmp_path / "my-incident.yaml"

@@ -105,7 +105,8 @@ def test_regions_that_collapse_in_their_warm_up_are_named_by_the_command(tmp_pat
         "duration_s": 1,
         "timeline": [{"id": "N1", "at_s": 0, "do": "note", "observe": "nothing"}],
     }
-    del document["remediation"]
+    for name in ("remediation", "expect", "claims"):
+        del document[name]
     path = tmp_path / "overloaded.yaml"
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     assert_collapsed_in_warm_up(tmp_path, str(path))

@@ -160,11 +160,13 @@ LONG: dict[str, tuple[list[str], str]] = {
     "matrix": (["matrix", "azure-fnj8-vqz", "--jobs", "2", "--seeds", "2"], ""),
     "map": (["map", "--jobs", "2"], ""),
     "validate": (["validate", "--jobs", "2"], ""),
+    "size": (["size", "azure-fnj8-vqz", "--jobs", "2", "--sizes", "1:2"], ""),
+    "try-retries": (["try-retries", "envoy.yaml", "--jobs", "2"], ""),
 }
 """Every command that takes long, and what it says when it is under way; those of many runs say nothing before they have
 a result."""
-SHORT = {"scenarios", "report", "diff", "conformance"}
-IN_DOCKER = {"kills"}
+SHORT = {"scenarios", "report", "diff", "conformance", "new", "export", "check-part"}
+IN_DOCKER = {"kills", "watch"}
 OFTEN = ("soak", "campaign")
 """One of each kind; the others are tested with the long tests."""
 
@@ -179,6 +181,7 @@ def test_every_command_that_takes_long_is_here() -> None:
 def test_ctrl_c_again_and_again_ends_it_with_130_and_leaves_nothing(command: str, scenario: Path) -> None:
     """The second one meets whatever the first one has begun, at any moment; the third may end the process at once."""
     arguments, until = LONG[command]
+    (scenario.parent / "envoy.yaml").write_text("retry_policy: {num_retries: 2, retry_on: 5xx}\n")
     with started(scenario.parent, *arguments, until=until) as (process, below):
         if not until:
             below = _once_there_are(3, process.pid)

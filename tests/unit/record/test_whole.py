@@ -128,14 +128,14 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "of another version": (
         lambda f: (f / "manifest.json").write_text('{"record_version": 99, "files": {}}'),
-        r"manifest\.json: a record of version 99; this Aftershock reads version 1$",
+        r"manifest\.json: a record of version 99; this Aftershock reads version 2$",
     ),
     "a cut manifest": (
         lambda f: (f / "manifest.json").write_bytes((f / "manifest.json").read_bytes()[:100]),
         r"manifest\.json:\d+: not JSON",
     ),
     "a manifest that lists nothing": (
-        lambda f: (f / "manifest.json").write_text('{"record_version": 1, "files": {}}'),
+        lambda f: (f / "manifest.json").write_text('{"record_version": 2, "files": {}}'),
         r"plan\.json: not a file of this run$",
     ),
     "bytes that are no text": (
