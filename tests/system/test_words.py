@@ -24,7 +24,7 @@ from tests.words.results import Results, is_performed, perform_actions, perform_
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 ELSEWHERE: dict[Route, tuple[str, str]] = {
     ("POST", "/v1/runs"): ("system_incident.py", '"POST", "/v1/runs"'),
-    ("DELETE", "/v1/runs/current"): ("test_scenario.py", '"DELETE", "/v1/runs/current"'),
+    ("DELETE", "/v1/runs/current"): ("test_calm_day.py", '"DELETE", "/v1/runs/current"'),
     ("POST", "/v1/reset"): ("test_kills.py", '"POST", "/v1/reset"'),
 }
 """Operations that another file performs, because they restart every container: the file, and how it says so."""
