@@ -17,6 +17,9 @@ from tests.system.system_testbed import PORTS, PROJECT, TOKENS
 PROMETHEUS = f"http://127.0.0.1:{PORTS['PROMETHEUS_PORT']}"
 ALERTMANAGER = f"http://127.0.0.1:{PORTS['ALERTMANAGER_PORT']}"
 CONTROLLER = f"http://127.0.0.1:{PORTS['CONTROLLER_PORT']}"
+FIRING = 'ALERTS{alertstate="firing",alertname!="RaisedByTest",run=""}'
+ALERTS_END_S = 120.0
+"""Longer than any rule keeps firing: what came before an observed run may have raised alerts."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,9 @@ class Desk(chaos.kills.desk.Desk):
         asked = {"query": expression, **({} if at is None else {"time": f"{at:.3f}"})}
         found: list[dict[str, Any]] = (await self._prometheus("query", asked))["result"]
         return found
+
+    async def no_alert_fires(self) -> bool:
+        return not await self.query(FIRING)
 
     async def curve(self, expression: str, start: float, end: float) -> list[Line]:
         asked = {"query": expression, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": "1"}

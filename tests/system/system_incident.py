@@ -18,8 +18,9 @@ from chaos.scenarios.restrict import restrict
 from chaos.verdict.claim_sets.fnj8_vqz.view import IncidentView
 from chaos.verdict.verdict import judge
 from compose.render import REGIONS
-from tests.system.system_desk import Desk, copy_run, dashboard_queries
+from tests.system.system_desk import ALERTS_END_S, Desk, copy_run, dashboard_queries
 from tests.system.system_testbed import ROOT
+from tests.words.operator import eventually
 
 SCENARIO = "azure-fnj8-vqz-short"
 HEIGHT_T = (82.0, 150.0)
@@ -57,6 +58,7 @@ class Incident:
 async def watch_incident(desk: Desk, seed: int, into: Path) -> Incident:
     """Starts the run, looks on until it is judged, and fetches the record."""
     seen = Incident(seed, answered=dict.fromkeys(dashboard_queries(ROOT), 0))
+    await eventually(desk.no_alert_fires, within_s=ALERTS_END_S, what="no alert fires")
     run = await desk.done("POST", "/v1/runs", {"scenario": SCENARIO, "seed": seed})
     next_t = HEIGHT_T[0]
     while True:

@@ -5,21 +5,18 @@ import asyncio
 import pytest
 
 from chaos.experiment.baseline import MachineStalled
-from tests.system.system_desk import Desk
+from tests.system.system_desk import ALERTS_END_S, FIRING, Desk
 from tests.system.system_testbed import Stack
 from tests.words.operator import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 CALM_DAY = "calm-day"
 CALM_UNTIL_T = 25.0
-FIRING = 'ALERTS{alertstate="firing",alertname!="RaisedByTest"}'
 WARM_UP_S = 25.0
-ALERTS_END_S = 120.0
-"""Longer than any rule keeps firing: a machine that was busy while the testbed started may have raised alerts."""
 
 
 async def test_a_calm_day_fires_no_alert_and_is_aborted_without_a_trace(testbed: Stack, desk: Desk) -> None:
-    await eventually(lambda: _quiet(desk), within_s=ALERTS_END_S, what="no alert fires")
+    await eventually(desk.no_alert_fires, within_s=ALERTS_END_S, what="no alert fires")
     run = await desk.done("POST", "/v1/runs", {"scenario": CALM_DAY, "seed": 1})
     try:
         zero_epoch_s = await _until(desk, CALM_UNTIL_T)
@@ -34,10 +31,6 @@ async def test_a_calm_day_fires_no_alert_and_is_aborted_without_a_trace(testbed:
     assert {region["traffic"] for region in status["regions"]} == {"open"}
     assert {region["exempt_private"] for region in status["regions"]} == {0}
     assert (await desk.ask("loadgen", "/admin/load")).json()["running"]
-
-
-async def _quiet(desk: Desk) -> bool:
-    return not await desk.query(FIRING)
 
 
 async def _until(desk: Desk, t: float) -> float:
