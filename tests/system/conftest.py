@@ -45,7 +45,7 @@ def testbed() -> Iterator[Stack]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs no containers runs first: beside them it would take the processors that they are measured on.
 
-    Prometheus remembers: the calm day and the incident come before whatever else raises alerts, and the kills come last.
+    Prometheus remembers: the calm day and the incident come before whatever else raises alerts, and the kills last.
     """
     order = {"test_calm_day": 0, "test_pictures": 1, "test_scenario": 1, "test_kills": 3}
     items.sort(key=lambda item: ("testbed" in getattr(item, "fixturenames", ()), order.get(item.path.stem, 2)))
