@@ -85,8 +85,8 @@ up: $(INSTALLED) ## the testbed in Docker: build, start, wait until healthy, pri
 down: ## stop the testbed in Docker and remove what it kept
 	COMPOSE_PROFILES=traces docker compose down --volumes --remove-orphans
 
-test-system: $(INSTALLED_DEV) ## tests against the testbed in Docker (they bring it up and take it down)
-	$(BIN)/pytest -q tests/system
+test-system: $(INSTALLED_DEV) ## tests against the testbed in Docker, which they bring up and take down (LONG=1: the slow ones too)
+	$(BIN)/pytest -q tests/system $(if $(LONG),,-m 'not long')
 
 clean: ## remove runs and the virtual environment
 	rm -rf runs $(VENV)

@@ -50,6 +50,7 @@ def test_promtool_makes_blocks_of_an_export(run: ExportedRun, tmp_path: Path) ->
     assert max(int(series) for _samples, series in rows) == len(table)
 
 
+@pytest.mark.long
 def test_a_loaded_run_is_in_prometheus_as_if_it_had_ended_now(testbed: Stack, run: ExportedRun) -> None:
     """`testbed` is up and goes on: its own series stay apart."""
     result = CliRunner().invoke(main, ["watch", str(run.record.folder), "--project", PROJECT])
