@@ -42,6 +42,7 @@ def run(command: str) -> tuple[int, str]:
     return (int(found[1]) if found else 200 if "data: " in done.stdout else 0), done.stdout + done.stderr
 
 
+@pytest.mark.long
 async def test_every_command_of_the_document_works(desk: Desk) -> None:
     await desk.done("POST", "/v1/reset")  # numbers of faults begin anew, so that `f1` is the document's own
     answers = {line: run(line) for line in commands() if not any(word in line for word in NEEDS_A_RECORD)}

@@ -68,6 +68,7 @@ def stand_still(processes: list[psutil.Process]) -> None:
         os.kill(process.pid, signal.SIGCONT)
 
 
+@pytest.mark.long
 def test_a_stalled_machine_is_not_judged_and_one_paused_process_is_no_stalled_machine(
     run: subprocess.Popen[str], tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ from tests.system.system_desk import PROMETHEUS
 from tests.system.system_testbed import PROJECT, Stack
 from tests.unit.export.small_run import recorded
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.long, pytest.mark.timeout(600)]
 ATTEMPTS = "identity_client_attempts_total"
 
 
@@ -50,7 +50,6 @@ def test_promtool_makes_blocks_of_an_export(run: ExportedRun, tmp_path: Path) ->
     assert max(int(series) for _samples, series in rows) == len(table)
 
 
-@pytest.mark.long
 def test_a_loaded_run_is_in_prometheus_as_if_it_had_ended_now(testbed: Stack, run: ExportedRun) -> None:
     """`testbed` is up and goes on: its own series stay apart."""
     result = CliRunner().invoke(main, ["watch", str(run.record.folder), "--project", PROJECT])
