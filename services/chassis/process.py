@@ -51,13 +51,18 @@ class ProcessSettings(Settings):
     project_secret: str = Field(default="", repr=False, description="shared by the testbed; from the store when empty")
 
 
-def real_session() -> aiohttp.ClientSession:
+def real_session(*, remember_addresses: bool = True) -> aiohttp.ClientSession:
     """An HTTP session without aiohttp's hidden policies.
+
+    aiohttp remembers addresses for 10 s. `remember_addresses=False` is for a process that outlives the restart of all
+    others, after which a name may have another address.
 
     `limit=0`: the default limit of 100 connections is a bulkhead that would change the incident. aiohttp also repeats
     an idempotent request once when the server closes the connection; that is off, because retries are studied here.
     """
-    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar())
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, use_dns_cache=remember_addresses), cookie_jar=aiohttp.DummyCookieJar()
+    )
     session._retry_connection = False
     return session
 
