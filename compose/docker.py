@@ -49,7 +49,7 @@ class DockerRuntime:
         located, self._inside = docker_stack.locate()
         self.engine = engine or DockerEngine(project or located)
         self.clock = system_clock()
-        self.http = HttpClient(real_session(remember_addresses=False))
+        self.http = HttpClient(real_session())
         self.peers = Peers()
         self.secret = ""
         self.store: Store = connect(f"redis://{REDIS}:{REDIS_PORT}/0")

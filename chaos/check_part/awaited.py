@@ -100,17 +100,7 @@ class ScriptedCloud(HttpClient):
         self.calls = 0
         self.now_epoch_s = EPOCH_S
 
-    async def call(
-        self,
-        method: str,
-        url: Any,
-        *,
-        timeout_s: float,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, str] | None = None,
-        json: Any = None,
-        data: bytes | None = None,
-    ) -> HttpReply:
+    async def call(self, method: str, url: Any, *, timeout_s: float, **_options: Any) -> HttpReply:
         self.calls += 1
         if self.calls > CALLS_MAX * JOURNEYS:
             await _never()

@@ -5,7 +5,7 @@
     methodConfig[].timeout is the deadline of the whole call
 
 The wait before retry n is min(initialBackoff * backoffMultiplier**(n-1), maxBackoff) * U(0.8, 1.2); clients make at
-most five attempts. Source: https://github.com/grpc/proposal/blob/master/A6-client-retries.md.
+most five attempts. Source: https://github.com/grpc/proposal, A6 (client retries).
 """
 
 from typing import Any

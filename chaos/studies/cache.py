@@ -5,8 +5,9 @@ The key covers everything that affects a run.
 
 import hashlib
 import json
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +25,7 @@ JsonDocument = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("services", "loadgen", "compose", "chaos")
 SOURCES = (".py", ".yaml")
+NEVER_WORD = "never"
 ONLY_SHOWN = (
     "chaos/report/",
     "chaos/record/retention.py",
@@ -34,7 +36,7 @@ ONLY_SHOWN = (
     "chaos/studies/campaign/collect.py",
     "chaos/studies/campaign/command.py",
     "chaos/studies/campaign/conformance.py",
-    "chaos/verdict/explanations.",
+    "chaos/verdict/claim_sets/fnj8_vqz/explanations.",
     "chaos/studies/files.py",
     "chaos/studies/map/command.py",
     "chaos/studies/map/files.py",
@@ -71,6 +73,16 @@ class Codec(Generic[J, R]):
     from_document: Callable[[JsonDocument], R]
     failed: Callable[[J, str], R]
     """The result for a run that failed; it is never cached."""
+
+
+def finite(values: Mapping[str, float | None]) -> dict[str, float | str | None]:
+    """Values as JSON can hold them: a time that is never reached is a word there."""
+    return {name: NEVER_WORD if value == math.inf else value for name, value in values.items()}
+
+
+def with_never(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that `finite` wrote."""
+    return {name: math.inf if value == NEVER_WORD else value for name, value in values.items()}
 
 
 @lru_cache(maxsize=1)

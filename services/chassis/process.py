@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from services.chassis.otlp_export import OtlpExporter
 
 METRICS_PATH = "/metrics"
+ADDRESS_LIFE_S = 1
 BACKLOG = 4096  # aiohttp's 128 makes a burst of connects wait for the kernel's 1 s SYN retry
 _SEED: StoredShape[int] = StoredShape(int)
 
@@ -51,18 +52,15 @@ class ProcessSettings(Settings):
     project_secret: str = Field(default="", repr=False, description="shared by the testbed; from the store when empty")
 
 
-def real_session(*, remember_addresses: bool = True) -> aiohttp.ClientSession:
+def real_session() -> aiohttp.ClientSession:
     """An HTTP session without aiohttp's hidden policies.
 
-    aiohttp remembers addresses for 10 s. `remember_addresses=False` is for a process that outlives the restart of all
-    others, after which a name may have another address.
-
     `limit=0`: the default limit of 100 connections is a bulkhead that would change the incident. aiohttp also repeats
-    an idempotent request once when the server closes the connection; that is off, because retries are studied here.
+    an idempotent request once when the server closes the connection; that is off, because retries are studied here. It
+    remembers addresses for 10 s; containers that are restarted together may have swapped theirs by then.
     """
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, use_dns_cache=remember_addresses), cookie_jar=aiohttp.DummyCookieJar()
-    )
+    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=ADDRESS_LIFE_S)
+    session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
     session._retry_connection = False
     return session
 

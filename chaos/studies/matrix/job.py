@@ -1,7 +1,6 @@
 """One run of the matrix, as a serialisable job and outcome."""
 
 import json
-import math
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -14,14 +13,13 @@ from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Scenario
 from chaos.scenarios.size import sized_settings
-from chaos.studies.cache import Codec
+from chaos.studies.cache import Codec, finite, with_never
 from chaos.studies.matrix.outcomes import RunOutcome, outcome
 from chaos.studies.matrix.variants import late, unattended, with_replay
 from chaos.verdict.claim_set import view_of
 from compose.children import bound, python
 
 TRANSPORT: TransportName = "direct"
-NEVER_WORD = "never"
 
 
 @dataclass(frozen=True)
@@ -80,14 +78,12 @@ def perform_apart(job: MatrixRun) -> RunOutcome:
 
 def to_document(one: RunOutcome) -> dict[str, Any]:
     """The outcome as a JSON document."""
-    values = {name: NEVER_WORD if value == math.inf else value for name, value in one.values.items()}
-    return {**asdict(one), "values": values}
+    return {**asdict(one), "values": finite(one.values)}
 
 
 def from_document(document: dict[str, Any]) -> RunOutcome:
     """The outcome from its JSON document."""
-    values = {name: math.inf if value == NEVER_WORD else value for name, value in document["values"].items()}
-    return RunOutcome(**{**document, "values": values})
+    return RunOutcome(**{**document, "values": with_never(document["values"])})
 
 
 def _decides(job: MatrixRun) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """One run of the size study: the incident, or a calm region that is watched until it tips by itself."""
 
-import math
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,13 +12,12 @@ from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Scenario
 from chaos.scenarios.restrict import restrict
-from chaos.studies.cache import Codec
+from chaos.studies.cache import Codec, finite, with_never
 from chaos.studies.map.probe import BASE_S, TIPPED_MAX, read
 from chaos.verdict.claim_set import view_of
 from chaos.verdict.verdict import judge
 
 TRANSPORT: TransportName = "direct"
-NEVER_WORD = "never"
 COLLAPSED = "CollapsedInWarmup"
 
 
@@ -132,13 +130,11 @@ def _watch(job: SizeRun) -> SizeFinding:
 
 
 def to_document(one: SizeFinding) -> dict[str, Any]:
-    values = {name: NEVER_WORD if value == math.inf else value for name, value in one.values.items()}
-    return {**asdict(one), "values": values}
+    return {**asdict(one), "values": finite(one.values)}
 
 
 def from_document(document: dict[str, Any]) -> SizeFinding:
-    values = {name: math.inf if value == NEVER_WORD else value for name, value in document["values"].items()}
-    return SizeFinding(**{**document, "values": values})
+    return SizeFinding(**{**document, "values": with_never(document["values"])})
 
 
 def _decides(job: SizeRun) -> dict[str, Any]:

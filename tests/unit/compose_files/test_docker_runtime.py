@@ -113,7 +113,7 @@ def engine() -> FakeEngine:
 async def runtime(engine: FakeEngine, world: Any, monkeypatch: pytest.MonkeyPatch) -> DockerRuntime:
     """A runtime over the fake engine, on the virtual clock and store, that believes itself inside the project."""
     monkeypatch.setenv("AFTERSHOCK_PROJECT", "test")
-    monkeypatch.setattr("compose.docker.real_session", lambda **_options: None)
+    monkeypatch.setattr("compose.docker.real_session", lambda: None)
     monkeypatch.setattr("compose.docker.system_clock", lambda: Clock(world.loop.time, world.epoch_s))
     made = DockerRuntime(engine=engine)  # type: ignore[arg-type]
     made.http = ReadyHttp()  # type: ignore[assignment]

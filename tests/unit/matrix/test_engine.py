@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chaos.studies import cache as cache_module
-from chaos.studies.cache import Cache, code_hash, key
+from chaos.studies.cache import ONLY_SHOWN, ROOT, Cache, code_hash, key
 from chaos.studies.engine import StudyEngine, cluster
 from chaos.studies.matrix.job import CODEC, MatrixRun, from_document, to_document
 from compose.runtime import RuntimeUnavailable
@@ -101,3 +101,9 @@ def test_without_dask_a_cluster_is_refused_in_one_sentence(monkeypatch: pytest.M
     monkeypatch.setitem(__import__("sys").modules, "distributed", None)
     with pytest.raises(RuntimeUnavailable, match="needs Dask"), cluster("tcp://127.0.0.1:1"):
         pass
+
+
+@pytest.mark.parametrize("prefix", ONLY_SHOWN)
+def test_a_source_that_does_not_affect_results_exists(prefix: str) -> None:
+    """A prefix that names nothing any more makes results stale whenever what it named is edited."""
+    assert list(ROOT.glob(f"{prefix}*"))

@@ -11,21 +11,11 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.api_contract import closed
+
 ROOT = Path(__file__).parents[3]
 MANIFEST = ROOT / "docs" / "cluster" / "daskcluster.yaml"
 SCHEMA = "dask_kubernetes/operator/deployment/helm/dask-kubernetes-operator/crds/daskcluster.yaml"
-
-
-def closed(schema: Any) -> Any:
-    """The schema with unknown fields refused, as `kubectl apply --validate=strict` does."""
-    if isinstance(schema, list):
-        return [closed(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made = {name: closed(value) for name, value in schema.items()}
-    if isinstance(made.get("properties"), dict) and not made.get("x-kubernetes-preserve-unknown-fields"):
-        made.setdefault("additionalProperties", False)
-    return made
 
 
 @pytest.fixture(scope="module")

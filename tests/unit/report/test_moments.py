@@ -14,16 +14,6 @@ from tests.unit.record.incident_record import fresh_incident
 CHARTS = ("timeline", "rates", "amplification", "success", "heat-storage", "heat-identity", "busy", "nodes", "backlog")
 
 
-@pytest.fixture(scope="module")
-def record() -> RunRecord:
-    return fresh_incident().build()
-
-
-@pytest.fixture(scope="module")
-def verdict(record: RunRecord) -> Verdict:
-    return judge(record)
-
-
 def by_id(record: RunRecord, verdict: Verdict) -> dict[str, tuple[str, ClaimMoment]]:
     found = moments(record, verdict, CHARTS)
     return {moment.claim.id: (chart, moment) for chart, some in found.items() for moment in some}

@@ -24,16 +24,6 @@ from tests.unit.record.incident_record import E, IncidentRecord, calm_day, fresh
 
 
 @pytest.fixture(scope="module")
-def record() -> RunRecord:
-    return fresh_incident().build()
-
-
-@pytest.fixture(scope="module")
-def verdict(record: RunRecord) -> Verdict:
-    return judge(record)
-
-
-@pytest.fixture(scope="module")
 def page(record: RunRecord, verdict: Verdict) -> str:
     return render(record, verdict)
 
