@@ -104,10 +104,16 @@ def test_the_error_of_main_comes_out() -> None:
         VirtualWorld().run(main())
 
 
-def test_a_run_leaves_the_garbage_collector_as_it_was() -> None:
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_run_leaves_the_garbage_collector_as_it_was(frozen: bool) -> None:
+    """Also objects that are frozen already, as those of pytest are."""
+    (gc.freeze if frozen else gc.unfreeze)()
     before = gc.get_threshold(), gc.get_freeze_count()
+    assert (before[1] > 0) == frozen
     VirtualWorld().run(asyncio.sleep(1))
-    assert (gc.get_threshold(), gc.get_freeze_count()) == before
+    after = gc.get_threshold(), gc.get_freeze_count()
+    gc.freeze()
+    assert after == before
 
 
 async def test_a_world_on_a_running_loop_is_awaited_not_run(world: VirtualWorld) -> None:
