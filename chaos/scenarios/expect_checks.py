@@ -40,6 +40,15 @@ CLAIM_REGIONS: dict[str, tuple[str, ...]] = {"fnj8-vqz": ("eastus", "westus")}
 """The regions that a claim set is about. A test compares it with the claim sets."""
 
 
+def _own_tenants(scenario: Scenario) -> Iterator[str]:
+    """The names of tenants that the scenario adds, as far as its settings can be read; others check the settings."""
+    load = scenario.settings.get("loadgen")
+    own = load.get("own_tenants") if isinstance(load, dict) else None
+    for tenant in own if isinstance(own, list | tuple) else ():
+        if isinstance(tenant, dict) and "slug" in tenant:
+            yield str(tenant["slug"])
+
+
 @dataclass
 class _Checks:
     """The names that expectations of one scenario may use."""
@@ -53,7 +62,7 @@ class _Checks:
 
     def __post_init__(self) -> None:
         self.regions = [region.name for region in self.scenario.regions]
-        self.tenants = self.scenario.tenants or shipped_names()
+        self.tenants = self.scenario.tenants or (*shipped_names(), *_own_tenants(self.scenario))
         self.moments = moments_of(self.scenario)
         listed = list(enumerate(self.scenario.expect))
         self.numbers = {expectation.id: number for number, expectation in reversed(listed)}

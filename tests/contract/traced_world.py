@@ -99,10 +99,10 @@ class OneTrace:
 
 
 def read_traces(text: str) -> list[OneTrace]:
-    return [OneTrace(tuple(_spans(json.loads(line)))) for line in text.splitlines()]
+    return [OneTrace(tuple(spans_of(json.loads(line)))) for line in text.splitlines()]
 
 
-def _spans(document: Mapping[str, Any]) -> Iterator[TracedSpan]:
+def spans_of(document: Mapping[str, Any]) -> Iterator[TracedSpan]:
     for resource in document["resourceSpans"]:
         facts = {item["key"]: _plain(item["value"]) for item in resource["resource"]["attributes"]}
         for scope in resource["scopeSpans"]:

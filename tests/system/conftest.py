@@ -19,7 +19,7 @@ from compose.docker import DockerRuntime
 from compose.render import stack
 from tests.system.system_desk import Desk
 from tests.system.system_incident import Incident, watch_incident
-from tests.system.system_testbed import PROJECT, UP_TIMEOUT_S, Stack
+from tests.system.system_testbed import PROJECT, Stack
 from tests.words.operator import eventually
 
 SEEDS = range(1, int(os.environ.get("AFTERSHOCK_SYSTEM_RUNS", "1")) + 1)
@@ -35,7 +35,7 @@ def testbed() -> Iterator[Stack]:
     if not keep:
         made.compose("down", "--volumes", "--remove-orphans", "--timeout", "1")
     try:
-        made.compose("up", "--build", "--detach", "--wait", "--wait-timeout", str(UP_TIMEOUT_S), *made.services())
+        made.up("--build")
         yield made
     finally:
         if not keep:

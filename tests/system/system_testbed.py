@@ -42,6 +42,11 @@ class Stack:
             )
         return done.stdout
 
+    def up(self, *options: str) -> None:
+        """All services, healthy, in containers that agree with the environment; others are made again."""
+        wait = ["--detach", "--wait", "--wait-timeout", str(UP_TIMEOUT_S)]
+        self.compose("up", *options, *wait, *self.services())
+
     def services(self) -> list[str]:
         wanted = self.compose("config", "--services").split()
         return [name for name in wanted if name not in os.environ.get("AFTERSHOCK_TEST_WITHOUT", "grafana").split()]

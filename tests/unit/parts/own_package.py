@@ -4,7 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from chaos.cli import main
+from chaos.record.record import RunRecord
 from services.parts import declared, loading
 
 MODULE = '''
@@ -70,7 +73,14 @@ settings:
 timeline:
   - {id: A1, at_s: 2, do: inject_fault, kind: every-third, target: {service: router}, lease_s: 8,
      parameters: {status: 503}}
+expect:
+  - {id: E1, says: A third of the attempts fails under the fault., signal: attempt_success, region: eastus,
+     from: A1+1s, to: A1+7s, below: 0.9}
+  - {id: E2, says: One retry saves most of the purchases., signal: journey_success, tenant: acme,
+     from: 0, to: end, at_least: 0.6}
 """
+WRONG = ("below: 0.9", "at_least: 0.9")
+"""Turns the first expectation into one that does not hold."""
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -89,6 +99,30 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     scenario.write_text(SCENARIO)
     isolate(monkeypatch)
     return scenario
+
+
+def exit_codes(scenario: Path, into: Path, *options: str) -> tuple[int, int]:
+    """`aftershock run` of the scenario as it is, and with an expectation that is wrong."""
+    wrong = scenario.with_name("wrong.yaml")
+    wrong.write_text(scenario.read_text().replace(*WRONG))
+    right_code, wrong_code = (
+        CliRunner()
+        .invoke(main, ["run", str(path), *options, "--out", str(into / path.stem)], catch_exceptions=False)
+        .exit_code
+        for path in (scenario, wrong)
+    )
+    return right_code, wrong_code
+
+
+def assert_parts_worked(record: RunRecord) -> None:
+    """Retry policy, fault and journey did what they are for, in processes of their own."""
+    sold = record.events_of("operation", tenant="acme")
+    assert {event["journey"] for event in sold} == {"own"}
+    assert {event["attempts"] for event in sold if event["result"] == "failed"} <= {2}
+    assert any(event["duration_s"] > 0.5 for event in sold if event["result"] == "success"), "the policy's wait"
+    assert (record.delta("fault_effects_total", 0, 14, kind="every-third") or 0) > 5
+    assert record.first_event("journey_crashed") is None
+    assert record.first_event("setting_rejected") is None
 
 
 TEMPLATES = Path(__file__).parents[3] / "docs" / "extending"

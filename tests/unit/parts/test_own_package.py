@@ -12,7 +12,7 @@ from chaos.experiment.runs import TransportName, carry_out
 from chaos.experiment.slots import SLOTS, assignments_of
 from chaos.record.record import RunRecord
 from chaos.scenarios.loader import load, loads
-from tests.unit.parts.own_package import TEMPLATES, declare_templates, install
+from tests.unit.parts.own_package import TEMPLATES, declare_templates, exit_codes, install
 
 POLICIES = {
     "retry": ("own_retry:PoliteRetry", "wait_s"),
@@ -74,6 +74,11 @@ def test_retry_fault_and_journey_of_a_package_work_alike_on_both_transports(
         assert (record.delta("fault_effects_total", 0, 14, kind="every-third") or 0) > 5
         assert record.first_event("journey_crashed") is None
     assert records[0].events == records[1].events
+
+
+def test_its_own_expectations_decide_the_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = install(tmp_path, monkeypatch)
+    assert exit_codes(scenario, tmp_path, "--transport", "direct") == (0, 1)
 
 
 def test_an_action_that_fails_is_recorded_and_the_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
