@@ -24,7 +24,8 @@ from chaos.controller.routes import (
     scenarios,
 )
 from chaos.controller.status import status
-from chaos.controller.testbed import Testbed
+from chaos.controller.testbed import SOURCE, Testbed
+from services.chassis.addresses import guard_address
 from services.chassis.app import API
 from services.chassis.bodies import SIZE_MAX_BYTES
 from services.chassis.metrics import CONTENT_TYPE
@@ -122,6 +123,7 @@ def _lifespan(testbed: Testbed) -> Callable[[web.Application], AsyncIterator[Non
 
 async def run_until_cancelled(app: web.Application, host: str, port: int, ready: Callable[[], Awaitable[None]]) -> None:
     """Serves until cancelled; `ready` is called when the socket is listening."""
+    guard_address(app, SOURCE)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from services.chassis import exit_codes, interrupts
 from services.chassis.access import shared_secret
+from services.chassis.addresses import guard_address
 from services.chassis.clock import Clock, system_clock
 from services.chassis.env import DEFAULT_PEER_URL, Env, Peers, make_env
 from services.chassis.environment import from_environment
@@ -28,7 +29,6 @@ from services.chassis.tracing import NO_TRACING, Tracing
 if TYPE_CHECKING:
     from services.chassis.otlp_export import OtlpExporter
 
-METRICS_PATH = "/metrics"
 ADDRESS_LIFE_S = 1
 BACKLOG = 4096  # aiohttp's 128 makes a burst of connects wait for the kernel's 1 s SYN retry
 _SEED: StoredShape[int] = StoredShape(int)
@@ -113,23 +113,12 @@ async def serve(service: str, create_app: Callable[[Env], web.Application], proc
             env.background.keep(exporter.run, "trace exporter")
         await env.background.complete(lambda: _take_from_testbed(env, process), "seed and secret", STORE_ERRORS)
         app = create_app(env)
-        app.on_response_prepare.append(close_after_metrics)
+        guard_address(app, process.instance)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
         ending.push_async_callback(runner.cleanup)
         await runner.setup()
         await web.TCPSite(runner, process.host, process.port, backlog=BACKLOG).start()
         await asyncio.Event().wait()
-
-
-async def close_after_metrics(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Ends the connection after each scrape, so that the next one looks the name up again.
-
-    Containers that are restarted together may swap addresses. A scraper that was quicker than the engine's name service
-    kept its connection to another instance for a whole run (seen: provisioner-eastus showed West US for four minutes).
-    """
-    if request.path == METRICS_PATH:
-        response.force_close()
-        response.headers["Connection"] = "close"
 
 
 async def _take_from_testbed(env: Env, process: ProcessSettings) -> None:
