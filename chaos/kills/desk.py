@@ -24,9 +24,13 @@ NOT_KILLED = frozenset({"grafana"})
 
 @dataclass(frozen=True)
 class Condition:
-    """One container at one moment. `healthy` is true for a running container without a health check."""
+    """One container at one moment. `healthy` is true for a running container without a health check.
 
-    restarts: int
+    `started_at` tells one process from the next. The engine's `RestartCount` does not: it begins again at 0 when
+    somebody starts the container, as the end of a crash fault does.
+    """
+
+    started_at: str
     running: bool
     healthy: bool
     paused: bool
@@ -80,7 +84,7 @@ class Desk:
         state = raw["State"]
         health = state.get("Health", {}).get("Status", "healthy")
         return Condition(
-            restarts=int(raw["RestartCount"]),
+            started_at=str(state["StartedAt"]),
             running=bool(state["Running"]),
             healthy=bool(state["Running"]) and health == "healthy" and not state["Paused"],
             paused=bool(state["Paused"]),

@@ -184,7 +184,7 @@ class Drill:
 
         async def healed() -> bool:
             now = await self._desk.condition(victim)
-            return now.healthy and now.restarts > before.restarts
+            return now.healthy and now.started_at != before.started_at
 
         with suppress(TimeoutError):
             await self._until(healed, HEALED_S, victim.name)

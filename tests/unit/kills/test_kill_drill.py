@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -38,7 +39,7 @@ class MemoryTestbed:
     silent: str = ""
     operations_: dict[str, float] = field(default_factory=dict)
     down_until: dict[str, float] = field(default_factory=dict)
-    restarts: dict[str, int] = field(default_factory=dict)
+    starts: Counter[str] = field(default_factory=Counter)
     faults: dict[str, tuple[str, str, float]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 
@@ -120,7 +121,7 @@ class MemoryTestbed:
         felt = {kind for kind, victim, ends_s in self.faults.values() if victim == name and self.clock.now() < ends_s}
         running = up and "crash" not in felt
         return Condition(
-            restarts=self.restarts.get(name, 0),
+            started_at=f"start {self.starts[name]}",
             running=running,
             healthy=running,
             paused=bool(felt & {"freeze", "redis_stall"}),
@@ -131,7 +132,7 @@ class MemoryTestbed:
         name = container.name
         healed_s = float("inf") if self.defect == "unhealthy" and name == "redis" else self.clock.now() + DOWN_S
         self.down_until[name] = healed_s
-        self.restarts[name] = self.restarts.get(name, 0) + 1
+        self.starts[name] += 1
         if name == CONTROLLER:
             self.run_began = None
 
