@@ -22,6 +22,7 @@ SILENT = frozenset(
         "job_finished",
         "load_changed",
         "mitigated",
+        "node_configured",
         "node_restarted",
         "operation",
         "service_health_sent",

@@ -83,6 +83,7 @@ _TABLE = (
     _share("provisioning_success", "Attempts at provisioning jobs that completed the job."),
     _share("provisioning_blocked", "Attempts at provisioning jobs that a storage account refused."),
     _share("journey_success", "Journeys of tenants that ended well.", USERS),
+    _share("configuration_success", "Reads of its configuration by a starting identity node that succeeded."),
     _share("wasted_share", "Work of the identity nodes that was finished after its caller had timed out."),
     SignalSpec("amplification", "share", "×", "Attempts per identity operation started; 1 without retries."),
     SignalSpec("saturation", "level", "0 … 1", "Busy workers of the identity nodes that are up.", most=1.0),

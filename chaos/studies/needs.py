@@ -22,14 +22,28 @@ def require_wave(argument: str, scenario: Scenario) -> None:
         SettingsError: there is none; without it every run is without a result.
     """
     if wave_t(scenario) is None:
-        row = f"the entry {claim_set(scenario.claims).wave}" if scenario.claims else "the first action"
-        raise SettingsError(f"{argument}: timeline: waves are timed from {row}, which {scenario.name} lacks")
+        lacks = f"waves are timed from {wave_name(scenario)}, which {scenario.name} lacks"
+        raise SettingsError(f"{argument}: timeline: {lacks}")
+
+
+def wave_name(scenario: Scenario) -> str:
+    """The action from which waves are timed, in words."""
+    return f"the entry {claim_set(scenario.claims).wave}" if scenario.claims else "the first action"
 
 
 def wave_t(scenario: Scenario) -> float | None:
     """τ of the action from which waves are timed: that of the claim set, or the first; None if it is missing."""
     row = claim_set(scenario.claims).wave if scenario.claims else ""
     return min((entry.t for entry in scenario.actions if row in ("", entry.row)), default=None)
+
+
+def sides(scenario: Scenario) -> tuple[str, str]:
+    """The names of the two regions that studies show one by one, as `View.sides` has them; a dash: there is none."""
+    shown = {region.name: region.display for region in scenario.regions}
+    paired = [region.name for region in scenario.regions if region.pair]
+    names = claim_set(scenario.claims).regions if scenario.claims else (paired or list(shown))
+    first, second = (*(shown[name] for name in names[:2] if name in shown), "–", "–")[:2]
+    return first, second
 
 
 def with_controls(scenario: Scenario) -> ClaimSet | None:

@@ -9,7 +9,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from chaos.record.metric_names import ACCOUNTS, ATTEMPTS, ENDED, JOBS, JOURNEYS_ENDED, NODE_UP, STARTED, TRIES, WORK
+from chaos.record.metric_names import (
+    ACCOUNTS,
+    ATTEMPTS,
+    CONFIGURED,
+    ENDED,
+    JOBS,
+    JOURNEYS_ENDED,
+    NODE_UP,
+    STARTED,
+    TRIES,
+    WORK,
+)
 from chaos.record.record import Event, Of
 from chaos.record.series import Array
 from chaos.verdict.times import NEVER, Window
@@ -181,6 +192,7 @@ MEASURES: dict[str, SignalMeasure] = {
     "provisioning_success": ShareMeasure(Of(TRIES, result="done"), Of(TRIES)),
     "provisioning_blocked": ShareMeasure(Of(TRIES, result="blocked"), Of(TRIES)),
     "journey_success": ShareMeasure(Of(JOURNEYS_ENDED, result="success"), Of(JOURNEYS_ENDED)),
+    "configuration_success": ShareMeasure(Of(CONFIGURED, outcome="ok"), Of(CONFIGURED)),
     "wasted_share": ShareMeasure(Of(WORK, outcome="wasted"), Of(WORK)),
     "amplification": ShareMeasure(Of(ATTEMPTS, layer="sdk"), Of(STARTED)),
     "saturation": LevelMeasure("identity_workers_busy", _busy),

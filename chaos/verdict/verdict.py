@@ -102,11 +102,9 @@ class Verdict:
 def judge(record: RunRecord) -> Verdict:
     """Judges every expectation and claim. Missing data in a record gives `not_judged`, never an exception."""
     view, claims = view_of(record), claim_set_of(record.plan)
-    stalls = [
-        stall for stall in stalls_in(view.record.series, OBSERVER) if stall.t > 0
-    ]  # earlier: see the baseline check
+    stalls = _stalls(view)
     expectations = parse_expectations(record.plan.get("expect") or ())
-    expected = [_judge_expectation(one, expectations, view, stalls) for one in expectations]
+    expected = _judge_expectations(expectations, view, stalls)
     evidence = [] if claims is None else [_judge_claim(claim, claims, view, stalls) for claim in claims.claims()]
     status, why = _status(view, expectations, expected, stalls)
     plan = record.plan
@@ -121,6 +119,21 @@ def judge(record: RunRecord) -> Verdict:
         claim_set="" if claims is None else claims.name,
         expectations=tuple(one.id for one in expectations),
     )
+
+
+def judge_expectations(record: RunRecord) -> list[Judged]:
+    """Judges the expectations alone, for studies of many runs."""
+    view = view_of(record)
+    return _judge_expectations(parse_expectations(record.plan.get("expect") or ()), view, _stalls(view))
+
+
+def _stalls(view: View) -> list[Stall]:
+    """Those of the incident; for earlier ones see the baseline check."""
+    return [stall for stall in stalls_in(view.record.series, OBSERVER) if stall.t > 0]
+
+
+def _judge_expectations(expectations: Sequence[Expectation], view: View, stalls: Sequence[Stall]) -> list[Judged]:
+    return [_judge_expectation(one, expectations, view, stalls) for one in expectations]
 
 
 def _judge_expectation(one: Expectation, others: Sequence[Expectation], view: View, stalls: Sequence[Stall]) -> Judged:

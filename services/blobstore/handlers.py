@@ -21,6 +21,7 @@ from services.blobstore.errors import BlobError
 from services.blobstore.metrics import BlobstoreMetrics
 from services.blobstore.state import Blob, BlobContainer
 from services.blobstore.store.storage import PreparedBlob, Storage
+from services.blobstore.turns import ReadTurns
 from services.chassis.env import Env
 
 ROOT = "$root"
@@ -38,11 +39,25 @@ class Readers:
         self._count = metrics.answered
         self._rng = env.streams["service-time"]
         self._half_service_s = 0.0
+        self._turns: ReadTurns | None = None
 
     def reconfigure(self) -> None:
-        self._half_service_s = self._storage.settings.service_time_s / 2
+        settings = self._storage.settings
+        self._half_service_s = settings.service_time_s / 2
+        limits = settings.reads_at_once, settings.reads_waiting_max
+        if limits[0] is None:
+            self._turns = None
+        elif self._turns is None or self._turns.limits != limits:
+            self._turns = ReadTurns(*limits)
 
     async def _serve(self) -> None:
+        if self._turns is None:
+            await self._take_time()
+        else:
+            async with self._turns.turn():
+                await self._take_time()
+
+    async def _take_time(self) -> None:
         half = self._half_service_s
         if half:
             await asyncio.sleep(half + self._rng.expovariate(1.0) * half)

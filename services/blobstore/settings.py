@@ -94,6 +94,8 @@ class BlobstoreSettings(Settings):
         default=16 * 1024, ge=SIZE_MIN_BYTES, le=SIZE_MAX_BYTES, description="for packages without a size of their own"
     )
     service_time_s: float = Field(default=0.002, ge=0, description="mean per read; half fixed, half exponential")
+    reads_at_once: int | None = Field(default=None, ge=1, description="the others wait in turn; None: no limit")
+    reads_waiting_max: int = Field(default=1000, ge=0, description="with `reads_at_once`: more get 503 ServerBusy")
     propagation_delay_s: float = Field(default=0.5, ge=0, description="from the accepted switch to its effect on reads")
 
     memory_blob_size_max_bytes: int = Field(

@@ -61,8 +61,10 @@ class RotationLease:
     async def start(self) -> None:
         self._node.reconfigure()
         first_start = await self._env.store.hsetnx(STARTED_KEY, self._env.instance.name, "1")
-        if first_start and self._node.settings.warm_at_start:
+        initial = bool(first_start) and self._node.settings.warm_at_start
+        if initial:
             self._node.physics.warmth = 1.0
+        self._node.begin(has_configuration=initial)
         if self._node.fit:
             await self._look()
 

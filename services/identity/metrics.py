@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from services.chassis.metrics import Metrics, incrementer
 
-RESTART_REASONS = ("sustained_overload", "operator")
+RESTART_REASONS = ("sustained_overload", "operator", "configuration")
 """Restart reasons, created at 0: a series that first appears with the value 1 shows no increase."""
 
 
@@ -30,6 +30,14 @@ class IdentityMetrics:
         )
         for reason in RESTART_REASONS:
             self.restarts.labels(reason)
+        reads = metrics.counter(
+            "identity_configuration_reads_total",
+            "Reads of its configuration by a starting node, by outcome.",
+            ("region", "outcome"),
+        )
+        self._configuration_reads = {
+            outcome: incrementer(reads.labels(region, outcome)) for outcome in ("ok", "timeout", "refused")
+        }
         self.queue_wait = metrics.histogram("identity_queue_wait_seconds", "Time from arrival to a worker.").observe
         self.duration = metrics.histogram(
             "identity_request_duration_seconds", "Time from arrival to completion, useful or not."
@@ -39,6 +47,9 @@ class IdentityMetrics:
         )
         self._requests = requests
         self._children: dict[tuple[str, int], Callable[[], None]] = {}
+
+    def configuration_read(self, outcome: str) -> None:
+        self._configuration_reads[outcome]()
 
     def answered(self, operation: str, status: int) -> None:
         child = self._children.get((operation, status))

@@ -14,6 +14,7 @@ from services.chassis.errors import ServiceError
 from services.chassis.settings import SettingsError
 from services.chassis.tracing import Span
 from services.identity.admission import Admission, Reason
+from services.identity.configuration import ConfigurationReader
 from services.identity.errors import DEADLINE_EXCEEDED, NODE_OVERLOADED, TENANT_THROTTLED
 from services.identity.line import LIFO_KINDS, ServiceTime, WaitingLine, bound, build_line, is_bounded
 from services.identity.metrics import IdentityMetrics
@@ -62,7 +63,9 @@ class Node:
         self.serving: dict[NodeWork, asyncio.TimerHandle] = {}
         self.up = True
         self.crashes = 0
+        self._reader = ConfigurationReader(env, metrics, lambda: self.settings)
         self._crash_timer: asyncio.TimerHandle | None = None
+        self._defect_timer: asyncio.TimerHandle | None = None
         self._restart_timer: asyncio.TimerHandle | None = None
         self.on_rotation: Callable[[], None] = lambda: None
 
@@ -92,7 +95,10 @@ class Node:
             return
         if fresh == self.settings:
             return
-        self.settings = self.physics.settings = fresh
+        before, self.settings = self.settings, fresh
+        self.physics.settings = fresh
+        if fresh.configuration.crash_after_s != before.configuration.crash_after_s:
+            self._watch_defect()
         self._take_policies()
         waiting, self.queue = self.queue.drain(), self._make_queue()
         for work in waiting:
@@ -229,6 +235,15 @@ class Node:
             loop = asyncio.get_running_loop()
             self._crash_timer = loop.call_later(at - self._now(), self.crash, "sustained_overload")
 
+    def _watch_defect(self) -> None:
+        """Crashes a node that is up, in time, if there is a defect in its configuration."""
+        if self._defect_timer is not None:
+            self._defect_timer.cancel()
+            self._defect_timer = None
+        after_s = self.settings.configuration.crash_after_s
+        if self.up and after_s is not None:
+            self._defect_timer = asyncio.get_running_loop().call_later(after_s, self.crash, "configuration")
+
     def crash(self, reason: str) -> None:
         """Drops the queue and all connections; the node restarts cold after `restart_s`."""
         if not self.up:
@@ -252,6 +267,7 @@ class Node:
         self.on_rotation()
         loop = asyncio.get_running_loop()
         self._restart_timer = loop.call_later(self.settings.restart_s, self._restart, reason)
+        self._watch_defect()
 
     def _trace_lost(self, serving: list[NodeWork], waiting: list[NodeWork]) -> None:
         now, past = self._now(), self._env.tracing.past
@@ -260,12 +276,38 @@ class Node:
         for work in waiting:
             past("node.queue", work.span, work.arrived, now, refused="crash")
 
+    def begin(self, *, has_configuration: bool) -> None:
+        """A process has started: the node is up at once, or when it has read its configuration."""
+        if not self.up:
+            return  # it has crashed already, and restarts
+        self.up = has_configuration or not self.settings.configuration.blob
+        self._watch_defect()
+        if not self.up:
+            self._configure(self._join)
+
     def _restart(self, reason: str) -> None:
+        if self.settings.configuration.blob:
+            self._configure(lambda: self._rejoin(reason))
+        else:
+            self._rejoin(reason)
+
+    def _configure(self, then: Callable[[], None]) -> None:
+        async def read() -> None:
+            await self._reader.read()
+            then()
+
+        self._env.background.finish(read, "configuration")
+
+    def _join(self) -> None:
         self.up = True
+        self._watch_defect()
+        self.on_rotation()
+
+    def _rejoin(self, reason: str) -> None:
         self.physics.restart()
         self._metrics.restarts.labels(reason).inc()
         self._env.events.emit("node_restarted", region=self._env.region)
-        self.on_rotation()
+        self._join()
 
     async def warm_up(self) -> None:
         """Warms the cache with synthetic work until the node is fit to join."""
@@ -281,7 +323,7 @@ class Node:
 
     def stop(self) -> None:
         """Cancels all timers, for shutdown."""
-        for handle in (*self.serving.values(), self._crash_timer, self._restart_timer):
+        for handle in (*self.serving.values(), self._crash_timer, self._defect_timer, self._restart_timer):
             if handle is not None:
                 handle.cancel()
 

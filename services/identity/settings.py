@@ -11,7 +11,10 @@ from services.chassis.settings import Settings
 from services.policies.adaptive_limit import LimitSettings
 from services.policies.capacity import ScaleOutSettings
 from services.policies.queue_discipline import OwnQueueSettings
+from services.policies.retry import RetrySettings, WaitKind
 from services.policies.settings import PolicySettings
+
+BLOB_PATH = r"^(?:(?:[a-z0-9]|\{region\})+/[a-z0-9-]+/[A-Za-z0-9./_-]+)?$"
 
 
 class TenantRateSettings(PolicySettings):
@@ -44,6 +47,35 @@ class SheddingSettings(PolicySettings):
     ORDER = (("shed_from", "<", "shed_all"),)
 
 
+class StartRetrySettings(RetrySettings):
+    """Retries of a starting node. The naive default: the same wait for all, without jitter."""
+
+    attempts: int = Field(default=5, ge=1)
+    """Reads in total; after them the node starts anew."""
+    wait: WaitKind = "fixed"
+    """The formula for the wait before the next read."""
+    base_s: float = Field(default=1.0, ge=0)
+    """First wait of the exponential kinds, the wait of the fixed one."""
+    max_s: float = Field(default=30.0, ge=0)
+    """Longest wait of the exponential kinds."""
+
+
+class ConfigurationSettings(PolicySettings):
+    """The configuration that a node reads when it starts. By default it needs none."""
+
+    blob: str = Field(default="", max_length=300, pattern=BLOB_PATH)
+    """`account/container/name` of it in the blob store, with `{region}` for the region; empty: a node needs none. The
+    initial nodes have it when they start for the first time."""
+    region: str = Field(default="", max_length=24, pattern=r"^(?:[a-z][a-z0-9]*)?$")
+    """Whose blob store it is read from; empty: that of the node's region."""
+    timeout_s: float = Field(default=2.0, gt=0)
+    """Timeout of one read."""
+    retry: StartRetrySettings = StartRetrySettings()
+    """After a read that failed."""
+    crash_after_s: float | None = Field(default=None, ge=0)
+    """A defect in it: a node crashes so long after it has started with it, or has taken it; None: it is sound."""
+
+
 class IdentitySettings(Settings):
     """Defaults: docs/model.md §2, a parameter set that collapses and recovers with wide margins."""
 
@@ -62,6 +94,9 @@ class IdentitySettings(Settings):
     crash_after_s: float = Field(default=25.0, gt=0, description="sustained overload until the node crashes")
     crash_enabled: bool = True
     restart_s: float = Field(default=8.0, ge=0, description="from crash to back in rotation, cold")
+    configuration: ConfigurationSettings = Field(
+        default=ConfigurationSettings(), description="what a node reads when it starts, and whether that crashes it"
+    )
 
     discipline: Literal["fifo", "lifo", "adaptive_lifo", "codel", "codel_lifo", "bounded_wait"] = Field(
         default="fifo", description="queue order; bounded_wait is fifo with `bounded`"

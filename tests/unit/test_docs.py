@@ -13,7 +13,7 @@ from compose.virtual.kernel.boundary_table import as_markdown
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 TEXTS = {".py", ".yaml", ".md", ".j2", ".html"}
-CITATION = re.compile(r"(?<![\w/.-])((?:docs/)?(?:guide/)?[a-z][a-z0-9-]*\.md)\b(?!\w|\.)(?: §(\d+))?")
+CITATION = re.compile(r"(?<![\w/.-])((?:docs/)?(?:guide/|incidents/)?[a-z][a-z0-9-]*\.md)\b(?!\w|\.)(?: §(\d+))?")
 
 
 def test_the_boundary_table_is_the_one_in_force() -> None:
@@ -52,7 +52,7 @@ def _is_ours(path: Path, name: str) -> bool:
 
 
 def _page(name: str) -> Path:
-    places = (ROOT, DOCS, DOCS / "guide")
+    places = (ROOT, DOCS, DOCS / "guide", DOCS / "incidents")
     return next((place / name for place in places if (place / name).is_file()), DOCS / name.removeprefix("docs/"))
 
 

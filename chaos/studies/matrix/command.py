@@ -19,10 +19,10 @@ from chaos.studies.matrix.cells import cells
 from chaos.studies.matrix.defences import JSON_FILE, Defence, as_json, defences, defences_table
 from chaos.studies.matrix.files import PAGE_FILE, write
 from chaos.studies.matrix.job import CODEC, perform, perform_apart
-from chaos.studies.matrix.outcomes import RunOutcome
+from chaos.studies.matrix.outcomes import COLLAPSE, RunOutcome
 from chaos.studies.matrix.search import Question, Runs, rows, sufficient_sets
 from chaos.studies.matrix.summary import Matrix
-from chaos.studies.needs import require_wave
+from chaos.studies.needs import require_wave, sides, wave_name
 from services.chassis.exit_codes import BAD_INPUT, EXPECTED
 from services.parts.declared import declare_folder
 
@@ -45,7 +45,7 @@ def _ask_matrix(options: dict[str, Any], console: Console) -> int:
         matrix = make_matrix(question, engine)
     folder = used_folder(options["out"], "matrix")
     write(folder, matrix)
-    for sentence in (*words.headline(matrix), *(words.sets(one) for one in matrix.sets)):
+    for sentence in (*words.headline(matrix), *(words.sets(one) for one in matrix.sets), *words.expectations(matrix)):
         console.print(sentence, highlight=False)
     console.print(f"{engine.computed} runs computed · {folder / PAGE_FILE}", highlight=False)
     return _problems(
@@ -67,6 +67,9 @@ def make_matrix(question: Question, engine: Runs) -> Matrix:
         mitigations=question.mitigations,
         titles={one.id: one.title for one in known},
         changes={one.id: one.changes for one in known},
+        expectations={one.id: one.says for one in scenario.expect},
+        sides=dict(zip(COLLAPSE, sides(scenario), strict=True)),
+        wave=wave_name(scenario),
         rows=[*found, *extra],
         sets=sets,
         assignments=question.assignments,

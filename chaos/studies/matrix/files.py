@@ -9,9 +9,9 @@ from chaos.experiment.runs import replace
 from chaos.studies.files import csv_text, json_text
 from chaos.studies.matrix import words
 from chaos.studies.matrix.job import to_document
-from chaos.studies.matrix.outcomes import COLUMNS
 from chaos.studies.matrix.page import render
 from chaos.studies.matrix.summary import EVENTS, Matrix, SummaryRow
+from chaos.studies.statistics import Share
 
 CSV_FILE, JSON_FILE, PAGE_FILE = "matrix.csv", "matrix.json", "matrix.html"
 NUMBERS = ("mean", "low", "high", "measured", "never")
@@ -35,13 +35,17 @@ def as_csv(matrix: Matrix) -> str:
 def _lines(matrix: Matrix) -> Iterator[list[Any]]:
     for row in matrix.rows:
         start = [row.cell.name, row.cell.kind, " ".join(row.cell.mitigations)]
-        for name in EVENTS:
-            one = row.shares[name]
+        shares = [*((name, row.shares[name]) for name in EVENTS), *_expected(row)]
+        for name, one in shares:
             share = [one.count / one.measured, one.low, one.high] if one.measured else [None] * 3
             yield [*start, name, "share of seeds", *share, one.measured, 0]
-        for column in COLUMNS:
+        for column in matrix.columns:
             estimate = row.estimates[column.name]
             yield [*start, column.name, column.unit, *(getattr(estimate, name) for name in NUMBERS)]
+
+
+def _expected(row: SummaryRow) -> list[tuple[str, Share]]:
+    return [(f"expect {name}", one) for name, one in row.expected.items()]
 
 
 def as_document(matrix: Matrix) -> dict[str, Any]:
@@ -55,7 +59,8 @@ def as_document(matrix: Matrix) -> dict[str, Any]:
         "commit": matrix.commit,
         "code": matrix.code,
         "headline": words.headline(matrix),
-        "columns": [asdict(column) for column in COLUMNS],
+        "expectations": dict(matrix.expectations),
+        "columns": [asdict(column) for column in matrix.columns],
         "cells": [_row(row) for row in matrix.rows],
         "repairs": [asdict(one) for one in words.repairs(matrix)],
         "worse_than_none": [
@@ -79,6 +84,7 @@ def _row(row: SummaryRow) -> dict[str, Any]:
         "kind": row.cell.kind,
         "mitigations": list(row.cell.mitigations),
         "shares": {name: asdict(one) for name, one in row.shares.items()},
+        "expected": {name: asdict(one) for name, one in row.expected.items()},
         "outcomes": {name: asdict(one) for name, one in row.estimates.items()},
         "runs": {str(seed): to_document(run) for seed, run in row.runs.items()},
     }

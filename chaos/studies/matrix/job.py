@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from chaos.experiment.plan import Plan, make_plan, overrides_from
@@ -17,6 +17,7 @@ from chaos.studies.cache import Codec, finite, with_never
 from chaos.studies.matrix.outcomes import RunOutcome, outcome
 from chaos.studies.matrix.variants import late, unattended, with_replay
 from chaos.verdict.claim_set import view_of
+from chaos.verdict.verdict import judge_expectations
 from compose.children import bound, python
 
 TRANSPORT: TransportName = "direct"
@@ -63,8 +64,10 @@ def perform(job: MatrixRun) -> RunOutcome:
     finished = carry_out(job.plan(), transport=TRANSPORT)
     if finished.recorder is None or finished.problem or finished.interrupted:
         return RunOutcome(problem=finished.problem or "no record")
-    view = view_of(RunRecord.from_memory({**finished.plan, "duration_s": job.ends_t()}, finished.recorder))
-    return outcome(view, late(view) if job.unattended else None)
+    record = RunRecord.from_memory({**finished.plan, "duration_s": job.ends_t()}, finished.recorder)
+    view = view_of(record)
+    expected = {one.id: one.status for one in judge_expectations(record)}
+    return replace(outcome(view, late(view) if job.unattended else None), expected=expected)
 
 
 def perform_apart(job: MatrixRun) -> RunOutcome:

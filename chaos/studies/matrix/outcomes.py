@@ -8,7 +8,7 @@ Operators drained the pair in the incident (T16) because it was down. The timeli
 service would not be drained: if the pair is healthy at the drain, the run is measured up to the drain only.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -29,11 +29,16 @@ COLLAPSE = {"east": (0.10, 14.0), "west": (0.20, 11.0)}
 OP_SUCCESS = "op_success"
 Better = Literal["less", "more"]
 RatioCurve = tuple[Array, Array]
+Sides = dict[str, str]
+"""Names of the two regions that are shown one by one, by column."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: label, unit, definition, which direction is better, and what the quantity can be."""
+    """A column: label, unit, definition, which direction is better, and what the quantity can be.
+
+    `{east}` and `{west}` in label and definition stand for the two regions that are shown one by one.
+    """
 
     name: str
     label: str
@@ -42,6 +47,10 @@ class Column:
     better: Better = "less"
     least: float = 0.0
     most: float | None = None
+
+    def of(self, sides: "Sides") -> "Column":
+        """The column for these two regions."""
+        return replace(self, label=self.label.format(**sides), meaning=self.meaning.format(**sides))
 
 
 COLUMNS = (
@@ -65,10 +74,16 @@ COLUMNS = (
         most=1.0,
     ),
     Column(
-        "east_saturated_min", "East saturated", "min", "Incident minutes with over 95 % of the workers in East US busy."
+        "east_saturated_min",
+        "{east} saturated",
+        "min",
+        "Incident minutes with over 95 % of the workers in {east} busy.",
     ),
     Column(
-        "west_saturated_min", "West saturated", "min", "Incident minutes with over 95 % of the workers in West US busy."
+        "west_saturated_min",
+        "{west} saturated",
+        "min",
+        "Incident minutes with over 95 % of the workers in {west} busy.",
     ),
     Column("backlog_peak", "Backlog peak", "", "Maximum of queued and blocked provisioning jobs."),
     Column(
@@ -87,7 +102,7 @@ COLUMNS = (
         "worst_success",
         "Worst 10 s",
         "%",
-        "Attempt success in the worse region of the pair after T09.",
+        "Attempt success in the worse region of the pair after the action from which waves are timed.",
         "more",
         most=1.0,
     ),
@@ -108,6 +123,8 @@ class RunOutcome:
     survives_replay: bool | None = None
     counted_until_t: float | None = None
     problem: str = ""
+    expected: dict[str, str] = field(default_factory=dict)
+    """Status of each expectation of the scenario, by id."""
 
     @property
     def second_wave(self) -> bool | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from chaos.studies.matrix import words
-from chaos.studies.matrix.outcomes import COLUMNS, Column
+from chaos.studies.matrix.outcomes import Column
 from chaos.studies.matrix.summary import Matrix, SummaryRow, is_worse
 from chaos.studies.page import page
 from chaos.studies.statistics import Estimate
@@ -18,11 +18,11 @@ GROUPS = (
 )
 EVENT_LABELS = {
     "first_wave": "first wave",
-    "east_collapses": "East US collapses",
-    "west_collapses": "West US collapses",
+    "east_collapses": "{east} collapses",
+    "west_collapses": "{west} collapses",
     "survives_replay": "survives a replay",
 }
-"""Labels of the columns that count seeds."""
+"""Labels of the columns that count seeds. `{east}` and `{west}` as in `Column`."""
 GOOD_EVENT = "survives_replay"
 HEAT_MAX = 42.0
 """Colour share in percent of a cell with the largest possible difference from no mitigation."""
@@ -44,10 +44,10 @@ def render(matrix: Matrix) -> str:
         "matrix": matrix,
         "headline": words.headline(matrix),
         "groups": [(title, rows) for kind, title in GROUPS if (rows := _of_kind(matrix, kind))],
-        "columns": COLUMNS,
+        "columns": matrix.columns,
         "baseline": words.baseline(matrix),
         "repairs": words.repairs(matrix),
-        "events": EVENT_LABELS,
+        "events": {name: label.format(**matrix.sides) for name, label in EVENT_LABELS.items()},
         "good_event": GOOD_EVENT,
         "fields": {row.cell.name: _fields(matrix, row) for row in matrix.rows},
         "worse": [(one, _text(one.column, one.without), _text(one.column, one.with_)) for one in matrix.worse],
@@ -67,7 +67,7 @@ def _of_kind(matrix: Matrix, kind: str) -> list[SummaryRow]:
 
 def _fields(matrix: Matrix, row: SummaryRow) -> dict[str, Field]:
     none = matrix.none.estimates
-    return {column.name: _field(column, none[column.name], row.estimates[column.name]) for column in COLUMNS}
+    return {column.name: _field(column, none[column.name], row.estimates[column.name]) for column in matrix.columns}
 
 
 def _field(column: Column, none: Estimate, here: Estimate) -> Field:

@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chaos.studies.matrix.cells import MatrixCell, Names
-from chaos.studies.matrix.outcomes import COLUMNS, MINUTES_PER_S, Column, RunOutcome
+from chaos.studies.matrix.outcomes import COLUMNS, MINUTES_PER_S, Column, RunOutcome, Sides
 from chaos.studies.statistics import Estimate, Share, below, estimate, never_share, share
 
 Wave = str
 WAVES: tuple[Wave, ...] = ("first_wave", "second_wave")
 EVENTS = (*WAVES, "east_collapses", "west_collapses", "survives_replay")
 """Events that occur in a run or not; for a cell they are counted over its seeds."""
+HOLDS = {"reproduced": True, "contradicted": False}
+"""Whether an expectation holds, by its status; it was not measured with any other one."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,17 @@ class SummaryRow:
     estimates: Mapping[str, Estimate]
     shares: Mapping[str, Share]
     """By event."""
+    expected: Mapping[str, Share]
+    """How often each expectation of the scenario holds, by id."""
 
     @classmethod
     def of(cls, cell: MatrixCell, runs: Mapping[int, RunOutcome]) -> "SummaryRow":
         rows = list(runs.values())
         estimates = {c.name: _estimate(c, rows) for c in COLUMNS}
         shares = {event: share([had(run, event) for run in rows]) for event in EVENTS}
-        return cls(cell, dict(runs), estimates, shares)
+        ids = dict.fromkeys(name for run in rows for name in run.expected)
+        expected = {name: share([HOLDS.get(run.expected.get(name, "")) for run in rows]) for name in ids}
+        return cls(cell, dict(runs), estimates, shares, expected)
 
     @property
     def problems(self) -> dict[int, str]:
@@ -92,12 +98,22 @@ class Matrix:
     titles: Mapping[str, str]
     changes: Mapping[str, str]
     """Description of each mitigation, by id."""
+    expectations: Mapping[str, str]
+    """What the scenario expects, by id."""
+    sides: Sides
+    wave: str
+    """The action from which waves are timed."""
     rows: Sequence[SummaryRow]
     sets: Sequence[Sets]
     assignments: Sequence[str] = ()
     size: float = 1.0
     code: str = ""
     commit: str = ""
+
+    @property
+    def columns(self) -> list[Column]:
+        """The columns, with the names of this scenario's regions."""
+        return [column.of(self.sides) for column in COLUMNS]
 
     @property
     def none(self) -> SummaryRow:
@@ -118,7 +134,7 @@ class Matrix:
             Worse(row.cell, column, none.estimates[column.name], row.estimates[column.name])
             for row in self.rows
             if row.cell.mitigations
-            for column in COLUMNS
+            for column in self.columns
             if is_worse(column, none.estimates[column.name], row.estimates[column.name])
         ]
 

@@ -95,6 +95,23 @@ def _worse(matrix: Matrix) -> str:
     return f"Worse than doing nothing in something: {'; '.join(found)}."
 
 
+def expectations(matrix: Matrix) -> list[str]:
+    """What the scenario expects, with each cell: one sentence for what holds in every seed, and what does not."""
+    return [_expected(matrix, row) for row in matrix.rows if row.expected]
+
+
+def _expected(matrix: Matrix, row: SummaryRow) -> str:
+    measured = {name: one for name, one in row.expected.items() if one.measured}
+    broken = [f"{name} in {seeds(one)}" for name, one in measured.items() if not one.always]
+    unjudged = [name for name in row.expected if name not in measured]
+    parts = [f"{len(measured) - len(broken)} of {len(row.expected)} expectations hold in every seed"]
+    if broken:
+        parts.append(f"{listed(broken)} seeds")
+    if unjudged:
+        parts.append(f"{listed(unjudged)} not judged")
+    return f"{row.cell.name} ({name(matrix, row)}): {'; '.join(parts)}."
+
+
 def too_few(matrix: Matrix) -> str:
     return f"{count_of(len(matrix.seeds), 'seed')} cannot tell that from chance"
 
@@ -147,8 +164,7 @@ def _wave_verdict(matrix: Matrix, row: SummaryRow, wave: Wave, impact: str) -> t
 
 def _spared(matrix: Matrix, row: SummaryRow) -> str:
     """The region of the pair whose collapse is prevented, if the other collapses."""
-    events = (("East US", "east_collapses"), ("West US", "west_collapses"))
-    saved = [name for name, event in events if matrix.prevents(row, event)]
+    saved = [name for side, name in matrix.sides.items() if matrix.prevents(row, f"{side}_collapses")]
     return f"{saved[0]} is spared" if len(saved) == 1 else ""
 
 

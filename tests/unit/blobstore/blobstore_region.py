@@ -1,5 +1,6 @@
 """One region's blob service in a virtual world, and a caller of it."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -124,6 +125,11 @@ class Region:
     async def get(self, path: str, **headers: str) -> Answer:
         """GET with headers written as keywords: `if_match="…"`."""
         return await self.call("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+    async def get_within(self, path: str, timeout_s: float) -> Answer:
+        """Raises TimeoutError if the answer takes longer."""
+        async with asyncio.timeout(timeout_s):
+            return await self.get(path)
 
     async def account(self, name: str, **seed: Any) -> None:
         assert (await self.call("PUT", f"/admin/accounts/{name}", json=seed)).status == 201

@@ -220,6 +220,43 @@ async def test_reads_do_not_queue(world: VirtualWorld) -> None:
     assert max(answer.at for answer in answers) < 10.0
 
 
+@BOTH
+async def test_with_a_limit_reads_are_served_in_turn_and_too_many_are_refused_at_once(world: VirtualWorld) -> None:
+    region = await Region(world, {"service_time_s": 2.0, "reads_at_once": 2, "reads_waiting_max": 2}).start()
+    draws = Random("1/blobstore-eastus/service-time")
+    took = [1.0 + draws.expovariate(1.0) for _ in range(4)]
+
+    answers = await asyncio.gather(*(region.get(PACKAGE) for _ in range(6)))
+
+    refused = [(answer.at, answer.status, answer.code) for answer in answers if answer.status != 200]
+    assert refused == [(0.0, 503, "ServerBusy")] * 2
+    first, second = sorted(took[:2])
+    ends = sorted([first, second, first + took[2], min(second, first + took[2]) + took[3]])
+    assert sorted(answer.at for answer in answers if answer.status == 200) == ends
+
+
+async def test_a_read_whose_reader_has_left_is_served_all_the_same(world: VirtualWorld) -> None:
+    region = await Region(world, {"service_time_s": 2.0, "reads_at_once": 1}).start()
+    draws = Random("1/blobstore-eastus/service-time")
+    took = [1.0 + draws.expovariate(1.0) for _ in range(3)]
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            await region.get_within(PACKAGE, 0.25)
+    assert (await region.get(PACKAGE)).at == sum(took)
+    assert region.metric("blobstore_requests_total", code="200") == 3
+
+
+async def test_a_limit_that_is_lifted_holds_nobody_back(region: Region) -> None:
+    await region.env.store.set("overlay", '{"blobstore": {"service_time_s": 8.0, "reads_at_once": 1}}')
+    await region.env.live.reload()
+    waiting = [asyncio.create_task(region.get(PACKAGE)) for _ in range(3)]
+    await asyncio.sleep(0.0)
+    await region.env.store.set("overlay", '{"blobstore": {"service_time_s": 0.0}}')
+    await region.env.live.reload()
+    assert (await region.get(PACKAGE)).at == 0.0
+    assert [answer.status for answer in await asyncio.gather(*waiting)] == [200] * 3
+
+
 async def test_an_anonymous_read_touches_no_redis(region: Region) -> None:
     region.world.redis.stall(60.0)
     assert (await region.get(PACKAGE)).at == 0.0
