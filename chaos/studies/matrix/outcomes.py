@@ -29,7 +29,7 @@ COLLAPSE = {"east": (0.10, 14.0), "west": (0.20, 11.0)}
 OP_SUCCESS = "op_success"
 Better = Literal["less", "more"]
 RatioCurve = tuple[Array, Array]
-Sides = dict[str, str]
+SideNames = dict[str, str]
 """Names of the two regions that are shown one by one, by column."""
 
 
@@ -48,7 +48,7 @@ class Column:
     least: float = 0.0
     most: float | None = None
 
-    def of(self, sides: "Sides") -> "Column":
+    def of(self, sides: "SideNames") -> "Column":
         """The column for these two regions."""
         return replace(self, label=self.label.format(**sides), meaning=self.meaning.format(**sides))
 

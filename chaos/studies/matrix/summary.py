@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chaos.studies.matrix.cells import MatrixCell, Names
-from chaos.studies.matrix.outcomes import COLUMNS, MINUTES_PER_S, Column, RunOutcome, Sides
+from chaos.studies.matrix.outcomes import COLUMNS, MINUTES_PER_S, Column, RunOutcome, SideNames
 from chaos.studies.statistics import Estimate, Share, below, estimate, never_share, share
 
 Wave = str
@@ -100,7 +100,7 @@ class Matrix:
     """Description of each mitigation, by id."""
     expectations: Mapping[str, str]
     """What the scenario expects, by id."""
-    sides: Sides
+    sides: SideNames
     wave: str
     """The action from which waves are timed."""
     rows: Sequence[SummaryRow]
