@@ -1,9 +1,9 @@
 """What Google's operators did on 12 June 2025, as actions of a timeline (google-service-control-2025.yaml)."""
 
-from itertools import count
-
 from chaos.experiment.operations import OperationFailed
 from chaos.faults.desk import OperatorDesk
+
+TASKS_MAX = 500
 
 
 class InsertPolicy:
@@ -38,7 +38,7 @@ class ThrottleTaskCreation:
         self.interval_s = interval_s
 
     async def perform(self, desk: OperatorDesk) -> None:
-        for number in count(1):
+        for number in range(1, TASKS_MAX + 1):
             lease_s = self.hold_s + number * self.interval_s
             target = {"service": "identity", "instance": f"identity-{self.region}-{number}"}
             try:

@@ -30,8 +30,11 @@ class MatrixCell:
         return "+".join(self.mitigations) if self.kind == "set" else self.kind
 
 
-def cells(mitigations: Names) -> list[MatrixCell]:
-    """None, each alone, all but each, all, the publisher's seven. Some may be the same set under two names."""
+def cells(mitigations: Names, *, published: bool = True) -> list[MatrixCell]:
+    """None, each alone, all but each, all, the publisher's seven. Some may be the same set under two names.
+
+    `published`: the scenario is of the report whose publisher announced the seven.
+    """
     alone = [MatrixCell("alone", (name,), name) for name in mitigations]
     but = [MatrixCell("all-but", tuple(other for other in mitigations if other != name), name) for name in mitigations]
     return [
@@ -39,7 +42,7 @@ def cells(mitigations: Names) -> list[MatrixCell]:
         *alone,
         *but,
         MatrixCell("all", mitigations),
-        MatrixCell("publisher", expand([PUBLISHER])),
+        *([MatrixCell("publisher", expand([PUBLISHER]))] if published else []),
     ]
 
 

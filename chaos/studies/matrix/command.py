@@ -15,7 +15,6 @@ from chaos.scenarios.loader import beside, load
 from chaos.studies.cache import code_hash
 from chaos.studies.engine import cluster, processes, study_engine
 from chaos.studies.matrix import words
-from chaos.studies.matrix.cells import cells
 from chaos.studies.matrix.defences import JSON_FILE, Defence, as_json, defences, defences_table
 from chaos.studies.matrix.files import PAGE_FILE, write
 from chaos.studies.matrix.job import CODEC, perform, perform_apart
@@ -123,7 +122,7 @@ def _question(options: dict[str, Any]) -> Question:
         size=options["size"],
     )
     require_wave("SCENARIO", load(question.scenario))
-    for cell in cells(question.mitigations):
+    for cell in question.cells():
         question.job(cell.mitigations, 1).plan()
     return question
 

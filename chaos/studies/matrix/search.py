@@ -7,6 +7,7 @@ first seed.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from chaos.scenarios.loader import load
 from chaos.studies.engine import StudyEngine
 from chaos.studies.matrix.cells import MatrixCell, Names, candidates, cells, minimal
 from chaos.studies.matrix.job import MatrixRun
@@ -28,6 +29,10 @@ class Question:
     size: float | None = None
     """Of the scenario, instead of its own."""
 
+    def cells(self) -> list[MatrixCell]:
+        """The rows of the matrix."""
+        return cells(self.mitigations, published=load(self.scenario, size=self.size).claims is not None)
+
     def jobs(self, names: Names) -> list[MatrixRun]:
         return [self.job(names, seed) for seed in self.seeds]
 
@@ -37,7 +42,7 @@ class Question:
 
 def rows(question: Question, engine: Runs) -> list[SummaryRow]:
     """The rows of all cells over all seeds."""
-    table = cells(question.mitigations)
+    table = question.cells()
     known = engine.outcomes((job for cell in table for job in question.jobs(cell.mitigations)), "cells")
     return [SummaryRow.of(cell, {job.seed: known[job] for job in question.jobs(cell.mitigations)}) for cell in table]
 

@@ -75,7 +75,9 @@ def _preventing(matrix: Matrix, wave: Wave) -> str:
 
 
 def _publisher(matrix: Matrix) -> list[str]:
-    row = matrix.row(PUBLISHER)
+    row = next((row for row in matrix.rows if row.cell.kind == PUBLISHER), None)
+    if row is None:
+        return []
     wave = row.shares["second_wave"]
     if matrix.none.shares["second_wave"].never or not wave.measured:
         return []

@@ -31,6 +31,7 @@ def _up(bench: Bench) -> int:
     return sum(node.up for node in bench.node.values())
 
 
+@pytest.mark.parametrize("world", ["http", "direct"], indirect=True)
 async def test_a_node_is_up_when_it_has_read_its_configuration(world: VirtualWorld) -> None:
     bench = await _bench(world, {})
     node = bench.node[NODE]

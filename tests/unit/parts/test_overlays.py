@@ -11,10 +11,11 @@ from chaos.scenarios.loader import beside, load
 from chaos.studies.cache import Cache
 from chaos.studies.engine import StudyEngine
 from chaos.studies.map.axes import effect
+from chaos.studies.matrix import words
 from chaos.studies.matrix.cells import cells
 from chaos.studies.matrix.command import make_matrix
 from chaos.studies.matrix.files import write
-from chaos.studies.matrix.job import CODEC, MatrixRun
+from chaos.studies.matrix.job import CODEC, MatrixRun, perform
 from chaos.studies.matrix.search import Question
 from services.chassis.settings import SettingsError
 from tests.unit.matrix.toy_world import SCENARIO as SHIPPED
@@ -63,6 +64,7 @@ def test_it_is_a_row_of_the_matrix_with_its_title(scenario: Path, tmp_path: Path
     write(folder, matrix)
 
     assert [row.cell.name for row in matrix.rows[:3]] == ["none", "R1", "mine"]
+    assert "publisher" in [row.cell.name for row in matrix.rows]
     assert matrix.titles["mine"] == "no retries"
     assert "no retries" in (folder / "matrix.html").read_text()
 
@@ -106,3 +108,42 @@ def test_a_name_with_no_file_is_unknown(scenario: Path) -> None:
 
     with pytest.raises(SettingsError, match="mitigation 'yours': unknown; known: R1, "):
         expand(["yours"])
+
+
+FOREIGN = """
+expect:
+  - {id: E1, says: Most works., signal: operation_success, from: A1, to: end, above: 0.5}
+  - {id: E2, says: Little works., signal: operation_success, from: A1, to: end, below: 0.5}
+"""
+
+
+def test_a_matrix_of_a_scenario_of_ones_own_counts_what_it_expects_and_names_its_regions(
+    scenario: Path, tmp_path: Path
+) -> None:
+    scenario.write_text(
+        scenario.read_text()
+        .replace("{name: eastus, display: East US", "{name: north, display: North")
+        .replace("eastus", "north")
+        + "timeline: [{id: A1, at_s: 2, do: set_load, region: north, factor: 2}]\n"
+        + FOREIGN
+    )
+    beside(scenario)
+    engine = StudyEngine(Inline(), perform, Cache(tmp_path / "cache", CODEC, "code"))
+
+    matrix = make_matrix(Question(str(scenario), expand(["R1", "mine"]), range(1, 2), (), 1), engine)
+    folder = tmp_path / "matrix"
+    folder.mkdir()
+    write(folder, matrix)
+
+    assert "publisher" not in [row.cell.name for row in matrix.rows]
+    assert {row.cell.name: {id_: one.count for id_, one in row.expected.items()} for row in matrix.rows} == {
+        name: {"E1": 1, "E2": 0} for name in ("none", "R1", "mine", "all but R1", "all but mine", "all")
+    }
+    assert words.expectations(matrix)[2] == (
+        "mine (no retries): 1 of 2 expectations hold in every seed; E2 in 0 of 1 seeds."
+    )
+    page = (folder / "matrix.html").read_text()
+    assert "North collapses" in page
+    assert "East US" not in page
+    assert '<th scope="col" title="Little works.">E2</th>' in page
+    assert "mine,alone,mine,expect E1,share of seeds,1.0," in (folder / "matrix.csv").read_text()
