@@ -14,10 +14,17 @@ from chaos.record.record import RunRecord
 from chaos.scenarios.loader import load
 from chaos.verdict.verdict import Verdict, judge
 from services.parts.declared import declare_folder
+from tests.unit.parts.own_package import isolate
 
 FOLDER = Path(__file__).parents[2] / "docs" / "incidents"
 FILE = FOLDER / "google-service-control-2025.yaml"
 REGIONS = ("uscentral1", "uswest1", "europewest1", "asiaeast1")
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scenario's folder and parts are declared for a test only."""
+    isolate(monkeypatch)
 
 
 def run(path: Path, *, seed: int = 1, size: float | None = None, **options: Any) -> tuple[RunRecord, Verdict]:
