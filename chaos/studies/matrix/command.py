@@ -9,7 +9,6 @@ from rich.console import Console
 
 from chaos.experiment.runs import commit, replace, used_folder
 from chaos.mitigations import default_catalogue, expand, named
-from chaos.mitigations.model import IDS
 from chaos.options import comma_separated
 from chaos.scenarios.loader import beside, load
 from chaos.studies.cache import code_hash
@@ -57,7 +56,8 @@ def make_matrix(question: Question, engine: Runs) -> Matrix:
     found = rows(question, engine)
     sets, extra = sufficient_sets(question, found, engine)
     scenario = load(question.scenario, size=question.size)
-    known = [*default_catalogue().mitigations, *(named(name) for name in question.mitigations if name not in IDS)]
+    asked = [named(name) for name in question.mitigations]
+    known = [*(one for one in default_catalogue().mitigations if scenario.claims is not None), *asked]
     return Matrix(
         scenario=scenario.name,
         title=scenario.title,
