@@ -22,7 +22,19 @@ from chaos.command.elsewhere import export, watch
 from chaos.command.group import Commands
 from chaos.command.new import NEW_OPTIONS, new_scenario
 from chaos.command.parts import check_part, try_retries
-from chaos.options import JOBS, RUNS_MAX, SEED, SEEDS, STUDIED, FiniteRange, comma_separated, size_option, with_options
+from chaos.options import (
+    JOBS,
+    RUNS_MAX,
+    SEED,
+    SEEDS,
+    STUDIED,
+    FiniteRange,
+    change_option,
+    comma_separated,
+    drop_option,
+    size_option,
+    with_options,
+)
 from chaos.progress.terminal import terminal
 from chaos.studies.map.options import OPTIONS as MAP_OPTIONS
 from chaos.studies.map.options import map_points
@@ -60,7 +72,8 @@ def main() -> None:
     "--perturb", type=FiniteRange(0, 0.9), default=0.0, help="perturb 17 parameters jointly by up to ± this fraction"
 )
 @click.option("--shift", "shifts", multiple=True, metavar="T07=-60m", help="move an entry of the timeline")
-@click.option("--drop", "drops", multiple=True, metavar="T13", help="drop an entry of the timeline")
+@drop_option
+@change_option
 @click.option("--traces", is_flag=True, help="keep traces of operations in traces.jsonl (virtual runtime)")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the record; default runs/…")
 @click.option("--watch", is_flag=True, help="full-screen view of the run, for a second monitor")
@@ -74,15 +87,16 @@ def run(**options: Any) -> None:
 
 
 def _plan(options: dict[str, Any]) -> Plan:
-    from chaos.command.whatif import rearrange
     from chaos.experiment.plan import make_plan, parse_assignment
     from chaos.experiment.slots import assignments_of
     from chaos.scenarios.loader import load
+    from chaos.scenarios.whatif import rearrange
     from chaos.studies.campaign.perturb import perturbation
     from services.parts.declared import declare_folder
 
     mitigations = comma_separated(options["mitigations"])
-    scenario = rearrange(load(options["scenario"], size=options["size"]), options["shifts"], options["drops"])
+    scenario = load(options["scenario"], size=options["size"])
+    scenario = rearrange(scenario, options["shifts"], options["drops"], options["changes"])
     declare_folder(Path.cwd())  # of a shipped scenario
     scenario = _for_runtime(scenario, options["runtime"])
     overlays: list[Any] = []
@@ -128,6 +142,7 @@ def _repeat_command(options: dict[str, Any]) -> str:
         ("--policy", "policies"),
         ("--shift", "shifts"),
         ("--drop", "drops"),
+        ("--change", "changes"),
     ):
         for value in options[values]:
             words += [flag, value]
@@ -191,6 +206,8 @@ def diff(left: Path, right: Path) -> None:
     metavar="defended",
     help="instead, test whether these mitigations prevent the second wave in every run",
 )
+@drop_option
+@change_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -198,16 +215,16 @@ def diff(left: Path, right: Path) -> None:
     show_default=True,
     help="file for the results of every claim over the seeds",
 )
-def campaign(
-    jobs: int | None, seeds: int, perturbed: int, name: str, size: float | None, mitigations: str, out: Path
-) -> None:
-    """Judge facts and claims over many seeds, perturbed parameters and all negative controls; print one table.
+def campaign(name: str, mitigations: str, out: Path, **options: Any) -> None:
+    """Judge expectations and claims over many seeds, perturbed parameters and all negative controls; print two tables.
+
+    With `--drop` and `--change` it is another timeline that is judged: a counterfactual, without controls and --out.
 
     Results are cached in runs/campaign-cache; the same command resumes from there.
     """
     from chaos.studies.campaign.command import campaign_command
 
-    sys.exit(campaign_command(name, seeds, perturbed, jobs, terminal(), comma_separated(mitigations), out, size))
+    sys.exit(campaign_command(name, terminal(), mitigations=comma_separated(mitigations), out=out, **options))
 
 
 @main.command()

@@ -45,3 +45,7 @@ size_option = click.option(
     metavar="S",
     help="multiply load, nodes and all that goes with them (docs/scenarios.md); default the scenario's",
 )
+drop_option = click.option("--drop", "drops", multiple=True, metavar="T13", help="drop an entry of the timeline")
+change_option = click.option(
+    "--change", "changes", multiple=True, metavar="ENTRY.FIELD=VALUE", help="change a value of an entry of the timeline"
+)

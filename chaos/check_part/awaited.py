@@ -7,6 +7,7 @@ from random import Random
 from typing import Any, NoReturn
 
 from chaos.check_part.drives import Make, Trace, Unbounded, require
+from chaos.scenarios.signals import SIGNALS
 from compose.virtual.world import EPOCH_S, VirtualWorld
 from loadgen.metrics import LoadMetrics
 from loadgen.settings import LoadgenSettings
@@ -32,6 +33,8 @@ class ScriptedDesk:
     def __init__(self, rng: Random, trace: Trace) -> None:
         self.regions = REGIONS
         self.rng = rng
+        self.shared: dict[str, Any] = {}
+        self._faults = 0
         self._trace = trace
 
     async def _done(self, *call: Any) -> None:
@@ -43,6 +46,11 @@ class ScriptedDesk:
     async def sleep(self, delay_s: float) -> None:
         await self._done("sleep", delay_s)
         await asyncio.sleep(delay_s)
+
+    async def reading(self, signal: str, region: str, over_s: float) -> float | None:
+        require(signal in SIGNALS, f"reads the unknown signal {signal!r}")
+        await self._done("reading", signal, region, over_s)
+        return self.rng.choice((None, 0.0, 0.5, 1.0))
 
     async def set_load(self, region: str, factor: float) -> None:
         await self._done("set_load", region, factor)
@@ -61,8 +69,13 @@ class ScriptedDesk:
 
     async def inject_fault(
         self, kind: str, target: Mapping[str, str], parameters: Mapping[str, Any], lease_s: float
-    ) -> None:
+    ) -> str:
         await self._done("inject_fault", kind, dict(target), dict(parameters), lease_s)
+        self._faults += 1
+        return f"f{self._faults}"
+
+    async def end_fault(self, fault: str) -> None:
+        await self._done("end_fault", fault)
 
     async def settings(self, change: Mapping[str, Any]) -> None:
         await self._done("settings", dict(change))

@@ -253,7 +253,7 @@ def fault(make: Make, rng: Random) -> Trace:
     def call(number: int) -> None:
         nonlocal effects
         now_s = number * 0.05
-        made = part.effect(SeenRequest(f"/path/{rng.randrange(9)}", now_s, 3600.0, effects), rng)
+        made = part.effect(SeenRequest(f"/path/{rng.randrange(9)}", now_s, 3600.0, effects, 0.0), rng)
         if made is not None:
             require(isinstance(made, OwnEffect), f"the effect is {made!r}; should be an OwnEffect or None")
             valid_effect("effect", made)

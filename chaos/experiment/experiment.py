@@ -14,7 +14,7 @@ from chaos.experiment.alerts import AlertEvaluator, default_alerts
 from chaos.experiment.operations import Operations
 from chaos.experiment.performer import Performer
 from chaos.experiment.plan import Plan
-from chaos.experiment.signals import SampledSignals
+from chaos.experiment.signals import SampledDashboard, SampledSignals
 from chaos.faults.leases import FaultLeases
 from chaos.record.machine import EVENT, StallWatch
 from chaos.record.recorder import Recorder
@@ -163,7 +163,8 @@ class Experiment:
         self._broken = asyncio.get_running_loop().create_future()
         operations = Operations(runtime, plan.topology.names, events)
         faults = FaultLeases(runtime, events, env.streams["faults"], env.background)
-        performer = self._performer = Performer(env, operations, faults, plan, SampledSignals(recorder), zero_epoch_s)
+        signals, dashboard = SampledSignals(recorder), SampledDashboard(recorder, recorder.t)
+        performer = self._performer = Performer(env, operations, faults, plan, signals, dashboard, zero_epoch_s)
         recorder.attach(Instance(CONTROLLER, "", CONTROLLER, ""), env.metrics)
         recorder.sampler.follow(runtime.targets())
         if runtime.events_in_store:

@@ -8,6 +8,7 @@ from typing import Any
 from chaos.experiment.desk import REFUSALS, RunDesk
 from chaos.experiment.operations import OperationFailed, Operations
 from chaos.experiment.plan import Plan
+from chaos.experiment.signals import Dashboard
 from chaos.experiment.switching import Switchboard
 from chaos.faults.desk import ACTION, OwnAction
 from chaos.faults.leases import FaultLeases, UnknownFault
@@ -50,14 +51,17 @@ class Performer:
         faults: FaultLeases,
         plan: Plan,
         signals: Signals,
+        dashboard: Dashboard,
         zero_epoch_s: float,
     ) -> None:
         self._env = env
         self._faults = faults
         self._began: dict[str, asyncio.Future[str]] = {}
+        self._shared: dict[str, Any] = {}
         self._operations = operations
         self._plan = plan
         self._signals = signals
+        self._dashboard = dashboard
         self._zero_epoch_s = zero_epoch_s
         self._switchboard = Switchboard(plan)
         self.remediation: RemediationWorkflow | None = None
@@ -198,7 +202,8 @@ class Performer:
 
     async def _own(self, id_: str, action: Own) -> None:
         part: OwnAction = build(ACTION, action.part, action.options)
-        desk = RunDesk(self._operations, self._faults, self._plan.topology.names, self._env.streams[f"own.{id_}"], id_)
+        regions, rng = self._plan.topology.names, self._env.streams[f"own.{id_}"]
+        desk = RunDesk(self._operations, self._faults, self._dashboard, self._shared, regions, rng, id_)
         try:
             await part.perform(desk)
         except OperationFailed:

@@ -1,6 +1,6 @@
 """What a user's action may do: the operations of the scenario's own actions, and nothing else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from random import Random
 from typing import Any, Protocol
 
@@ -17,6 +17,17 @@ class OperatorDesk(Protocol):
     @property
     def rng(self) -> Random:
         """The only source of chance."""
+
+    @property
+    def shared(self) -> MutableMapping[str, Any]:
+        """What an action of this run leaves for a later one, such as the configuration that counts as good."""
+
+    async def reading(self, signal: str, region: str, over_s: float) -> float | None:
+        """What the operators' dashboards show now: a signal of docs/scenarios.md §3 in a region.
+
+        A share or a rate is taken over the last `over_s` seconds, a level is the latest one. Samples are taken once a
+        second. None: nothing to show, e.g. a share of fewer than three events.
+        """
 
     async def sleep(self, delay_s: float) -> None:
         """Waits, in bench seconds."""
@@ -38,8 +49,11 @@ class OperatorDesk(Protocol):
 
     async def inject_fault(
         self, kind: str, target: Mapping[str, str], parameters: Mapping[str, Any], lease_s: float
-    ) -> None:
-        """Starts a fault, which ends with its lease."""
+    ) -> str:
+        """Starts a fault, which ends with its lease at the latest; returns its id."""
+
+    async def end_fault(self, fault: str) -> None:
+        """Ends a fault by its id; one whose lease has expired has ended already."""
 
     async def settings(self, change: Mapping[str, Any]) -> None:
         """Merges settings into those of all running services."""

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from chaos.experiment.signals import DONE
+from chaos.record.formulas import WAITING
 from chaos.record.metric_names import ATTEMPTS, JOBS, NODE_UP, STARTED, TRIES, WORK
 from chaos.record.series import Group, Samples
 
@@ -17,7 +18,6 @@ WINDOW_S = 5.0
 PROVISIONING_WINDOW_S = 10.0
 """Control regions start a job every three seconds: a shorter window would often have none."""
 FAMILIES = (TRIES, ATTEMPTS, STARTED, WORK, JOBS, NODE_UP)
-WAITING = ("queued", "blocked")
 
 
 @dataclass(frozen=True)

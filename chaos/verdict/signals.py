@@ -9,27 +9,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from chaos.record.metric_names import (
-    ACCOUNTS,
-    ATTEMPTS,
-    CONFIGURED,
-    ENDED,
-    JOBS,
-    JOURNEYS_ENDED,
-    NODE_UP,
-    STARTED,
-    TRIES,
-    WORK,
-)
+from chaos.record.formulas import COUNTERS, GAUGES, SAMPLES_MIN, SHARES
+from chaos.record.metric_names import NODE_UP
 from chaos.record.record import Event, Of
 from chaos.record.series import Array
 from chaos.verdict.times import NEVER, Window
-from chaos.verdict.view import SAMPLES_MIN, WAITING, View, first_time
+from chaos.verdict.view import View, first_time
 
 LabelFilter = Mapping[str, Any]
 SampleCurve = tuple[Array, Array]
-BEGUN = "loadgen_operations_started_total"
-LOST = ("failed", "abandoned")
 
 
 class SignalMeasure(Protocol):
@@ -182,30 +170,16 @@ def _busy(view: View, where: LabelFilter) -> SampleCurve:
     return view.busy_curve(where.get("region", view.regions))
 
 
-def _gauge(name: str, **fixed: Any) -> LevelMeasure:
-    return LevelMeasure(name, lambda view, where: view.record.curve(name, **fixed, **where))
+def _gauge(gauge: Of) -> LevelMeasure:
+    return LevelMeasure(gauge.name, lambda view, where: view.record.curve(gauge.name, **{**gauge.where, **where}))
 
 
 MEASURES: dict[str, SignalMeasure] = {
-    "attempt_success": ShareMeasure(Of(ATTEMPTS, layer="sdk", outcome="ok"), Of(ATTEMPTS, layer="sdk")),
-    "operation_success": ShareMeasure(Of(ENDED, result="success"), Of(ENDED)),
-    "provisioning_success": ShareMeasure(Of(TRIES, result="done"), Of(TRIES)),
-    "provisioning_blocked": ShareMeasure(Of(TRIES, result="blocked"), Of(TRIES)),
-    "journey_success": ShareMeasure(Of(JOURNEYS_ENDED, result="success"), Of(JOURNEYS_ENDED)),
-    "configuration_success": ShareMeasure(Of(CONFIGURED, outcome="ok"), Of(CONFIGURED)),
-    "wasted_share": ShareMeasure(Of(WORK, outcome="wasted"), Of(WORK)),
-    "amplification": ShareMeasure(Of(ATTEMPTS, layer="sdk"), Of(STARTED)),
+    **{name: ShareMeasure(part, whole) for name, (part, whole) in SHARES.items()},
+    **{name: CounterMeasure(of) for name, of in COUNTERS.items()},
+    **{name: _gauge(of) for name, of in GAUGES.items()},
     "saturation": LevelMeasure("identity_workers_busy", _busy),
-    "backlog": _gauge(JOBS, state=WAITING),
-    "queue_length": _gauge("identity_queue_length"),
     "nodes": LevelMeasure(NODE_UP, _nodes),
-    "nodes_up": _gauge(NODE_UP),
-    "private_accounts": _gauge(ACCOUNTS, exempt="true", public="false"),
-    "attempts": CounterMeasure(Of(ATTEMPTS, layer="sdk")),
-    "operations": CounterMeasure(Of(STARTED)),
-    "failed_operations": CounterMeasure(Of(ENDED, result="failed")),
-    "journeys": CounterMeasure(Of(BEGUN)),
-    "failed_journeys": CounterMeasure(Of(JOURNEYS_ENDED, result=LOST)),
     "latency_p50": QuantileMeasure(0.50),
     "latency_p95": QuantileMeasure(0.95),
     "latency_p99": QuantileMeasure(0.99),

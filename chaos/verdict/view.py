@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from chaos.record.formulas import SAMPLES_MIN, WAITING
 from chaos.record.metric_names import ATTEMPTS, ENDED, JOBS, NODE_UP, STARTED, TRIES, WORK
 from chaos.record.record import Of, RunRecord, trailing
 from chaos.record.series import Array
@@ -19,10 +20,8 @@ from chaos.verdict.times import NEVER, Window
 from services.chassis.settings import section
 from services.identity.settings import IdentitySettings
 
-WAITING = ("queued", "blocked")
 COLLAPSE_WINDOW_S = 3.0
 COLLAPSE_SUCCESS = 0.5
-SAMPLES_MIN = 3
 BACKLOG_GONE = 20.0
 """At size 1."""
 

@@ -7,6 +7,7 @@ from services.chassis.background import Background
 from services.chassis.clock import Clock
 from services.chassis.events import Events, Sink
 from services.chassis.http import HttpClient
+from services.chassis.life import Life
 from services.chassis.live import Live
 from services.chassis.loop_lag import LoopLag
 from services.chassis.metrics import Metrics
@@ -52,6 +53,7 @@ class Env:
     """The project secret, for operator calls between processes; if empty, all of them are refused."""
     background: Background
     stored: Stored
+    life: Life
     tracing: Tracing = NO_TRACING
 
     @property
@@ -97,5 +99,6 @@ def make_env(
         secret=secret,
         background=Background(clock, events.emit),
         stored=stored,
+        life=Life(clock),
         tracing=tracing,
     )

@@ -9,7 +9,9 @@ from services.chassis.env import Env
 from services.chassis.errors import ErrorSpec, ServiceError
 from services.chassis.faults import KINDS, FaultEffect, decide
 from services.chassis.store import Keys
+from services.parts.kind import PartError
 
+CRASH_REASON = "injected_fault"
 EFFECT_FLUSH_S = 0.25
 EFFECTS_KEPT_S = 90_000
 """How long a fault's effect count is kept after the last effect: longer than the longest lease, 24 h."""
@@ -28,7 +30,8 @@ class Suffering:
 
         Raises:
             ServiceError: the injected error.
-            ConnectionResetError: after the connection was cut.
+            ConnectionResetError: after the connection was cut, or the instance has crashed.
+            PartError: a user's fault crashes a service that has no crash of its own.
         """
         met: set[str] = set()
         for effect in self._decide(request, met):
@@ -36,16 +39,24 @@ class Suffering:
                 await effect.rule.hold(effect.delay_s, self._env.clock.epoch())
             elif effect.silent:
                 await self._keep_silent(request, effect, met)
+            if effect.crash:
+                self._crash(effect)
             if effect.ends:
                 _end(request, effect)
 
     def _decide(self, request: web.Request, met: set[str]) -> list[FaultEffect]:
         rules = [rule for rule in self._env.live.active_rules() if rule.id not in met]
-        effects = decide(rules, request.path, self._env.clock.epoch(), self._rng)
+        effects = decide(rules, request.path, self._env.clock.epoch(), self._rng, self._env.life.since_s)
         for effect in effects:
             self._effects.count(effect)
         met.update(effect.rule.id for effect in effects)
         return effects
+
+    def _crash(self, effect: FaultEffect) -> None:
+        crash = self._env.life.crash
+        if crash is None:
+            raise PartError(f"{effect.rule.kind}: crash: a {self._env.instance.service} has no crash of its own")
+        crash(CRASH_REASON)
 
     async def _keep_silent(self, request: web.Request, effect: FaultEffect, met: set[str]) -> None:
         """Holds the request as long as any rule blackholes it: another rule may take over from the one that ends."""
@@ -56,7 +67,7 @@ class Suffering:
 
 
 def _end(request: web.Request, effect: FaultEffect) -> None:
-    if effect.silent or effect.reset:
+    if effect.silent or effect.reset or effect.crash:
         if request.transport is not None:
             request.transport.abort()
         raise ConnectionResetError("injected fault")

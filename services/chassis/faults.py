@@ -37,11 +37,13 @@ class SeenRequest(NamedTuple):
     """When the fault ends by itself; Unix time."""
     effects: int
     """How many requests of this instance the fault has changed."""
+    since_s: float
+    """Since when the instance serves: its start, or its last restart after a crash of its own; Unix time."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnEffect:
-    """What a user's fault does to a request; without a status, reset or silence it only delays."""
+    """What a user's fault does to a request; without a status, reset, silence or crash it only delays."""
 
     delay_s: Annotated[float, Field(ge=0, le=DELAY_MAX_S)] = 0.0
     status: Annotated[int, Field(ge=400, le=599)] | None = None
@@ -52,6 +54,8 @@ class OwnEffect:
     """Cuts the connection."""
     silent: bool = False
     """Holds the request until the fault ends."""
+    crash: bool = False
+    """Crashes the instance, which restarts as after any crash of its own. Only identity nodes can."""
 
 
 class OwnFault(Protocol):
@@ -177,16 +181,20 @@ class FaultEffect:
     retry_after_s: float | None = None
     reset: bool = False
     silent: bool = False
+    crash: bool = False
 
     @property
     def ends(self) -> bool:
         """Whether the effect replaces the handler."""
-        return bool(self.status or self.reset or self.silent)
+        return bool(self.status or self.reset or self.silent or self.crash)
 
 
-def decide(rules: Iterable[FaultRule], path: str, now_epoch_s: float, rng: Random) -> list[FaultEffect]:
+def decide(
+    rules: Iterable[FaultRule], path: str, now_epoch_s: float, rng: Random, since_s: float = 0.0
+) -> list[FaultEffect]:
     """The effects on one request: all delays, then the effect of the first rule that ends the request.
 
+    `since_s` is when the instance began to serve.
     Later ending rules are not evaluated: their counters count only requests that reach them.
     """
     delays: list[FaultEffect] = []
@@ -194,7 +202,11 @@ def decide(rules: Iterable[FaultRule], path: str, now_epoch_s: float, rng: Rando
     for rule in rules:
         if (last and rule.kind != LATENCY) or not rule.applies(path, now_epoch_s, rng):
             continue
-        effect = _effect(rule, now_epoch_s) if rule.own is None else _own_effect(rule, rule.own, path, now_epoch_s, rng)
+        if rule.own is None:
+            effect = _effect(rule, now_epoch_s)
+        else:
+            seen = SeenRequest(path, now_epoch_s, rule.expires_at, rule.effects, since_s)
+            effect = _own_effect(rule, rule.own, seen, rng)
         if effect is not None:
             rule.effects += 1
             (last if effect.ends else delays).append(effect)
@@ -222,14 +234,14 @@ def _effect(rule: FaultRule, now_epoch_s: float) -> FaultEffect | None:
     return None
 
 
-def _own_effect(rule: FaultRule, own: OwnFault, path: str, now_epoch_s: float, rng: Random) -> FaultEffect | None:
+def _own_effect(rule: FaultRule, own: OwnFault, seen: SeenRequest, rng: Random) -> FaultEffect | None:
     """Asks a user's fault. Raises PartError if the effect is none that a fault may have."""
-    made = own.effect(SeenRequest(path, now_epoch_s, rule.expires_at, rule.effects), rng)
+    made = own.effect(seen, rng)
     if made is None:
         return None
     valid_effect(rule.kind, made)
     status, code = (made.status, OWN_CODE) if made.status is not None else (0, "")
-    return FaultEffect(rule, made.delay_s, status, code, made.retry_after_s, made.reset, made.silent)
+    return FaultEffect(rule, made.delay_s, status, code, made.retry_after_s, made.reset, made.silent, made.crash)
 
 
 def valid_effect(name: str, made: OwnEffect) -> None:

@@ -68,6 +68,7 @@ class Node:
         self._defect_timer: asyncio.TimerHandle | None = None
         self._restart_timer: asyncio.TimerHandle | None = None
         self.on_rotation: Callable[[], None] = lambda: None
+        env.life.crash = self.crash
 
     def _make_queue(self) -> WaitingLine[NodeWork]:
         line: WaitingLine[NodeWork] = build_line(self.settings, _tenant, self._now())
@@ -250,7 +251,9 @@ class Node:
             return
         self.up = False
         self.crashes += 1
-        self._crash_timer = None
+        if self._crash_timer is not None:  # of an overload that ends here
+            self._crash_timer.cancel()
+            self._crash_timer = None
         serving, waiting = list(self.serving), self.queue.drain()
         lost = [*serving, *waiting]
         self._trace_lost(serving, waiting)
@@ -300,6 +303,7 @@ class Node:
 
     def _join(self) -> None:
         self.up = True
+        self._env.life.begin_again()
         self._watch_defect()
         self.on_rotation()
 

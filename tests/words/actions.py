@@ -27,9 +27,12 @@ ACTOR = "words"
 
 
 class NoSignals:
-    """A rollout gate that nobody tells anything."""
+    """A rollout gate and a dashboard that nobody tells anything."""
 
     def failure_ratio(self, _region: str, _start_t: float, _end_t: float) -> None:
+        return None
+
+    def reading(self, _signal: str, _region: str, _over_s: float) -> None:
         return None
 
 
@@ -51,6 +54,7 @@ class Stage:
             Operations(runtime, [region.name for region in self.scenario.regions], events),
             self.faults,
             make_plan(self.scenario, 1),
+            NoSignals(),
             NoSignals(),
             runtime.clock.epoch(),
         )
@@ -169,7 +173,12 @@ async def performs_a_part(stage: Stage) -> None:
         performed = asyncio.create_task(stage.perform("own", part="own_action:ShedInSteps", options=options))
         await op.shows(is_halved, "the load is halved")
         await performed
-    assert await op.load_factor() == 1.0
+        assert await op.load_factor() == 1.0
+        options = {"service": "blobstore", "watch_s": 8}
+        performed = asyncio.create_task(stage.perform("own", part="own_action:CarefulFault", options=options))
+        await op.shows(op.is_private, "the part's fault has its effect")
+        await performed
+    await op.shows(op.is_public, "the part has ended its fault")
 
 
 PERFORMED: dict[str, StagePerformance] = {

@@ -20,6 +20,7 @@ from chaos.progress.terminal import table
 from chaos.scenarios.loader import load
 from chaos.studies.campaign.collect import collect, read, write
 from chaos.studies.campaign.conformance import render, unexplained
+from chaos.studies.campaign.expected import expectations_table
 from chaos.studies.campaign.jobs import CODEC, CampaignResult, CampaignRun, perform
 from chaos.studies.engine import processes, study_engine
 from chaos.studies.needs import require_expectations, with_controls
@@ -43,14 +44,22 @@ PAIRED_SEEDS = 5
 
 
 def campaign_jobs(
-    scenario: str, seeds: int, perturbed: int, mitigations: Sequence[str] = (), size: float | None = None
+    scenario: str,
+    seeds: int,
+    perturbed: int,
+    mitigations: Sequence[str] = (),
+    size: float | None = None,
+    drops: Sequence[str] = (),
+    changes: Sequence[str] = (),
 ) -> list[CampaignRun]:
-    """All jobs, longest first for good utilisation. Controls run only without mitigations."""
-    run = partial(CampaignRun, scenario, size=size, mitigations=expand(mitigations))
+    """All jobs, longest first for good utilisation. Controls run only for the scenario as it is."""
+    run = partial(
+        CampaignRun, scenario, size=size, mitigations=expand(mitigations), drops=tuple(drops), changes=tuple(changes)
+    )
     claims = with_controls(load(scenario))
     controls = (
         []
-        if mitigations or claims is None
+        if mitigations or drops or changes or claims is None
         else [run(seed, control=name) for name in claims.controls for seed in _seeds(claims, name, seeds)]
     )
     plain = [run(seed) for seed in range(1, seeds + 1)]
@@ -65,27 +74,33 @@ def _seeds(claims: ClaimSet, control: str, seeds: int) -> range:
 
 def campaign_command(
     scenario: str,
+    console: Console,
+    *,
     seeds: int,
     perturbed: int,
     jobs: int | None,
-    console: Console,
     mitigations: Sequence[str] = (),
     out: Path = CAMPAIGN_FILE,
     size: float | None = None,
+    drops: Sequence[str] = (),
+    changes: Sequence[str] = (),
 ) -> int:
     """Runs the campaign; returns exit code 0 if every group holds as often as required, else 1.
 
     Raises:
         ScenarioError, SettingsError: invalid input, before the first run.
     """
-    wanted = campaign_jobs(scenario, seeds, perturbed, mitigations, size)
+    wanted = campaign_jobs(scenario, seeds, perturbed, mitigations, size, drops, changes)
+    as_it_is = not (mitigations or drops or changes)
     require_expectations("--scenario", load(scenario))
     wanted[0].plan()
-    with nullcontext() if mitigations else output_file(out):
+    with output_file(out) if as_it_is else nullcontext():
         results = _run(wanted, jobs, console)
         summary, good = summarise(results)
         console.print(summary)
         if not mitigations:
+            console.print(expectations_table(load(scenario, size=size).expect, results))
+        if as_it_is:
             write(collect(load(scenario, size=size), commit(), results), out)
             console.print(f"claims  {out}  (a page from it: aftershock conformance {out})", highlight=False)
     return EXPECTED if good else CONTRADICTED

@@ -10,6 +10,7 @@ from chaos.record.record import RunRecord
 from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Scenario
+from chaos.scenarios.whatif import rearrange
 from chaos.scenarios.without import without_drain
 from chaos.studies.cache import Codec
 from chaos.studies.campaign.defended import judge_defended
@@ -31,12 +32,17 @@ class CampaignRun:
     mitigations: tuple[str, ...] = ()
     size: float | None = None
     """Instead of the scenario's."""
+    drops: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    """Another timeline: entries that are left out, and values of entries (`chaos/scenarios/whatif.py`)."""
 
     @property
     def group(self) -> str:
         if self.control:
             return f"control {self.control}"
-        name = f"±{self.perturb:.0%} perturbed" if self.perturb else "as it was"
+        other = ", ".join([*(f"without {entry}" for entry in self.drops), *self.changes])
+        shaken = f"±{self.perturb:.0%} perturbed" if self.perturb else ""
+        name = ", ".join(filter(None, (other, shaken))) or "as it was"
         return f"{bundle_name(self.mitigations)}, {name}" if self.mitigations else name
 
     def plan(self) -> Plan:
@@ -45,7 +51,7 @@ class CampaignRun:
         Raises:
             ScenarioError, SettingsError: invalid input.
         """
-        scenario, overlays = load(self.scenario, size=self.size), []
+        scenario, overlays = rearrange(load(self.scenario, size=self.size), (), self.drops, self.changes), []
         if self.control:
             changed = claims_of(scenario).variant(self.control, scenario)
             scenario, overlays = changed.scenario, [changed.overlay]
@@ -113,7 +119,8 @@ def _decides(job: CampaignRun) -> dict[str, Any]:
 
 
 def _from_document(document: dict[str, Any]) -> CampaignResult:
-    job = CampaignRun(**{**document["job"], "mitigations": tuple(document["job"]["mitigations"])})
+    several = {name: tuple(document["job"][name]) for name in ("mitigations", "drops", "changes")}
+    job = CampaignRun(**{**document["job"], **several})
     return CampaignResult(**{**document, "job": job, "failed": tuple(document["failed"])})
 
 

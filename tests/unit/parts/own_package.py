@@ -131,7 +131,7 @@ TEMPLATES = Path(__file__).parents[3] / "docs" / "extending"
 def declare_templates(monkeypatch: pytest.MonkeyPatch) -> None:
     """Declares the actions of docs/extending."""
     isolate(monkeypatch)
-    monkeypatch.setenv(declared.NAMES, "own_action:ShedInSteps,own_fault:Leak")
+    monkeypatch.setenv(declared.NAMES, "own_action:ShedInSteps,own_action:CarefulFault,own_fault:Leak")
     monkeypatch.setenv(declared.FOLDER, str(TEMPLATES))
 
 
