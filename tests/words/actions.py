@@ -174,8 +174,8 @@ async def performs_a_part(stage: Stage) -> None:
         await op.shows(is_halved, "the load is halved")
         await performed
         assert await op.load_factor() == 1.0
-        options = {"service": "blobstore", "watch_s": 8}
-        performed = asyncio.create_task(stage.perform("own", part="own_action:CarefulFault", options=options))
+        watched = {"service": "blobstore", "watch_s": 8}
+        performed = asyncio.create_task(stage.perform("own", part="own_action:CarefulFault", options=watched))
         await op.shows(op.is_private, "the part's fault has its effect")
         await performed
     await op.shows(op.is_public, "the part has ended its fault")
