@@ -1,7 +1,8 @@
 """Actions: a configuration is rolled out in stages behind a gate, or deployed without one.
 
-The gate looks at the nodes of the regions reached so far. What it lets pass becomes the last known good configuration;
-when it stops, it puts the last known good one back. What it does not see in time, it takes for good.
+The gate looks once a second at the nodes of the regions reached so far. What it lets pass becomes the last
+known good configuration; when it stops, it puts that one back. What it does not see in time, it takes for
+good.
 """
 
 from chaos.faults.desk import OperatorDesk
@@ -43,7 +44,7 @@ class Rollout:
     `crash_after_s` is the defect of the configuration: after how long a node that runs it crashes. 0: it has none.
     """
 
-    def __init__(self, configuration: str, regions: str, watch_s: float, crash_after_s: float = 0.0) -> None:
+    def __init__(self, configuration: str, regions: str, watch_s: int, crash_after_s: float = 0.0) -> None:
         self.configuration = configuration
         self.stages = _names(regions)
         self.watch_s = watch_s
@@ -56,13 +57,20 @@ class Rollout:
         before = {region: await fleet.nodes_up(region) for region in self.stages}
         for number, region in enumerate(self.stages, 1):
             await fleet.deploy(region, self.configuration)
-            await desk.sleep(self.watch_s)
             reached = self.stages[:number]
-            if any([await fleet.nodes_up(one) < before[one] for one in reached]):
+            if not await self._passes(desk, fleet, {one: before[one] for one in reached}):
                 for one in reached:
                     await fleet.deploy(one, fleet.last_known_good)
                 return
             fleet.remember(self.configuration)
+
+    async def _passes(self, desk: OperatorDesk, fleet: Fleet, nodes: dict[str, float]) -> bool:
+        """Whether all nodes stay up while the gate watches."""
+        for _ in range(self.watch_s):
+            await desk.sleep(1.0)
+            if any([await fleet.nodes_up(region) < count for region, count in nodes.items()]):
+                return False
+        return True
 
 
 class Deploy:
