@@ -107,7 +107,7 @@ def _table(title: str, names: list[str], rows: dict[str, tuple[Any, Any]], show:
     shown = table(Column(no_wrap=True), *(Column(name, justify="right") for name in names), title=title)
     for name, (left, right) in rows.items():
         changed = left != right
-        label = words.LABELS.get(name, name)
+        label = words.label(name)
         plain = "bold" if changed else "dim"
         cells = [Text(show(name, value), STYLES.get(str(value), plain)) for value in (left, right)]
         shown.add_row(Text(label, "" if changed else "dim"), *cells)

@@ -13,7 +13,7 @@ NEVER = "never"
 LABELS = {
     "peak_amplification": "Peak amplification",
     "peak_attempts_per_s": "Peak attempts per second",
-    "collapse_depth": "Worst 10 s of attempts, East US",
+    "collapse_depth": "Worst 10 s of attempts, first region",
     "time_east_collapse_t": "East US collapses",
     "time_west_collapse_t": "West US collapses",
     "recovered_t": "Recovered",
@@ -107,7 +107,7 @@ def label(name: str) -> str:
     if name not in LABELS and fnmatchcase(name, COLLAPSES):
         before, after = COLLAPSES.split("*")
         return f"{name.removeprefix(before).removesuffix(after)} collapses"
-    return LABELS[name]
+    return LABELS.get(name, name)
 
 
 def headline(verdict: Verdict) -> str:

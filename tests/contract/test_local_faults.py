@@ -11,12 +11,14 @@ from random import Random
 
 import pytest
 
+from chaos.experiment.operations import change_overlay
 from chaos.faults.leases import FaultLeases
 from chaos.faults.model import FaultSpec, FaultTarget
 from compose.local import LocalRuntime
 from compose.topology import RegionSpec, Topology
 from services.chassis.background import Background
 from services.chassis.events import Events
+from services.chassis.settings import Tree
 
 pytestmark = [pytest.mark.real_time, pytest.mark.timeout(300)]
 NAME = "blobstore-eastus"
@@ -24,10 +26,11 @@ LONG_S = 120.0
 
 
 @contextlib.asynccontextmanager
-async def a_testbed(folder: Path) -> AsyncIterator[tuple[LocalRuntime, FaultLeases]]:
+async def a_testbed(folder: Path, tree: Tree | None = None) -> AsyncIterator[tuple[LocalRuntime, FaultLeases]]:
     runtime = LocalRuntime(folder)
     try:
-        await runtime.start(Topology((RegionSpec("eastus", "East US", identity_nodes=1),), loadgen=False), {}, 1, print)
+        topology = Topology((RegionSpec("eastus", "East US", identity_nodes=1),), loadgen=False)
+        await runtime.start(topology, tree or {}, 1, print)
         events = Events(lambda _event: None, runtime.clock, "test")
         faults = FaultLeases(runtime, events, Random(1), Background(runtime.clock, events.emit))
         yield runtime, faults
@@ -36,8 +39,8 @@ async def a_testbed(folder: Path) -> AsyncIterator[tuple[LocalRuntime, FaultLeas
         await runtime.stop()
 
 
-def spec(kind: str) -> FaultSpec:
-    return FaultSpec(kind=kind, target=FaultTarget(instance=NAME), lease_s=LONG_S)
+def spec(kind: str, name: str = NAME) -> FaultSpec:
+    return FaultSpec(kind=kind, target=FaultTarget(instance=name), lease_s=LONG_S)
 
 
 async def test_concurrent_revivals_start_one_process_per_port(tmp_path: Path) -> None:
@@ -53,3 +56,41 @@ async def test_concurrent_revivals_start_one_process_per_port(tmp_path: Path) ->
         assert (await runtime.http.call("GET", f"{url}/healthz", timeout_s=10.0)).ok
         await runtime.stop_instances()
         assert (await runtime.http.call("GET", f"{url}/healthz", timeout_s=2.0)).failure == "refused"
+
+
+BLOB = "vmextwin{region}/packages/Microsoft.Compute.CustomScriptExtension/1.0/package.zip"
+NODE = "identity-eastus-1"
+
+
+async def reading(runtime: LocalRuntime, line: str) -> float:
+    """The value of a line of the node's metrics."""
+    (url,) = (target.url for target in runtime.targets() if target.spec.name == NODE)
+    reply = await runtime.http.call("GET", f"{url}/metrics", timeout_s=10.0)
+    return next(float(text.split()[-1]) for text in reply.body.decode().splitlines() if text.startswith(line))
+
+
+async def until(runtime: LocalRuntime, line: str, least: float) -> None:
+    for _ in range(200):
+        if await reading(runtime, line) >= least:
+            return
+        await asyncio.sleep(0.2)
+    pytest.fail(f"{line} stays below {least:g}")
+
+
+@pytest.mark.long
+async def test_a_node_waits_for_its_configuration_and_a_defect_in_it_crashes_the_node(tmp_path: Path) -> None:
+    configuration = {"blob": BLOB, "retry": {"attempts": 1000, "base_s": 0.2}}
+    async with a_testbed(tmp_path, {"identity": {"restart_s": 0.5, "configuration": configuration}}) as testbed:
+        runtime, faults = testbed
+        assert await reading(runtime, "identity_node_up") == 1.0, "the initial node has it"
+        store, node = await faults.start(spec("crash")), await faults.start(spec("crash", NODE))
+        await faults.stop(node.id)
+        await until(runtime, 'identity_configuration_reads_total{outcome="refused"', 2.0)
+        assert await reading(runtime, "identity_node_up") == 0.0
+        await faults.stop(store.id)
+        await until(runtime, "identity_node_up", 1.0)
+
+        events = Events(lambda _event: None, runtime.clock, "test")
+        defect = {"identity": {"configuration": {"crash_after_s": 0.1}}}
+        await change_overlay(runtime, lambda _overlay: defect, events)
+        await until(runtime, 'identity_node_restarts_total{reason="configuration"', 2.0)

@@ -186,6 +186,8 @@ def test_figures_in_their_units() -> None:
 
 def test_every_figure_has_a_label(verdict: Verdict) -> None:
     assert set(verdict.figures) == set(words.LABELS)
+    assert words.label("time_north_collapse_t") == "north collapses"
+    assert [name for name, label in words.LABELS.items() if "US" in label and not name.startswith("time_")] == []
 
 
 def test_a_shortened_incident_is_told_in_bench_seconds() -> None:
