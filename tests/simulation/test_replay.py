@@ -57,5 +57,6 @@ def test_a_fresh_process_with_another_hash_seed_gives_the_same_events(incident: 
 
 
 def test_another_seed_gives_other_events(incident: RunRecord) -> None:
+    """That a run which ends earlier has the events of the beginning is in the two tests above."""
     first_s = 5.0
-    assert events(2, until_s=first_s) != before(first_s, incident.events) == events(1, until_s=first_s)
+    assert events(2, until_s=first_s) != before(first_s, incident.events)

@@ -31,9 +31,11 @@ duration_s: {duration}
 regions:
   - {{name: eastus, display: East US, role: east, identity_nodes: 3}}
 load:
-  eastus: {{token_rate_per_s: 4, job_rate_per_s: 1}}
+  eastus: {{token_rate_per_s: {users}, job_rate_per_s: {jobs}}}
 timeline:
 """
+BUSY, QUIET = {"users": 4, "jobs": 1}, {"users": 1.5, "jobs": 0}
+"""Actions are seen in what happens to users. Faults are looked at by `Eyes`; a run has to have a baseline all the same."""
 
 # --- actions ---------------------------------------------------------------------------------------------
 
@@ -62,7 +64,7 @@ ROUTED = "router_requests_total"
 
 @cache
 def actions_run(transport: TransportName) -> RunRecord:
-    plan = make_plan(loads(HEAD.format(duration=DURATION_S) + TIMELINE), 1)
+    plan = make_plan(loads(HEAD.format(duration=DURATION_S, **BUSY) + TIMELINE), 1)
     finished = carry_out(plan, transport=transport)
     assert not finished.problem
     assert finished.recorder is not None
@@ -275,7 +277,7 @@ async def _answers(work: Any) -> bool:
 @cache
 def faults_run(transport: TransportName) -> tuple[RunRecord, dict[int, set[str]]]:
     eyes = Eyes()
-    text = HEAD.format(duration=len(OFFERED) * EACH_S) + timeline_of(OFFERED)
+    text = HEAD.format(duration=len(OFFERED) * EACH_S, **QUIET) + timeline_of(OFFERED)
     finished = carry_out(make_plan(loads(text), 1), transport=transport, observers=[eyes])
     assert not finished.problem
     assert finished.recorder is not None
@@ -301,7 +303,7 @@ def test_every_kind_of_fault_has_its_effect_and_it_ends(kind: str, transport: Tr
 def test_a_kind_that_virtual_time_does_not_offer_is_refused_before_the_run(kind: str) -> None:
     parameters = {"cpu_limit": "{cpus: 0.1}"}[kind]
     text = f"  - {{id: F01, at_s: 1, do: inject_fault, kind: {kind}, parameters: {parameters}, lease_s: 5}}"
-    plan = make_plan(loads(HEAD.format(duration=10) + text), 1)
+    plan = make_plan(loads(HEAD.format(duration=10, **QUIET) + text), 1)
     with pytest.raises(RuntimeUnavailable, match=f"vocabulary: F01: {kind}: not supported by the virtual runtime"):
         carry_out(plan)
 
