@@ -35,7 +35,7 @@ load:
 timeline:
 """
 BUSY, QUIET = {"users": 4, "jobs": 1}, {"users": 1.5, "jobs": 0}
-"""Actions are seen in what happens to users. Faults are looked at by `Eyes`; a run has to have a baseline all the same."""
+"""Actions are seen in what happens to users. Faults are looked at by `Eyes`, but the run needs a baseline too."""
 
 # --- actions ---------------------------------------------------------------------------------------------
 

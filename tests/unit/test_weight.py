@@ -83,6 +83,7 @@ def test_every_module_loads_without_the_packages_of_tests_and_checks() -> None:
     ("statement", "allowed"),
     [
         ("import chaos.__main__", ()),
+        ("import chaos.studies.pool", ()),
         ("from chaos.cli import main; main(['--help'])", ()),
         ("from chaos.cli import main; main(['matrix', '--help'])", ()),
         ("from chaos.cli import main; main(['scenarios'])", ("aiohttp", "cryptography", "pydantic", "redis", "yaml")),

@@ -22,8 +22,9 @@ from chaos.studies.campaign.collect import collect, read, write
 from chaos.studies.campaign.conformance import render, unexplained
 from chaos.studies.campaign.expected import expectations_table
 from chaos.studies.campaign.jobs import CODEC, CampaignResult, CampaignRun, perform
-from chaos.studies.engine import processes, study_engine
+from chaos.studies.engine import study_engine
 from chaos.studies.needs import require_expectations, with_controls
+from chaos.studies.pool import processes
 from chaos.studies.words import span
 from chaos.verdict.claim_set import ClaimSet
 from services.chassis.exit_codes import CONTRADICTED, EXPECTED

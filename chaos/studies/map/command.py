@@ -11,12 +11,13 @@ from chaos.experiment.runs import used_folder
 from chaos.mitigations import expand
 from chaos.options import comma_separated
 from chaos.progress.terminal import table
-from chaos.studies.engine import processes, study_engine
+from chaos.studies.engine import study_engine
 from chaos.studies.map import words
 from chaos.studies.map.axes import STALL_MAX_S, STALL_MIN_S, Axis, number, parse_at, parse_axis
 from chaos.studies.map.files import PAGE_FILE, write, write_document
 from chaos.studies.map.points import CODEC, STALLS_S, Map, MapCell, MapFinding, MapKind, MapRun, perform
 from chaos.studies.map.probe import Probe
+from chaos.studies.pool import processes
 from chaos.studies.words import MISSING, figure
 from services.chassis.exit_codes import BAD_INPUT, EXPECTED
 from services.chassis.interrupts import postponed

@@ -12,7 +12,7 @@ from chaos.mitigations import default_catalogue, expand, named
 from chaos.options import comma_separated
 from chaos.scenarios.loader import beside, load
 from chaos.studies.cache import code_hash
-from chaos.studies.engine import cluster, processes, study_engine
+from chaos.studies.engine import cluster, study_engine
 from chaos.studies.matrix import words
 from chaos.studies.matrix.defences import JSON_FILE, Defence, as_json, defences, defences_table
 from chaos.studies.matrix.files import PAGE_FILE, write
@@ -21,6 +21,7 @@ from chaos.studies.matrix.outcomes import COLLAPSE, RunOutcome
 from chaos.studies.matrix.search import Question, Runs, rows, sufficient_sets
 from chaos.studies.matrix.summary import Matrix
 from chaos.studies.needs import require_wave, sides, wave_name
+from chaos.studies.pool import processes
 from services.chassis.exit_codes import BAD_INPUT, EXPECTED
 from services.parts.declared import declare_folder
 

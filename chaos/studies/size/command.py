@@ -10,11 +10,12 @@ from rich.table import Column, Table
 from chaos.experiment.runs import RUNS, commit, output_file, replace
 from chaos.progress.terminal import table
 from chaos.studies.cache import Cache, Codec
-from chaos.studies.engine import processes, study_engine
+from chaos.studies.engine import study_engine
 from chaos.studies.matrix import job as matrix_job
 from chaos.studies.matrix.defences import defences
 from chaos.studies.matrix.job import MatrixRun
 from chaos.studies.matrix.outcomes import RunOutcome
+from chaos.studies.pool import processes
 from chaos.studies.size import job as size_job
 from chaos.studies.size.answers import defence_answer, incident_answers, tipping_answer
 from chaos.studies.size.job import SizeFinding, SizeRun

@@ -17,9 +17,10 @@ from chaos.importers.reading import Understood
 from chaos.mitigations.model import leaves
 from chaos.options import TRIED
 from chaos.progress.terminal import table
-from chaos.studies.engine import processes, study_engine
+from chaos.studies.engine import study_engine
 from chaos.studies.matrix.job import CODEC, MatrixRun, perform
 from chaos.studies.matrix.outcomes import OP_SUCCESS, RunOutcome
+from chaos.studies.pool import processes
 from chaos.studies.statistics import Estimate, Share, estimate, share
 from chaos.studies.words import MISSING
 from chaos.verdict.figures import WORKING

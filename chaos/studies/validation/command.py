@@ -11,8 +11,8 @@ from rich.console import Console
 from chaos.experiment.runs import output_file, replace
 from chaos.progress.terminal import table
 from chaos.report.templates import fill
-from chaos.studies.engine import processes
 from chaos.studies.page import TEMPLATES
+from chaos.studies.pool import processes
 from chaos.studies.validation import balancing, cascade, collapse, contention, queueing, retries, shedding, trigger
 from chaos.studies.validation.rows import JudgedFigure, JudgedRow, Row
 from services.chassis.exit_codes import CONTRADICTED, EXPECTED

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from chaos.studies.cache import Cache
-from chaos.studies.engine import StudyEngine, cluster, processes
+from chaos.studies.engine import StudyEngine, cluster
 from chaos.studies.matrix.job import CODEC, MatrixRun, perform, perform_apart
 from chaos.studies.matrix.outcomes import RunOutcome
+from chaos.studies.pool import processes
 from compose.children import bound, python
 from tests.unit.matrix.test_cluster import TINY
 

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from chaos.cli import main
-from chaos.studies.engine import processes
 from chaos.studies.matrix import command
+from chaos.studies.pool import processes
 from tests.unit.matrix.children import wait_for_ever
 from tests.unit.matrix.toy_world import SCENARIO
 
