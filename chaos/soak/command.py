@@ -1,4 +1,7 @@
-"""`aftershock soak`: prints a line per bench hour, then the quantities that grow; exit code 1 if there are any."""
+"""`aftershock soak`: prints a line per bench hour, then the quantities that grow; exit code 1 if there are any.
+
+Interrupted after the fourth hour or later, it judges the hours that it has measured.
+"""
 
 from collections.abc import Sequence
 
@@ -12,6 +15,8 @@ from services.chassis.exit_codes import CONTRADICTED, EXPECTED
 from services.chassis.settings import Tree
 
 SETTLED_H = 2.0
+HOURS_MIN = 4.0
+"""The fewest hours that can be judged."""
 COLUMNS = ("hour", "keys", "entries", "store MB", "python obj", "RSS MB", "success", "wall s")
 SERVICES = ("blobstore", "controller", "identity", "loadgen", "provisioner", "router")
 
@@ -22,8 +27,10 @@ def soak_command(hours: float, seed: int, overrides: Tree, console: Console) -> 
     start = clock.now()
     console.print(_row((*COLUMNS, *SERVICES, "runtime")), soft_wrap=True)
     before: list[SoakReading] = []
+    readings: list[SoakReading] = []
 
     def tell(reading: SoakReading) -> None:
+        readings.append(reading)
         if abs(reading.hour - round(reading.hour)) < 1e-6:
             console.print(_row(_cells(reading, before, clock.now() - start)), soft_wrap=True)
             before[:] = [reading]
@@ -31,12 +38,20 @@ def soak_command(hours: float, seed: int, overrides: Tree, console: Console) -> 
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
-    result = soak(hours, tell, overrides=overrides, seed=seed, say=say)
+    def judged() -> int:
+        return conclude(growing(readings), readings[-1].hour, clock.now() - start, console)
+
+    try:
+        result = soak(hours, tell, overrides=overrides, seed=seed, say=say)
+    except KeyboardInterrupt:
+        if readings and readings[-1].hour >= HOURS_MIN:
+            judged()
+        raise
     for collapse in result.collapses:
         if collapse.ended_h is None:
             say(str(collapse))
     say(f"{len(result.collapses)} collapses without a cause from outside")
-    return conclude(growing(result.readings), hours, clock.now() - start, console)
+    return judged()
 
 
 def growing(

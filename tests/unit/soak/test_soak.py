@@ -1,18 +1,22 @@
 """The soak itself: flat with everything in place, red when one deletion is switched off."""
 
 import io
+import signal
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from chaos.soak import virtual
-from chaos.soak.command import conclude, growing
+from chaos.soak import command, virtual
+from chaos.soak.command import conclude, growing, soak_command
 from chaos.soak.readings import SoakReading
-from chaos.soak.store import stock
+from chaos.soak.store import Stock, stock
 from chaos.soak.virtual import soak
 from compose.virtual.world import VirtualWorld
 from services.chassis.exit_codes import CONTRADICTED, EXPECTED
+from services.chassis.interrupts import Interrupted
 
 READINGS_AN_HOUR = 100
 HOURS, SETTLED_H = 0.12, 0.055
@@ -74,6 +78,22 @@ def test_the_exit_code_follows_what_grows() -> None:
 
     assert conclude([Trend("entries x", 10.0, 1.0, True)], 24.0, 1.0, console) == CONTRADICTED
     assert "grows  entries x: +1 an hour at 10" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("hours", "said"), [(3.75, ""), (4.0, "1 grow after hour 2 of 4;")])
+def test_an_interrupted_soak_judges_the_hours_it_has(monkeypatch: pytest.MonkeyPatch, hours: float, said: str) -> None:
+    def interrupted(_hours: float, tell: Callable[[SoakReading], None], **_more: object) -> None:
+        for quarter in range(1, round(4 * hours) + 1):
+            state = defaultdict(Counter[str], {"router": Counter({"Leak.kept": 10_000 * quarter})})
+            tell(SoakReading(quarter / 4, {"fault:*": Stock(1, 1, 1)}, state, Counter(), Counter(), 0, 0.0, {}))
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr(command, "soak", interrupted)
+    console = Console(file=io.StringIO(), width=200)
+    with pytest.raises(Interrupted):
+        soak_command(24.0, 1, {}, console)
+    assert said in console.file.getvalue()  # type: ignore[attr-defined]
+    assert ("grow" in console.file.getvalue()) == bool(said)  # type: ignore[attr-defined]
 
 
 async def test_the_stock_of_the_store_by_family(world: VirtualWorld) -> None:
