@@ -16,7 +16,7 @@ import gc
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -107,6 +107,14 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[VirtualWorld]:
     world = VirtualWorld(transport=transport, loop=loop)
     yield world
     await world.aclose()
+
+
+@pytest.fixture(scope="session")
+def scipy_stats() -> Any:
+    """The reference for our own statistics. It takes a second to load: tests that use it are of the group "scipy"."""
+    from scipy import stats
+
+    return stats
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from chaos.export.tables import ExportedRun
 from tests.unit.export.small_run import SMALL_RUN
@@ -16,6 +14,9 @@ NOTEBOOK = Path(__file__).parents[3] / "docs" / "notebook.ipynb"
 @pytest.mark.real_time
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the packages that start the kernel
 def test_the_notebook_shows_what_it_says(run: ExportedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nbformat  # only the worker that gets this file has to load it
+    from nbclient import NotebookClient
+
     monkeypatch.setenv("AFTERSHOCK_RUN", str(run.record.folder))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     notebook = nbformat.read(NOTEBOOK, as_version=4)

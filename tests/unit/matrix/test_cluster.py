@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from distributed import LocalCluster
 
 from chaos.cli import main
 from chaos.studies.engine import cluster
@@ -30,6 +29,8 @@ pytestmark = pytest.mark.real_time
 
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
+    from distributed import LocalCluster  # only the worker that gets this file has to load it
+
     with LocalCluster(
         n_workers=1, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
     ) as workers:

@@ -1,10 +1,10 @@
 """The size study on made-up results: intervals, verdicts, the page, and one short calm run."""
 
 import math
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from scipy import stats
 
 from chaos.cli import main
 from chaos.studies.matrix.defences import defences
@@ -35,16 +35,17 @@ def defended(*values: float) -> list[RunOutcome]:
     return [RunOutcome({OP_SUCCESS: value}) for value in values]
 
 
+@pytest.mark.xdist_group("scipy")
 @pytest.mark.parametrize("count", [0, 1, 4, 30])
-def test_a_mean_time_has_garwoods_exact_interval(count: int) -> None:
+def test_a_mean_time_has_garwoods_exact_interval(scipy_stats: Any, count: int) -> None:
     found = mean_time(count, 3600.0)
 
-    assert found.low == pytest.approx(3600.0 / (stats.chi2.ppf(0.975, 2 * count + 2) / 2))
+    assert found.low == pytest.approx(3600.0 / (scipy_stats.chi2.ppf(0.975, 2 * count + 2) / 2))
     if count == 0:
         assert (found.mean, found.high) == (None, None), "without an event it may be as long as you like"
     else:
         assert found.mean == 3600.0 / count
-        assert found.high == pytest.approx(3600.0 / (stats.chi2.ppf(0.025, 2 * count) / 2))
+        assert found.high == pytest.approx(3600.0 / (scipy_stats.chi2.ppf(0.025, 2 * count) / 2))
     assert mean_time(0, 0.0) == MeanTime(0, 0.0, None, None, None)
 
 

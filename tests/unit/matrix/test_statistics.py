@@ -1,16 +1,18 @@
 """Numbers over seeds are the same as SciPy's."""
 
 import math
+from typing import Any
 
 import pytest
-from scipy import stats
 
 from chaos.studies.statistics import Estimate, estimate, share, student_quantile
 
+pytestmark = pytest.mark.xdist_group("scipy")
 
-def test_the_interval_is_students() -> None:
+
+def test_the_interval_is_students(scipy_stats: Any) -> None:
     values = [412.0, 398.5, 430.25, 401.0, 407.75]
-    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    expected = scipy_stats.ttest_1samp(values, 0).confidence_interval(0.95)
     found = estimate(values)
     assert found.mean == pytest.approx(409.9)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
@@ -18,9 +20,9 @@ def test_the_interval_is_students() -> None:
 
 
 @pytest.mark.parametrize("degrees", [*range(1, 31), 99, 9_999])
-def test_students_quantile_is_scipys(degrees: int) -> None:
+def test_students_quantile_is_scipys(scipy_stats: Any, degrees: int) -> None:
     for probability in (0.6, 0.95, 0.975, 0.9995):
-        expected = stats.t.ppf(probability, degrees)
+        expected = scipy_stats.t.ppf(probability, degrees)
         assert student_quantile(probability, degrees) == pytest.approx(expected, rel=1e-9)
 
 
@@ -48,7 +50,7 @@ def test_what_never_came_has_no_mean() -> None:
     assert estimate([2.0, math.inf, 4.0]) == Estimate(None, None, None, 3, never=1)
 
 
-def test_a_share_has_wilsons_interval() -> None:
+def test_a_share_has_wilsons_interval(scipy_stats: Any) -> None:
     found = share([True, False, False, True, None])
     assert (found.count, found.measured) == (2, 4)
     assert not found.never
@@ -56,7 +58,7 @@ def test_a_share_has_wilsons_interval() -> None:
     for measured in (1, 2, 5, 20, 200):
         for count in range(measured + 1):
             found = share([True] * count + [False] * (measured - count))
-            expected = stats.binomtest(count, measured).proportion_ci(0.95, method="wilson")
+            expected = scipy_stats.binomtest(count, measured).proportion_ci(0.95, method="wilson")
             assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-12)
 
 
