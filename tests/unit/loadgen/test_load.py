@@ -93,14 +93,14 @@ async def test_a_new_tenant_does_not_change_other_tenants_arrivals(two_regions: 
 
 
 async def test_every_tenant_gets_its_share(cloud: Cloud) -> None:
-    rows = await run(cloud.load(jobs=20.0, tokens=40.0), 50)
+    rows = await run(cloud.load(jobs=20.0, tokens=40.0), 100)
     counts = {
         slug: sum(row.tenant == slug for row in rows) for slug in ("azure-devops", "github-actions", "databricks")
     }
-    assert counts["azure-devops"] == pytest.approx(20 * 50 * 0.25, rel=0.1)
-    assert counts["github-actions"] == pytest.approx(20 * 50 * 0.085, rel=0.1)
+    assert counts["azure-devops"] == pytest.approx(20 * 100 * 0.25, rel=0.1)
+    assert counts["github-actions"] == pytest.approx(20 * 100 * 0.085, rel=0.1)
     calls = len(cloud.router.calls)
-    assert calls == pytest.approx(40 * 50, rel=0.05)  # the token rate is that of requests, cached uses come on top
+    assert calls == pytest.approx(40 * 100, rel=0.05)  # the token rate is that of requests, cached uses come on top
 
 
 async def test_the_load_of_one_region_changes_while_it_runs(two_regions: Cloud) -> None:
