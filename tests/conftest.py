@@ -52,7 +52,6 @@ COLLECTOR_THRESHOLDS = (50_000, 20, 50)
 
 def pytest_collection_finish() -> None:
     """What the imports and the collection made stays to the end; the garbage collector need not walk it again."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
 

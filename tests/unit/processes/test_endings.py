@@ -1,5 +1,6 @@
 """Ctrl-C (also twice, or during start), SIGTERM, SIGHUP, SIGKILL: the exit code tells which; no process is left."""
 
+import json
 import os
 import signal
 import subprocess
@@ -109,6 +110,10 @@ def test_a_run_that_is_told_to_end_closes_its_record_and_leaves_nothing(
     if until == RUNNING:
         assert "interrupted; the record so far is in" in said
         assert (folder / "metrics.npz").exists()
+    if (runtime, until, signals) == ("virtual", RUNNING, [INT]):
+        assert json.loads((folder / "events.jsonl").read_text().splitlines()[0])["kind"] == "instance_started"
+        assert CliRunner().invoke(main, ["report", str(folder)]).exit_code == 2, "what there is cannot be judged"
+        assert (folder / "report.html").exists()
 
 
 def test_a_run_that_is_killed_leaves_nothing_running(scenario: Path) -> None:
