@@ -50,12 +50,17 @@ def rows(question: Question, engine: Runs) -> list[SummaryRow]:
 def sufficient_sets(
     question: Question, table: Sequence[SummaryRow], engine: Runs
 ) -> tuple[list[Sets], list[SummaryRow]]:
-    """The minimal sufficient sets for each wave, and the rows of those that are not yet cells."""
-    found: dict[Wave, list[Names]] = {wave: _small(table, wave) for wave in WAVES}
-    tried = dict.fromkeys(WAVES, 1 + len(question.mitigations))
+    """The minimal sufficient sets for each wave, and the rows of those that are not yet cells.
+
+    None is sought for a wave that cannot be measured without mitigations: that of storage, if nothing is provisioned.
+    """
+    none = next(row for row in table if row.cell.kind == "none")
+    waves = [wave for wave in WAVES if none.shares[wave].measured]
+    found: dict[Wave, list[Names]] = {wave: _small(table, wave) for wave in waves}
+    tried = dict.fromkeys(waves, 1 + len(question.mitigations))
     largest = min(question.sets_max_size, len(question.mitigations))
     for size in range(2, largest + 1):
-        for wave in WAVES:
+        for wave in waves:
             if () in found[wave]:
                 continue
             left = candidates(question.mitigations, found[wave], size)
@@ -69,7 +74,7 @@ def sufficient_sets(
     seeds = len(question.seeds)
     return [
         Sets(wave, kept[wave], max(largest, 1) if kept[wave] != [()] else total, tried[wave], total, seeds)
-        for wave in WAVES
+        for wave in waves
     ], extra
 
 

@@ -142,6 +142,7 @@ def test_a_matrix_of_a_scenario_of_ones_own_counts_what_it_expects_and_names_its
     assert words.expectations(matrix)[2] == (
         "mine (no retries): 1 of 2 expectations hold in every seed; E2 in 0 of 1 seeds."
     )
+    assert [one.wave for one in matrix.sets] == ["second_wave"], "without jobs there is no wave of storage to prevent"
     page = (folder / "matrix.html").read_text()
     assert "North collapses" in page
     assert "East US" not in page
