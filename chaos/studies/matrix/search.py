@@ -66,7 +66,7 @@ def sufficient_sets(
             left = candidates(question.mitigations, found[wave], size)
             tried[wave] += len(left)
             found[wave] += _holding(question, wave, left, engine)
-    kept = {wave: minimal(found[wave]) for wave in WAVES}
+    kept = {wave: minimal(found[wave]) for wave in waves}
     known = {frozenset(row.cell.mitigations) for row in table}
     new = [names for names in _together(kept.values()) if frozenset(names) not in known]
     extra = [_row(question, names, engine) for names in new]
