@@ -192,7 +192,12 @@ def _second_wave_window(view: View, until: float) -> Window | None:
 
 
 def _collapses(view: View, column: str, region: str, until: float) -> bool | None:
-    """Whether the condition of the fact is true over some window of its length after the restore."""
+    """Whether the condition of the fact is true over some window of its length after the restore.
+
+    A scenario with one region has no second one that could collapse.
+    """
+    if not region:
+        return False
     window = _second_wave_window(view, until)
     busy = _busy(view, region)
     if window is None or busy is None:
