@@ -24,8 +24,7 @@ def rearrange(scenario: Scenario, shifts: Sequence[str], drops: Sequence[str], c
     Raises:
         SettingsError: the text is malformed, names no entry, moves one out of the run, or gives an invalid value.
     """
-    for text in changes:
-        scenario = _with(scenario, text)
+    scenario = _with(scenario, changes)
     moved = dict(_shift(text) for text in shifts)
     for name in (*moved, *drops):
         if not any(_means(name, entry) for entry in scenario.timeline):
@@ -59,27 +58,46 @@ def _moved(scenario: Scenario, entry: Entry, moved: dict[str, float]) -> Entry:
     return copy
 
 
-def _with(scenario: Scenario, text: str) -> Scenario:
-    """The scenario with one value of one entry changed."""
-    path, found, raw = text.partition("=")
-    entry = max(
-        (one for one in scenario.timeline if path.startswith(f"{one.id}.")), key=lambda one: len(one.id), default=None
-    )
-    if not found or entry is None:
-        known = ", ".join(one.id for one in scenario.timeline)
-        raise SettingsError(f"--change {text!r}: should be ENTRY.FIELD=VALUE, e.g. A5.over_s=1; entries: {known}")
-    changed = entry.model_copy(update={"action": _action(entry, path, raw)})
-    changed._t = entry.t
-    timeline = tuple(changed if one is entry else one for one in scenario.timeline)
+def _with(scenario: Scenario, changes: Sequence[str]) -> Scenario:
+    """The scenario with values of entries changed; those of one entry together."""
+    by_entry: dict[str, list[tuple[str, str]]] = {}
+    for text in changes:
+        path, found, raw = text.partition("=")
+        ids = [entry.id for entry in scenario.timeline]
+        meant = [id_ for id_ in ids if path.startswith(f"{id_}.")]
+        if not found or not meant:
+            known = ", ".join(ids)
+            raise SettingsError(f"--change {text!r}: should be ENTRY.FIELD=VALUE, e.g. A5.over_s=1; entries: {known}")
+        by_entry.setdefault(max(meant, key=len), []).append((path, raw))
+    if not changes:
+        return scenario
+    timeline = tuple(_changed(entry, by_entry.get(entry.id, ())) for entry in scenario.timeline)
     scenario = scenario.model_copy(update={"timeline": timeline})
     for issue in findings(scenario):
-        raise SettingsError(f"--change {path}: {'.'.join(map(str, issue.loc))}: {issue.text}")
+        raise SettingsError(f"--change {', '.join(changes)}: {'.'.join(map(str, issue.loc))}: {issue.text}")
     return scenario
 
 
-def _action(entry: Entry, path: str, raw: str) -> Any:
+def _changed(entry: Entry, changes: Sequence[tuple[str, str]]) -> Entry:
+    if not changes:
+        return entry
     values = entry.action.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    *above, last = path.removeprefix(f"{entry.id}.").split(".")
+    for path, raw in changes:
+        _put(values, entry.id, path, raw)
+    declare(named_parts(values))  # the user of a command names it
+    try:
+        action = type(entry.action).model_validate(values)
+    except ValidationError as error:
+        finding = error.errors(include_url=False)[0]
+        path = ".".join([entry.id, *map(str, finding["loc"])])
+        raise SettingsError(f"--change {path}: {finding['msg'].removeprefix('Value error, ')}") from error
+    changed = entry.model_copy(update={"action": action})
+    changed._t = entry.t
+    return changed
+
+
+def _put(values: dict[str, Any], id_: str, path: str, raw: str) -> None:
+    *above, last = path.removeprefix(f"{id_}.").split(".")
     place: Any = values
     for name in above:
         place = place.setdefault(name, {})
@@ -87,11 +105,5 @@ def _action(entry: Entry, path: str, raw: str) -> Any:
             raise SettingsError(f"--change {path}: {name} is not a mapping")
     try:
         place[last] = parse(raw, path).values
-        declare(named_parts(values))  # the user of a command names it
-        return type(entry.action).model_validate(values)
     except DocumentError as error:
         raise SettingsError(f"--change {path}: not a value (got {raw!r})") from error
-    except ValidationError as error:
-        finding = error.errors(include_url=False)[0]
-        where = ".".join(map(str, finding["loc"])) or last
-        raise SettingsError(f"--change {path}: {where}: {finding['msg']}") from error

@@ -41,17 +41,26 @@ def test_an_entry_whose_id_has_a_dot_is_meant_by_its_full_id() -> None:
     [
         ("T17.over_s", "should be ENTRY.FIELD=VALUE"),
         ("T99.over_s=1", "should be ENTRY.FIELD=VALUE, e.g. A5.over_s=1; entries: T01, T02"),
-        ("T17.over_s=-1", "--change T17.over_s: over_s: Input should be greater than 0"),
-        ("T17.success=1", "--change T17.success: success: Extra inputs are not permitted"),
+        ("T17.over_s=-1", "--change T17.over_s: Input should be greater than 0"),
+        ("T17.success=1", "--change T17.success: Extra inputs are not permitted"),
         ("T17.over_s.x=1", "over_s is not a mapping"),
         ("T17.over_s=[1", "not a value"),
-        ("T16.regions=[atlantis]", r"--change T16.regions: timeline.\d+.regions.0: unknown region 'atlantis'"),
+        (
+            "T16.regions=[atlantis]",
+            r"--change T16.regions=.atlantis.: timeline.\d+.regions.0: unknown region 'atlantis'",
+        ),
         ("T17.do=drain", "--change T17.do: "),
+        ("T17.from_fraction=2", "--change T17: to_fraction must not be below from_fraction"),
     ],
 )
 def test_a_change_that_cannot_be_is_refused(text: str, why: str) -> None:
     with pytest.raises(SettingsError, match=why):
         changed(text)
+
+
+def test_values_of_one_entry_are_changed_together() -> None:
+    (entry,) = (one for one in changed("T17.from_fraction=2", "T17.to_fraction=2").timeline if one.id == "T17")
+    assert entry.action.parameters()["from_fraction"] == entry.action.parameters()["to_fraction"] == 2
 
 
 def test_a_changed_entry_can_be_dropped_too() -> None:
