@@ -18,7 +18,7 @@ KILLS ?= 100
 PYTEST = env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder -q tests --ignore tests/system
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check bench soak soak-docker kills campaign conformance matrix up down test-system clean
+.PHONY: help demo test test-long check bench soak soak-docker kills campaign conformance matrix results up down test-system clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ conformance: $(INSTALLED) ## every claim over 20 seeds, and docs/conformance.md 
 
 matrix: $(INSTALLED) ## which mitigation would have prevented which part
 	$(BIN)/aftershock matrix $(SCENARIO) --jobs $(JOBS)
+
+results: $(INSTALLED_DEV) ## every generated page, from all its runs: says what it costs, skips what is done, resumes (hours)
+	$(BIN)/aftershock results --jobs $(JOBS)
 
 up: $(INSTALLED) ## the testbed in Docker: build, start, wait until healthy, print every URL (LOAD=rest: little load; TRACES=1: with Jaeger)
 	@case "$${LOAD:-base}" in base|rest) ;; *) echo "LOAD must be base or rest"; exit 2;; esac

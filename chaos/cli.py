@@ -22,6 +22,7 @@ from chaos.command.elsewhere import export, watch
 from chaos.command.group import Commands
 from chaos.command.new import NEW_OPTIONS, new_scenario
 from chaos.command.parts import check_part, try_retries
+from chaos.command.results import results
 from chaos.options import (
     JOBS,
     RUNS_MAX,
@@ -384,6 +385,7 @@ def kills(**options: Any) -> None:
     sys.exit(kills_command(options["kills"], options["seed"], options["project"], terminal()))
 
 
+main.add_command(results)
 main.add_command(check_part)
 main.add_command(try_retries)
 main.command(name="map")(with_options(map_points, MAP_OPTIONS))

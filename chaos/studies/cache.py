@@ -50,6 +50,7 @@ ONLY_SHOWN = (
     "chaos/studies/matrix/summary.py",
     "chaos/studies/matrix/words.py",
     "chaos/studies/page.py",
+    "chaos/studies/results/",
     "chaos/studies/size/answers.py",
     "chaos/studies/size/command.py",
     "chaos/studies/size/options.py",

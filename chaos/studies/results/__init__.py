@@ -1,0 +1,1 @@
+"""`aftershock results`: every generated page, by the existing commands, in order."""

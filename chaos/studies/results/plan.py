@@ -1,0 +1,87 @@
+"""The plan of `aftershock results`: which commands make which pages, in which order, and what they cost."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from services.chassis.settings import SettingsError, explain
+
+PLAN_FILE = Path(__file__).with_name("plan.yaml")
+AFTERSHOCK, PYTHON = "aftershock", "python"
+PROGRAMS = {AFTERSHOCK: ("-P", "-m", "chaos"), PYTHON: ()}
+JOBS = "{jobs}"
+
+
+class Step(BaseModel):
+    """One command."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    run: Annotated[str, Field(pattern=rf"^({AFTERSHOCK}|{PYTHON}) \S")]
+    """The command as a user types it; `{jobs}` is the number of processes."""
+    writes: tuple[str, ...] = ()
+    """Files that it leaves."""
+    prints_page: bool = False
+    """Its page, the first of `writes`, is what it prints."""
+    needs: tuple[str, ...] = ()
+    """Steps whose files it reads; they stand before it."""
+    may_end: tuple[int, ...] = (0,)
+    """Exit codes of a step that has done its work; 1 where a row that does not hold is a result too."""
+    core_minutes: Annotated[float, Field(ge=0)] = 0
+    """Expected CPU time without a cached run."""
+    on_one_core: bool = False
+    """It has one process only."""
+
+    def typed(self, jobs: int) -> str:
+        """The command as a user types it."""
+        return self.run.replace(JOBS, str(jobs))
+
+    def command(self, jobs: int) -> list[str]:
+        """The arguments of the process."""
+        program, *arguments = shlex.split(self.typed(jobs))
+        return [sys.executable, *PROGRAMS[program], *arguments]
+
+    def expected_s(self, jobs: int) -> float:
+        """Expected wall time."""
+        return 60 * self.core_minutes / (1 if self.on_one_core else jobs)
+
+
+class ResultsPlan(BaseModel):
+    """The steps, in order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: tuple[Step, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "ResultsPlan":
+        before: set[str] = set()
+        for step in self.steps:
+            late = [name for name in step.needs if name not in before]
+            if late:
+                raise ValueError(f"steps.{step.name}.needs: {late[0]!r} is no step before it")
+            if step.name in before:
+                raise ValueError(f"steps.{step.name}: used twice")
+            before.add(step.name)
+        return self
+
+
+def load_plan(path: Path) -> ResultsPlan:
+    """The plan in `path`.
+
+    Raises:
+        SettingsError: it cannot be read, or is no plan; names the file and the rule.
+    """
+    try:
+        return ResultsPlan.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {explain(error).removeprefix(': ')}") from error
