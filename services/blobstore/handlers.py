@@ -44,11 +44,11 @@ class Readers:
     def reconfigure(self) -> None:
         settings = self._storage.settings
         self._half_service_s = settings.service_time_s / 2
-        limits = settings.reads_at_once, settings.reads_waiting_max
-        if limits[0] is None:
+        at_once, waiting_max = settings.reads_at_once, settings.reads_waiting_max
+        if at_once is None:
             self._turns = None
-        elif self._turns is None or self._turns.limits != limits:
-            self._turns = ReadTurns(*limits)
+        elif self._turns is None or self._turns.limits != (at_once, waiting_max):
+            self._turns = ReadTurns(at_once, waiting_max)
 
     async def _serve(self) -> None:
         if self._turns is None:

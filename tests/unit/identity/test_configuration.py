@@ -35,16 +35,15 @@ def _up(bench: Bench) -> int:
 async def test_a_node_is_up_when_it_has_read_its_configuration(world: VirtualWorld) -> None:
     bench = await _bench(world, {})
     node = bench.node[NODE]
-    assert node.up, "the initial nodes have theirs"
+    assert _up(bench) == 1, "the initial nodes have theirs"
     await bench.sleep_until(1.0)
     node.crash("operator")
     await bench.sleep_until(4.5)  # restarted at 3, refused at 3 and 4
-    assert not node.up
     await _add_store(bench)
     await bench.sleep_until(4.999)
-    assert not node.up
+    assert _up(bench) == 0
     await bench.sleep_until(5.001)
-    assert node.up
+    assert _up(bench) == 1
     assert [bench.counted(READS, NODE, outcome=one) for one in ("refused", "ok", "timeout")] == [2, 1, 0]
     (told,) = [event for event in bench.events if event["kind"] == "node_configured"]
     assert (told["took_s"], told["starts"]) == (2.0, 1)
