@@ -28,6 +28,7 @@ from click.testing import CliRunner
 
 from chaos.cli import main
 from chaos.command import run as running
+from chaos.studies.campaign import command as campaign_command
 from chaos.studies.map import command as map_command
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"
@@ -116,6 +117,7 @@ def workplace() -> Iterator[None]:
     with (
         tempfile.TemporaryDirectory() as folder,
         mock.patch.object(map_command, "processes", in_this_process),
+        mock.patch.object(campaign_command, "processes", in_this_process),
         mock.patch.object(running, "write_report", lambda folder, *_: folder / "report.html"),
     ):
         (Path(folder) / "docs").mkdir()
