@@ -82,11 +82,19 @@ def test_an_empty_blob_downloads(bench: Bench, account: str) -> None:
     bench.admin("DELETE", f"{ACCOUNT}/open/empty")
 
 
-def test_a_blob_larger_than_64_mib_comes_in_chunks(bench: Bench, account: str) -> None:
-    content = DATA[: 2**16] * (LARGE_BYTES // 2**16)
+SMALL_CHUNKS = {"max_single_get_size": 2**20, "max_chunk_get_size": 2**18}
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "limits"),
+    [(5 * 2**20, SMALL_CHUNKS), pytest.param(LARGE_BYTES, {}, marks=pytest.mark.long)],
+    ids=["small chunks", "more than 64 MiB"],
+)
+def test_a_large_blob_comes_in_chunks(bench: Bench, account: str, size_bytes: int, limits: dict[str, int]) -> None:
+    content = DATA[: 2**16] * (size_bytes // 2**16)
     bench.admin("PUT", f"{ACCOUNT}/blobs/large.bin", data=content)
     transport = Counting()
-    with blob(account, "large.bin", "blobs", transport=transport) as client:
+    with blob(account, "large.bin", "blobs", transport=transport, **limits) as client:
         downloaded = client.download_blob(max_concurrency=2).readall()
     assert hashlib.sha256(downloaded).digest() == hashlib.sha256(content).digest()
     assert len(transport.sent) > 2
