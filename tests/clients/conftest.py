@@ -1,5 +1,6 @@
 """One testbed of real processes for all client tests, on one worker of pytest-xdist."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -23,3 +24,4 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     made.start()
     yield made
     made.stop()
+    gc.collect()  # here, where such connections are nobody's error

@@ -89,6 +89,7 @@ def both(bench: Bench, azurite: str) -> Iterator[tuple[str, str]]:
             bench.admin("PUT", f"{ACCOUNT}/same/{name}", data=content, headers=headers)
             container.upload_blob(name, content, metadata={"kind": "test"})
     yield f"{bench.url('blobstore')}/{ACCOUNT}", azurite
+    CALLER.close()
     bench.admin("DELETE", ACCOUNT)
 
 
