@@ -134,10 +134,23 @@ def restarted(looks: Sequence[Look]) -> list[str]:
 
 
 def soak_docker_command(minutes: float, project: str, settle_minutes: float, console: Console) -> int:
-    """Waits for the settling time, watches the testbed, prints MB per hour by container; returns the exit code."""
-    looks = run_until_signal(_watch(ContainerMeter(project), minutes, settle_minutes, console))
+    """Waits for the settling time, watches the testbed, prints MB per hour by container; returns the exit code.
+
+    Interrupted, it judges what it has seen, if that is enough.
+    """
+    looks: list[Look] = []
+    try:
+        run_until_signal(_watch(ContainerMeter(project), minutes, settle_minutes, console, looks))
+    except KeyboardInterrupt:
+        if len(looks) >= READINGS_MIN:
+            _conclude(looks, console)
+        raise
+    return _conclude(looks, console)
+
+
+def _conclude(looks: Sequence[Look], console: Console) -> int:
     rows, lost = judge(looks), [name for name in restarted(looks) if name not in NOT_OURS]
-    console.print(_table(rows, minutes))
+    console.print(_table(rows, (looks[-1].at_s - looks[0].at_s) / 60.0))
     grown = [one.name for one, counts in rows if counts and one.name not in lost]
     console.print(f"grows: {', '.join(grown)}" if grown else "nothing grows")
     if lost:
@@ -145,23 +158,25 @@ def soak_docker_command(minutes: float, project: str, settle_minutes: float, con
     return CONTRADICTED if grown else BAD_INPUT if lost else EXPECTED
 
 
-async def _watch(meter: ContainerMeter, minutes: float, settle_minutes: float, console: Console) -> list[Look]:
+async def _watch(
+    meter: ContainerMeter, minutes: float, settle_minutes: float, console: Console, looks: list[Look]
+) -> None:
+    """Adds a look to `looks` every `INTERVAL_S`."""
     wait_s = 60.0 * (settle_minutes - await asyncio.to_thread(meter.youngest_minutes))
     if wait_s > 0:
         console.print(f"waiting {wait_s / 60.0:.0f} min for the testbed to settle (--settle {settle_minutes:g})")
         await asyncio.sleep(wait_s)
-    start, looks = meter.clock.now(), list[Look]()
+    start = meter.clock.now()
     for number in range(max(READINGS_MIN, round(minutes * 60.0 / INTERVAL_S)) + 1):
         await asyncio.sleep(max(0.0, start + number * INTERVAL_S - meter.clock.now()))
         looks.append(await asyncio.to_thread(meter.look))
         if number % round(60.0 / INTERVAL_S) == 0:
             total = sum(looks[-1].memory_mb.values())
             console.print(f"minute {number * INTERVAL_S / 60.0:4.0f}: {total:.0f} MB in total")
-    return looks
 
 
 def _table(rows: Sequence[tuple[Trend, bool]], minutes: float) -> Table:
-    shown = table("container", "MB", "MB per hour", "", title=f"memory over {minutes:g} min")
+    shown = table("container", "MB", "MB per hour", "", title=f"memory over {minutes:.0f} min")
     for one, counts in sorted(rows, key=lambda row: -row[0].per_hour):
         word = "grows" if counts else "not judged" if one.name in NOT_OURS else ""
         shown.add_row(one.name, f"{one.level:.1f}", f"{one.per_hour:+.2f}", word)

@@ -1,7 +1,8 @@
 """The judgement over containers: Redis and ours count, Prometheus is shown only."""
 
+import asyncio
 import io
-from collections.abc import Coroutine
+import signal
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from chaos.soak.docker import NOT_OURS, Look, _stats, judge, name_of, restarted,
 from compose.docker_engine import COMPOSE_SERVICE, INSTANCE
 from compose.runtime import RuntimeUnavailable
 from services.chassis.exit_codes import BAD_INPUT, CONTRADICTED, EXPECTED
+from services.chassis.interrupts import Interrupted
 
 
 def looks(**per_hour: float) -> list[Look]:
@@ -85,13 +87,32 @@ def test_what_was_started_again_could_not_be_judged(
 ) -> None:
     """A container that reaches its limit is killed and starts small: that is no sign that nothing grows."""
 
-    def run(watch: Coroutine[Any, Any, Any]) -> list[Look]:
-        watch.close()
-        return rows
+    watched(monkeypatch, rows)
+    assert soak_docker_command(6.0, "aftershock", 0.0, Console(file=io.StringIO())) == code
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, rows: list[Look], ended: BaseException | None = None) -> None:
+    """What the command sees."""
+
+    async def watch(_meter: None, _minutes: float, _settle: float, _console: Console, looks: list[Look]) -> None:
+        looks.extend(rows)
+        if ended is not None:
+            raise ended
 
     monkeypatch.setattr(soak_docker, "ContainerMeter", lambda _project: None)
-    monkeypatch.setattr(soak_docker, "run_until_signal", run)
-    assert soak_docker_command(6.0, "aftershock", 0.0, Console(file=io.StringIO())) == code
+    monkeypatch.setattr(soak_docker, "run_until_signal", asyncio.run)
+    monkeypatch.setattr(soak_docker, "_watch", watch)
+
+
+@pytest.mark.parametrize(("count", "said"), [(5, False), (37, True)])
+def test_an_interrupted_watch_is_judged_if_it_saw_enough(
+    monkeypatch: pytest.MonkeyPatch, count: int, said: bool
+) -> None:
+    watched(monkeypatch, looks(redis=30.0)[:count], Interrupted(signal.SIGINT))
+    console = Console(file=io.StringIO())
+    with pytest.raises(Interrupted):
+        soak_docker_command(60.0, "aftershock", 0.0, console)
+    assert ("grows: redis" in console.file.getvalue()) == said  # type: ignore[attr-defined]
 
 
 class Ended:
