@@ -18,6 +18,10 @@ KEY = "identities"
 CACHE_MAX = 1024
 
 
+class DirectoryFull(Exception):
+    """One more identity would be over the limit. Nothing was stored."""
+
+
 def resource_id(subscription: str, group: str, name: str) -> str:
     return (
         f"/subscriptions/{subscription}/resourceGroups/{group}"
@@ -69,9 +73,15 @@ class Directory:
         row = self._stored.read(_ROW, raw, KEY, key.lower()) if raw is not None else None
         return asdict(row) if row else None
 
-    async def put(self, rid: str, location: str, tags: dict[str, str]) -> tuple[dict[str, Any], bool]:
-        """Creates or updates an identity; returns it and whether it is new. It is stored when this returns."""
-        rid_key, client, principal = _keys(rid)
+    async def put(
+        self, rid: str, location: str, tags: dict[str, str], identities_max: int
+    ) -> tuple[dict[str, Any], bool]:
+        """Creates or updates an identity; returns it and whether it is new. It is stored when this returns.
+
+        Raises:
+            DirectoryFull: it would be new, and there are `identities_max` already.
+        """
+        keys = rid_key, client, principal = _keys(rid)
         identity = {
             "id": rid,
             "location": location,
@@ -81,7 +91,13 @@ class Directory:
             "tenantId": TENANT_ID,
         }
         raw = json.dumps(identity, sort_keys=True)
-        added = await self._store.hset(KEY, mapping={rid_key: raw, client: raw, principal: raw})
+        async with self._store.pipeline(transaction=True) as pipe:
+            pipe.hset(KEY, mapping={rid_key: raw, client: raw, principal: raw})
+            pipe.hlen(KEY)
+            added, entries = await pipe.execute()
+        if added and entries > identities_max * len(keys):
+            await self.delete(rid)
+            raise DirectoryFull
         return identity, bool(added)
 
     async def delete(self, rid: str) -> bool:

@@ -26,3 +26,9 @@ ARM_NOT_FOUND = ErrorSpec(
     "was not found.",
 )
 ARM_INVALID = ErrorSpec("InvalidParameter", 400, "{detail}")
+ARM_QUOTA_EXCEEDED = ErrorSpec(
+    "QuotaExceeded",
+    409,
+    "Operation could not be completed as it results in exceeding the approved quota: {limit} identities. "
+    "Delete identities that are no longer needed.",
+)

@@ -18,7 +18,7 @@ from services.chassis.identity_api import SELECTORS, IdentityBody, IdentityPatch
 from services.chassis.routes import Handler
 from services.chassis.settings import SettingsError
 from services.identity import errors
-from services.identity.directory import Directory, resource_id, system_assigned
+from services.identity.directory import Directory, DirectoryFull, resource_id, system_assigned
 from services.identity.metrics import IdentityMetrics
 from services.identity.node import Node
 from services.identity.tokens import Issuer
@@ -131,7 +131,11 @@ class IdentityHandlers:
             if not before:
                 raise self._not_found(request)
         location = body.get("location") or before.get("location", self._env.region)
-        identity, new = await self._directory.put(rid, location, body.get("tags") or before.get("tags", {}))
+        limit = self._node.settings.identities_max
+        try:
+            identity, new = await self._directory.put(rid, location, body.get("tags") or before.get("tags", {}), limit)
+        except DirectoryFull:
+            raise ServiceError(errors.ARM_QUOTA_EXCEEDED, limit=limit) from None
         return self._answer("create" if new else "update", _arm_view(identity), 201 if new else 200)
 
     async def get_identity(self, request: web.Request) -> web.Response:

@@ -23,7 +23,7 @@ REFUSALS: dict[str, tuple[ErrorSpec, ...]] = {
     "get_token": (errors.METADATA_MISSING, *BAD_QUESTION, *OVERLOAD),
     "get_app_service_token": (errors.SECRET_MISMATCH, *BAD_QUESTION, *OVERLOAD),
     "get_keys": (),
-    "create_identity": (VERSION, WRONG, *OVERLOAD),
+    "create_identity": (VERSION, WRONG, errors.ARM_QUOTA_EXCEEDED, *OVERLOAD),
     "update_identity": (VERSION, WRONG, UNKNOWN, *OVERLOAD),
     "get_identity": (VERSION, UNKNOWN),
     "delete_identity": (VERSION, *OVERLOAD),

@@ -94,6 +94,9 @@ class IdentitySettings(Settings):
     crash_after_s: float = Field(default=25.0, gt=0, description="sustained overload until the node crashes")
     crash_enabled: bool = True
     restart_s: float = Field(default=8.0, ge=0, description="from crash to back in rotation, cold")
+    identities_max: int = Field(
+        default=20_000, ge=1, description="identities in the store, of all regions; one more is refused with 409"
+    )
     configuration: ConfigurationSettings = Field(
         default=ConfigurationSettings(), description="what a node reads when it starts, and whether that crashes it"
     )

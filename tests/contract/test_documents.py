@@ -1,5 +1,7 @@
 """The OpenAPI document of every service is valid, complete and true of the answers. The controller has its own test."""
 
+import asyncio
+import json
 import re
 from typing import Any
 
@@ -10,7 +12,9 @@ from openapi_spec_validator import validate
 from compose.topology import app_factory
 from services.chassis.app import API
 from services.chassis.env import make_env
+from services.chassis.live import announce
 from services.chassis.openapi import document
+from services.chassis.store import Keys
 from services.clients.identity.client import SUBSCRIPTION
 from tests.api_contract import Contract, operations
 from tests.contract.small_testbed import HOSTS, SERVICES, SmallTestbed
@@ -149,3 +153,25 @@ async def test_real_answers_match_the_document(testbed: SmallTestbed, service: s
         reply = await testbed.call(service, method, path, json=body, headers=headers)
         assert reply.status == status, (method, path, reply.body)
         contract.check(method, path, reply.status, reply.headers, reply.body)
+
+
+async def test_an_identity_beyond_the_limit_is_refused_until_one_is_deleted(testbed: SmallTestbed) -> None:
+    await testbed.runtime.store.set(Keys.OVERLAY, json.dumps({"identity": {"identities_max": 1}}))
+    await announce(testbed.runtime.store, "settings")
+    await asyncio.sleep(1.0)
+    contract = Contract(await testbed.document("identity"))
+    two = ONE.replace("/one?", "/two?")
+    for method, path, status in (
+        ("PUT", ONE, 201),
+        ("PUT", two, 409),
+        ("GET", two, 404),
+        ("PUT", ONE, 200),
+        ("DELETE", ONE, 200),
+        ("PUT", two, 201),
+    ):
+        body = {"location": "x"} if method == "PUT" else None
+        reply = await testbed.call("identity", method, path, json=body)
+        assert reply.status == status, (method, path, reply.body)
+        contract.check(method, path, reply.status, reply.headers, reply.body)
+        if status == 409:
+            assert reply.json()["error"]["code"] == "QuotaExceeded"
