@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -188,6 +188,7 @@ def test_no_outcome_can_stand_beside_the_timeline_or_pose_as_an_action() -> None
             build(document({"id": "T01", "at_s": 1, "do": word}))
 
 
+@settings(deadline=None)
 @given(
     do=st.sampled_from(sorted(ALLOWED)),
     field=st.from_regex(r"[a-z_]{1,20}", fullmatch=True),
