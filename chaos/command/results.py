@@ -14,7 +14,7 @@ from chaos.progress.terminal import terminal
 @click.option("--plan", type=click.Path(path_type=Path, dir_okay=False), help="another plan; default all pages")
 @click.option("--jobs", type=JOBS, help="processes; default one a core")
 def results(plan: Path | None, jobs: int | None) -> None:
-    """Make every generated page, by the commands of chaos/studies/results/plan.yaml in their order.
+    """Make every generated page, by the commands of docs/results.yaml in their order.
 
     A step that is done for this code is skipped, and cached runs are not repeated: the same command resumes. The exit
     code is that of the first step that failed.

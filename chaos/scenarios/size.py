@@ -16,7 +16,6 @@ from chaos.scenarios.model import Entry, Scenario
 from loadgen.settings import LoadgenSettings
 from services.chassis.settings import Settings, Tree, merge
 from services.clients.identity.client import IdentityClientSettings
-from services.identity.settings import IdentitySettings
 from services.provisioner.settings import ProvisionerSettings
 from services.router.settings import RouterSettings
 
@@ -103,7 +102,6 @@ SCALED = (
             "provisioner.jobs_max",
             "provisioner.resources_max",
             "provisioner.operations_max",
-            "identity.identities_max",
         ),
         "× above 1",
         "a run should not meet them at any size",
@@ -152,7 +150,6 @@ KEPT = (
 )
 """Times, shares and factors (`_s`, `_ratio`, `multiplier` …) are kept too; they need no entry."""
 MODELS: Mapping[str, type[Settings]] = {
-    "identity": IdentitySettings,
     "identity_client": IdentityClientSettings,
     "loadgen": LoadgenSettings,
     "provisioner": ProvisionerSettings,

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from services.chassis.settings import SettingsError, explain
 
-PLAN_FILE = Path(__file__).with_name("plan.yaml")
+PLAN_FILE = Path(__file__).parents[3] / "docs" / "results.yaml"
+"""That of this repository: which pages it has, and of which scenarios. `docs/` is only in a checkout."""
 AFTERSHOCK, PYTHON = "aftershock", "python"
 PROGRAMS = {AFTERSHOCK: ("-P", "-m", "chaos"), PYTHON: ()}
 JOBS = "{jobs}"
