@@ -94,7 +94,7 @@ class OneTrace:
 
     def _walk(self, span: TracedSpan, depth: int) -> Iterator[str]:
         yield f"{'  ' * depth}{span.name}"
-        for below in sorted((one for one in self.spans if one.parent == span.id), key=lambda one: one.start):
+        for below in sorted((one for one in self.spans if one.parent == span.id), key=lambda one: (one.start, one.end)):
             yield from self._walk(below, depth + 1)
 
 
