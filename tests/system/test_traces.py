@@ -75,7 +75,7 @@ def _names(traces: Iterable[OneTrace]) -> set[str]:
 
 
 def _calm(traces: list[OneTrace]) -> list[OneTrace]:
-    """What ended before the first failure: in the storm an exporter may drop spans, and the end of a run cuts jobs off."""
+    """What ended before the first failure: in the storm an exporter may drop spans, the end of a run cuts jobs off."""
     first = min(trace.root.start for trace in traces if trace.root.failed)
     return [trace for trace in traces if trace.root.end < first]
 
