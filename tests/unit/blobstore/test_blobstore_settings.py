@@ -22,6 +22,8 @@ def test_defaults() -> None:
         "accounts": None,
         "package_size_bytes": 16384,
         "service_time_s": 0.002,
+        "reads_at_once": None,
+        "reads_waiting_max": 1000,
         "propagation_delay_s": 0.5,
         "memory_blob_size_max_bytes": 2**20,
         "blob_size_max_bytes": 512 * 2**20,
