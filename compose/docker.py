@@ -29,7 +29,7 @@ from services.chassis.events import Events, Sink
 from services.chassis.http import HttpClient
 from services.chassis.live import announce
 from services.chassis.process import real_session
-from services.chassis.settings import Tree
+from services.chassis.settings import Tree, merge
 from services.chassis.store import Keys, Store, connect
 
 REDIS, REDIS_PORT = "redis", 6379
@@ -115,7 +115,8 @@ class DockerRuntime:
         wanted = {spec.name: spec for spec in topology.instances()}
         present = {c.name: c for c in await self.engine.containers() if c.spec}
         await self._all(self.engine.kill(container) for container in present.values())
-        await self._fill_store(topology.settings(tree), seed)
+        left_out = {c.spec.region for c in present.values() if c.spec} - {region.name for region in topology.regions}
+        await self._fill_store(merge(_no_load(left_out), topology.settings(tree)), seed)
         await self._all(self.engine.start(present[name]) for name in wanted if name in present)
         await self._all(self._add(spec) for name, spec in wanted.items() if name not in present)
         await self._refresh(wanted)
@@ -353,3 +354,9 @@ async def _pings(store: Store) -> bool:
     with suppress(RedisError, OSError):
         return bool(await store.ping())
     return False
+
+
+def _no_load(regions: Iterable[str]) -> Tree:
+    """No users in regions of the compose file that the topology lacks: none of their nodes would answer."""
+    none = {"token_rate_per_s": 0.0, "job_rate_per_s": 0.0}
+    return {"loadgen": {"regions": dict.fromkeys(sorted(regions), none)}}

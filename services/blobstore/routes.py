@@ -48,7 +48,6 @@ DENIED = (
     errors.INVALID_TOKEN,
     errors.AUTHENTICATION_FAILED,
     errors.SERVER_BUSY,
-    errors.READS_OVER_LIMIT,
 )
 """Errors of the authorisation step, which precedes all other checks of a request."""
 
