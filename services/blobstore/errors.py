@@ -68,7 +68,7 @@ NAME_LENGTH = ErrorSpec(
 )
 UNSUPPORTED_VERB = ErrorSpec("UnsupportedHttpVerb", 405, "The resource doesn't support specified Http Verb.")
 INVALID_URI = ErrorSpec("InvalidUri", 400, "The requested URI does not represent any resource on the server.")
-SERVER_BUSY = ErrorSpec("ServerBusy", 503, "{reason} Please retry.")
+SERVER_BUSY = ErrorSpec("ServerBusy", 503, "The server is currently unable to receive requests. Please retry.")
 
 ARM_NO_API_VERSION = ErrorSpec(
     "MissingApiVersionParameter", 400, "The api-version query parameter (?api-version=) is required for all requests."

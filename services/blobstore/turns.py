@@ -38,7 +38,7 @@ class ReadTurns:
 
     async def _wait(self) -> None:
         if self.waiting >= self.limits[1]:
-            raise BlobError(errors.SERVER_BUSY, reason="Operations per second is over the account limit.")
+            raise BlobError(errors.SERVER_BUSY, details={"Reason": "Operations per second is over the account limit."})
         self.waiting += 1
         try:
             await self._slots.acquire()

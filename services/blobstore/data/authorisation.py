@@ -34,8 +34,8 @@ class ReadAuthorisation:
         except TokenRefused as error:
             raise BlobError(errors.INVALID_TOKEN, details={"AuthenticationErrorDetail": str(error)}) from error
         except KeysUnavailable as error:
-            reason = "The server is busy: the keys that verify tokens cannot be read."
-            raise BlobError(errors.SERVER_BUSY, reason=reason, headers={"Retry-After": "1"}) from error
+            reason = {"Reason": "The keys that verify tokens cannot be read."}
+            raise BlobError(errors.SERVER_BUSY, details=reason, headers={"Retry-After": "1"}) from error
 
     async def admit(
         self, request: web.Request, account_name: str, container_name: str = "", scope: Scope | None = None

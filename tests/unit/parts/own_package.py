@@ -70,14 +70,14 @@ settings:
     workflow: {attempts: 1}
   loadgen:
     own_tenants: [{slug: acme, share: 0.5, part: checkout, options: {resource: "https://acme.example/"}}]
-timeline:
-  - {id: A1, at_s: 2, do: inject_fault, kind: every-third, target: {service: router}, lease_s: 8,
-     parameters: {status: 503}}
 expect:
   - {id: E1, says: A third of the attempts fails under the fault., signal: attempt_success, region: eastus,
      from: A1+1s, to: A1+7s, below: 0.9}
   - {id: E2, says: One retry saves most of the purchases., signal: journey_success, tenant: acme,
      from: 0, to: end, at_least: 0.6}
+timeline:
+  - {id: A1, at_s: 2, do: inject_fault, kind: every-third, target: {service: router}, lease_s: 8,
+     parameters: {status: 503}}
 """
 WRONG = ("below: 0.9", "at_least: 0.9")
 """Turns the first expectation into one that does not hold."""

@@ -167,6 +167,7 @@ LONG: dict[str, tuple[list[str], str]] = {
     "validate": (["validate", "--jobs", "2"], ""),
     "size": (["size", "azure-fnj8-vqz", "--jobs", "2", "--sizes", "1:2"], ""),
     "try-retries": (["try-retries", "envoy.yaml", "--jobs", "2"], ""),
+    "results": (["results", "--plan", "plan.yaml", "--jobs", "2"], "hour"),
 }
 """Every command that takes long, and what it says when it is under way; those of many runs say nothing before they have
 a result."""
@@ -186,6 +187,9 @@ def test_every_command_that_takes_long_is_here() -> None:
 def test_ctrl_c_again_and_again_ends_it_with_130_and_leaves_nothing(command: str, scenario: Path) -> None:
     """The second one meets whatever the first one has begun, at any moment; the third may end the process at once."""
     arguments, until = LONG[command]
+    (scenario.parent / "plan.yaml").write_text(
+        "steps: [{name: one, run: aftershock soak --hours 4, core_minutes: 1}]\n"
+    )
     (scenario.parent / "envoy.yaml").write_text("retry_policy: {num_retries: 2, retry_on: 5xx}\n")
     with started(scenario.parent, *arguments, until=until) as (process, below):
         if not until:

@@ -34,7 +34,8 @@ WRITES: dict[str, tuple[list[str], str]] = {
     "export": (["export", "record", "--format", "csv", "--out", "out"], "out"),
     "serve": (["serve", "--port", "0"], "runs/"),
 }
-WRITES_NOTHING = {"scenarios", "diff", "soak", "kills", "check-part", "try-retries"}
+WRITES_NOTHING = {"scenarios", "diff", "soak", "kills", "check-part", "try-retries", "results"}
+"""Of `results` it is each step that writes, a command of its own."""
 IN_DOCKER = {"watch"}
 STUDIES = ("campaign", "matrix", "map", "size", "validation")
 
