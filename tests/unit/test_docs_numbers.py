@@ -79,8 +79,8 @@ def test_a_result_that_is_not_there_is_said(text: str, said: str) -> None:
 def test_a_number_that_is_changed_in_a_page_of_ours_is_found() -> None:
     made = generated_files(ROOT)
     page = (ROOT / "docs" / "measured.md").read_text(encoding="utf-8")
-    assert "10 of 10 seeds" in page
-    changed = page.replace("10 of 10 seeds", "11 of 11 seeds", 1)
+    assert "20 of 20 seeds" in page
+    changed = page.replace("20 of 20 seeds", "21 of 21 seeds", 1)
     assert [found.why for found in findings("docs/measured.md", changed, made, COMMANDS)] == [
         "11 of 11 not in these rows of docs/conformance.md"
     ]

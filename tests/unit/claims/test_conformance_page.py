@@ -44,8 +44,8 @@ def of(result: CampaignResult, seed: int, **claims_: str) -> CampaignResult:
 
 
 def campaign(plain: CampaignResult, broken: int = 1) -> dict[str, Any]:
-    """Twenty seeds; the first few contradict M25, all contradict O08."""
-    runs = [of(plain, s, **({"M25": "contradicted"} if s <= broken else {}), O08="contradicted") for s in range(1, 21)]
+    """Twenty seeds; the first few contradict M24, all contradict O08."""
+    runs = [of(plain, s, **({"M24": "contradicted"} if s <= broken else {}), O08="contradicted") for s in range(1, 21)]
     paired = replace(plain, job=CampaignRun(SCENARIO, 2, control=CONTROL), claims={}, details={})
     shaken = of(replace(plain, job=CampaignRun(SCENARIO, 1, perturb=0.2)), 1, F1="contradicted")
     shaken = replace(shaken, job=CampaignRun(SCENARIO, 1, perturb=0.2))
@@ -62,9 +62,9 @@ def test_every_claim_is_counted_over_the_unperturbed_seeds(plain: CampaignResult
     assert [row["id"] for row in document["expected"]] == ["F0", "F1", "F2", "F3", "F4"]
     assert document["seeds"] == list(range(1, 21))
     assert row(document, "F1")["counts"] == {"reproduced": 20}
-    assert row(document, "M25")["counts"] == {"contradicted": 1, "reproduced": 19}
-    assert row(document, "M25")["others"] == [{"seed": 1, "status": "contradicted", "note": "M25 failed"}]
-    assert row(document, "M25")["example"]["seed"] == 2
+    assert row(document, "M24")["counts"] == {"contradicted": 1, "reproduced": 19}
+    assert row(document, "M24")["others"] == [{"seed": 1, "status": "contradicted", "note": "M24 failed"}]
+    assert row(document, "M24")["example"]["seed"] == 2
     assert row(document, "T03")["holds"]
     assert row(document, "T05")["counts"] == {"narrative": 20}
 
@@ -77,20 +77,20 @@ def test_a_claim_about_two_runs_is_counted_over_pairs(plain: CampaignResult) -> 
 
 
 def test_nineteen_of_twenty_is_enough_and_eighteen_is_not(plain: CampaignResult) -> None:
-    assert row(campaign(plain, broken=1), "M25")["holds"]
-    assert not row(campaign(plain, broken=2), "M25")["holds"]
+    assert row(campaign(plain, broken=1), "M24")["holds"]
+    assert not row(campaign(plain, broken=2), "M24")["holds"]
 
 
 def test_the_page_shows_every_row_its_count_and_what_is_to_be_said(plain: CampaignResult) -> None:
     page = render(campaign(plain, broken=2))
     lines = {line.split(" | ")[0].removeprefix("| "): line for line in page.splitlines() if line.startswith("| ")}
     assert {claim.id for claim in claims()} <= set(lines)
-    assert "| reproduced 18, contradicted 2 of 20 |" in lines["M25"]
+    assert "| reproduced 18, contradicted 2 of 20 |" in lines["M24"]
     assert "| reproduced 1 of 1 pairs |" in lines["M41"]
     assert "| underspecified 20 of 20 |" in lines["T03"]
-    assert "**M25**, reproduced 18, contradicted 2 of 20: no explanation yet." in page
-    assert " - seed 1: contradicted, M25 failed" in page
-    assert "**O08**, contradicted 20 of 20: Depends on the seed: at most a few jobs" in page
+    assert "**M24**, reproduced 18, contradicted 2 of 20: no explanation yet." in page
+    assert " - seed 1: contradicted, M24 failed" in page
+    assert "**O08**, contradicted 20 of 20: Contradicted, because" in page
     assert all(f"| {name} |" in page for name in explanations().ambiguities)
     assert all(line.count(" | ") == 5 for name, line in lines.items() if name in {claim.id for claim in claims()})
 
@@ -100,7 +100,7 @@ def test_rows_that_nobody_explained_fail_the_command(plain: CampaignResult, tmp_
     write(campaign(plain), good)
     write(campaign(plain, broken=2), bad)
     console = Console(quiet=True)
-    assert unexplained(read(bad)) == ["M25"]
+    assert unexplained(read(bad)) == ["M24"]
     assert conformance_command(good, tmp_path / "page.md", console) == 0
     assert (tmp_path / "page.md").read_text() == render(read(good))
     assert conformance_command(bad, tmp_path / "page.md", console) == 1
