@@ -38,14 +38,14 @@ def setting(scenario: Scenario, section: str, region: str, name: str) -> Any:
     return getattr(resolve(settings_models()[section], make_plan(scenario, 1).settings, section, region), name)
 
 
-def test_half_the_incident_has_half_of_all_that_is_extensive() -> None:
+def test_half_the_incident_is_what_the_program_shipped_before() -> None:
     half = load(FULL, size=0.5)
 
     assert half.size == 0.5
     assert set(nodes(half).values()) == {2}
     assert added(half) == [{"eastus": 1}, {"eastus": 2, "westus": 1}]
-    assert half.load["eastus"].model_dump() == {"token_rate_per_s": 6, "job_rate_per_s": 1.05}
-    assert half.load["northeurope"].model_dump() == {"token_rate_per_s": 0.4, "job_rate_per_s": 0.105}
+    assert half.load["eastus"].model_dump() == {"token_rate_per_s": 6, "job_rate_per_s": 0.75}
+    assert half.load["northeurope"].model_dump() == {"token_rate_per_s": 0.4, "job_rate_per_s": 0.075}
     assert [setting(half, "provisioner", region, "slots") for region in ("eastus", "westus", "northeurope")] == [
         50,
         6,
