@@ -10,12 +10,12 @@ from chaos.scenarios.model import Entry, RegionLoad, Scenario
 
 FULL, SHORT = "azure-fnj8-vqz", "azure-fnj8-vqz-short"
 LOAD = {
-    "centraluseuap": (0.25, 0.28),
-    "eastus": (6, 1.05),
-    "westus": (3, 0.42),
-    "northeurope": (0.4, 0.105),
-    "southeastasia": (0.4, 0.105),
-    "australiaeast": (0.4, 0.105),
+    "centraluseuap": (0.25, 0.2),
+    "eastus": (6, 0.75),
+    "westus": (3, 0.3),
+    "northeurope": (0.4, 0.075),
+    "southeastasia": (0.4, 0.075),
+    "australiaeast": (0.4, 0.075),
 }
 ADDED = {"T13": {"eastus": 1}, "T14": {"eastus": 2, "westus": 1}}
 
