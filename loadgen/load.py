@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from loadgen.arrivals import Arrivals, PoissonSchedule
 from loadgen.journeys import JOURNEYS, Journey
-from loadgen.journeys.runner_job import JobParameters, RunnerJobParameters
+from loadgen.journeys.runner_job import RUNNER_TYPES, JobParameters, RunnerJobParameters
 from loadgen.leftovers import STORE_ERRORS
 from loadgen.metrics import LoadMetrics
 from loadgen.runner_pool import RunnerPool
@@ -281,7 +281,7 @@ class Load:
         self.tools.pools = {**self._pools}
         users = []
         for region in self.settings.regions:
-            for tenant in (tenant for tenant in selected if region not in tenant.absent_from):
+            for tenant in selected:
                 site = Site(self.tools, tenant.slug, region, run=run)
                 users.append(Users(self, tenant, site, JOURNEYS[tenant.journey.kind](site, tenant.journey)))
         return users
@@ -294,7 +294,7 @@ class Load:
             if isinstance(tenant.journey, RunnerJobParameters)
         )
         site = Site(self.tools, owner, region, run=run, stream="runner_pool")
-        return RunnerPool(site, parameters.extensions_by_type, identity=parameters.identity)
+        return RunnerPool(site, parameters.extension, RUNNER_TYPES)
 
     async def _set_up(self, region: str) -> None:
         """Creates the initial resources, one at a time so that they do not overload the region."""

@@ -38,15 +38,13 @@ class Machine(NamedTuple):
 class Machines:
     """The compute resources of one site. `ready` holds those that a later operation may use, oldest first.
 
-    With an empty `extension` the machines have no package and no identity (servers that existed before); without
-    `identity` they have the package only.
+    With an empty `extension` the machines have no package and no identity (servers that existed before).
     """
 
-    def __init__(self, site: Site, kind: MachineKind, extension: str, *, identity: bool = True) -> None:
+    def __init__(self, site: Site, kind: MachineKind, extension: str) -> None:
         self._site = site
         self._kind = kind
         self._extension = extension
-        self._identity = "SystemAssigned" if identity else "None"
         self.ready: deque[Machine] = deque()
         self._site.tools.leftovers.hold(lambda: map(self.leftover, self.ready))
 
@@ -111,6 +109,10 @@ class Machines:
     async def delete(self, machine: Machine, deadline: float) -> Ended:
         return await self._operate("DELETE", machine.path, None, deadline, "")
 
+    async def discard(self, machine: Machine) -> None:
+        """Requests deletion without waiting for its end."""
+        await self._site.arm.send("DELETE", machine.path)
+
     async def _operate(self, method: str, path: str, body: Any, deadline: float, undo: str) -> Ended:
         arm = self._site.arm
         ended = await arm.follow(await arm.send(method, path, body), deadline)
@@ -125,7 +127,7 @@ class Machines:
         body: dict[str, Any] = {"location": self._site.region, "tags": tags}
         if self._extension:
             tags[EXTENSION_TAG] = self._extension
-            body["identity"] = {"type": self._identity}
+            body["identity"] = {"type": "SystemAssigned"}
         if self._kind == "vmss":
             body["sku"] = {"name": SIZES[0], "tier": "Standard", "capacity": 1}
         else:
@@ -134,11 +136,6 @@ class Machines:
 
     def __repr__(self) -> str:
         return f"<Machines {self._kind} of {self._site.tenant} in {self._site.region}, {len(self.ready)} ready>"
-
-
-async def discard(site: Site, machine: Machine) -> None:
-    """Requests deletion without waiting for its end."""
-    await site.arm.send("DELETE", machine.path)
 
 
 def _extension(extension: str) -> dict[str, Any]:

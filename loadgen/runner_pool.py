@@ -6,11 +6,11 @@ refills the warm runners; surplus machines are deleted.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 
 from loadgen.leftovers import Leftover
-from loadgen.machines import Machine, Machines, discard
+from loadgen.machines import Machine, Machines
 from loadgen.site import Site, Steps
 
 Place = asyncio.Future["Machine | None"]
@@ -20,21 +20,19 @@ class RunnerPool:
     """Assigns runners by type, oldest first, to jobs in the order of their requests.
 
     `site` belongs to the tenant that runs the pool: the provisioner sees only this tenant, whichever tenant owns the
-    job. `extensions` gives the package of each runner type.
+    job.
     """
 
-    def __init__(self, site: Site, extensions: Mapping[str, str], *, identity: bool = True) -> None:
+    def __init__(self, site: Site, extension: str, types: tuple[str, ...]) -> None:
         self._site = site
-        self._machines = {
-            name: Machines(site, "vm", extension, identity=identity) for name, extension in extensions.items()
-        }
-        self._idle: dict[str, deque[Machine]] = {name: deque() for name in extensions}
-        self._waiting: dict[str, deque[Place]] = {name: deque() for name in extensions}
+        self._machines = Machines(site, "vm", extension)
+        self._idle: dict[str, deque[Machine]] = {name: deque() for name in types}
+        self._waiting: dict[str, deque[Place]] = {name: deque() for name in types}
         self._ordered: Counter[str] = Counter()
         site.tools.leftovers.hold(self._held)
 
     def _held(self) -> Iterator[Leftover]:
-        return (self._machines[name].leftover(runner) for name, idle in self._idle.items() for runner in idle)
+        return (self._machines.leftover(runner) for idle in self._idle.values() for runner in idle)
 
     def setup(self) -> Steps:
         """The steps that provision the warm runners."""
@@ -63,15 +61,14 @@ class RunnerPool:
     def release(self, runner: Machine) -> None:
         """A job has ended; its runner is not reused."""
         if self._site.tools.settings.discard_used:
-            self._site.tools.spawn(discard(self._site, runner))
+            self._site.tools.spawn(self._machines.discard(runner))
 
     async def _provision(self, runner_type: str, patience_s: float) -> None:
         """Provisions one machine within `patience_s` and assigns it to a waiting job."""
-        machines = self._machines[runner_type]
-        machine = machines.new()
+        machine = self._machines.new()
         self._ordered[runner_type] += 1
         try:
-            ended = await machines.create(machine, self._site.tools.now + patience_s)
+            ended = await self._machines.create(machine, self._site.tools.now + patience_s)
         finally:
             self._ordered[runner_type] -= 1
         self._site.tools.metrics.runner_orders.labels(self._site.region, ended.status.lower()).inc()

@@ -30,19 +30,14 @@ class Tenant(BaseModel):
 
     slug: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,39}$")]
     """The `tenant` label of every metric and event."""
-    id: Annotated[str, Field(pattern=r"^(S(0[1-9]|1\d|2[0-2])|O10)$")]
-    """Row of docs/conformance.md: of "Systems and services", or O10 for Codespaces, which only GitHub's report names.
-
-    Empty for a tenant of the user's own.
-    """
+    id: Annotated[str, Field(pattern=r"^S(0[1-9]|1\d|2[0-2])$")]
+    """Row of the table "Systems and services" of docs/conformance.md; empty for a tenant of the user's own."""
     name: Annotated[str, Field(min_length=1)]
     window: Literal["A", "B", "A+B"]
     """When the report says it was hit. Selects the predicate of the claim; no run reads it."""
     load: LoadUnit
     """Whether `share` is of the region's job rate or of its token rate."""
     share: Annotated[float, Field(ge=0, le=1)]
-    absent_from: tuple[str, ...] = ()
-    """Regions in which the service has no machines; its share of their load is not made."""
     symptom: Annotated[str, Field(min_length=1)]
     """The error that this user sees; the `message` of its failed `operation` events."""
     journey: JourneyParameters

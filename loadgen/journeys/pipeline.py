@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from loadgen.journeys.base import BaseJourneyParameters
-from loadgen.machines import Extension, Machine, Machines, discard, outcome
+from loadgen.machines import Extension, Machine, Machines, outcome
 from loadgen.site import FAILED, SUCCESS, JourneyOutcome, Site, Steps
 from services.clients.arm import Ended
 
@@ -73,7 +73,7 @@ class PipelineJourney:
 
     async def _discard(self, machine: Machine) -> None:
         if self._site.tools.settings.discard_used:
-            await discard(self._site, machine)
+            await self._machines.discard(machine)
 
 
 def _time_out(agent: AwaitedAgent) -> None:

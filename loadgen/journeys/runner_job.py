@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from loadgen.journeys.base import BaseJourneyParameters, Weights
 from loadgen.machines import Extension
@@ -30,22 +30,8 @@ class JobParameters(BaseJourneyParameters):
 
 class RunnerJobParameters(JobParameters):
     kind: Literal["runner_job"]
-    extensions: dict[RunnerType, Extension]
-    """The platform extension of the pool's machines, by runner type."""
-    identity: bool = True
-    """Whether provisioning assigns the machines an identity and acquires tokens with it."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> "RunnerJobParameters":
-        missing = [name for name in RUNNER_TYPES if name not in self.extensions]
-        if missing:
-            raise ValueError(f"extensions.{missing[0]}: required: the pool has runners of each type")
-        return self
-
-    @property
-    def extensions_by_type(self) -> dict[str, str]:
-        """`extensions` in the order of `RUNNER_TYPES`."""
-        return {str(name): self.extensions[name] for name in sorted(self.extensions, key=RUNNER_TYPES.index)}
+    extension: Extension
+    """The platform extension of the pool's machines."""
 
 
 class RunnerJobJourney:

@@ -22,18 +22,13 @@ PURPOSE_TAG = "aftershock-purpose"
 
 PACKAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "vmextmi": (
-        ("GitHub.Actions", "LargerRunner"),
-        ("GitHub.Codespaces", "CodespaceHost"),
+        ("GitHub.Actions", "HostedRunner"),
         ("Microsoft.VisualStudio.Services", "TeamServicesAgentLinux"),
         ("Microsoft.AKS", "LinuxNode"),
         ("Microsoft.Azure.ActiveDirectory", "AADSSHLoginForLinux"),
     ),
     "vmextlinux": (("Microsoft.Azure.Extensions", "CustomScript"),),
-    "vmextarc": (
-        ("GitHub.Actions", "StandardRunner"),
-        ("Microsoft.Azure.AzureArc", "ConnectedMachine"),
-        ("Microsoft.Azure.PostgreSQL", "ServerAgent"),
-    ),
+    "vmextarc": (("Microsoft.Azure.AzureArc", "ConnectedMachine"), ("Microsoft.Azure.PostgreSQL", "ServerAgent")),
     "vmextwin": (("Microsoft.Compute", "CustomScriptExtension"),),
 }
 """Account family → (publisher, type) of its packages; the account's name is the family plus the region."""

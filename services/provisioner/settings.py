@@ -18,18 +18,13 @@ class Package(Settings):
 def _packages() -> dict[str, Package]:
     by_account = {
         "vmextmi": (
-            "GitHub.Actions/LargerRunner",
-            "GitHub.Codespaces/CodespaceHost",
+            "GitHub.Actions/HostedRunner",
             "Microsoft.VisualStudio.Services/TeamServicesAgentLinux",
             "Microsoft.AKS/LinuxNode",
             "Microsoft.Azure.ActiveDirectory/AADSSHLoginForLinux",
         ),
         "vmextlinux": ("Microsoft.Azure.Extensions/CustomScript",),
-        "vmextarc": (
-            "GitHub.Actions/StandardRunner",
-            "Microsoft.Azure.AzureArc/ConnectedMachine",
-            "Microsoft.Azure.PostgreSQL/ServerAgent",
-        ),
+        "vmextarc": ("Microsoft.Azure.AzureArc/ConnectedMachine", "Microsoft.Azure.PostgreSQL/ServerAgent"),
         "vmextwin": ("Microsoft.Compute/CustomScriptExtension",),
     }
     return {name: Package(account=account) for account, names in by_account.items() for name in names}

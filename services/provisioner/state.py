@@ -114,11 +114,6 @@ class ProvisioningOperation:
         """The `kind` of events and metrics, e.g. `vm_create`."""
         return f"{self.kind}_{self.verb}"
 
-    @property
-    def packages(self) -> list[str]:
-        """The packages that it fetches, as `publisher/type`."""
-        return [step.partition(":")[2] for step in self.steps if step.startswith(f"{FETCH}:")]
-
     def to_json(self) -> str:
         return json.dumps({name: getattr(self, name) for name in _OPERATION_FIELDS}, separators=(",", ":"))
 

@@ -363,7 +363,6 @@ class Scheduler:
             operation=job.operation.label,
             tenant=job.operation.tenant,
             region=self._env.region,
-            packages=job.operation.packages,
             result=outcome.status.lower(),
             code=outcome.code,
             age_s=round(outcome.at - job.operation.accepted, 6),

@@ -125,9 +125,9 @@ def jobs_fail_to_the_end(m: IncidentRecord) -> None:
     m.change_events("operation", lambda e: e.update(result="failed") if e["tenant"] in jobs and e["t"] > E else None)
 
 
-def machines_done_at(t: float, package: str) -> Doctor:
-    """The last blocked machine with this package is provisioned at `t`."""
-    return lambda m: m.change_events("job_finished", lambda e: e.update(t=t) if package in e["packages"] else None)
+def larger_runners_never_fail(m: IncidentRecord) -> None:
+    jobs = {tenant.slug for tenant in default_table().tenants if tenant.id == "S05"}
+    m.without_events("operation", lambda e: e["tenant"] in jobs and e["runner"] == "larger" and 200 < e["t"] < E)
 
 
 def jobs_fail_at_once(m: IncidentRecord) -> None:
@@ -233,8 +233,7 @@ DOCTORED: dict[str, Doctor] = {
     "O05": added_nodes_idle,
     "O07": jobs_fail_at_once,
     "O08": jobs_fail_to_the_end,
-    "O09": machines_done_at(300.0, "GitHub.Actions/LargerRunner"),
-    "O10": machines_done_at(W + 20, "GitHub.Codespaces/CodespaceHost"),
+    "O09": larger_runners_never_fail,
     "O11": lambda m: flips(m, False, set_(account="vmextwineastus"), account="vmextmieastus"),
     **{f"S{number:02}": users_of(f"S{number:02}") for number in range(1, 23)},
 }
@@ -278,37 +277,13 @@ AGAIN: dict[str, tuple[str, Doctor]] = {
     ),
     "nobody was refused": ("O05", lambda m: m.rate("identity_rejected_total", 0.0, -31, END)),
     "a whole family was spared": ("O11", all_exempt_hit),
-    "standard runners wait for East": ("O10", machines_done_at(E + 3, "GitHub.Actions/StandardRunner")),
-    "no larger runner was blocked": (
-        "O09",
-        lambda m: m.change_events("job_finished", lambda e: e.update(tries=1) if e["tries"] > 1 else None),
-    ),
-    "codespaces are spared": ("O10", users_of("O10")),
     "it recovers before the ramp": ("O02", by_itself),
     "the backlog drains": ("M28", lambda m: m.level("provisioner_jobs", 2.0, S1 + 30, S2, state="blocked")),
 }
 
 
 BY_EVENTS = {
-    *(
-        "M01",
-        "M03",
-        "M07",
-        "M09",
-        "M10",
-        "M11",
-        "M12",
-        "M13",
-        "M14",
-        "M15",
-        "M17",
-        "M18",
-        "M40",
-        "M42",
-        "O08",
-        "O09",
-        "O10",
-    ),
+    *("M01", "M03", "M07", "M09", "M10", "M11", "M12", "M13", "M14", "M15", "M17", "M18", "M40", "M42", "O08", "O09"),
     *("S26", "S28", "S29", "S35", "S36", "T03", "T04", "T07", "T09"),
     *(f"S{number:02}" for number in range(1, 23)),
 }

@@ -216,7 +216,7 @@ async def test_a_pipeline_whose_agent_fails_fails_with_it(cloud: Cloud) -> None:
 
 def pool_of(cloud: Cloud, **settings: Any) -> tuple[Site, RunnerPool]:
     site = cloud.site("github-actions", **settings)
-    pool = RunnerPool(site, {"standard": "GitHub.Actions/StandardRunner", "larger": "GitHub.Actions/LargerRunner"})
+    pool = RunnerPool(site, "GitHub.Actions/HostedRunner", ("standard", "larger"))
     site.tools.pools["eastus"] = pool
     return site, pool
 

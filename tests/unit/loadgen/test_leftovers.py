@@ -166,7 +166,7 @@ async def test_a_machine_that_is_too_old_is_let_go_after_its_next_use(cloud: Clo
 async def test_an_idle_runner_is_held_and_a_used_one_is_not(cloud: Cloud) -> None:
     site = cloud.site(warm_runners=1, discard_used=False)
     site.rng = Fixed(100.0)
-    pool = RunnerPool(site, {"standard": "GitHub.Actions/StandardRunner"})
+    pool = RunnerPool(site, "GitHub.Actions/HostedRunner", ("standard",))
     await pool._provision("standard", 100.0)
     (idle,) = pool._held()
     runner = await pool.acquire("standard", 0.0)

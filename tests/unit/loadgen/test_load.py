@@ -97,8 +97,8 @@ async def test_every_tenant_gets_its_share(cloud: Cloud) -> None:
     counts = {
         slug: sum(row.tenant == slug for row in rows) for slug in ("azure-devops", "github-actions", "databricks")
     }
-    assert counts["azure-devops"] == pytest.approx(20 * 100 * 0.25, rel=0.1)
-    assert counts["github-actions"] == pytest.approx(20 * 100 * 0.085, rel=0.1)
+    assert counts["azure-devops"] == pytest.approx(20 * 100 * 0.20, rel=0.1)
+    assert counts["github-actions"] == pytest.approx(20 * 100 * 0.16, rel=0.1)
     calls = len(cloud.router.calls)
     assert calls == pytest.approx(40 * 100, rel=0.05)  # the token rate is that of requests, cached uses come on top
 

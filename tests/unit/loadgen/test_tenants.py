@@ -8,14 +8,13 @@ import pytest
 import yaml
 
 from loadgen.journeys import JOURNEYS
-from loadgen.journeys.runner_job import RunnerJobParameters
 from loadgen.settings import LoadgenSettings
 from loadgen.tenant_names import TENANTS_FILE, TenantError
 from loadgen.tenants import default_table, load_tenants
 from services.chassis.settings import SettingsError, resolve
 from services.provisioner.settings import ProvisionerSettings
 
-CONSUMERS = {f"S{number:02}" for number in range(1, 23)} | {"O10"}
+CONSUMERS = {f"S{number:02}" for number in range(1, 23)}
 
 
 @pytest.fixture
@@ -47,11 +46,11 @@ def test_jobs_are_split_as_designed() -> None:
     for tenant in default_table().tenants:
         if tenant.load == "jobs":
             by_id[tenant.id] = by_id.get(tenant.id, 0.0) + tenant.share
-    github = sum(by_id.pop(name) for name in (*(f"S{number:02}" for number in range(5, 12)), "O10"))
+    runners = sum(by_id.pop(f"S{number:02}") for number in range(5, 12))
     shares = {name: round(share, 6) for name, share in by_id.items()}
-    assert round(github, 6) == 0.25
-    assert shares == {"S01": 0.11, "S02": 0.11, "S03": 0.18, "S04": 0.25, "S12": 0.05, "S13": 0.05}
-    assert default_table().get("github-actions").share == 0.085
+    assert round(runners, 6) == 0.35
+    assert shares == {"S01": 0.1, "S02": 0.1, "S03": 0.15, "S04": 0.2, "S12": 0.05, "S13": 0.05}
+    assert default_table().get("github-actions").share == 0.16
 
 
 def test_each_tenant_fails_in_words_of_its_own() -> None:
@@ -69,17 +68,7 @@ def test_the_provisioner_knows_every_extension() -> None:
         for tenant in default_table().tenants
         for name in ("extension", "extra_extension")
     }
-    pool = default_table().get("github-actions").journey
-    assert isinstance(pool, RunnerJobParameters)
-    assert (wanted | set(pool.extensions.values())) - {None} <= packages
-
-
-def test_no_machine_of_github_has_an_identity_and_codespaces_has_none_in_west_us() -> None:
-    table = default_table()
-    pool, codespaces = table.get("github-actions"), table.get("codespaces")
-    assert [getattr(tenant.journey, "identity", None) for tenant in (pool, codespaces)] == [False, False]
-    assert codespaces.absent_from == ("westus",)
-    assert {tenant.slug for tenant in table.tenants if tenant.absent_from} == {"codespaces"}
+    assert wanted - {None} <= packages
 
 
 @pytest.mark.parametrize(
@@ -91,7 +80,7 @@ def test_no_machine_of_github_has_an_identity_and_codespaces_has_none_in_west_us
         ),
         (
             lambda table: table["tenants"][5].update(share=0.2),
-            "tenants.yaml: Value error, share: the shares of load 'jobs' add up to 1.115, not to 1",
+            "tenants.yaml: Value error, share: the shares of load 'jobs' add up to 1.04, not to 1",
         ),
         (
             lambda table: table["tenants"][5]["journey"].update(patience=3),
@@ -110,10 +99,6 @@ def test_no_machine_of_github_has_an_identity_and_codespaces_has_none_in_west_us
             "extra_extension: required by operations.configure",
         ),
         (lambda table: table["tenants"][2]["journey"]["operations"].pop("create"), "operations.create: required"),
-        (
-            lambda table: table["tenants"][5]["journey"]["extensions"].pop("larger"),
-            "extensions.larger: required: the pool has runners of each type",
-        ),
         (lambda table: table.pop("tenants"), "tenants: Field required"),
     ],
 )

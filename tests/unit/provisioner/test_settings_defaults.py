@@ -8,13 +8,11 @@ from services.chassis.settings import SettingsError, resolve
 from services.provisioner.settings import Package, ProvisionerSettings
 
 PACKAGES = {
-    "GitHub.Actions/LargerRunner": "vmextmi",
-    "GitHub.Codespaces/CodespaceHost": "vmextmi",
+    "GitHub.Actions/HostedRunner": "vmextmi",
     "Microsoft.VisualStudio.Services/TeamServicesAgentLinux": "vmextmi",
     "Microsoft.AKS/LinuxNode": "vmextmi",
     "Microsoft.Azure.ActiveDirectory/AADSSHLoginForLinux": "vmextmi",
     "Microsoft.Azure.Extensions/CustomScript": "vmextlinux",
-    "GitHub.Actions/StandardRunner": "vmextarc",
     "Microsoft.Azure.AzureArc/ConnectedMachine": "vmextarc",
     "Microsoft.Azure.PostgreSQL/ServerAgent": "vmextarc",
     "Microsoft.Compute/CustomScriptExtension": "vmextwin",

@@ -161,7 +161,6 @@ def incident() -> IncidentRecord:
     _routers(made)
     _policy(made)
     _restores(made)
-    _blocked_machines(made)
     _drill(made)
     _operators(made)
     _alerts(made)
@@ -281,7 +280,6 @@ def _provisioning(made: IncidentRecord, region: str) -> None:
             operation="vm_create",
             tenant="kubernetes-service",
             region=region,
-            packages=["Microsoft.AKS/LinuxNode"],
             result="succeeded",
             code="",
             age_s=3.0,
@@ -395,28 +393,6 @@ def _policy(made: IncidentRecord) -> None:
 def _restores(made: IncidentRecord) -> None:
     for entry, t, account, region in list(_restore_entries(made)):
         made.event(t + 0.1, "account_changed", account=account, region=region, public=True, exempt=True, actor=entry)
-
-
-def _blocked_machines(made: IncidentRecord) -> None:
-    """The machines of GitHub that waited for an account: one of each kind in each region, done after its restore."""
-    for region in ("eastus", "westus"):
-        back = {"StandardRunner": 316.0, "CodespaceHost": E, "LargerRunner": E if region == "eastus" else W}
-        for type_, t in back.items():
-            if (type_, region) != ("CodespaceHost", "westus"):
-                product = "Codespaces" if type_ == "CodespaceHost" else "Actions"
-                made.event(
-                    t + 6.0,
-                    "job_finished",
-                    job=f"{type_}-{region}",
-                    operation="vm_create",
-                    tenant="codespaces" if product == "Codespaces" else "github-actions",
-                    region=region,
-                    packages=[f"GitHub.{product}/{type_}"],
-                    result="succeeded",
-                    code="",
-                    age_s=200.0,
-                    tries=30,
-                )
 
 
 def _drill(made: IncidentRecord) -> None:

@@ -116,8 +116,7 @@ def _register() -> None:
     windows_of: dict[str, str] = {}
     tenant: Tenant
     for tenant in default_table().tenants:
-        if tenant.id.startswith("S"):
-            windows_of.setdefault(tenant.id, tenant.window)
+        windows_of.setdefault(tenant.id, tenant.window)
     for row, hit in windows_of.items():
         judge: Callable[[IncidentView], ClaimFinding] = partial(_suffers, row=row, hit=hit)
         check(row, _texts(hit))(judge)
@@ -167,8 +166,8 @@ def actions_jobs_time_out(view: IncidentView) -> ClaimFinding:
 
 
 def _could_time_out(view: IncidentView, region: str, jobs: list[Event], wait_s: float) -> bool:
-    """Whether enough jobs of the region could reach the wait limit while all its accounts were private."""
-    off, on = view.first_off[region], view.first_on.get(region, view.at.end)
+    """Whether enough jobs of the region could reach the wait limit while its accounts were private."""
+    off, on = view.first_off[region], view.last_on.get(region, view.at.end)
     begun = [float(event["t"] - event["duration_s"]) for event in jobs if event["region"] == region]
     return sum(off <= t < on - wait_s for t in begun) >= MIN_JOURNEYS
 

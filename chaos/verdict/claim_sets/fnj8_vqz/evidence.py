@@ -11,19 +11,16 @@ from chaos.record.metric_names import ACCOUNTS, ATTEMPTS, ENDED, NODE_UP, STARTE
 from chaos.record.record import Event, Of
 from chaos.remediation.settings import InventorySettings
 from chaos.verdict.claim_sets.fnj8_vqz import trigger
-from chaos.verdict.claim_sets.fnj8_vqz.consumers import HURT, failures, impact, slugs
+from chaos.verdict.claim_sets.fnj8_vqz.consumers import failures, slugs
 from chaos.verdict.claim_sets.fnj8_vqz.table import check
 from chaos.verdict.claim_sets.fnj8_vqz.view import EAST, IncidentView
 from chaos.verdict.figures import recovered_t
 from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, not_judged
 from chaos.verdict.times import NEVER, Window
 from chaos.verdict.view import first_time
-from loadgen.journeys.provision import ProvisionParameters
-from loadgen.journeys.runner_job import RunnerJobParameters
-from loadgen.tenants import default_table
 
 REJECTED = "identity_rejected_total"
-RUNNERS, CODESPACES = "S05", "O10"
+RUNNERS = "S05"
 
 
 @check("O01", "provisioning is blocked before failures are correlated over regions, where that notice sets the start")
@@ -143,57 +140,22 @@ def runners_recover_with_the_restores(view: IncidentView) -> ClaimFinding:
     )
 
 
-def _back_t(view: IncidentView, package: str) -> float | None:
-    """When the last machine that had been blocked over `package` was provisioned, in any region; `NEVER` if none was.
-
-    None without a recorded job. The users see their machine at their next poll, up to 15 s later.
-    """
-    done = view.record.events_of("job_finished", view.at.trigger, view.at.end, result="succeeded")
-    if not done:
-        return None
-    late = [float(event["t"]) for event in done if event["tries"] > 1 and package in event["packages"]]
-    return max(late, default=NEVER)
-
-
-def _runner_package(runner_type: str) -> str:
-    """The package of a runner type, from the tenant that runs the pool."""
-    pools = [t.journey for t in default_table().tenants if isinstance(t.journey, RunnerJobParameters)]
-    return pools[0].extensions_by_type[runner_type]
-
-
-def _codespace_package() -> str:
-    journeys = [t.journey for t in default_table().tenants if t.id == CODESPACES]
-    return next(journey.extension for journey in journeys if isinstance(journey, ProvisionParameters))
-
-
 @check(
     "O09",
-    "over all regions, the last blocked machine of a standard runner is provisioned before the last one of a larger "
-    "runner",
+    "of the jobs that fail in the storage outage, the last on a standard runner starts before the last on a larger one",
 )
 def larger_runners_recover_later(view: IncidentView) -> ClaimFinding:
-    standard, larger = (_back_t(view, _runner_package(name)) for name in ("standard", "larger"))
-    return Conditions((view.at.trigger, view.at.end)).order("standard_larger", standard, larger).finding()
-
-
-@check(
-    "O10",
-    "more than 5 % of codespace creations and resumptions started in the storage outage fail or take over 5 times as "
-    "long as at baseline; over all regions, in this order: the last blocked machine of a standard runner is "
-    "provisioned, the managed-identity accounts of East are restored, the last blocked machine of a codespace, the "
-    "last one of a larger runner",
-    needs=("restore_east",),
-)
-def codespaces_recover_between_the_runners(view: IncidentView, east: float) -> ClaimFinding:
-    standard, larger = (_back_t(view, _runner_package(name)) for name in ("standard", "larger"))
-    codespaces = _back_t(view, _codespace_package())
-    return (
-        Conditions((view.at.trigger, view.at.end))
-        .above("hurt_share_in_A", impact(view, slugs(CODESPACES), (view.at.trigger, east)), HURT)
-        .order("standard_restore_codespaces_larger", standard, east, codespaces, larger)
-        .show("last_restore_t", view.at.restore_west)
-        .finding()
-    )
+    east, lost = view.at.restore_east, _lost_jobs(view)
+    if east is None:
+        return not_judged(NO_ACTION)
+    last = {
+        runner: max(
+            (float(e["t"] - e["duration_s"]) for e in lost or () if e.get("runner") == runner and e["t"] < east),
+            default=None,
+        )
+        for runner in ("standard", "larger")
+    }
+    return Conditions((view.at.trigger, east)).order("standard_larger", last["standard"], last["larger"]).finding()
 
 
 @check(
