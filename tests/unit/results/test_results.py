@@ -169,19 +169,18 @@ def test_a_tiny_plan_with_the_real_commands_fails_at_one_and_resumes(tmp_path: P
 
 @pytest.mark.long
 def test_a_step_without_its_stamp_takes_its_runs_from_the_cache_of_the_study(tmp_path: Path) -> None:
-    scenario = Path(__file__).parents[3] / "docs" / "guide" / "lesson.yaml"
-    run = f"aftershock matrix {scenario} --mitigations R1 --seeds 1 --sets-max-size 1 --jobs {{jobs}}"
-    plan = ResultsPlan(steps=(Step(name="matrix", run=run),))
+    run = "aftershock map --at load=0.4 --at retries=1 --stalls 1 --watch 20 --seeds 2 --jobs {jobs}"
+    plan = ResultsPlan(steps=(Step(name="map", run=run),))
     console = Console(width=160, file=StringIO())
 
     def cached() -> dict[str, int]:
         """A run that is made again is a new file."""
-        return {path.name: path.stat().st_ino for path in (tmp_path / "runs" / "matrix-cache").glob("*.json")}
+        return {path.name: path.stat().st_ino for path in (tmp_path / "runs" / "map-cache").glob("*.json")}
 
     assert results_command(plan, 1, console, system_clock(), here=tmp_path) == 0
     first = cached()
     assert len(first) >= 2
-    (tmp_path / "runs" / "results" / "matrix.json").unlink()
+    (tmp_path / "runs" / "results" / "map.json").unlink()
     assert results_command(plan, 1, console, system_clock(), here=tmp_path) == 0
     assert cached() == first
 
