@@ -6,10 +6,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
-
 from chaos.importers import aws, envoy, grpc, polly, resilience4j, tenacity_code
 from chaos.importers.reading import ImportRefused, Understood
+from chaos.scenarios.document import DocumentError, parse
 
 IMPORTERS: dict[str, ModuleType] = {
     "envoy": envoy,
@@ -44,8 +43,8 @@ def understand(path: Path, library: str | None = None) -> Understood:
 
 def _values(text: str, name: str) -> Any:
     try:
-        values = yaml.safe_load(text)  # JSON is YAML
-    except yaml.YAMLError:
+        values = parse(text, name).values  # JSON is YAML
+    except DocumentError:
         values = None
     return values if isinstance(values, dict) else _ini(text, name)
 

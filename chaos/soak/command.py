@@ -42,15 +42,15 @@ def soak_command(hours: float, seed: int, overrides: Tree, console: Console) -> 
         return conclude(growing(readings), readings[-1].hour, clock.now() - start, console)
 
     try:
-        result = soak(hours, tell, overrides=overrides, seed=seed, say=say)
+        collapses = soak(hours, tell, overrides=overrides, seed=seed, say=say)
     except KeyboardInterrupt:
         if readings and readings[-1].hour >= HOURS_MIN:
             judged()
         raise
-    for collapse in result.collapses:
+    for collapse in collapses:
         if collapse.ended_h is None:
             say(str(collapse))
-    say(f"{len(result.collapses)} collapses without a cause from outside")
+    say(f"{len(collapses)} collapses without a cause from outside")
     return judged()
 
 

@@ -5,7 +5,6 @@ As in Docker, event lines go to a stream in the store, and no recorder runs with
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.controller.load_keeper import LoadKeeper
@@ -35,14 +34,6 @@ def base_plan(overrides: Tree, seed: int) -> Plan:
     return make_plan(restrict(load(SCENARIO), REGIONS), seed, overlays=[overrides])
 
 
-@dataclass(frozen=True)
-class SoakResult:
-    """A reading per quarter of an hour, and the collapses in between."""
-
-    readings: list[SoakReading]
-    collapses: list[Collapse]
-
-
 def soak(
     hours: float,
     tell: ReadingTold,
@@ -50,8 +41,11 @@ def soak(
     overrides: Tree | None = None,
     seed: int = 1,
     say: Callable[[str], None] = lambda _line: None,
-) -> SoakResult:
-    """Runs the testbed for `hours` bench hours; passes each reading to `tell`, each collapse that is over to `say`."""
+) -> list[Collapse]:
+    """Runs the testbed for `hours` bench hours; returns the collapses.
+
+    `tell` hears each reading, one per quarter of an hour, and `say` each collapse that is over.
+    """
     plan = base_plan(overrides or {}, seed)
     world = VirtualWorld(seed=seed, transport="direct", epoch_s=plan.starts_at.timestamp())
     return simulate(world, _soak(world, plan, hours, tell, say))
@@ -59,7 +53,7 @@ def soak(
 
 async def _soak(
     world: VirtualWorld, plan: Plan, hours: float, tell: ReadingTold, say: Callable[[str], None]
-) -> SoakResult:
+) -> list[Collapse]:
     runtime = VirtualRuntime(world)
     sink = StreamSink(world.redis.client(), runtime.clock, echo=False)
     controller = Testbed(runtime, plan.scenario, Path("runs"))
@@ -71,8 +65,8 @@ async def _soak(
     keeper = LoadKeeper(controller)
     await controller.operations.ensure_load()
     try:
-        readings = await _read(SoakReader(world, runtime, controller), hours, tell)
-        return SoakResult(readings, repairs.collapses)
+        await _read(SoakReader(world, runtime, controller), hours, tell)
+        return repairs.collapses
     finally:
         await finish_all(keeper.close, controller.close, runtime.stop, sink.close)
 
@@ -86,10 +80,7 @@ async def _watch(controller: Testbed, repairs: Repairs) -> None:
         await asyncio.sleep(WATCH_S)
 
 
-async def _read(reader: SoakReader, hours: float, tell: ReadingTold) -> list[SoakReading]:
-    readings: list[SoakReading] = []
+async def _read(reader: SoakReader, hours: float, tell: ReadingTold) -> None:
     for number in range(1, round(hours * READINGS_AN_HOUR) + 1):
         await asyncio.sleep(max(0.0, number * HOUR_S / READINGS_AN_HOUR - reader.elapsed_s))
-        readings.append(await reader.read())
-        tell(readings[-1])
-    return readings
+        tell(await reader.read())

@@ -18,6 +18,8 @@ from chaos.verdict.times import NEVER, Window
 
 ClaimStatus = Literal["reproduced", "contradicted", "underspecified", "narrative", "not_judged"]
 STATUSES: tuple[ClaimStatus, ...] = ("reproduced", "contradicted", "underspecified", "narrative", "not_judged")
+HOLDS: dict[str, bool] = {"reproduced": True, "contradicted": False}
+"""Whether an expectation holds, by its status; it was not measured with any other one."""
 
 
 @dataclass(frozen=True)

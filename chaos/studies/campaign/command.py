@@ -93,16 +93,17 @@ def campaign_command(
     """
     wanted = campaign_jobs(scenario, seeds, perturbed, mitigations, size, drops, changes)
     as_it_is = not (mitigations or drops or changes)
-    require_expectations("--scenario", load(scenario))
+    told = load(scenario, size=size)
+    require_expectations("--scenario", told)
     wanted[0].plan()
     with output_file(out) if as_it_is else nullcontext():
         results = _run(wanted, jobs, console)
         summary, good = summarise(results)
         console.print(summary)
         if not mitigations:
-            console.print(expectations_table(load(scenario, size=size).expect, results))
+            console.print(expectations_table(told.expect, results))
         if as_it_is:
-            write(collect(load(scenario, size=size), commit(), results), out)
+            write(collect(told, commit(), results), out)
             console.print(f"claims  {out}  (a page from it: aftershock conformance {out})", highlight=False)
     return EXPECTED if good else CONTRADICTED
 

@@ -9,8 +9,7 @@ from chaos.scenarios.expect import Expectation
 from chaos.studies.campaign.jobs import CampaignResult
 from chaos.studies.statistics import Estimate, Share, estimate, share
 from chaos.studies.words import MISSING
-
-NOT_JUDGED = "not_judged"
+from chaos.verdict.model import HOLDS
 
 
 def expectations_table(expect: Sequence[Expectation], results: Sequence[CampaignResult]) -> Table:
@@ -24,14 +23,9 @@ def expectations_table(expect: Sequence[Expectation], results: Sequence[Campaign
         title=f"expectations over {len(plain)} seeds, 95 % intervals in brackets",
     )
     for one in expect:
-        held = share([_held(result, one.id) for result in plain])
+        held = share([HOLDS.get(result.claims.get(one.id, "")) for result in plain])
         shown.add_row(one.id, one.says, held_text(held), "\n".join(_measured(one.id, plain)) or MISSING)
     return shown
-
-
-def _held(result: CampaignResult, id_: str) -> bool | None:
-    status = result.claims.get(id_, NOT_JUDGED)
-    return None if status == NOT_JUDGED else status == "reproduced"
 
 
 def held_text(held: Share) -> str:

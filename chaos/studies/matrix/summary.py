@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from chaos.studies.matrix.cells import MatrixCell, Names
 from chaos.studies.matrix.outcomes import COLUMNS, MINUTES_PER_S, Column, RunOutcome, SideNames
 from chaos.studies.statistics import Estimate, Share, below, estimate, never_share, share
+from chaos.verdict.model import HOLDS
 
 Wave = str
 WAVES: tuple[Wave, ...] = ("first_wave", "second_wave")
 EVENTS = (*WAVES, "east_collapses", "west_collapses", "survives_replay")
 """Events that occur in a run or not; for a cell they are counted over its seeds."""
-HOLDS = {"reproduced": True, "contradicted": False}
-"""Whether an expectation holds, by its status; it was not measured with any other one."""
 
 
 @dataclass(frozen=True)

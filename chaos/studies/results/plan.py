@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from chaos.scenarios.document import DocumentError, read
 from services.chassis.settings import SettingsError, explain
 
 PLAN_FILE = Path(__file__).parents[3] / "docs" / "results.yaml"
@@ -79,10 +79,8 @@ def load_plan(path: Path) -> ResultsPlan:
         SettingsError: it cannot be read, or is no plan; names the file and the rule.
     """
     try:
-        return ResultsPlan.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+        return ResultsPlan.model_validate(read(path).values)
+    except DocumentError as error:
+        raise SettingsError(str(error)) from error
     except ValidationError as error:
         raise SettingsError(f"{path}: {explain(error).removeprefix(': ')}") from error

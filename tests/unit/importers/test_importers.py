@@ -172,6 +172,7 @@ def test_aws_standard_has_its_quota_and_legacy_none(tmp_path: Path) -> None:
         ),
         ("a.py", "@retry(stop=stop_after_attempt(3), retry=x)\ndef f(): ...", "retry(retry=…): which exceptions are"),
         ("a.py", "x = 1", "has 0 calls of retry(…); one is needed"),
+        pytest.param("a.yaml", f"retries: {'[' * 3000}{']' * 3000}", "neither YAML, JSON nor INI", id="nested"),
         ("a.yaml", "answer: 42", "is of none of envoy, grpc, aws, resilience4j, polly, tenacity"),
         ("a.yaml", "retry_mode: standard\nmaxAttempts: 3", "could be of aws or resilience4j; --as says which"),
     ],

@@ -192,7 +192,8 @@ def test_a_step_without_its_stamp_takes_its_runs_from_the_cache_of_the_study(tmp
         ("steps: [{name: a, run: rm -rf x}]", "steps.0.run: String should match pattern"),
         ("steps: [{name: a, run: aftershock a, needs: [b]}]", "steps.a.needs: 'b' is no step before it"),
         ("steps: [{name: a, run: aftershock a}, {name: a, run: aftershock b}]", "steps.a: used twice"),
-        ("steps: [", "not YAML"),
+        ("steps: [", "plan.yaml:1: not valid YAML"),
+        (f"steps: {'[' * 3000}{']' * 3000}", "plan.yaml:1: not valid YAML: nested deeper than 40 levels"),
     ],
 )
 def test_a_broken_plan_is_refused_by_field(tmp_path: Path, text: str, said: str) -> None:
