@@ -25,7 +25,8 @@ class ShedInSteps:
 class CarefulFault:
     """Starts a fault in a region, looks once a second for `watch_s`, and ends it early if users feel too much of it.
 
-    What it saw last is kept for a later action, as `desk.shared["success"]`.
+    Without `region` it is the first region of the scenario. What it saw last is kept for a later action, as
+    `desk.shared["success"]`.
     """
 
     def __init__(
@@ -35,15 +36,17 @@ class CarefulFault:
         status: int = 503,
         least: float = 0.5,
         watch_s: int = 20,
+        region: str = "",
     ) -> None:
         self.kind = kind
         self.service = service
         self.status = status
         self.least = least
         self.watch_s = watch_s
+        self.region = region
 
     async def perform(self, desk: OperatorDesk) -> None:
-        region = desk.regions[0]
+        region = self.region or desk.regions[0]
         target = {"service": self.service, "region": region}
         fault = await desk.inject_fault(self.kind, target, {"status": self.status}, 2.0 * self.watch_s)
         for _ in range(self.watch_s):

@@ -170,14 +170,14 @@ async def performs_a_part(stage: Stage) -> None:
     with pytest.MonkeyPatch.context() as patch:
         declare_templates(patch)
         options = {"steps": 1, "pause_s": 1.0}
-        performed = asyncio.create_task(stage.perform("own", part="own_action:ShedInSteps", options=options))
-        await op.shows(is_halved, "the load is halved")
-        await performed
+        async with asyncio.TaskGroup() as group:
+            group.create_task(stage.perform("own", part="own_action:ShedInSteps", options=options))
+            await op.shows(is_halved, "the load is halved")
         assert await op.load_factor() == 1.0
-        watched = {"service": "blobstore", "watch_s": 8}
-        performed = asyncio.create_task(stage.perform("own", part="own_action:CarefulFault", options=watched))
-        await op.shows(op.is_private, "the part's fault has its effect")
-        await performed
+        watched = {"service": "blobstore", "watch_s": 8, "region": REGION}
+        async with asyncio.TaskGroup() as group:
+            group.create_task(stage.perform("own", part="own_action:CarefulFault", options=watched))
+            await op.shows(op.is_private, "the part's fault has its effect")
     await op.shows(op.is_public, "the part has ended its fault")
 
 
