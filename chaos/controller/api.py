@@ -1,9 +1,9 @@
 """The API from its table of routes: authorisation, validation, error mapping, OpenAPI."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -13,6 +13,7 @@ from chaos.controller import errors
 from chaos.controller.auth import Tokens, presented
 from chaos.controller.calm import Busy
 from chaos.controller.documents import Error
+from chaos.controller.testbed import Testbed
 from chaos.experiment.operations import OperationFailed, OutOfBounds
 from chaos.faults.leases import StoreSilent, UnknownFault
 from chaos.faults.targets import UnknownTarget
@@ -21,7 +22,7 @@ from services.chassis import openapi, routes
 from services.chassis.app import routing_error
 from services.chassis.bodies import parse, read_json
 from services.chassis.errors import INTERNAL, ErrorSpec, ServiceError
-from services.chassis.routes import JSON, ResponseSpec, Route
+from services.chassis.routes import JSON, Access, Body, ResponseSpec, Route
 from services.chassis.settings import Settings, SettingsError, validate
 
 ControllerAnswer = tuple[int, Any]
@@ -57,7 +58,46 @@ class Call:
         return self.request.match_info[name]
 
 
-CallHandler = Callable[[Call], Awaitable[ControllerAnswer | web.StreamResponse]]
+H = TypeVar("H", bound=Callable[..., Awaitable[ControllerAnswer | web.StreamResponse]])
+PAGE = {"type": "string"}
+"""The shape of a body that is text."""
+
+
+def served(
+    method: str,
+    path: str,
+    summary: str,
+    access: Access,
+    replies: Mapping[int, ResponseSpec],
+    *,
+    errors: tuple[ErrorSpec, ...] = (),
+    body: Body | None = None,
+    query: type[BaseModel] | tuple[()] = (),
+    patterns: Mapping[str, str] | None = None,
+) -> Callable[[H], H]:
+    """Declares a method of `Calls` as the handler of a route. Its name is the operation id."""
+
+    def declare(handler: H) -> H:
+        route = Route(method, path, handler.__name__, summary, handler, access, replies, errors, body, query)
+        handler.route = replace(route, patterns=patterns or {})  # type: ignore[attr-defined]
+        return handler
+
+    return declare
+
+
+class Calls:
+    """The calls of one subject: handlers, each declared with its route."""
+
+    tag: ClassVar[str]
+
+    def __init__(self, testbed: Testbed) -> None:
+        self._testbed = testbed
+
+    def routes(self) -> list[Route]:
+        """The routes in the order of the handlers in the class."""
+        declared: list[Route] = [handler.route for handler in vars(type(self)).values() if hasattr(handler, "route")]
+        return [replace(row, handler=getattr(self, row.operation_id), tag=self.tag) for row in declared]
+
 
 ACTS = (errors.NOT_FOUND, errors.CONFLICT, errors.REFUSED, errors.UNSUPPORTED)
 """Possible errors of all calls that change the testbed."""

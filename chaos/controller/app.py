@@ -8,21 +8,19 @@ from typing import Any
 
 from aiohttp import web
 
-from chaos.controller.api import TRANSLATE, Call, CallHandler, ControllerAnswer, describe, install
+from chaos.controller.api import PAGE, TRANSLATE, Call, Calls, ControllerAnswer, describe, install, served
 from chaos.controller.auth import Tokens
 from chaos.controller.documents import ControllerAlive, TestbedStatus
-from chaos.controller.routes import (
-    accounts,
-    alerts,
-    console,
-    faults,
-    mitigations,
-    operations,
-    policy_insights,
-    remediation,
-    runs,
-    scenarios,
-)
+from chaos.controller.routes.accounts import AccountCalls
+from chaos.controller.routes.alerts import AlertCalls
+from chaos.controller.routes.console import ConsoleCalls
+from chaos.controller.routes.faults import FaultCalls
+from chaos.controller.routes.mitigations import MitigationCalls
+from chaos.controller.routes.operations import OperatorCalls
+from chaos.controller.routes.policy_insights import PolicyInsights
+from chaos.controller.routes.remediation import RemediationCalls
+from chaos.controller.routes.runs import RunCalls
+from chaos.controller.routes.scenarios import ScenarioCalls
 from chaos.controller.status import status
 from chaos.controller.testbed import SOURCE, Testbed
 from services.chassis.addresses import guard_address
@@ -30,75 +28,67 @@ from services.chassis.app import API
 from services.chassis.bodies import SIZE_MAX_BYTES
 from services.chassis.metrics import CONTENT_TYPE
 from services.chassis.openapi import document
-from services.chassis.routes import Access, ResponseSpec, Route
+from services.chassis.routes import ResponseSpec
 
 TITLE = "Aftershock chaos controller"
 TESTBED = web.AppKey("testbed", Testbed)
-SUBJECTS = (accounts, remediation, policy_insights, faults, operations, mitigations, scenarios, runs)
+SUBJECTS: tuple[type[Calls], ...] = (
+    AccountCalls,
+    RemediationCalls,
+    PolicyInsights,
+    FaultCalls,
+    OperatorCalls,
+    MitigationCalls,
+    ScenarioCalls,
+    RunCalls,
+)
 
 
 def create_controller(testbed: Testbed, tokens: Tokens, *, webhook_url: str = "") -> web.Application:
     """Creates the application for a running testbed."""
     app = web.Application(middlewares=[TRANSLATE], client_max_size=SIZE_MAX_BYTES)
     app[TESTBED] = testbed
-    routes = [route for subject in SUBJECTS for route in subject.routes(testbed)]
-    routes += [
-        *alerts.routes(testbed, webhook_url),
-        *console.routes(testbed, tokens),
-        *_own_routes(testbed),
-        _description(lambda: document(app[API])),
-    ]
+    subjects = (
+        *(subject(testbed) for subject in SUBJECTS),
+        AlertCalls(testbed, webhook_url),
+        ConsoleCalls(testbed, tokens),
+        AboutCalls(testbed, lambda: document(app[API])),
+    )
+    routes = [route for subject in subjects for route in subject.routes()]
     app[API] = describe(routes, TITLE, version("aftershock"))
     install(app, routes, lambda: tokens)
     app.cleanup_ctx.append(_lifespan(testbed))
     return app
 
 
-def _own_routes(testbed: Testbed) -> list[Route]:
-    async def healthz(_call: Call) -> ControllerAnswer:
+class AboutCalls(Calls):
+    """The controller itself. `described` writes the document of all calls."""
+
+    tag = "about"
+
+    def __init__(self, testbed: Testbed, described: Callable[[], dict[str, Any]]) -> None:
+        super().__init__(testbed)
+        self._described = cache(described)
+
+    @served("GET", "/healthz", "Whether the controller is alive", "open", {200: ResponseSpec("alive", ControllerAlive)})
+    async def get_health(self, _call: Call) -> ControllerAnswer:
         return 200, {"status": "alive"}
 
-    async def metrics(_call: Call) -> web.Response:
-        own = testbed.env.metrics.page()
-        run = testbed.run.page() if testbed.run else b""
+    @served(
+        "GET", "/metrics", "The controller's own metrics", "open", {200: ResponseSpec("a page", PAGE, "text/plain")}
+    )
+    async def get_metrics(self, _call: Call) -> web.Response:
+        own = self._testbed.env.metrics.page()
+        run = self._testbed.run.page() if self._testbed.run else b""
         return web.Response(body=_joined(own, run) if run else own, headers={"Content-Type": CONTENT_TYPE})
 
-    async def state(_call: Call) -> ControllerAnswer:
-        return 200, await status(testbed)
+    @served("GET", "/v1/status", "The state of the testbed", "read", {200: ResponseSpec("now", TestbedStatus)})
+    async def get_status(self, _call: Call) -> ControllerAnswer:
+        return 200, await status(self._testbed)
 
-    page = {"type": "string"}
-    return [
-        _about(
-            "/healthz", "get_health", "Whether the controller is alive", healthz, ResponseSpec("alive", ControllerAlive)
-        ),
-        _about(
-            "/metrics",
-            "get_metrics",
-            "The controller's own metrics",
-            metrics,
-            ResponseSpec("a page", page, "text/plain"),
-        ),
-        _about(
-            "/v1/status", "get_status", "The state of the testbed", state, ResponseSpec("now", TestbedStatus), "read"
-        ),
-    ]
-
-
-def _about(
-    path: str, operation_id: str, summary: str, handler: CallHandler, reply: ResponseSpec, access: Access = "open"
-) -> Route:
-    return Route("GET", path, operation_id, summary, handler, access, {200: reply}, tag="about")
-
-
-def _description(described: Callable[[], dict[str, Any]]) -> Route:
-    described = cache(described)
-
-    async def answer(_call: Call) -> ControllerAnswer:
-        return 200, described()
-
-    return _about(
-        "/openapi.json", "get_openapi", "This document", answer, ResponseSpec("OpenAPI 3.1", {"type": "object"})
-    )
+    @served("GET", "/openapi.json", "This document", "open", {200: ResponseSpec("OpenAPI 3.1", {"type": "object"})})
+    async def get_openapi(self, _call: Call) -> ControllerAnswer:
+        return 200, self._described()
 
 
 def _joined(own: bytes, run: bytes) -> bytes:

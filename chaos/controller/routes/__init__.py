@@ -1,1 +1,1 @@
-"""The routes of the API, one module per subject with a function `routes(testbed)`."""
+"""The calls of the API, one module and one class of `Calls` per subject."""

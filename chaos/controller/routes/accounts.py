@@ -3,16 +3,15 @@
 from typing import Any
 
 from chaos.controller import errors
-from chaos.controller.api import Call, CallHandler, ControllerAnswer
+from chaos.controller.api import Call, Calls, ControllerAnswer, served
 from chaos.controller.documents import AccessChanged, AccountList
 from chaos.controller.testbed import Testbed
 from chaos.experiment.operations import OperationFailed
 from chaos.remediation.inventory import InventoryAccount
 from services.chassis.errors import ServiceError
-from services.chassis.routes import Body, ResponseSpec, Route
+from services.chassis.routes import Body, ResponseSpec
 from services.chassis.settings import Settings
 
-TAG = "accounts"
 ACTOR = "chaos-api"
 
 
@@ -22,16 +21,55 @@ class AccessRequest(Settings):
     enabled: bool
 
 
-class AccountCalls:
-    """Handlers of the account calls."""
+SWITCHED = {200: ResponseSpec("switched", AccessChanged)}
 
-    def __init__(self, testbed: Testbed) -> None:
-        self._testbed = testbed
 
-    async def listing(self, _call: Call) -> ControllerAnswer:
+class AccountCalls(Calls):
+    tag = "accounts"
+
+    @served(
+        "GET",
+        "/v1/accounts",
+        "Storage accounts and their public access",
+        "read",
+        {200: ResponseSpec("all regions", AccountList)},
+        errors=(errors.REFUSED,),
+    )
+    async def list_accounts(self, _call: Call) -> ControllerAnswer:
         accounts = await _all(self._testbed)
         return 200, {"accounts": [_view(account) for account in accounts]}
 
+    @served(
+        "PUT",
+        "/v1/anonymous-access",
+        "Set anonymous access of all extension accounts",
+        "operate",
+        SWITCHED,
+        body=Body(AccessRequest),
+    )
+    async def flip_everywhere(self, call: Call) -> ControllerAnswer:
+        return await _flip(self._testbed, await _all(self._testbed), call.body.enabled)
+
+    @served(
+        "PUT",
+        "/v1/regions/{region}/anonymous-access",
+        "Set anonymous access of a region's extension accounts",
+        "operate",
+        SWITCHED,
+        body=Body(AccessRequest),
+    )
+    async def flip_region(self, call: Call) -> ControllerAnswer:
+        region = require_region(self._testbed, call.path("region"))
+        return await _flip(self._testbed, await _all(self._testbed, region), call.body.enabled)
+
+    @served(
+        "PUT",
+        "/v1/accounts/{account}/anonymous-access",
+        "Set anonymous access of one account",
+        "operate",
+        SWITCHED,
+        body=Body(AccessRequest),
+    )
     async def flip_account(self, call: Call) -> ControllerAnswer:
         name = call.path("account")
         accounts = await _all(self._testbed)
@@ -40,52 +78,6 @@ class AccountCalls:
             known = ", ".join(account.name for account in accounts)
             raise ServiceError(errors.NOT_FOUND, detail=f"unknown account {name!r}; known: {known}")
         return await _flip(self._testbed, chosen, call.body.enabled)
-
-    async def flip_region(self, call: Call) -> ControllerAnswer:
-        region = require_region(self._testbed, call.path("region"))
-        return await _flip(self._testbed, await _all(self._testbed, region), call.body.enabled)
-
-    async def flip_all(self, call: Call) -> ControllerAnswer:
-        return await _flip(self._testbed, await _all(self._testbed), call.body.enabled)
-
-
-def routes(testbed: Testbed) -> list[Route]:
-    calls = AccountCalls(testbed)
-    return [
-        Route(
-            "GET",
-            "/v1/accounts",
-            "list_accounts",
-            "Storage accounts and their public access",
-            calls.listing,
-            "read",
-            {200: ResponseSpec("all regions", AccountList)},
-            errors=(errors.REFUSED,),
-            tag=TAG,
-        ),
-        _flips("/v1/anonymous-access", "flip_everywhere", "of all extension accounts", calls.flip_all),
-        _flips(
-            "/v1/regions/{region}/anonymous-access",
-            "flip_region",
-            "of a region's extension accounts",
-            calls.flip_region,
-        ),
-        _flips("/v1/accounts/{account}/anonymous-access", "flip_account", "of one account", calls.flip_account),
-    ]
-
-
-def _flips(path: str, operation_id: str, where: str, handler: CallHandler) -> Route:
-    return Route(
-        "PUT",
-        path,
-        operation_id,
-        f"Set anonymous access {where}",
-        handler,
-        "operate",
-        {200: ResponseSpec("switched", AccessChanged)},
-        body=Body(AccessRequest),
-        tag=TAG,
-    )
 
 
 def require_region(testbed: Testbed, region: str) -> str:

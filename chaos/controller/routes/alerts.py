@@ -4,14 +4,13 @@ import json
 
 from aiohttp import web
 
-from chaos.controller.api import Call, ControllerAnswer
+from chaos.controller.api import Call, Calls, ControllerAnswer, served
 from chaos.controller.documents import Received, TargetGroup
 from chaos.controller.service_health import Alert, message
 from chaos.controller.testbed import Testbed
-from services.chassis.routes import Body, ResponseSpec, Route
+from services.chassis.routes import Body, ResponseSpec
 from services.chassis.settings import Settings
 
-TAG = "alerts"
 LABELS = {"name": "alertname", "region": "region", "severity": "severity", "service": "service"}
 FORWARD_TIMEOUT_S = 5.0
 
@@ -25,14 +24,22 @@ class AlertmanagerMessage(Settings):
     alerts: tuple[Alert, ...] = ()
 
 
-class AlertCalls:
-    """Handlers of the alert calls."""
+class AlertCalls(Calls):
+    tag = "alerts"
 
     def __init__(self, testbed: Testbed, webhook_url: str) -> None:
-        self._testbed = testbed
+        super().__init__(testbed)
         self._webhook_url = webhook_url
 
-    async def take(self, call: Call) -> ControllerAnswer:
+    @served(
+        "POST",
+        "/alerts",
+        "Alertmanager's webhook",
+        "project",
+        {200: ResponseSpec("taken", Received)},
+        body=Body(AlertmanagerMessage),
+    )
+    async def take_alerts(self, call: Call) -> ControllerAnswer:
         for alert in call.body.alerts:
             if not self._testbed.run_is_on:
                 self._record(alert)
@@ -52,7 +59,14 @@ class AlertCalls:
         )
         self._testbed.events.emit("service_health_sent", status=reply.status, failure=reply.failure)
 
-    async def targets(self, _call: Call) -> web.Response:
+    @served(
+        "GET",
+        "/prometheus/targets",
+        "Prometheus HTTP service discovery",
+        "open",
+        {200: ResponseSpec("every instance", list[TargetGroup])},
+    )
+    async def list_scrape_targets(self, _call: Call) -> web.Response:
         groups = [
             {
                 "targets": [target.url.removeprefix("http://")],
@@ -66,30 +80,3 @@ class AlertCalls:
             if target.url
         ]
         return web.Response(text=json.dumps(groups), content_type="application/json")
-
-
-def routes(testbed: Testbed, webhook_url: str) -> list[Route]:
-    calls = AlertCalls(testbed, webhook_url)
-    return [
-        Route(
-            "POST",
-            "/alerts",
-            "take_alerts",
-            "Alertmanager's webhook",
-            calls.take,
-            "project",
-            {200: ResponseSpec("taken", Received)},
-            body=Body(AlertmanagerMessage),
-            tag=TAG,
-        ),
-        Route(
-            "GET",
-            "/prometheus/targets",
-            "list_scrape_targets",
-            "Prometheus HTTP service discovery",
-            calls.targets,
-            "open",
-            {200: ResponseSpec("every instance", list[TargetGroup])},
-            tag=TAG,
-        ),
-    ]

@@ -8,18 +8,16 @@ from pathlib import Path
 from aiohttp import web
 
 from chaos.controller import errors
-from chaos.controller.api import Call, ControllerAnswer
+from chaos.controller.api import PAGE, Call, Calls, ControllerAnswer, served
 from chaos.controller.auth import SESSION_COOKIE, Tokens
 from chaos.controller.documents import SessionOpened, Ticks
 from chaos.controller.testbed import Testbed
 from services.chassis.errors import ServiceError
-from services.chassis.routes import ResponseSpec, Route
+from services.chassis.routes import ResponseSpec
 
-TAG = "console"
 STATIC = Path(__file__).parents[1] / "static"
 FILES = {path.relative_to(STATIC).as_posix(): path.read_bytes() for path in STATIC.rglob("*") if path.is_file()}
 MEDIA = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-PAGE, ICON = "console.html", "favicon.svg"
 REPORTS = "/v1/runs"
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -30,56 +28,58 @@ HEADERS = {
 }
 
 
-def routes(testbed: Testbed, tokens: Tokens) -> list[Route]:
-    async def page(_call: Call) -> web.StreamResponse:
-        return _file(PAGE)
+class ConsoleCalls(Calls):
+    tag = "console"
 
-    async def icon(_call: Call) -> web.StreamResponse:
-        return _file(ICON)
+    def __init__(self, testbed: Testbed, tokens: Tokens) -> None:
+        super().__init__(testbed)
+        self._tokens = tokens
 
-    async def static(call: Call) -> web.StreamResponse:
+    @served(
+        "GET",
+        "/",
+        "The console; it asks for a token",
+        "open",
+        {200: ResponseSpec("a page", PAGE, "text/html")},
+    )
+    async def get_console(self, _call: Call) -> web.StreamResponse:
+        return _file("console.html")
+
+    @served("GET", "/favicon.ico", "The favicon", "open", {200: ResponseSpec("a page", PAGE, "image/svg+xml")})
+    async def get_icon(self, _call: Call) -> web.StreamResponse:
+        return _file("favicon.svg")
+
+    @served(
+        "GET",
+        "/static/{file}",
+        "A file of the console",
+        "open",
+        {200: ResponseSpec("the file", PAGE, "text/plain")},
+        errors=(errors.NOT_FOUND,),
+        patterns={"file": ".+"},
+    )
+    async def get_static(self, call: Call) -> web.StreamResponse:
         return _file(call.path("file"))
 
-    async def ticks(_call: Call) -> ControllerAnswer:
-        return 200, {"ticks": list(testbed.telling.ticks)}
+    @served("GET", "/v1/ticks", "The key figures of every second", "read", {200: ResponseSpec("oldest first", Ticks)})
+    async def list_ticks(self, _call: Call) -> ControllerAnswer:
+        return 200, {"ticks": list(self._testbed.telling.ticks)}
 
-    async def session(_call: Call) -> web.StreamResponse:
+    @served(
+        "GET",
+        "/v1/session",
+        "Open a session for links to reports",
+        "read",
+        {200: ResponseSpec("with a cookie", SessionOpened)},
+    )
+    async def get_session(self, _call: Call) -> web.StreamResponse:
         """Sets a cookie for links to reports, which cannot send a header.
 
         It is HttpOnly, SameSite, and limited to runs.
         """
         response = web.json_response({"reads": REPORTS})
-        response.set_cookie(SESSION_COOKIE, tokens.read, path=REPORTS, httponly=True, samesite="Strict")
+        response.set_cookie(SESSION_COOKIE, self._tokens.read, path=REPORTS, httponly=True, samesite="Strict")
         return response
-
-    text = {"type": "string"}
-    opened = {200: ResponseSpec("with a cookie", SessionOpened)}
-    seen = {200: ResponseSpec("oldest first", Ticks)}
-    return [
-        _open("/", "get_console", "The console; it asks for a token", page, "text/html"),
-        _open("/favicon.ico", "get_icon", "The favicon", icon, "image/svg+xml"),
-        Route(
-            "GET",
-            "/static/{file}",
-            "get_static",
-            "A file of the console",
-            static,
-            "open",
-            {200: ResponseSpec("the file", text, "text/plain")},
-            (errors.NOT_FOUND,),
-            patterns={"file": ".+"},
-            tag=TAG,
-        ),
-        Route("GET", "/v1/ticks", "list_ticks", "The key figures of every second", ticks, "read", seen, tag=TAG),
-        Route(
-            "GET", "/v1/session", "get_session", "Open a session for links to reports", session, "read", opened, tag=TAG
-        ),
-    ]
-
-
-def _open(path: str, operation_id: str, summary: str, handler: object, media: str) -> Route:
-    reply = ResponseSpec("a page", {"type": "string"}, media)
-    return Route("GET", path, operation_id, summary, handler, "open", {200: reply}, tag=TAG)  # type: ignore[arg-type]
 
 
 def _file(name: str) -> web.StreamResponse:

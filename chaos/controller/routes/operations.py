@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from chaos.controller import errors
-from chaos.controller.api import Call, ControllerAnswer
+from chaos.controller.api import Call, Calls, ControllerAnswer, served
 from chaos.controller.documents import (
     AuditSummary,
     LoadChanged,
@@ -16,15 +16,13 @@ from chaos.controller.documents import (
     Scaled,
 )
 from chaos.controller.routes.accounts import require_region
-from chaos.controller.testbed import Testbed
 from chaos.scenarios.actions import LONGEST_S, AccountGlob
 from compose.topology import NODES_MAX
 from loadgen.settings import FACTOR_MAX, RATE_MAX_PER_S, Profile
 from services.chassis.errors import ServiceError
-from services.chassis.routes import Body, ResponseSpec, Route
+from services.chassis.routes import Body, ResponseSpec
 from services.chassis.settings import Settings
 
-TAG = "operations"
 BASE = "/v1/operations"
 
 
@@ -76,13 +74,18 @@ class LoadProfile(Settings):
     profile: Profile
 
 
-class OperatorCalls:
-    """Handlers of the operator calls."""
+class OperatorCalls(Calls):
+    tag = "operations"
 
-    def __init__(self, testbed: Testbed) -> None:
-        self._testbed = testbed
-
-    async def restore(self, call: Call) -> ControllerAnswer:
+    @served(
+        "POST",
+        f"{BASE}/restore",
+        "Make exempt accounts public again",
+        "operate",
+        {200: ResponseSpec("restored", Restored)},
+        body=Body(RestoreRequest),
+    )
+    async def restore_accounts(self, call: Call) -> ControllerAnswer:
         regions = [require_region(self._testbed, region) for region in call.body.regions] or list(self._testbed.regions)
         done = await self._testbed.operations.restore_accounts(
             regions, call.body.accounts, spacing_s=call.body.spacing_s, actor="chaos-api"
@@ -90,7 +93,15 @@ class OperatorCalls:
         self._testbed.acted("restore_accounts", regions=regions)
         return 200, {"restored": [account.name for account in done.accounts]}
 
-    async def scale(self, call: Call) -> ControllerAnswer:
+    @served(
+        "POST",
+        f"{BASE}/scale",
+        "Add or remove identity nodes",
+        "operate",
+        {200: ResponseSpec("scaled", Scaled)},
+        body=Body(Scale),
+    )
+    async def scale_identity(self, call: Call) -> ControllerAnswer:
         region = require_region(self._testbed, call.body.region)
         async with self._testbed.locks["nodes"]:  # the next node numbers follow from the existing nodes
             changed = await self._testbed.operations.scale_identity(region, call.body.count)
@@ -99,13 +110,29 @@ class OperatorCalls:
         self._testbed.acted("scale_identity", region=region, count=call.body.count)
         return 200, {"region": region, "nodes": [spec.name for spec in changed]}
 
-    async def traffic(self, call: Call) -> ControllerAnswer:
+    @served(
+        "PUT",
+        "/v1/regions/{region}/traffic",
+        "Open, drain, ramp",
+        "operate",
+        {200: ResponseSpec("changed", RegionTrafficChanged)},
+        body=Body(TrafficRequest),
+    )
+    async def set_traffic(self, call: Call) -> ControllerAnswer:
         region = require_region(self._testbed, call.path("region"))
         await self._testbed.operations.set_traffic(region, call.body.model_dump(mode="json"))
         self._testbed.acted(call.body.mode, region=region)
         return 200, {"region": region, "mode": call.body.mode}
 
-    async def repair(self, call: Call) -> ControllerAnswer:
+    @served(
+        "POST",
+        f"{BASE}/repair",
+        "Restart an instance",
+        "operate",
+        {200: ResponseSpec("restarted", Repaired)},
+        body=Body(RepairRequest),
+    )
+    async def repair_instance(self, call: Call) -> ControllerAnswer:
         name = call.body.instance
         known = sorted(spec.name for spec in self._testbed.runtime.instances())
         if name not in known:
@@ -118,18 +145,42 @@ class OperatorCalls:
             "unmet": list(done.unmet),
         }
 
-    async def load(self, call: Call) -> ControllerAnswer:
+    @served(
+        "POST",
+        f"{BASE}/load",
+        "Multiply the load of a region",
+        "operate",
+        {200: ResponseSpec("changed", LoadChanged)},
+        body=Body(LoadFactor),
+    )
+    async def set_load(self, call: Call) -> ControllerAnswer:
         region = require_region(self._testbed, call.body.region)
         await self._testbed.operations.set_load(region, call.body.factor)
         self._testbed.acted("set_load", region=region, factor=call.body.factor)
         return 200, {"region": region, "factor": call.body.factor}
 
-    async def profile(self, call: Call) -> ControllerAnswer:
+    @served(
+        "PUT",
+        "/v1/load",
+        "Set the load profile of the idle testbed: base or rest",
+        "operate",
+        {200: ResponseSpec("changed", LoadView)},
+        body=Body(LoadProfile),
+    )
+    async def set_load_profile(self, call: Call) -> ControllerAnswer:
         await self._testbed.set_load_profile(call.body.profile)
         self._testbed.acted("load_profile", profile=call.body.profile)
         return 200, {"profile": call.body.profile}
 
-    async def audit(self, _call: Call) -> ControllerAnswer:
+    @served(
+        "GET",
+        f"{BASE}/audit",
+        "Compare all accounts with their intended state",
+        "read",
+        {200: ResponseSpec("counted", AuditSummary)},
+        errors=(errors.REFUSED,),
+    )
+    async def audit_accounts(self, _call: Call) -> ControllerAnswer:
         seen = await self._testbed.operations.audit_accounts()
         return 200, {
             "accounts": seen.accounts,
@@ -137,93 +188,3 @@ class OperatorCalls:
             "private_exempt": seen.private_exempt,
             "unreachable": list(seen.unreachable),
         }
-
-
-def routes(testbed: Testbed) -> list[Route]:
-    calls = OperatorCalls(testbed)
-    return [
-        Route(
-            "POST",
-            f"{BASE}/restore",
-            "restore_accounts",
-            "Make exempt accounts public again",
-            calls.restore,
-            "operate",
-            {200: ResponseSpec("restored", Restored)},
-            body=Body(RestoreRequest),
-            tag=TAG,
-        ),
-        *_of_capacity(calls),
-        Route(
-            "PUT",
-            "/v1/load",
-            "set_load_profile",
-            "Set the load profile of the idle testbed: base or rest",
-            calls.profile,
-            "operate",
-            {200: ResponseSpec("changed", LoadView)},
-            body=Body(LoadProfile),
-            tag=TAG,
-        ),
-        Route(
-            "GET",
-            f"{BASE}/audit",
-            "audit_accounts",
-            "Compare all accounts with their intended state",
-            calls.audit,
-            "read",
-            {200: ResponseSpec("counted", AuditSummary)},
-            errors=(errors.REFUSED,),
-            tag=TAG,
-        ),
-    ]
-
-
-def _of_capacity(calls: OperatorCalls) -> list[Route]:
-    """Routes for nodes, traffic and load."""
-    return [
-        Route(
-            "POST",
-            f"{BASE}/scale",
-            "scale_identity",
-            "Add or remove identity nodes",
-            calls.scale,
-            "operate",
-            {200: ResponseSpec("scaled", Scaled)},
-            body=Body(Scale),
-            tag=TAG,
-        ),
-        Route(
-            "PUT",
-            "/v1/regions/{region}/traffic",
-            "set_traffic",
-            "Open, drain, ramp",
-            calls.traffic,
-            "operate",
-            {200: ResponseSpec("changed", RegionTrafficChanged)},
-            body=Body(TrafficRequest),
-            tag=TAG,
-        ),
-        Route(
-            "POST",
-            f"{BASE}/repair",
-            "repair_instance",
-            "Restart an instance",
-            calls.repair,
-            "operate",
-            {200: ResponseSpec("restarted", Repaired)},
-            body=Body(RepairRequest),
-            tag=TAG,
-        ),
-        Route(
-            "POST",
-            f"{BASE}/load",
-            "set_load",
-            "Multiply the load of a region",
-            calls.load,
-            "operate",
-            {200: ResponseSpec("changed", LoadChanged)},
-            body=Body(LoadFactor),
-            tag=TAG,
-        ),
-    ]

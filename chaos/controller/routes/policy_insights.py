@@ -6,13 +6,13 @@ remediation is refused while one is running. A `failureThreshold` applies to the
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
 from chaos.controller import errors
-from chaos.controller.api import Call, ControllerAnswer
+from chaos.controller.api import Call, Calls, ControllerAnswer, served
 from chaos.controller.documents import RemediationList, RemediationResource
 from chaos.controller.testbed import Testbed
 from chaos.remediation.settings import POLICY, RemediationSettings
@@ -22,7 +22,6 @@ from services.chassis.errors import ErrorSpec, ServiceError
 from services.chassis.routes import Body, ResponseSpec, Route
 from services.chassis.settings import Settings, SettingsError, Tree, merge, validate
 
-TAG = "policy insights"
 TYPE = "Microsoft.PolicyInsights/remediations"
 SCOPES = {
     "subscription": "/subscriptions/{subscription}",
@@ -43,6 +42,10 @@ INVALID_CANCEL = ErrorSpec(
 NOT_FOUND = ErrorSpec("RemediationNotFound", 404, "The remediation '{name}' was not found.")
 UNKNOWN = (MISSING_API_VERSION, NOT_FOUND)
 FOUND = {200: ResponseSpec("the remediation", RemediationResource)}
+MADE = {200: ResponseSpec("unchanged", RemediationResource), 201: ResponseSpec("created", RemediationResource)}
+EVERY = f"/providers/{TYPE}"
+ONE = f"{EVERY}/{{name}}"
+"""Below a scope."""
 
 
 class ApiVersion(Settings):
@@ -99,15 +102,36 @@ class _Remediation:
         return {"id": self.id, "name": self.id.rsplit("/", 1)[1], "type": TYPE, "properties": properties}
 
 
-class PolicyInsights:
+class PolicyInsights(Calls):
     """The remediations created through this API, in memory: they are lost with the controller."""
 
+    tag = "policy insights"
+
     def __init__(self, testbed: Testbed) -> None:
-        self._testbed = testbed
+        super().__init__(testbed)
         self._remediations: dict[str, _Remediation] = {}
         self._creating = asyncio.Lock()
 
-    async def create(self, call: Call) -> ControllerAnswer:
+    def routes(self) -> list[Route]:
+        """The calls in every scope."""
+        declared = super().routes()
+        return [
+            replace(row, path=scope + row.path, operation_id=f"{row.operation_id}_at_{level}")
+            for level, scope in SCOPES.items()
+            for row in declared
+        ]
+
+    @served(
+        "PUT",
+        ONE,
+        "Create a remediation of the policy",
+        "operate",
+        MADE,
+        errors=(*UNKNOWN, INVALID),
+        body=Body(RemediationBody, by_handler=True),
+        query=ApiVersion,
+    )
+    async def create_remediation(self, call: Call) -> ControllerAnswer:
         given = await _given(call)
         async with self._creating:  # two identical concurrent requests create one remediation
             return await self._create(_id(call), given)
@@ -153,15 +177,28 @@ class PolicyInsights:
             raise ServiceError(INVALID, detail=str(error)) from error
         return settings.model_copy(update={"order": tuple(name for name in settings.order if name in regions)})
 
-    async def get(self, call: Call) -> ControllerAnswer:
+    @served("GET", ONE, "A remediation and its progress", "read", FOUND, errors=UNKNOWN, query=ApiVersion)
+    async def get_remediation(self, call: Call) -> ControllerAnswer:
         return 200, self._find(call).view()
 
-    async def list(self, call: Call) -> ControllerAnswer:
-        prefix = _id(call).lower()
-        found = [item.view() for key, item in sorted(self._remediations.items()) if key.startswith(prefix)]
-        return 200, {"value": found}
+    @served("DELETE", ONE, "Delete a finished remediation", "operate", FOUND, errors=UNKNOWN, query=ApiVersion)
+    async def delete_remediation(self, call: Call) -> ControllerAnswer:
+        found = self._find(call)
+        if found.state in UNDER_WAY:
+            raise ServiceError(errors.CONFLICT, detail=BUSY)
+        del self._remediations[found.id.lower()]
+        return 200, found.view()
 
-    async def cancel(self, call: Call) -> ControllerAnswer:
+    @served(
+        "POST",
+        f"{ONE}/cancel",
+        "Stop a remediation",
+        "operate",
+        FOUND,
+        errors=(*UNKNOWN, INVALID_CANCEL),
+        query=ApiVersion,
+    )
+    async def stop_remediation(self, call: Call) -> ControllerAnswer:
         found = self._find(call)
         if found.state not in UNDER_WAY:
             raise ServiceError(INVALID_CANCEL, name=call.path("name"), state=found.state)
@@ -169,103 +206,25 @@ class PolicyInsights:
         self._testbed.acted("cancel_remediation", remediation=found.id)
         return 200, found.view()
 
-    async def delete(self, call: Call) -> ControllerAnswer:
-        found = self._find(call)
-        if found.state in UNDER_WAY:
-            raise ServiceError(errors.CONFLICT, detail=BUSY)
-        del self._remediations[found.id.lower()]
-        return 200, found.view()
+    @served(
+        "GET",
+        EVERY,
+        "The remediations of a scope and of all scopes below it",
+        "read",
+        {200: ResponseSpec("by id", RemediationList)},
+        errors=(MISSING_API_VERSION,),
+        query=ApiVersion,
+    )
+    async def list_remediations(self, call: Call) -> ControllerAnswer:
+        prefix = _id(call).lower()
+        found = [item.view() for key, item in sorted(self._remediations.items()) if key.startswith(prefix)]
+        return 200, {"value": found}
 
     def _find(self, call: Call) -> _Remediation:
         found = self._remediations.get(_id(call).lower())
         if found is None:
             raise ServiceError(NOT_FOUND, name=call.path("name"))
         return found
-
-
-def routes(testbed: Testbed) -> list[Route]:
-    calls = PolicyInsights(testbed)
-    table: list[Route] = []
-    for level, scope in SCOPES.items():
-        every = f"{scope}/providers/{TYPE}"
-        table += _of_scope(calls, level, every, f"{every}/{{name}}")
-    return table
-
-
-def _of_scope(calls: PolicyInsights, level: str, every: str, one: str) -> list[Route]:
-    at = f"at_{level}"
-    return [
-        *_of_one(calls, level, one),
-        Route(
-            "POST",
-            f"{one}/cancel",
-            f"stop_remediation_{at}",
-            "Stop a remediation",
-            calls.cancel,
-            "operate",
-            FOUND,
-            (*UNKNOWN, INVALID_CANCEL),
-            query=ApiVersion,
-            tag=TAG,
-        ),
-        Route(
-            "GET",
-            every,
-            f"list_remediations_{at}",
-            "The remediations of a scope and of all scopes below it",
-            calls.list,
-            "read",
-            {200: ResponseSpec("by id", RemediationList)},
-            (MISSING_API_VERSION,),
-            query=ApiVersion,
-            tag=TAG,
-        ),
-    ]
-
-
-def _of_one(calls: PolicyInsights, level: str, one: str) -> list[Route]:
-    """The remediation as a resource: put, get, delete."""
-    made = {200: ResponseSpec("unchanged", RemediationResource), 201: ResponseSpec("created", RemediationResource)}
-    at = f"at_{level}"
-    return [
-        Route(
-            "PUT",
-            one,
-            f"create_remediation_{at}",
-            "Create a remediation of the policy",
-            calls.create,
-            "operate",
-            made,
-            (*UNKNOWN, INVALID),
-            body=Body(RemediationBody, by_handler=True),
-            query=ApiVersion,
-            tag=TAG,
-        ),
-        Route(
-            "GET",
-            one,
-            f"get_remediation_{at}",
-            "A remediation and its progress",
-            calls.get,
-            "read",
-            FOUND,
-            UNKNOWN,
-            query=ApiVersion,
-            tag=TAG,
-        ),
-        Route(
-            "DELETE",
-            one,
-            f"delete_remediation_{at}",
-            "Delete a finished remediation",
-            calls.delete,
-            "operate",
-            FOUND,
-            UNKNOWN,
-            query=ApiVersion,
-            tag=TAG,
-        ),
-    ]
 
 
 def _id(call: Call) -> str:

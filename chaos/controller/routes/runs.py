@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from chaos.controller import errors
-from chaos.controller.api import Call, ControllerAnswer
+from chaos.controller.api import PAGE, Call, Calls, ControllerAnswer, served
 from chaos.controller.documents import ComparisonView, RunList, VerdictView
 from chaos.controller.testbed import Testbed
 from chaos.record.record import RecordError, RunRecord
@@ -16,10 +16,10 @@ from chaos.record.retention import used
 from chaos.report.compare import compare
 from chaos.report.files import REPORT_FILE, VERDICT_FILE, read_verdict
 from services.chassis.errors import ServiceError
-from services.chassis.routes import ResponseSpec, Route
+from services.chassis.routes import ResponseSpec
 from services.chassis.settings import Settings
 
-TAG = "runs"
+ONE = "/v1/runs/{id}"
 
 
 class Sides(Settings):
@@ -37,83 +37,54 @@ REPORT_HEADERS = {
 _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 
 
-class RunCalls:
-    """Handlers of the record calls."""
+class RunCalls(Calls):
+    tag = "runs"
 
-    def __init__(self, testbed: Testbed) -> None:
-        self._testbed = testbed
-
-    async def listing(self, _call: Call) -> ControllerAnswer:
+    @served("GET", "/v1/runs", "Records of runs", "read", {200: ResponseSpec("by name", RunList)})
+    async def list_runs(self, _call: Call) -> ControllerAnswer:
         folders = sorted(p for p in self._testbed.runs.glob("*") if (p / "plan.json").is_file() and not p.is_symlink())
         return 200, {"runs": [_summary(folder) for folder in folders]}
 
-    async def verdict(self, call: Call) -> ControllerAnswer:
-        return 200, _read(_folder(self._testbed, call.path("id")))
-
-    async def report(self, call: Call) -> web.StreamResponse:
-        path = _folder(self._testbed, call.path("id")) / REPORT_FILE
-        if not path.is_file():
-            raise ServiceError(errors.NOT_FOUND, detail=f"run {call.path('id')!r} has no report yet")
-        return web.Response(body=await asyncio.to_thread(path.read_bytes), headers=REPORT_HEADERS)
-
-    async def comparison(self, call: Call) -> ControllerAnswer:
+    @served(
+        "GET",
+        "/v1/runs/compare",
+        "Compare two runs",
+        "read",
+        {200: ResponseSpec("compared", ComparisonView)},
+        errors=(errors.NOT_FOUND, errors.CONFLICT),
+        query=Sides,
+    )
+    async def compare_runs(self, call: Call) -> ControllerAnswer:
         left, right = (_folder(self._testbed, name) for name in (call.query.left, call.query.right))
         try:
             return 200, compare(RunRecord.load(left), RunRecord.load(right)).document()
         except (RecordError, OSError) as error:
             raise ServiceError(errors.CONFLICT, detail=str(error)) from error
 
+    @served(
+        "GET",
+        f"{ONE}/verdict",
+        "The verdict of a run",
+        "read",
+        {200: ResponseSpec("judged", VerdictView)},
+        errors=(errors.NOT_FOUND,),
+    )
+    async def get_verdict(self, call: Call) -> ControllerAnswer:
+        return 200, _read(_folder(self._testbed, call.path("id")))
 
-def routes(testbed: Testbed) -> list[Route]:
-    calls = RunCalls(testbed)
-    one = "/v1/runs/{id}"
-    unknown = (errors.NOT_FOUND,)
-    return [
-        Route(
-            "GET",
-            "/v1/runs",
-            "list_runs",
-            "Records of runs",
-            calls.listing,
-            "read",
-            {200: ResponseSpec("by name", RunList)},
-            tag=TAG,
-        ),
-        Route(
-            "GET",
-            "/v1/runs/compare",
-            "compare_runs",
-            "Compare two runs",
-            calls.comparison,
-            "read",
-            {200: ResponseSpec("compared", ComparisonView)},
-            (errors.NOT_FOUND, errors.CONFLICT),
-            query=Sides,
-            tag=TAG,
-        ),
-        Route(
-            "GET",
-            f"{one}/verdict",
-            "get_verdict",
-            "The verdict of a run",
-            calls.verdict,
-            "read",
-            {200: ResponseSpec("judged", VerdictView)},
-            unknown,
-            tag=TAG,
-        ),
-        Route(
-            "GET",
-            f"{one}/report",
-            "get_report",
-            "The report of a run, as a page",
-            calls.report,
-            "read",
-            {200: ResponseSpec("a page", {"type": "string"}, "text/html")},
-            unknown,
-            tag=TAG,
-        ),
-    ]
+    @served(
+        "GET",
+        f"{ONE}/report",
+        "The report of a run, as a page",
+        "read",
+        {200: ResponseSpec("a page", PAGE, "text/html")},
+        errors=(errors.NOT_FOUND,),
+    )
+    async def get_report(self, call: Call) -> web.StreamResponse:
+        path = _folder(self._testbed, call.path("id")) / REPORT_FILE
+        if not path.is_file():
+            raise ServiceError(errors.NOT_FOUND, detail=f"run {call.path('id')!r} has no report yet")
+        return web.Response(body=await asyncio.to_thread(path.read_bytes), headers=REPORT_HEADERS)
 
 
 def _folder(testbed: Testbed, name: str) -> Path:

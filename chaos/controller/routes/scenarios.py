@@ -7,7 +7,7 @@ from aiohttp import web
 from pydantic import Field
 
 from chaos.controller import errors
-from chaos.controller.api import Call, ControllerAnswer
+from chaos.controller.api import Call, Calls, ControllerAnswer, served
 from chaos.controller.documents import RunView, ScenarioList
 from chaos.controller.run_apart import RUNTIME, RunApart
 from chaos.controller.scenario_run import ScenarioRun
@@ -18,10 +18,10 @@ from chaos.scenarios.loader import ScenarioError, load, names
 from chaos.scenarios.model import Scenario
 from chaos.scenarios.restrict import restrict
 from services.chassis.errors import ServiceError
-from services.chassis.routes import Body, ResponseSpec, Route
+from services.chassis.routes import Body, ResponseSpec
 from services.chassis.settings import Settings
 
-TAG = "scenarios"
+CURRENT = "/v1/runs/current"
 SSE_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -33,16 +33,23 @@ class StartRun(Settings):
     mitigations: tuple[str, ...] = ()
 
 
-class ScenarioCalls:
-    """Handlers of the scenario calls."""
+class ScenarioCalls(Calls):
+    tag = "scenarios"
 
-    def __init__(self, testbed: Testbed) -> None:
-        self._testbed = testbed
-
-    async def listing(self, _call: Call) -> ControllerAnswer:
+    @served("GET", "/v1/scenarios", "The built-in scenarios", "read", {200: ResponseSpec("by name", ScenarioList)})
+    async def list_scenarios(self, _call: Call) -> ControllerAnswer:
         return 200, {"scenarios": [_view(load(name)) for name in names()]}
 
-    async def start(self, call: Call) -> ControllerAnswer:
+    @served(
+        "POST",
+        "/v1/runs",
+        "Start a scenario",
+        "operate",
+        {202: ResponseSpec("started", RunView)},
+        errors=(errors.UNAVAILABLE,),
+        body=Body(StartRun),
+    )
+    async def start_run(self, call: Call) -> ControllerAnswer:
         latest = self._testbed.latest_run
         if latest is not None and latest.active:
             raise ServiceError(errors.CONFLICT, detail=f"run {latest.folder.name} is in progress; abort it first")
@@ -55,89 +62,44 @@ class ScenarioCalls:
         self._testbed.acted("start_scenario", scenario=call.body.scenario, seed=call.body.seed)
         return 202, run.document()
 
-    async def current(self, _call: Call) -> ControllerAnswer:
+    @served(
+        "GET",
+        CURRENT,
+        "The run in progress, or the last one",
+        "read",
+        {200: ResponseSpec("its state", RunView)},
+        errors=(errors.NOT_FOUND,),
+    )
+    async def get_current_run(self, _call: Call) -> ControllerAnswer:
         return 200, _run(self._testbed).document()
 
-    async def abort(self, _call: Call) -> ControllerAnswer:
+    @served(
+        "DELETE",
+        CURRENT,
+        "Abort the run and revert its changes",
+        "operate",
+        {200: ResponseSpec("aborted", RunView)},
+    )
+    async def abort_run(self, _call: Call) -> ControllerAnswer:
         run = _run(self._testbed)
         await run.abort()
         self._testbed.acted("abort_scenario")
         return 200, run.document()
 
-    async def watch(self, call: Call) -> web.StreamResponse:
+    @served(
+        "GET",
+        "/v1/events",
+        "All events, as server-sent events",
+        "read",
+        {200: ResponseSpec("a stream", {"description": "events, each with a line of JSON"}, "text/event-stream")},
+    )
+    async def watch_events(self, call: Call) -> web.StreamResponse:
         response = web.StreamResponse(headers=SSE_HEADERS)
         await response.prepare(call.request)
         with contextlib.suppress(ConnectionResetError):  # the listener has disconnected
             async for frame in self._testbed.feed.listen():
                 await response.write(frame)
         return response
-
-
-def routes(testbed: Testbed) -> list[Route]:
-    calls = ScenarioCalls(testbed)
-    return [
-        Route(
-            "GET",
-            "/v1/scenarios",
-            "list_scenarios",
-            "The built-in scenarios",
-            calls.listing,
-            "read",
-            {200: ResponseSpec("by name", ScenarioList)},
-            tag=TAG,
-        ),
-        *_of_runs(calls),
-        Route(
-            "GET",
-            "/v1/events",
-            "watch_events",
-            "All events, as server-sent events",
-            calls.watch,
-            "read",
-            {200: ResponseSpec("a stream", {"description": "events, each with a line of JSON"}, "text/event-stream")},
-            tag=TAG,
-        ),
-    ]
-
-
-def _of_runs(calls: ScenarioCalls) -> list[Route]:
-    """Routes to start, inspect and abort a run."""
-    path = "/v1/runs/current"
-    return [
-        Route(
-            "POST",
-            "/v1/runs",
-            "start_run",
-            "Start a scenario",
-            calls.start,
-            "operate",
-            {202: ResponseSpec("started", RunView)},
-            (errors.UNAVAILABLE,),
-            body=Body(StartRun),
-            tag=TAG,
-        ),
-        Route(
-            "GET",
-            path,
-            "get_current_run",
-            "The run in progress, or the last one",
-            calls.current,
-            "read",
-            {200: ResponseSpec("its state", RunView)},
-            (errors.NOT_FOUND,),
-            tag=TAG,
-        ),
-        Route(
-            "DELETE",
-            path,
-            "abort_run",
-            "Abort the run and revert its changes",
-            calls.abort,
-            "operate",
-            {200: ResponseSpec("aborted", RunView)},
-            tag=TAG,
-        ),
-    ]
 
 
 def _scenario(name: str) -> Scenario:
