@@ -83,8 +83,9 @@ class Leftovers:
         self._holders.append(held)
 
     def release_all(self) -> None:
-        """Removes all holders; a new load adds its own."""
+        """Removes all holders; a new load adds its own. No deletion is under way: they have ended with the load."""
         self._holders.clear()
+        self._under_way.clear()
 
     def note(self, leftover: Leftover) -> None:
         """Records a resource that is about to be created."""
@@ -112,8 +113,9 @@ class Leftovers:
         """Deletes due resources until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL_S)
+            env = self._tools.env
             with suppress(*STORE_ERRORS):
-                await self._delete_due()
+                await env.stored.with_sound_keys(env.store, self._delete_due)
 
     async def flush(self) -> None:
         """Writes the pending records.
@@ -125,7 +127,8 @@ class Leftovers:
             return
         noted, self._noted = self._noted, {}
         try:
-            await self._tools.env.store.zadd(Keys.LEFTOVERS, noted)
+            env = self._tools.env
+            await env.stored.with_sound_keys(env.store, lambda: env.store.zadd(Keys.LEFTOVERS, noted))
         except BaseException:  # also on cancellation: the load flushes once more when it stops
             self._noted = {**noted, **self._noted}
             self._drop_oldest(self._noted)

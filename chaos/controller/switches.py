@@ -30,7 +30,6 @@ class Switches:
         self._runtime = runtime
         self._events = events
         self._stored = Stored(events.emit)
-        self._stored.expect("string", Keys.OVERLAY, Keys.MITIGATIONS)
         self._base = base
         self._size = size
         self._one_at_a_time = asyncio.Lock()

@@ -135,5 +135,6 @@ class FaultRecords:
         return ActiveFault(row.id, spec, kind.level, row.expires_at, row.instances, row.effects, row.unmet)
 
     async def _with_effects(self, fault: ActiveFault) -> ActiveFault:
-        counts = await self._runtime.store.hvals(Keys.fault_effects(fault.id))
+        store, key = self._runtime.store, Keys.fault_effects(fault.id)
+        counts = await self._stored.with_sound_keys(store, lambda: store.hvals(key), {key: "hash"})
         return replace(fault, effects=sum(int(count) for count in counts if count.isdigit()))

@@ -34,7 +34,9 @@ async def shared_secret(store: Store, given: str = "") -> str:
     """The secret of the testbed that uses this store: the given one, else the stored one, else a new one."""
     if given:
         await store.set(Keys.SECRET, given)
-    elif not await store.exists(Keys.SECRET):
+    elif (kind := text(await store.type(Keys.SECRET))) != Keys.TYPES[Keys.SECRET]:
+        if kind != "none":
+            await store.delete(Keys.SECRET)
         await store.set(Keys.SECRET, secret_token(), nx=True)
     return text(await store.get(Keys.SECRET) or b"")
 

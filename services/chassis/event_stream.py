@@ -12,6 +12,7 @@ from services.chassis.background import Background
 from services.chassis.clock import Clock
 from services.chassis.events import Events
 from services.chassis.store import STORE_ERRORS, Keys, Store
+from services.chassis.stored import Stored
 
 FLUSH_S = 0.2
 LAST_FLUSH_S = 2.0
@@ -35,7 +36,9 @@ class StreamSink:
         self._lost = 0
         self._newest: dict[str, Any] = {}
         self._one_at_a_time = asyncio.Lock()
-        self._background = Background(clock, Events(self, clock, "event sink").emit)
+        emit = Events(self, clock, "event sink").emit
+        self._stored = Stored(emit)
+        self._background = Background(clock, emit)
 
     def __call__(self, event: dict[str, Any]) -> None:
         line = json.dumps(event, separators=(",", ":"))
@@ -81,7 +84,7 @@ class StreamSink:
         if lost:
             lines.appendleft(self._loss(lost))
         try:
-            await self._send(lines)
+            await self._stored.with_sound_keys(self._store, lambda: self._send(lines))
         except BaseException as error:
             if lost:
                 lines.popleft()

@@ -1,6 +1,7 @@
 """Applies fault rules to requests: delays, injected responses, resets, blackholes. Counts each effect."""
 
 import asyncio
+from functools import partial
 from math import inf
 
 from aiohttp import web
@@ -97,10 +98,13 @@ class _EffectCounter:
         while self._pending:
             await asyncio.sleep(EFFECT_FLUSH_S)
             for fault_id, count in list(self._pending.items()):
-                async with self._env.store.pipeline(transaction=True) as pipe:
-                    key = Keys.fault_effects(fault_id)
-                    pipe.hincrby(key, self._env.instance.name, count)
-                    pipe.expire(key, EFFECTS_KEPT_S)
-                    await pipe.execute()
+                key = Keys.fault_effects(fault_id)
+                await self._env.stored.with_sound_keys(self._env.store, partial(self._add, key, count), {key: "hash"})
                 self._pending[fault_id] -= count
             self._pending = {fault_id: count for fault_id, count in self._pending.items() if count}
+
+    async def _add(self, key: str, count: int) -> None:
+        async with self._env.store.pipeline(transaction=True) as pipe:
+            pipe.hincrby(key, self._env.instance.name, count)
+            pipe.expire(key, EFFECTS_KEPT_S)
+            await pipe.execute()

@@ -26,7 +26,6 @@ class Live:
     def __init__(self, store: Store, stored: Stored, clock: Clock, base: Tree, who: tuple[str, str, str]) -> None:
         self._store = store
         self._stored = stored
-        stored.expect("string", Keys.OVERLAY)
         self._clock = clock
         self._base = base
         self._who = who

@@ -123,11 +123,12 @@ async def serve(service: str, create_app: Callable[[Env], web.Application], proc
 
 async def _take_from_testbed(env: Env, process: ProcessSettings) -> None:
     """Takes the seed of the current run and the project secret from the store."""
-    raw = await env.store.get(Keys.SEED)
+    store = env.store
+    raw = await env.stored.with_sound_keys(store, lambda: store.get(Keys.SEED))
     seed = env.stored.read(_SEED, raw, Keys.SEED) if raw is not None else None
     if seed is not None:
         env.streams = Streams(seed, env.instance.name)
-    env.secret = await shared_secret(env.store, process.project_secret)
+    env.secret = await shared_secret(store, process.project_secret)
 
 
 def main(service: str, create_app: Callable[[Env], web.Application]) -> NoReturn:

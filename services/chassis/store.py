@@ -5,7 +5,8 @@ suite. Key names are spelled only here.
 """
 
 import socket
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -14,6 +15,7 @@ from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
 Store = Redis
+RedisType = Literal["string", "hash", "zset", "set", "stream"]
 STORE_ERRORS = (RedisError, OSError)
 """The store is unavailable or its response was lost: the command may or may not have taken effect."""
 CHANGES_CHANNEL = "changes"
@@ -63,6 +65,15 @@ class Keys:
     MITIGATIONS = "mitigations"
     SECRET = "project-secret"
     LEFTOVERS = "loadgen:leftovers"
+    TYPES: ClassVar[Mapping[str, RedisType]] = {
+        OVERLAY: "string",
+        MITIGATIONS: "string",
+        SEED: "string",
+        SECRET: "string",
+        EVENTS: "stream",
+        LEFTOVERS: "zset",
+    }
+    """The Redis type of each key with a fixed name."""
 
     @staticmethod
     def instances(service: str, region: str) -> str:

@@ -6,18 +6,18 @@ is set aside under `damaged:<key>`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 from redis.exceptions import ResponseError
 
 from services.chassis.background import Emit
-from services.chassis.store import Keys, Store, text
+from services.chassis.store import Keys, RedisType, Store, text
 
 T = TypeVar("T")
 U = TypeVar("U")
-RedisType = Literal["string", "hash", "zset", "set", "stream"]
+NO_KEYS: Mapping[str, RedisType] = {}
 SHOWN_LENGTH = 120
 REMEMBERED_MAX = 1000
 
@@ -57,25 +57,30 @@ class Stored:
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._said: dict[tuple[str, str], Any] = {}
-        self._types: dict[str, RedisType] = {}
+        self._types: dict[str, RedisType] = dict(Keys.TYPES)
 
     def expect(self, kind: RedisType, *keys: str) -> None:
-        """Declares the Redis type of these keys."""
+        """Declares the Redis type of these keys, beside those of `Keys.TYPES`."""
         self._types.update(dict.fromkeys(keys, kind))
 
-    async def with_sound_keys(self, store: Store, work: Callable[[], Awaitable[U]]) -> U:
-        """Runs `work`; if it meets a key of the wrong type, sets that key aside and runs `work` once more."""
+    async def with_sound_keys(
+        self, store: Store, work: Callable[[], Awaitable[U]], also: Mapping[str, RedisType] = NO_KEYS
+    ) -> U:
+        """Runs `work`; if it meets a key of the wrong type, sets that key aside and runs `work` once more.
+
+        `also` are keys that `work` uses and that are not declared: there are too many of them, or they end.
+        """
         try:
             return await work()
         except ResponseError as error:
             if not is_wrong_type(error):
                 raise
-        await self.set_aside_wrong_types(store)
+        await self.set_aside_wrong_types(store, also)
         return await work()
 
-    async def set_aside_wrong_types(self, store: Store) -> None:
+    async def set_aside_wrong_types(self, store: Store, also: Mapping[str, RedisType] = NO_KEYS) -> None:
         """Renames keys of the wrong type, after an error for which `is_wrong_type` is True."""
-        for key, wanted in self._types.items():
+        for key, wanted in (*self._types.items(), *also.items()):
             kind = text(await store.type(key))
             if kind not in ("none", wanted):
                 await store.rename(key, Keys.damaged(key))

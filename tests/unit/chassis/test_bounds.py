@@ -10,12 +10,13 @@ from chaos.faults.model import LEASE_MAX_S
 from compose.virtual.world import VirtualWorld
 from services.chassis import event_stream, metrics
 from services.chassis.clock import Clock
-from services.chassis.env import Peers, make_env
+from services.chassis.env import Env, Peers, make_env
 from services.chassis.event_stream import LOST, StreamSink
 from services.chassis.fault_edge import EFFECTS_KEPT_S, _EffectCounter
 from services.chassis.faults import FaultEffect, FaultRule, RuleTarget
 from services.chassis.http import HttpClient
 from services.chassis.metrics import Metrics
+from services.chassis.process import ProcessSettings, _take_from_testbed
 from services.chassis.registry import DEAD_LEASES, Instance, Registry
 from services.chassis.store import Keys
 from services.chassis.stored import Stored
@@ -47,6 +48,19 @@ async def test_a_dead_instance_is_removed_from_the_store(world: VirtualWorld) ->
 
 def clock_of(world: VirtualWorld) -> Clock:
     return Clock(world.loop.time, world.epoch_s)
+
+
+def env_of(world: VirtualWorld, events: list[dict[str, Any]]) -> Env:
+    return make_env(
+        Instance("identity", "eastus", "i", "http://i"),
+        seed=1,
+        clock=clock_of(world),
+        http=HttpClient(world.session("i")),
+        store=world.redis.client(),
+        sink=events.append,
+        tree={},
+        peers=Peers(),
+    )
 
 
 async def lines(store: Any) -> list[dict[str, Any]]:
@@ -101,6 +115,38 @@ async def test_repeated_failures_do_not_let_the_buffer_grow(
     assert sink._lost == 36
 
 
+@pytest.mark.parametrize("kind", ["string", "hash"])
+async def test_a_stream_key_of_another_type_is_set_aside_and_no_line_is_lost(world: VirtualWorld, kind: str) -> None:
+    store = world.redis.client()
+    await (store.set(Keys.EVENTS, "x") if kind == "string" else store.hset(Keys.EVENTS, "x", "y"))
+    sink = StreamSink(store, clock_of(world))
+    sink({"at": 1.0, "source": "s", "kind": "k"})
+    await sink.flush()
+    await sink.flush()
+    assert [line["kind"] for line in await lines(store)] == ["k", "stored_value_refused"]
+    assert await store.type(Keys.damaged(Keys.EVENTS)) == kind.encode()
+
+
+async def test_a_process_starts_although_the_seed_has_another_type(world: VirtualWorld) -> None:
+    events: list[dict[str, Any]] = []
+    env = env_of(world, events)
+    await env.store.hset(Keys.SEED, "x", "y")
+    settings = ProcessSettings(region="eastus", instance="i", redis_url="", project_secret="s")
+    await _take_from_testbed(env, settings)
+    assert [(event["kind"], event["key"]) for event in events] == [("stored_value_refused", Keys.SEED)]
+
+
+async def test_effects_are_counted_although_their_key_has_another_type(world: VirtualWorld) -> None:
+    events: list[dict[str, Any]] = []
+    env = env_of(world, events)
+    await env.store.set(Keys.fault_effects("f1"), "x")
+    rule = FaultRule("f1", "latency", RuleTarget(), {"delay_s": 0.0}, 1.0, env.clock.epoch() + 60.0)
+    _EffectCounter(env).count(FaultEffect(rule))
+    await asyncio.sleep(1.0)
+    assert await env.store.hvals(Keys.fault_effects("f1")) == [b"1"]
+    assert [event["kind"] for event in events] == ["stored_value_refused"], "no task failed"
+
+
 async def test_the_stream_keeps_the_newest_lines(world: VirtualWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_stream, "STREAM_LENGTH_MAX", 100)
     store = world.redis.client()
@@ -113,16 +159,7 @@ async def test_the_stream_keeps_the_newest_lines(world: VirtualWorld, monkeypatc
 
 
 async def test_the_counted_effects_of_a_fault_leave_the_store(world: VirtualWorld) -> None:
-    env = make_env(
-        Instance("identity", "eastus", "i", "http://i"),
-        seed=1,
-        clock=Clock(world.loop.time, world.epoch_s),
-        http=HttpClient(world.session("i")),
-        store=world.redis.client(),
-        sink=lambda _event: None,
-        tree={},
-        peers=Peers(),
-    )
+    env = env_of(world, [])
     rule = FaultRule("f1", "latency", RuleTarget(), {"delay_s": 0.0}, 1.0, env.clock.epoch() + LEASE_MAX_S)
     _EffectCounter(env).count(FaultEffect(rule))
     await asyncio.sleep(LEASE_MAX_S)

@@ -26,6 +26,7 @@ from services.chassis.env import Env, Peers, make_env
 from services.chassis.http import HttpClient, HttpReply
 from services.chassis.registry import Instance
 from services.chassis.routes import install
+from services.chassis.store import Keys
 from tests.unit.chassis.list_routes import listed, rows
 
 SECRET = "secret of the project in tests"
@@ -191,3 +192,6 @@ async def test_the_processes_of_a_testbed_agree_on_a_secret(
     assert await shared_secret(world.redis.client()) == made
     assert await shared_secret(store, "given") == "given"
     assert await shared_secret(store) == "given"
+    await store.delete(Keys.SECRET)
+    await store.hset(Keys.SECRET, "garbage", "x")
+    assert await shared_secret(store) == "second"
