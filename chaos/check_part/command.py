@@ -32,7 +32,7 @@ def check_part_command(name: str, kind_name: str | None, options: Mapping[str, A
         PartError: it cannot be imported or built, or is of no kind.
     """
     declare([name])
-    kind = kind_of(name) if kind_name is None else {one.name: one for one in EVERY_KIND}[kind_name]
+    kind = kind_of(name) if kind_name is None else _kind(kind_name)
     found = [_apart(name, kind, options, hash_seed) for hash_seed in HASH_SEEDS]
     broken = next((one for one in found if one.broken), None)
     if broken is None and found[0].trace != found[1].trace:
@@ -46,6 +46,13 @@ def check_part_command(name: str, kind_name: str | None, options: Mapping[str, A
     return EXPECTED
 
 
+def _kind(name: str) -> PartKind:
+    found = next((kind for kind in EVERY_KIND if kind.name == name), None)
+    if found is None:
+        raise PartError(f"--kind {name}: unknown; known: {', '.join(kind.name for kind in EVERY_KIND)}")
+    return found
+
+
 def _apart(name: str, kind: PartKind, options: Mapping[str, Any], hash_seed: str) -> Examined:
     command = bound(python("-m", "chaos.check_part.examine", name, kind.name, json.dumps(dict(options))))
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
@@ -53,6 +60,9 @@ def _apart(name: str, kind: PartKind, options: Mapping[str, Any], hash_seed: str
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=environment)
     except subprocess.TimeoutExpired:
         return Examined("never blocking", f"did not come back within {PATIENCE_S:g} s")
-    if done.returncode:
+    if done.returncode or not done.stdout:  # also `os._exit(0)`
         raise PartError(f"{name}: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'ended silently'}")
-    return Examined(**json.loads(done.stdout.splitlines()[-1]))
+    found = Examined(**json.loads(done.stdout))
+    if found.refused:
+        raise PartError(found.refused)
+    return found

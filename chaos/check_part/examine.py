@@ -54,11 +54,15 @@ class Endless(BaseException):
 
 @dataclass(frozen=True)
 class Examined:
-    """`broken` is the rule that the part breaks, empty if none; `trace` the SHA-256 of its decisions."""
+    """`broken` is the rule that the part breaks, empty if none; `trace` the SHA-256 of its decisions.
+
+    `refused` says why it could not be examined.
+    """
 
     broken: str = ""
     why: str = ""
     trace: str = ""
+    refused: str = ""
 
 
 def kind_of(name: str) -> PartKind:
@@ -97,9 +101,11 @@ def examine(kind: PartKind, name: str, options: Mapping[str, Any], cpu_max_s: fl
             return Examined("pure and never blocking", str(error))
         except Unbounded as error:
             return Examined("bounded", str(error))
-        except PartError:
+        except PartError as error:
+            if isinstance(error.__cause__, LeftTheSimulation):  # of a constructor
+                return Examined("pure and never blocking", str(error.__cause__))
             raise
-        except Exception as error:  # the part's own code may raise anything
+        except (Exception, SystemExit) as error:  # the part's own code may raise anything
             return Examined("works", f"raises {type(error).__name__}: {error}")
     if traces[0] != traces[1]:
         return Examined("deterministic", "the same calls got other answers the second time")
@@ -139,9 +145,14 @@ def _cpu_time(most_s: float) -> Iterator[None]:
 
 
 def main(name: str, kind: str, options: str) -> None:
-    """`python -m chaos.check_part.examine NAME KIND OPTIONS`: prints what was found, as JSON."""
+    """`python -m chaos.check_part.examine NAME KIND OPTIONS`: prints what was found, as JSON and nothing else."""
+    out, sys.stdout = sys.stdout, sys.stderr  # for good: the part may also print when the process ends
     chosen = {one.name: one for one in EVERY_KIND}[kind]
-    print(json.dumps(asdict(examine(chosen, name, json.loads(options)))))
+    try:
+        found = examine(chosen, name, json.loads(options))
+    except PartError as error:
+        found = Examined(refused=str(error))
+    print(json.dumps(asdict(found)), file=out, flush=True)
 
 
 if __name__ == "__main__":

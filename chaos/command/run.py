@@ -2,6 +2,8 @@
 
 import gc
 import json
+import sys
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,8 @@ def run_command(plan: Plan, options: dict[str, Any], console: Console) -> int:
     quiet_libraries()
     folder = given_folder(options["out"]) if options["out"] else new_folder(_folder_name(plan, options))
     console.print(first_line(plan, options["runtime"]))
-    ending = _carry_out(plan, options, folder, console)
+    with redirect_stdout(sys.stderr) if options["as_json"] else nullcontext():  # what a part prints
+        ending = _carry_out(plan, options, folder, console)
     return _conclude(ending, folder, plan, options["as_json"], console)
 
 

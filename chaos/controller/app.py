@@ -23,7 +23,7 @@ from chaos.controller.routes.runs import RunCalls
 from chaos.controller.routes.scenarios import ScenarioCalls
 from chaos.controller.status import status
 from chaos.controller.testbed import SOURCE, Testbed
-from services.chassis.addresses import guard_address
+from services.chassis.addresses import guard_address, listen
 from services.chassis.app import API
 from services.chassis.bodies import SIZE_MAX_BYTES
 from services.chassis.metrics import CONTENT_TYPE
@@ -117,7 +117,7 @@ async def run_until_cancelled(app: web.Application, host: str, port: int, ready:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await listen(runner, host, port)
         await ready()
         await asyncio.Event().wait()
     finally:

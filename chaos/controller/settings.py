@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from loadgen.settings import Profile
+from services.chassis.environment import HttpAddress
 from services.chassis.settings import Settings
 
 TOKEN_FILE = ".controller-tokens.json"
@@ -15,10 +16,10 @@ class ControllerSettings(Settings):
     host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(default=8090, ge=0, le=65535)
     project: str = Field(default="aftershock", description="the compose project that it controls")
-    operate_token: str = Field(default="", description="token for all calls; generated if empty")
-    read_token: str = Field(default="", description="token for read calls; generated if empty")
+    operate_token: str = Field(default="", repr=False, description="token for all calls; generated if empty")
+    read_token: str = Field(default="", repr=False, description="token for read calls; generated if empty")
     load: Profile = Field(default="base", description="the load of the idle testbed")
-    webhook_url: str = Field(default="", description="destination of Service Health messages; empty: none")
+    webhook_url: HttpAddress = Field(default="", description="destination of Service Health messages; empty: none")
     secret_file: Path | None = Field(default=None, description="file with the project secret for Alertmanager")
     runs: Path = Path("runs")
     scenario: str = Field(default="azure-fnj8-vqz-short", description="scenario that defines regions, nodes and load")

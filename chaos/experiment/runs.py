@@ -22,6 +22,7 @@ from services.chassis.clock import Clock, system_clock
 from services.chassis.exit_codes import INTERRUPT
 from services.chassis.interrupts import Interrupted, on_signal, postponed
 from services.chassis.interrupts import run as run_until_signal
+from services.parts.kind import PartError
 
 if TYPE_CHECKING:
     from chaos.record.traces import TraceKeeper
@@ -350,6 +351,8 @@ def _settle(
             problem = str(error)
         except KeyboardInterrupt as error:
             interrupted = error.code if isinstance(error, Interrupted) else INTERRUPT
+        except SystemExit as error:  # nothing of ours ends the process inside a run
+            raise PartError(f"a part of your own ended the run: SystemExit: {error}") from error
         finally:
             recorder = experiments[0].recorder if experiments else None
             if recorder is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from chaos.importers import aws, envoy, grpc, polly, resilience4j, tenacity_code
 from chaos.importers.reading import ImportRefused, Understood
-from chaos.scenarios.document import DocumentError, parse
+from chaos.scenarios.document import DocumentError, parse, read_text
 
 IMPORTERS: dict[str, ModuleType] = {
     "envoy": envoy,
@@ -19,7 +19,6 @@ IMPORTERS: dict[str, ModuleType] = {
 }
 TENACITY = "tenacity"
 LIBRARIES = (*IMPORTERS, TENACITY)
-BYTES_MAX = 2**20
 
 
 def understand(path: Path, library: str | None = None) -> Understood:
@@ -29,9 +28,9 @@ def understand(path: Path, library: str | None = None) -> Understood:
         ImportRefused: the file cannot be read, fits no importer, or has a field without an equivalent.
     """
     try:
-        text = path.read_bytes()[:BYTES_MAX].decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ImportRefused(f"{path}: cannot be read: {error}") from error
+        text = read_text(path)
+    except DocumentError as error:
+        raise ImportRefused(str(error)) from error
     try:
         if library == TENACITY or (library is None and path.suffix == ".py"):
             return tenacity_code.read(text, path.name)
@@ -63,6 +62,8 @@ def _ini(text: str, name: str) -> dict[str, Any]:
 
 
 def _reader(values: Any, library: str | None) -> Callable[[Any], Understood]:
+    if library and library not in IMPORTERS:
+        raise ImportRefused(f"--as {library}: unknown; known: {', '.join(LIBRARIES)}")
     chosen = [library] if library else [name for name, importer in IMPORTERS.items() if importer.matches(values)]
     if len(chosen) != 1:
         found = f"could be of {' or '.join(chosen)}" if chosen else f"is of none of {', '.join(LIBRARIES)}"

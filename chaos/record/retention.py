@@ -18,10 +18,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from services.chassis.clock import system_clock
-from services.chassis.settings import SettingsError
+from services.chassis.settings import SettingsError, short
 
 VARIABLE = "AFTERSHOCK_RUNS_MAX"
 RUNS_MAX = 100
+DIGITS_MAX = 9
 RESULTS_MAX = 20_000
 USED_WITHIN_S = 86_400.0
 LATEST, KEEP = "latest", "keep"
@@ -37,8 +38,8 @@ def runs_max() -> int:
         SettingsError: the variable is not a whole number of at least 0.
     """
     raw = os.environ.get(VARIABLE, str(RUNS_MAX))
-    if not (raw.isascii() and raw.isdigit()):
-        raise SettingsError(f"{VARIABLE}: must be a whole number of at least 0 (got {raw!r}); 0 keeps everything")
+    if not (raw.isascii() and raw.isdigit() and len(raw) <= DIGITS_MAX):
+        raise SettingsError(f"{VARIABLE}: must be a whole number of at least 0 (got {short(raw)}); 0 keeps everything")
     return int(raw)
 
 

@@ -98,7 +98,20 @@ def read(path: Path) -> Document:
     Raises:
         DocumentError: the file is missing, not UTF-8, or not a single YAML document.
     """
-    name = path.name if path.name.isprintable() else repr(path.name)
+    return parse(read_text(path), _shown(path))
+
+
+def _shown(path: Path) -> str:
+    return path.name if path.name.isprintable() else repr(path.name)
+
+
+def read_text(path: Path) -> str:
+    """Reads the text of a file that a user names, and no more than a document may have.
+
+    Raises:
+        DocumentError: the file is missing, too large, or not UTF-8.
+    """
+    name = _shown(path)
     try:
         with path.open("rb") as file:
             content = file.read(BYTES_MAX + 1)
@@ -110,7 +123,7 @@ def read(path: Path) -> Document:
         raise DocumentError(f"{path}: cannot be read: {error.strerror}") from error
     if len(content) > BYTES_MAX:
         raise DocumentError(f"{name}:1: larger than {BYTES_MAX} bytes")
-    return parse(text, name)
+    return text
 
 
 def parse(text: str, name: str) -> Document:

@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from chaos.scenarios.checks import findings
-from chaos.scenarios.document import DocumentError, parse
+from chaos.scenarios.document import DEPTH_MAX, DocumentError, parse
 from chaos.scenarios.model import Entry, Scenario
-from services.chassis.settings import SettingsError
+from services.chassis.settings import SettingsError, short
 from services.parts.declared import declare, named_parts
 
 _SHIFT = re.compile(r"^(?P<id>[^=]+)=(?P<minutes>[+-]?[0-9]+(?:\.[0-9]+)?)m$")
@@ -98,6 +98,8 @@ def _changed(entry: Entry, changes: Sequence[tuple[str, str]]) -> Entry:
 
 def _put(values: dict[str, Any], id_: str, path: str, raw: str) -> None:
     *above, last = path.removeprefix(f"{id_}.").split(".")
+    if len(above) >= DEPTH_MAX:
+        raise SettingsError(f"--change {short(path)}: nested deeper than {DEPTH_MAX} levels")
     place: Any = values
     for name in above:
         place = place.setdefault(name, {})

@@ -10,6 +10,8 @@ import re
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from services.chassis.settings import SettingsError
+
 METRICS_PATH = "/metrics"
 _INSTANCE = re.compile(r"(blobstore|identity|provisioner|router)-[a-z0-9]+(-\d+)?|loadgen|controller")
 """Host names of processes of a testbed. Any other host name may be an alias of the user's, or a storage account."""
@@ -30,6 +32,19 @@ def guard_address(app: web.Application, name: str) -> None:
 
     app.middlewares.insert(0, refuse_misdirected)
     app.on_response_prepare.append(_close_after_scrape)
+
+
+async def listen(runner: web.BaseRunner, host: str, port: int, backlog: int = 128) -> None:
+    """Accepts connections from now on.
+
+    Raises:
+        SettingsError: this machine has no such address, or it is in use.
+    """
+    try:
+        await web.TCPSite(runner, host, port, backlog=backlog).start()
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a host name"
+        raise SettingsError(f"AFTERSHOCK_HOST, AFTERSHOCK_PORT: cannot listen on {host!r}, {port}: {reason}") from error
 
 
 async def _close_after_scrape(request: web.BaseRequest, response: web.StreamResponse) -> None:

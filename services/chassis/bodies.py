@@ -51,16 +51,25 @@ async def read_json(request: web.Request) -> object:
     if raw and not _says_json(request):
         raise ServiceError(UNSUPPORTED_MEDIA_TYPE, given=request.headers["Content-Type"])
     try:
-        text = raw.decode("utf-8-sig")
+        return json_value(raw.decode("utf-8-sig"))
+    except ValueError as error:
+        raise ServiceError(INVALID_BODY, detail=str(error)) from error
+
+
+def json_value(text: str) -> object:
+    """The value of a JSON text from outside.
+
+    Raises:
+        ValueError: with the reason.
+    """
+    try:
         value = json.loads(
             text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_finite, parse_int=_integer
         )
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()  # fails on half a surrogate pair
     except UnicodeEncodeError as error:
-        raise ServiceError(INVALID_BODY, detail="a string holds half a surrogate pair") from error
-    except ValueError as error:
-        raise ServiceError(INVALID_BODY, detail=str(error)) from error
+        raise ValueError("a string holds half a surrogate pair") from error
     except RecursionError as error:
         raise _too_deep() from error
     _check_depth(value)
@@ -127,5 +136,5 @@ def _check_depth(value: object) -> None:
     raise _too_deep()
 
 
-def _too_deep() -> ServiceError:
-    return ServiceError(INVALID_BODY, detail=f"nested deeper than {DEPTH_MAX} levels")
+def _too_deep() -> ValueError:
+    return ValueError(f"nested deeper than {DEPTH_MAX} levels")

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import aiohttp
 from aiohttp import web
@@ -13,10 +13,16 @@ from pydantic import Field
 
 from services.chassis import exit_codes, interrupts
 from services.chassis.access import shared_secret
-from services.chassis.addresses import guard_address
+from services.chassis.addresses import guard_address, listen
 from services.chassis.clock import Clock, system_clock
 from services.chassis.env import DEFAULT_PEER_URL, Env, Peers, make_env
-from services.chassis.environment import from_environment
+from services.chassis.environment import (
+    AddressPattern,
+    HttpAddress,
+    RedisAddress,
+    SettingsTree,
+    from_environment,
+)
 from services.chassis.event_stream import StreamSink
 from services.chassis.http import HttpClient
 from services.chassis.registry import Instance
@@ -38,17 +44,17 @@ class ProcessSettings(Settings):
     """Read from `AFTERSHOCK_<NAME>`; JSON where the value is a mapping."""
 
     region: str
-    instance: str
-    redis_url: str
-    url: str = Field(description="how others reach this instance; default http://<instance>:<port>", default="")
+    instance: str = Field(min_length=1)
+    redis_url: RedisAddress
+    url: HttpAddress = Field(description="how others reach this instance; default http://<instance>:<port>", default="")
     host: str = "0.0.0.0"
     port: int = Field(default=8080, ge=0, le=65535)
     seed: int = 1
-    settings: dict[str, Any] = {}
+    settings: SettingsTree = {}
     load: Literal["base", "rest"] = Field(default="base", description="the load's profile, unless the settings say it")
-    peers: dict[str, str] = {}
-    peer_pattern: str = DEFAULT_PEER_URL
-    otlp_endpoint: str = Field(default="", description="base URL of an OTLP collector; empty: no tracing")
+    peers: dict[str, HttpAddress] = {}
+    peer_pattern: AddressPattern = DEFAULT_PEER_URL
+    otlp_endpoint: HttpAddress = Field(default="", description="base URL of an OTLP collector; empty: no tracing")
     project_secret: str = Field(default="", repr=False, description="shared by the testbed; from the store when empty")
 
 
@@ -117,7 +123,7 @@ async def serve(service: str, create_app: Callable[[Env], web.Application], proc
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
         ending.push_async_callback(runner.cleanup)
         await runner.setup()
-        await web.TCPSite(runner, process.host, process.port, backlog=BACKLOG).start()
+        await listen(runner, process.host, process.port, backlog=BACKLOG)
         await asyncio.Event().wait()
 
 

@@ -105,6 +105,9 @@ def explain(error: ValidationError, prefix: str = "") -> str:
         if finding["type"] == CONTRADICTION:
             lines.append(f"{path}.{finding['ctx']['field']}: {finding['msg']}")
             continue
+        if finding["type"] == "missing":
+            lines.append(f"{path}: {finding['msg']}")  # the input is all the others, secrets among them
+            continue
         rule = "unknown setting" if finding["type"] == "extra_forbidden" else finding["msg"]
         lines.append(f"{path}: {rule} (got {short(finding['input'])})")
     return "; ".join(lines)

@@ -5,6 +5,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -25,10 +26,12 @@ def find(kind: PartKind, name: str) -> type:
         PartError: it is not declared, cannot be imported, or lacks members of the kind's protocol.
     """
     target = _target(kind, name)
-    found = _attribute(name, *target.split(":"))
-    if not isinstance(found, type):
-        raise PartError(f"{name}: is not a class")
-    missing = kind.missing(found)
+    _look_beside()
+    with users_code(f"{name}: cannot be imported"):
+        found = _attribute(name, *target.split(":"))
+        if not isinstance(found, type):
+            raise PartError(f"{name}: is not a class")
+        missing = kind.missing(found)
     if missing:
         raise PartError(f"{name}: is no {kind.name}: has no {', '.join(missing)}")
     return found
@@ -41,14 +44,31 @@ def build(kind: PartKind, name: str, options: Mapping[str, Any], *given: Any) ->
         PartError: as `find`, or the constructor refuses the options.
     """
     found = find(kind, name)
-    try:
+    with users_code(f"{name}: cannot be built with {dict(options)}"):
         made = found(*given, **options)
-    except (TypeError, ValueError) as error:
-        raise PartError(f"{name}: cannot be built with {dict(options)}: {error}") from error
-    unset = kind.unset(made)
+        unset = kind.unset(made)
     if unset:
         raise PartError(f"{name}: is no {kind.name}: has no {', '.join(unset)}")
     return made
+
+
+@contextmanager
+def users_code(doing: str) -> Iterator[None]:
+    """Code of a user's module inside: it may raise anything, end the process, or print.
+
+    `SystemExit` would give this command the exit code of the module's choice. What it prints goes to standard error, so
+    that a command that prints JSON prints nothing else.
+
+    Raises:
+        PartError: it raised; `doing` and the error are in the message.
+    """
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except PartError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PartError(f"{doing}: {type(error).__name__}: {error}") from error
 
 
 def installed(kind: PartKind) -> dict[str, str]:
@@ -73,7 +93,10 @@ def part_sources() -> list[Path]:
     found: set[Path] = set()
     for name in part_modules():
         _look_beside()
-        spec = importlib.util.find_spec(name)
+        try:
+            spec = importlib.util.find_spec(name)
+        except ValueError:  # no name of a module, or the running script
+            continue
         if spec is not None and spec.origin is not None and not name.startswith("services"):
             origin = Path(spec.origin)
             found.update(origin.parent.rglob("*.py") if origin.name == "__init__.py" else [origin])
@@ -95,11 +118,7 @@ def _target(kind: PartKind, name: str) -> str:
 
 
 def _attribute(name: str, module: str, attribute: str) -> Any:
-    _look_beside()
-    try:
-        found: Any = importlib.import_module(module)
-    except Exception as error:  # the module is the user's: it may raise anything
-        raise PartError(f"{name}: cannot be imported: {type(error).__name__}: {error}") from error
+    found: Any = importlib.import_module(module)
     try:
         return getattr(found, attribute)
     except AttributeError:

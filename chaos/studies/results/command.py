@@ -42,7 +42,7 @@ def in_process(step: Step, jobs: int, here: Path) -> int:
     guarded = [sys.executable, "-P", with_parent.__file__, str(os.getpid()), *step.command(jobs)]
     done = subprocess.run(guarded, cwd=here, check=False, stdout=subprocess.PIPE if step.prints_page else None)
     if step.prints_page and done.returncode in step.may_end:
-        replace(here / step.writes[0], done.stdout.decode())
+        replace(here / step.writes[0], done.stdout.decode(errors="backslashreplace"))
     return done.returncode
 
 

@@ -2,10 +2,10 @@
 
 import shlex
 import sys
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from chaos.scenarios.document import DocumentError, read
 from services.chassis.settings import SettingsError, explain
@@ -15,6 +15,18 @@ PLAN_FILE = Path(__file__).parents[3] / "docs" / "results.yaml"
 AFTERSHOCK, PYTHON = "aftershock", "python"
 PROGRAMS = {AFTERSHOCK: ("-P", "-m", "chaos"), PYTHON: ()}
 JOBS = "{jobs}"
+CORE_MINUTES_MAX = 1e6
+
+
+def _below(path: str) -> str:
+    """A file below the folder in which the plan is carried out."""
+    found = PurePath(path)
+    if not found.name or found.is_absolute() or ".." in found.parts:
+        raise ValueError("should be the path of a file below the working folder")
+    return path
+
+
+PagePath = Annotated[str, AfterValidator(_below)]
 
 
 class Step(BaseModel):
@@ -25,7 +37,7 @@ class Step(BaseModel):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
     run: Annotated[str, Field(pattern=rf"^({AFTERSHOCK}|{PYTHON}) \S")]
     """The command as a user types it; `{jobs}` is the number of processes."""
-    writes: tuple[str, ...] = ()
+    writes: tuple[PagePath, ...] = ()
     """Files that it leaves."""
     prints_page: bool = False
     """Its page, the first of `writes`, is what it prints."""
@@ -33,10 +45,20 @@ class Step(BaseModel):
     """Steps whose files it reads; they stand before it."""
     may_end: tuple[int, ...] = (0,)
     """Exit codes of a step that has done its work; 1 where a row that does not hold is a result too."""
-    core_minutes: Annotated[float, Field(ge=0)] = 0
+    core_minutes: Annotated[float, Field(ge=0, le=CORE_MINUTES_MAX)] = 0
     """Expected CPU time without a cached run."""
     on_one_core: bool = False
     """It has one process only."""
+
+    @model_validator(mode="after")
+    def _can_run(self) -> "Step":
+        if self.prints_page and not self.writes:
+            raise ValueError(f"{self.name}.writes: is required with prints_page: the file for what it prints")
+        try:
+            shlex.split(self.run)
+        except ValueError as error:
+            raise ValueError(f"{self.name}.run: no command of a shell: {error}") from error
+        return self
 
     def typed(self, jobs: int) -> str:
         """The command as a user types it."""

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -37,8 +38,11 @@ def size_command(options: dict[str, Any], console: Console) -> int:
         ScenarioError, SettingsError: invalid input, before the first run.
     """
     study = ask(options)
-    if options["page"]:
-        output_file(options["page"])
+    with output_file(options["page"]) if options["page"] else nullcontext():
+        return _answer(study, options, console)
+
+
+def _answer(study: SizeStudy, options: dict[str, Any], console: Console) -> int:
     clock = system_clock()
     begun = clock.now()
     sizes, matrix = _cached(study) if options["cached"] else _computed(study, options["jobs"], console)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from chaos.options import RUNS_MAX
 from chaos.studies.matrix.defences import Defence, defences
 from chaos.studies.matrix.job import MatrixRun
 from chaos.studies.size.job import SizeRun
@@ -107,7 +108,7 @@ def _parse(option: str, word: str) -> SeedsAt:
         at = SeedsAt(float(size), int(seeds or WANTED_SEEDS))
     except ValueError:
         at = SeedsAt(0.0, 0)
-    if not (0 < at.size <= SIZE_LARGEST and at.seeds > 0):
+    if not (0 < at.size <= SIZE_LARGEST and 0 < at.seeds <= RUNS_MAX):
         raise SettingsError(f"{option}: should be SIZE:SEEDS, e.g. 0.5:10,2:3 (got {word!r})")
     return at
 

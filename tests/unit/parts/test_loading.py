@@ -1,12 +1,14 @@
 """What may be imported as a part, and what a part may decide in a run."""
 
 import json
+import sys
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from chaos.experiment.runs import _settle
 from chaos.remediation.gate import Gate
 from chaos.remediation.gate_model import Decision, RolloutWave
 from chaos.remediation.settings import GateSettings
@@ -14,7 +16,7 @@ from services.chassis.faults import FaultRule, decide
 from services.clients.identity.client import IdentityClientSettings
 from services.parts.declared import declare, declare_folder, named_parts
 from services.parts.kind import PartError
-from services.parts.loading import build, find
+from services.parts.loading import build, find, part_sources
 from services.policies.failover import FailoverSettings
 from services.policies.queue_discipline import QUEUE
 from services.policies.retry import OWN_ATTEMPTS_MAX, RETRY, CallState, RetrySettings
@@ -56,6 +58,7 @@ NAMES = ("loading_parts:Waits", "loading_parts:Elsewhere", "loading_parts:Maybe"
 @pytest.fixture(autouse=True)
 def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     isolate(monkeypatch)
+    monkeypatch.delitem(sys.modules, "loading_hostile", raising=False)
     (tmp_path / "loading_parts.py").write_text(MODULE)
     declare_folder(tmp_path)
 
@@ -104,6 +107,60 @@ def test_what_is_no_part_is_refused_by_its_name(name: str, message: str) -> None
         find(RETRY, name)
 
     assert str(caught.value).startswith(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("raise SystemExit(0)", "cannot be imported: SystemExit: 0"),
+        ("import sys; sys.exit('bye')", "cannot be imported: SystemExit: bye"),
+        ("def __getattr__(name): raise RuntimeError(name)", "cannot be imported: RuntimeError: "),
+        ("class Meta(type):\n def __getattr__(a, b): 1/0\nclass Part(metaclass=Meta): pass", "ZeroDivisionError"),
+    ],
+)
+def test_a_module_that_ends_the_process_or_raises_is_no_part(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "loading_hostile.py").write_text(text)
+    declare(["loading_hostile:Part"])
+
+    with pytest.raises(PartError, match=f"^loading_hostile:Part: .*{said}"):
+        find(RETRY, "loading_hostile:Part")
+
+
+@pytest.mark.parametrize("does", ["1/0", "raise SystemExit(0)", "raise KeyError('x')"])
+def test_a_constructor_that_ends_the_process_or_raises_builds_no_part(does: str, tmp_path: Path) -> None:
+    text = f"class Part:\n    def __init__(self): {does}\n    def wait_s(self, attempt, rng): ...\n"
+    (tmp_path / "loading_hostile.py").write_text(text)
+    declare(["loading_hostile:Part"])
+
+    with pytest.raises(PartError, match=r"^loading_hostile:Part: cannot be built with \{\}: "):
+        build(RETRY, "loading_hostile:Part", {})
+
+
+def test_a_part_that_ends_the_process_during_a_run_leaves_no_verdict() -> None:
+    """Its exit code would be that of the command: 0 is "as expected"."""
+
+    def run() -> None:
+        raise SystemExit(0)
+
+    with pytest.raises(PartError, match=r"^a part of your own ended the run: SystemExit: 0$"):
+        _settle(run, [], {}, None)
+
+
+def test_what_a_part_prints_is_not_on_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "print('imported')\nclass Part:\n    def __init__(self): print('built')\n    def wait_s(self, a, b): ...\n"
+    (tmp_path / "loading_hostile.py").write_text(text)
+    declare(["loading_hostile:Part"])
+
+    build(RETRY, "loading_hostile:Part", {})
+
+    assert capsys.readouterr() == ("", "imported\nbuilt\n")
+
+
+@pytest.mark.parametrize("name", [":Part", ".a:Part"])
+def test_a_declared_name_of_no_file_has_no_sources(name: str) -> None:
+    declare([name])
+
+    assert part_sources() == []
 
 
 def test_a_file_beside_the_scenario_shadows_no_module(tmp_path: Path) -> None:

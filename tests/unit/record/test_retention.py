@@ -96,7 +96,7 @@ def test_a_new_record_tidies_up_behind_itself(tmp_path: Path, monkeypatch: pytes
     assert left(tmp_path) == sorted([made[2].name, fresh.name])
 
 
-@pytest.mark.parametrize("value", ["-1", "many", "", "1.5", "١"])
+@pytest.mark.parametrize("value", ["-1", "many", "", "1.5", "١", "9" * 5000])
 def test_a_bound_that_is_no_number_is_refused_by_name(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, value)
     with pytest.raises(SettingsError, match=VARIABLE):

@@ -167,6 +167,13 @@ def test_a_tiny_plan_with_the_real_commands_fails_at_one_and_resumes(tmp_path: P
     assert re.search(r"names +already done", said)
 
 
+def test_a_page_that_is_not_utf_8_is_written_legibly(tmp_path: Path) -> None:
+    run = "python -c \"import sys; sys.stdout.buffer.write(b'a\\xff')\""
+    plan = ResultsPlan(steps=(Step(name="odd", run=run, writes=("odd.md",), prints_page=True),))
+    assert results_command(plan, 1, Console(file=StringIO()), system_clock(), here=tmp_path) == 0
+    assert (tmp_path / "odd.md").read_text() == "a\\xff"
+
+
 @pytest.mark.long
 def test_a_step_without_its_stamp_takes_its_runs_from_the_cache_of_the_study(tmp_path: Path) -> None:
     run = "aftershock map --at load=0.4 --at retries=1 --stalls 1 --watch 20 --seeds 2 --jobs {jobs}"
@@ -193,6 +200,13 @@ def test_a_step_without_its_stamp_takes_its_runs_from_the_cache_of_the_study(tmp
         ("steps: [{name: a, run: aftershock a, needs: [b]}]", "steps.a.needs: 'b' is no step before it"),
         ("steps: [{name: a, run: aftershock a}, {name: a, run: aftershock b}]", "steps.a: used twice"),
         ("steps: [", "plan.yaml:1: not valid YAML"),
+        ('steps: [{name: a, run: "aftershock \'a"}]', "a.run: no command of a shell: No closing quotation"),
+        ("steps: [{name: a, run: aftershock a, prints_page: true}]", "a.writes: is required with prints_page"),
+        ("steps: [{name: a, run: aftershock a, core_minutes: 1e999}]", "steps.0.core_minutes: Input should be"),
+        *(
+            (f"steps: [{{name: a, run: aftershock a, writes: ['{path}']}}]", "steps.0.writes.0: Value error, should be")
+            for path in ("", ".", "/etc/hosts", "../a.md", "a/../../b.md")
+        ),
         (f"steps: {'[' * 3000}{']' * 3000}", "plan.yaml:1: not valid YAML: nested deeper than 40 levels"),
     ],
 )
