@@ -66,21 +66,19 @@ class NoLimit:
 class AimdLimit:
     """Additive increase, multiplicative decrease."""
 
-    __slots__ = ("backoff_ratio", "least", "limit", "most", "timeout_s")
+    __slots__ = ("least", "limit", "most")
+    BACKOFF_RATIO = 0.9
+    TIMEOUT_S = 5.0
 
-    def __init__(
-        self, start: int = 20, least: int = 20, most: int = 200, backoff_ratio: float = 0.9, timeout_s: float = 5.0
-    ) -> None:
+    def __init__(self, start: int = 20, least: int = 20, most: int = 200) -> None:
         self.limit = start
         self.least = least
         self.most = most
-        self.backoff_ratio = backoff_ratio
-        self.timeout_s = timeout_s
 
     def on_sample(self, rtt_s: float, inflight: int, dropped: bool, now: float) -> None:
         limit = self.limit
-        if dropped or rtt_s > self.timeout_s:
-            limit = int(limit * self.backoff_ratio)
+        if dropped or rtt_s > self.TIMEOUT_S:
+            limit = int(limit * self.BACKOFF_RATIO)
         elif inflight * 2 >= limit:
             limit += 1
         self.limit = min(self.most, max(self.least, limit))
@@ -92,15 +90,15 @@ class AimdLimit:
 class VegasLimit:
     """Keeps an estimated queue between 3 and 6 log10(limit)."""
 
-    __slots__ = ("_estimate", "_probe_jitter", "_rng", "_samples", "most", "probe_multiplier", "rtt_noload_s")
+    __slots__ = ("_estimate", "_probe_jitter", "_rng", "_samples", "most", "rtt_noload_s")
+    PROBE_MULTIPLIER = 30
 
-    def __init__(self, rng: Random, start: int = 20, most: int = 1000, probe_multiplier: int = 30) -> None:
+    def __init__(self, rng: Random, start: int = 20, most: int = 1000) -> None:
         self._rng = rng
         self._estimate = float(start)
         self._samples = 0
         self._probe_jitter = rng.uniform(0.5, 1.0)
         self.most = most
-        self.probe_multiplier = probe_multiplier
         self.rtt_noload_s = 0.0
 
     @property
@@ -110,7 +108,7 @@ class VegasLimit:
     def on_sample(self, rtt_s: float, inflight: int, dropped: bool, now: float) -> None:
         rtt_s = max(rtt_s, RTT_MIN_S)
         self._samples += 1
-        if self._samples >= self._probe_jitter * self.probe_multiplier * self._estimate:
+        if self._samples >= self._probe_jitter * self.PROBE_MULTIPLIER * self._estimate:
             self._samples = 0
             self._probe_jitter = self._rng.uniform(0.5, 1.0)
             self.rtt_noload_s = rtt_s
@@ -142,37 +140,18 @@ class VegasLimit:
 class Gradient2Limit:
     """Compares each sample with a long-term average."""
 
-    __slots__ = (
-        "_count",
-        "_estimate",
-        "_factor",
-        "least",
-        "long_rtt_s",
-        "most",
-        "queue_size",
-        "smoothing",
-        "tolerance",
-    )
+    __slots__ = ("_count", "_estimate", "least", "long_rtt_s", "most")
+    SMOOTHING = 0.2
+    QUEUE_SIZE = 4
     WARMUP = 10
+    LONG_WINDOW = 600
+    TOLERANCE = 1.5
 
-    def __init__(
-        self,
-        start: int = 20,
-        least: int = 20,
-        most: int = 200,
-        smoothing: float = 0.2,
-        queue_size: int = 4,
-        long_window: int = 600,
-        tolerance: float = 1.5,
-    ) -> None:
+    def __init__(self, start: int = 20, least: int = 20, most: int = 200) -> None:
         self._estimate = float(start)
         self._count = 0
-        self._factor = 2.0 / (long_window + 1)
         self.least = least
         self.most = most
-        self.smoothing = smoothing
-        self.queue_size = queue_size
-        self.tolerance = tolerance
         self.long_rtt_s = 0.0
 
     @property
@@ -187,9 +166,9 @@ class Gradient2Limit:
         estimate = self._estimate
         if inflight < estimate / 2:
             return
-        gradient = max(0.5, min(1.0, self.tolerance * long_s / rtt_s))
-        target = estimate * gradient + self.queue_size
-        estimate = estimate * (1.0 - self.smoothing) + target * self.smoothing
+        gradient = max(0.5, min(1.0, self.TOLERANCE * long_s / rtt_s))
+        target = estimate * gradient + self.QUEUE_SIZE
+        estimate = estimate * (1.0 - self.SMOOTHING) + target * self.SMOOTHING
         self._estimate = max(float(self.least), min(float(self.most), estimate))
 
     def _average(self, rtt_s: float) -> float:
@@ -197,7 +176,7 @@ class Gradient2Limit:
             self.long_rtt_s = (self.long_rtt_s * self._count + rtt_s) / (self._count + 1)
             self._count += 1
         else:
-            self.long_rtt_s += (rtt_s - self.long_rtt_s) * self._factor
+            self.long_rtt_s += (rtt_s - self.long_rtt_s) * (2.0 / (self.LONG_WINDOW + 1))
         return self.long_rtt_s
 
     def __repr__(self) -> str:
@@ -215,39 +194,22 @@ class EnvoyGradientLimit:
         "_rng",
         "_samples",
         "_update_at",
-        "buffer",
-        "interval_s",
-        "jitter",
         "least",
         "limit",
-        "measure_requests",
-        "measure_s",
         "min_rtt_s",
         "most",
-        "quantile",
     )
+    QUANTILE = 0.5
+    BUFFER = 0.25
+    INTERVAL_S = 0.1
+    MEASURE_S = 60.0
+    MEASURE_REQUESTS = 50
+    JITTER = 0.15
 
-    def __init__(
-        self,
-        rng: Random,
-        least: int = 3,
-        most: int = 1000,
-        quantile: float = 0.5,
-        buffer: float = 0.25,
-        interval_s: float = 0.1,
-        measure_s: float = 60.0,
-        measure_requests: int = 50,
-        jitter: float = 0.15,
-    ) -> None:
+    def __init__(self, rng: Random, least: int = 3, most: int = 1000) -> None:
         self._rng = rng
         self.least = least
         self.most = most
-        self.quantile = quantile
-        self.buffer = buffer
-        self.interval_s = interval_s
-        self.measure_s = measure_s
-        self.measure_requests = measure_requests
-        self.jitter = jitter
         self.min_rtt_s: float = 0.0
         self.limit = least
         self._deferred: int | None = least
@@ -273,7 +235,7 @@ class EnvoyGradientLimit:
         if not dropped:
             self._samples.append(max(rtt_s, RTT_MIN_S))
         if self._deferred is not None:
-            if len(self._samples) >= self.measure_requests:
+            if len(self._samples) >= self.MEASURE_REQUESTS:
                 self._end_measure(self._deferred, now)
         elif now >= self._update_at and self._samples:
             self._update(now)
@@ -283,22 +245,22 @@ class EnvoyGradientLimit:
         self.limit = deferred
         self._deferred = None
         self._at_least = 0
-        self._measure_at = now + self.measure_s * (1.0 + self._rng.random() * self.jitter)
-        self._update_at = now + self.interval_s
+        self._measure_at = now + self.MEASURE_S * (1.0 + self._rng.random() * self.JITTER)
+        self._update_at = now + self.INTERVAL_S
 
     def _update(self, now: float) -> None:
-        gradient = max(0.5, min(2.0, self.min_rtt_s * (1.0 + self.buffer) / self._take_quantile()))
+        gradient = max(0.5, min(2.0, self.min_rtt_s * (1.0 + self.BUFFER) / self._take_quantile()))
         grown = self.limit * gradient
         limit = max(self.least, min(self.most, int(grown + sqrt(grown))))
         self._at_least = self._at_least + 1 if limit == self.limit == self.least else 0
         self.limit = limit
-        self._update_at = now + self.interval_s
+        self._update_at = now + self.INTERVAL_S
         if self._at_least >= 5:
             self._measure_at = now
 
     def _take_quantile(self) -> float:
         self._samples.sort()
-        value = self._samples[max(0, ceil(self.quantile * len(self._samples)) - 1)]
+        value = self._samples[max(0, ceil(self.QUANTILE * len(self._samples)) - 1)]
         self._samples.clear()
         return value
 
@@ -311,15 +273,15 @@ class EnvoyGradientLimit:
 class Windowed:
     """Gives the inner limit one sample per window: mean rtt, most in flight, dropped if any was.
 
-    A window with fewer than `samples_min` requests is discarded, as in Netflix's WindowedLimit.
+    A window with fewer than `SAMPLES_MIN` requests is discarded, as in Netflix's WindowedLimit.
     """
 
-    __slots__ = ("_count", "_dropped", "_inflight", "_next_at", "_sum_s", "inner", "samples_min", "window_s")
+    __slots__ = ("_count", "_dropped", "_inflight", "_next_at", "_sum_s", "inner", "window_s")
+    SAMPLES_MIN = 10
 
-    def __init__(self, inner: ConcurrencyLimit, window_s: float = 1.0, samples_min: int = 10) -> None:
+    def __init__(self, inner: ConcurrencyLimit, window_s: float = 1.0) -> None:
         self.inner = inner
         self.window_s = window_s
-        self.samples_min = samples_min
         self._next_at = 0.0
         self._sum_s = 0.0
         self._count = 0
@@ -337,7 +299,7 @@ class Windowed:
         if inflight > self._inflight:
             self._inflight = inflight
         if now > self._next_at:
-            if self._count >= self.samples_min:
+            if self._count >= self.SAMPLES_MIN:
                 self.inner.on_sample(self._sum_s / self._count, self._inflight, self._dropped, now)
             self._next_at = now + self.window_s
             self._sum_s = 0.0

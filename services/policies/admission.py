@@ -186,44 +186,29 @@ class Dagor:
         "_queue_count",
         "_queue_sum_s",
         "_window_end",
-        "alpha",
-        "beta",
         "cutoff",
         "enabled",
-        "requests_max",
         "threshold_s",
-        "window_s",
     )
+    WINDOW_S = 1.0
+    REQUESTS_MAX = 2000
+    ALPHA = 0.05
+    BETA = 0.01
 
-    def __init__(
-        self,
-        levels: int = 128,
-        *,
-        threshold_s: float = 0.020,
-        window_s: float = 1.0,
-        requests_max: int = 2000,
-        alpha: float = 0.05,
-        beta: float = 0.01,
-        now: float = 0.0,
-        enabled: bool = True,
-    ) -> None:
+    def __init__(self, levels: int, *, threshold_s: float = 0.020, now: float = 0.0, enabled: bool = True) -> None:
         self.threshold_s = threshold_s
-        self.window_s = window_s
-        self.requests_max = requests_max
-        self.alpha = alpha
-        self.beta = beta
         self.enabled = enabled
         self.cutoff = levels
         self._histogram = [0] * levels
         self._arrivals = self._admitted = self._queue_count = 0
         self._queue_sum_s = 0.0
-        self._window_end = now + window_s
+        self._window_end = now + self.WINDOW_S
 
     def admit(self, level: int, now: float) -> bool:
         """Counts one arrival and decides. Callers that know `cutoff` need not send what would be refused."""
         if not self.enabled:
             return True
-        if now >= self._window_end or self._arrivals >= self.requests_max:
+        if now >= self._window_end or self._arrivals >= self.REQUESTS_MAX:
             self._end_window(now)
         level = max(0, min(level, len(self._histogram) - 1))
         self._histogram[level] += 1
@@ -244,7 +229,7 @@ class Dagor:
 
     def _end_window(self, now: float) -> None:
         admitted = self._admitted
-        aim = (1.0 - self.alpha) * admitted if self.overloaded() else admitted + self.beta * self._arrivals
+        aim = (1.0 - self.ALPHA) * admitted if self.overloaded() else admitted + self.BETA * self._arrivals
         running, cutoff = 0, 0
         for count in self._histogram:
             running += count
@@ -255,7 +240,7 @@ class Dagor:
         self._histogram = [0] * len(self._histogram)
         self._arrivals = self._admitted = self._queue_count = 0
         self._queue_sum_s = 0.0
-        self._window_end = now + self.window_s
+        self._window_end = now + self.WINDOW_S
 
     def __repr__(self) -> str:
         return f"<Dagor admits {self.cutoff}/{len(self._histogram)} levels>" if self.enabled else "<Dagor off>"

@@ -45,8 +45,8 @@ class RegionHealth:
 
     __slots__ = ("_counts", "samples_min")
 
-    def __init__(self, window_s: float = 10.0, samples_min: int = 5, buckets: int = 10) -> None:
-        self._counts = SlidingCounts(window_s, buckets)
+    def __init__(self, window_s: float = 10.0, samples_min: int = 5) -> None:
+        self._counts = SlidingCounts(window_s)
         self.samples_min = samples_min
 
     def on_outcome(self, outcome: AttemptOutcome, now: float) -> None:

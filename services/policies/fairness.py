@@ -1,14 +1,14 @@
 """Fairness: a tenant that floods the service delays only itself.
 
-    FairQueue       deficit round robin: each visit adds `quantum` to a tenant's deficit, and serves it while the cost
-                    of its first item fits; when the queue is full, the longest line loses its newest item
+    FairQueue       round robin: tenants take turns, one item each; when the queue is full, the longest line loses its
+                    newest item
     TenantBuckets   one token bucket per tenant
     shuffle_shard   k of n workers per tenant: the k lowest of sha256(seed/tenant/name); C(n, k) different shards
 
-Sources: Shreedhar and Varghese, "Efficient Fair Queueing using Deficit Round Robin", SIGCOMM 1995; dropping from the
-longest line: McKenney, "Stochastic Fairness Queueing", 1990; AWS Builders' Library, "Workload isolation using
-shuffle-sharding" (8 choose 2 = 28 shards); hashing names and not positions: Thaler and Ravishankar, "Using Name-Based
-Mappings to Increase Hit Rates", 1998. Defaults: quantum 1, cost 1 per item (plain round robin), off unless built.
+Sources: Nagle, "On Packet Switches With Infinite Storage", RFC 970, 1985; dropping from the longest line: McKenney,
+"Stochastic Fairness Queueing", 1990; AWS Builders' Library, "Workload isolation using shuffle-sharding" (8 choose 2 =
+28 shards); hashing names and not positions: Thaler and Ravishankar, "Using Name-Based Mappings to Increase Hit Rates",
+1998. Defaults: off unless built.
 
 Caveats:
 * Round robin over retries is fair to attempts, not to operations: an amplified tenant still spends 12 attempts per
@@ -32,33 +32,18 @@ TENANTS_MAX = 4096
 """Buckets kept; a tenant whose bucket was evicted starts again with a full one."""
 
 
-def unit_cost(item: object) -> float:
-    return 1.0
-
-
 class FairQueue(Generic[T]):
     """A queue that serves tenants in turn. `enabled=False` uses one queue for all: plain FIFO."""
 
-    __slots__ = ("_cost_of", "_deficits", "_dropped", "_lines", "_size", "_tenant_of", "capacity", "enabled", "quantum")
+    __slots__ = ("_dropped", "_lines", "_size", "_tenant_of", "capacity", "enabled")
 
-    def __init__(
-        self,
-        tenant_of: Callable[[T], str],
-        capacity: int | None = None,
-        *,
-        quantum: float = 1.0,
-        cost_of: Callable[[T], float] = unit_cost,
-        enabled: bool = True,
-    ) -> None:
-        if quantum <= 0 or (capacity is not None and capacity < 1):
-            raise ValueError(f"quantum and capacity must be positive, not {quantum} and {capacity}")
+    def __init__(self, tenant_of: Callable[[T], str], capacity: int | None = None, *, enabled: bool = True) -> None:
+        if capacity is not None and capacity < 1:
+            raise ValueError(f"capacity must be positive, not {capacity}")
         self._tenant_of = tenant_of
-        self._cost_of = cost_of
         self.capacity = capacity
-        self.quantum = quantum
         self.enabled = enabled
-        self._lines: OrderedDict[str, deque[tuple[float, T]]] = OrderedDict()
-        self._deficits: dict[str, float] = {}
+        self._lines: OrderedDict[str, deque[T]] = OrderedDict()
         self._dropped: list[T] = []
         self._size = 0
 
@@ -66,34 +51,21 @@ class FairQueue(Generic[T]):
         tenant = self._tenant_of(item) if self.enabled else ""
         if self.capacity is not None and self._size >= self.capacity and not self._make_room(tenant):
             return False
-        line = self._lines.get(tenant)
-        if line is None:
-            line = self._lines[tenant] = deque()
-            self._deficits[tenant] = 0.0
-        line.append((now, item))
+        self._lines.setdefault(tenant, deque()).append(item)
         self._size += 1
         return True
 
     def take(self, now: float) -> T | None:
-        while self._lines:
-            tenant, line = next(iter(self._lines.items()))
-            cost = self._cost_of(line[0][1])
-            deficit = self._deficits[tenant]
-            if deficit < cost:
-                self._deficits[tenant] = deficit + self.quantum
-                if deficit + self.quantum < cost:
-                    self._lines.move_to_end(tenant)
-                    continue
-                deficit += self.quantum
-            item = line.popleft()[1]
-            self._size -= 1
-            self._deficits[tenant] = deficit - cost
-            if not line:
-                self._forget(tenant)
-            elif deficit - cost < self._cost_of(line[0][1]):
-                self._lines.move_to_end(tenant)
-            return item
-        return None
+        if not self._lines:
+            return None
+        tenant, line = next(iter(self._lines.items()))
+        item = line.popleft()
+        self._size -= 1
+        if line:
+            self._lines.move_to_end(tenant)
+        else:
+            del self._lines[tenant]
+        return item
 
     def pop_dropped(self) -> Sequence[T]:
         if not self._dropped:
@@ -102,9 +74,8 @@ class FairQueue(Generic[T]):
         return dropped
 
     def drain(self) -> list[T]:
-        lost = [item for line in self._lines.values() for _, item in line]
+        lost = [item for line in self._lines.values() for item in line]
         self._lines.clear()
-        self._deficits.clear()
         self._size = 0
         return lost
 
@@ -116,13 +87,9 @@ class FairQueue(Generic[T]):
         longest = max(self._lines, key=lambda tenant: len(self._lines[tenant]))
         if len(self._lines[longest]) <= self.length_of(newcomer) + 1:
             return False
-        self._dropped.append(self._lines[longest].pop()[1])
+        self._dropped.append(self._lines[longest].pop())
         self._size -= 1
         return True
-
-    def _forget(self, tenant: str) -> None:
-        del self._lines[tenant]
-        del self._deficits[tenant]
 
     def __len__(self) -> int:
         return self._size

@@ -102,11 +102,11 @@ class FinagleBudget:
 class AwsQuota:
     """AWS SDK "standard" mode; `new_costs` selects the costs of AWS_NEW_RETRIES_2026."""
 
-    __slots__ = ("capacity", "costs", "level")
+    __slots__ = ("costs", "level")
+    CAPACITY = 500
 
-    def __init__(self, capacity: int = 500, new_costs: bool = False) -> None:
-        self.capacity = capacity
-        self.level = capacity
+    def __init__(self, new_costs: bool = False) -> None:
+        self.level = self.CAPACITY
         self.costs: dict[Failure, int] = (
             {"error": 14, "timeout": 14, "throttled": 5} if new_costs else {"error": 5, "timeout": 10, "throttled": 5}
         )
@@ -125,30 +125,30 @@ class AwsQuota:
     ) -> None:
         """`failure`: the failure that a successful retry followed; its cost is returned."""
         if outcome is AttemptOutcome.SUCCESS:
-            self.level = min(self.capacity, self.level + (self.costs[failure] if is_retry else 1))
+            self.level = min(self.CAPACITY, self.level + (self.costs[failure] if is_retry else 1))
 
     def __repr__(self) -> str:
-        return f"<AwsQuota {self.level}/{self.capacity}, a retry costs {self.costs['error']}>"
+        return f"<AwsQuota {self.level}/{self.CAPACITY}, a retry costs {self.costs['error']}>"
 
 
 class GrpcThrottle:
     """gRPC retry throttling. Counts in thousandths, as in grpc-core: with floats it would not return to the maximum."""
 
-    __slots__ = ("_max_milli", "_milli", "_ratio_milli")
+    __slots__ = ("_milli",)
+    MAX_MILLI = 10_000
+    RATIO_MILLI = 100
 
-    def __init__(self, max_tokens: float = 10.0, token_ratio: float = 0.1) -> None:
-        self._max_milli = round(max_tokens * 1000)
-        self._ratio_milli = round(token_ratio * 1000)
-        self._milli = self._max_milli
+    def __init__(self) -> None:
+        self._milli = self.MAX_MILLI
 
     def on_request(self, now: float) -> None: ...
 
     def may_retry(self, now: float) -> bool:
-        return self._milli * 2 > self._max_milli
+        return self._milli * 2 > self.MAX_MILLI
 
     def on_outcome(self, outcome: AttemptOutcome, now: float, *, is_retry: bool = False) -> None:
         if outcome is AttemptOutcome.SUCCESS:
-            self._milli = min(self._max_milli, self._milli + self._ratio_milli)
+            self._milli = min(self.MAX_MILLI, self._milli + self.RATIO_MILLI)
         elif outcome is AttemptOutcome.DROPPED:
             self._milli = max(0, self._milli - 1000)
 
@@ -157,17 +157,17 @@ class GrpcThrottle:
         return self._milli / 1000
 
     def __repr__(self) -> str:
-        return f"<GrpcThrottle {self.tokens:g}/{self._max_milli / 1000:g} tokens>"
+        return f"<GrpcThrottle {self.tokens:g}/{self.MAX_MILLI / 1000:g} tokens>"
 
 
 class EnvoyBudget:
     """Retries in flight as a share of all requests in flight. Needs the end of every attempt, with `is_retry`."""
 
-    __slots__ = ("active", "retries", "retries_min", "share")
+    __slots__ = ("active", "retries")
+    SHARE = 0.2
+    RETRIES_MIN = 3
 
-    def __init__(self, share: float = 0.2, retries_min: int = 3) -> None:
-        self.share = share
-        self.retries_min = retries_min
+    def __init__(self) -> None:
         self.active = 0
         self.retries = 0
 
@@ -175,7 +175,7 @@ class EnvoyBudget:
         self.active += 1
 
     def may_retry(self, now: float) -> bool:
-        if self.retries >= max(self.retries_min, int(self.share * self.active)):
+        if self.retries >= max(self.RETRIES_MIN, int(self.SHARE * self.active)):
             return False
         self.retries += 1
         self.active += 1
@@ -194,15 +194,13 @@ class EnvoyBudget:
 class BrookerBudget:
     """Token-bucket retries: like N retries while failures are rare, like 0.1 retries when all calls fail."""
 
-    __slots__ = ("_at_start", "_capacity_milli", "_cost_milli", "_deposit_milli", "_milli")
+    __slots__ = ("_at_start", "_capacity_milli", "_deposit_milli", "_milli")
+    COST_MILLI = 1000
 
-    def __init__(
-        self, deposit: float = 0.1, cost: float = 1.0, capacity: float = 10.0, *, at_start: bool = False
-    ) -> None:
+    def __init__(self, deposit: float = 0.1, capacity: float = 10.0, *, at_start: bool = False) -> None:
         """`at_start`: a call deposits when it starts, whatever becomes of it; otherwise when an attempt succeeds."""
         self._at_start = at_start
         self._deposit_milli = round(deposit * 1000)
-        self._cost_milli = round(cost * 1000)
         self._capacity_milli = round(capacity * 1000)
         self._milli = self._capacity_milli
 
@@ -211,9 +209,9 @@ class BrookerBudget:
             self._deposit()
 
     def may_retry(self, now: float) -> bool:
-        if self._milli < self._cost_milli:
+        if self._milli < self.COST_MILLI:
             return False
-        self._milli -= self._cost_milli
+        self._milli -= self.COST_MILLI
         return True
 
     def on_outcome(self, outcome: AttemptOutcome, now: float, *, is_retry: bool = False) -> None:

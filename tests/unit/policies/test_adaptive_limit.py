@@ -283,7 +283,7 @@ def test_settings_build_every_kind_at_a_nodes_size(kind: str, line: str) -> None
 
 def test_envoys_minimum_takes_only_requests_that_began_after_its_measurement() -> None:
     """200 requests that waited 2 s under the old limit end while the minimum is measured; 50 fast ones follow."""
-    policy = EnvoyGradientLimit(Random(1), measure_s=60.0)
+    policy = EnvoyGradientLimit(Random(1))
     for number in range(50):
         policy.on_sample(0.2, 3, False, 1.0 + number * 0.01)
     assert policy.min_rtt_s == 0.2

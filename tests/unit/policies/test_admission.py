@@ -140,7 +140,7 @@ def test_dagor_needs_a_mean_above_twenty_milliseconds() -> None:
 
 def test_dagor_opens_by_one_percent_of_arrivals_when_calm() -> None:
     """Cut to 10 of 20 levels; 100 arrive on each level, 1000 are admitted, the aim is 1020: still 10 levels."""
-    dagor = Dagor(levels=20, requests_max=10_000)
+    dagor = Dagor(levels=20)
     dagor.cutoff = 10
     assert offer(dagor, 100, 20, 0.5) == 1000
     dagor.admit(0, 1.0)
@@ -149,7 +149,7 @@ def test_dagor_opens_by_one_percent_of_arrivals_when_calm() -> None:
 
 def test_dagor_reopens_every_level_that_fits_the_aim() -> None:
     """1000 admitted of 1004 arrivals: the aim is 1010, and all 1004 fit."""
-    dagor = Dagor(levels=20, requests_max=10_000)
+    dagor = Dagor(levels=20)
     dagor.cutoff = 10
     offer(dagor, 100, 10, 0.5)
     for _ in range(4):

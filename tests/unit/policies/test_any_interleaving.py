@@ -114,7 +114,7 @@ class Budget:
     def check(self, now: float) -> None:
         policy = self.policy
         if isinstance(policy, AwsQuota):
-            assert 0 <= policy.level <= policy.capacity
+            assert 0 <= policy.level <= policy.CAPACITY
         elif isinstance(policy, GrpcThrottle | BrookerBudget):
             assert 0.0 <= policy.tokens <= 10.0
         elif isinstance(policy, EnvoyBudget):
@@ -185,7 +185,7 @@ class Levels:
 
     def check(self, now: float) -> None:
         assert 0 <= self.policy.cutoff <= 8
-        assert 0 <= self.policy._admitted <= self.policy._arrivals <= self.policy.requests_max
+        assert 0 <= self.policy._admitted <= self.policy._arrivals <= self.policy.REQUESTS_MAX
 
 
 class Bucket:

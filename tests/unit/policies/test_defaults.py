@@ -109,48 +109,48 @@ SETTINGS: dict[type[PolicySettings], dict[str, Any]] = {
     },
 }
 
-ARGUMENTS: dict[type, dict[str, Any]] = {
+NUMBERS: dict[type, dict[str, Any]] = {
     FinagleBudget: {"share": 0.2, "retries_per_s_min": 10.0, "window_s": 10.0},
-    AwsQuota: {"capacity": 500, "new_costs": False},
-    GrpcThrottle: {"max_tokens": 10.0, "token_ratio": 0.1},
-    EnvoyBudget: {"share": 0.2, "retries_min": 3},
-    BrookerBudget: {"deposit": 0.1, "cost": 1.0, "capacity": 10.0, "at_start": False},
+    AwsQuota: {"CAPACITY": 500, "new_costs": False},
+    GrpcThrottle: {"MAX_MILLI": 10_000, "RATIO_MILLI": 100},
+    EnvoyBudget: {"SHARE": 0.2, "RETRIES_MIN": 3},
+    BrookerBudget: {"COST_MILLI": 1000, "deposit": 0.1, "capacity": 10.0, "at_start": False},
     AdaptiveThrottle: {"k": 2.0, "window_s": 120.0, "enabled": True},
-    RegionHealth: {"window_s": 10.0, "samples_min": 5, "buckets": 10},
+    RegionHealth: {"window_s": 10.0, "samples_min": 5},
     Codel: {"target_s": 0.005, "interval_s": 0.1, "now": 0.0},
     AdaptiveLifo: {"capacity": None, "interval_s": 0.1, "evict_oldest": False},
     BoundedWait: {"workers": 2, "service_s": 0.2, "budget_s": 0.5, "capacity": None},
-    AimdLimit: {"start": 20, "least": 20, "most": 200, "backoff_ratio": 0.9, "timeout_s": 5.0},
-    VegasLimit: {"start": 20, "most": 1000, "probe_multiplier": 30},
+    AimdLimit: {"BACKOFF_RATIO": 0.9, "TIMEOUT_S": 5.0, "start": 20, "least": 20, "most": 200},
+    VegasLimit: {"PROBE_MULTIPLIER": 30, "start": 20, "most": 1000},
     Gradient2Limit: {
+        "SMOOTHING": 0.2,
+        "QUEUE_SIZE": 4,
+        "WARMUP": 10,
+        "LONG_WINDOW": 600,
+        "TOLERANCE": 1.5,
         "start": 20,
         "least": 20,
         "most": 200,
-        "smoothing": 0.2,
-        "queue_size": 4,
-        "long_window": 600,
-        "tolerance": 1.5,
     },
     EnvoyGradientLimit: {
+        "QUANTILE": 0.5,
+        "BUFFER": 0.25,
+        "INTERVAL_S": 0.1,
+        "MEASURE_S": 60.0,
+        "MEASURE_REQUESTS": 50,
+        "JITTER": 0.15,
         "least": 3,
         "most": 1000,
-        "quantile": 0.5,
-        "buffer": 0.25,
-        "interval_s": 0.1,
-        "measure_s": 60.0,
-        "measure_requests": 50,
-        "jitter": 0.15,
     },
-    Windowed: {"window_s": 1.0, "samples_min": 10},
+    Windowed: {"SAMPLES_MIN": 10, "window_s": 1.0},
     AdmissionRamp: {"from_fraction": 0.1, "to_fraction": 0.85, "duration_s": 80.0, "hold_s": 20.0},
     PriorityShedding: {"shed_from": 0.8, "shed_all": 1.0, "enabled": True},
     Dagor: {
-        "levels": 128,
+        "WINDOW_S": 1.0,
+        "REQUESTS_MAX": 2000,
+        "ALPHA": 0.05,
+        "BETA": 0.01,
         "threshold_s": 0.020,
-        "window_s": 1.0,
-        "requests_max": 2000,
-        "alpha": 0.05,
-        "beta": 0.01,
         "now": 0.0,
         "enabled": True,
     },
@@ -163,6 +163,7 @@ ARGUMENTS: dict[type, dict[str, Any]] = {
         "enabled": True,
     },
 }
+"""The constants of a policy, and the defaults of its arguments."""
 
 
 @pytest.mark.parametrize("model", SETTINGS, ids=lambda model: model.__name__)
@@ -176,10 +177,12 @@ def test_each_setting_says_what_it_means(model: type[PolicySettings]) -> None:
     assert [name for name, field in model.model_fields.items() if not field.description] == []
 
 
-@pytest.mark.parametrize("policy", ARGUMENTS, ids=lambda policy: policy.__name__)
-def test_policies_have_these_defaults(policy: type) -> None:
+@pytest.mark.parametrize("policy", NUMBERS, ids=lambda policy: policy.__name__)
+def test_policies_have_these_numbers(policy: type) -> None:
+    constants = {name: value for name, value in vars(policy).items() if name.isupper()}
     parameters = signature(policy).parameters.values()
-    assert {each.name: each.default for each in parameters if each.default is not Parameter.empty} == ARGUMENTS[policy]
+    defaults = {each.name: each.default for each in parameters if each.default is not Parameter.empty}
+    assert {**constants, **defaults} == NUMBERS[policy]
 
 
 def test_the_named_retry_layers() -> None:

@@ -25,8 +25,8 @@ def take_all(queue: FairQueue[str]) -> list[str]:
     return taken
 
 
-def filled(*items: str, **options: float | bool) -> FairQueue[str]:
-    queue: FairQueue[str] = FairQueue(tenant_of, **options)  # type: ignore[arg-type]
+def filled(*items: str, capacity: int | None = None, enabled: bool = True) -> FairQueue[str]:
+    queue: FairQueue[str] = FairQueue(tenant_of, capacity, enabled=enabled)
     for item in items:
         assert queue.offer(item, 0.0)
     return queue
@@ -44,25 +44,12 @@ def test_a_newcomer_waits_for_one_turn_of_each_other_tenant() -> None:
     assert take_all(queue) == ["a2", "b1", "a3"]
 
 
-def test_a_larger_quantum_serves_several_items_a_turn() -> None:
-    assert take_all(filled("a1", "a2", "a3", "b1", "b2", "b3", quantum=2.0)) == ["a1", "a2", "b1", "b2", "a3", "b3"]
-
-
-def test_costly_items_wait_until_their_tenant_has_saved_up() -> None:
-    """Quantum 1, a's items cost 3, b's cost 1: three of b for each of a."""
-    costs = {"a": 3.0, "b": 1.0}
-    queue: FairQueue[str] = FairQueue(tenant_of, cost_of=lambda item: costs[item[0]])
-    for item in ("a1", "a2", "b1", "b2", "b3", "b4", "b5", "b6", "b7"):
-        queue.offer(item, 0.0)
-    assert take_all(queue) == ["b1", "b2", "a1", "b3", "b4", "b5", "a2", "b6", "b7"]
-
-
-def test_an_emptied_line_saves_nothing_for_later() -> None:
-    queue = filled("a1", quantum=5.0)
+def test_an_emptied_line_goes_to_the_end() -> None:
+    queue = filled("a1")
     assert queue.take(0.0) == "a1"
-    for item in ("b1", "a2", "a3"):
+    for item in ("b1", "a2", "b2"):
         queue.offer(item, 0.0)
-    assert take_all(queue) == ["b1", "a2", "a3"]
+    assert take_all(queue) == ["b1", "a2", "b2"]
     assert len(queue) == 0
 
 
@@ -100,8 +87,8 @@ def test_age_and_crash() -> None:
 
 
 def test_a_queue_that_could_serve_nobody_is_refused() -> None:
-    with pytest.raises(ValueError, match="quantum"):
-        FairQueue(tenant_of, quantum=0.0)
+    with pytest.raises(ValueError, match="capacity"):
+        FairQueue(tenant_of, capacity=0)
 
 
 def test_each_tenant_spends_its_own_bucket() -> None:
