@@ -9,7 +9,6 @@ from chaos.scenarios.times import INCIDENT_S_PER_BENCH_S
 from chaos.verdict import STATUSES, Verdict
 from chaos.verdict.claim_set import claim_set
 
-NEVER = "never"
 LABELS = {
     "peak_amplification": "Peak amplification",
     "peak_attempts_per_s": "Peak attempts per second",

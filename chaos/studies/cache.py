@@ -5,17 +5,19 @@ The key covers everything that affects a run.
 
 import hashlib
 import json
-import math
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BeforeValidator, PlainSerializer, TypeAdapter
 
 from chaos.experiment.runs import RunFolderError, replace
 from chaos.record.files import NotWhole, sealed, unsealed
 from chaos.record.retention import tidy_results, used
+from chaos.verdict.model import NEVER_WORD
+from chaos.verdict.times import NEVER
 from services.parts.loading import part_sources
 
 J = TypeVar("J")
@@ -25,7 +27,6 @@ JsonDocument = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("services", "loadgen", "compose", "chaos")
 SOURCES = (".py", ".yaml")
-NEVER_WORD = "never"
 ONLY_SHOWN = (
     "chaos/report/",
     "chaos/record/retention.py",
@@ -62,28 +63,36 @@ ONLY_SHOWN = (
 """Sources that select runs or present results, and do not affect a result."""
 
 
-@dataclass(frozen=True)
+Figure = Annotated[
+    float | None,
+    BeforeValidator(lambda value: NEVER if value == NEVER_WORD else value),
+    PlainSerializer(lambda value: NEVER_WORD if value == NEVER else value, when_used="json"),
+]
+"""A measured value: None if not measured, infinite if the awaited event never occurred, which is a word in JSON."""
+
+
 class Codec(Generic[J, R]):
-    """Key and serialisation of a kind of job and its results."""
+    """Key and serialisation of a kind of job and its results, which are dataclasses."""
 
-    study: str
-    """Its name; the results are kept in `runs/<study>-cache`."""
-    decides: Callable[[J], JsonDocument]
-    """All inputs of the run and its judgement, as a JSON document."""
-    to_document: Callable[[R], JsonDocument]
-    from_document: Callable[[JsonDocument], R]
-    failed: Callable[[J, str], R]
-    """The result for a run that failed; it is never cached."""
+    def __init__(
+        self, study: str, result: type[R], decides: Callable[[J], JsonDocument], failed: Callable[[J, str], R]
+    ) -> None:
+        """`study`: its name; the results are kept in `runs/<study>-cache`.
 
+        `decides` gives all inputs of the run and its judgement, as a JSON document. `failed` gives the result for a run
+        that failed; it is never cached.
+        """
+        self.study = study
+        self.decides = decides
+        self.failed = failed
+        self._adapter = TypeAdapter(result)
 
-def finite(values: Mapping[str, float | None]) -> dict[str, float | str | None]:
-    """Values as JSON can hold them: a time that is never reached is a word there."""
-    return {name: NEVER_WORD if value == math.inf else value for name, value in values.items()}
+    def to_document(self, result: R) -> JsonDocument:
+        document: JsonDocument = self._adapter.dump_python(result, mode="json")
+        return document
 
-
-def with_never(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that `finite` wrote."""
-    return {name: math.inf if value == NEVER_WORD else value for name, value in values.items()}
+    def from_document(self, document: JsonDocument) -> R:
+        return self._adapter.validate_python(document)
 
 
 @lru_cache(maxsize=1)

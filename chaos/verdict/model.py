@@ -18,6 +18,7 @@ from chaos.verdict.times import NEVER, Window
 
 ClaimStatus = Literal["reproduced", "contradicted", "underspecified", "narrative", "not_judged"]
 STATUSES: tuple[ClaimStatus, ...] = ("reproduced", "contradicted", "underspecified", "narrative", "not_judged")
+NEVER_WORD = "never"
 HOLDS: dict[str, bool] = {"reproduced": True, "contradicted": False}
 """Whether an expectation holds, by its status; it was not measured with any other one."""
 
@@ -179,7 +180,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, bool) or value is None or isinstance(value, str | int):
         return value
     if isinstance(value, float):
-        return "never" if math.isinf(value) else None if math.isnan(value) else round(value, 4)
+        return NEVER_WORD if math.isinf(value) else None if math.isnan(value) else round(value, 4)
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, set | frozenset):

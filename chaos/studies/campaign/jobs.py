@@ -1,6 +1,6 @@
 """One run of a campaign, as a picklable job and result."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from chaos.experiment.plan import Plan, make_plan
@@ -83,7 +83,7 @@ class CampaignResult:
     holds: bool
     failed: tuple[str, ...] = ()
     note: str = ""
-    figures: dict[str, float | None] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
     claims: dict[str, str] = field(default_factory=dict)
     details: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Measured values and note by claim, for unchanged runs of the incident."""
@@ -118,12 +118,4 @@ def _decides(job: CampaignRun) -> dict[str, Any]:
     return {"judged_as": job.control, "perturb": job.perturb, **job.plan().document("virtual", job.transport, "")}
 
 
-def _from_document(document: dict[str, Any]) -> CampaignResult:
-    several = {name: tuple(document["job"][name]) for name in ("mitigations", "drops", "changes")}
-    job = CampaignRun(**{**document["job"], **several})
-    return CampaignResult(**{**document, "job": job, "failed": tuple(document["failed"])})
-
-
-CODEC: Codec[CampaignRun, CampaignResult] = Codec(
-    "campaign", _decides, asdict, _from_document, lambda job, text: CampaignResult(job, False, ("run",), text)
-)
+CODEC = Codec("campaign", CampaignResult, _decides, lambda job, text: CampaignResult(job, False, ("run",), text))

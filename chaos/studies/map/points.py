@@ -11,11 +11,9 @@ one that does not is expensive, so increasing stalls cost no more, without assum
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Literal
-
-from pydantic import TypeAdapter
 
 from chaos.experiment.plan import Plan, make_plan, parse_assignment
 from chaos.experiment.runs import quiet_libraries
@@ -139,13 +137,7 @@ def _decides(job: MapRun) -> dict[str, Any]:
     return {"stalls_s": job.tried_s, "watch_s": job.watch_s, **job.plan().document("virtual", TRANSPORT, "")}
 
 
-CODEC: Codec[MapRun, MapFinding] = Codec(
-    "map",
-    _decides,
-    asdict,
-    TypeAdapter(MapFinding).validate_python,
-    lambda _job, text: MapFinding("unmeasured", (), text),
-)
+CODEC = Codec("map", MapFinding, _decides, lambda _job, text: MapFinding("unmeasured", (), text))
 
 
 @dataclass

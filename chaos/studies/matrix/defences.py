@@ -13,7 +13,7 @@ from rich.table import Column, Table
 import chaos.mitigations
 from chaos.progress.terminal import table
 from chaos.studies.files import json_text
-from chaos.studies.matrix.job import MatrixRun, to_document
+from chaos.studies.matrix.job import CODEC, MatrixRun
 from chaos.studies.matrix.outcomes import OP_SUCCESS, RunOutcome
 from chaos.studies.statistics import estimate
 from chaos.studies.words import MISSING, figure
@@ -83,7 +83,7 @@ def as_json(scenario: str, found: DefenceOutcomes) -> str:
         {
             **defence.model_dump(mode="json"),
             OP_SUCCESS: asdict(estimate([run.values.get(OP_SUCCESS) for run in runs])),
-            "runs": [to_document(run) for run in runs],
+            "runs": [CODEC.to_document(run) for run in runs],
         }
         for defence, runs in found.items()
     ]

@@ -8,7 +8,7 @@ from typing import Any
 from chaos.experiment.runs import replace
 from chaos.studies.files import csv_text, json_text
 from chaos.studies.matrix import words
-from chaos.studies.matrix.job import to_document
+from chaos.studies.matrix.job import CODEC
 from chaos.studies.matrix.page import render
 from chaos.studies.matrix.summary import EVENTS, Matrix, SummaryRow
 from chaos.studies.statistics import Share
@@ -86,5 +86,5 @@ def _row(row: SummaryRow) -> dict[str, Any]:
         "shares": {name: asdict(one) for name, one in row.shares.items()},
         "expected": {name: asdict(one) for name, one in row.expected.items()},
         "outcomes": {name: asdict(one) for name, one in row.estimates.items()},
-        "runs": {str(seed): to_document(run) for seed, run in row.runs.items()},
+        "runs": {str(seed): CODEC.to_document(run) for seed, run in row.runs.items()},
     }

@@ -6,6 +6,8 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from chaos.experiment.plan import Plan, make_plan, overrides_from
 from chaos.experiment.runs import TransportName, carry_out, quiet_libraries
 from chaos.record.record import RunRecord
@@ -13,7 +15,7 @@ from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Scenario
 from chaos.scenarios.size import sized_settings
-from chaos.studies.cache import Codec, finite, with_never
+from chaos.studies.cache import Codec
 from chaos.studies.matrix.outcomes import RunOutcome, outcome
 from chaos.studies.matrix.variants import late, unattended, with_replay
 from chaos.verdict.claim_set import view_of
@@ -76,33 +78,20 @@ def perform_apart(job: MatrixRun) -> RunOutcome:
     done = subprocess.run(command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"exit code {done.returncode}: {done.stderr.strip()[-500:]}")
-    return from_document(json.loads(done.stdout))
-
-
-def to_document(one: RunOutcome) -> dict[str, Any]:
-    """The outcome as a JSON document."""
-    return {**asdict(one), "values": finite(one.values)}
-
-
-def from_document(document: dict[str, Any]) -> RunOutcome:
-    """The outcome from its JSON document."""
-    return RunOutcome(**{**document, "values": with_never(document["values"])})
+    return CODEC.from_document(json.loads(done.stdout))
 
 
 def _decides(job: MatrixRun) -> dict[str, Any]:
     return {"unattended": job.unattended, **job.plan().document("virtual", TRANSPORT, "")}
 
 
-CODEC: Codec[MatrixRun, RunOutcome] = Codec(
-    "matrix", _decides, to_document, from_document, lambda _job, text: RunOutcome(problem=text)
-)
+CODEC = Codec("matrix", RunOutcome, _decides, lambda _job, text: RunOutcome(problem=text))
 
 
 def main() -> None:
     """Reads a job from stdin and writes its outcome to stdout."""
-    raw = json.load(sys.stdin)
-    lists = {name: tuple(raw[name]) for name in ("mitigations", "assignments", "at_size_1")}
-    json.dump(to_document(perform(MatrixRun(**{**raw, **lists}))), sys.stdout)
+    job = TypeAdapter(MatrixRun).validate_python(json.load(sys.stdin))
+    json.dump(CODEC.to_document(perform(job)), sys.stdout)
 
 
 if __name__ == "__main__":

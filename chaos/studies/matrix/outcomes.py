@@ -17,6 +17,7 @@ from chaos.record.metric_names import ATTEMPTS, ENDED, JOBS, TRIES, WORK
 from chaos.record.record import Of, trailing
 from chaos.record.series import Array
 from chaos.scenarios.times import INCIDENT_S_PER_BENCH_S
+from chaos.studies.cache import Figure
 from chaos.studies.matrix.variants import survived
 from chaos.verdict.figures import BLOCKED_SHARE, PEAK_WINDOW_S, SUSTAINED_WINDOW_S, WORKING
 from chaos.verdict.times import NEVER, Window
@@ -111,12 +112,9 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """The outcome of one run.
+    """The outcome of one run."""
 
-    A value is None if it could not be measured, infinite if the awaited event never occurred.
-    """
-
-    values: dict[str, float | None] = field(default_factory=dict)
+    values: dict[str, Figure] = field(default_factory=dict)
     first_wave: bool | None = None
     east_collapses: bool | None = None
     west_collapses: bool | None = None

@@ -1,7 +1,7 @@
 """One run of the size study: the incident, or a calm region that is watched until it tips by itself."""
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from chaos.experiment.experiment import Experiment
@@ -12,7 +12,7 @@ from chaos.scenarios.drill import without_drill
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Scenario
 from chaos.scenarios.restrict import restrict
-from chaos.studies.cache import Codec, finite, with_never
+from chaos.studies.cache import Codec, Figure
 from chaos.studies.map.probe import BASE_S, TIPPED_MAX, read
 from chaos.verdict.claim_set import view_of
 from chaos.verdict.verdict import judge
@@ -60,9 +60,9 @@ def calm(scenario: Scenario, calm_s: float, factor: float) -> Scenario:
 
 @dataclass(frozen=True)
 class SizeFinding:
-    """Figures of one run. None if not measured, infinite if the awaited event never occurred."""
+    """Figures of one run."""
 
-    values: dict[str, float | None] = field(default_factory=dict)
+    values: dict[str, Figure] = field(default_factory=dict)
     problem: str = ""
 
 
@@ -129,18 +129,8 @@ def _watch(job: SizeRun) -> SizeFinding:
     return SizeFinding({"watched_s": watched, "tipped": float(watch.tipped_t is not None)})
 
 
-def to_document(one: SizeFinding) -> dict[str, Any]:
-    return {**asdict(one), "values": finite(one.values)}
-
-
-def from_document(document: dict[str, Any]) -> SizeFinding:
-    return SizeFinding(**{**document, "values": with_never(document["values"])})
-
-
 def _decides(job: SizeRun) -> dict[str, Any]:
     return {"calm_s": job.calm_s, **job.plan().document("virtual", TRANSPORT, "")}
 
 
-CODEC: Codec[SizeRun, SizeFinding] = Codec(
-    "size", _decides, to_document, from_document, lambda _job, text: SizeFinding(problem=text)
-)
+CODEC = Codec("size", SizeFinding, _decides, lambda _job, text: SizeFinding(problem=text))

@@ -8,7 +8,7 @@ import pytest
 from chaos.studies import cache as cache_module
 from chaos.studies.cache import ONLY_SHOWN, ROOT, Cache, code_hash, key
 from chaos.studies.engine import StudyEngine, cluster
-from chaos.studies.matrix.job import CODEC, MatrixRun, from_document, to_document
+from chaos.studies.matrix.job import CODEC, MatrixRun
 from compose.runtime import RuntimeUnavailable
 from tests.unit.matrix.toy_world import SCENARIO, Inline, world
 
@@ -83,8 +83,8 @@ def test_a_run_that_fails_is_a_problem_and_is_not_kept(tmp_path: Path) -> None:
 
 def test_missing_values_survive_a_json_round_trip() -> None:
     outcome = world(MatrixRun(SCENARIO, 1, ("X2",)))
-    assert to_document(outcome)["values"]["recovery_min"] == "never"
-    assert from_document(to_document(outcome)) == outcome
+    assert CODEC.to_document(outcome)["values"]["recovery_min"] == "never"
+    assert CODEC.from_document(CODEC.to_document(outcome)) == outcome
 
 
 def test_progress_is_told_of_cached_runs_too(tmp_path: Path) -> None:

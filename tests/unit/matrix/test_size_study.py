@@ -19,7 +19,7 @@ from chaos.studies.size.answers import (
     verdict,
 )
 from chaos.studies.size.command import groups_of
-from chaos.studies.size.job import CODEC, SizeFinding, SizeRun, from_document, measured, perform, to_document
+from chaos.studies.size.job import CODEC, SizeFinding, SizeRun, measured, perform
 from chaos.studies.size.page import SizePage, cell, render
 from chaos.studies.size.plan import SeedsAt, SizeStudy, parse_loads, parse_sizes
 from chaos.studies.statistics import Estimate, MeanTime, estimate, mean_time, share
@@ -113,7 +113,7 @@ def test_the_facts_and_delays_come_from_the_record() -> None:
         made.rate("identity_client_attempts_total", 12.0, E - 1, 800.0, layer="sdk", region=region, outcome="ok")
     calm = measured(made.build())
     assert (calm.values["east_delay_s"], calm.values["F1"]) == (math.inf, 0.0)
-    assert from_document(to_document(calm)) == calm
+    assert CODEC.from_document(CODEC.to_document(calm)) == calm
 
 
 def test_every_answer_of_the_study_is_asked_at_every_size() -> None:
