@@ -7,8 +7,8 @@ measurements. The virtual run takes seconds and does not affect the testbed. Its
 import asyncio
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from chaos.controller.run_state import ControlledRun
 from chaos.controller.telling import Telling
 from chaos.experiment.plan import Plan
 from chaos.report.files import VERDICT_FILE
@@ -18,21 +18,11 @@ from services.chassis.background import Background
 RUNTIME = "virtual"
 
 
-class RunApart:
+class RunApart(ControlledRun):
     """One run, with the same states as a run on the testbed."""
 
     def __init__(self, plan: Plan, folder: Path, telling: Telling, background: Background) -> None:
-        self.plan = plan
-        self.folder = folder
-        self.state = "starting"
-        self.why = ""
-        self._telling = telling
-        self._background = background
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    def active(self) -> bool:
-        return self._task is not None and not self._task.done()
+        super().__init__(plan, folder, RUNTIME, telling, background)
 
     def start(self) -> None:
         child = Child(f"run {self.folder.name}", self._command(), self._log)
@@ -44,20 +34,6 @@ class RunApart:
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "id": self.folder.name,
-            "scenario": self.plan.scenario.name,
-            "seed": self.plan.seed,
-            "mitigations": list(self.plan.mitigations),
-            "runtime": RUNTIME,
-            "state": self.state,
-            "why": self.why,
-            "duration_s": self.plan.duration_s,
-            "zero_epoch_s": 0.0,
-            "now": {},
-        }
 
     def _command(self) -> list[str]:
         plan = self.plan
@@ -82,7 +58,3 @@ class RunApart:
             await end([child])
             with suppress(OSError):
                 self._log.unlink(missing_ok=True)
-
-    def _become(self, state: str, why: str = "") -> None:
-        self.state, self.why = state, why
-        self._telling.state("run", id=self.folder.name, state=state, why=why)

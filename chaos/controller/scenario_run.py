@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from chaos.controller.annotations import RunMoment
+from chaos.controller.run_state import ControlledRun
 from chaos.controller.telling import Telling
 from chaos.experiment.baseline import UnhealthyBaseline
 from chaos.experiment.experiment import Experiment
@@ -25,11 +25,8 @@ from services.chassis.clock import Clock
 LOAD_STARTS_S = 3.0
 
 
-class ScenarioRun:
-    """One run. `why` is the reason of a failure.
-
-    `state` is starting, running, settling, judging, done, failed or aborted.
-    """
+class ScenarioRun(ControlledRun):
+    """One run on the testbed."""
 
     def __init__(
         self,
@@ -42,24 +39,12 @@ class ScenarioRun:
         background: Background,
     ) -> None:
         """`settle` resets the testbed after the run, however it ended."""
-        self.plan = plan
-        self.folder = folder
-        self.state = "starting"
-        self.why = ""
-        self.now: dict[str, Any] = {}
-        self.zero_epoch_s = 0.0
+        super().__init__(plan, folder, runtime.name, telling, background)
         self._t = -plan.warmup_s
-        self._telling = telling
         self._settle = settle
-        self._background = background
         self._runtime = runtime
         self._experiment: Experiment | None = None
         """Set during the run only: keeping its record in memory afterwards would take up to 250 MB."""
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    def active(self) -> bool:
-        return self._task is not None and not self._task.done()
 
     @property
     def wants_load(self) -> bool:
@@ -99,21 +84,6 @@ class ScenarioRun:
                 self._task.cancel()
             await asyncio.wait([self._task])
 
-    def document(self) -> dict[str, Any]:
-        plan = self.plan
-        return {
-            "id": self.folder.name,
-            "scenario": plan.scenario.name,
-            "seed": plan.seed,
-            "mitigations": list(plan.mitigations),
-            "runtime": self._runtime.name,
-            "state": self.state,
-            "why": self.why,
-            "duration_s": plan.duration_s,
-            "zero_epoch_s": self.zero_epoch_s,
-            "now": self.now,
-        }
-
     async def _run(self) -> None:
         try:
             try:
@@ -142,10 +112,6 @@ class ScenarioRun:
         if self._settle is not None:
             self._become("settling")
             await self._settle()
-
-    def _become(self, state: str, why: str = "") -> None:
-        self.state, self.why = state, why
-        self._telling.state("run", id=self.folder.name, state=state, why=why)
 
     def _judge(self) -> None:
         record = RunRecord.load(self.folder)

@@ -65,7 +65,9 @@ class Testbed:
         self.env = ControllerEnv(runtime, self.events, Streams(SEED, SOURCE))
         self.operations = Operations(runtime, self.regions, self.events)
         self.faults = FaultLeases(runtime, self.events, self.env.streams["faults"], self.env.background)
-        self.telling = Telling(self.feed, Annotations(self.env.metrics, self.displays), self.displays, runtime.clock)
+        self.telling = Telling(
+            self.feed, Annotations(self.env.metrics, scenario.displays), scenario.displays, runtime.clock
+        )
         self._lag = LoopLag(runtime.clock, self.env.metrics)
         self.monitor = Monitor(
             runtime,
@@ -125,11 +127,6 @@ class Testbed:
     @property
     def run_is_on(self) -> bool:
         return self.active_run is not None
-
-    @property
-    def displays(self) -> dict[str, str]:
-        """Display names by region."""
-        return {region.name: region.display for region in self.scenario.regions}
 
     def acted(self, action: str, **details: Any) -> None:
         """Records an operator action on the event stream and in a counter."""

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import reduce
 from typing import Any
 
 from chaos.faults.registry import require_offered
@@ -16,7 +15,7 @@ from chaos.scenarios.document import parse as parse_document
 from chaos.scenarios.model import Entry, Scenario
 from compose.runtime import RuntimeUnavailable
 from compose.topology import NODES_MAX, RegionSpec, Topology
-from services.chassis.settings import Settings, SettingsError, Tree, check_regions, merge, resolve, short
+from services.chassis.settings import Settings, SettingsError, Tree, check_regions, merge, resolve, setting_at, short
 from services.parts.declared import declare
 
 PATH_PARTS_MAX = 12
@@ -130,11 +129,9 @@ def make_plan(
     on = expand((*scenario.mitigations, *mitigations))
     scenario = transform(scenario, on)
     base = merge(scenario.tree(), _load(scenario))
-    overrides: Tree = {}
-    for overlay in overlays:
-        overrides = merge(overrides, overlay)
+    overrides = merge({}, *overlays)
     topology = Topology(tuple(_region(region) for region in scenario.regions))
-    tree = merge(merge(base, mitigation_overlay(on, topology.names, scenario.size)), overrides)
+    tree = merge(base, mitigation_overlay(on, topology.names, scenario.size), overrides)
     check_settings(tree, topology)
     return Plan(scenario, seed, tree, topology, on, command=command, base=base, overrides=overrides)
 
@@ -228,15 +225,12 @@ def parse_assignment(text: str) -> Tree:
     value = _value(path.strip(), raw)
     if parts[-1] == "part" and isinstance(value, str):
         declare([value])  # the user of a command names it
-    for part in reversed(parts):
-        value = {part: value}
-    tree: Tree = value
-    return tree
+    return setting_at(tuple(parts), value)
 
 
 def overrides_from(assignments: Iterable[str]) -> Tree:
     """Several assignments as one tree; a later one wins."""
-    return reduce(merge, map(parse_assignment, assignments), Tree())
+    return merge({}, *map(parse_assignment, assignments))
 
 
 def _value(path: str, raw: str) -> Any:

@@ -10,8 +10,7 @@ from typing import Any
 
 from chaos.experiment.plan import Plan, settings_models
 from chaos.mitigations.catalogue import expand, mitigation_overlay, require_switchable
-from chaos.mitigations.model import Path, leaves
-from services.chassis.settings import Tree, merge, resolve
+from services.chassis.settings import SettingPath, Tree, leaves, merge, resolve, setting_at
 
 
 class Switchboard:
@@ -38,32 +37,25 @@ class Switchboard:
     def tree(self) -> Tree:
         """The current settings tree of the run."""
         plan = self._plan
-        return merge(merge(plan.base, mitigation_overlay(self.on, self._regions, plan.scenario.size)), plan.overrides)
+        return merge(plan.base, mitigation_overlay(self.on, self._regions, plan.scenario.size), plan.overrides)
 
     def _overlay(self) -> Tree:
         tree, overlay = self.tree(), Tree()
         for path, _value in sorted(leaves(mitigation_overlay(self._touched, self._regions, self._plan.scenario.size))):
-            overlay = merge(overlay, _at(path, _effective(tree, path)))
+            overlay = merge(overlay, setting_at(path, _effective(tree, path)))
         return overlay
 
     def __repr__(self) -> str:
         return f"<Switchboard {', '.join(self.on) or 'nothing'} on>"
 
 
-def _effective(tree: Tree, path: Path) -> Any:
+def _effective(tree: Tree, path: SettingPath) -> Any:
     """The value of a field in the tree, or its default."""
     region, (section, *fields) = (path[1], path[2:]) if path[0] == "regions" else ("", path)
     value: Any = resolve(settings_models()[section], tree, section, region).model_dump(mode="json")
     for name in fields:
         value = value[name]
     return value
-
-
-def _at(path: Path, value: Any) -> Tree:
-    for part in reversed(path):
-        value = {part: value}
-    tree: Tree = value
-    return tree
 
 
 def relaid(overlay: Tree, before: Tree, after: Tree, base: Tree) -> Tree:
@@ -74,11 +66,11 @@ def relaid(overlay: Tree, before: Tree, after: Tree, base: Tree) -> Tree:
     kept, below = {path for path, _ in leaves(after)}, dict(leaves(base))
     for path, _ in leaves(before):
         if path not in kept:
-            overlay = merge(overlay, _at(path, below[path])) if path in below else _without(overlay, path)
+            overlay = merge(overlay, setting_at(path, below[path])) if path in below else _without(overlay, path)
     return merge(overlay, after)
 
 
-def _without(tree: Tree, path: Path) -> Tree:
+def _without(tree: Tree, path: SettingPath) -> Tree:
     name, *rest = path
     others = {key: value for key, value in tree.items() if key != name}
     inner = _without(tree.get(name, {}), tuple(rest)) if rest else {}

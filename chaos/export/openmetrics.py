@@ -6,10 +6,9 @@ second. Text cannot say that a series has ended: readers show its last value unt
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.exposition import generate_latest
@@ -28,12 +27,7 @@ PARTS = {BUCKET: 0, COUNT: 1, SUM: 2}
 def write_openmetrics(run: ExportedRun, folder: Path) -> None:
     """Writes the text of all series."""
     with whole(folder / FILE) as path, path.open("w", encoding="utf-8") as file:
-        write_text(file, run.record.series, zero_epoch_s(run.record.plan))
-
-
-def zero_epoch_s(plan: Mapping[str, Any]) -> float:
-    """Unix time of τ = 0: incident time."""
-    return datetime.fromisoformat(plan["starts_at"]).timestamp()
+        write_text(file, run.record.series, run.record.zero_epoch_s)
 
 
 def distinct(table: SeriesTable) -> list[int]:

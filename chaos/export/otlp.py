@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from chaos.export.families import BUCKET, COUNT, SUM, Family, families
-from chaos.export.openmetrics import distinct, zero_epoch_s
+from chaos.export.openmetrics import distinct
 from chaos.export.tables import ExportedRun
 from chaos.export.writing import whole
 from chaos.record.files import TRACES_FILE
@@ -44,7 +44,7 @@ ResourceKey = tuple[str, str]
 def write_otlp(run: ExportedRun, folder: Path) -> None:
     """Writes the metrics, and copies the traces of the run if it has any."""
     with whole(folder / FILE) as path, path.open("w", encoding="utf-8") as file:
-        for line in metric_lines(run.record.series, zero_epoch_s(run.record.plan)):
+        for line in metric_lines(run.record.series, run.record.zero_epoch_s):
             file.write(line + "\n")
     traces = run.record.folder / TRACES_FILE if run.record.folder else None
     if traces is not None and traces.exists():

@@ -123,9 +123,7 @@ def mitigation_overlay(names: Iterable[str], regions: Sequence[str] | None = Non
     Raises:
         SettingsError: a name is unknown.
     """
-    tree: Tree = {}
-    for mitigation in chosen(names):
-        tree = merge(tree, mitigation.overlay)
+    tree = merge({}, *(mitigation.overlay for mitigation in chosen(names)))
     if regions is not None and "regions" in tree:
         tree["regions"] = {name: below for name, below in tree["regions"].items() if name in regions}
     return sized_settings(tree, size)

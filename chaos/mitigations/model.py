@@ -1,16 +1,15 @@
 """The schema of mitigations.yaml. Violations are reported when the file is loaded."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from chaos.scenarios.actions import MitigationId
-from services.chassis.settings import Tree
+from services.chassis.settings import SettingPath, leaves
 from services.policies.staging import RestoreOrder
 
 MitigationKind = Literal["settings", "timeline", "topology"]
-Path = tuple[str, ...]
 IDS: tuple[str, ...] = get_args(MitigationId)
 TimelineRow = Annotated[str, StringConstraints(pattern=r"^[MT]\d\d$")]
 TimelineRows = Annotated[tuple[TimelineRow, ...], Field(min_length=1)]
@@ -127,7 +126,7 @@ class Catalogue(_Part):
         given = tuple(mitigation.id for mitigation in self.mitigations)
         if given != IDS:
             raise ValueError(f"mitigations: should be {', '.join(IDS)}, in this order (got {', '.join(given)})")
-        owners: dict[Path, tuple[str, Any]] = {}
+        owners: dict[SettingPath, tuple[str, Any]] = {}
         for mitigation in self.mitigations:
             for path, value in leaves(mitigation.overlay):
                 owner, before = owners.setdefault(path, (mitigation.id, value))
@@ -137,12 +136,3 @@ class Catalogue(_Part):
 
     def get(self, id_: str) -> Mitigation:
         return self.mitigations[IDS.index(id_)]
-
-
-def leaves(tree: Tree, above: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """All fields of a settings tree as (path, value)."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from leaves(dict(value), (*above, key))
-        else:
-            yield (*above, key), value

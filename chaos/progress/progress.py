@@ -36,11 +36,6 @@ def now_of(experiment: Experiment, t: float) -> Glance:
     return glance(experiment.recorder, experiment.plan.topology.names, t)
 
 
-def displays(plan: Plan) -> dict[str, str]:
-    """The display names of the plan's regions."""
-    return {region.name: region.display for region in plan.scenario.regions}
-
-
 def phase(plan: Plan, t: float) -> str:
     """The last action before `t`, with its row."""
     return " ".join(filter(None, last_action(plan, t)))
@@ -54,7 +49,7 @@ def last_action(plan: Plan, t: float) -> tuple[str, str]:
     if not past:
         return "", CALM
     action = past[-1].action
-    return past[-1].row, action_words(action.do, action.parameters(), displays(plan))
+    return past[-1].row, action_words(action.do, action.parameters(), plan.scenario.displays)
 
 
 def clock(plan: Plan, t: float) -> str:
@@ -103,7 +98,7 @@ class Progress:
             title=plan.scenario.name,
             clock=clock(plan, t),
             phase=phase(plan, t),
-            displays=displays(plan),
+            displays=plan.scenario.displays,
             start_t=-plan.warmup_s,
             end_t=plan.duration_s,
             past=list(self._past),
@@ -125,7 +120,7 @@ class Progress:
         if self._listening or recorder is None:
             return
         self._listening = True
-        names, zero_epoch_s = displays(experiment.plan), experiment.runtime.clock.epoch() - recorder.t()
+        names, zero_epoch_s = experiment.plan.scenario.displays, experiment.runtime.clock.epoch() - recorder.t()
 
         def take(event: Mapping[str, Any]) -> None:
             said = happening(event, names)

@@ -7,6 +7,7 @@ zero; a query over a window that the samples do not cover returns None.
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -95,6 +96,11 @@ class RunRecord:
     def end(self) -> float:
         """τ of the last sample in seconds; 0 without samples."""
         return float(self.series.times[-1]) if len(self.series.times) else 0.0
+
+    @property
+    def zero_epoch_s(self) -> float:
+        """Unix time of τ = 0 as incident time, which the clock of a virtual run shows."""
+        return datetime.fromisoformat(self.plan["starts_at"]).timestamp()
 
     def covers(self, start: float, end: float) -> bool:
         """Whether samples cover this window, with a gap of at most `COVER_S` at either end."""

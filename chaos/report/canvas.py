@@ -105,9 +105,7 @@ class Canvas:
             paint(axes)
             for (t, text), level in zip(shown, levels, strict=True):
                 self._mark(axes, t, text, level)
-            buffer = io.StringIO()
-            figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-        return Chart(key, title, reading, inline(buffer.getvalue(), title))
+            return Chart(key, title, reading, svg_of(figure, title))
 
     def levels(self, labels: Sequence[Mark], *, centred: bool = False) -> list[int]:
         """The line on which each label is placed, so that labels do not overlap."""
@@ -170,6 +168,13 @@ def shares(axes: Axes) -> None:
     """A y axis from 0 to 100 %."""
     axes.set_ylim(-0.03, 1.08)
     axes.set_yticks([0, 0.5, 1], ["0", "50 %", "100 %"])
+
+
+def svg_of(figure: Figure, title: str) -> str:
+    """The figure as an SVG element, drawn in the style in force."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return inline(buffer.getvalue(), title)
 
 
 def inline(svg: str, title: str) -> str:

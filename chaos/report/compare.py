@@ -12,6 +12,7 @@ from chaos.record.record import RunRecord
 from chaos.report import words
 from chaos.report.table import STYLES
 from chaos.verdict import Verdict, judge
+from services.chassis.settings import leaves
 
 DESCRIBED = ("scenario", "seed", "runtime", "transport", "mitigations")
 
@@ -70,13 +71,9 @@ def _plan_changes(left: dict[str, Any], right: dict[str, Any]) -> dict[str, tupl
     return changes
 
 
-def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(tree: dict[str, Any]) -> dict[str, Any]:
     """`{"a": {"b": 1}}` as `{"a.b": 1}`."""
-    leaves: dict[str, Any] = {}
-    for name, value in tree.items():
-        path = f"{prefix}{name}"
-        leaves.update(flat(value, f"{path}.") if isinstance(value, dict) else {path: value})
-    return leaves
+    return {".".join(path): value for path, value in leaves(tree)}
 
 
 def _entries(plan: dict[str, Any]) -> dict[str, str]:

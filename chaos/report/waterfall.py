@@ -7,7 +7,6 @@ name; the requests of each hop between them are left out.
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -126,17 +125,12 @@ def waterfalls(record: RunRecord) -> list[Waterfall]:
     """The three, as far as the run has them."""
     if record.folder is None or not (record.folder / TRACES_FILE).exists():
         return []
-    zero_s = _zero_s(record)
+    zero_s = record.zero_epoch_s
     ramp = record.first_event("traffic_changed", mode="ramp")
     ramp_s = zero_s + (ramp["t"] if ramp else float("inf"))
     ramped = str(ramp.get("region", "")) if ramp else ""
     found = _typical(read_operations(record.folder / TRACES_FILE), zero_s, ramp_s, ramped)
     return [_waterfall(title, operation) for title, operation in found]
-
-
-def _zero_s(record: RunRecord) -> float:
-    """Unix time of τ = 0 in a virtual run, whose clock shows the incident's time."""
-    return datetime.fromisoformat(record.plan["starts_at"]).timestamp()
 
 
 def read_operations(path: Path) -> Iterator[OneOperation]:

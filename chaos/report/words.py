@@ -8,6 +8,7 @@ from typing import Any
 from chaos.scenarios.times import INCIDENT_S_PER_BENCH_S
 from chaos.verdict import STATUSES, Verdict
 from chaos.verdict.claim_set import claim_set
+from chaos.verdict.words import listed
 
 LABELS = {
     "peak_amplification": "Peak amplification",
@@ -119,8 +120,4 @@ def headline(verdict: Verdict) -> str:
         return told or " ".join(claim.statement for claim in verdict.expected if claim.status == "reproduced")
     broken = [name for name, status in statuses.items() if status == "contradicted"]
     from_what = "the report" if told else "what is expected"
-    return f"The run differs from {from_what}: {_listed(broken)} {'does' if len(broken) == 1 else 'do'} not hold."
-
-
-def _listed(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return f"The run differs from {from_what}: {listed(broken)} {'does' if len(broken) == 1 else 'do'} not hold."

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from chaos.scenarios.actions import Note
 from chaos.scenarios.document import Loc
 from chaos.scenarios.expect import LOWER, SIGNS, UPPER, Expectation, ExpectedCondition, SignalLabels
+from chaos.scenarios.expect_text import bounds_text
 from chaos.scenarios.model import Scenario
 from chaos.scenarios.moments import Moments, MomentText, TimelineEntry, parts
 from chaos.scenarios.signals import ALERTS
@@ -219,7 +220,7 @@ def _bounds(loc: Loc, condition: ExpectedCondition) -> Iterator[ExpectIssue]:
     both = [name for name in given if name in UPPER]
     strict = "above" in given or "below" in given
     if both and len(given) > len(both) and (low > high or (low == high and strict)):
-        yield (*loc, both[0]), f"no value is {_said(condition)}"
+        yield (*loc, both[0]), f"no value is {bounds_text(condition)}"
     if condition.reduction == "worst" and len(given) > 1:
         yield (*loc, both[0]), "'how: worst' takes one comparison: which side is the wrong one?"
     for name, bound in given.items():
@@ -245,7 +246,3 @@ def _range(condition: ExpectedCondition) -> tuple[float, float]:
     low = max((given[name] for name in LOWER if name in given), default=spec.least)
     high = min((given[name] for name in UPPER if name in given), default=spec.most)
     return low, high
-
-
-def _said(condition: ExpectedCondition) -> str:
-    return " and ".join(f"{SIGNS[name]} {bound:g}" for name, bound in condition.bounds.items())

@@ -19,8 +19,13 @@ def predicate(expectation: Expectation) -> str:
     return "; ".join(sentences)
 
 
+def bounds_text(condition: ExpectedCondition) -> str:
+    """`≥ 0.5 and < 1`."""
+    return " and ".join(f"{SIGNS[name]} {bound:g}" for name, bound in condition.bounds.items())
+
+
 def _said(condition: ExpectedCondition) -> str:
-    bounds = " and ".join(f"{SIGNS[name]} {bound:g}" for name, bound in condition.bounds.items())
+    bounds = bounds_text(condition)
     what = f"{condition.signal}{_of(condition)}"
     over = f" over {condition.over_s:g} s" if condition.over_s is not None else ""
     if condition.reduction != "ever":

@@ -136,6 +136,11 @@ class Scenario(_Part):
         return tuple(entry for entry in self.in_order if not isinstance(entry.action, Note))
 
     @property
+    def displays(self) -> dict[str, str]:
+        """Display names by region."""
+        return {region.name: region.display for region in self.regions}
+
+    @property
     def in_order(self) -> tuple[Entry, ...]:
         """The whole timeline in order of time, then of the file."""
         return tuple(sorted(self.timeline, key=lambda entry: entry.t))

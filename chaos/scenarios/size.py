@@ -14,13 +14,12 @@ from chaos.scenarios.checks import ScenarioIssue
 from chaos.scenarios.document import Loc
 from chaos.scenarios.model import Entry, Scenario
 from loadgen.settings import LoadgenSettings
-from services.chassis.settings import Settings, Tree, merge
+from services.chassis.settings import SettingPath, Settings, Tree, merge, setting_at
 from services.clients.identity.client import IdentityClientSettings
 from services.provisioner.settings import ProvisionerSettings
 from services.router.settings import RouterSettings
 
 Scaling = Literal["×", "÷", "× above 1"]
-SettingPath = tuple[str, ...]
 SCOPES = ("regions", "instances")
 
 
@@ -244,7 +243,7 @@ def _with_defaults(tree: Mapping[str, Any]) -> Tree:
         for name in path[1:]:
             value = getattr(value, name)
         if value is not None and _get(tree, path) is None and _has_room(tree, path):
-            found = merge(found, _at(path, value))
+            found = merge(found, setting_at(path, value))
     return found
 
 
@@ -266,7 +265,7 @@ def _replaced(tree: Tree, path: SettingPath, scaling: Scaling, size: float) -> T
     if not isinstance(value, int | float) or isinstance(value, bool):
         return tree
     factor = 1.0 / size if scaling == "÷" else max(size, 1.0) if scaling == "× above 1" else size
-    return merge(tree, _at(path, _int(value * factor) if _is_count(path) else value * factor))
+    return merge(tree, setting_at(path, _int(value * factor) if _is_count(path) else value * factor))
 
 
 def _is_count(path: SettingPath) -> bool:
@@ -284,10 +283,3 @@ def _int(value: float) -> int | float:
 
 def _is_whole(value: float) -> bool:
     return abs(value - round(value)) < 1e-9 * max(1.0, abs(value)) and round(value) >= 1
-
-
-def _at(path: SettingPath, value: Any) -> Tree:
-    for part in reversed(path):
-        value = {part: value}
-    tree: Tree = value
-    return tree

@@ -39,7 +39,7 @@ def wave_t(scenario: Scenario) -> float | None:
 
 def sides(scenario: Scenario) -> tuple[str, str]:
     """The names of the two regions that studies show one by one, as `View.sides` has them; a dash: there is none."""
-    shown = {region.name: region.display for region in scenario.regions}
+    shown = scenario.displays
     paired = [region.name for region in scenario.regions if region.pair]
     names = claim_set(scenario.claims).regions if scenario.claims else (paired or list(shown))
     first, second = (*(shown[name] for name in names[:2] if name in shown), "–", "–")[:2]

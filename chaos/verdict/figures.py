@@ -28,24 +28,25 @@ def figures(view: View) -> dict[str, Any]:
     collapses = {side: view.collapse_t(region, after) for side, region in view.sides.items()}
     first_side = view.success_curve(next(iter(view.sides.values()), ()), SUSTAINED_WINDOW_S)
     values = {
-        "peak_amplification": _peak(view.amplification_curve(SUSTAINED_WINDOW_S)),
-        "peak_attempts_per_s": _peak(record.rate_curve(ATTEMPTS, PEAK_WINDOW_S, layer="sdk")),
+        "peak_amplification": peak(view.amplification_curve(SUSTAINED_WINDOW_S)),
+        "peak_attempts_per_s": peak(record.rate_curve(ATTEMPTS, PEAK_WINDOW_S, layer="sdk")),
         "collapse_depth": record.reduce(first_side, at.trigger, record.end, "min"),
         **{f"time_{side}_collapse_t": t for side, t in collapses.items()},
         "recovered_t": recovered_t(view, next(iter(collapses.values()), None)),
         "failed_operations": record.delta(ENDED, *whole, result="failed"),
         "failed_journeys": record.delta(JOURNEYS_ENDED, *whole, result=("failed", "abandoned")),
         "wasted_ratio": record.ratio(Of(WORK, outcome="wasted"), Of(WORK), *whole),
-        "backlog_peak": _peak(view.backlog_curve()),
+        "backlog_peak": peak(view.backlog_curve()),
         "crashes": len(record.events_of("node_crashed")) if record.series.knows(WORK) else None,
         "storage_impact_s": storage_impact_s(view),
         "identity_impact_s": identity_impact_s(view),
-        "peak_nodes": _peak(_node_count(view)),
+        "peak_nodes": peak(_node_count(view)),
     }
     return {name: plain(value) for name, value in values.items()}
 
 
-def _peak(curve: tuple[Array, Array]) -> float | None:
+def peak(curve: tuple[Array, Array]) -> float | None:
+    """The largest known value."""
     known = curve[1][np.isfinite(curve[1])]
     return float(known.max()) if len(known) else None
 

@@ -5,7 +5,7 @@ Precedence, later wins: the model's defaults ← `tree[service]` ← `tree["regi
 overlays, and what `plan.json` records.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from services.policies.settings import CONTRADICTION, Agreeing
 
 Tree = dict[str, Any]
+SettingPath = tuple[str, ...]
 SHOWN_MAX = 200
 
 
@@ -29,13 +30,31 @@ class SettingsError(ValueError):
     """A setting is unknown or invalid; the text names the field, the rule and the value."""
 
 
-def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> Tree:
-    """A new tree: `base` with `overlay` merged over it, recursively. Lists are replaced, not joined."""
+def merge(base: Mapping[str, Any], *overlays: Mapping[str, Any]) -> Tree:
+    """A new tree: `base` with each overlay merged over it in turn, recursively. Lists are replaced, not joined."""
     merged: Tree = dict(base)
-    for key, value in overlay.items():
-        below = merged.get(key)
-        merged[key] = merge(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
+    for overlay in overlays:
+        for key, value in overlay.items():
+            below = merged.get(key)
+            merged[key] = merge(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
     return merged
+
+
+def setting_at(path: SettingPath, value: Any) -> Tree:
+    """The tree with this value only."""
+    for part in reversed(path):
+        value = {part: value}
+    tree: Tree = value
+    return tree
+
+
+def leaves(tree: Mapping[str, Any], above: SettingPath = ()) -> Iterator[tuple[SettingPath, Any]]:
+    """All fields of a settings tree as (path, value)."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
 
 
 def check_shape(tree: Mapping[str, Any]) -> None:
@@ -63,7 +82,7 @@ def section(tree: Mapping[str, Any], service: str, region: str, instance: str = 
     """The unvalidated values that apply to `service` in `region`, or to one named instance of it."""
     regional = tree.get("regions", {}).get(region, {}).get(service, {})
     own = tree.get("instances", {}).get(instance, {}).get(service, {})
-    return merge(merge(tree.get(service, {}), regional), own)
+    return merge(tree.get(service, {}), regional, own)
 
 
 def resolve(model: type[M], tree: Mapping[str, Any], service: str, region: str, instance: str = "") -> M:

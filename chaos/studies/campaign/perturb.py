@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chaos.scenarios.model import Scenario
-from services.chassis.settings import Tree, merge
+from services.chassis.settings import SettingPath, Tree, merge, setting_at
 from services.chassis.streams import Streams
 
 SERVICES = (
@@ -35,13 +35,11 @@ def perturbation(scenario: Scenario, fraction: float, seed: int) -> Tree:
         changed: Any = value * factor
         if isinstance(value, int):
             changed = max(1, round(changed))
-        for part in reversed(path):
-            changed = {part: changed}
-        tree = merge(tree, changed)
+        tree = merge(tree, setting_at(path, changed))
     return tree
 
 
-def _values(scenario: Scenario) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _values(scenario: Scenario) -> Iterator[tuple[SettingPath, Any]]:
     from chaos.experiment.plan import make_plan, settings_models
     from services.chassis.settings import resolve
 

@@ -1,12 +1,10 @@
 """The map as one HTML page with a matplotlib chart."""
 
-import io
-
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from chaos.report.canvas import COLOURS, STYLE, inline
+from chaos.report.canvas import COLOURS, STYLE, svg_of
 from chaos.studies.map import words
 from chaos.studies.map.points import Map, MapCell, MapKind
 from chaos.studies.page import page
@@ -62,9 +60,7 @@ def picture(one: Map) -> str:
                 field = Rectangle((column + 0.02, row + 0.03), 0.96, 0.94, color=colour, alpha=alpha, linewidth=0)
                 axes.add_patch(field)
                 axes.text(column + 0.5, row + 0.5, _caption(cell), ha="center", va="center", color=COLOURS["ink"])
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return inline(buffer.getvalue(), f"Map of {one.x.label} against {one.y.label}")
+        return svg_of(figure, f"Map of {one.x.label} against {one.y.label}")
 
 
 def _caption(cell: MapCell) -> str:

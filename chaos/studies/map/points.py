@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Literal
 
-from chaos.experiment.plan import Plan, make_plan, parse_assignment
+from chaos.experiment.plan import Plan, make_plan, overrides_from
 from chaos.experiment.runs import quiet_libraries
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Scenario
 from chaos.studies.cache import Codec
 from chaos.studies.map.axes import Axis, AxisEffect, effect
 from chaos.studies.map.probe import TRANSPORT, Probe, probe
-from services.chassis.settings import Tree, merge
 
 MapKind = Literal["stable", "vulnerable", "metastable", "overloaded", "unmeasured"]
 KINDS: tuple[MapKind, ...] = ("stable", "vulnerable", "metastable", "overloaded", "unmeasured")
@@ -64,14 +63,10 @@ class MapRun:
             SettingsError: invalid input.
         """
         effects = self._effects
-        tree: Tree = {}
-        for text in self.assignments:
-            tree = merge(tree, parse_assignment(text))
-        for one in effects:
-            tree = merge(tree, one.overlay)
+        overlays = [overrides_from(self.assignments), *(one.overlay for one in effects)]
         mitigations = [*self.mitigations, *(name for one in effects for name in one.mitigations)]
         scenario = _with_nodes(load(_world(), size=self.size), [one.nodes for one in effects if one.nodes is not None])
-        return make_plan(scenario, self.seed, overlays=[tree], mitigations=mitigations)
+        return make_plan(scenario, self.seed, overlays=overlays, mitigations=mitigations)
 
 
 def _world() -> str:

@@ -19,7 +19,7 @@ from chaos.record.series import Array
 from chaos.scenarios.times import INCIDENT_S_PER_BENCH_S
 from chaos.studies.cache import Figure
 from chaos.studies.matrix.variants import survived
-from chaos.verdict.figures import BLOCKED_SHARE, PEAK_WINDOW_S, SUSTAINED_WINDOW_S, WORKING
+from chaos.verdict.figures import BLOCKED_SHARE, PEAK_WINDOW_S, SUSTAINED_WINDOW_S, WORKING, peak
 from chaos.verdict.times import NEVER, Window
 from chaos.verdict.view import View
 
@@ -221,8 +221,10 @@ def _load(view: View, until: float) -> dict[str, float | None]:
     knows = record.series.knows(ATTEMPTS)
     return {
         "failed_operations": record.delta(ENDED, *whole, result="failed"),
-        "peak_amplification": _peak(view.amplification_curve(SUSTAINED_WINDOW_S), until) if knows else None,
-        "peak_attempts_per_s": _peak(record.rate_curve(ATTEMPTS, PEAK_WINDOW_S, layer="sdk"), until) if knows else None,
+        "peak_amplification": peak(_up_to(view.amplification_curve(SUSTAINED_WINDOW_S), until)) if knows else None,
+        "peak_attempts_per_s": peak(_up_to(record.rate_curve(ATTEMPTS, PEAK_WINDOW_S, layer="sdk"), until))
+        if knows
+        else None,
         "wasted_ratio": record.ratio(Of(WORK, outcome="wasted"), Of(WORK), *_incident(view)),
     }
 
@@ -234,7 +236,7 @@ def _backlog(view: View, until: float) -> dict[str, float | None]:
     steps = np.diff(times, append=times[-1:]) * (times >= view.at.trigger)
     waited = float(np.nansum(backlog * steps)) * MINUTES_PER_S
     return {
-        "backlog_peak": _peak((times, backlog), until),
+        "backlog_peak": peak((times, backlog)),
         "backlog_job_min": None if _is_cut(view, until) and backlog[-1] >= view.backlog_gone else waited,
     }
 
@@ -305,12 +307,6 @@ def _minutes(view: View, holds: Any, until: float) -> float | None:
     times = view.record.series.times
     steps = np.diff(times, append=times[-1:])
     return float(steps[holds & (times < until)].sum()) * MINUTES_PER_S
-
-
-def _peak(curve: RatioCurve, until: float) -> float | None:
-    _, values = _up_to(curve, until)
-    known = values[np.isfinite(values)]
-    return float(known.max()) if len(known) else None
 
 
 def _up_to(curve: RatioCurve, until: float) -> RatioCurve:

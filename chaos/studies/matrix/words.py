@@ -13,6 +13,7 @@ from chaos.studies.matrix.outcomes import Column
 from chaos.studies.matrix.summary import Matrix, Sets, SummaryRow, Wave
 from chaos.studies.statistics import Estimate, Share, below
 from chaos.studies.words import MISSING, count_of
+from chaos.verdict.words import listed
 
 WAVE_WORDS = {"first_wave": "first wave (storage)", "second_wave": "second wave (identity)"}
 SEEDS_TO_COMPARE = 4
@@ -172,10 +173,6 @@ def _spared(matrix: Matrix, row: SummaryRow) -> str:
 
 def _s(names: Sequence[str]) -> str:
     return "s" if len(names) == 1 else ""
-
-
-def listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def number(column: Column, value: float) -> str:

@@ -14,7 +14,6 @@ from rich.console import Console
 
 from chaos.importers.known import understand
 from chaos.importers.reading import Understood
-from chaos.mitigations.model import leaves
 from chaos.options import TRIED
 from chaos.progress.terminal import table
 from chaos.studies.engine import study_engine
@@ -25,7 +24,7 @@ from chaos.studies.statistics import Estimate, Share, estimate, share
 from chaos.studies.words import MISSING
 from chaos.verdict.figures import WORKING
 from services.chassis.exit_codes import BAD_INPUT, CONTRADICTED, EXPECTED
-from services.chassis.settings import Tree
+from services.chassis.settings import Tree, leaves
 
 WORKFLOW = "identity_client.workflow.attempts=1"
 COSTS = (

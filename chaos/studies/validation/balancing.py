@@ -4,16 +4,16 @@ import asyncio
 from functools import partial
 
 from chaos.studies.validation.rows import Row, RowFigures, between, formula, printed
-from chaos.studies.validation.world import ONE_ATTEMPT, PAIRED, PLAIN_NODE, REGION, SmallWorld, counted, settings
+from chaos.studies.validation.world import ONE_ATTEMPT, PAIRED, PLAIN_NODE, REGION, SmallWorld, counted
 from services.chassis.env import Env
-from services.chassis.settings import Tree
+from services.chassis.settings import Tree, merge
 
 SAMPLES = "http_request_duration_seconds_count"
 """Every request that reached a service, also those that a fault answered."""
 
 ENVOY_RATE_PER_S = 50.0
 ENVOY_WINDOW_S = 20.0
-HEALTHY: Tree = settings(
+HEALTHY: Tree = merge(
     PLAIN_NODE,
     ONE_ATTEMPT,
     {
@@ -26,7 +26,7 @@ HEALTHY: Tree = settings(
 GOOGLE_RATE_PER_S = 50.0
 GOOGLE_WINDOW_S = 10.0
 ACCEPTING = (0.1, 0.25, 0.4, 0.75)
-THROTTLED: Tree = settings(
+THROTTLED: Tree = merge(
     PLAIN_NODE,
     ONE_ATTEMPT,
     {
@@ -52,7 +52,7 @@ async def _share_home(world: SmallWorld, healthy: float) -> RowFigures:
 
 
 def measure_shares(seed: int, overrides: Tree) -> RowFigures:
-    tree, found = settings(HEALTHY, overrides), RowFigures()
+    tree, found = merge(HEALTHY, overrides), RowFigures()
     for healthy in (1.0, 0.71, 0.5, 0.25, 0.0):
         found |= SmallWorld(seed, tree).run(partial(_share_home, healthy=healthy))
     return found
@@ -76,7 +76,7 @@ def _throttled(env: Env) -> float:
 
 
 def measure_held_back(seed: int, overrides: Tree) -> RowFigures:
-    tree, found = settings(THROTTLED, overrides), RowFigures()
+    tree, found = merge(THROTTLED, overrides), RowFigures()
     for accepting in ACCEPTING:
         found |= SmallWorld(seed, tree).run(partial(_held_back, accepting=accepting))
     return found

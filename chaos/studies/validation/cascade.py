@@ -3,8 +3,8 @@
 import asyncio
 
 from chaos.studies.validation.rows import Row, RowFigures, between, formula, printed
-from chaos.studies.validation.world import PLAIN_NODE, SmallWorld, settings
-from services.chassis.settings import Tree
+from chaos.studies.validation.world import PLAIN_NODE, SmallWorld
+from services.chassis.settings import Tree, merge
 
 SIZE = 0.01
 """Of the source's service and its load; figures are given in the source's size."""
@@ -13,7 +13,7 @@ CAPACITY_PER_S = 10_500.0
 WORKERS = 20
 HEALTHY_S, CASCADE_S, LOWERED_S, JUDGED_S = 20.0, 80.0, 40.0, 10.0
 
-SERVICE: Tree = settings(
+SERVICE: Tree = merge(
     PLAIN_NODE,
     {"identity": {"workers": WORKERS, "service_time_s": WORKERS / (CAPACITY_PER_S * SIZE), "queue_length": 400}},
 )
@@ -64,8 +64,8 @@ async def _growth(world: SmallWorld) -> float:
 
 
 def measure(seed: int, overrides: Tree) -> RowFigures:
-    plain = settings(SERVICE, THREE_ATTEMPTS, overrides)
-    budgeted = settings(SERVICE, THREE_ATTEMPTS, TEN_PERCENT, overrides)
+    plain = merge(SERVICE, THREE_ATTEMPTS, overrides)
+    budgeted = merge(SERVICE, THREE_ATTEMPTS, TEN_PERCENT, overrides)
     return {
         **SmallWorld(seed, plain).run(_cascade),
         "growth, 3 attempts": SmallWorld(seed, plain).run(_growth),

@@ -6,9 +6,9 @@ from functools import partial
 
 from chaos.record.metric_names import ATTEMPTS, ENDED
 from chaos.studies.validation.rows import Row, RowFigures, between, formula
-from chaos.studies.validation.world import PLAIN_NODE, Callers, FarClient, SmallWorld, counted, settings
+from chaos.studies.validation.world import PLAIN_NODE, Callers, FarClient, SmallWorld, counted
 from services.chassis.http import HttpClient
-from services.chassis.settings import Tree
+from services.chassis.settings import Tree, merge
 
 # --- V08 -------------------------------------------------------------------------------------------------
 
@@ -18,7 +18,7 @@ NETWORK_S = 0.1
 JUDGED_FROM_S, JUDGED_S = 45.0, 5.0
 BACK = 0.5
 """Of the load: a run has either all of it or nothing."""
-CONTENDED: Tree = settings(
+CONTENDED: Tree = merge(
     PLAIN_NODE,
     {
         "identity": {
@@ -56,7 +56,7 @@ def _far(near: HttpClient, world: SmallWorld, delay_s: Callable[[], float]) -> H
 
 def measure_spike(seed: int, overrides: Tree) -> RowFigures:
     return {
-        f"runs that are back, {name}": SmallWorld(seed, settings(CONTENDED, backoff, overrides)).run(_spiked)
+        f"runs that are back, {name}": SmallWorld(seed, merge(CONTENDED, backoff, overrides)).run(_spiked)
         for name, backoff in (("no backoff", WITHOUT_BACKOFF), ("jittered backoff", WITH_BACKOFF))
     }
 
@@ -66,7 +66,7 @@ def measure_spike(seed: int, overrides: Tree) -> RowFigures:
 SIZE = 0.1
 """Of the source's database and its load; figures are given in the source's size."""
 FROZEN_FROM_S, FROZEN_S = 10.0, 10.0
-DATABASE: Tree = settings(
+DATABASE: Tree = merge(
     PLAIN_NODE,
     {
         "identity": {"workers": round(30 * SIZE), "service_time_s": 0.1, "service_fixed_share": 1.0},
@@ -128,7 +128,7 @@ async def _at(world: SmallWorld, rate_per_s: float, start: float) -> RowFigures:
 
 
 def measure_outage(seed: int, overrides: Tree) -> RowFigures:
-    tree = settings(DATABASE, overrides)
+    tree = merge(DATABASE, overrides)
     return {
         **SmallWorld(seed, tree).run(_at_280),
         **SmallWorld(seed, tree).run(partial(_at, rate_per_s=170.0, start=120.0)),

@@ -4,10 +4,10 @@ import asyncio
 from functools import partial
 
 from chaos.studies.validation.rows import Published, Row, RowFigures, between, printed
-from chaos.studies.validation.world import FOREVER_S, PLAIN_NODE, REGION, SmallWorld, settings
+from chaos.studies.validation.world import FOREVER_S, PLAIN_NODE, REGION, SmallWorld
 from services.chassis.env import Peers
 from services.chassis.http import HttpReply
-from services.chassis.settings import Tree
+from services.chassis.settings import Tree, merge
 from services.policies.retry import RetrySettings, call
 
 CLIENTS = 100
@@ -17,7 +17,7 @@ ROW = f"/vmextmi{REGION}/packages/row"
 STORAGE = "https://storage.azure.com"
 FOR_EVER = 1_000_000
 
-QUICK: Tree = settings(
+QUICK: Tree = merge(
     PLAIN_NODE,
     {"identity": {"service_time_s": 1e-6}, "blobstore": {"service_time_s": 0.0}, "router": {"service_time_s": 0.0}},
 )
@@ -114,7 +114,7 @@ async def _contend(world: SmallWorld, backoff: RetrySettings) -> tuple[float, fl
 
 def measure(seed: int, overrides: Tree) -> RowFigures:
     """`overrides` may have a section `backoff` besides those of the services, over every kind of backoff."""
-    tree = settings(QUICK, {section: values for section, values in overrides.items() if section != "backoff"})
+    tree = merge(QUICK, {section: values for section, values in overrides.items() if section != "backoff"})
     calls, took_s = RowFigures(), RowFigures()
     for name, backoff in BACKOFFS.items():
         changed = RetrySettings.model_validate({**backoff.model_dump(), **overrides.get("backoff", {})})

@@ -5,9 +5,9 @@ import math
 from functools import partial
 
 from chaos.studies.validation.rows import Published, Row, RowFigures, formula
-from chaos.studies.validation.world import ONE_ATTEMPT, PLAIN_NODE, SmallWorld, counted, settings
+from chaos.studies.validation.world import ONE_ATTEMPT, PLAIN_NODE, SmallWorld, counted
 from services.chassis.env import Env
-from services.chassis.settings import Tree
+from services.chassis.settings import Tree, merge
 from services.identity.node import Node
 
 WORKERS = 2
@@ -21,7 +21,7 @@ LOSS_QUEUE = 2
 LOSS_LOADS = (0.5, 0.9, 1.5)
 LOSS_MEASURED_S = {0.5: 30.0, 0.9: 10.0, 1.5: 10.0}
 
-EXPONENTIAL: Tree = settings(
+EXPONENTIAL: Tree = merge(
     PLAIN_NODE,
     ONE_ATTEMPT,
     {"identity": {"workers": WORKERS, "service_time_s": SERVICE_S, "service_fixed_share": 0.0}},
@@ -93,7 +93,7 @@ async def _losing(world: SmallWorld, load: float) -> RowFigures:
 
 
 def measure_waiting(seed: int, overrides: Tree) -> RowFigures:
-    tree = settings(EXPONENTIAL, overrides)
+    tree = merge(EXPONENTIAL, overrides)
     found = RowFigures()
     for load in LOADS:
         found |= SmallWorld(seed, tree).run(partial(_waiting, load=load))
@@ -101,7 +101,7 @@ def measure_waiting(seed: int, overrides: Tree) -> RowFigures:
 
 
 def measure_losing(seed: int, overrides: Tree) -> RowFigures:
-    tree = settings(EXPONENTIAL, {"identity": {"queue_length": LOSS_QUEUE}}, overrides)
+    tree = merge(EXPONENTIAL, {"identity": {"queue_length": LOSS_QUEUE}}, overrides)
     found = RowFigures()
     for load in LOSS_LOADS:
         found |= SmallWorld(seed, tree).run(partial(_losing, load=load))

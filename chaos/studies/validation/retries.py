@@ -4,8 +4,8 @@ import asyncio
 from functools import partial
 
 from chaos.studies.validation.rows import Published, Row, RowFigures, formula, printed
-from chaos.studies.validation.world import PLAIN_NODE, SmallWorld, settings
-from services.chassis.settings import Tree
+from chaos.studies.validation.world import PLAIN_NODE, SmallWorld
+from services.chassis.settings import Tree, merge
 
 SOURCE = "Brooker 2022, program mbrooker/simulator_example, retry_sim"
 CLIENTS = 10
@@ -18,7 +18,7 @@ BAND = (
     "half a unit of the last digit"
 )
 
-INSENSITIVE: Tree = settings(PLAIN_NODE, {"identity": {"workers": 100_000, "service_time_s": 0.001}})
+INSENSITIVE: Tree = merge(PLAIN_NODE, {"identity": {"workers": 100_000, "service_time_s": 0.001}})
 
 
 def _client(attempts: int, guard: Tree) -> Tree:
@@ -60,7 +60,7 @@ async def _load(world: SmallWorld, failing: float, clients: int, rate_per_s: flo
 def _measured(failing: float, kinds: tuple[str, ...], seed: int, overrides: Tree) -> RowFigures:
     found = RowFigures()
     for kind in kinds:
-        tree = settings(INSENSITIVE, CLIENTS_OF_SOURCE[kind], overrides)
+        tree = merge(INSENSITIVE, CLIENTS_OF_SOURCE[kind], overrides)
         run = partial(_load, failing=failing, clients=CLIENTS, rate_per_s=CLIENTS * CALLS_PER_S, length_s=LENGTH_S)
         found |= {f"{name}, {kind}": value for name, value in SmallWorld(seed, tree).run(run).items()}
     return found
@@ -74,7 +74,7 @@ def _spread(seed: int, overrides: Tree) -> RowFigures:
     found = RowFigures()
     for clients, ours in SPREADS.items():
         run = partial(_load, failing=0.5, clients=ours, rate_per_s=10.0, length_s=100.0)
-        figures = SmallWorld(seed, settings(INSENSITIVE, BUCKET, overrides)).run(run)
+        figures = SmallWorld(seed, merge(INSENSITIVE, BUCKET, overrides)).run(run)
         found |= {f"{name}, {clients} clients": value for name, value in figures.items()}
     return found
 

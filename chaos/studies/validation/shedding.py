@@ -3,8 +3,8 @@
 import asyncio
 
 from chaos.studies.validation.rows import Difference, Row, RowFigures, between, formula
-from chaos.studies.validation.world import ONE_ATTEMPT, PLAIN_NODE, SmallWorld, settings
-from services.chassis.settings import Tree
+from chaos.studies.validation.world import ONE_ATTEMPT, PLAIN_NODE, SmallWorld
+from services.chassis.settings import Tree, merge
 
 WORKERS, SERVICE_S = 2, 0.016
 CAPACITY_PER_S = WORKERS / SERVICE_S
@@ -12,7 +12,7 @@ PAUSE_S = 0.1
 """Least time, and mean of more, between the two calls of a request: long for the queue, short for DAGOR's window."""
 WARM_UP_S, MEASURED_S = 25.0, 15.0
 
-OVERLOADED: Tree = settings(
+OVERLOADED: Tree = merge(
     PLAIN_NODE,
     ONE_ATTEMPT,
     {"identity": {"workers": WORKERS, "service_time_s": SERVICE_S, "service_fixed_share": 0.0}},
@@ -47,8 +47,8 @@ async def _two_calls(world: SmallWorld) -> tuple[float, float]:
 
 
 def measure(seed: int, overrides: Tree) -> RowFigures:
-    by_chance, _ = SmallWorld(seed, settings(OVERLOADED, RANDOM, overrides)).run(_two_calls)
-    together, first = SmallWorld(seed, settings(OVERLOADED, REQUEST_WISE, overrides)).run(_two_calls)
+    by_chance, _ = SmallWorld(seed, merge(OVERLOADED, RANDOM, overrides)).run(_two_calls)
+    together, first = SmallWorld(seed, merge(OVERLOADED, REQUEST_WISE, overrides)).run(_two_calls)
     return {
         "succeed, random shedding": by_chance,
         "succeed, request-wise": together,

@@ -4,8 +4,8 @@ import asyncio
 from functools import partial
 
 from chaos.studies.validation.rows import Row, RowFigures, between
-from chaos.studies.validation.world import PLAIN_NODE, Callers, SmallWorld, settings
-from services.chassis.settings import Tree
+from chaos.studies.validation.world import PLAIN_NODE, Callers, SmallWorld
+from services.chassis.settings import Tree, merge
 
 CAPACITY_PER_S = 100.0
 SERVICE_S = 0.1
@@ -21,7 +21,7 @@ CELLS = {
     "d: 10 s at −80 % CPU, less load": (REDUCED, 10.0, 0.20),
 }
 """Share of the load, length of the trigger in seconds, and the share of capacity that it leaves."""
-DATABASE: Tree = settings(
+DATABASE: Tree = merge(
     PLAIN_NODE,
     {
         "identity": {
@@ -61,7 +61,7 @@ async def _send(world: SmallWorld, callers: Callers, rate_per_s: float) -> None:
 
 
 def measure(seed: int, overrides: Tree) -> RowFigures:
-    tree = settings(DATABASE, overrides)
+    tree = merge(DATABASE, overrides)
     return {
         f"succeed afterwards, {name}": SmallWorld(seed, tree).run(
             partial(_succeed_after, load=load, trigger_s=trigger_s, left=left)

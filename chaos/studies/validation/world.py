@@ -23,7 +23,7 @@ from services.chassis.env import Env, Peers, make_env
 from services.chassis.http import NO_HEADERS, TIMEOUT, HttpClient, HttpReply
 from services.chassis.live import announce
 from services.chassis.registry import Instance
-from services.chassis.settings import Tree, merge
+from services.chassis.settings import Tree
 from services.chassis.store import Keys
 from services.chassis.streams import Streams
 from services.clients.identity.client import CallResult, ManagedIdentityClient
@@ -218,11 +218,3 @@ def counted(env: Env, name: str, **labels: str) -> float:
         for sample, pairs, value in env.metrics.samples()
         if sample == name and labels.items() <= dict(pairs).items()
     )
-
-
-def settings(*trees: Mapping[str, Any]) -> Tree:
-    """Trees merged in order: later ones win."""
-    merged: Tree = {}
-    for tree in trees:
-        merged = merge(merged, tree)
-    return merged

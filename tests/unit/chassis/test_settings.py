@@ -24,6 +24,10 @@ def test_merging_changes_neither_side() -> None:
     assert base == {"a": {"b": 1, "c": 2}}
 
 
+def test_of_several_overlays_the_last_one_wins() -> None:
+    assert merge({"a": 1}, {"a": 2, "b": {"c": 1}}, {"b": {"c": 2, "d": [1]}}) == {"a": 2, "b": {"c": 2, "d": [1]}}
+
+
 @pytest.mark.parametrize(
     ("values", "text"),
     [

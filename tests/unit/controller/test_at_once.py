@@ -9,10 +9,9 @@ import pytest
 from chaos.controller.switches import Switches
 from chaos.experiment.operations import change_overlay
 from chaos.mitigations import catalogue, run_time_overlay
-from chaos.mitigations.model import leaves
 from chaos.remediation.rollout import Rollout
 from chaos.remediation.settings import POLICY
-from services.chassis.settings import merge
+from services.chassis.settings import leaves, merge
 from services.chassis.store import Keys
 from tests.unit.controller.controller_desk import Desk
 

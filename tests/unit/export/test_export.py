@@ -24,7 +24,6 @@ from chaos.export.families import families
 from chaos.export.formats import FORMATS
 from chaos.export.frames import Record
 from chaos.export.openmetrics import FILE as TEXT_FILE
-from chaos.export.openmetrics import zero_epoch_s
 from chaos.export.otlp import FILE as OTLP_FILE
 from chaos.export.tables import TABLES, ExportedRun
 from chaos.export.writing import MissingExtra
@@ -181,7 +180,7 @@ def _pages(text: str) -> Iterator[str]:
 
 
 def test_prometheus_own_parser_reads_the_text(written: dict[str, Path], run: ExportedRun) -> None:
-    zero_s = zero_epoch_s(run.record.plan)
+    zero_s = run.record.zero_epoch_s
     found: dict[Key, dict[float, float]] = {}
     kinds = {}
     for page_text in _pages((written["openmetrics"] / TEXT_FILE).read_text()):
@@ -226,7 +225,7 @@ def _numbers(metric: Metric, labels: dict[str, str], point: Any) -> Iterator[tup
 
 
 def test_the_protobuf_package_reads_the_otlp_lines(written: dict[str, Path], run: ExportedRun) -> None:
-    zero_s = zero_epoch_s(run.record.plan)
+    zero_s = run.record.zero_epoch_s
     found: dict[Any, dict[float, float]] = {}
     ended: set[tuple[Key, float]] = set()
     for request in _requests(written["otlp"] / OTLP_FILE):
@@ -260,7 +259,7 @@ def _ends(table: SeriesTable) -> set[tuple[Key, float]]:
 
 def test_a_counter_starts_again_after_a_restart(written: dict[str, Path], run: ExportedRun) -> None:
     """The node that crashed at τ = 21 counts from 0 again."""
-    zero_s = zero_epoch_s(run.record.plan)
+    zero_s = run.record.zero_epoch_s
     starts: dict[str, set[float]] = {}
     for request in _requests(written["otlp"] / OTLP_FILE):
         for metric, labels, point in _points(request):

@@ -15,9 +15,9 @@ from chaos.mitigations import (
     run_time_overlay,
 )
 from chaos.mitigations.catalogue import FILE, load
-from chaos.mitigations.model import IDS, leaves
+from chaos.mitigations.model import IDS
 from chaos.scenarios.loader import load as load_scenario
-from services.chassis.settings import SettingsError, resolve
+from services.chassis.settings import SettingsError, leaves, resolve
 
 SCENARIO = load_scenario("azure-fnj8-vqz")
 EVERY = tuple(f"R{n}" for n in range(1, 8)) + tuple(f"X{n}" for n in range(1, 7))

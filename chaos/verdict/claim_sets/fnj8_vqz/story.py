@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from chaos.verdict.words import listed
+
 _PARTS = {
     "F1": "East US was overloaded by the work its restore released",
     "F2": "West US followed",
@@ -15,8 +17,4 @@ def story(statuses: Mapping[str, str]) -> str:
     if not statuses.keys() >= _PARTS.keys():
         return ""
     parts = [text for name, text in _PARTS.items() if statuses[name] == "reproduced"]
-    return f"Incident reproduced: {_listed(parts)}." if parts else "The service worked throughout."
-
-
-def _listed(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return f"Incident reproduced: {listed(parts)}." if parts else "The service worked throughout."
