@@ -1,20 +1,20 @@
-"""What an operator does about a collapsed region during a soak test: drain everything, then ramp the traffic up.
+"""What an operator does about a collapsed region during a soak test: shed most of the load until it is up again.
 
 The base load of the small testbed is near the point where retries hold a region down, so in a day it collapses several
-times by itself. A collapse is left alone for `LEFT_S`, so that growth is judged in both states, and is then repaired as
-in the incident. `Back to calm` would empty the store and restart every process, which would hide any growth.
+times by itself. A collapse is left alone for `LEFT_S`, so that growth is judged in both states. A drain and a ramp, as
+in the incident, do not end it: no nodes are added here, and the backlog tips the pair again. `Back to calm` would empty
+the store and restart every process, which would hide any growth.
 """
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from chaos.controller.testbed import Testbed
+from loadgen.settings import PROFILES
 
 LEFT_S = 300.0
-DRAIN_S = 60.0
-RAMP: dict[str, Any] = {"mode": "ramp", "from_fraction": 0.1, "to_fraction": 0.7, "over_s": 240.0, "hold_s": 60.0}
+SHED_S = 600.0
+SHED_FACTOR = PROFILES["rest"]
 HOUR_S = 3600.0
 
 
@@ -24,14 +24,12 @@ class Collapse:
 
     began_h: float
     regions: set[str]
-    repairs: int = 0
     ended_h: float | None = None
 
     def __str__(self) -> str:
         regions = ", ".join(sorted(self.regions))
         end = "not ended" if self.ended_h is None else f"ended at {self.ended_h:.2f}"
-        times = "once" if self.repairs == 1 else f"{self.repairs} times"
-        return f"hour {self.began_h:.2f}: {regions} collapsed; traffic drained and ramped up {times}; {end}"
+        return f"hour {self.began_h:.2f}: {regions} collapsed; {end}"
 
 
 class Repairs:
@@ -41,30 +39,33 @@ class Repairs:
         self._controller = controller
         self._say = say
         self._start_epoch_s = controller.runtime.clock.epoch()
-        self._again_at_s = 0.0
+        self._shed_at_s: float | None = None
         self.collapses: list[Collapse] = []
 
     async def look(self) -> None:
-        """Takes note of the regions that are down now, and repairs what has been down for `LEFT_S`."""
+        """Takes note of the regions that are down now, and sheds load or gives it back."""
         down, now = self._controller.monitor.down, self._controller.runtime.clock.epoch()
-        if not down:
-            if self.collapses and self.collapses[-1].ended_h is None:
-                self.collapses[-1].ended_h = self._hour(now)
-                self._say(str(self.collapses[-1]))
-            return
-        if not self.collapses or self.collapses[-1].ended_h is not None:
-            self.collapses.append(Collapse(self._hour(min(down.values())), set()))
-        self.collapses[-1].regions.update(down)
-        if now >= max(self._again_at_s, min(down.values()) + LEFT_S):
-            self.collapses[-1].repairs += 1
-            await self._repair()
-            self._again_at_s = self._controller.runtime.clock.epoch() + RAMP["over_s"] + RAMP["hold_s"] + LEFT_S
+        self._note(down, now)
+        if self._shed_at_s is None and down and now >= min(down.values()) + LEFT_S:
+            await self._load(SHED_FACTOR)
+            self._shed_at_s = now
+        elif self._shed_at_s is not None and not down and now >= self._shed_at_s + SHED_S:
+            await self._load(1.0)
+            self._shed_at_s = None
+
+    def _note(self, down: Mapping[str, float], now: float) -> None:
+        under_way = self.collapses[-1] if self.collapses and self.collapses[-1].ended_h is None else None
+        if down:
+            if under_way is None:
+                self.collapses.append(under_way := Collapse(self._hour(min(down.values())), set()))
+            under_way.regions.update(down)
+        elif under_way is not None:
+            under_way.ended_h = self._hour(now)
+            self._say(str(under_way))
 
     def _hour(self, epoch_s: float) -> float:
         return (epoch_s - self._start_epoch_s) / HOUR_S
 
-    async def _repair(self) -> None:
-        for rule, wait_s in (({"mode": "drain"}, DRAIN_S), (RAMP, 0.0)):
-            for region in self._controller.regions:
-                await self._controller.operations.set_traffic(region, rule)
-            await asyncio.sleep(wait_s)
+    async def _load(self, factor: float) -> None:
+        for region in self._controller.regions:
+            await self._controller.operations.set_load(region, factor)
