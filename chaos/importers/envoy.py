@@ -5,12 +5,14 @@
     rate_limited_retry_back_off, with Retry-After as its only header
     retry_budget.budget_percent (20 %) · retry_budget.min_retry_concurrency (3)
 
-The wait before retry n is U(0, min(max, base * (2**n - 1))).
+The wait before retry n is U(0, min(max, base * (2**n - 1))). Fields in lowerCamelCase are accepted, as in protobuf.
 
 Sources: https://www.envoyproxy.io/docs, api-v3/config/route/v3/route_components.proto (RetryPolicy),
 configuration/http/http_filters/router_filter (x-envoy-retry-on, the backoff), config/cluster/v3/circuit_breaker.proto.
 """
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from chaos.importers.reading import (
@@ -22,15 +24,19 @@ from chaos.importers.reading import (
     listing,
     no_retries,
     number,
+    one_of,
+    renamed,
     sdk_layer,
+    text,
     whole,
 )
 from services.chassis.settings import Tree
 
+# A per-try timeout resets the stream. A reset counts as the 503 or 504 that it would become.
 RETRY_ON = {
     "5xx": ("timeout", "connection", "5xx"),
-    "gateway-error": ("timeout", "502", "503", "504"),
-    "reset": ("connection",),
+    "gateway-error": ("timeout", "connection", "502", "503", "504"),
+    "reset": ("timeout", "connection"),
     "connect-failure": ("connection",),
     "refused-stream": ("connection",),
     "reset-before-request": ("connection",),
@@ -49,7 +55,7 @@ RETRIABLE = range(500, 600)
 
 
 def matches(values: Any) -> bool:
-    keys = set(values) if isinstance(values, dict) else set()
+    keys = {_snake(str(key)) for key in values} if isinstance(values, dict) else set()
     return bool(keys & {"retry_policy", "retry_on", "num_retries", "retry_budget"})
 
 
@@ -59,6 +65,7 @@ def read(values: Any) -> Understood:
     Raises:
         ImportRefused: a field has no equivalent; named in the message.
     """
+    values = renamed(values, _snake)
     wrapped = {"retry_policy", "retry_budget"} & set(values)
     top = Fields("", values if wrapped else {"retry_policy": values}, REASONS)
     policy, budget = top.below("retry_policy"), top.below("retry_budget")
@@ -73,7 +80,7 @@ def _policy(policy: Fields, guard: Tree) -> Tree:
     retries = policy.take("num_retries", whole(0), 1)
     timeout_s = policy.take("per_try_timeout", duration(), 0.0)
     statuses = policy.take("retriable_status_codes", _statuses, NONE)
-    failures = policy.take("retry_on", lambda text: _failures(str(text), statuses), NONE)
+    failures = policy.take("retry_on", lambda value: _failures(text(value), statuses), NONE)
     base_s, max_s = _back_off(policy.below("retry_back_off"))
     honour = _rate_limited(policy.below("rate_limited_retry_back_off"))
     policy.end()
@@ -92,9 +99,9 @@ def _policy(policy: Fields, guard: Tree) -> Tree:
     return sdk_layer(layer, **more)
 
 
-def _failures(text: str, statuses: tuple[str, ...]) -> tuple[str, ...]:
+def _failures(words: str, statuses: tuple[str, ...]) -> tuple[str, ...]:
     found: list[str] = []
-    for word in (word.strip() for word in text.split(",")):
+    for word in (word.strip() for word in words.split(",") if word.strip()):
         if word == "retriable-status-codes":
             found += statuses
         elif word.isdigit():
@@ -107,10 +114,11 @@ def _failures(text: str, statuses: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _statuses(values: Any) -> tuple[str, ...]:
-    for value in values:
-        if value not in RETRIABLE and value != 429:
-            raise ValueError(f"{value} is never retried by the callers here; 429 and 5xx are")
-    return tuple(map(str, values))
+    statuses = tuple(whole(100, 599)(value) for value in listing(values))
+    for status in statuses:
+        if status not in RETRIABLE and status != 429:
+            raise ValueError(f"{status} is never retried by the callers here; 429 and 5xx are")
+    return tuple(map(str, statuses))
 
 
 def _back_off(back_off: Fields | None) -> tuple[float, float]:
@@ -130,8 +138,8 @@ def _rate_limited(limited: Fields | None) -> bool:
         return False
     for header in limited.take("reset_headers", listing, NO_ITEMS):
         one = Fields(f"{limited.at}.reset_headers", header)
-        name = one.take("name", str, "")
-        one.take("format", str, "SECONDS")
+        name = one.take("name", text, "")
+        one.take("format", one_of("SECONDS", "UNIX_TIMESTAMP"), "SECONDS")
         one.end()
         if name.lower() != "retry-after":
             raise ImportRefused(f"{one.at}: the services here send no {name}")
@@ -151,4 +159,13 @@ def _budget(budget: Fields) -> Tree:
 
 
 def _percent(value: Any) -> float:
-    return number(0, 100)(value["value"] if isinstance(value, dict) else value)
+    if not isinstance(value, Mapping):
+        return number(0, 100)(value)
+    percent = Fields("", value)
+    found = percent.take("value", number(0, 100), 0.0)
+    percent.end()
+    return found
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()

@@ -2,10 +2,12 @@
 
     maxAttempts (2 to 5) · initialBackoff · maxBackoff · backoffMultiplier · retryableStatusCodes
     retryThrottling.maxTokens · retryThrottling.tokenRatio
-    methodConfig[].timeout is the deadline of the whole call
+    methodConfig[].timeout is the deadline of the whole call, and all that an attempt is given
 
 The wait before retry n is min(initialBackoff * backoffMultiplier**(n-1), maxBackoff) * U(0.8, 1.2); clients make at
-most five attempts. Source: https://github.com/grpc/proposal, A6 (client retries).
+most five attempts. Codes are names in any case, or numbers.
+
+Source: https://github.com/grpc/proposal, A6 (client retries).
 """
 
 from typing import Any
@@ -16,10 +18,12 @@ from chaos.importers.reading import (
     ImportRefused,
     Understood,
     duration,
+    flag,
     listing,
     no_retries,
     number,
     sdk_layer,
+    text,
     whole,
 )
 from services.chassis.settings import Tree
@@ -32,6 +36,7 @@ CODES = {
     "INTERNAL": ("500",),
     "UNKNOWN": ("500",),
 }
+NUMBERS = {2: "UNKNOWN", 4: "DEADLINE_EXCEEDED", 8: "RESOURCE_EXHAUSTED", 13: "INTERNAL", 14: "UNAVAILABLE"}
 REASONS = {
     "hedgingPolicy": "hedging is not modelled",
     "maxRequestMessageBytes": "message sizes are not modelled",
@@ -39,13 +44,12 @@ REASONS = {
     "healthCheckConfig": "health checks by the client are not modelled",
     "loadBalancingPolicy": "the router balances; the client does not",
     "loadBalancingConfig": "the router balances; the client does not",
-    "waitForReady": "",
-    "retryPolicy": "",
+    "retryPolicy": "belongs into an entry of methodConfig",
 }
 
 
 def matches(values: Any) -> bool:
-    return isinstance(values, dict) and bool({"methodConfig", "retryThrottling"} & set(values))
+    return isinstance(values, dict) and bool({"methodConfig", "retryThrottling", "retryPolicy"} & set(values))
 
 
 def read(values: Any) -> Understood:
@@ -61,20 +65,23 @@ def read(values: Any) -> Understood:
     more: Tree = {"guard": {"budget": _throttling(throttling)}} if throttling is not None else {}
     if len(methods) > 1:
         raise ImportRefused(f"methodConfig: has {len(methods)} entries; keep the one to try")
-    layer = _method(Fields("methodConfig.0", methods[0], REASONS)) if methods else None
+    layer, own = _method(Fields("methodConfig.0", methods[0], REASONS)) if methods else (None, {})
+    more.update(own)
     remarks = ("UNAVAILABLE is 502, 503 or no connection; RESOURCE_EXHAUSTED 429; INTERNAL and UNKNOWN 500",)
     return Understood("grpc", no_retries(**more) if layer is None else sdk_layer(layer, **more), remarks)
 
 
-def _method(method: Fields) -> Tree | None:
+def _method(method: Fields) -> tuple[Tree | None, Tree]:
+    """The retry layer of a method, and what else its callers get."""
     method.take("name", listing, NO_ITEMS)
-    method.take("waitForReady", bool, False)
+    method.take("waitForReady", flag, False)
     deadline_s = method.take("timeout", duration(), 0.0)
     policy = method.below("retryPolicy")
     method.end()
+    more: Tree = {"timeout_s": deadline_s} if deadline_s else {}
     if policy is None:
-        return None
-    attempts = policy.take("maxAttempts", whole(2), 0)
+        return None, more
+    attempts = policy.take("maxAttempts", whole(2, 10**6), 0)
     base_s = policy.take("initialBackoff", duration(), 0.0)
     max_s = policy.take("maxBackoff", duration(), 0.0)
     multiplier = policy.take("backoffMultiplier", number(1e-3, 1000), 0.0)
@@ -90,7 +97,7 @@ def _method(method: Fields) -> Tree | None:
     for name, value in required.items():
         if not value:
             raise ImportRefused(f"{policy.path(name)}: is required")
-    return {
+    layer = {
         "attempts": min(attempts, ATTEMPTS_MAX),
         "base_s": base_s,
         "max_s": max_s,
@@ -101,14 +108,16 @@ def _method(method: Fields) -> Tree | None:
         "retry_on": failures,
         "stop_after_s": deadline_s or None,
     }
+    return layer, more
 
 
 def _failures(codes: Any) -> str:
     found: list[str] = []
-    for code in codes:
-        if code not in CODES:
+    for code in listing(codes):
+        name = NUMBERS.get(code, "") if isinstance(code, int) else text(code).upper()
+        if name not in CODES:
             raise ValueError(f"{code} has no equivalent here; known: {', '.join(CODES)}")
-        found += CODES[code]
+        found += CODES[name]
     return ",".join(dict.fromkeys(found))
 
 

@@ -1,6 +1,7 @@
 """The importers, and which of them a file is for."""
 
 import configparser
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,8 @@ IMPORTERS: dict[str, ModuleType] = {
 }
 TENACITY = "tenacity"
 LIBRARIES = (*IMPORTERS, TENACITY)
+_HEAD = re.compile(r"^\s*\[", re.MULTILINE)
+_EXPORT = re.compile(r"^\s*export\s+", re.MULTILINE)
 
 
 def understand(path: Path, library: str | None = None) -> Understood:
@@ -34,31 +37,41 @@ def understand(path: Path, library: str | None = None) -> Understood:
     try:
         if library == TENACITY or (library is None and path.suffix == ".py"):
             return tenacity_code.read(text, path.name)
-        values = _values(text, path.name)
+        values = values_in(text, path.name)
         return _reader(values, library)(values)
     except ImportRefused as error:
         raise ImportRefused(str(error) if str(error).startswith(path.name) else f"{path.name}: {error}") from error
 
 
-def _values(text: str, name: str) -> Any:
+def values_in(text: str, name: str) -> Any:
+    """The values of a file: a mapping."""
     try:
         values = parse(text, name).values  # JSON is YAML
-    except DocumentError:
-        values = None
-    return values if isinstance(values, dict) else _ini(text, name)
+    except DocumentError as error:
+        return _ini(text, name, str(error).removeprefix(f"{name}:"))
+    return values if isinstance(values, dict) else _ini(text, name, "")
 
 
-def _ini(text: str, name: str) -> dict[str, Any]:
-    """The only section of an INI file, as the AWS SDKs have it."""
-    parser = configparser.ConfigParser()
+def _ini(text: str, name: str, not_yaml: str) -> dict[str, Any]:
+    """The only section of an INI file, as the AWS SDKs have it, or `NAME=value` lines: properties, an environment."""
+    headed = bool(_HEAD.search(text))
+    parser = configparser.RawConfigParser(default_section="", delimiters=("=", ":") if headed else ("=",))
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
     try:
-        parser.read_string(text)
+        parser.read_string(text if headed else f"[{name}]\n{_EXPORT.sub('', text)}")
     except configparser.Error as error:
-        raise ImportRefused(f"{name}: neither YAML, JSON nor INI") from error
-    sections = parser.sections() or ["DEFAULT"]
-    if len(sections) > 1:
+        why = not_yaml if not_yaml and "=" not in text else str(error).splitlines()[0]
+        raise ImportRefused(f"{name}: neither YAML, JSON nor INI: {why}") from error
+    sections = parser.sections()
+    if len(sections) != 1:
         raise ImportRefused(f"{name}: has the sections {', '.join(sections)}; keep the one to try")
-    return dict(parser[sections[0]])
+    values = dict(parser[sections[0]])
+    return values if headed else {key: _unquoted(value) for key, value in values.items()}
+
+
+def _unquoted(value: str) -> str:
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1] if quoted else value
 
 
 def _reader(values: Any, library: str | None) -> Callable[[Any], Understood]:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from services.chassis.settings import Tree
 from services.policies.backoff import Backoff
+from services.policies.retry import OWN_ATTEMPTS_MAX
 
 T = TypeVar("T")
 UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "us": 1e-6, "ns": 1e-9}
@@ -39,7 +40,7 @@ class Fields:
 
     def __post_init__(self) -> None:
         if not isinstance(self.given, Mapping):
-            raise ImportRefused(f"{self.at}: should be a mapping")
+            raise ImportRefused(f"{self.at}: should be a mapping".removeprefix(": "))
         self._left = dict(self.given)
 
     def take(self, name: str, read: Callable[[Any], T], default: T) -> T:
@@ -59,6 +60,11 @@ class Fields:
     def path(self, name: str) -> str:
         return f"{self.at}.{name}" if self.at else name
 
+    @property
+    def left(self) -> Mapping[str, Any]:
+        """The fields that nobody has taken yet."""
+        return self._left
+
     def end(self) -> None:
         """Refuses what nobody took."""
         for name in self._left:
@@ -66,7 +72,7 @@ class Fields:
             raise ImportRefused(f"{self.path(name)}: {reason}")
 
 
-def whole(low: int, high: int = 1000) -> Callable[[Any], int]:
+def whole(low: int, high: int = OWN_ATTEMPTS_MAX) -> Callable[[Any], int]:
     """A whole number within bounds."""
 
     def read(value: Any) -> int:
@@ -94,10 +100,29 @@ def number(low: float, high: float) -> Callable[[Any], float]:
 
 
 def flag(value: Any) -> bool:
-    """true or false."""
-    if not isinstance(value, bool):
+    """true or false, also as text, which properties and environment variables are."""
+    text = str(value).lower()
+    if not isinstance(value, bool | str) or text not in ("true", "false"):
         raise ValueError(f"should be true or false (got {value!r})")
-    return value
+    return text == "true"
+
+
+def renamed(values: Any, name_of: Callable[[str], str], at: str = "") -> dict[str, Any]:
+    """A mapping, and those inside it, with other names for its keys.
+
+    Raises:
+        ImportRefused: two keys get the same name.
+    """
+    if not isinstance(values, Mapping):
+        raise ImportRefused(f"{at}: should be a mapping (got {values!r})".removeprefix(": "))
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = name_of(str(key))
+        here = f"{at}.{key}" if at else str(key)
+        if name in found:
+            raise ImportRefused(f"{here}: {name} is given twice")
+        found[name] = renamed(value, name_of, here) if isinstance(value, Mapping) else value
+    return found
 
 
 NO_ENTRIES: dict[str, Any] = {}
@@ -118,21 +143,29 @@ def listing(value: Any) -> list[Any]:
     return value
 
 
-def duration(unit: str = "s") -> Callable[[Any], float]:
-    """Seconds from `0.25s`, `250ms`, `00:00:02`, `PT0.5S`, or a bare number in `unit`."""
+def text(value: Any) -> str:
+    """A text."""
+    if not isinstance(value, str):
+        raise ValueError(f"should be a text (got {value!r})")
+    return value
+
+
+def duration(unit: str = "") -> Callable[[Any], float]:
+    """Seconds from `0.25s`, `250ms`, `00:00:02`, `PT0.5S`, or a bare number in `unit`; without it that is refused."""
 
     def read(value: Any) -> float:
-        text = str(value).strip()
+        written = str(value).strip()
         if isinstance(value, bool):
             raise ValueError(f"should be a duration (got {value!r})")
-        if found := _DURATION.fullmatch(text):
+        found = _DURATION.fullmatch(written)
+        if found and (found["unit"] or unit):
             return round(float(found["number"]) * UNITS_S[found["unit"] or unit], 9)
         for form in (_CLOCK, _ISO):
-            if (found := form.fullmatch(text)) and text != "PT":
-                parts = {name: float(part or 0) for name, part in found.groupdict().items()}
+            if (timed := form.fullmatch(written)) and written != "PT":
+                parts = {name: float(part or 0) for name, part in timed.groupdict().items()}
                 days_s = parts.pop("days", 0.0) * 86_400
                 return days_s + parts["hours"] * 3600 + parts["minutes"] * 60 + parts["seconds"]
-        raise ValueError(f"should be a duration, e.g. 0.25s (got {value!r})")
+        raise ValueError(f"should be a duration{' with its unit' if found else ''}, e.g. 0.25s (got {value!r})")
 
     return read
 
@@ -166,8 +199,16 @@ BACKOFF = f"{Backoff.__module__}:{Backoff.__qualname__}"
 
 
 def sdk_layer(options: Mapping[str, Any], **more: Any) -> Tree:
-    """Settings of callers with this retry layer and no other."""
+    """Settings of callers with this retry layer and no other.
+
+    Raises:
+        ImportRefused: a value is none that the layer can have.
+    """
     kept = {name: value for name, value in options.items() if value is not None}
+    try:
+        Backoff(**kept)
+    except ValueError as error:
+        raise ImportRefused(str(error)) from error
     return {"identity_client": {"sdk": {"part": BACKOFF, "options": kept}, "workflow": {"attempts": 1}, **more}}
 
 
