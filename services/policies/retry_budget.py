@@ -134,21 +134,22 @@ class AwsQuota:
 class GrpcThrottle:
     """gRPC retry throttling. Counts in thousandths, as in grpc-core: with floats it would not return to the maximum."""
 
-    __slots__ = ("_milli",)
-    MAX_MILLI = 10_000
-    RATIO_MILLI = 100
+    __slots__ = ("_max_milli", "_milli", "_ratio_milli")
 
-    def __init__(self) -> None:
-        self._milli = self.MAX_MILLI
+    def __init__(self, max_tokens: float = 10.0, token_ratio: float = 0.1) -> None:
+        """A service config says both numbers (chaos/importers/grpc.py)."""
+        self._max_milli = round(max_tokens * 1000)
+        self._ratio_milli = round(token_ratio * 1000)
+        self._milli = self._max_milli
 
     def on_request(self, now: float) -> None: ...
 
     def may_retry(self, now: float) -> bool:
-        return self._milli * 2 > self.MAX_MILLI
+        return self._milli * 2 > self._max_milli
 
     def on_outcome(self, outcome: AttemptOutcome, now: float, *, is_retry: bool = False) -> None:
         if outcome is AttemptOutcome.SUCCESS:
-            self._milli = min(self.MAX_MILLI, self._milli + self.RATIO_MILLI)
+            self._milli = min(self._max_milli, self._milli + self._ratio_milli)
         elif outcome is AttemptOutcome.DROPPED:
             self._milli = max(0, self._milli - 1000)
 
@@ -157,17 +158,18 @@ class GrpcThrottle:
         return self._milli / 1000
 
     def __repr__(self) -> str:
-        return f"<GrpcThrottle {self.tokens:g}/{self.MAX_MILLI / 1000:g} tokens>"
+        return f"<GrpcThrottle {self.tokens:g}/{self._max_milli / 1000:g} tokens>"
 
 
 class EnvoyBudget:
     """Retries in flight as a share of all requests in flight. Needs the end of every attempt, with `is_retry`."""
 
-    __slots__ = ("active", "retries")
-    SHARE = 0.2
-    RETRIES_MIN = 3
+    __slots__ = ("active", "retries", "retries_min", "share")
 
-    def __init__(self) -> None:
+    def __init__(self, share: float = 0.2, retries_min: int = 3) -> None:
+        """A cluster's `retry_budget` says both numbers (chaos/importers/envoy.py)."""
+        self.share = share
+        self.retries_min = retries_min
         self.active = 0
         self.retries = 0
 
@@ -175,7 +177,7 @@ class EnvoyBudget:
         self.active += 1
 
     def may_retry(self, now: float) -> bool:
-        if self.retries >= max(self.RETRIES_MIN, int(self.SHARE * self.active)):
+        if self.retries >= max(self.retries_min, int(self.share * self.active)):
             return False
         self.retries += 1
         self.active += 1

@@ -112,8 +112,8 @@ SETTINGS: dict[type[PolicySettings], dict[str, Any]] = {
 NUMBERS: dict[type, dict[str, Any]] = {
     FinagleBudget: {"share": 0.2, "retries_per_s_min": 10.0, "window_s": 10.0},
     AwsQuota: {"CAPACITY": 500, "new_costs": False},
-    GrpcThrottle: {"MAX_MILLI": 10_000, "RATIO_MILLI": 100},
-    EnvoyBudget: {"SHARE": 0.2, "RETRIES_MIN": 3},
+    GrpcThrottle: {"max_tokens": 10.0, "token_ratio": 0.1},
+    EnvoyBudget: {"share": 0.2, "retries_min": 3},
     BrookerBudget: {"COST_MILLI": 1000, "deposit": 0.1, "capacity": 10.0, "at_start": False},
     AdaptiveThrottle: {"k": 2.0, "window_s": 120.0, "enabled": True},
     RegionHealth: {"window_s": 10.0, "samples_min": 5},
