@@ -90,6 +90,10 @@ def process_env(service: str, process: ProcessSettings) -> tuple[Env, StreamSink
         secret=process.project_secret,
         tracing=tracing,
     )
+    if exporter is not None:
+        exporter.on_lost = env.metrics.counter(
+            "trace_spans_lost_total", "Spans that the collector did not take, or that did not fit into the queue."
+        ).inc
     return env, sink, exporter
 
 
@@ -115,7 +119,7 @@ async def serve(service: str, create_app: Callable[[Env], web.Application], proc
         ending.push_async_callback(sink.close)
         sink.start()
         if exporter is not None:
-            ending.push_async_callback(exporter.flush)
+            ending.push_async_callback(exporter.close)
             env.background.keep(exporter.run, "trace exporter")
         await env.background.complete(lambda: _take_from_testbed(env, process), "seed and secret", STORE_ERRORS)
         app = create_app(env)

@@ -124,7 +124,7 @@ class Directory:
         return found
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _keys(rid: str) -> tuple[str, str, str]:
     rid = rid.lower()
     return rid, stable_uuid(f"client:{rid}"), stable_uuid(f"principal:{rid}")

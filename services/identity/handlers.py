@@ -24,7 +24,8 @@ from services.identity.node import Node
 from services.identity.tokens import Issuer
 from services.policies.recent import Recent
 
-TOKENS_MAX = 1024
+TOKENS_MAX = 256
+"""A signed token takes 1.2 kB, and nearly all are of identities that are used for a minute."""
 APP_SERVICE_SECRET = "aftershock-app-service"
 JSON_HEADERS = {"Content-Type": "application/json; charset=utf-8"}
 
@@ -180,7 +181,7 @@ class IdentityHandlers:
         return web.Response(body=json.dumps(body).encode(), status=status, headers=JSON_HEADERS)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _token_query(raw: str) -> tuple[str, str]:
     """The requested resource, and the client, object or resource id of the identity; empty for system-assigned."""
     query = URL.build(path="/", query_string=raw, encoded=True).query

@@ -9,15 +9,15 @@ import pytest
 from aiohttp import web
 from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from compose.virtual.world import VirtualWorld
+from services.chassis import otlp_export
 from services.chassis.clock import Clock
 from services.chassis.http import HttpClient
 from services.chassis.metrics import Metrics
-from services.chassis.otlp_export import BATCH_MAX, INTERVAL_S, QUEUE_LENGTH_MAX, OtlpExporter
+from services.chassis.otlp_export import BATCH_MAX, BATCHES_MAX, INTERVAL_S, LAST_FLUSH_S, OtlpExporter
+from services.chassis.process import ProcessSettings, process_env
 from services.chassis.registry import Instance
 from services.chassis.telemetry import tracing_of
 from tests.contract.test_traces import ALL
@@ -54,6 +54,18 @@ class Collector:
         ]
 
 
+def _losses() -> list[int]:
+    return []
+
+
+def _end_spans(world: VirtualWorld, exporter: OtlpExporter, count: int) -> None:
+    clock = Clock(world.loop.time, world.epoch_s)
+    tracing = tracing_of(NODE, clock, 1, exporter)
+    for _ in range(count):
+        with tracing.operation("user", clock.now(), tenant="virtual-machines", region="eastus") as root:
+            root.end()
+
+
 def _exporter(world: VirtualWorld) -> OtlpExporter:
     return OtlpExporter(HttpClient(world.session("identity-eastus-1")), "http://collector:4318/")
 
@@ -84,7 +96,7 @@ async def test_a_receiver_decodes_what_a_process_sends(world: VirtualWorld) -> N
         "service.instance.id": "identity-eastus-1",
         "cloud.region": "eastus",
     }
-    assert (exporter.sent, exporter.lost) == (2, 0)
+    assert exporter.sent == 2
 
 
 async def test_spans_leave_once_a_second_in_bounded_batches(world: VirtualWorld) -> None:
@@ -103,13 +115,44 @@ async def test_spans_leave_once_a_second_in_bounded_batches(world: VirtualWorld)
     running.cancel()
 
 
-async def test_without_a_collector_the_queue_stays_bounded_and_losses_are_counted(world: VirtualWorld) -> None:
+async def test_without_a_collector_the_queue_stays_bounded_and_losses_are_counted(
+    world: VirtualWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(otlp_export, "BATCHES_MAX", 2)
+    exporter, lost = _exporter(world), _losses()
+    exporter.on_lost = lost.append
+    _end_spans(world, exporter, 3 * BATCH_MAX + 5)
+    assert lost == [BATCH_MAX]
+    assert len(exporter) == 2 * BATCH_MAX + 5
+    assert len(exporter._fresh) == 5
+    span_bytes = len(exporter._batches[0][1]) / BATCH_MAX
+    assert span_bytes * BATCH_MAX * BATCHES_MAX < 4e6, "waits encoded: as objects they would take 60 MB"
+
+
+async def test_a_process_ends_within_seconds_although_the_collector_never_answers(world: VirtualWorld) -> None:
+    async def silent(_request: web.Request) -> web.Response:
+        await asyncio.sleep(3600.0)
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/v1/traces", silent)
+    await world.serve(app, "collector", 4318)
     exporter = _exporter(world)
-    span = ReadableSpan("user", resource=Resource({}))
-    for _ in range(QUEUE_LENGTH_MAX + 5):
-        exporter.ended(span)
-    assert exporter.lost == 5
-    assert f"{QUEUE_LENGTH_MAX} waiting" in repr(exporter)
+    _end_spans(world, exporter, 3 * BATCH_MAX)
+    await exporter.close()
+    assert world.loop.time() == LAST_FLUSH_S
+
+
+def test_lost_spans_are_a_metric_of_the_process() -> None:
+    async def main() -> bytes:
+        settings = ProcessSettings(region="eastus", instance="i", redis_url="redis://h", otlp_endpoint="http://h")
+        env, _, exporter = process_env("identity", settings)
+        assert exporter is not None
+        exporter.on_lost(3)
+        await env.http.close()
+        return env.metrics.page()
+
+    assert b"trace_spans_lost_total 3.0" in asyncio.run(main())
 
 
 async def test_a_collector_that_refuses_costs_only_the_batch(world: VirtualWorld) -> None:
@@ -118,8 +161,10 @@ async def test_a_collector_that_refuses_costs_only_the_batch(world: VirtualWorld
     exporter, clock = _exporter(world), Clock(world.loop.time, world.epoch_s)
     with tracing_of(NODE, clock, 1, exporter).operation("user", clock.now()) as root:
         root.end()
+    lost = _losses()
+    exporter.on_lost = lost.append
     await exporter.flush()
-    assert (exporter.sent, exporter.lost, len(collector.spans)) == (0, 1, 1)
+    assert (exporter.sent, lost, len(collector.spans)) == (0, [1], 1)
 
 
 def test_every_line_of_the_file_is_an_export_request() -> None:
