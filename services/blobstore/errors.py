@@ -70,12 +70,6 @@ UNSUPPORTED_VERB = ErrorSpec("UnsupportedHttpVerb", 405, "The resource doesn't s
 INVALID_URI = ErrorSpec("InvalidUri", 400, "The requested URI does not represent any resource on the server.")
 SERVER_BUSY = ErrorSpec("ServerBusy", 503, "The server is currently unable to receive requests. Please retry.")
 
-ARM_NO_API_VERSION = ErrorSpec(
-    "MissingApiVersionParameter", 400, "The api-version query parameter (?api-version=) is required for all requests."
-)
-ARM_BAD_API_VERSION = ErrorSpec(
-    "InvalidApiVersionParameter", 400, "The api-version '{version}' is invalid. It must look like '2023-05-01'."
-)
 ARM_INVALID_TOKEN = ErrorSpec("InvalidAuthenticationToken", 401, "The access token is invalid: {detail}")
 ARM_KEYS_UNAVAILABLE = ErrorSpec("ServerTimeout", 503, "The keys that verify access tokens cannot be read.")
 ARM_SUBSCRIPTION_NOT_FOUND = ErrorSpec(
@@ -89,12 +83,6 @@ ARM_GROUP_INVALID = ErrorSpec(
     400,
     "The provided resource group name '{group}' has invalid characters. The name can only be a letter, digit, '-', "
     "'.', '(', ')' or '_', at most 90 of them.",
-)
-ARM_NOT_FOUND = ErrorSpec(
-    "ResourceNotFound",
-    404,
-    "The Resource 'Microsoft.Storage/storageAccounts/{name}' under resource group '{group}' was not found. "
-    "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
 )
 ARM_CONTAINER_NOT_FOUND = ErrorSpec("ContainerNotFound", 404, "The specified container does not exist.")
 ARM_NAME_INVALID = ErrorSpec(
@@ -110,12 +98,6 @@ ARM_UNKNOWN_MEMBER = ErrorSpec(
     "InvalidRequestContent",
     400,
     "The request content was invalid and could not be deserialized: 'Could not find member {name} on the object.'",
-)
-ARM_LOCATION = ErrorSpec(
-    "LocationNotAvailableForResourceType",
-    400,
-    "The provided location '{location}' is not available for resource type 'Microsoft.Storage/storageAccounts'. "
-    "List of available regions for the resource type is '{region}'.",
 )
 ARM_LOCKED = ErrorSpec("PublicAccessNotPermitted", 409, _LOCKED)
 ARM_THROTTLED = ErrorSpec(

@@ -12,7 +12,17 @@ from services.blobstore import errors
 from services.blobstore.arm import bodies as bodies
 from services.blobstore.data.http_rules import CONDITIONS
 from services.blobstore.settings import ACCOUNT_NAME, RESERVED, AccountBody, ContainerSeed
-from services.chassis.arm import API_VERSION, ARM_DIALECT, GROUP, SCOPE, SUBSCRIPTION
+from services.chassis.arm import (
+    API_VERSION,
+    ARM_DIALECT,
+    GROUP,
+    INVALID_API_VERSION,
+    LOCATION_NOT_AVAILABLE,
+    MISSING_API_VERSION,
+    RESOURCE_NOT_FOUND,
+    SCOPE,
+    SUBSCRIPTION,
+)
 from services.chassis.errors import INVALID_SETTING, ErrorSpec
 from services.chassis.openapi import Api
 from services.chassis.routes import Body, BodyShape, Parameter, ResponseSpec, Route
@@ -64,8 +74,8 @@ STORE = (
     errors.CONDITION_NOT_MET,
 )
 ARM_EVERY = (
-    errors.ARM_NO_API_VERSION,
-    errors.ARM_BAD_API_VERSION,
+    MISSING_API_VERSION,
+    INVALID_API_VERSION,
     errors.ARM_INVALID_TOKEN,
     errors.ARM_SUBSCRIPTION_NOT_FOUND,
     errors.ARM_GROUP_INVALID,
@@ -76,7 +86,7 @@ ARM_EVERY = (
 ARM_CHANGE = (
     errors.ARM_INVALID_PROPERTY,
     errors.ARM_UNKNOWN_MEMBER,
-    errors.ARM_LOCATION,
+    LOCATION_NOT_AVAILABLE,
     errors.ARM_NAME_TAKEN,
     errors.ARM_LOCKED,
 )
@@ -192,7 +202,7 @@ def _accounts(arm: Any, region: str) -> list[Route]:
     )
     gone = {200: ResponseSpec("deleted"), 204: ResponseSpec("was not there")}
     answer = {200: ResponseSpec("whether it is free", shapes.NameAnswer)}
-    provider, unknown = f"{SUBSCRIPTION}/{STORAGE}", (errors.ARM_NOT_FOUND,)
+    provider, unknown = f"{SUBSCRIPTION}/{STORAGE}", (RESOURCE_NOT_FOUND,)
     question, change = Body(bodies.NameQuestion, by_handler=True), (*ARM_CHANGE, *unknown)
     update = Body(bodies.AccountUpdate, by_handler=True)
     new = Body(_create_body(region), by_handler=True)
@@ -221,7 +231,7 @@ def _containers(arm: Any) -> list[Route]:
     many = {200: ResponseSpec("all", shapes.ContainerResourceList)}
     created = {**one, 201: ResponseSpec("created", shapes.ContainerResource)}
     gone = {200: ResponseSpec("deleted"), 204: ResponseSpec("was not there")}
-    unknown = (errors.ARM_NOT_FOUND, errors.ARM_CONTAINER_NOT_FOUND)
+    unknown = (RESOURCE_NOT_FOUND, errors.ARM_CONTAINER_NOT_FOUND)
     change = (*unknown, *ARM_CHANGE, errors.ARM_CONTAINER_NAME_INVALID)
     body = Body(bodies.ContainerBody, by_handler=True)
     return [

@@ -16,9 +16,6 @@ SECRET_MISMATCH = ErrorSpec("unauthorized", 401, "The X-IDENTITY-HEADER value is
 NODE_OVERLOADED = ErrorSpec("service_unavailable", 503, "The service is overloaded")
 TENANT_THROTTLED = ErrorSpec("too_many_requests", 429, "Tenant '{tenant}' is over its rate")
 DEADLINE_EXCEEDED = ErrorSpec("deadline_exceeded", 504, "The caller's deadline passed in the queue")
-ARM_API_VERSION_MISSING = ErrorSpec(
-    "MissingApiVersionParameter", 400, "The api-version query parameter (?api-version=) is required for all requests."
-)
 ARM_NOT_FOUND = ErrorSpec(
     "ResourceNotFound",
     404,

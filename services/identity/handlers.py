@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 from yarl import URL
 
+from services.chassis.arm import MISSING_API_VERSION
 from services.chassis.bodies import parse, read_json
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
@@ -198,7 +199,7 @@ def _token_query(raw: str) -> tuple[str, str]:
 
 def _require_api_version(request: web.Request) -> None:
     if not request.query.get("api-version"):
-        raise ServiceError(errors.ARM_API_VERSION_MISSING)
+        raise ServiceError(MISSING_API_VERSION)
 
 
 def _identity_body(body: object, *, partial: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from services.chassis.arm import MISSING_API_VERSION
 from services.chassis.errors import ErrorSpec
 from services.chassis.identity_api import HandlerOf, dialect, identity_routes
 from services.chassis.openapi import Api
@@ -18,7 +19,7 @@ BAD_QUESTION = (
     errors.IDENTITY_NOT_FOUND,
     errors.IDENTITY_AMBIGUOUS,
 )
-VERSION, UNKNOWN, WRONG = errors.ARM_API_VERSION_MISSING, errors.ARM_NOT_FOUND, errors.ARM_INVALID
+VERSION, UNKNOWN, WRONG = MISSING_API_VERSION, errors.ARM_NOT_FOUND, errors.ARM_INVALID
 REFUSALS: dict[str, tuple[ErrorSpec, ...]] = {
     "get_token": (errors.METADATA_MISSING, *BAD_QUESTION, *OVERLOAD),
     "get_app_service_token": (errors.SECRET_MISMATCH, *BAD_QUESTION, *OVERLOAD),

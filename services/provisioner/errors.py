@@ -5,30 +5,12 @@ from typing import Any
 
 from services.chassis.errors import ErrorSpec, ServiceError
 
-MISSING_API_VERSION = ErrorSpec(
-    "MissingApiVersionParameter", 400, "The api-version query parameter (?api-version=) is required for all requests."
-)
-INVALID_API_VERSION = ErrorSpec(
-    "InvalidApiVersionParameter", 400, "The api-version '{value}' is invalid: it must look like 2024-07-01."
-)
 INVALID_SUBSCRIPTION = ErrorSpec(
     "InvalidSubscriptionId", 400, "The provided subscription identifier '{value}' is malformed or invalid."
 )
 INVALID_PARAMETER = ErrorSpec("InvalidParameter", 400, "{detail}")
 INVALID_SKIP_TOKEN = ErrorSpec("InvalidSkipToken", 400, "The $skiptoken '{value}' was not issued by this service.")
 LOCATION_REQUIRED = ErrorSpec("LocationRequired", 400, "The location property is required for this definition.")
-LOCATION_NOT_AVAILABLE = ErrorSpec(
-    "LocationNotAvailableForResourceType",
-    400,
-    "The provided location '{location}' is not available for resource type '{type}'. "
-    "List of available regions for the resource type is '{region}'.",
-)
-RESOURCE_NOT_FOUND = ErrorSpec(
-    "ResourceNotFound",
-    404,
-    "The Resource '{type}/{name}' under resource group '{group}' was not found. "
-    "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
-)
 PARENT_NOT_FOUND = ErrorSpec(
     "ParentResourceNotFound",
     404,

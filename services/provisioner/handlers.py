@@ -9,12 +9,13 @@ from typing import Any
 
 from aiohttp import web
 
+from services.chassis.arm import check_api_version
 from services.chassis.bodies import read_json
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
 from services.chassis.openapi import Api
 from services.provisioner import errors
-from services.provisioner.arm import validation, views
+from services.provisioner.arm import views
 from services.provisioner.arm.compute import Compute
 from services.provisioner.arm.throttle import SubscriptionThrottle
 from services.provisioner.ids import Ref, operation_path, subscription_of
@@ -153,7 +154,7 @@ class ProvisionerHandlers:
         """Wraps a handler in the steps of all ARM requests: version check, throttle, ids, JSON."""
 
         async def serve(request: web.Request) -> web.Response:
-            validation.check_api_version(request.query.get("api-version"))
+            check_api_version(request)
             subscription = request.match_info["subscription"]
             remaining = self._throttle.take(request.method, subscription, self._env.clock.now())
             status, body, headers = await handler(request)

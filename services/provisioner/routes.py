@@ -4,7 +4,17 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from services.chassis.arm import API_VERSION, ARM_DIALECT, GROUP, SCOPE, SUBSCRIPTION
+from services.chassis.arm import (
+    API_VERSION,
+    ARM_DIALECT,
+    GROUP,
+    INVALID_API_VERSION,
+    LOCATION_NOT_AVAILABLE,
+    MISSING_API_VERSION,
+    RESOURCE_NOT_FOUND,
+    SCOPE,
+    SUBSCRIPTION,
+)
 from services.chassis.errors import ErrorSpec
 from services.chassis.openapi import Api
 from services.chassis.routes import Body, BodyShape, Parameter, ResponseSpec, Route
@@ -35,14 +45,14 @@ SHAPES: Mapping[str, BodyShape] = {
 POLLING = {"Azure-AsyncOperation": "where to poll", "Retry-After": "seconds between two polls"}
 LOCATION = {**POLLING, "Location": "URL to poll by status code"}
 
-EVERY = (errors.MISSING_API_VERSION, errors.INVALID_API_VERSION, errors.THROTTLED)
-READ = (*EVERY, errors.RESOURCE_NOT_FOUND, errors.PARENT_NOT_FOUND)
+EVERY = (MISSING_API_VERSION, INVALID_API_VERSION, errors.THROTTLED)
+READ = (*EVERY, RESOURCE_NOT_FOUND, errors.PARENT_NOT_FOUND)
 ACCEPTED = (*READ, errors.INVALID_PARAMETER, errors.CONFLICT, errors.CHANGE_NOT_ALLOWED, errors.STORE_UNAVAILABLE)
 CHANGE = (
     *ACCEPTED,
     errors.INVALID_SUBSCRIPTION,
     errors.LOCATION_REQUIRED,
-    errors.LOCATION_NOT_AVAILABLE,
+    LOCATION_NOT_AVAILABLE,
     errors.ARTIFACT_NOT_FOUND,
 )
 

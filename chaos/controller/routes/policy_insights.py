@@ -17,6 +17,7 @@ from chaos.controller.documents import RemediationList, RemediationResource
 from chaos.controller.testbed import Testbed
 from chaos.remediation.settings import POLICY, RemediationSettings
 from chaos.remediation.workflow import UNDER_WAY, RemediationWorkflow
+from services.chassis.arm import MISSING_API_VERSION
 from services.chassis.bodies import parse, read_json
 from services.chassis.errors import ErrorSpec, ServiceError
 from services.chassis.routes import Body, ResponseSpec, Route
@@ -32,9 +33,6 @@ ONCE_S = 1e9
 BUSY = "a remediation is running and cannot be changed or deleted; cancel it first"
 REMEDIATIONS_MAX = 100
 
-MISSING_API_VERSION = ErrorSpec(
-    "MissingApiVersionParameter", 400, "The api-version query parameter (?api-version=) is required for all requests."
-)
 INVALID = ErrorSpec("InvalidCreateRemediationRequest", 400, "{detail}")
 INVALID_CANCEL = ErrorSpec(
     "InvalidCancelRemediationRequest", 400, "The remediation '{name}' cannot be canceled: it is in state '{state}'."

@@ -17,11 +17,11 @@ from services.blobstore.settings import ACCOUNT_NAME, CONTAINER_NAME, RESERVED
 from services.blobstore.state import BlobContainer, StorageAccount
 from services.blobstore.store.storage import Storage
 from services.blobstore.tokens import MANAGEMENT_AUDIENCES, KeysUnavailable, TokenRefused, Verifier
+from services.chassis.arm import LOCATION_NOT_AVAILABLE, RESOURCE_NOT_FOUND, check_api_version
 from services.chassis.bodies import read_json
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
 
-_API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?", re.ASCII)
 _GROUP_NAME = re.compile(r"[A-Za-z0-9._()-]{1,90}", re.ASCII)
 ANONYMOUS_ACTOR = "unknown"
 
@@ -56,7 +56,7 @@ class Arm:
             match = request.match_info
             names = (match.get(name, "") for name in ("subscription", "group", "account", "container"))
             target = ArmTarget(*names)
-            self._check_api_version(request)
+            check_api_version(request)
             await self._check_token(request)
             self._limits.take(arm_kind(request))
             self._check_target(target)
@@ -72,13 +72,6 @@ class Arm:
             raise ServiceError(errors.ARM_GROUP_INVALID, target="resourceGroup", group=target.group)
         if target.account and not re.fullmatch(ACCOUNT_NAME, target.account.lower()):
             raise ServiceError(errors.ARM_NAME_INVALID, target="name", name=target.account)
-
-    def _check_api_version(self, request: web.Request) -> None:
-        version = request.query.get("api-version", "")
-        if not version:
-            raise ServiceError(errors.ARM_NO_API_VERSION)
-        if not _API_VERSION.fullmatch(version):
-            raise ServiceError(errors.ARM_BAD_API_VERSION, target="api-version", version=version)
 
     async def _check_token(self, request: web.Request) -> None:
         authorization = request.headers.get("Authorization")
@@ -122,7 +115,13 @@ class Arm:
         body = bodies.parse(bodies.AccountCreate, await read_json(request))
         if _location(body.location) != _location(self._env.region):
             region = self._env.region
-            raise ServiceError(errors.ARM_LOCATION, target="location", location=body.location, region=region)
+            raise ServiceError(
+                LOCATION_NOT_AVAILABLE,
+                target="location",
+                location=body.location,
+                type=bodies.ACCOUNT_TYPE,
+                region=region,
+            )
         known = self._storage.accounts.get(name)
         if name in RESERVED or (known and known.resource_group.lower() != target.group.lower()):
             raise ServiceError(errors.ARM_NAME_TAKEN, name=name)
@@ -212,7 +211,7 @@ class Arm:
     def _account(self, target: ArmTarget) -> StorageAccount:
         account = self._storage.accounts.get(target.account.lower())
         if account is None or account.resource_group.lower() != target.group.lower():
-            raise ServiceError(errors.ARM_NOT_FOUND, name=target.account, group=target.group)
+            raise ServiceError(RESOURCE_NOT_FOUND, type=bodies.ACCOUNT_TYPE, name=target.account, group=target.group)
         return account
 
     def _view(self, account: StorageAccount) -> dict[str, object]:

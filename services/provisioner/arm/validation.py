@@ -7,14 +7,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from services.chassis.arm import LOCATION_NOT_AVAILABLE
 from services.chassis.errors import ServiceError
 from services.provisioner.errors import (
     ARTIFACT_NOT_FOUND,
-    INVALID_API_VERSION,
     INVALID_SUBSCRIPTION,
-    LOCATION_NOT_AVAILABLE,
     LOCATION_REQUIRED,
-    MISSING_API_VERSION,
     invalid,
 )
 from services.provisioner.ids import Ref
@@ -28,7 +26,6 @@ READ_ONLY = ("id", "name", "type", "etag", "systemData")
 READ_ONLY_PROPERTIES = ("provisioningState", "vmId", "timeCreated", "instanceView", "uniqueId")
 IDENTITY_TYPES = ("None", "SystemAssigned", "UserAssigned", "SystemAssigned, UserAssigned")
 
-_API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_])?")
 _SUBSCRIPTION = re.compile(r"[A-Za-z0-9-]{1,64}")
 _GROUP = re.compile(r"[A-Za-z0-9._()-]{1,90}")
@@ -37,14 +34,6 @@ _HANDLER_VERSION = re.compile(r"\d+(\.\d+){0,3}")
 _PLAIN = re.compile(r"[\s()-]")
 
 JsonBody = dict[str, Any]
-
-
-def check_api_version(value: str | None) -> None:
-    """Accepts any dated version: clients differ, and this service has only one behaviour."""
-    if not value:
-        raise ServiceError(MISSING_API_VERSION)
-    if not _API_VERSION.fullmatch(value):
-        raise ServiceError(INVALID_API_VERSION, value=value)
 
 
 def check_name(ref: Ref) -> None:

@@ -7,6 +7,7 @@ progress on the resource, so a client can abandon an operation that does not end
 from dataclasses import dataclass, replace
 from typing import Any
 
+from services.chassis.arm import RESOURCE_NOT_FOUND
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
 from services.chassis.store import STORE_ERRORS
@@ -173,7 +174,7 @@ class JobControl:
         found = self._compute.resources.get(ref.key)
         if found is None:
             self._require_parent(ref)
-            raise ServiceError(errors.RESOURCE_NOT_FOUND, type=ref.type, name=ref.long_name, group=ref.group)
+            raise ServiceError(RESOURCE_NOT_FOUND, type=ref.type, name=ref.long_name, group=ref.group)
         return found
 
     def _require_parent(self, ref: Ref) -> None:
