@@ -25,7 +25,7 @@ SLO_BUDGET = 0.001
 BURN_LIMIT = 14.4
 INCIDENT = "max(controller_incident_timestamp_seconds)"
 CLOCK = "max(timestamp(controller_incident_timestamp_seconds))"
-"""The time at which `INCIDENT` was so; of a run that has ended it is not now."""
+"""The time of the sample of `INCIDENT`; after the end of a run it is in the past."""
 
 
 def build() -> dict[str, Any]:

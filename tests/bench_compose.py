@@ -99,7 +99,7 @@ def users(factor: float) -> None:
 
 
 def storm(meter: Meter) -> tuple[float, float, str]:
-    """The highest CPU and memory of a few seconds while the incident is at its worst; and how the run stood then."""
+    """The highest CPU and memory over a few seconds at the worst of the incident, and the state of the run then."""
     run = call("POST", "/v1/runs", {"scenario": SCENARIO, "seed": 1})
     cores, memory_mb, seen = 0.0, 0.0, ""
     while True:

@@ -85,7 +85,7 @@ class Tracing:
         return HttpClient(session)
 
     def operation(self, name: str, start: float, **facts: Fact) -> SpanScope:
-        """Opens a trace at `start` (clock seconds). Its span is current in the block; whoever ends it calls `end`."""
+        """Opens a trace at `start` (clock seconds). Its span is current in the block; its owner calls `end`."""
         return NO_SCOPE
 
     def serve(self, request: web.Request) -> SpanScope:
@@ -101,7 +101,7 @@ class Tracing:
         return NO_SCOPE
 
     def begin(self, name: str, **facts: Fact) -> Span:
-        """A part of the current span that outlives the block: whoever ends it calls `end`."""
+        """A part of the current span that outlives the block: its owner calls `end`."""
         return NO_SPAN
 
     def within(self, span: Span) -> SpanScope:

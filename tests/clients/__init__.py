@@ -1,1 +1,1 @@
-"""Clients that nobody here wrote, against one testbed of real processes that ends with this package."""
+"""Third-party clients against one testbed of real processes that ends with this package."""

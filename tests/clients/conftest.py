@@ -24,4 +24,4 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     made.start()
     yield made
     made.stop()
-    gc.collect()  # here, where such connections are nobody's error
+    gc.collect()  # here, where such connections fail no test

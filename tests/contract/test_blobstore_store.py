@@ -94,7 +94,7 @@ async def test_loading_sweeps_uploads_and_names_that_a_crash_left(store: Store) 
     assert await store.hgetall("blobstore:names") == {b"foreign": b"westus"}
 
 
-async def test_an_abandoned_upload_leaves_nothing(store: Store) -> None:
+async def test_an_abandoned_upload_stores_nothing(store: Store) -> None:
     repository = Repository(store, "eastus", QUIET)
     await repository.begin_upload("half")
     await repository.write_chunk("half", 0, b"1")

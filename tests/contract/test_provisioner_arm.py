@@ -16,7 +16,7 @@ EXTENSION = "virtualMachines/vm1/extensions/script"
 OPERATIONS = "/subscriptions/sub/providers/Microsoft.Compute/locations/eastus/operations"
 
 
-async def test_an_accepted_put_tells_where_and_how_often_to_poll(world: VirtualWorld) -> None:
+async def test_an_accepted_put_names_the_url_and_the_interval_of_polls(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     reply = await bench.put_machine("vm1")
     assert reply.status == 201
@@ -47,7 +47,7 @@ async def test_an_accepted_put_tells_where_and_how_often_to_poll(world: VirtualW
     assert (await bench.call("GET", MACHINE)).json()["properties"]["provisioningState"] == "Succeeded"
 
 
-async def test_the_location_protocol_says_it_by_status_code(world: VirtualWorld) -> None:
+async def test_the_location_protocol_uses_the_status_code(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     await bench.end(await bench.put_machine("vm1"))
     deletion = await bench.call("DELETE", MACHINE)

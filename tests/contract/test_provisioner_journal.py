@@ -130,7 +130,7 @@ async def test_everything_is_written_again_after_redis_lost_its_data(store: Stor
     assert heir.compute.jobs["job-blocked"].due == NOW + 60.0
 
 
-async def test_an_entry_that_belongs_to_nobody_is_dropped(store: Store) -> None:
+async def test_an_orphaned_entry_is_dropped(store: Store) -> None:
     worker = Worker(store, "worker-1")
     await worker.started()
     job = await worker.accept("a")

@@ -55,7 +55,7 @@ async def test_a_blocked_job_keeps_its_due_time_its_step_and_its_tries_over_a_re
     assert resumed["jobs"] == 1
 
 
-async def test_a_job_that_fell_due_while_nobody_worked_resumes_at_once(world: VirtualWorld) -> None:
+async def test_a_job_that_fell_due_during_an_outage_resumes_at_once(world: VirtualWorld) -> None:
     bench = await Bench(world).open()
     bench.storage.closed = {"vmextmieastus"}
     await bench.put_machine("vm1")
@@ -263,7 +263,7 @@ async def test_a_job_whose_end_redis_forgot_is_not_done_again(world: VirtualWorl
 
 
 @pytest.mark.parametrize("executed", [True, False])
-async def test_an_end_that_redis_did_not_confirm_is_written_again_and_told_once(
+async def test_an_end_that_redis_did_not_confirm_is_written_again_and_reported_once(
     world: VirtualWorld, executed: bool
 ) -> None:
     bench = await Bench(world).open()

@@ -108,7 +108,7 @@ async def test_buckets_are_kept_for_the_histograms_that_need_them_only() -> None
         assert not [name for name in names if name.endswith("_created")]
 
 
-async def test_metrics_that_nobody_asked_for_are_kept_in_neither() -> None:
+async def test_metrics_that_are_not_selected_are_kept_in_neither() -> None:
     metrics = rich_metrics()
     wanted = {"bare_total", "provisioner_jobs", "router_requests_total"}
     in_process = Sampler(SeriesTable(), names=wanted)

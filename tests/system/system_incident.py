@@ -97,7 +97,7 @@ def virtual_run(seed: int) -> IncidentView:
 
 
 def phases(view: IncidentView) -> list[str]:
-    """What nobody scheduled, in the order in which it happened, among what operators did."""
+    """Unscheduled events and operator actions, in order of time."""
     at = view.at
     figures = judge(view.record).figures
     moments = {

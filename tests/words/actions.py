@@ -27,7 +27,7 @@ ACTOR = "words"
 
 
 class NoSignals:
-    """A rollout gate and a dashboard that nobody tells anything."""
+    """A rollout gate and a dashboard without input."""
 
     def failure_ratio(self, _region: str, _start_t: float, _end_t: float) -> None:
         return None

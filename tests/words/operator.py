@@ -25,7 +25,7 @@ Probe = Callable[[], Awaitable[bool]]
 
 
 class Asks(Protocol):
-    """Whoever can send a GET request to an instance."""
+    """Anything that can send a GET request to an instance."""
 
     async def ask(self, name: str, path: str = "/readyz", timeout_s: float = 2.0) -> HttpReply: ...
 

@@ -242,7 +242,7 @@ def _backlog(view: View, until: float) -> dict[str, float | None]:
 
 
 def _is_cut(view: View, until: float) -> bool:
-    """Whether the run is counted to the drain only; what has not ended by then, has no measured end."""
+    """Whether the run is counted to the drain only; the end of anything that has not ended by then is not measured."""
     return until < min(view.at.end, view.record.end)
 
 

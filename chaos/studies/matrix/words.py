@@ -1,7 +1,7 @@
 """Texts of a matrix: headline, verdicts and formatted numbers.
 
 That something prevents, shortens or worsens is said only if the intervals of the seeds with and without it are apart.
-That it does not prevent needs one seed.
+One seed is enough to say that something does not prevent it.
 """
 
 from collections.abc import Sequence

@@ -101,7 +101,7 @@ def _carry_out(
 
 
 def _expected(plan: ResultsPlan, stamps: Stamps, jobs: int) -> Table:
-    """What is ahead, before anything runs."""
+    """The steps to do and their expected cost, printed before the first one."""
     todo = [step for step in plan.steps if not stamps.fits(step)]
     total = duration(sum(step.expected_s(jobs) for step in todo))
     shown = table(

@@ -38,9 +38,9 @@ class Step(BaseModel):
     run: Annotated[str, Field(pattern=rf"^({AFTERSHOCK}|{PYTHON}) \S")]
     """The command as a user types it; `{jobs}` is the number of processes."""
     writes: tuple[PagePath, ...] = ()
-    """Files that it leaves."""
+    """The files that it writes."""
     prints_page: bool = False
-    """Its page, the first of `writes`, is what it prints."""
+    """Whether its output is the first file of `writes`."""
     needs: tuple[str, ...] = ()
     """Steps whose files it reads; they stand before it."""
     may_end: tuple[int, ...] = (0,)
@@ -48,7 +48,7 @@ class Step(BaseModel):
     core_minutes: Annotated[float, Field(ge=0, le=CORE_MINUTES_MAX)] = 0
     """Expected CPU time without a cached run."""
     on_one_core: bool = False
-    """It has one process only."""
+    """Whether it runs in one process."""
 
     @model_validator(mode="after")
     def _can_run(self) -> "Step":

@@ -1,4 +1,4 @@
-"""What a step left the last time: the code, its command, its files and its wall time, in `runs/results/<step>.json`.
+"""The stamp of a step's last success: key, files, wall time and exit code, in `runs/results/<step>.json`.
 
 A step whose stamp still fits is skipped. A run inside a step is never repeated either: the studies have caches of their
 own (`studies/cache.py`).
@@ -59,7 +59,7 @@ class Stamps:
         return last is not None and last.key == self._key(step) and last.files == self._files(step.writes)
 
     def put(self, step: Step, took_s: float, exit_code: int) -> None:
-        """Keeps what the step left."""
+        """Writes the stamp of a step that has done its work."""
         stamp = Stamp(self._key(step), self._files(step.writes), round(took_s, 1), exit_code)
         replace(self._path(step.name), json.dumps(sealed({"stamp": stamp._asdict()}), indent=1))
 

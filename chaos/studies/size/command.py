@@ -94,7 +94,7 @@ def _computed(study: SizeStudy, jobs: int | None, console: Console) -> tuple[Siz
 
 
 def _cached(study: SizeStudy) -> tuple[SizeResults, DefenceResults]:
-    """What earlier commands left; nothing is run."""
+    """The cached results; nothing is run."""
     return _known(size_job.CODEC, study.size_jobs), _known(matrix_job.CODEC, study.matrix_jobs)
 
 

@@ -1,4 +1,4 @@
-"""What a size study asks: which parts, at which sizes, over how many seeds."""
+"""The question of a size study: its parts, each with sizes and numbers of seeds."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ class SizeStudy:
                 job.plan()
 
     def not_asked(self) -> Iterator[str]:
-        """What the whole study has and this one has not."""
+        """The sizes and seeds that the whole study has and this one lacks."""
         for what, asked in (("the facts", self.incident), ("defences", self.defence), ("a calm region", self.calm)):
             by_size = {at.size: at.seeds for at in asked}
             missing = [f"{size:g}" for size in WANTED_SIZES if size not in by_size]

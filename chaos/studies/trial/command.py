@@ -1,6 +1,7 @@
-"""Runs the incident with both retry configurations over the same seeds, and says what came of it in one screen.
+"""Runs the incident with both retry configurations over the same seeds, and prints the comparison.
 
-Nobody acts after the restore (`MatrixRun.unattended`): a service that is down at the end did not recover by itself.
+There are no operator actions after the restore (`MatrixRun.unattended`): a service that is down at the end did not
+recover by itself.
 """
 
 import json
@@ -36,12 +37,12 @@ COSTS = (
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one retry configuration over the seeds."""
+    """The outcome of one retry configuration over the seeds."""
 
     collapses: Share
     """In how many seeds a region of the pair collapses."""
     recovers: Share
-    """In how many seeds identity works 36 to 106 s after the restore, although nobody acts."""
+    """In how many seeds identity works 36 to 106 s after the restore, without operator actions."""
     costs: Mapping[str, Estimate]
     problems: tuple[str, ...] = ()
 
@@ -106,7 +107,7 @@ def as_document(understood: Understood, texts: Sequence[str], trials: Mapping[st
 
 
 def show(file: Path, understood: Understood, trials: Mapping[str, Trial], console: Console) -> None:
-    """One screen."""
+    """Prints the comparison."""
     yours, shipped = trials["yours"], trials["shipped"]
     shown = table("", "yours", "shipped", title=f"{file.name} ({understood.library}) in {TRIED}")
     for label, *cells in _rows(yours, shipped):

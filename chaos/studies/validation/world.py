@@ -50,7 +50,7 @@ PLAIN_NODE: Tree = {
 ONE_ATTEMPT: Tree = {
     "identity_client": {"timeout_s": FOREVER_S, "sdk": {"enabled": False}, "workflow": {"enabled": False}}
 }
-"""A caller that waits for ever and never retries."""
+"""A caller without a timeout and without retries."""
 
 
 class SmallWorld:

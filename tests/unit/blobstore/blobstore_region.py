@@ -135,7 +135,7 @@ class Region:
         assert (await self.call("PUT", f"/admin/accounts/{name}", json=seed)).status == 201
 
     async def blob(self, path: str, data: bytes, **headers: str) -> Answer:
-        """Stores a blob at `account/container/name` through the operator's door."""
+        """Stores a blob at `account/container/name` through the operator API."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         answer = await self.call("PUT", f"/admin/accounts/{path}", data=body_of(data), headers=named)
         assert answer.status == 201, answer

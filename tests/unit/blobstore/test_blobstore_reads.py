@@ -246,7 +246,7 @@ async def test_a_read_whose_reader_has_left_is_served_all_the_same(world: Virtua
     assert region.metric("blobstore_requests_total", code="200") == 3
 
 
-async def test_a_limit_that_is_lifted_holds_nobody_back(region: Region) -> None:
+async def test_a_removed_limit_delays_no_read(region: Region) -> None:
     await region.env.store.set("overlay", '{"blobstore": {"service_time_s": 8.0, "reads_at_once": 1}}')
     await region.env.live.reload()
     waiting = [asyncio.create_task(region.get(PACKAGE)) for _ in range(3)]

@@ -35,14 +35,14 @@ def names_of(container: BlobContainer, **options: str | int) -> tuple[list[str],
 # --- the account switch ------------------------------------------------------------------------------
 
 
-def test_a_turned_switch_is_accepted_at_once_and_takes_effect_after_the_delay() -> None:
+def test_a_changed_switch_is_accepted_at_once_and_takes_effect_after_the_delay() -> None:
     switch = PublicAccessSwitch(True).turned(False, 100.0, 0.5)
     assert switch.accepted is False
     assert switch.effective(100.499) is True
     assert switch.effective(100.5) is False
 
 
-def test_turning_a_switch_to_what_it_says_changes_nothing() -> None:
+def test_setting_a_switch_to_its_current_value_changes_nothing() -> None:
     locked = PublicAccessSwitch(True).turned(False, 100.0, 0.5)
     assert locked.turned(False, 100.2, 0.5) is locked
     assert PublicAccessSwitch(True).turned(True, 100.0, 0.5) == PublicAccessSwitch(True)
@@ -72,7 +72,7 @@ def test_a_switch_reads_as_one_line() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.booleans(), st.floats(0, 5)), max_size=8))
-def test_after_all_delays_a_switch_says_what_was_accepted_last(steps: list[tuple[float, bool, float]]) -> None:
+def test_after_all_delays_a_switch_has_the_last_accepted_value(steps: list[tuple[float, bool, float]]) -> None:
     switch, now = PublicAccessSwitch(True), 0.0
     for wait_s, public, delay_s in steps:
         now += wait_s

@@ -209,7 +209,7 @@ async def test_replaced_and_deleted_bytes_leave_redis(region: Region) -> None:
     assert await bodies() == before
 
 
-async def test_a_refused_upload_leaves_nothing(region: Region) -> None:
+async def test_a_refused_upload_stores_nothing(region: Region) -> None:
     keys = sorted(await region.env.store.keys("*"))
     assert await put(region, b"x" * (3 * MIB), Content_MD5=md5(b"other")) == (400, "Md5Mismatch")
     assert sorted(await region.env.store.keys("*")) == keys

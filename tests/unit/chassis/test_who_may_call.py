@@ -172,7 +172,7 @@ async def test_the_controller_needs_a_token_for_everything_that_changes_somethin
             assert reply.status in (401, 403), (name, token, reply)
 
 
-async def test_without_a_secret_nobody_may_make_operators_calls(world: VirtualWorld) -> None:
+async def test_without_a_secret_operator_calls_are_refused(world: VirtualWorld) -> None:
     env = environment(world, "identity")
     env.secret = ""
     await world.serve(app_factory("identity")(env), "served", 8080)

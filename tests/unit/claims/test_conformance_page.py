@@ -95,7 +95,7 @@ def test_the_page_shows_every_row_its_count_and_what_is_to_be_said(plain: Campai
     assert all(line.count(" | ") == 5 for name, line in lines.items() if name in {claim.id for claim in claims()})
 
 
-def test_rows_that_nobody_explained_fail_the_command(plain: CampaignResult, tmp_path: Path) -> None:
+def test_unexplained_rows_fail_the_command(plain: CampaignResult, tmp_path: Path) -> None:
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"
     write(campaign(plain), good)
     write(campaign(plain, broken=2), bad)

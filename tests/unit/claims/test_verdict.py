@@ -162,7 +162,7 @@ def test_measured_numbers_are_short_and_finite() -> None:
 
 
 def stalled(lost_s: float, at_t: float, scenario: IncidentRecord | None = None) -> IncidentRecord:
-    """The incident as its processes record it on a machine that stood still for so long."""
+    """The incident as recorded on a machine that stalled for so long."""
     made = scenario or fresh_incident()
     for number in range(5):
         made.count("process_stall_seconds_total", 0.0, instance=f"node-{number}")

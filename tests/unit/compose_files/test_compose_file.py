@@ -130,7 +130,7 @@ def test_processes_trace_only_with_an_endpoint() -> None:
     assert "--enable-feature=exemplar-storage" in SERVICES["prometheus"]["command"]
 
 
-def test_prometheus_obeys_nobody() -> None:
+def test_prometheus_has_no_writable_api() -> None:
     command = " ".join(SERVICES["prometheus"]["command"])
     for power in ("enable-lifecycle", "enable-admin-api", "enable-remote-write-receiver", "cors"):
         assert power not in command
@@ -185,7 +185,7 @@ def test_redis_writes_an_append_only_file_to_a_volume() -> None:
     assert redis["volumes"] == ["redis:/data"]
 
 
-def test_only_the_controller_sees_docker_and_nobody_of_ours_is_privileged() -> None:
+def test_only_the_controller_sees_docker_and_no_container_is_privileged() -> None:
     for name, service in SERVICES.items():
         assert any("docker.sock" in volume for volume in service.get("volumes", [])) == (name == "controller")
         assert "privileged" not in service

@@ -136,7 +136,7 @@ def test_the_compose_file_says_what_can_be_brought_up() -> None:
 # Netlink, whose bytes are fixed by the kernel (rtnetlink(7)).
 
 
-def test_cutting_pins_the_address_to_nobody_for_good() -> None:
+def test_cutting_pins_the_address_to_an_unused_mac_permanently() -> None:
     message = blackhole.neighbour(socket.inet_aton("172.18.0.2"), 7, cut=True)
     length, kind, flags, _, _ = struct.unpack_from("=IHHII", message)
     family, _, _, interface, state, _, _ = struct.unpack_from("=BBHiHBB", message, 16)
@@ -145,13 +145,13 @@ def test_cutting_pins_the_address_to_nobody_for_good() -> None:
     assert dict(blackhole.attributes(message[28:])) == {1: socket.inet_aton("172.18.0.2"), 2: blackhole.UNUSED_MAC}
 
 
-def test_restoring_forgets_the_address() -> None:
+def test_restoring_deletes_the_entry() -> None:
     message = blackhole.neighbour(socket.inet_aton("172.18.0.2"), 7, cut=False)
     assert struct.unpack_from("=IHH", message)[1:] == (29, 0x1 | 0x4)
     assert dict(blackhole.attributes(message[28:])) == {1: socket.inet_aton("172.18.0.2")}
 
 
-def test_nobody_is_a_unicast_address_that_no_vendor_owns() -> None:
+def test_the_unused_mac_is_unicast_and_locally_administered() -> None:
     assert blackhole.UNUSED_MAC[0] & 0b11 == 0b10
 
 

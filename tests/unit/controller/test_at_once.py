@@ -130,7 +130,7 @@ async def test_a_remediation_that_raises_fails_does_not_block_others_and_can_be_
     assert (await put_remediation(desk, "next")).status == 201
 
 
-async def test_accounts_that_are_switched_both_ways_at_once_end_up_alike(desk: Desk) -> None:
+async def test_accounts_that_are_switched_both_ways_at_once_end_in_one_state(desk: Desk) -> None:
     for first in (True, False):
         bodies = ({"enabled": first}, {"enabled": not first})
         await asyncio.gather(*(desk.call("PUT", "/v1/anonymous-access", body) for body in bodies))

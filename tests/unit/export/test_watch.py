@@ -67,7 +67,7 @@ def test_the_run_ended_just_now_and_its_clock_tells_incident_time(placed: Placed
     assert there[40.0] == utc("2026-02-02T18:43:00Z").timestamp()
 
 
-def test_actions_faults_and_alerts_are_told_as_in_the_testbed(placed: PlacedRun, table: SeriesTable) -> None:
+def test_actions_faults_and_alerts_are_worded_as_in_the_testbed(placed: PlacedRun, table: SeriesTable) -> None:
     action = one(table, "controller_event_timestamp_seconds", kind="action", id="T13")
     assert action == dict.fromkeys(np.arange(18.0, 41.0).tolist(), ENDED - 40.0 + 18.0)
     assert min(one(table, "controller_run_phase", phase="calm")) == 0.0

@@ -110,7 +110,7 @@ async def test_a_defect_in_it_crashes_every_node_again_and_again_until_it_is_gon
     assert len(_crashes(bench)) == 4
 
 
-async def test_a_defect_that_is_gone_in_time_harms_nobody(world: VirtualWorld) -> None:
+async def test_a_defect_that_is_reverted_in_time_has_no_effect(world: VirtualWorld) -> None:
     bench = await _bench(world, {})
     await bench.switch({"identity": {"configuration": {"crash_after_s": 5.0}}})
     await bench.sleep_until(4.0)

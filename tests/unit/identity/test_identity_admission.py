@@ -73,7 +73,7 @@ def test_a_limit_counts_those_served_and_those_who_wait() -> None:
     assert _ask(admission, serving=2, waiting=2) == "limit"
 
 
-def test_a_caller_who_left_is_a_drop_to_netflix_and_nothing_to_envoy() -> None:
+def test_a_disconnected_caller_is_a_drop_for_netflix_and_ignored_by_envoy() -> None:
     aimd = _admission(limit={"kind": "aimd", "start": 20, "least": 2, "most": 60})
     envoy = _admission(limit={"kind": "envoy"})
     for second in range(1, 31):

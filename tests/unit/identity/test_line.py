@@ -17,7 +17,7 @@ def _accepted(line: WaitingLine[str]) -> int:
     return sum(line.offer(f"{number}", 0.0) for number in range(100))
 
 
-def test_the_incidents_line_lets_sixty_wait() -> None:
+def test_the_queue_of_the_incident_holds_sixty() -> None:
     line, settings = _line()
     assert not is_bounded(settings)
     assert _accepted(line) == 60
@@ -25,9 +25,7 @@ def test_the_incidents_line_lets_sixty_wait() -> None:
 
 @pytest.mark.parametrize("discipline", ["fifo", "lifo", "adaptive_lifo", "codel", "codel_lifo", "bounded_wait"])
 @pytest.mark.parametrize(("service_s", "waiting"), [(0.2, 5), (0.4, 2), (0.1, 10), (5.0, 1)])
-def test_a_bounded_line_lets_as_many_wait_as_half_a_second_serves(
-    discipline: str, service_s: float, waiting: int
-) -> None:
+def test_a_bounded_queue_holds_what_half_a_second_serves(discipline: str, service_s: float, waiting: int) -> None:
     if discipline == "bounded_wait" and service_s == 5.0:
         waiting = 0  # the policy itself has no least length
     line, settings = _line(discipline=discipline, bounded=True)

@@ -44,7 +44,7 @@ def test_a_change_of_rate_scales_what_is_left() -> None:
     assert schedule.next_at == pytest.approx(5.2, abs=1e-12)
 
 
-def test_a_rate_of_zero_waits_and_keeps_what_is_left() -> None:
+def test_a_rate_of_zero_waits_and_keeps_the_rest() -> None:
     schedule = PoissonSchedule(OneSecondGaps(), 0.5, start_at=0.0)
     schedule.set_rate(0.0, now=1.0)
     assert schedule.next_at is None

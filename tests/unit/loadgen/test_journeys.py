@@ -235,7 +235,7 @@ async def test_a_job_times_out_after_exactly_60_s_and_its_runner_still_comes(clo
     assert metric(site.tools.env.metrics, "loadgen_runner_orders_total", result="succeeded") == 1
 
 
-async def test_every_job_of_the_tenant_times_out_after_60_s_in_its_own_words(cloud: Cloud) -> None:
+async def test_every_job_of_the_tenant_times_out_after_60_s_with_its_own_error_text(cloud: Cloud) -> None:
     cloud.provisioner.blocked = True
     load = cloud.load(table=only("github-actions", share=1.0), jobs=1.0)
     await load.start()
@@ -250,7 +250,7 @@ async def test_every_job_of_the_tenant_times_out_after_60_s_in_its_own_words(clo
     assert len(cloud.provisioner.made("PUT")) == len(load.arrivals)
 
 
-async def test_a_runner_nobody_waits_for_is_deleted_when_enough_are_warm(cloud: Cloud) -> None:
+async def test_a_surplus_runner_is_deleted_when_enough_are_warm(cloud: Cloud) -> None:
     _, pool = pool_of(cloud, warm_runners=0)
     pool.order("standard")
     await asyncio.sleep(3.5)

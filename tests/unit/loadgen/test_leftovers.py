@@ -58,7 +58,7 @@ async def quiet(load: Load) -> None:
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
-async def test_nothing_that_any_tenant_creates_stays_for_ever(cloud: Cloud, outcome: str) -> None:
+async def test_everything_that_a_tenant_creates_is_deleted(cloud: Cloud, outcome: str) -> None:
     cloud.provisioner.blocked = outcome == "never ends"
     cloud.provisioner.error = "VMExtensionProvisioningError" if outcome == "fails" else ""
     load = everybody(cloud)
@@ -152,7 +152,7 @@ async def test_the_oldest_of_too_many_notes_is_forgotten_and_counted(cloud: Clou
     assert await tools.env.store.zcard(Keys.LEFTOVERS) == ENTRIES_MAX
 
 
-async def test_a_machine_that_is_too_old_is_let_go_after_its_next_use(cloud: Cloud) -> None:
+async def test_a_machine_that_is_too_old_is_deleted_after_its_next_use(cloud: Cloud) -> None:
     machines = Machines(cloud.site(machine_age_max_s=100.0), "vm", "")
     machine = machines.new()
     await asyncio.sleep(99.0)

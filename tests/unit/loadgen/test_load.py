@@ -122,7 +122,7 @@ async def test_the_load_of_one_region_changes_while_it_runs(two_regions: Cloud) 
     assert load.factor("eastus") == 0.0
 
 
-async def test_an_operation_says_who_where_what_how_and_when(cloud: Cloud) -> None:
+async def test_an_operation_event_has_tenant_region_kind_result_and_time(cloud: Cloud) -> None:
     cloud.provisioner.error = "VMExtensionProvisioningError"
     load = cloud.load(table=only(WINDOWS, share=1.0), jobs=1.0)
     zero = load.tools.env.clock.epoch() + 30.0

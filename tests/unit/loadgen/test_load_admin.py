@@ -31,7 +31,7 @@ async def call(operator: HttpClient, method: str, path: str, json: Any = None, d
     return await operator.call(method, BASE + path, timeout_s=5.0, json=json, data=data, headers=headers)
 
 
-async def test_it_is_silent_until_told_to_start(cloud: Cloud, operator: HttpClient) -> None:
+async def test_it_is_idle_until_started(cloud: Cloud, operator: HttpClient) -> None:
     await asyncio.sleep(20.0)
     assert cloud.provisioner.calls == cloud.router.calls == []
     state = (await call(operator, "GET", "/admin/load")).json()

@@ -58,7 +58,7 @@ async def test_retries_are_off_when_the_settings_say_so(cloud: Cloud) -> None:
     assert len(cloud.provisioner.calls) == 1
 
 
-async def test_a_running_operation_is_looked_at_after_3_s_and_then_as_often_as_the_server_says(cloud: Cloud) -> None:
+async def test_a_running_operation_is_polled_after_3_s_and_then_at_the_servers_interval(cloud: Cloud) -> None:
     site, start = cloud.site(), cloud.now
     cloud.provisioner.takes_s = 40.0
     ended = await site.arm.follow(await site.arm.send("PUT", PATH, {}), FOREVER)

@@ -53,7 +53,7 @@ def test_jobs_are_split_as_designed() -> None:
     assert default_table().get("github-actions").share == 0.16
 
 
-def test_each_tenant_fails_in_words_of_its_own() -> None:
+def test_each_tenant_fails_with_its_own_error_text() -> None:
     by_words: dict[str, set[str]] = {}
     for tenant in default_table().tenants:
         by_words.setdefault(tenant.symptom, set()).add(tenant.id)

@@ -113,5 +113,5 @@ def test_regions_that_collapse_in_their_warm_up_are_named_by_the_command(tmp_pat
 
 
 @pytest.mark.long
-def test_a_seed_that_collapses_in_its_warm_up_is_told_so(tmp_path: Path) -> None:
+def test_a_seed_that_collapses_in_its_warm_up_is_reported(tmp_path: Path) -> None:
     assert_collapsed_in_warm_up(tmp_path, "azure-fnj8-vqz", "--size", "0.5", "--perturb", "0.2", "--seed", "9003")

@@ -1,4 +1,4 @@
-"""When the machine stood still: told from recorded counters, and never mistaken for a paused process."""
+"""Stalls of the machine: detected from recorded counters, and distinguished from a paused process."""
 
 import math
 

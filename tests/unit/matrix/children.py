@@ -1,4 +1,4 @@
-"""What a child process is given to do. It imports nothing of the product, for every child imports it anew."""
+"""The work of child processes. It imports nothing of the product, because every child imports it again."""
 
 import threading
 from pathlib import Path

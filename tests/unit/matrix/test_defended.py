@@ -24,7 +24,7 @@ DEFENDED = expand(["defended"])
 
 
 def prevented() -> IncidentRecord:
-    """From the start on everything that is asked of the pair succeeds at once, and nobody drains."""
+    """From the start every request to the pair succeeds at the first attempt, without a drain."""
     made = fresh_incident().without_entries("T16", "T17")
     for region in ("eastus", "westus"):
         for name, good in (

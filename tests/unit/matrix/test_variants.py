@@ -1,4 +1,4 @@
-"""The second trigger after a run, and the run in which nobody acts."""
+"""The second trigger after a run, and the run without operator actions."""
 
 from dataclasses import replace
 

@@ -43,7 +43,7 @@ def test_a_smaller_burst_spills() -> None:
     assert bucket.level(0.0) == 4.0
 
 
-def test_time_running_back_earns_nothing() -> None:
+def test_a_clock_that_runs_backwards_adds_no_tokens() -> None:
     bucket = TokenBucket(1.0, 10.0, level=0.0, now=5.0)
     assert bucket.level(4.0) == 0.0
     assert bucket.level(6.0) == 1.0
@@ -90,7 +90,7 @@ def test_backlog_gets_only_what_fresh_traffic_leaves() -> None:
     assert [door.take(0.0, is_backlog=False) for _ in range(4)] == [True, True, True, False]
 
 
-def test_without_a_reserve_backlog_and_fresh_traffic_are_alike() -> None:
+def test_without_a_reserve_backlog_and_fresh_traffic_are_equal() -> None:
     door = FreshBeforeBacklog(TokenBucket(1.0, 5.0), reserve=0.0)
     assert sum(door.take(0.0, is_backlog=True) for _ in range(9)) == 5
 

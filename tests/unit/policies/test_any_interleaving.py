@@ -51,7 +51,7 @@ class Throttle:
 
 
 class ThrottleWithoutStart(Throttle):
-    """As the policy is used by whoever does not say when a request began."""
+    """The policy as used by callers that do not pass the start of a request."""
 
     def end(self, token: Any, began: float, outcome: AttemptOutcome, now: float) -> None:
         self.policy.on_outcome(outcome, now)

@@ -86,7 +86,7 @@ def test_age_and_crash() -> None:
     assert (len(queue), queue.take(5.0)) == (0, None)
 
 
-def test_a_queue_that_could_serve_nobody_is_refused() -> None:
+def test_a_queue_without_capacity_is_refused() -> None:
     with pytest.raises(ValueError, match="capacity"):
         FairQueue(tenant_of, capacity=0)
 

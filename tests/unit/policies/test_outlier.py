@@ -1,4 +1,4 @@
-"""Who is ejected, for how long, and when nobody is."""
+"""Which hosts are ejected, for how long, and when none is."""
 
 from typing import Any
 
@@ -136,7 +136,7 @@ def test_a_changed_fleet_keeps_the_record_of_its_known_hosts() -> None:
     assert policy.available(30.0) == ("n1", "n2", "n3")
 
 
-def test_off_ejects_nobody() -> None:
+def test_off_ejects_no_host() -> None:
     policy = detector(enabled=False)
     fail(policy, "n1", 0.0, times=100)
     assert len(policy.available(0.0)) == 4

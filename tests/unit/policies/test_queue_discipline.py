@@ -160,12 +160,12 @@ def test_bounded_wait_follows_a_slower_service() -> None:
     assert fill(queue, range(10), 0.0) == [0, 1]
 
 
-def test_a_queue_within_the_dead_zone_wastes_nothing() -> None:
+def test_the_default_budget_keeps_the_queue_below_the_dead_zone() -> None:
     queue = BoundedWait[int](workers=2, service_s=0.2, budget_s=0.5)
     assert len(fill(queue, range(99), 0.0)) <= 8  # workers * (timeout / service time - 1)
 
 
-def test_a_crash_loses_everything_at_once() -> None:
+def test_a_crash_empties_the_queue() -> None:
     queue: Queue = build_queue(QueueSettings(discipline="codel"), workers=2, service_s=0.2)
     fill(queue, range(3), 0.0)
     assert queue.drain() == [0, 1, 2]

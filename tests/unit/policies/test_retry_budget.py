@@ -170,7 +170,7 @@ def test_brooker_at_the_start_of_a_call_earns_whatever_becomes_of_it() -> None:
     assert repr(budget) == "<BrookerBudget 0/5 tokens>"
 
 
-def test_brooker_adds_a_tenth_to_the_load_when_ten_percent_fail_for_ever() -> None:
+def test_brooker_adds_a_tenth_to_the_load_while_failures_persist() -> None:
     budget = BrookerBudget()
     spend(budget, 0.0)
     retries = 0

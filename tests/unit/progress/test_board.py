@@ -87,7 +87,7 @@ def test_a_gap_is_drawn_where_nothing_was_tried() -> None:
     assert percent(0.0) == "0 %"
 
 
-def test_colours_say_how_well_it_is() -> None:
+def test_colours_show_health() -> None:
     styles = [str(span.style) for span in ratio_spark([1.0, 0.7, 0.2, None]).spans]
     assert styles == ["green", "yellow", "red", "dim"]
 

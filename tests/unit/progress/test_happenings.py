@@ -126,7 +126,7 @@ def test_every_action_of_scenarios_and_of_the_api_has_words() -> None:
 
 
 def test_a_kind_that_has_words_is_one_that_somebody_emits() -> None:
-    """Words for an event that nobody emits would be dead; a renamed event would turn up without its words."""
+    """A text for an event that is never emitted would be dead; a renamed event would be shown without its text."""
     assert KINDS.keys() <= emitted() | REPORTED
 
 

@@ -41,7 +41,7 @@ def shown() -> Shown:
     return {name: file.getvalue() for name, file in files.items()}
 
 
-def test_away_from_a_terminal_there_are_lines_whether_or_not_somebody_wants_to_watch(shown: Shown) -> None:
+def test_without_a_terminal_there_are_lines_with_and_without_watching(shown: Shown) -> None:
     lines = shown["file"].splitlines()
     assert lines[0] == "     τ  provis  identity  att/s   ampl  backlog  nodes   eastus   westus  last action"
     assert lines[1].startswith("τ=   0   100 %     100 %")
@@ -55,7 +55,7 @@ def test_a_terminal_gets_a_board_with_sparklines_and_keeps_its_screen(shown: Sho
     assert "\x1b[?1049h" not in shown["terminal"]
 
 
-def test_watching_takes_the_whole_screen_says_what_happens_and_gives_it_back(shown: Shown) -> None:
+def test_watching_uses_the_whole_screen_lists_events_and_restores_it(shown: Shown) -> None:
     text = shown["terminal watch"]
     assert text.index("\x1b[?1049h") < text.index("operators: T01 start the policy job") < text.rindex("\x1b[?1049l")
     assert "policy job: run 1 starts" in text

@@ -186,7 +186,7 @@ def test_every_figure_has_a_label(verdict: Verdict) -> None:
     assert [name for name, label in words.LABELS.items() if "US" in label and not name.startswith("time_")] == []
 
 
-def test_a_shortened_incident_is_told_in_bench_seconds() -> None:
+def test_a_shortened_incident_is_shown_in_bench_seconds() -> None:
     clock = words.IncidentCalendar({"starts_at": "2026-02-02T18:03:00+00:00", "detection_pace": 0.25})
     assert words.figure("recovered_t", 180.0, clock) == "180 s"
     assert words.figure("identity_impact_s", 90.0, clock) == "90 s"

@@ -181,7 +181,7 @@ async def crash_of_a_node(stage: Stage) -> Transcript:
 
 
 async def zombies(stage: Stage) -> Transcript:
-    """The client times out or is cancelled; the handler goes on, and can see that nobody waits."""
+    """The client times out or is cancelled; the handler continues, and can see that the client has left."""
     seen: Transcript = []
     finished = asyncio.Event()
 
@@ -259,7 +259,7 @@ async def too_large(stage: Stage) -> Transcript:
 
 
 async def unread(stage: Stage) -> Transcript:
-    """A response that nobody reads does no harm to the next."""
+    """A response that is not read does not affect the next one."""
     url = await stage.serve(echo)
     response = await stage.session.get(f"{url}/echo")
     response.release()
