@@ -27,7 +27,7 @@ class LoadRequest(Settings):
 
 
 class ArrivalsRequest(Settings):
-    from_: int = Field(default=0, ge=0, alias="from")
+    from_: int = Field(default=0, ge=0, le=2**53, alias="from")
 
 
 class LoadErrorDetail(BaseModel):

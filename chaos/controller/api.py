@@ -19,9 +19,9 @@ from chaos.faults.leases import StoreSilent, UnknownFault
 from chaos.faults.targets import UnknownTarget
 from compose.runtime import RuntimeUnavailable, UnknownInstance
 from services.chassis import openapi, routes
-from services.chassis.app import routing_error
+from services.chassis.app import routing_error, undecodable_header
 from services.chassis.bodies import parse, read_json
-from services.chassis.errors import INTERNAL, ErrorSpec, ServiceError
+from services.chassis.errors import INTERNAL, INVALID_HEADER, ErrorSpec, ServiceError
 from services.chassis.routes import JSON, Access, Body, ResponseSpec, Route
 from services.chassis.settings import Settings, SettingsError, validate
 
@@ -160,6 +160,8 @@ async def translate(
     except ConnectionResetError:
         raise  # the client has disconnected
     except Exception as error:
+        if (name := undecodable_header(request, error)) is not None:
+            return errors.render(request, ServiceError(INVALID_HEADER, name=name))
         return errors.render(request, _as_service_error(error))
 
 

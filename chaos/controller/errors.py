@@ -17,6 +17,7 @@ UNSUPPORTED = ErrorSpec("unsupported", 501, "{detail}")
 
 _CODES = {
     chassis.INVALID_BODY: "invalid_json",
+    chassis.INVALID_HEADER: "invalid_header",
     chassis.UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type",
     chassis.BODY_TOO_LARGE: "body_too_large",
     chassis.NOT_FOUND: "not_found",

@@ -47,12 +47,14 @@ def read(text: str, name: str) -> Understood:
     """
     try:
         tree = ast.parse(text, name)
+        found = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _name(node.func) == "retry"]
+        if len(found) != 1:
+            raise ImportRefused(f"{name}: has {len(found)} calls of retry(…); one is needed")
+        return Understood("tenacity", sdk_layer(_layer(found[0])))
     except SyntaxError as error:
         raise ImportRefused(f"{name}:{error.lineno}: not Python: {error.msg}") from error
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _name(node.func) == "retry"]
-    if len(found) != 1:
-        raise ImportRefused(f"{name}: has {len(found)} calls of retry(…); one is needed")
-    return Understood("tenacity", sdk_layer(_layer(found[0])))
+    except (RecursionError, MemoryError) as error:
+        raise ImportRefused(f"{name}: nested too deep") from error
 
 
 def _layer(call: ast.Call) -> Tree:

@@ -42,8 +42,11 @@ async def shared_secret(store: Store, given: str = "") -> str:
 
 
 def matches(given: str | None, secret: str) -> bool:
-    """Whether `given` equals the secret, in constant time. An empty secret matches nothing."""
-    return bool(secret) and hmac.compare_digest((given or "").encode(), secret.encode())
+    """Whether `given` equals the secret, in constant time. An empty secret matches nothing.
+
+    A header may hold any bytes; aiohttp passes those that are not UTF-8 as lone surrogates.
+    """
+    return bool(secret) and hmac.compare_digest((given or "").encode(errors="surrogateescape"), secret.encode())
 
 
 def check(request: web.Request, secret: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ from services.chassis.env import Env
 from services.chassis.errors import (
     BODY_TOO_LARGE,
     INTERNAL,
+    INVALID_HEADER,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     ErrorSpec,
@@ -38,6 +40,7 @@ RenderError = Callable[[web.Request, ServiceError], web.Response]
 Job = Callable[[], Awaitable[None]]
 
 OPERATOR_PATHS = ("/healthz", "/readyz", "/metrics", "/openapi.json")
+SURROGATE = re.compile("[\ud800-\udfff]")
 REQUEST_BUCKETS_S = (0.001, 0.002, 0.005, *DURATION_BUCKETS_S)
 LEAVE_TIMEOUT_S = 2.0
 
@@ -145,6 +148,8 @@ def _edge(env: Env, render_error: RenderError) -> Middleware:
         except ConnectionResetError:
             return web.Response(status=502)  # the connection is closed; aiohttp discards this response
         except Exception as error:
+            if (name := undecodable_header(request, error)) is not None:
+                return render_error(request, ServiceError(INVALID_HEADER, name=name))
             if is_wrong_type(error):
                 with contextlib.suppress(*STORE_ERRORS):
                     await env.stored.set_aside_wrong_types(env.store)
@@ -186,6 +191,13 @@ class _Traffic:
     def end(self, start: float, span: Span) -> None:
         self._open -= 1
         self._observe(self._now() - start, span.exemplar())
+
+
+def undecodable_header(request: web.Request, error: Exception) -> str | None:
+    """The header that is to blame for an error: aiohttp passes bytes that are not UTF-8 on as lone surrogates."""
+    if not isinstance(error, UnicodeEncodeError):
+        return None
+    return next((name for name, value in request.headers.items() if SURROGATE.search(value)), None)
 
 
 def routing_error(request: web.Request, error: web.HTTPException) -> ServiceError:

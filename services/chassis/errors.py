@@ -40,6 +40,7 @@ INVALID_BODY = ErrorSpec("InvalidRequestContent", 400, "The request content is n
 UNSUPPORTED_MEDIA_TYPE = ErrorSpec(
     "UnsupportedMediaType", 415, "The content media type '{given}' is not supported. Only 'application/json' is."
 )
+INVALID_HEADER = ErrorSpec("InvalidHeaderValue", 400, "The value of the header '{name}' is not UTF-8 text.")
 BODY_TOO_LARGE = ErrorSpec("RequestContentTooLarge", 413, "The request content is larger than {limit_bytes} bytes.")
 NOT_FOUND = ErrorSpec("NotFound", 404, "No route matches {method} {path}.")
 METHOD_NOT_ALLOWED = ErrorSpec("MethodNotAllowed", 405, "{method} is not allowed on {path}.")

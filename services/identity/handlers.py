@@ -3,7 +3,6 @@
 Calls that cost the real service work go through the node's queue; reading the key set and listing do not.
 """
 
-import hmac
 import json
 from functools import lru_cache
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from aiohttp import web
 from yarl import URL
 
+from services.chassis.access import matches
 from services.chassis.arm import MISSING_API_VERSION
 from services.chassis.bodies import parse, read_json
 from services.chassis.env import Env
@@ -67,7 +67,7 @@ class IdentityHandlers:
 
     async def app_service_token(self, request: web.Request) -> web.Response:
         given = request.headers.get("X-IDENTITY-HEADER", "")
-        if not hmac.compare_digest(given.encode(), APP_SERVICE_SECRET.encode()):
+        if not matches(given, APP_SERVICE_SECRET):
             raise ServiceError(errors.SECRET_MISMATCH)
         token = await self._token(request)
         fields = ("access_token", "client_id", "expires_on", "resource")

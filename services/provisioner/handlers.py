@@ -4,6 +4,7 @@ Every response carries ARM's ids; every accepted operation carries the URL to po
 """
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ from services.provisioner.settings import ProvisionerSettings
 from services.provisioner.state import EXTENSION, FAILED, IN_PROGRESS, VM, ProvisioningOperation, Resource
 
 JSON_TYPE = "application/json; charset=utf-8"
+SKIP_TOKEN = re.compile("[0-9]{1,18}")
 Headers = dict[str, str]
 ArmAnswer = tuple[int, Any, Headers]
 """Status, body or None, extra headers."""
@@ -104,7 +106,7 @@ class ProvisionerHandlers:
             prefix += f"resourcegroups/{match['group']}/".lower()
         found = self._compute.select(prefix, kind)
         skip = request.query.get("$skiptoken", "0")
-        if not (skip.isascii() and skip.isdigit()):
+        if not SKIP_TOKEN.fullmatch(skip):
             raise ServiceError(errors.INVALID_SKIP_TOKEN, target="$skiptoken", value=skip)
         start, size = int(skip), self.settings.list_page_size
         page: dict[str, Any] = {"value": [views.resource(item) for item in found[start : start + size]]}

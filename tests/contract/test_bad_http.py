@@ -1,16 +1,19 @@
 """Malformed requests to any route of the six programs that answer HTTP."""
 
+import asyncio
 import gzip
 import json
 import re
 from collections.abc import AsyncIterator
 from itertools import product
 from typing import Any
+from urllib.parse import quote
 
+from compose.topology import PORT
 from services.chassis.bodies import DEPTH_MAX, SIZE_MAX_BYTES
 from services.clients.identity.client import SUBSCRIPTION
 from tests.api_contract import Contract, operations
-from tests.contract.small_testbed import SERVERS, SmallTestbed
+from tests.contract.small_testbed import HOSTS, SERVERS, SmallTestbed
 
 JSON = {"Content-Type": "application/json"}
 NAMES = {
@@ -211,6 +214,60 @@ async def test_unusual_paths_never_give_a_server_error(testbed: SmallTestbed) ->
         reply = await testbed.call(server, method, path)
         assert 200 <= reply.status < 500, (server, method, path, reply)
         assert "Set-Cookie" not in reply.headers
+
+
+async def raw(testbed: SmallTestbed, server: str, *lines: bytes) -> bytes:
+    """What answers these lines: bytes that no client library sends."""
+    host, port = ("controller", 80) if server == "controller" else (HOSTS[server], PORT)
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(b"\r\n".join([*lines, b"Host: " + host.encode(), b"Connection: close", b"", b""]))
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def test_a_header_that_is_not_utf_8_is_the_callers_mistake(testbed: SmallTestbed) -> None:
+    """A secret of other bytes is a wrong secret; elsewhere the header is named."""
+    imds, app = "/metadata/identity/oauth2/token?api-version=2018-02-01", "/msi/token?api-version=2019-08-01"
+    for server, line, header, status in (
+        ("blobstore", "PUT /admin/accounts/newaccount", b"X-Aftershock-Secret", 403),
+        ("router", "PUT /admin/traffic/eastus", b"X-Aftershock-Secret", 403),
+        ("loadgen", "POST /admin/stop", b"X-Aftershock-Secret", 403),
+        ("controller", "GET /v1/status", b"Authorization: Bearer", 401),
+        ("controller", "POST /alerts", b"Authorization: Bearer", 401),
+        ("controller", "GET /v1/status", b"Cookie: aftershock_read=", 401),
+        ("identity", f"GET {app}&resource=r", b"Metadata: true\r\nX-IDENTITY-HEADER", 401),
+        ("identity", f"GET {imds}&resource=r", b"Metadata: true\r\nx-tenant", 400),
+    ):
+        name = header if b":" in header.rpartition(b"\n")[2] else header + b":"
+        answer = await raw(testbed, server, line.encode() + b" HTTP/1.1", name + b" \xff")
+        assert answer.startswith(b"HTTP/1.1 %d " % status), (server, line, header, answer)
+        assert status != 400 or b"x-tenant" in answer, answer
+
+
+async def test_a_request_line_without_a_path_and_a_refusal_of_an_odd_path_are_no_server_errors(
+    testbed: SmallTestbed,
+) -> None:
+    for server in SERVERS:
+        for line in (b"OPTIONS *", b"CONNECT a:1", b"PUT /a%0db/c/d", b"DELETE /vmextmieastus/packages/%0d%0aX:1"):
+            answer = await raw(testbed, server, line + b" HTTP/1.1", b"Origin: http://elsewhere.example")
+            assert answer.startswith(b"HTTP/1.1 4"), (server, line, answer)
+            assert b"\nX:1" not in answer.partition(b"\r\n\r\n")[0]
+
+
+NO_NUMBERS = ("", "-1", "--5", "²", "٣", "9" * 30, "9" * 5000, "nan", "1e999", str(2**63))
+
+
+async def test_a_number_in_a_query_is_a_small_whole_number(testbed: SmallTestbed) -> None:
+    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/eastus/providers"
+    token = f"{group}/Microsoft.Compute/virtualMachines?api-version=2021-10-01&$skiptoken="
+    for text in NO_NUMBERS:
+        for server, path, status in (
+            ("provisioner", token, 400),
+            ("loadgen", "/admin/arrivals?from=", 422),
+        ):
+            reply = await testbed.call(server, "GET", path + quote(text))
+            assert reply.status == status, (server, text[:40], reply)
 
 
 def spellings(path: str) -> list[str]:

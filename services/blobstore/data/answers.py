@@ -97,7 +97,7 @@ class Answers:
         if spec.status == 401:
             headers["WWW-Authenticate"] = self._challenge
         self._metrics.answered(authentication(request), spec.status)
-        reason = message.split("\n", 1)[0]
+        reason = _phrase(message)
         if request.method == "HEAD" or spec.status == 304:
             return web.Response(status=spec.status, reason=reason, headers=headers)
         details = error.details if isinstance(error, BlobError) else {}
@@ -109,7 +109,7 @@ class Answers:
         more = "".join(f"<{name}>{xml_text(value)}</{name}>" for name, value in details.items())
         return (
             '<?xml version="1.0" encoding="utf-8"?>'
-            f"<Error><Code>{code}</Code><Message>{escape(message)}\nRequestId:{request_id}\n"
+            f"<Error><Code>{code}</Code><Message>{xml_text(message)}\nRequestId:{request_id}\n"
             f"Time:{iso(self._clock.epoch())}</Message>{more}</Error>"
         ).encode()
 
@@ -158,7 +158,7 @@ class Answers:
     # --- choosing ------------------------------------------------------------------------------------
 
     def render_error(self, request: web.Request, error: ServiceError) -> web.Response:
-        first = request.path.split("/", 2)[1]
+        first = request.path.removeprefix("/").partition("/")[0]  # of `OPTIONS *` and `CONNECT` there is no slash
         if first.lower() == "subscriptions":
             return self.arm_error(request, error)
         if first.split(".", 1)[0] in RESERVED:
@@ -183,6 +183,11 @@ def correlation(request: web.Request) -> str:
 
 def arm_kind(request: web.Request) -> str:
     return READS if request.method in ("GET", "HEAD", "POST") else WRITES
+
+
+def _phrase(message: str) -> str:
+    """The first line for the status line, without control characters: a refusal names the path that was asked for."""
+    return "".join(sign if sign.isprintable() else " " for sign in message.split("\n", 1)[0])
 
 
 def xml_text(value: str) -> str:

@@ -3,6 +3,7 @@
 Prefixes come before blobs, as in Azurite; clients read the two separately. The marker is the last name listed.
 """
 
+import re
 from collections.abc import Mapping
 
 from services.blobstore import errors
@@ -29,6 +30,7 @@ INCLUDES = frozenset(
 )
 """Accepted values of `include`. Only metadata exists here; the others list nothing."""
 
+WHOLE_NUMBER = re.compile(r"-?[0-9]{1,17}")
 _CONTENT = (
     ("Content-Encoding", "Content-Encoding"),
     ("Content-Language", "Content-Language"),
@@ -73,7 +75,7 @@ def _results_max(query: Mapping[str, str]) -> int:
     value = query.get("maxresults")
     if value is None:
         return RESULTS_MAX
-    if not value.isascii() or not value.lstrip("-").isdigit() or len(value) > 18:
+    if not WHOLE_NUMBER.fullmatch(value):
         raise errors.bad_query("maxresults", value, "It must be a whole number.")
     if int(value) < 1:
         raise BlobError(

@@ -101,6 +101,7 @@ async def test_an_empty_container_lists_nothing(region: Region) -> None:
         ("maxresults=-1", "OutOfRangeQueryParameterValue", "maxresults"),
         ("maxresults=many", "InvalidQueryParameterValue", "maxresults"),
         ("maxresults=%C2%B2", "InvalidQueryParameterValue", "maxresults"),
+        ("maxresults=--5", "InvalidQueryParameterValue", "maxresults"),
         ("include=metadata,everything", "InvalidQueryParameterValue", "include"),
     ],
 )

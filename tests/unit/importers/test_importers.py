@@ -315,6 +315,7 @@ def test_aws_standard_has_its_quota_and_legacy_none(tmp_path: Path) -> None:
             "(max_attempt_number=N) is no number",
         ),
         ("a.py", "@retry(stop=stop_after_attempt(3), retry=x)\ndef f(): ...", "retry(retry=…): which exceptions are"),
+        ("a.py", f"@retry(stop={'-' * 3000}1)\ndef f(): ...", "nested too deep"),
         ("a.py", "x = 1", "has 0 calls of retry(…); one is needed"),
         pytest.param("a.yaml", f"retries: {'[' * 3000}{']' * 3000}", "neither YAML, JSON nor INI", id="nested"),
         ("a.json", '{"Retry": {}, "CircuitBreaker": {}}', "CircuitBreaker: only the retry is imported"),
