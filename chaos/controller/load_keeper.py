@@ -40,7 +40,7 @@ class LoadKeeper:
         testbed = self._testbed
         if testbed.resetting or not await self._is_silent():
             return
-        run = testbed.run if testbed.run is not None and testbed.run.active else None
+        run = testbed.active_run
         if run is None:
             if not await testbed.runtime.store.exists(KEY):
                 await testbed.operations.ensure_load()

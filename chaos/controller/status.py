@@ -26,10 +26,10 @@ async def status(testbed: Testbed) -> dict[str, Any]:
 
 
 def _banner(testbed: Testbed, faults: list[str]) -> dict[str, Any] | None:
-    if testbed.resetting or (testbed.run is not None and testbed.run.active):
+    if testbed.resetting or testbed.run_is_on:
         return None
-    names = {region.name: region.display for region in testbed.scenario.regions}
-    return banner(testbed.runtime.clock.epoch(), testbed.monitor.down, testbed.monitor.stall, faults, names)
+    monitor = testbed.monitor
+    return banner(testbed.runtime.clock.epoch(), monitor.down, monitor.stall, faults, testbed.scenario.displays)
 
 
 async def _regions(testbed: Testbed) -> list[dict[str, Any]]:

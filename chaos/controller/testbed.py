@@ -219,8 +219,8 @@ class Testbed:
 
     def base_overlay(self) -> Tree:
         """The overlay without mitigations: the settings of the run in progress, otherwise the load profile."""
-        run = self.run
-        return run.plan.topology.settings(run.plan.settings) if run is not None and run.active else self._load_overlay()
+        run = self.active_run
+        return run.plan.topology.settings(run.plan.settings) if run is not None else self._load_overlay()
 
     def _load_overlay(self) -> Tree:
         return {"loadgen": {"profile": self.load_profile}}

@@ -152,6 +152,11 @@ class Metrics:
         """The same in the OpenMetrics format, which has exemplars."""
         return bytes(generate_openmetrics(self.registry))  # type: ignore[no-untyped-call]
 
+    def total(self, name: str, /, **labels: str) -> float:
+        """The sum of a metric's series that have these labels."""
+        wanted = labels.items()
+        return sum(number for found, pairs, number in self.samples() if found == name and wanted <= dict(pairs).items())
+
     def samples(self) -> Iterator[Sample]:
         """`(name, ((label, value), …), number)` for counters, gauges and histograms' count, sum and buckets."""
         reader = RegistryReader(self)

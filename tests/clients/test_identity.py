@@ -54,10 +54,10 @@ def identity(bench: Bench) -> Iterator[dict[str, str]]:
     requests.delete(url, timeout=10)
 
 
-def claims_of(bench: Bench, token: str, audience: str = AUDIENCE) -> dict[str, Any]:
+def claims_of(bench: Bench, token: str) -> dict[str, Any]:
     """The claims, verified against the published keys."""
     key = jwt.PyJWKClient(bench.url("router") + "/.well-known/jwks.json").get_signing_key_from_jwt(token)
-    return dict(jwt.decode(token, key, algorithms=["EdDSA"], audience=audience))
+    return dict(jwt.decode(token, key, algorithms=["EdDSA"], audience=AUDIENCE))
 
 
 def check(bench: Bench, token: AccessToken) -> dict[str, Any]:

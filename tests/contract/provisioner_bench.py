@@ -207,10 +207,7 @@ class Bench:
 
     def metric(self, name: str, **labels: str) -> float:
         assert self.env is not None
-        for sample, pairs, value in self.env.metrics.samples():
-            if sample == name and labels.items() <= dict(pairs).items():
-                return float(value)
-        return 0.0
+        return self.env.metrics.total(name, **labels)
 
     async def overlay(self, tree: dict[str, Any]) -> None:
         """Changes settings while everything runs, as the controller does."""

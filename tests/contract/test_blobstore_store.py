@@ -11,9 +11,9 @@ pytestmark = pytest.mark.both_clocks
 QUIET = Stored(lambda _kind, **_fields: None)
 
 
-def account_of(name: str = "acct") -> StorageAccount:
+def account_of() -> StorageAccount:
     switch = PublicAccessSwitch(True).turned(False, 100.125, 0.5)
-    return StorageAccount(name, "group", 99.5, switch, tags={"a": "b"}, properties={"accessTier": "Cool"})
+    return StorageAccount("acct", "group", 99.5, switch, tags={"a": "b"}, properties={"accessTier": "Cool"})
 
 
 def blob_of(name: str, body_id: str, data: bytes) -> Blob:

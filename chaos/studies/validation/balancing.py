@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 
 from chaos.studies.validation.rows import Row, RowFigures, between, formula, printed
-from chaos.studies.validation.world import ONE_ATTEMPT, PAIRED, PLAIN_NODE, REGION, SmallWorld, counted
+from chaos.studies.validation.world import ONE_ATTEMPT, PAIRED, PLAIN_NODE, REGION, SmallWorld
 from services.chassis.env import Env
 from services.chassis.settings import Tree, merge
 
@@ -45,9 +45,9 @@ async def _share_home(world: SmallWorld, healthy: float) -> RowFigures:
     callers = world.callers("router")
     world.arrivals("requests", ENVOY_RATE_PER_S, callers.call)
     await asyncio.sleep(1.25 * ENVOY_WINDOW_S)
-    before = counted(first, SAMPLES), counted(second, SAMPLES)
+    before = first.metrics.total(SAMPLES), second.metrics.total(SAMPLES)
     await asyncio.sleep(ENVOY_WINDOW_S)
-    home, away = counted(first, SAMPLES) - before[0], counted(second, SAMPLES) - before[1]
+    home, away = first.metrics.total(SAMPLES) - before[0], second.metrics.total(SAMPLES) - before[1]
     return {f"to P0 at {healthy:.0%} healthy, %": 100 * home / (home + away)}
 
 
@@ -72,7 +72,7 @@ async def _held_back(world: SmallWorld, accepting: float) -> RowFigures:
 
 
 def _throttled(env: Env) -> float:
-    return counted(env, "identity_client_held_back_total", reason="throttle")
+    return env.metrics.total("identity_client_held_back_total", reason="throttle")
 
 
 def measure_held_back(seed: int, overrides: Tree) -> RowFigures:

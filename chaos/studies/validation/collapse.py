@@ -6,7 +6,7 @@ from functools import partial
 
 from chaos.record.metric_names import ATTEMPTS, ENDED
 from chaos.studies.validation.rows import Row, RowFigures, between, formula
-from chaos.studies.validation.world import PLAIN_NODE, Callers, FarClient, SmallWorld, counted
+from chaos.studies.validation.world import PLAIN_NODE, Callers, FarClient, SmallWorld
 from services.chassis.http import HttpClient
 from services.chassis.settings import Tree, merge
 
@@ -107,8 +107,8 @@ class _Outage:
 
 
 def _state(callers: Callers) -> tuple[float, float, float]:
-    attempts = counted(callers.env, ATTEMPTS, layer="sdk")
-    return attempts, counted(callers.env, ENDED), callers.succeeded
+    attempts = callers.env.metrics.total(ATTEMPTS, layer="sdk")
+    return attempts, callers.env.metrics.total(ENDED), callers.succeeded
 
 
 async def _at_280(world: SmallWorld) -> RowFigures:

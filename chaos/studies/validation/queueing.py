@@ -5,7 +5,7 @@ import math
 from functools import partial
 
 from chaos.studies.validation.rows import Published, Row, RowFigures, formula
-from chaos.studies.validation.world import ONE_ATTEMPT, PLAIN_NODE, SmallWorld, counted
+from chaos.studies.validation.world import ONE_ATTEMPT, PLAIN_NODE, SmallWorld
 from services.chassis.env import Env
 from services.chassis.settings import Tree, merge
 from services.identity.node import Node
@@ -78,7 +78,7 @@ async def _waiting(world: SmallWorld, load: float) -> RowFigures:
 
 def _waits(env: Env) -> tuple[float, float]:
     """Seconds waited, and by how many requests."""
-    return counted(env, "identity_queue_wait_seconds_sum"), counted(env, "identity_queue_wait_seconds_count")
+    return env.metrics.total("identity_queue_wait_seconds_sum"), env.metrics.total("identity_queue_wait_seconds_count")
 
 
 async def _losing(world: SmallWorld, load: float) -> RowFigures:
@@ -86,9 +86,9 @@ async def _losing(world: SmallWorld, load: float) -> RowFigures:
     callers = world.callers()
     world.arrivals("tokens", load * WORKERS / SERVICE_S, callers.call)
     await asyncio.sleep(WARM_UP_S)
-    refused, started = counted(env, "identity_rejected_total", reason="queue_full"), callers.started
+    refused, started = env.metrics.total("identity_rejected_total", reason="queue_full"), callers.started
     await asyncio.sleep(LOSS_MEASURED_S[load])
-    refused = counted(env, "identity_rejected_total", reason="queue_full") - refused
+    refused = env.metrics.total("identity_rejected_total", reason="queue_full") - refused
     return {f"blocked at {load}": refused / (callers.started - started)}
 
 

@@ -209,12 +209,3 @@ class Callers:
 
     def __repr__(self) -> str:
         return f"<Callers {self.succeeded}/{self.started} succeeded, {self.attempts} attempts>"
-
-
-def counted(env: Env, name: str, **labels: str) -> float:
-    """The sum of a metric's series that carry these labels."""
-    return sum(
-        value
-        for sample, pairs, value in env.metrics.samples()
-        if sample == name and labels.items() <= dict(pairs).items()
-    )

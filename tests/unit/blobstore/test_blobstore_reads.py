@@ -1,8 +1,6 @@
 """Anonymous reads over both transports: headers, ranges, conditions, errors, time, counts."""
 
 import asyncio
-import base64
-import hashlib
 import json
 from random import Random
 
@@ -10,15 +8,11 @@ import pytest
 
 from compose.virtual.world import EPOCH_S, VirtualWorld
 from services.blobstore import packages
-from tests.unit.blobstore.blobstore_region import PACKAGE, Region
+from tests.unit.blobstore.blobstore_region import PACKAGE, Region, md5
 
 BOTH = pytest.mark.parametrize("world", ["http", "direct"], indirect=True)
 START = "Mon, 02 Feb 2026 18:03:00 GMT"
 LOCKED = "Public access is not permitted on this storage account."
-
-
-def md5(data: bytes) -> str:
-    return base64.b64encode(hashlib.md5(data).digest()).decode()
 
 
 @BOTH

@@ -1,23 +1,17 @@
 """Writes, large blobs, what a crash leaves, and what a restart finds."""
 
 import asyncio
-import base64
-import hashlib
 from collections.abc import AsyncIterator
 from random import Random
 
 import pytest
 
 from compose.virtual.world import VirtualWorld
-from tests.unit.blobstore.blobstore_region import PACKAGE, Region, body_of
+from tests.unit.blobstore.blobstore_region import PACKAGE, Answer, Region, body_of, md5
 
 MIB = 2**20
 BLOB = "/vmextmieastus/packages/new"
 BLOCK = {"x-ms-blob-type": "BlockBlob"}
-
-
-def md5(data: bytes) -> str:
-    return base64.b64encode(hashlib.md5(data).digest()).decode()
 
 
 async def put(region: Region, data: bytes, path: str = BLOB, **headers: str) -> tuple[int, str]:
@@ -215,7 +209,8 @@ async def test_a_refused_upload_stores_nothing(region: Region) -> None:
     assert sorted(await region.env.store.keys("*")) == keys
 
 
-async def test_an_upload_cut_off_by_a_crash_is_swept_at_the_next_start(region: Region) -> None:
+async def unfinished_upload(region: Region) -> "asyncio.Task[Answer]":
+    """An upload whose first 3 MiB have been sent; the rest never comes."""
     started = asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
@@ -223,9 +218,14 @@ async def test_an_upload_cut_off_by_a_crash_is_swept_at_the_next_start(region: R
         started.set()
         await asyncio.sleep(1000.0)
 
-    keys = sorted(await region.env.store.keys("blobstore:*"))
     upload = asyncio.create_task(region.call("PUT", BLOB, bearer=region.token(), data=slow(), headers=BLOCK))
     await started.wait()
+    return upload
+
+
+async def test_an_upload_cut_off_by_a_crash_is_swept_at_the_next_start(region: Region) -> None:
+    keys = sorted(await region.env.store.keys("blobstore:*"))
+    upload = await unfinished_upload(region)
     await asyncio.sleep(1.0)
     assert sorted(await region.env.store.keys("blobstore:*")) != keys
     await region.restart()
@@ -236,16 +236,8 @@ async def test_an_upload_cut_off_by_a_crash_is_swept_at_the_next_start(region: R
 
 
 async def test_an_upload_whose_sender_leaves_is_given_up(region: Region) -> None:
-    started = asyncio.Event()
-
-    async def slow() -> AsyncIterator[bytes]:
-        yield b"x" * (3 * MIB)
-        started.set()
-        await asyncio.sleep(1000.0)
-
     keys = sorted(await region.env.store.keys("blobstore:*"))
-    upload = asyncio.create_task(region.call("PUT", BLOB, bearer=region.token(), data=slow(), headers=BLOCK))
-    await started.wait()
+    upload = await unfinished_upload(region)
     upload.cancel()
     await asyncio.gather(upload, return_exceptions=True)
     await asyncio.sleep(1.0)

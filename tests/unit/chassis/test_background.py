@@ -25,17 +25,16 @@ class Bench:
 class Flaky:
     """Work that fails `failures` times, each after `lasts_s`, and then goes on until it is cancelled."""
 
-    def __init__(self, failures: int, lasts_s: float = 0.0, error: Exception | None = None) -> None:
+    def __init__(self, failures: int, lasts_s: float = 0.0) -> None:
         self.began: list[float] = []
         self._failures, self._lasts_s = failures, lasts_s
-        self._error = error or OSError("connection refused")
 
     async def __call__(self) -> None:
         self.began.append(asyncio.get_running_loop().time())
         if len(self.began) > self._failures:
             await asyncio.Event().wait()
         await asyncio.sleep(self._lasts_s)
-        raise self._error
+        raise OSError("connection refused")
 
 
 async def test_a_task_that_fails_is_started_again_after_growing_bounded_delays() -> None:

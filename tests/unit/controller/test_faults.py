@@ -25,9 +25,9 @@ async def start(desk: Desk, kind: str, target: dict[str, str], **parameters: Any
     return str(reply.json()["id"])
 
 
-async def elapsed(desk: Desk, url: str, timeout_s: float = 30.0) -> float:
+async def elapsed(desk: Desk, url: str) -> float:
     before = desk.now()
-    await desk.get(url, timeout_s)
+    await desk.get(url)
     return desk.now() - before
 
 

@@ -197,8 +197,8 @@ def test_prometheus_own_parser_reads_the_text(written: dict[str, Path], run: Exp
 # OTLP
 
 
-def _requests(path: Path, every: int = EVERY) -> Iterator[ExportMetricsServiceRequest]:
-    for line in path.read_text().splitlines()[::every]:
+def _requests(path: Path) -> Iterator[ExportMetricsServiceRequest]:
+    for line in path.read_text().splitlines()[::EVERY]:
         yield json_format.Parse(line, ExportMetricsServiceRequest())
 
 

@@ -17,7 +17,6 @@ from loadgen.tenants import Tenant, TenantTable, default_table
 from services.chassis.clock import Clock
 from services.chassis.env import Env, Peers, make_env
 from services.chassis.http import HttpClient
-from services.chassis.metrics import Metrics
 from services.chassis.registry import Instance
 from services.chassis.settings import Tree
 from services.clients.identity.client import ManagedIdentityClient
@@ -230,12 +229,3 @@ def only(*slugs: str, share: float | None = None) -> TenantTable:
     rows = [default_table().get(slug) for slug in slugs]
     changed: list[Tenant] = [row if share is None else row.model_copy(update={"share": share}) for row in rows]
     return TenantTable.model_construct(tenants=tuple(changed))
-
-
-def metric(env_metrics: Metrics, name: str, **labels: str) -> float:
-    """The sum over the series of `name` that have these labels."""
-    return sum(
-        number
-        for sample, pairs, number in env_metrics.samples()
-        if sample == name and all(dict(pairs).get(key) == value for key, value in labels.items())
-    )

@@ -14,7 +14,7 @@ from loadgen.journeys.token import TokenJourney, TokenParameters
 from loadgen.runner_pool import RunnerPool
 from loadgen.site import JourneyOutcome, Site
 from loadgen.tenants import default_table
-from tests.unit.loadgen.loadgen_cloud import Cloud, Fixed, metric, only
+from tests.unit.loadgen.loadgen_cloud import Cloud, Fixed, only
 
 AGENT = "Microsoft.VisualStudio.Services/TeamServicesAgentLinux"
 DEPENDENTS = (
@@ -107,7 +107,7 @@ async def test_an_abandoned_journey_is_counted_as_such(cloud: Cloud) -> None:
     await load.stop()
     abandoned = cloud.operations(result="abandoned", code="PatienceExhausted")
     assert len(abandoned) > 20
-    assert metric(load.tools.env.metrics, "loadgen_operations_total", result="abandoned") == len(abandoned)
+    assert load.tools.env.metrics.total("loadgen_operations_total", result="abandoned") == len(abandoned)
     deleted = [round(call.at, 4) for call in cloud.provisioner.made("DELETE")]
     zero = load._zero
     assert deleted == sorted(round(zero + event["intended_t"] + event["duration_s"], 4) for event in abandoned)
@@ -232,7 +232,7 @@ async def test_a_job_times_out_after_exactly_60_s_and_its_runner_still_comes(clo
     cloud.provisioner.blocked = False
     await asyncio.sleep(3.5)
     assert repr(pool) == "<RunnerPool eastus: 1 idle, 0 ordered, 0 wanted>"  # it is warm now
-    assert metric(site.tools.env.metrics, "loadgen_runner_orders_total", result="succeeded") == 1
+    assert site.tools.env.metrics.total("loadgen_runner_orders_total", result="succeeded") == 1
 
 
 async def test_every_job_of_the_tenant_times_out_after_60_s_with_its_own_error_text(cloud: Cloud) -> None:
@@ -265,7 +265,7 @@ async def test_the_pool_gives_up_its_order_when_its_patience_ends(cloud: Cloud) 
     pool.order("standard")
     await asyncio.sleep(100.0)
     assert [(call.method, call.at - start) for call in cloud.provisioner.calls] == [("PUT", 0.0), ("DELETE", 90.0)]
-    assert metric(site.tools.env.metrics, "loadgen_runner_orders_total", result="waiting") == 1
+    assert site.tools.env.metrics.total("loadgen_runner_orders_total", result="waiting") == 1
 
 
 async def test_a_warm_runner_serves_at_once_and_is_replaced(cloud: Cloud) -> None:
@@ -312,7 +312,7 @@ async def test_dependents_call_only_the_pool(cloud: Cloud) -> None:
     assert cloud.blob_calls == []
     assert cloud.router.calls == []
     for slug in DEPENDENTS:
-        assert metric(load.tools.env.metrics, "loadgen_attempts_total", tenant=slug) == 0
+        assert load.tools.env.metrics.total("loadgen_attempts_total", tenant=slug) == 0
 
 
 async def test_dependents_fail_only_because_no_runner_comes(cloud: Cloud) -> None:
@@ -395,7 +395,7 @@ async def test_cached_tokens_survive_an_outage_and_new_ones_fail(cloud: Cloud, m
     for _ in range(3):
         assert journey.start(cloud.now) is None
     assert len(cloud.router.calls) == 1
-    assert metric(site.tools.env.metrics, "loadgen_cached_token_uses_total", tenant="databricks") == 3
+    assert site.tools.env.metrics.total("loadgen_cached_token_uses_total", tenant="databricks") == 3
     for draw, operation, step in ((0.6, "token_new_identity", "identity_create"), (0.8, "token", "token")):
         monkeypatch.setattr(site.rng, "random", lambda draw=draw: draw)
         began = cloud.now
@@ -436,8 +436,8 @@ async def test_cached_token_uses_are_not_operations(cloud: Cloud) -> None:
     await asyncio.sleep(60.0)
     await load.stop()
     registry = load.tools.env.metrics
-    cached = metric(registry, "loadgen_cached_token_uses_total", tenant="stream-analytics", region="eastus")
-    started = metric(registry, "loadgen_operations_started_total")
+    cached = registry.total("loadgen_cached_token_uses_total", tenant="stream-analytics", region="eastus")
+    started = registry.total("loadgen_operations_started_total")
     assert cached > 20
     assert started == len(load.arrivals) - cached == len(cloud.operations())
 

@@ -11,7 +11,7 @@ from loadgen.load import Load
 from loadgen.machines import Machines
 from loadgen.runner_pool import RunnerPool
 from services.chassis.store import Keys, text
-from tests.unit.loadgen.loadgen_cloud import Cloud, Fixed, metric
+from tests.unit.loadgen.loadgen_cloud import Cloud, Fixed
 
 LIFETIME_S = 60.0
 PATIENCE_S = 30.0
@@ -71,7 +71,7 @@ async def test_everything_that_a_tenant_creates_is_deleted(cloud: Cloud, outcome
     await quiet(load)
     assert len(created(cloud)) > 150
     assert left_over(cloud, load) == set()
-    assert metric(load.tools.env.metrics, "loadgen_leftovers_deleted_total") >= len(created(cloud) & deleted(cloud))
+    assert load.tools.env.metrics.total("loadgen_leftovers_deleted_total") >= len(created(cloud) & deleted(cloud))
     await load.stop()
 
 
@@ -145,7 +145,7 @@ async def test_the_oldest_of_too_many_notes_is_forgotten_and_counted(cloud: Clou
     leftovers.note(Leftover("t", "eastus", "machine", "one more"))
     await leftovers.flush()
     await leftovers._delete_due()
-    assert metric(tools.env.metrics, "loadgen_leftovers_forgotten_total") == 4
+    assert tools.env.metrics.total("loadgen_leftovers_forgotten_total") == 4
     assert (
         text((await tools.env.store.zrange(Keys.LEFTOVERS, 0, 0))[0]) != Leftover("t", "eastus", "machine", "0").entry()
     )

@@ -9,7 +9,7 @@ import pytest
 
 from loadgen.load import Arrival, Load, LoadError
 from services.chassis.store import Keys
-from tests.unit.loadgen.loadgen_cloud import Cloud, metric, only
+from tests.unit.loadgen.loadgen_cloud import Cloud, only
 
 WINDOWS = "windows-virtual-machines"
 
@@ -49,9 +49,9 @@ async def test_above_in_flight_max_arrivals_are_dropped_and_counted(cloud: Cloud
     rows = await run(load, 20)
     assert [row.dropped for row in rows] == [False] * 3 + [True] * (len(rows) - 3)
     registry = load.tools.env.metrics
-    assert metric(registry, "loadgen_operations_started_total") == 3
-    assert metric(registry, "loadgen_arrivals_dropped_total", tenant=WINDOWS) == len(rows) - 3 > 10
-    assert metric(registry, "loadgen_arrivals_late_total") == 0
+    assert registry.total("loadgen_operations_started_total") == 3
+    assert registry.total("loadgen_arrivals_dropped_total", tenant=WINDOWS) == len(rows) - 3 > 10
+    assert registry.total("loadgen_arrivals_late_total") == 0
 
 
 async def test_what_is_sent_after_its_plan_is_late(cloud: Cloud) -> None:
@@ -67,7 +67,7 @@ async def test_what_is_sent_after_its_plan_is_late(cloud: Cloud) -> None:
     assert len(held_up) > 3
     assert {row.actual_t for row in held_up} == {9.0}
     late = [row for row in held_up if row.planned_t < 8.9]
-    assert metric(load.tools.env.metrics, "loadgen_arrivals_late_total", tenant="azure-devops") == len(late)
+    assert load.tools.env.metrics.total("loadgen_arrivals_late_total", tenant="azure-devops") == len(late)
     for row in held_up:
         (ended,) = cloud.operations(intended_t=row.planned_t)
         # Sent at 9, agent seen ready 3 s later, tasks run for 5 s.
@@ -232,4 +232,4 @@ async def test_a_defect_of_a_journey_is_recorded_as_one(cloud: Cloud, monkeypatc
     assert crashed[0]["error"] == "KeyError('expires_on')"
     failed = cloud.operations(result="failed", code="LoadGeneratorError")
     assert len(failed) == len(crashed)
-    assert metric(load.tools.env.metrics, "loadgen_operations_total", result="failed") == len(failed)
+    assert load.tools.env.metrics.total("loadgen_operations_total", result="failed") == len(failed)

@@ -4,7 +4,7 @@ import pytest
 
 from loadgen.site import Site
 from services.clients.arm import Ended
-from tests.unit.loadgen.loadgen_cloud import Cloud, metric
+from tests.unit.loadgen.loadgen_cloud import Cloud
 
 PATH = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm"
 FOREVER = 1e9
@@ -64,7 +64,7 @@ async def test_a_running_operation_is_polled_after_3_s_and_then_at_the_servers_i
     ended = await site.arm.follow(await site.arm.send("PUT", PATH, {}), FOREVER)
     assert ended == Ended("Succeeded")
     assert [poll.at - start for poll in cloud.provisioner.polls] == [3.0, 18.0, 33.0, 48.0]
-    assert metric(site.tools.env.metrics, "loadgen_polls_total", region="eastus", outcome="ok") == 4
+    assert site.tools.env.metrics.total("loadgen_polls_total", region="eastus", outcome="ok") == 4
     assert attempts(site, "sdk") == {"ok": 1.0}
 
 

@@ -67,8 +67,8 @@ class Caller:
     async def token(self, tenant: str = "tenant", *, client_id: str = "") -> CallResult:
         return await self.client.token(tenant, EAST, client_id, RESOURCE)
 
-    def begin(self, tenant: str = "tenant", *, client_id: str = "") -> "asyncio.Task[CallResult]":
-        return asyncio.create_task(self.token(tenant, client_id=client_id))
+    def begin(self, tenant: str = "tenant") -> "asyncio.Task[CallResult]":
+        return asyncio.create_task(self.token(tenant))
 
     def switch(self, **settings: Any) -> None:
         """What an announced change of the overlay does."""
@@ -77,11 +77,7 @@ class Caller:
         self.client.reconfigure()
 
     def counted(self, name: str, **labels: str) -> float:
-        return sum(
-            value
-            for sample, pairs, value in self.env.metrics.samples()
-            if sample == name and all(dict(pairs).get(key) == wanted for key, wanted in labels.items())
-        )
+        return self.env.metrics.total(name, **labels)
 
     @property
     def attempts(self) -> float:

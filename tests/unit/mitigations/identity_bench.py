@@ -12,7 +12,6 @@ except the jobs, which are loops here because the provisioner is tested elsewher
 
 import asyncio
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,23 +119,23 @@ class Bench:
         self.results.append((self.clock.now(), tenant, result))
         return result
 
-    def tokens(self, tenant: str, rate_per_s: float, *, region: str = EAST, until: float, since: float = 0.0) -> None:
+    def tokens(self, tenant: str, rate_per_s: float, *, until: float, since: float = 0.0) -> None:
         """Open-loop traffic: evenly spaced, whether or not the earlier ones were answered."""
 
         async def arrive() -> None:
             for number in range(round((until - since) * rate_per_s)):
                 await asyncio.sleep(max(0.0, since + number / rate_per_s - self.clock.now()))
-                self._background(self.token(tenant, region))
+                self._background(self.token(tenant))
 
         self._background(arrive())
 
-    def job(self, number: int, *, region: str = EAST, tenant: str = "jobs", until: float) -> None:
+    def job(self, number: int, *, until: float) -> None:
         """A job that was blocked: it needs three calls in a row, and comes back when one fails."""
 
         async def run() -> None:
             tries, left = 0, CALLS_PER_JOB
             while left and self.clock.now() < until:
-                result = await self.token(tenant, region, backlog=tries > 0)
+                result = await self.token("jobs", backlog=tries > 0)
                 left -= result.ok
                 if not result.ok:
                     tries += 1
@@ -144,11 +143,11 @@ class Bench:
 
         self._background(run())
 
-    async def storm(self, until: float, *, jobs: int = JOBS, tokens_per_s: float = TOKENS_PER_S) -> None:
+    async def storm(self, until: float) -> None:
         """Returns at `until`."""
-        self.tokens("tokens", tokens_per_s, until=until)
+        self.tokens("tokens", TOKENS_PER_S, until=until)
         await self.sleep_until(RELEASED_AT)
-        for number in range(jobs):
+        for number in range(JOBS):
             self.job(number, until=until)
         await self.sleep_until(until)
 
@@ -164,14 +163,7 @@ class Bench:
 
     def counted(self, name: str, instance: str = CALLER, **labels: str) -> float:
         """The sum of a counter over the series of an instance (a prefix) that carry these labels."""
-        wanted: Mapping[str, str] = labels
-        return sum(
-            value
-            for who, env in self.envs.items()
-            if who.startswith(instance)
-            for sample, pairs, value in env.metrics.samples()
-            if sample == name and all(dict(pairs).get(k) == v for k, v in wanted.items())
-        )
+        return sum(env.metrics.total(name, **labels) for who, env in self.envs.items() if who.startswith(instance))
 
     @property
     def amplification(self) -> float:

@@ -8,10 +8,10 @@ ONE_TRY = {"identity_client": {"sdk": {"enabled": False}, "workflow": {"enabled"
 SICK = {"instances": {"identity-eastus-1": {"identity": {"service_time_s": 50.0}}}}
 
 
-async def _traffic(bench: Bench, *tenants: str, rate_per_s: float = 8.0, for_s: float = 10.0) -> None:
+async def _traffic(bench: Bench, *tenants: str, for_s: float = 10.0) -> None:
     start = bench.clock.now()
     for tenant in tenants:
-        bench.tokens(tenant, rate_per_s, since=start, until=start + for_s)
+        bench.tokens(tenant, 8.0, since=start, until=start + for_s)
     await bench.sleep_until(start + for_s + 2.0)
 
 

@@ -1,7 +1,7 @@
 """A storage resource provider per region, as small as the policy job needs it: list and switch, each switch logged."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -185,5 +185,5 @@ class Bench:
         return {labels: value for labels, value in rows.items() if value}
 
 
-def flipped(provider: Provider, actor: Callable[[str], bool] = lambda _actor: True) -> list[tuple[float, str, bool]]:
-    return [(t, name, public) for t, name, public, who in provider.flips if actor(who)]
+def flipped(provider: Provider) -> list[tuple[float, str, bool]]:
+    return [(t, name, public) for t, name, public, _who in provider.flips]

@@ -17,8 +17,8 @@ WRONG = ("vmextarc", "vmextlinux", "vmextmi")
 PLATFORM = ("msdiag", "mslogs")
 
 
-def accounts(region: str, families: tuple[str, ...] = (*PLATFORM, *WRONG)) -> list[str]:
-    return sorted(f"{family}{region}" for family in families)
+def accounts(region: str) -> list[str]:
+    return sorted(f"{family}{region}" for family in (*PLATFORM, *WRONG))
 
 
 def all_accounts(families: tuple[str, ...]) -> list[str]:
