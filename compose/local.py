@@ -109,6 +109,7 @@ class LocalRuntime:
             "settings": json.dumps(self._tree),
             "peers": json.dumps(dict(self.peers.urls)),
             "project_secret": self.secret,
+            "echo": False,  # a log file has no bound, unlike that of a container: 1 GB a day
         }
         environment = {**os.environ, **{variable(name): str(value) for name, value in values.items()}}
         log = self._logs / f"{spec.name}.log"

@@ -3,7 +3,8 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 from services.chassis.clock import Clock
@@ -11,6 +12,7 @@ from services.chassis.clock import Clock
 HISTORY = 500
 QUEUE_MAX = 1000
 KEEP_ALIVE_S = 15.0
+WRITE_TIMEOUT_S = 30.0
 
 
 class Feed:
@@ -30,7 +32,19 @@ class Feed:
                 queue.get_nowait()
             queue.put_nowait(event)
 
-    async def listen(self, *, replay: bool = True) -> AsyncIterator[bytes]:
+    async def send(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        """Passes all frames to one listener.
+
+        Raises:
+            TimeoutError: it took nothing for `WRITE_TIMEOUT_S`; a listener that never reads would stay for ever.
+            ConnectionResetError: it has disconnected.
+        """
+        async with aclosing(self.listen()) as frames:
+            async for frame in frames:
+                async with asyncio.timeout(WRITE_TIMEOUT_S):
+                    await write(frame)
+
+    async def listen(self, *, replay: bool = True) -> AsyncGenerator[bytes, None]:
         """Server-sent events: the history if `replay`, then live events; comments keep idle connections open."""
         queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(QUEUE_MAX)
         past = list(self.history) if replay else []

@@ -132,12 +132,19 @@ class FaultLeases:
             fault = await self._apply(kind, fault)
         except BaseException:
             self._ledger.strike(fault.id)
-            with contextlib.suppress(*FAILURES):
-                await self._ledger.settle(kind, fault.instances, await self._others())
-            await self._records.drop(fault.id)
+            try:
+                await self._undo(kind, fault)
+            except BaseException:  # cancelled, or the store is away: its record would be listed for ever
+                self._background.finish(lambda: self._undo(kind, fault), f"undoing of {fault.id}")
             raise
         self._watch(fault)
         return fault
+
+    async def _undo(self, kind: InstanceFault, fault: ActiveFault) -> None:
+        """Removes the traces of a fault that could not be started."""
+        with contextlib.suppress(*FAILURES):
+            await self._ledger.settle(kind, fault.instances, await self._others())
+        await self._records.drop(fault.id)
 
     def _meets(self, spec: FaultSpec) -> bool:
         return spec.probability >= 1.0 or self._rng.random() < spec.probability

@@ -81,10 +81,11 @@ class FaultRecords:
             await self._stored.set_aside_wrong_types(self._runtime.store)
             self._stored.refuse(str(error), SEQUENCE_KEY, "", str(error))
             known = [*await self.service_level(), *await self.instance_level()]
-            above, number = max([above, *(int(fault.id[1:]) for fault in known)]), 0
-        if number <= above:
-            number = above + 1
-            await self._runtime.store.set(SEQUENCE_KEY, number)
+            above = max([above, *(int(fault.id[1:]) for fault in known)])
+            await self._runtime.store.set(SEQUENCE_KEY, above)
+            number = int(await self._runtime.store.incr(SEQUENCE_KEY))
+        if number <= above:  # one command: of two that start faults at once, each gets a number of its own
+            number = int(await self._runtime.store.incrby(SEQUENCE_KEY, above + 1 - number))
         return number
 
     async def publish(self, fault: ActiveFault) -> None:

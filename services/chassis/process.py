@@ -55,6 +55,7 @@ class ProcessSettings(Settings):
     peers: dict[str, HttpAddress] = {}
     peer_pattern: AddressPattern = DEFAULT_PEER_URL
     otlp_endpoint: HttpAddress = Field(default="", description="base URL of an OTLP collector; empty: no tracing")
+    echo: bool = Field(default=True, description="print event lines too, for a container's log")
     project_secret: str = Field(default="", repr=False, description="shared by the testbed; from the store when empty")
 
 
@@ -74,7 +75,7 @@ def real_session() -> aiohttp.ClientSession:
 def process_env(service: str, process: ProcessSettings) -> tuple[Env, StreamSink, "OtlpExporter | None"]:
     store = connect(process.redis_url)
     clock = system_clock()
-    sink = StreamSink(store, clock)
+    sink = StreamSink(store, clock, echo=process.echo)
     url = process.url or f"http://{process.instance}:{process.port}"
     instance, session = Instance(service, process.region, process.instance, url), real_session()
     tracing, exporter = _tracing(instance, session, clock, process)

@@ -42,8 +42,7 @@ class RunCalls(Calls):
 
     @served("GET", "/v1/runs", "Records of runs", "read", {200: ResponseSpec("by name", RunList)})
     async def list_runs(self, _call: Call) -> ControllerAnswer:
-        folders = sorted(p for p in self._testbed.runs.glob("*") if (p / "plan.json").is_file() and not p.is_symlink())
-        return 200, {"runs": [_summary(folder) for folder in folders]}
+        return 200, {"runs": await asyncio.to_thread(_summaries, self._testbed.runs)}
 
     @served(
         "GET",
@@ -57,7 +56,9 @@ class RunCalls(Calls):
     async def compare_runs(self, call: Call) -> ControllerAnswer:
         left, right = (_folder(self._testbed, name) for name in (call.query.left, call.query.right))
         try:
-            return 200, compare(RunRecord.load(left), RunRecord.load(right)).document()
+            # Reading two records takes seconds, in which a run in progress would count as stalled, and up to 500 MB.
+            async with self._testbed.locks["comparison"]:
+                return 200, await asyncio.to_thread(_compare, left, right)
         except (RecordError, OSError) as error:
             raise ServiceError(errors.CONFLICT, detail=str(error)) from error
 
@@ -94,6 +95,15 @@ def _folder(testbed: Testbed, name: str) -> Path:
         raise ServiceError(errors.NOT_FOUND, detail=f"unknown run {name!r}; known: {known}")
     used(folder)
     return folder
+
+
+def _compare(left: Path, right: Path) -> dict[str, Any]:
+    return compare(RunRecord.load(left), RunRecord.load(right)).document()
+
+
+def _summaries(runs: Path) -> list[dict[str, Any]]:
+    folders = sorted(path for path in runs.glob("*") if (path / "plan.json").is_file() and not path.is_symlink())
+    return [_summary(folder) for folder in folders]
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Scenarios: list, start, watch, abort with rollback. One run at a time."""
 
-import contextlib
 from pathlib import Path
 
 from aiohttp import web
@@ -96,9 +95,13 @@ class ScenarioCalls(Calls):
     async def watch_events(self, call: Call) -> web.StreamResponse:
         response = web.StreamResponse(headers=SSE_HEADERS)
         await response.prepare(call.request)
-        with contextlib.suppress(ConnectionResetError):  # the listener has disconnected
-            async for frame in self._testbed.feed.listen():
-                await response.write(frame)
+        try:
+            await self._testbed.feed.send(response.write)
+        except TimeoutError:
+            if call.request.transport is not None:
+                call.request.transport.abort()  # it would not read the end either
+        except ConnectionResetError:
+            pass  # the listener has disconnected
         return response
 
 

@@ -5,12 +5,16 @@ import json
 from typing import Any
 
 import pytest
+from redis.exceptions import RedisError
 
 from chaos.controller.switches import Switches
 from chaos.experiment.operations import change_overlay
+from chaos.faults.records import INSTANCE_PREFIX, FaultRecords
 from chaos.mitigations import catalogue, run_time_overlay
 from chaos.remediation.rollout import Rollout
 from chaos.remediation.settings import POLICY
+from compose.runtime import RuntimeUnavailable
+from services.chassis.background import DELAY_MAX_S
 from services.chassis.settings import leaves, merge
 from services.chassis.store import Keys
 from tests.unit.controller.controller_desk import Desk
@@ -154,3 +158,39 @@ async def test_nothing_starts_while_everything_is_being_reset(desk: Desk, monkey
     assert (await desk.call("POST", "/v1/remediation", {})).status == 409
     assert (await desk.call("PUT", "/v1/mitigations/R7", {"on": True})).status == 409
     assert (await resetting).status == 200
+
+
+async def test_faults_that_are_started_at_once_after_a_reset_have_numbers_of_their_own(desk: Desk) -> None:
+    body = {"kind": "latency", "target": {"service": "router"}, "lease_s": 60, "parameters": {"delay_s": 0.01}}
+    for _ in range(3):
+        await desk.call("POST", "/v1/faults", body)
+    await desk.testbed.runtime.store.flushall()
+    replies = await asyncio.gather(*(desk.call("POST", "/v1/faults", body) for _ in range(3)))
+    ids = {reply.json()["id"] for reply in replies}
+    assert len(ids) == 3
+    assert not ids & {"f1", "f2", "f3"}
+
+
+async def test_a_fault_that_could_not_start_leaves_no_record_although_the_store_fails_meanwhile(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, runtime = desk.testbed.runtime.store, desk.testbed.runtime
+    dropping = FaultRecords.drop
+    tries = []
+
+    async def refuse(_name: str) -> None:
+        raise RuntimeUnavailable("cannot be paused")
+
+    async def drop(records: FaultRecords, fault_id: str) -> bool:
+        tries.append(fault_id)
+        if len(tries) < 3:
+            raise RedisError("away")
+        return await dropping(records, fault_id)
+
+    monkeypatch.setattr(runtime, "pause", refuse)
+    monkeypatch.setattr(FaultRecords, "drop", drop)
+    body = {"kind": "freeze", "target": {"service": "router", "region": "eastus"}, "lease_s": 60}
+    assert (await desk.call("POST", "/v1/faults", body)).status == 501
+    await asyncio.sleep(DELAY_MAX_S)
+    assert not await store.keys(INSTANCE_PREFIX + "*")
+    assert tries == ["f1"] * 3

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from chaos.controller.auth import SESSION_COOKIE
+from chaos.controller.feed import WRITE_TIMEOUT_S, Feed
 from chaos.controller.routes.console import FILES
+from compose.virtual.world import VirtualWorld
+from services.chassis.clock import Clock
 from tests.unit.controller.controller_desk import CONTROLLER, TOKENS, Desk
 
 
@@ -38,6 +41,23 @@ async def test_events_carry_their_words_and_moments_do_not_push_them_out(desk: D
     assert not [event for event in history if event["kind"] == "tick"]
     said = [event["said"] for event in history if event["kind"] == "action"]
     assert said == [{"by": "operators", "text": "drain East US", "tone": "", "row": ""}]
+
+
+async def test_a_listener_that_never_reads_is_given_up(world: VirtualWorld) -> None:
+    feed = Feed(Clock(world.loop.time, world.epoch_s))
+    feed.publish({"kind": "k"})
+
+    async def never(_frame: bytes) -> None:
+        await asyncio.Event().wait()
+
+    async def gone(_frame: bytes) -> None:
+        raise ConnectionResetError
+
+    for write, error, took_s in ((never, TimeoutError, WRITE_TIMEOUT_S), (gone, ConnectionResetError, 0.0)):
+        began = world.loop.time()
+        with pytest.raises(error):
+            await feed.send(write)
+        assert (world.loop.time() - began, len(feed._listeners)) == (took_s, 0)
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
