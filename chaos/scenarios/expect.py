@@ -41,7 +41,15 @@ def _is_moment(given: Any) -> Any:
 ExpectedMoment = Annotated[MomentText, BeforeValidator(_is_moment)]
 Choice = Annotated[tuple[ExpectedMoment, ...], BeforeValidator(_as_list), Field(min_length=1, max_length=5)]
 """One moment, or several: the first that the plan of a run has."""
-Bound = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _is_number(given: Any) -> Any:
+    if isinstance(given, bool):
+        raise ValueError("should be a number")
+    return given
+
+
+Bound = Annotated[float, BeforeValidator(_is_number), Field(allow_inf_nan=False)]
 
 
 class _ExpectPart(BaseModel):
@@ -115,6 +123,13 @@ class ExpectedCondition(SignalLabels):
     def bounds(self) -> dict[str, float]:
         given = {name: getattr(self, name) for name in COMPARISONS}
         return {name: bound for name, bound in given.items() if bound is not None}
+
+    def elsewhere(self, labels: SignalLabels) -> "ExpectedCondition":
+        """The same condition with these labels. Regions are replaced together, whichever form they have."""
+        given: dict[str, Any] = {name: getattr(labels, name) for name in labels.where}
+        if "region" in given:
+            given |= {"region": labels.region, "regions": labels.regions}
+        return self.model_copy(update=given)
 
     def sized(self, size: float) -> "ExpectedCondition":
         """The condition at a size: a bound on what grows with the size grows too."""

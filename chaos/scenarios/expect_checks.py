@@ -15,6 +15,7 @@ from loadgen.tenant_names import shipped_names
 
 ExpectIssue = tuple[Loc, str]
 EVER = "ever"
+SAMPLED = ("worst", "last", EVER)
 
 
 def moments_of(scenario: Scenario) -> Moments:
@@ -59,7 +60,7 @@ class _Checks:
     tenants: tuple[str, ...] = field(init=False)
     moments: Moments = field(init=False)
     numbers: dict[str, int] = field(init=False)
-    _bounds: dict[tuple[object, ...], tuple[str, float, float]] = field(default_factory=dict)
+    _bounds: dict[tuple[object, ...], tuple[str, float, float, bool]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.regions = [region.name for region in self.scenario.regions]
@@ -133,8 +134,9 @@ class _Checks:
         where = next((name for name, given in (("to", condition.to), ("from", condition.from_)) if given), "to")
         if start >= end:
             yield (*loc, where), f"the window from bench second {start:g} to {end:g} is empty"
-        elif condition.over_s is not None and condition.over_s > end - start:
-            yield (*loc, "over_s"), f"is longer than the window from bench second {start:g} to {end:g}"
+        elif condition.reduction in SAMPLED and condition.sample_s > end - start:
+            place = (*loc, "over_s") if condition.over_s is not None else (*loc, where)
+            yield place, f"a sample takes {condition.sample_s:g} s, more than from bench second {start:g} to {end:g}"
         else:
             yield from self._consistent(loc, expectation, condition, (start, end))
 
@@ -147,10 +149,11 @@ class _Checks:
         where = tuple(sorted((label, str(value)) for label, value in condition.where.items()))
         value = (condition.signal, where, condition.reduction, condition.sample_s, window)
         low, high = _range(condition)
-        other, least, most = self._bounds.get(value, ("", low, high))
+        other, least, most, strict = self._bounds.get(value, ("", low, high, False))
         low, high = max(low, least), min(high, most)
-        self._bounds[value] = (other or expectation.id, low, high)
-        if other and low > high:
+        strict = strict or "above" in condition.bounds or "below" in condition.bounds
+        self._bounds[value] = (other or expectation.id, low, high, strict)
+        if other and (low > high or (low == high and strict)):
             yield loc, f"contradicts {other}: no {condition.signal} can meet both"
 
     def _before(self, loc: Loc, expectation: Expectation, condition: ExpectedCondition) -> Iterator[ExpectIssue]:
@@ -160,6 +163,8 @@ class _Checks:
         if condition.reduction != EVER:
             yield place, "needs 'how: ever', which gives the condition a time"
         if not isinstance(condition.before, str):
+            if _same(condition, condition.elsewhere(condition.before)):
+                yield place, "names the same as the condition itself, which cannot be before itself"
             return
         if condition.before not in self.numbers:
             known = ", ".join(self.numbers)
@@ -170,6 +175,12 @@ class _Checks:
             yield place, f"{condition.before!r} has no time: it needs exactly one condition with 'how: ever'"
         elif expectation.id in _later(self.scenario.expect, condition.before):
             yield place, f"{condition.before!r} is itself before {expectation.id!r}"
+
+
+def _same(one: ExpectedCondition, other: ExpectedCondition) -> bool:
+    """Whether two forms of a condition are about the same part of their signal."""
+    places = [(set(condition.named_regions), condition.tenant, condition.alert) for condition in (one, other)]
+    return places[0] == places[1]
 
 
 def timed(expectations: Iterable[Expectation], name: str) -> tuple[Expectation, ExpectedCondition] | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from chaos.record.record import How
+from chaos.record.record import COVER_S, How
 from chaos.scenarios.expect import LOWER, Expectation, ExpectedCondition, SignalLabels
 from chaos.scenarios.expect_checks import timed
 from chaos.scenarios.moments import Moments
@@ -93,8 +93,7 @@ class _Judge:
 
     def _later(self, condition: ExpectedCondition, before: str | SignalLabels, window: Window) -> float | None:
         if isinstance(before, SignalLabels):
-            where = before.model_dump(exclude_none=True)
-            return self._moment(condition.model_copy(update={"region": None, "regions": None, **where}), window)
+            return self._moment(condition.elsewhere(before), window)
         found = timed(self._others, before)
         if found is None:
             return None
@@ -128,6 +127,8 @@ class _Judge:
         if curve is None:
             return None
         start = window[0] + condition.sample_s
+        if condition.reduction == "last":
+            start = max(start, window[1] - COVER_S)  # an older sample says nothing about the end
         return self._view.record.reduce(curve, start, window[1], _how(condition)) if start <= window[1] else None
 
 

@@ -136,9 +136,12 @@ class Happenings:
 
 
 def first_t(view: View, curve: SampleCurve, window: Window, holds: Callable[[Array], Any]) -> float | None:
-    """When a curve first met a condition in a window; `NEVER` if it did not, None if the window was not recorded."""
+    """When a curve first met a condition in a window; `NEVER` if it did not, None if the window has no samples."""
     times, values = curve
-    t = first_time(times, (times >= window[0]) & (times <= window[1]) & np.isfinite(values) & holds(values))
+    inside = (times >= window[0]) & (times <= window[1]) & np.isfinite(values)
+    if not inside.any():
+        return None
+    t = first_time(times, inside & holds(values))
     return _unseen(view, window) if t == NEVER else t
 
 
@@ -162,8 +165,10 @@ def _smooth(times: Array, values: Array, over_s: float) -> Array:
 
 
 def _nodes(view: View, where: LabelFilter) -> SampleCurve:
+    """Nodes that exist; unknown, not 0, if the record has none of them at any time."""
     _, values = view.record.series.matrix(NODE_UP, where)
-    return view.record.series.times, np.isfinite(values).sum(axis=1).astype(float)
+    counts = np.isfinite(values).sum(axis=1).astype(float)
+    return view.record.series.times, counts if values.shape[1] else np.full(len(counts), np.nan)
 
 
 def _busy(view: View, where: LabelFilter) -> SampleCurve:

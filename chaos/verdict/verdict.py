@@ -76,12 +76,12 @@ class Verdict:
     @property
     def expected(self) -> tuple[Judged, ...]:
         """The expectations, in the order of the scenario."""
-        return tuple(claim for claim in self.claims if claim.id in self.expectations)
+        return tuple(claim for claim in self.claims if claim.kind == EXPECTATION)
 
     @property
     def evidence(self) -> tuple[Judged, ...]:
         """The claims of the claim set, in its order."""
-        return tuple(claim for claim in self.claims if claim.id not in self.expectations)
+        return tuple(claim for claim in self.claims if claim.kind != EXPECTATION)
 
     def counts(self) -> dict[str, int]:
         """Number of claims by status, without the expectations."""

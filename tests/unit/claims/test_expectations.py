@@ -166,6 +166,38 @@ def test_what_was_not_recorded_is_not_taken_as_true() -> None:
             assert status == "not_judged" or spec.kind == "events", (name, how)
 
 
+def test_a_region_without_samples_is_not_judged(view: View) -> None:
+    """Nothing is known of it, so nothing holds and nothing is broken."""
+    levels = [name for name, spec in SIGNALS.items() if spec.kind in ("share", "level", "quantile")]
+    for name in levels:
+        for how in SIGNALS[name].reductions:
+            bounds: dict[str, Any] = {"at_most": 0.5} if SIGNALS[name].most > 0.5 else {"at_least": 0.5}
+            assert found(view, signal=name, region="nowhere", how=how, **bounds).status == "not_judged", (name, how)
+
+
+def test_the_last_sample_is_one_of_the_end() -> None:
+    """Requests that ended well before a silence say nothing about the end of the silence."""
+    view = View(fresh_incident().rate(ATTEMPTS, 0.0, 150, 200, region="eastus").build())
+    last = {**QUIET, "how": "last", "at_least": 0.5, "over_s": 5}
+    assert found(view, **last).status == "not_judged"
+    assert found(view, **{**last, "to": 151}).status == "reproduced"
+
+
+def test_an_order_between_tenants_stays_in_the_region() -> None:
+    (made,) = expectation(
+        signal="journey_success", region="eastus", tenant="a", how="ever", below=0.5, before={"tenant": "b"}
+    ).all
+    assert not isinstance(made.before, str | None)
+    assert made.elsewhere(made.before).where == {"region": "eastus", "tenant": "b"}
+
+
+def test_an_expectation_with_the_id_of_a_claim_is_still_an_expectation() -> None:
+    mine = {**row(at_least=0.5), "id": "M01"}
+    verdict = judge(plan_with(fresh_incident(), mine, claims="fnj8-vqz").build())
+    assert [claim.kind for claim in verdict.expected] == ["expectation"]
+    assert "M01" in [claim.id for claim in verdict.evidence]
+
+
 def test_a_window_after_the_end_of_the_record_is_not_judged() -> None:
     view = View(fresh_incident().cut(500).build())
     late = {"from": 600, "to": 700}

@@ -71,7 +71,10 @@ def test_a_statement_is_read_as_it_is_written() -> None:
         (f"{GOOD}, from: A1+200s", "from: is bench second 210, outside -30 … 60"),
         (f"{GOOD}, to: 61", "to: is bench second 61, outside -30 … 60"),
         (f"{GOOD}, from: A2, to: A1", "to: the window from bench second 30 to 10 is empty"),
-        (f"{GOOD}, how: worst, over_s: 40, from: A1, to: A2", "over_s: is longer than the window"),
+        (f"{GOOD}, how: worst, over_s: 40, from: A1, to: A2", "over_s: a sample takes 40 s, more than from bench"),
+        (f"{GOOD}, how: worst, from: A1, to: A1+9s", "to: a sample takes 10 s, more than from bench second 10 to 19"),
+        (f"{GOOD}, how: ever, from: 51, to: end", "to: a sample takes 10 s, more than from bench second 51 to 60"),
+        ("signal: attempt_success, at_least: true", "at_least: should be a number"),
         (f"{GOOD}, over_s: 3", "over_s: has no effect on the mean of attempt_success"),
         (f"{GOOD}, how: sometimes", "how: Input should be 'mean', 'worst', 'last', 'ever' or 'count'"),
         (f"{GOOD}, how: count", "how: attempt_success has no count; it has mean, worst, last, ever"),
@@ -88,6 +91,12 @@ def test_a_statement_is_read_as_it_is_written() -> None:
         (f"{GOOD}, how: ever, before: E7", "before: unknown expectation 'E7'; known: E1"),
         (f"{GOOD}, how: ever, before: E1", "before: an expectation cannot be before itself"),
         (f"{GOOD}, how: ever, before: {{region: hare}}", "before.region: unknown region 'hare'"),
+        (
+            f"{GOOD}, region: here, how: ever, before: {{region: here}}",
+            "before: names the same as the condition itself",
+        ),
+        (f"{GOOD}, how: ever, before: {{}}", "before: names the same as the condition itself"),
+        (f"{GOOD}, regions: [here], how: ever, before: {{region: here}}", "before: names the same as the condition"),
         (f"{GOOD}, shown: true", "every condition is only shown; one has to be judged"),
         (f"all: [{{{GOOD}}}, {{{GOOD}}}]", "two values are called 'attempt_success'; one of them needs a 'name'"),
         (f"all: [{{{GOOD}}}], at_most: 0.6", "at_most: unknown field"),
@@ -114,6 +123,10 @@ def test_the_line_is_that_of_the_condition() -> None:
             "expect.1: contradicts E1: no attempt_success can meet both",
         ),
         (
+            [one(GOOD), "id: E2, says: No., signal: attempt_success, below: 0.5"],
+            "expect.1: contradicts E1: no attempt_success can meet both",
+        ),
+        (
             [one(f"{GOOD}, how: ever, before: E2"), f"id: E2, says: No., {GOOD}"],
             "expect.0.before: 'E2' has no time: it needs exactly one condition with 'how: ever'",
         ),
@@ -122,7 +135,13 @@ def test_the_line_is_that_of_the_condition() -> None:
             "expect.0.before: 'E2' is itself before 'E1'",
         ),
     ],
-    ids=["one id twice", "two bounds on one value", "before something without a time", "a circle"],
+    ids=[
+        "one id twice",
+        "two bounds on one value",
+        "two bounds that touch",
+        "before something without a time",
+        "a circle",
+    ],
 )
 def test_expectations_have_to_fit_together(rows: list[str], said: str) -> None:
     assert any(said in line for line in refused(*rows)), refused(*rows)
