@@ -42,9 +42,14 @@ def require(holds: bool, text: str) -> None:
 
 
 def footprint(part: object) -> int:
-    """Bytes of everything that a part holds."""
+    """Bytes of everything that a part holds, in itself, its class or its module."""
     seen: dict[int, object] = {}
     open_: list[object] = [part]
+    home = type(part).__module__
+    for one in type(part).__mro__:
+        if one.__module__ == home:
+            open_ += vars(one).values()
+    open_ += vars(sys.modules[home]).values() if home in sys.modules else ()
     while open_:
         one = open_.pop()
         if id(one) in seen or isinstance(one, SHARED):
@@ -85,7 +90,8 @@ def _waits(part: Any, rng: Random, failure: str) -> Iterator[float]:
         wait_s = part.wait_s(FailedAttempt(number, since_s, waited_s, failure, 503, after_s), rng)
         if wait_s is None:
             return
-        good = isinstance(wait_s, int | float) and isfinite(wait_s) and 0 <= wait_s <= OWN_WAIT_MAX_S
+        number = isinstance(wait_s, int | float) and not isinstance(wait_s, bool)
+        good = number and isfinite(wait_s) and 0 <= wait_s <= OWN_WAIT_MAX_S
         require(good, f"waits {wait_s!r} s; at least 0 and at most {OWN_WAIT_MAX_S:g}")
         yield wait_s
         since_s, waited_s = since_s + 1.0 + wait_s, wait_s

@@ -46,6 +46,7 @@ AWAITED = {"action": action, "journey": journey}
 OURS = ("services", "loadgen", "compose", "chaos")
 CPU_MAX_S = 20.0
 SEED = 1
+FORBIDDEN = "pure and never blocking"
 
 
 class Endless(BaseException):
@@ -93,20 +94,30 @@ def examine(kind: PartKind, name: str, options: Mapping[str, Any], cpu_max_s: fl
     module = name.partition(":")[0] if ":" in name else ""
     with fence_for(module.partition(".")[0]) as fence:
         try:
-            with _cpu_time(cpu_max_s):
-                traces = [_drive(fence, kind, name, options) for _ in range(2)]
-        except Endless:
-            return Examined("never blocking", f"did not come back within {cpu_max_s:g} s of CPU time")
-        except (ForbiddenCall, LeftTheSimulation) as error:
-            return Examined("pure and never blocking", str(error))
-        except Unbounded as error:
-            return Examined("bounded", str(error))
-        except PartError as error:
-            if isinstance(error.__cause__, LeftTheSimulation):  # of a constructor
-                return Examined("pure and never blocking", str(error.__cause__))
-            raise
-        except (Exception, SystemExit) as error:  # the part's own code may raise anything
-            return Examined("works", f"raises {type(error).__name__}: {error}")
+            found = _examined(fence, kind, name, options, cpu_max_s)
+        except PartError:
+            if not fence.broken:
+                raise
+        return Examined(FORBIDDEN, fence.broken) if fence.broken else found
+
+
+def _examined(fence: Fence, kind: PartKind, name: str, options: Mapping[str, Any], cpu_max_s: float) -> Examined:
+    """What the drives find. A refused call is reported by the fence, also if the part caught the error."""
+    try:
+        with _cpu_time(cpu_max_s):
+            traces = [_drive(fence, kind, name, options) for _ in range(2)]
+    except Endless:
+        return Examined("never blocking", f"did not come back within {cpu_max_s:g} s of CPU time")
+    except (ForbiddenCall, LeftTheSimulation) as error:
+        return Examined(FORBIDDEN, str(error))
+    except Unbounded as error:
+        return Examined("bounded", str(error))
+    except PartError as error:
+        if isinstance(error.__cause__, LeftTheSimulation):  # of a constructor
+            return Examined(FORBIDDEN, str(error.__cause__))
+        raise
+    except (Exception, SystemExit) as error:  # the part's own code may raise anything
+        return Examined("works", f"raises {type(error).__name__}: {error}")
     if traces[0] != traces[1]:
         return Examined("deterministic", "the same calls got other answers the second time")
     return Examined(trace=traces[0])

@@ -1,9 +1,9 @@
 """Refuses what a part must not use while it is at work: clocks, chance, and calls that block."""
 
-import builtins
 import datetime
 import importlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +11,16 @@ from typing import Any
 from compose.virtual.kernel.boundary_table import FENCED
 from services.parts.kind import PartError
 
-BLOCKING = ("open", "input")
+BLOCKING = {
+    "builtins": ("open", "input"),
+    "io": ("open",),
+    "os": ("open", "listdir", "scandir"),
+    "select": ("select",),
+    "threading": ("Event.wait", "Condition.wait"),
+}
+"""What blocks or reads beside the rows of the simulation's fence. A pathlib.Path opens files with io.open."""
+CLOCKS = {"localtime": 0, "gmtime": 0, "ctime": 0, "asctime": 0, "strftime": 1, "process_time": 0, "thread_time": 0}
+"""Of `time`: they read a clock unless they get a time after so many arguments."""
 CALENDAR = ("now", "utcnow", "today")
 
 
@@ -25,11 +34,20 @@ class Fence:
     def __init__(self, package: str) -> None:
         self._package = package
         self.up = self.own_calls = False
+        self.broken = ""
+        """The first call that was refused: a part may have caught the error."""
 
-    def guard(self, real: Callable[..., Any], path: str, *, blocks: bool) -> Callable[..., Any]:
+    def guard(self, real: Callable[..., Any], path: str, *, blocks: bool, most: int = 99) -> Callable[..., Any]:
+        """`most`: with more arguments than that the call is allowed."""
+
         def guarded(*args: Any, **options: Any) -> Any:
             strict = blocks and not self.own_calls
-            if self.up and (strict or self._calls(sys._getframe(1).f_globals.get("__name__", ""))):
+            if (
+                self.up
+                and len(args) <= most
+                and (strict or self._calls(sys._getframe(1).f_globals.get("__name__", "")))
+            ):
+                self.broken = self.broken or f"calls {path}"
                 raise ForbiddenCall(f"calls {path}")
             return real(*args, **options)
 
@@ -52,7 +70,7 @@ class Fence:
 def fence_for(package: str) -> Iterator[Fence]:
     """Puts the guards in place. Import the part inside: names that it takes from a module are guarded then."""
     fence = Fence(package)
-    places = [*_table(fence), *_builtins(fence), (datetime, "datetime", _calendar(fence))]
+    places = [*_table(fence), *_blocking(fence), *_clocks(fence), (datetime, "datetime", _calendar(fence))]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
     for owner, name, guarded in places:
         setattr(owner, name, guarded)
@@ -65,17 +83,31 @@ def fence_for(package: str) -> Iterator[Fence]:
 
 def _table(fence: Fence) -> Iterator[tuple[Any, str, Any]]:
     for row in FENCED:
-        owner: Any = importlib.import_module(row.module)
-        *path, name = row.name.split(".")
-        for step in path:
-            owner = getattr(owner, step)
+        owner, name = _place(row.module, row.name)
         blocks = not row.why.startswith("refused only")
         yield owner, name, fence.guard(getattr(owner, name), row.path, blocks=blocks)
 
 
-def _builtins(fence: Fence) -> Iterator[tuple[Any, str, Any]]:
-    for name in BLOCKING:
-        yield builtins, name, fence.guard(getattr(builtins, name), name, blocks=True)
+def _blocking(fence: Fence) -> Iterator[tuple[Any, str, Any]]:
+    for module, names in BLOCKING.items():
+        for path in names:
+            owner, name = _place(module, path)
+            shown = f"{module}.{path}".removeprefix("builtins.")
+            yield owner, name, fence.guard(getattr(owner, name), shown, blocks=True)
+
+
+def _clocks(fence: Fence) -> Iterator[tuple[Any, str, Any]]:
+    for name, most in CLOCKS.items():
+        yield time, name, fence.guard(getattr(time, name), f"time.{name}", blocks=False, most=most)
+
+
+def _place(module: str, path: str) -> tuple[Any, str]:
+    """The owner of the name at the end of a dotted path in a module."""
+    owner: Any = importlib.import_module(module)
+    *steps, name = path.split(".")
+    for step in steps:
+        owner = getattr(owner, step)
+    return owner, name
 
 
 def _calendar(fence: Fence) -> type:

@@ -118,6 +118,39 @@ def test_a_defect_is_refused_by_its_name(kind: str, defect: str, tmp_path: Path)
     assert word in found.why
 
 
+OUTSIDE = {
+    "time.localtime()": "time.localtime",
+    "time.strftime('%Y')": "time.strftime",
+    "pathlib.Path('/').joinpath('x').read_text()": "io.open",
+    "os.listdir('/')": "os.listdir",
+    "select.select([], [], [], 0.001)": "select.select",
+    "threading.Event().wait(0.001)": "threading.Event.wait",
+    "queue.Queue().get(timeout=0.001)": "threading.Condition.wait",
+}
+
+
+@pytest.mark.parametrize("call", OUTSIDE)
+def test_a_call_that_leaves_the_part_is_refused_even_if_the_part_catches_the_error(call: str, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(
+        f"import os, pathlib, queue, select, threading, time\nclass Broken:\n    def wait_s(self, attempt, rng):\n"
+        f"        try: {call}\n        except Exception: pass\n        return 0.5 if attempt.number < 3 else None\n"
+    )
+
+    found = examine(KINDS["retry"], "broken:Broken", {})
+
+    assert (found.broken, found.why) == ("pure and never blocking", f"calls {OUTSIDE[call]}")
+
+
+@pytest.mark.parametrize("place", ["ALL", "self.ALL"])
+def test_memory_of_the_class_and_the_module_counts(place: str, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(
+        "import time\nALL = []\nclass Broken:\n    ALL = []\n    def wait_s(self, attempt, rng):\n"
+        f"        {place}.append((attempt, time.gmtime(0)))\n        return 0.5 if attempt.number < 3 else None\n"
+    )
+
+    assert examine(KINDS["retry"], "broken:Broken", {}).broken == "bounded"
+
+
 def test_a_part_that_gives_other_answers_the_second_time_is_refused(tmp_path: Path) -> None:
     text = "from random import Random\nCHANCE = Random()\nclass Broken:\n    def wait_s(self, attempt, rng):\n"
     (tmp_path / "broken.py").write_text(text + "        return CHANCE.random() if attempt.number < 3 else None\n")
