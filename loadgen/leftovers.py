@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple, Protocol
 
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from loadgen.metrics import LoadMetrics
 from loadgen.settings import LoadgenSettings
@@ -142,7 +142,8 @@ class Leftovers:
             return
         held = {leftover.entry() for holder in self._holders for leftover in holder()}
         later = now + self._tools.settings.resource_lifetime_s
-        await store.zadd(Keys.LEFTOVERS, {entry: later if entry in held else now + RETRY_S for entry in due})
+        with suppress(OutOfMemoryError):  # the store is full: nothing is postponed, and deleting makes room
+            await store.zadd(Keys.LEFTOVERS, {entry: later if entry in held else now + RETRY_S for entry in due})
         for entry in due:
             if entry not in held and entry not in self._under_way and len(self._under_way) < UNDER_WAY_MAX:
                 self._under_way.add(entry)

@@ -6,17 +6,23 @@ ZRANGEBYSCORE, and a killed instance disappears by itself.
 
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import inf
 from typing import Annotated, Any
 
 from pydantic import Field
+from redis.exceptions import OutOfMemoryError
 
 from services.chassis.clock import Clock
 from services.chassis.store import Keys, Store
 from services.chassis.stored import Stored, StoredShape
 
 REMEMBERED_MAX = 500
+RENEW_IN_FULL_STORE = """#!lua flags=allow-oom
+return redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])"""
+"""A full store (`maxmemory`) refuses ZADD. Without leases nothing would be in rotation and nothing could be deleted, so
+the store would stay full. The sorted set does not grow by a renewal."""
 
 DEAD_LEASES = 10
 """Leases after which a dead instance is removed from the store; readers ignore it from the end of its lease."""
@@ -58,7 +64,10 @@ class Registry:
             if now >= self._cleared_at + self.lease_s * DEAD_LEASES:
                 self._cleared_at = now
                 pipe.zremrangebyscore(key, "-inf", now - DEAD_LEASES * self.lease_s)
-            await pipe.execute()
+            with suppress(OutOfMemoryError):
+                await pipe.execute()
+                return
+        await self._store.eval(RENEW_IN_FULL_STORE, 1, key, now + self.lease_s, instance.member())
 
     async def deregister(self, instance: Instance) -> None:
         await self._store.zrem(Keys.instances(instance.service, instance.region), instance.member())
