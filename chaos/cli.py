@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import socket
 import sys
 from pathlib import Path
@@ -22,6 +21,7 @@ from chaos.command.elsewhere import export, watch
 from chaos.command.group import Commands
 from chaos.command.new import NEW_OPTIONS, new_scenario
 from chaos.command.parts import check_part, try_retries
+from chaos.command.repeat import repeat_command
 from chaos.command.results import results
 from chaos.options import (
     JOBS,
@@ -111,7 +111,7 @@ def _plan(options: dict[str, Any]) -> Plan:
         options["seed"],
         overlays=overlays,
         mitigations=mitigations,
-        command=_repeat_command(options),
+        command=repeat_command(options),
     )
 
 
@@ -123,31 +123,6 @@ def _for_runtime(scenario: Scenario, runtime: str) -> Scenario:
     from compose.render import REGIONS
 
     return restrict(scenario, REGIONS)
-
-
-def _repeat_command(options: dict[str, Any]) -> str:
-    """The command that repeats this run exactly."""
-    words = ["aftershock", "run", options["scenario"], "--runtime", options["runtime"], "--seed", str(options["seed"])]
-    if options["runtime"] == "virtual":
-        words += ["--transport", options["transport"]]
-    if options["size"] is not None:
-        words += ["--size", f"{options['size']:g}"]
-    if options["mitigations"]:
-        words += ["--with", options["mitigations"]]
-    if options["traces"]:
-        words.append("--traces")
-    if options["perturb"]:
-        words += ["--perturb", f"{options['perturb']:g}"]
-    for flag, values in (
-        ("--set", "assignments"),
-        ("--policy", "policies"),
-        ("--shift", "shifts"),
-        ("--drop", "drops"),
-        ("--change", "changes"),
-    ):
-        for value in options[values]:
-            words += [flag, value]
-    return shlex.join(words)
 
 
 @main.command()

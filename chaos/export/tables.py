@@ -8,13 +8,14 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from chaos.export.families import families
 from chaos.record.files import ARRIVALS_FILE
-from chaos.record.record import RunRecord
+from chaos.record.record import RecordError, RunRecord
 from chaos.verdict.verdict import Verdict
 
 ColumnType = Literal["whole number", "number", "text", "yes or no", "JSON"]
@@ -183,21 +184,22 @@ def _events(run: ExportedRun) -> Iterator[Batch]:
     yield _batch(EVENTS, rows)
 
 
+def _arrival_rows(path: Path) -> Iterator[tuple[Any, ...]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            actual_t = float(row["actual_t"]) if row["actual_t"] else None
+            yield row["tenant"], row["region"], float(row["planned_t"]), actual_t, row["dropped"] == "1"
+
+
 def _arrivals(run: ExportedRun) -> Iterator[Batch]:
     if run.record.folder is None:
         yield _batch(ARRIVALS, [])
         return
-    with (run.record.folder / ARRIVALS_FILE).open(encoding="utf-8", newline="") as file:
-        rows = [
-            (
-                row["tenant"],
-                row["region"],
-                float(row["planned_t"]),
-                float(row["actual_t"]) if row["actual_t"] else None,
-                row["dropped"] == "1",
-            )
-            for row in csv.DictReader(file)
-        ]
+    path = run.record.folder / ARRIVALS_FILE
+    try:
+        rows = list(_arrival_rows(path))
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise RecordError(f"{path}: not arrivals: {error!r}") from error
     yield _batch(ARRIVALS, rows)
 
 

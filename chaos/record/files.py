@@ -125,10 +125,10 @@ def verify(folder: Path) -> None:
         OSError: a file cannot be read.
     """
     plan = folder / PLAN_FILE
-    if not plan.exists():
+    if not plan.is_file():
         raise NotWhole(f"{folder}: not a run: {PLAN_FILE} is missing")
     manifest = folder / MANIFEST_FILE
-    if not manifest.exists():
+    if not manifest.is_file():
         raise NotWhole(_unsealed(folder, plan))
     document = _manifest(manifest)
     for name in (*RECORD_FILES, TRACES_FILE):
@@ -138,7 +138,7 @@ def verify(folder: Path) -> None:
             if name == TRACES_FILE:
                 continue
             raise NotWhole(f"{manifest}: has no entry for {name}")
-        if not (folder / name).exists():
+        if not (folder / name).is_file():  # a FIFO would be waited for
             raise NotWhole(f"{folder / name}: is missing")
         _compare(folder / name, document[name])
 

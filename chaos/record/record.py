@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from chaos.record.files import EVENTS_FILE, METRICS_FILE, PLAN_FILE, read_json, 
 from chaos.record.recorder import Recorder, read_metrics
 from chaos.record.retention import used
 from chaos.record.series import Array, SeriesTable, increments
+from chaos.record.shape import check_plan
 
 COVER_S = 2.0  # gap allowed between the ends of a window and the first and last sample in it
 How = Literal["mean", "max", "min", "last"]
@@ -65,7 +67,7 @@ class RunRecord:
         folder = Path(folder)
         try:
             verify(folder)
-            plan = _read_plan(folder / PLAN_FILE)
+            plan = check_plan(read_json(folder / PLAN_FILE), folder / PLAN_FILE)
             used(folder)
             return cls(plan, list(_read_events(folder / EVENTS_FILE)), read_metrics(folder / METRICS_FILE), folder)
         except ValueError as error:
@@ -224,19 +226,18 @@ def _matches(event: Event, match: Mapping[str, Any]) -> bool:
     return True
 
 
-def _read_plan(path: Path) -> dict[str, Any]:
-    plan = read_json(path)
-    if not isinstance(plan, dict) or "scenario" not in plan:
-        raise RecordError(f"{path}:1: not a plan: no `scenario` in it")
-    return plan
+def _is_event(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
+        return False
+    return isinstance(value.get("t"), int | float) and isfinite(value["t"])
 
 
 def _read_events(path: Path) -> Iterator[Event]:
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], 1):
         try:
             event = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RecordError(f"{path}:{number}: not JSON: {error}") from error
-        if not isinstance(event, dict) or not isinstance(event.get("t"), int | float) or "kind" not in event:
+        if not _is_event(event):
             raise RecordError(f"{path}:{number}: not an event: `t` and `kind` are needed")
         yield event

@@ -196,11 +196,23 @@ def read_metrics(path: Path) -> SeriesTable:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             parsed = [json.loads(key) for key in arrays["series"]]
-            return SeriesTable.of(arrays["times"], [(key["name"], key["labels"]) for key in parsed], arrays["values"])
+            keys = [(key["name"], key["labels"]) for key in parsed]
+            times, values = arrays["times"], arrays["values"]
+            _check_table(times, keys, values)
+            return SeriesTable.of(times, keys, values)
     except FileNotFoundError:
         raise
     except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path}: not a metrics file: {error}") from error
+
+
+def _check_table(times: Any, keys: list[tuple[Any, Any]], values: Any) -> None:
+    if values.shape != (len(keys), len(times)):
+        raise ValueError(f"{len(keys)} series and {len(times)} times, but values of shape {values.shape}")
+    if not np.isfinite(times).all() or (np.diff(times) < 0).any():
+        raise ValueError("times that are not ascending numbers")
+    if not all(isinstance(name, str) and isinstance(labels, dict) for name, labels in keys):
+        raise ValueError("a series without name and labels")
 
 
 def _open(folder: Path | None, name: str) -> LinesFile | io.StringIO:

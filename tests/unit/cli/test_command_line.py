@@ -1,12 +1,15 @@
 """Mistakes on the command line give one clear line and exit code 2, and leave no partial output."""
 
+import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from chaos.cli import main
+from chaos.command.repeat import repeat_command
 from chaos.controller.settings import ControllerSettings
 from chaos.scenarios.model import Scenario
 
@@ -99,3 +102,15 @@ def test_serve_heeds_the_tokens_of_the_environment(monkeypatch: pytest.MonkeyPat
     result = CliRunner().invoke(main, ["serve", "--port", "0", "--scenario", "calm-day"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert [(settings.operate_token, settings.read_token, settings.port) for settings in seen] == [("may-act", "", 0)]
+
+
+def test_the_command_that_repeats_a_run_is_text_whatever_its_file_is_called() -> None:
+    """A report is UTF-8; a name of other bytes would leave a finished run without one."""
+    odd = os.fsdecode(b"it's \\ \xff.yaml")
+    options = {"runtime": "local", "seed": 1, "size": None, "mitigations": "", "traces": False, "perturb": 0.0}
+    lists: dict[str, list[str]] = {name: [] for name in ("assignments", "policies", "shifts", "drops", "changes")}
+    words = repeat_command({**options, **lists, "scenario": odd}).split(" --runtime")[0]
+
+    assert words.isprintable()
+    shell = subprocess.run(["bash", "-c", f"printf %s {words.removeprefix('aftershock run ')}"], capture_output=True)
+    assert shell.stdout == os.fsencode(odd)

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -230,3 +231,61 @@ def test_a_seal_is_whole_or_absent(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"manifest\.json\.partial"):
         seal(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def plan_with(**changed: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        plan = json.loads((folder / "plan.json").read_text())
+        (folder / "plan.json").write_text(json.dumps({**plan, **changed}))
+
+    return change
+
+
+def table(times: list[float], rows: int) -> Callable[[Path], None]:
+    series = [json.dumps({"name": "a", "labels": {}})]
+
+    def change(folder: Path) -> None:
+        np.savez(folder / "metrics.npz", times=np.array(times), series=np.array(series), values=np.zeros((rows, 2)))
+
+    return change
+
+
+def event(line: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / "events.jsonl").write_text(f"{line}\n")
+
+
+SEALED_GARBAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a size in words": (plan_with(size="x"), r"plan\.json: not a plan: size: Input should be a valid number.*'x'"),
+    "a timeline of numbers": (plan_with(timeline=[5]), r"plan\.json: not a plan: timeline\.0: "),
+    "an endless warm-up": (plan_with(warmup_s=1e308), r"plan\.json: not a plan: warmup_s: .* less than or equal"),
+    "no moment": (plan_with(starts_at="soon"), r"plan\.json: not a plan: starts_at: "),
+    "settings in a list": (plan_with(settings=[5]), r"plan\.json: not a plan: settings: "),
+    "no scenario": (lambda f: (f / "plan.json").write_text("[]"), r"plan\.json:1: not a plan: no `scenario` in it"),
+    "a kind in a list": (event('{"t": 1, "kind": []}'), r"events\.jsonl:1: not an event"),
+    "an event at no time": (event('{"t": NaN, "kind": "a"}'), r"events\.jsonl:1: not an event"),
+    "deep": (event("[" * 3000), r"events\.jsonl:1: not JSON"),
+    "a sample short": (table([1.0, 2.0, 3.0], 1), r"metrics\.npz: not a metrics file: 1 series and 3 times"),
+    "a series more": (table([1.0, 2.0], 2), r"metrics\.npz: not a metrics file: 1 series and 2 times"),
+    "time that goes back": (table([2.0, 1.0], 1), r"metrics\.npz: not a metrics file: times that are not ascending"),
+    "no number for a time": (table([float("nan"), 1.0], 1), r"metrics\.npz: not a metrics file: times that are not"),
+}
+
+
+@pytest.mark.parametrize("case", SEALED_GARBAGE)
+def test_a_sealed_record_of_another_shape_is_refused_by_file_and_field(case: str, folder: Path) -> None:
+    change, said = SEALED_GARBAGE[case]
+    change(folder)
+    seal(folder)
+
+    with pytest.raises(RecordError, match=said):
+        RunRecord.load(folder)
+
+
+def test_a_record_file_that_is_a_pipe_is_not_waited_for(folder: Path) -> None:
+    for name in (*RECORD_FILES, "manifest.json"):
+        (folder / name).rename(folder / "kept")
+        os.mkfifo(folder / name)
+        with pytest.raises(RecordError, match="missing"):
+            RunRecord.load(folder)
+        (folder / name).unlink()
+        (folder / "kept").rename(folder / name)
