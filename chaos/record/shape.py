@@ -17,7 +17,7 @@ def _moment(text: str) -> str:
     return text
 
 
-Seconds = Annotated[float, Field(ge=0, le=LONGEST_S)]
+RunSeconds = Annotated[float, Field(ge=0, le=LONGEST_S)]
 
 
 class EntryShape(BaseModel):
@@ -43,8 +43,8 @@ class PlanShape(BaseModel):
     seed: int = 0
     size: float = Field(default=1.0, gt=0)
     runtime: str = ""
-    warmup_s: Seconds = 0.0
-    duration_s: Seconds = 0.0
+    warmup_s: RunSeconds = 0.0
+    duration_s: RunSeconds = 0.0
     starts_at: Annotated[str, AfterValidator(_moment)] = ""
     settings: dict[str, Any] = {}
     regions: list[dict[str, Any]] = []
