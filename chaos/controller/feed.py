@@ -36,7 +36,7 @@ class Feed:
         """Passes all frames to one listener.
 
         Raises:
-            TimeoutError: it took nothing for `WRITE_TIMEOUT_S`; a listener that never reads would stay for ever.
+            TimeoutError: it took nothing for `WRITE_TIMEOUT_S`; a listener that never reads would never be removed.
             ConnectionResetError: it has disconnected.
         """
         async with aclosing(self.listen()) as frames:

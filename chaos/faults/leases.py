@@ -134,7 +134,7 @@ class FaultLeases:
             self._ledger.strike(fault.id)
             try:
                 await self._undo(kind, fault)
-            except BaseException:  # cancelled, or the store is away: its record would be listed for ever
+            except BaseException:  # cancelled, or the store is away: its record would stay listed
                 self._background.finish(lambda: self._undo(kind, fault), f"undoing of {fault.id}")
             raise
         self._watch(fault)

@@ -44,7 +44,7 @@ REASONS = {
     "healthCheckConfig": "health checks by the client are not modelled",
     "loadBalancingPolicy": "the router balances; the client does not",
     "loadBalancingConfig": "the router balances; the client does not",
-    "retryPolicy": "belongs into an entry of methodConfig",
+    "retryPolicy": "belongs in an entry of methodConfig",
 }
 
 

@@ -62,11 +62,11 @@ class Fields:
 
     @property
     def left(self) -> Mapping[str, Any]:
-        """The fields that nobody has taken yet."""
+        """The fields that are not taken yet."""
         return self._left
 
     def end(self) -> None:
-        """Refuses what nobody took."""
+        """Refuses the fields that were not taken."""
         for name in self._left:
             reason = self.reasons.get(name, "unknown field")
             raise ImportRefused(f"{self.path(name)}: {reason}")

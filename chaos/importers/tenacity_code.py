@@ -5,7 +5,7 @@
            wait_random_exponential(multiplier, max, exp_base) · wait_exponential_jitter(initial, max, exp_base, jitter)
            wait_random(min, max) · + wait_random(0, s)
 
-Without `stop` tenacity retries for ever, which is refused; so are sums that no formula here has. Without
+Without `stop` tenacity retries forever, which is refused; so are sums that no formula here has. Without
 stop_after_attempt the layer ends after 100 attempts. Source: tenacity 9.2.1, stop.py, wait.py
 (https://github.com/jd/tenacity).
 """

@@ -242,7 +242,7 @@ class Drill:
             await self._until(ended, ENDED_S, "every accepted operation ends")
 
     async def _orphans(self) -> list[str]:
-        """Containers, faults, mitigations and leases that nobody owns after a return to calm."""
+        """Containers, faults, mitigations and leases left over after a return to calm."""
         status = await self._desk.done("GET", "/v1/status")
         found = [f"container {one.name}" for one in await self._desk.containers() if one.partition or one.added]
         found += [f"fault {fault['id']}" for fault in status["faults"]]

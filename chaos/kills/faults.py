@@ -1,6 +1,6 @@
 """Faults with short leases during the kill drill, and whether each was over in time by its effect, not by its listing.
 
-Faults of requests expire in the service that carries them out, so nobody is needed to end them: the listing is asked.
+Faults of requests expire in the service that carries them out, so nothing has to end them: the check reads the listing.
 Faults of instances (a frozen process, a processor limit, a cut network) are looked for in the engine. A controller that
 is down when such a lease ends undoes it when it is back, so then lateness counts from its return.
 """
@@ -94,7 +94,7 @@ async def watch_out(desk: Desk, fault: Injected) -> None:
 async def _felt(desk: Desk, fault: Injected) -> bool:
     """Whether the fault can still be seen: in the engine for instances, in the listing for requests.
 
-    Where nobody answers, it may be there.
+    Without an answer, it may be there.
     """
     if CATALOGUE[fault.kind].level == "service":
         reply = await desk.chaos("GET", "/v1/faults", timeout_s=2.0)

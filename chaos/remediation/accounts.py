@@ -13,7 +13,7 @@ from chaos.remediation.inventory import InventoryAccount
 from services.chassis.http import HttpClient, HttpReply
 from services.clients.identity.client import SUBSCRIPTION
 
-API_VERSION = "2023-05-01"
+STORAGE_API_VERSION = "2023-05-01"
 ACCOUNTS_PATH = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Storage/storageAccounts"
 EXEMPT_TAG = "aftershock-exempt"
 CORRELATION_HEADER = "x-ms-correlation-request-id"
@@ -36,7 +36,7 @@ class StorageAccounts:
     async def list(self, region: str) -> tuple[InventoryAccount, ...] | None:
         """The accounts of the region, sorted by name; None if they cannot be listed."""
         base = self._peers.url("blobstore", region)
-        url = f"{base}{ACCOUNTS_PATH}?api-version={API_VERSION}"
+        url = f"{base}{ACCOUNTS_PATH}?api-version={STORAGE_API_VERSION}"
         reply = await self._http.call("GET", url, timeout_s=self.timeout_s)
         if not reply.ok:
             return None
@@ -56,7 +56,7 @@ class StorageAccounts:
 
     async def set_public(self, account: InventoryAccount, public: bool, *, actor: str) -> HttpReply:
         """Sets `allowBlobPublicAccess` of an account; `actor` is sent as the correlation id."""
-        url = f"{self._peers.url('blobstore', account.region)}{account.resource_id}?api-version={API_VERSION}"
+        url = f"{self._peers.url('blobstore', account.region)}{account.resource_id}?api-version={STORAGE_API_VERSION}"
         body = {"properties": {"allowBlobPublicAccess": public}}
         return await self._http.call(
             "PATCH", url, timeout_s=self.timeout_s, headers={CORRELATION_HEADER: actor}, json=body

@@ -13,7 +13,7 @@ from typing import Any
 from chaos.record.files import TRACES_FILE
 from chaos.record.record import RunRecord
 
-ATTEMPTS = ("identity.attempt", "arm.attempt")
+ATTEMPT_SPANS = ("identity.attempt", "arm.attempt")
 CHOICE = "router.choose"
 SHOWN = {
     "arm.call": "management call",
@@ -215,7 +215,7 @@ def _label(span: WaterfallSpan) -> str:
 
 def _note(span: WaterfallSpan, operation: OneOperation) -> str:
     parts = [f"{1000 * (span.end_s - span.start_s):.0f} ms"]
-    if span.name in ATTEMPTS:
+    if span.name in ATTEMPT_SPANS:
         parts.append(operation.region_of(span))
     elif span.name.startswith("node."):
         parts.append(span.instance)

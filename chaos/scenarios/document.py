@@ -143,7 +143,7 @@ def parse(text: str, name: str) -> Document:
 
 @lru_cache(maxsize=8)
 def _composed(text: str) -> Any:
-    """The nodes of a text, which nobody changes. A process reads the same few files again and again."""
+    """The nodes of a text, which are not changed. A process reads the same few files again and again."""
     return yaml.compose(text, Loader=_CoreLoader)
 
 

@@ -50,7 +50,7 @@ def processes(count: int | None) -> Iterator[Executor]:
 def _kill(pool: Executor, others: set[BaseProcess]) -> None:
     """Kills the processes of the pool until it has ended.
 
-    Once is not enough: the pool may start one more meanwhile, and that one would wait for ever for the lock of the
+    Once is not enough: the pool may start one more meanwhile, and that one would wait forever for the lock of the
     result queue, if a killed process held it.
     """
     ending = threading.Thread(target=pool.shutdown, kwargs={"cancel_futures": True})

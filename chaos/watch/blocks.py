@@ -1,8 +1,8 @@
 """Loads a run into the testbed's Prometheus as blocks, made by its own tool from OpenMetrics text.
 
-Remote write would be quicker, but the testbed's Prometheus obeys nobody: its port is open to every page in a browser of
-this machine, so it takes no writes. Blocks come in through its volume, which only Docker can reach. The tool runs in a
-container of its own, because the memory of Prometheus' container is measured for Prometheus.
+Remote write would be quicker, but the testbed's Prometheus accepts no writes: its port is open to every page in a
+browser of this machine. Blocks come in through its volume, which only Docker can reach. The tool runs in a container of
+its own, because the memory of Prometheus' container is measured for Prometheus.
 """
 
 import asyncio

@@ -48,7 +48,7 @@ Some tasks catch the first cancel.
 def _relaxed_gc() -> Iterator[None]:
     """Raise the thresholds of the cycle collector, which otherwise takes a tenth of a direct run's CPU time.
 
-    What somebody else has frozen stays so: `gc.unfreeze` would release that too.
+    Objects frozen elsewhere stay frozen: `gc.unfreeze` would release them too.
     """
     thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
     if not frozen:

@@ -130,7 +130,7 @@ def identity_routes(handler_of: HandlerOf, errors_of: ErrorsOf) -> tuple[Route, 
     return tuple(replace(row, handler=handler_of(row.operation_id), errors=errors_of(row.operation_id)) for row in rows)
 
 
-async def _nobody(_request: web.Request) -> web.StreamResponse:
+async def _unbound(_request: web.Request) -> web.StreamResponse:
     raise NotImplementedError
 
 
@@ -155,7 +155,7 @@ def _tokens() -> list[Route]:
             "/.well-known/jwks.json",
             "get_keys",
             "Key set",
-            _nobody,
+            _unbound,
             "client",
             {200: ResponseSpec("the keys that verify tokens", KeySet)},
             tag=TAG,
@@ -170,7 +170,7 @@ def _token(path: str, operation_id: str, summary: str, header: Parameter, shape:
         path,
         operation_id,
         summary,
-        _nobody,
+        _unbound,
         "client",
         {200: ResponseSpec("a token", shape)},
         query=(*asked, *(Parameter(name, TEXT, about="whose; at most one of these") for name in SELECTORS)),
@@ -209,7 +209,7 @@ def _arm(
         path,
         operation_id,
         summary,
-        _nobody,
+        _unbound,
         "client",
         replies,
         body=body,

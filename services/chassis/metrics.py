@@ -49,7 +49,7 @@ class _ComputedGauge(Collector):
 class _BoundedLabels:
     """Mixin for prometheus-client's classes: label sets beyond `LABEL_SETS_MAX` share one with the values `other`.
 
-    Some label values, such as tenant names, come from callers. Without a bound each would cost memory for ever, here
+    Some label values, such as tenant names, come from callers. Without a bound each would cost memory forever, here
     and in the scraper.
     """
 

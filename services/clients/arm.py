@@ -14,7 +14,7 @@ from services.chassis.http import REFUSED, RESET, TIMEOUT, HttpReply
 from services.clients.identity.client import OK, RETRYABLE_STATUS, SUBSCRIPTION, outcome_of
 from services.policies.retry import RetryPolicy, call
 
-API_VERSION = "2024-07-01"
+COMPUTE_API_VERSION = "2024-07-01"
 ASYNC_HEADER = "Azure-AsyncOperation"
 SUCCEEDED, WAITING = "Succeeded", "Waiting"
 ENDED = frozenset({SUCCEEDED, "Failed", "Canceled"})
@@ -139,7 +139,7 @@ class ArmCaller:
     async def _send(self, method: str, path: str, body: Any) -> ArmReply:
         tools, meter, tracing = self._tools, self._meter, self._tools.env.tracing
         attempts = calls = 0
-        url = URL(f"{self._base}{path}?api-version={API_VERSION}", encoded=True)
+        url = URL(f"{self._base}{path}?api-version={COMPUTE_API_VERSION}", encoded=True)
 
         async def attempt() -> ArmReply:
             nonlocal attempts

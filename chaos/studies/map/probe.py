@@ -35,7 +35,7 @@ BACK_SUCCESS_MIN, BACK_AMPLIFICATION_MAX, BACK_QUEUE_MAX = 0.9, 1.2, 5.0
 SHOTS = 2
 BASE_S = 20.0
 PATIENCE = 3
-QUEUE = "identity_queue_length"
+QUEUE_METRIC = "identity_queue_length"
 
 
 @dataclass(frozen=True)
@@ -199,5 +199,5 @@ def read(recorder: Recorder, start: float, end: float) -> ProbeReading:
         amplification=tried / started if started else 0.0,
         operations_per_s=started / (end - start),
         attempts_per_s=tried / (end - start),
-        queue=recorder.last(QUEUE, {}) or 0.0,
+        queue=recorder.last(QUEUE_METRIC, {}) or 0.0,
     )
