@@ -46,9 +46,9 @@ def footprint(part: object) -> int:
     seen: dict[int, object] = {}
     open_: list[object] = [part]
     home = type(part).__module__
-    for one in type(part).__mro__:
-        if one.__module__ == home:
-            open_ += vars(one).values()
+    for base in type(part).__mro__:
+        if base.__module__ == home:
+            open_ += vars(base).values()
     open_ += vars(sys.modules[home]).values() if home in sys.modules else ()
     while open_:
         one = open_.pop()

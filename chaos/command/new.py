@@ -23,7 +23,8 @@ NEW_OPTIONS = (
         help="folder of the file; default the current one",
     ),
 )
-NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+NAME = re.compile(r"(?!(?:null|true|false|[0-9]+(?:e[0-9]+)?)$)[a-z0-9][a-z0-9-]{0,39}")
+"""No text that YAML reads as something else."""
 
 
 def new_scenario(name: str, folder: Path) -> None:
@@ -47,7 +48,9 @@ def new_command(name: str, folder: Path, console: Console) -> int:
     from chaos.experiment.runs import replace
 
     if not NAME.fullmatch(name):
-        raise click.UsageError(f"NAME: should be up to 40 small letters, digits and hyphens (got {name!r})")
+        raise click.UsageError(
+            f"NAME: should be up to 40 small letters, digits and hyphens, and no number (got {name!r})"
+        )
     path = folder / f"{name}.yaml"
     if path.exists():
         raise click.UsageError(f"{path}: exists already")

@@ -55,7 +55,7 @@ def test_every_paragraph_has_a_comment() -> None:
     assert {type(entry.action) for entry in made.timeline} <= set(ACTIONS)
 
 
-@pytest.mark.parametrize("name", ["", "My", "a b", "../x", "a" * 41])
+@pytest.mark.parametrize("name", ["", "My", "a b", "../x", "a" * 41, "123", "1e5", "null"])
 def test_a_name_that_no_scenario_can_have_is_refused(name: str, tmp_path: Path) -> None:
     code, said = run("new", name, "--out", str(tmp_path))
     assert code == 2
