@@ -1,20 +1,25 @@
-"""What an operator does about a collapsed region during a soak test: shed most of the load until it is up again.
+"""What an operator does about a collapsed region during a soak test: remove all traffic, ramp it up, then the load.
 
 The base load of the small testbed is near the point where retries hold a region down, so in a day it collapses several
-times by itself. A collapse is left alone for `LEFT_S`, so that growth is judged in both states. A drain and a ramp, as
-in the incident, do not end it: no nodes are added here, and the backlog tips the pair again. `Back to calm` would empty
-the store and restart every process, which would hide any growth.
+times by itself. A collapse is left alone for `LEFT_S`, so that growth is judged in both states. Then traffic is drained
+and ramped up as in the incident, while the users send a tenth of their load. Neither is enough alone here, where no
+nodes are added: the full load tips the pair again, and the backlog holds it down at a tenth of the load. `Back to calm`
+would empty the store and restart every process, which would hide any growth.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from chaos.controller.testbed import Testbed
 from loadgen.settings import PROFILES
 
 LEFT_S = 300.0
-SHED_S = 600.0
 SHED_FACTOR = PROFILES["rest"]
+DRAIN_S = 60.0
+RAMP: dict[str, Any] = {"mode": "ramp", "from_fraction": 0.1, "to_fraction": 0.7, "over_s": 240.0, "hold_s": 60.0}
+REPAIR_S = DRAIN_S + RAMP["over_s"] + RAMP["hold_s"] + 240.0
 HOUR_S = 3600.0
 
 
@@ -39,19 +44,23 @@ class Repairs:
         self._controller = controller
         self._say = say
         self._start_epoch_s = controller.runtime.clock.epoch()
-        self._shed_at_s: float | None = None
+        self._judge_at_s: float | None = None
         self.collapses: list[Collapse] = []
 
     async def look(self) -> None:
-        """Takes note of the regions that are down now, and sheds load or gives it back."""
+        """Repairs what has been down for `LEFT_S`, and gives the load back when that has helped."""
         down, now = self._controller.monitor.down, self._controller.runtime.clock.epoch()
         self._note(down, now)
-        if self._shed_at_s is None and down and now >= min(down.values()) + LEFT_S:
-            await self._load(SHED_FACTOR)
-            self._shed_at_s = now
-        elif self._shed_at_s is not None and not down and now >= self._shed_at_s + SHED_S:
+        if not down and self._judge_at_s is None:
+            return
+        if now < (self._judge_at_s or min(down.values()) + LEFT_S):
+            return
+        if down:
+            await self._repair()
+            self._judge_at_s = now + REPAIR_S
+        else:
             await self._load(1.0)
-            self._shed_at_s = None
+            self._judge_at_s = None
 
     def _note(self, down: Mapping[str, float], now: float) -> None:
         under_way = self.collapses[-1] if self.collapses and self.collapses[-1].ended_h is None else None
@@ -65,6 +74,16 @@ class Repairs:
 
     def _hour(self, epoch_s: float) -> float:
         return (epoch_s - self._start_epoch_s) / HOUR_S
+
+    async def _repair(self) -> None:
+        await self._load(SHED_FACTOR)
+        await self._traffic({"mode": "drain"})
+        await asyncio.sleep(DRAIN_S)
+        await self._traffic(RAMP)
+
+    async def _traffic(self, rule: dict[str, Any]) -> None:
+        for region in self._controller.regions:
+            await self._controller.operations.set_traffic(region, rule)
 
     async def _load(self, factor: float) -> None:
         for region in self._controller.regions:

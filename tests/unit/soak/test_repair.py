@@ -1,10 +1,10 @@
-"""What the soak does about a collapse: leaves it for a while, sheds load until the regions are up, and keeps count."""
+"""What the soak does about a collapse: leaves it for a while, drains, ramps up at little load, gives the load back."""
 
 import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from chaos.soak.repair import HOUR_S, LEFT_S, SHED_FACTOR, SHED_S, Repairs
+from chaos.soak.repair import DRAIN_S, HOUR_S, LEFT_S, REPAIR_S, SHED_FACTOR, Repairs
 
 EPOCH_S = 1e9
 LOOK_S = 60.0
@@ -20,64 +20,81 @@ class Watched:
         self.monitor = SimpleNamespace(down={})
         self.runtime = SimpleNamespace(clock=SimpleNamespace(epoch=lambda: EPOCH_S + loop.time()))
         self.operations = self
-        self.loads: list[tuple[float, str, float]] = []
+        self.done: list[tuple[float, str, float | str]] = []
 
     async def set_load(self, region: str, factor: float) -> None:
-        self.loads.append((asyncio.get_running_loop().time() - self.start, region, factor))
+        self._note(region, factor)
+
+    async def set_traffic(self, region: str, rule: dict[str, Any]) -> None:
+        self._note(region, rule["mode"])
+
+    def _note(self, region: str, what: float | str) -> None:
+        self.done.append((asyncio.get_running_loop().time() - self.start, region, what))
+
+    def goes_down(self, at_s: float, *regions: str) -> None:
+        self.monitor.down = dict.fromkeys(regions, EPOCH_S + self.start + at_s)
+
+
+def repair(at_s: float) -> list[tuple[float, str, float | str]]:
+    """What is done in the two regions for one repair."""
+    steps = (at_s, SHED_FACTOR), (at_s, "drain"), (at_s + DRAIN_S, "ramp")
+    return [(at, region, what) for at, what in steps for region in ("eastus", "westus")]
+
+
+def load_back(at_s: float) -> list[tuple[float, str, float | str]]:
+    return [(at_s, "eastus", 1.0), (at_s, "westus", 1.0)]
 
 
 async def look_until(repairs: Repairs, watched: Watched, end_s: float) -> None:
     """A look a minute, as the soak does."""
-    while asyncio.get_running_loop().time() - watched.start < end_s:
+    while (now := asyncio.get_running_loop().time() - watched.start) < end_s:
         await repairs.look()
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(max(0.0, LOOK_S - (asyncio.get_running_loop().time() - watched.start - now)))
 
 
-async def test_a_collapse_is_left_for_a_while_then_load_is_shed_everywhere_and_given_back() -> None:
+async def test_a_collapse_is_left_for_a_while_then_repaired_everywhere() -> None:
     watched: Any = Watched()
     said: list[str] = []
     repairs = Repairs(watched, said.append)
     await look_until(repairs, watched, 600.0)
     assert repairs.collapses == []
-    watched.monitor.down = {"eastus": EPOCH_S + watched.start + 580.0}
+    watched.goes_down(580.0, "eastus")
     await look_until(repairs, watched, 1020.0)
-    shed_at = 900.0
-    assert 580.0 + LEFT_S <= shed_at < 580.0 + LEFT_S + LOOK_S
-    shed = [(shed_at, "eastus", SHED_FACTOR), (shed_at, "westus", SHED_FACTOR)]
-    assert watched.loads == shed
-    watched.monitor.down = {}
+    repaired_at = 900.0
+    assert 580.0 + LEFT_S <= repaired_at < 580.0 + LEFT_S + LOOK_S
+    assert watched.done == repair(repaired_at)
+    watched.goes_down(0.0)
     await look_until(repairs, watched, 1200.0)
     (collapse,) = repairs.collapses
     assert (collapse.began_h, collapse.ended_h) == (580.0 / HOUR_S, 1020.0 / HOUR_S)
     assert said == ["hour 0.16: eastus collapsed; ended at 0.28"]
-    assert watched.loads == shed
+    assert watched.done == repair(repaired_at), "the load is given back only when the ramp is over"
     await look_until(repairs, watched, 1800.0)
-    assert watched.loads == [*shed, (shed_at + SHED_S, "eastus", 1.0), (shed_at + SHED_S, "westus", 1.0)]
+    assert watched.done == repair(repaired_at) + load_back(repaired_at + REPAIR_S)
 
 
-async def test_load_comes_back_only_when_every_region_is_up() -> None:
+async def test_a_collapse_that_outlives_its_repair_is_repaired_again_at_once() -> None:
     watched: Any = Watched()
     repairs = Repairs(watched, print)
-    watched.monitor.down = {"westus": EPOCH_S + watched.start}
-    await look_until(repairs, watched, LEFT_S + SHED_S)
-    watched.monitor.down = {"eastus": EPOCH_S + watched.start + LEFT_S}
-    await look_until(repairs, watched, LEFT_S + 2 * SHED_S)
+    watched.goes_down(0.0, "westus")
+    await look_until(repairs, watched, LEFT_S + REPAIR_S)
+    watched.goes_down(LEFT_S + REPAIR_S - 1.0, "eastus")
+    await look_until(repairs, watched, LEFT_S + 2 * REPAIR_S)
     (collapse,) = repairs.collapses
     assert (collapse.regions, collapse.ended_h) == ({"eastus", "westus"}, None)
-    assert {factor for _at, _region, factor in watched.loads} == {SHED_FACTOR}
+    assert watched.done == repair(LEFT_S) + repair(LEFT_S + REPAIR_S)
     assert str(collapse) == "hour 0.00: eastus, westus collapsed; not ended"
 
 
 async def test_a_later_collapse_is_left_for_a_while_too() -> None:
     watched: Any = Watched()
     repairs = Repairs(watched, print)
-    watched.monitor.down = {"westus": EPOCH_S + watched.start}
+    watched.goes_down(0.0, "westus")
     await look_until(repairs, watched, LEFT_S + LOOK_S)
-    watched.monitor.down = {}
-    await look_until(repairs, watched, LEFT_S + SHED_S + LOOK_S)
-    again_at = LEFT_S + SHED_S + LOOK_S
-    watched.monitor.down = {"westus": EPOCH_S + watched.start + again_at}
+    watched.goes_down(0.0)
+    again_at = LEFT_S + REPAIR_S + LOOK_S
+    await look_until(repairs, watched, again_at)
+    watched.goes_down(again_at, "westus")
     await look_until(repairs, watched, again_at + LEFT_S + LOOK_S)
-    at = [when for when, region, _factor in watched.loads if region == "westus"]
-    assert at == [LEFT_S, LEFT_S + SHED_S, again_at + LEFT_S]
+    assert watched.done == repair(LEFT_S) + load_back(LEFT_S + REPAIR_S) + repair(again_at + LEFT_S)
     assert len(repairs.collapses) == 2
