@@ -57,7 +57,7 @@ class Stored:
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
-        self._said: dict[tuple[str, str], Any] = {}
+        self._said: dict[tuple[str, str], int] = {}
         self._types: dict[str, RedisType] = dict(Keys.TYPES)
 
     def expect(self, kind: RedisType, *keys: str) -> None:
@@ -107,9 +107,10 @@ class Stored:
 
     def refuse(self, raw: Any, key: str, field: str, why: str) -> None:
         """Reports that a value is ignored."""
-        if self._said.get((key, field)) == raw:
+        seen = hash(raw)  # the value itself may take megabytes
+        if self._said.get((key, field)) == seen:
             return
         if len(self._said) >= REMEMBERED_MAX:
             self._said.clear()
-        self._said[key, field] = raw
+        self._said[key, field] = seen
         self._emit("stored_value_refused", key=key, field=field, error=why, value=text(raw)[:SHOWN_LENGTH])

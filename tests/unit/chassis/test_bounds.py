@@ -166,3 +166,12 @@ async def test_the_counted_effects_of_a_fault_leave_the_store(world: VirtualWorl
     assert await env.store.hvals(Keys.fault_effects("f1")) == [b"1"], "a fault of the longest lease shows its effects"
     await asyncio.sleep(EFFECTS_KEPT_S - LEASE_MAX_S + 1.0)
     assert not await env.store.exists(Keys.fault_effects("f1"))
+
+
+def test_a_refused_value_is_reported_once_and_is_not_kept() -> None:
+    said: list[str] = []
+    stored = Stored(lambda kind, **fields: said.append(f"{kind} {fields['field']}"))
+    for raw in (b"x" * 1_000_000, b"x" * 1_000_000, b"y"):
+        stored.refuse(raw, "identities", "a", "why")
+    assert said == ["stored_value_refused a"] * 2
+    assert all(isinstance(kept, int) for kept in stored._said.values())
