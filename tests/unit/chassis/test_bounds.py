@@ -131,7 +131,7 @@ async def test_a_process_starts_although_the_seed_has_another_type(world: Virtua
     events: list[dict[str, Any]] = []
     env = env_of(world, events)
     await env.store.hset(Keys.SEED, "x", "y")
-    settings = ProcessSettings(region="eastus", instance="i", redis_url="", project_secret="s")
+    settings = ProcessSettings(region="eastus", instance="i", redis_url="redis://h", project_secret="s")
     await _take_from_testbed(env, settings)
     assert [(event["kind"], event["key"]) for event in events] == [("stored_value_refused", Keys.SEED)]
 
