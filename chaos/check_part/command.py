@@ -60,7 +60,7 @@ def _apart(name: str, kind: PartKind, options: Mapping[str, Any], hash_seed: str
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=environment)
     except subprocess.TimeoutExpired:
         return Examined("never blocking", f"did not come back within {PATIENCE_S:g} s")
-    if done.returncode or not done.stdout:  # also `os._exit(0)`
+    if done.returncode or not done.stdout:  # a part may end its process with 0
         raise PartError(f"{name}: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'ended silently'}")
     found = Examined(**json.loads(done.stdout))
     if found.refused:

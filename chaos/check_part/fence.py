@@ -70,7 +70,7 @@ class Fence:
 def fence_for(package: str) -> Iterator[Fence]:
     """Puts the guards in place. Import the part inside: names that it takes from a module are guarded then."""
     fence = Fence(package)
-    places = [*_table(fence), *_blocking(fence), *_clocks(fence), (datetime, "datetime", _calendar(fence))]
+    places = [*_table(fence), *_waits(fence), *_clocks(fence), (datetime, "datetime", _calendar(fence))]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
     for owner, name, guarded in places:
         setattr(owner, name, guarded)
@@ -88,7 +88,7 @@ def _table(fence: Fence) -> Iterator[tuple[Any, str, Any]]:
         yield owner, name, fence.guard(getattr(owner, name), row.path, blocks=blocks)
 
 
-def _blocking(fence: Fence) -> Iterator[tuple[Any, str, Any]]:
+def _waits(fence: Fence) -> Iterator[tuple[Any, str, Any]]:
     for module, names in BLOCKING.items():
         for path in names:
             owner, name = _place(module, path)

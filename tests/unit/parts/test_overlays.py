@@ -113,7 +113,7 @@ def test_a_name_with_no_file_is_unknown(scenario: Path) -> None:
 FOREIGN = """
 expect:
   - {id: E1, says: Most works., signal: operation_success, from: A1, to: end, above: 0.5}
-  - {id: E2, says: Little works., signal: operation_success, from: A1, to: end, below: 0.5}
+  - {id: E2, says: Little works., signal: attempt_success, from: A1, to: end, below: 0.5}
 """
 
 
