@@ -1,12 +1,14 @@
 """Settings of the controller, from `AFTERSHOCK_<NAME>`."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from loadgen.settings import Profile
 from services.chassis.environment import HttpAddress
 from services.chassis.settings import Settings
+from services.policies.settings import contradiction
 
 TOKEN_FILE = ".controller-tokens.json"
 """In the folder of runs: the tokens that the controller generated."""
@@ -23,6 +25,12 @@ class ControllerSettings(Settings):
     secret_file: Path | None = Field(default=None, description="file with the project secret for Alertmanager")
     runs: Path = Path("runs")
     scenario: str = Field(default="azure-fnj8-vqz-short", description="scenario that defines regions, nodes and load")
+
+    @model_validator(mode="after")
+    def _readers_do_not_operate(self) -> Self:
+        if self.read_token and self.read_token == self.operate_token:
+            raise contradiction("read_token", "should differ from AFTERSHOCK_OPERATE_TOKEN", "the same")
+        return self
 
     @property
     def address(self) -> str:

@@ -22,10 +22,13 @@ def rearrange(scenario: Scenario, shifts: Sequence[str], drops: Sequence[str], c
     full id; it may go into a mapping (`A1.options.watch_s=12`).
 
     Raises:
-        SettingsError: the text is malformed, names no entry, moves one out of the run, or gives an invalid value.
+        SettingsError: the text is malformed, names no entry or one twice, moves one out of the run, or gives an
+            invalid value.
     """
     scenario = _with(scenario, changes)
-    moved = dict(_shift(text) for text in shifts)
+    shifted = [_shift(text) for text in shifts]
+    moved = dict(shifted)
+    _require_once([*(name for name, _ in shifted), *sorted(set(drops))], "--shift, --drop")
     for name in (*moved, *drops):
         if not any(_means(name, entry) for entry in scenario.timeline):
             known = ", ".join(entry.id for entry in scenario.timeline)
@@ -40,6 +43,13 @@ def _shift(text: str) -> tuple[str, float]:
     if not found:
         raise SettingsError(f"--shift {text!r}: should be ID=±MINUTESm, e.g. T07=-60m")
     return found["id"], float(found["minutes"])
+
+
+def _require_once(names: Sequence[str], options: str) -> None:
+    """Of two values for one thing, one would be lost."""
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise SettingsError(f"{options}: {name} is given twice")
 
 
 def _means(name: str, entry: Entry) -> bool:
@@ -60,6 +70,7 @@ def _moved(scenario: Scenario, entry: Entry, moved: dict[str, float]) -> Entry:
 
 def _with(scenario: Scenario, changes: Sequence[str]) -> Scenario:
     """The scenario with values of entries changed; those of one entry together."""
+    _require_once([text.partition("=")[0] for text in changes], "--change")
     by_entry: dict[str, list[tuple[str, str]]] = {}
     for text in changes:
         path, found, raw = text.partition("=")

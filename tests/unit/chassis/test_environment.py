@@ -82,3 +82,12 @@ async def test_a_host_that_this_machine_does_not_have_is_named_by_its_variable()
 def test_the_controllers_variables_are_named_alike() -> None:
     with pytest.raises(SettingsError, match=r"^AFTERSHOCK_PORT: .*\(got '-1'\)$"):
         from_environment(ControllerSettings, {"AFTERSHOCK_PORT": "-1"})
+
+
+def test_a_token_for_reading_must_not_operate() -> None:
+    with pytest.raises(
+        SettingsError, match=r"^AFTERSHOCK_READ_TOKEN: should differ from AFTERSHOCK_OPERATE_TOKEN \(got the same\)$"
+    ):
+        from_environment(
+            ControllerSettings, {"AFTERSHOCK_OPERATE_TOKEN": "one-token", "AFTERSHOCK_READ_TOKEN": "one-token"}
+        )

@@ -65,3 +65,18 @@ def test_values_of_one_entry_are_changed_together() -> None:
 
 def test_a_changed_entry_can_be_dropped_too() -> None:
     assert "T17" not in {entry.id for entry in changed("T17.over_s=1", drops=("T17",)).timeline}
+
+
+@pytest.mark.parametrize(
+    ("shifts", "drops", "changes", "why"),
+    [
+        (("T07=-60m", "T07=-30m"), (), (), r"^--shift, --drop: T07 is given twice$"),
+        (("T07=-60m",), ("T07",), (), r"^--shift, --drop: T07 is given twice$"),
+        ((), (), ("T17.over_s=1", "T17.over_s=2"), r"^--change: T17.over_s is given twice$"),
+    ],
+)
+def test_two_values_for_one_thing_are_refused(
+    shifts: tuple[str, ...], drops: tuple[str, ...], changes: tuple[str, ...], why: str
+) -> None:
+    with pytest.raises(SettingsError, match=why):
+        rearrange(load(SCENARIO), shifts, drops, changes)
