@@ -44,6 +44,8 @@ async def _run() -> None:
     await runtime.attach(stack())
     try:
         desk = Desk(runtime)
+        # Every container was made again under load, with cold caches: the pair may be down.
+        await desk.done("POST", "/v1/reset")
         await eventually(desk.no_alert_fires, within_s=ALERTS_END_S, what="no alert fires")
         await desk.done("POST", "/v1/runs", {"scenario": SCENARIO, "seed": 1})
         state = ""
