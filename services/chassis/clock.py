@@ -33,6 +33,10 @@ class Clock:
         """Seconds since 1970-01-01 UTC."""
         return self._epoch_s + self.now()
 
+    def epoch_of(self, moment: float) -> float:
+        """Seconds since 1970-01-01 UTC at `moment`, a value of `now()`: equal moments are equal there, too."""
+        return self._epoch_s + moment
+
     def wall_ahead_s(self) -> float:
         """Seconds by which the machine's wall clock is ahead of `epoch()`; 0 for a simulated clock.
 

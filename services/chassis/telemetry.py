@@ -270,7 +270,7 @@ class Telemetry(Tracing):
 
     def _nanoseconds(self, moment: float) -> int:
         """Clock seconds as Unix time in nanoseconds."""
-        return nanoseconds(moment + self._clock.epoch() - self._clock.now())
+        return nanoseconds(self._clock.epoch_of(moment))
 
 
 class TracedHttpClient(HttpClient):

@@ -1,6 +1,7 @@
 """A traced run in Docker has the spans, the names and the structure of the same run in virtual time."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -32,14 +33,15 @@ def docker(testbed: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         testbed.environment["AFTERSHOCK_OTLP_ENDPOINT"] = taken.url
         try:
             testbed.up()
-            asyncio.run(_run())
+            began_ns = asyncio.run(_run())
         finally:
             testbed.environment = before
             testbed.up()
-        yield taken.traces()
+        yield [trace for trace in taken.traces() if trace.root.start > began_ns]
 
 
-async def _run() -> None:
+async def _run() -> int:
+    """Carries the run out; returns when it began, in Unix time."""
     runtime = DockerRuntime(PROJECT)
     await runtime.attach(stack())
     try:
@@ -47,6 +49,7 @@ async def _run() -> None:
         # Every container was made again under load, with cold caches: the pair may be down.
         await desk.done("POST", "/v1/reset")
         await eventually(desk.no_alert_fires, within_s=ALERTS_END_S, what="no alert fires")
+        began_ns = time.time_ns()
         await desk.done("POST", "/v1/runs", {"scenario": SCENARIO, "seed": 1})
         state = ""
         while state not in STATES_OF_END:
@@ -54,6 +57,7 @@ async def _run() -> None:
             state = (await desk.done("GET", "/v1/runs/current"))["state"]
         assert state == "done"
         await asyncio.sleep(2.0)
+        return began_ns
     finally:
         await runtime.stop()
 
