@@ -81,6 +81,7 @@ class Progress:
 
     def __exit__(self, *_exc: object) -> None:
         if self._live is not None:
+            self._live.refresh()  # a full screen is drawn by a thread only, too late for what a fast run said last
             self._live.stop()
 
     def __call__(self, experiment: Experiment, t: float) -> None:
