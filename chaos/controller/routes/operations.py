@@ -69,7 +69,7 @@ class LoadFactor(Settings):
 
 
 class LoadProfile(Settings):
-    """base: the incident's load. rest: a tenth of it, for testing a client; too little to keep a region collapsed."""
+    """base: the incident's load. rest: a tenth of it, for testing a client. Less load alone ends no collapse."""
 
     profile: Profile
 
