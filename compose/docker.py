@@ -56,6 +56,8 @@ class DockerRuntime:
         self._lease: RunLease | None = None
         self._observer: Background | None = None
         self._active: dict[str, DockerContainer] = {}
+        self._leaving: set[str] = set()
+        """Removed nodes until they are seen stopped: `observe` may look meanwhile."""
 
     # Life cycle of a run
 
@@ -197,6 +199,8 @@ class DockerRuntime:
     async def refresh(self) -> None:
         """Updates the list of running instances. Both a run and the controller start and stop containers."""
         running = {container.name for container in await self.engine.containers() if container.spec and container.alive}
+        self._leaving &= running
+        running -= self._leaving
         await self._refresh([*(name for name in self._active if name not in running), *sorted(running)])
 
     async def observe(self, background: Background) -> None:
@@ -270,6 +274,7 @@ class DockerRuntime:
         """Nodes of the compose file are stopped, not removed; the next reset starts them again."""
         nodes = [spec for spec in self.instances() if spec.service == SCALABLE and spec.region == region]
         newest = nodes[len(nodes) - count :] if count else []
+        self._leaving |= {spec.name for spec in newest}
         await self._all(self._retire(self._active.pop(spec.name)) for spec in newest)
         return newest
 
@@ -287,7 +292,7 @@ class DockerRuntime:
         if container.alive:
             return
         await self.engine.start(container)
-        await self._refresh(self._active)
+        await self._refresh([*self._active, name])  # one that was down at the start of this process is not listed
         await self._ready(name)
 
     async def pause(self, name: str) -> None:

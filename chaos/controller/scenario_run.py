@@ -35,12 +35,14 @@ class ScenarioRun(ControlledRun):
         folder: Path,
         telling: Telling,
         *,
+        prepare: Callable[[], Awaitable[object]] | None = None,
         settle: Callable[[], Awaitable[None]] | None = None,
         background: Background,
     ) -> None:
-        """`settle` resets the testbed after the run, however it ended."""
+        """`prepare` ends what an operator has on the testbed; `settle` resets it after the run, however it ended."""
         super().__init__(plan, folder, runtime.name, telling, background)
         self._t = -plan.warmup_s
+        self._prepare = prepare
         self._settle = settle
         self._runtime = runtime
         self._experiment: Experiment | None = None
@@ -102,6 +104,8 @@ class ScenarioRun(ControlledRun):
             self._become("failed", f"{type(error).__name__}: {error}")
 
     async def _carry_out(self) -> None:
+        if self._prepare is not None:
+            await self._prepare()
         self._experiment = Experiment(self.plan, self._runtime, self._recorder, observers=[self._observe])
         try:
             await self._experiment.run()

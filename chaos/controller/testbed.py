@@ -246,6 +246,7 @@ class Testbed:
         self.switches.on.clear()
         self.monitor.forget()
         await self._restart(self.runtime, self.plan())
+        await self.faults.forget()
         await self.operations.overlay(self._load_overlay())
         await self.operations.ensure_load()
 

@@ -20,16 +20,19 @@ from chaos.faults.records import ActiveFault, FaultRecords
 from chaos.faults.redis_stall import RedisStall
 from chaos.faults.registry import CATALOGUE, check, require_offered
 from chaos.faults.targets import find_targets
-from compose.runtime import Runtime, RuntimeUnavailable
+from compose.runtime import Runtime, RuntimeUnavailable, UnknownInstance
 from compose.topology import InstanceSpec
 from services.chassis.background import Background
 from services.chassis.events import Events
+from services.chassis.settings import SettingsError
 from services.chassis.stored import Stored
 
 REVERT_RETRY_S = 1.0
 STORE_PATIENCE_S = 1.0
 OTHERS_PATIENCE_S = 0.5
 """While the store is away an effect ends so much later than its lease; a lease may be late by a second."""
+ACTIVE_MAX = 64
+"""Active faults of one process. Each rule costs every request of its services, each partition a container."""
 FAILURES = (*RUNTIME_FAILURES, RedisError)
 STORE_FAILURES = (TimeoutError, RedisError, OSError)
 T = TypeVar("T")
@@ -58,7 +61,7 @@ class FaultLeases:
         self._records = FaultRecords(runtime, Stored(events.emit))
         self._watched: dict[str, ActiveFault] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
-        self._reverting: set[str] = set()
+        self._reverting: dict[str, asyncio.Future[None]] = {}
         self._ending: set[str] = set()
         self._last_id = 0
         self._unrecorded: set[str] = set()
@@ -69,8 +72,9 @@ class FaultLeases:
         """The instances that a fault would affect; also used for dry runs.
 
         Raises:
-            UnknownTarget: no instance matches.
+            UnknownTarget, RuntimeUnavailable: no instance matches, or the runtime does not support the kind.
         """
+        require_offered(spec.kind, self._runtime.name)
         return find_targets(spec, self._runtime.instances())
 
     # Starting
@@ -82,20 +86,29 @@ class FaultLeases:
             SettingsError, UnknownTarget, RuntimeUnavailable, StoreSilent: the fault was not started.
         """
         kind, _ = check(spec)
-        require_offered(spec.kind, self._runtime.name)
+        if sum(self.counts().values()) >= ACTIVE_MAX:
+            raise SettingsError(f"at most {ACTIVE_MAX} faults may be active at a time; end some first")
         names = tuple(instance.name for instance in self.targets(spec))
         fault_id = await self._next_id(spec)
         fault = ActiveFault(fault_id, spec, kind.level, self._runtime.clock.epoch() + spec.lease_s, names)
         if isinstance(kind, InstanceFault):
             fault = await self._begin(kind, fault)
         else:
-            await self._promptly(self._records.publish(fault))
-            self._service_level[fault.id] = fault
+            await self._publish(fault)
         more: dict[str, Any] = {"actor": actor} if actor else {}
         more |= {"unmet": list(fault.unmet)} if fault.unmet else {}
         target = spec.target.model_dump()
         self._events.emit("fault_started", id=fault.id, fault=spec.kind, target=target, lease_s=spec.lease_s, **more)
         return fault
+
+    async def _publish(self, fault: ActiveFault) -> None:
+        """Writes a service-level fault. A refused one is withdrawn: the store may still take the write later."""
+        try:
+            await self._promptly(self._records.publish(fault))
+        except BaseException:
+            self._background.finish(lambda: self._records.withdraw(fault.id), f"undoing of {fault.id}")
+            raise
+        self._service_level[fault.id] = fault
 
     async def _next_id(self, spec: FaultSpec) -> str:
         """The next number from the store, above those assigned without it (a stall during a stall)."""
@@ -108,7 +121,7 @@ class FaultLeases:
     @property
     def _stalled(self) -> bool:
         """Whether a fault of this controller stalls the store."""
-        return any(fault.spec.kind == RedisStall.kind for fault in self._watched.values())
+        return any(fault.spec.kind == RedisStall.kind and fault.instances for fault in self._watched.values())
 
     async def _promptly(self, work: Awaitable[T]) -> T:
         try:
@@ -124,11 +137,11 @@ class FaultLeases:
         """
         drawn = tuple(name for name in fault.instances if self._meets(fault.spec))
         fault = replace(fault, instances=drawn, effects=len(drawn))
-        if self._stalled:
-            self._unrecorded.add(fault.id)
-        else:
-            await self._promptly(self._records.keep(fault))
         try:
+            if self._stalled:
+                self._unrecorded.add(fault.id)
+            else:
+                await self._promptly(self._records.keep(fault))
             fault = await self._apply(kind, fault)
         except BaseException:
             self._ledger.strike(fault.id)
@@ -144,7 +157,7 @@ class FaultLeases:
         """Removes the traces of a fault that could not be started."""
         with contextlib.suppress(*FAILURES):
             await self._ledger.settle(kind, fault.instances, await self._others())
-        await self._records.drop(fault.id)
+        await self._promptly(self._records.drop(fault.id))
 
     def _meets(self, spec: FaultSpec) -> bool:
         return spec.probability >= 1.0 or self._rng.random() < spec.probability
@@ -164,7 +177,11 @@ class FaultLeases:
         return fault
 
     async def _others(self) -> list[ActiveFault]:
-        """Instance-level faults of other processes on this testbed: of a run for the controller, and vice versa."""
+        """Instance-level faults of other processes on this testbed: of a run for the controller, and vice versa.
+
+        An own fault without a record was ended by another process or a reset: it asks for nothing any more. It stays
+        watched, because a store may have lost its data instead. A reset numbers faults anew, so an id may be of both.
+        """
         if self._stalled:
             return []
         try:
@@ -172,8 +189,12 @@ class FaultLeases:
                 found = await self._records.instance_level()
         except STORE_FAILURES:
             return []
-        own = {*self._watched, *self._ending, *self._ended_records}
-        return [fault for fault in found if fault.id not in own]
+        listed = {(fault.id, fault.expires_at) for fault in found}
+        own = {(fault.id, fault.expires_at) for fault in self._watched.values() if fault.id not in self._unrecorded}
+        for fault_id, _ in own - listed:
+            self._ledger.strike(fault_id)
+        ended = {*self._ending, *self._ended_records}
+        return [fault for fault in found if fault.id not in ended and (fault.id, fault.expires_at) not in own]
 
     # Ending
 
@@ -200,13 +221,14 @@ class FaultLeases:
         raise UnknownFault(f"no active fault {fault_id!r}")
 
     async def _stop_watched(self, fault: ActiveFault, why: str) -> None:
-        watcher = self._watchers[fault.id]
-        if fault.id in self._reverting:  # its lease has just expired
-            await asyncio.wait([watcher])
-            return
+        reverting = self._reverting.get(fault.id)
+        if reverting is not None:  # its lease has just expired
+            await asyncio.wait([reverting])
+            if fault.id not in self._watched:
+                return
         if fault.id in self._ending:
             raise UnknownFault(f"fault {fault.id!r} is being ended")
-        watcher.cancel()
+        self._watchers[fault.id].cancel()
         try:
             await self._end(fault, why)
         except BaseException:
@@ -216,13 +238,16 @@ class FaultLeases:
     async def _end(self, fault: ActiveFault, why: str) -> None:
         kind = CATALOGUE[fault.spec.kind]
         assert isinstance(kind, InstanceFault), f"{fault.id}: {kind.kind} ends by itself"
+        watched = fault.id in self._watched
         self._ending.add(fault.id)
         try:
             await self._lift(kind, fault)
             self._watched.pop(fault.id, None)
             known = await self._drop(fault.id)
         except BaseException:
-            self._watched[fault.id] = fault
+            if watched:
+                self._watched[fault.id] = fault
+                self._ledger.enter(fault)
             raise
         finally:
             self._ending.discard(fault.id)
@@ -244,13 +269,13 @@ class FaultLeases:
         return known
 
     async def _lift(self, kind: InstanceFault, fault: ActiveFault) -> None:
+        """Reverts the effect. Instances that no longer exist have none; the runtime tells, as its list lacks dead ones
+        after a restart of the controller."""
         self._ledger.strike(fault.id)
-        present = {spec.name for spec in kind.candidates(self._runtime.instances(), fault.spec.target)}
-        names = [name for name in fault.instances if name in present]
-        done = await self._ledger.settle(kind, names, await self._others())
-        if done.failures:
-            self._ledger.enter(fault)
-            raise done.failures[0]
+        done = await self._ledger.settle(kind, fault.instances, await self._others())
+        for failure in done.failures:
+            if not isinstance(failure, UnknownInstance):
+                raise failure
 
     def _watch(self, fault: ActiveFault) -> None:
         self._watched[fault.id] = fault
@@ -259,14 +284,15 @@ class FaultLeases:
 
     async def _expire(self, fault: ActiveFault) -> None:
         await asyncio.sleep(max(0.0, fault.expires_at - self._runtime.clock.epoch()))
-        self._reverting.add(fault.id)
-        try:
-            while True:
+        while True:
+            attempt = self._reverting[fault.id] = asyncio.get_running_loop().create_future()
+            try:
                 if await self._ended(self._watched[fault.id]):
                     return
-                await asyncio.sleep(REVERT_RETRY_S)
-        finally:
-            self._reverting.discard(fault.id)
+            finally:
+                del self._reverting[fault.id]
+                attempt.set_result(None)
+            await asyncio.sleep(REVERT_RETRY_S)
 
     async def _ended(self, fault: ActiveFault) -> bool:
         try:
@@ -277,20 +303,32 @@ class FaultLeases:
         return True
 
     async def reset(self) -> int:
-        """Ends all faults; returns their number. A fault that cannot be ended now stays watched."""
-        found = await self.active()
-        await self._stop_all(found, "call")
-        return len(found)
+        """Ends all faults; returns how many it ended. A fault that cannot be ended now stays watched."""
+        return await self._stop_all(await self.active(), "call")
 
     async def end_own(self, why: str) -> None:
         """Ends the faults started by this object, and closes it; for the end of a run."""
         await self._stop_all([*self._watched.values(), *self._running_service_level()], why)
         await self.close()
 
-    async def _stop_all(self, faults: Iterable[ActiveFault], why: str) -> None:
+    async def _stop_all(self, faults: Iterable[ActiveFault], why: str) -> int:
+        ended = 0
         for fault in sorted(faults, key=lambda fault: fault.spec.kind != RedisStall.kind):  # the others need the store
             with contextlib.suppress(UnknownFault, StoreSilent, *FAILURES):  # or its lease ran out meanwhile
                 await self.stop(fault.id, why)
+                ended += 1
+        return ended
+
+    async def forget(self) -> None:
+        """After every process was restarted from an empty store: no fault is left."""
+        watchers = list(self._watchers.values())
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
+        for fault_id in self._watched:
+            self._ledger.strike(fault_id)
+        for state in (self._watchers, self._watched, self._unrecorded, self._ended_records, self._service_level):
+            state.clear()
 
     async def close(self) -> None:
         """Stops watching; the faults stay, with their leases."""
@@ -345,6 +383,8 @@ class FaultLeases:
             gone = [name for name in fault.instances if name in names]
             if gone:
                 await self._release(fault, gone)
+        rules = [fault for fault in await self.active() if fault.level == "service"]
+        await self._stop_all([rule for rule in rules if rule.spec.target.instance in names], "the instance was removed")
 
     async def _release(self, fault: ActiveFault, gone: Sequence[str]) -> None:
         left = tuple(name for name in fault.instances if name not in gone)

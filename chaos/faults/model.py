@@ -24,7 +24,9 @@ PROBABILITY = "that a request (service level) or a target (instance level) is af
 
 
 class FaultParameters(Settings):
-    """Base class of the parameters of a fault; the fields are its API."""
+    """Base class of the parameters of a fault; the fields are its API. Strict: services read what is stored."""
+
+    model_config = Settings.model_config | {"strict": True}
 
 
 class FaultTarget(Settings):

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Any
 
-from pydantic import ConfigDict, model_validator
+from pydantic import model_validator
 
 from chaos.faults.model import FaultParameters, ServiceFault
 from services.chassis.faults import FAULT
@@ -13,7 +13,7 @@ from services.parts.loading import build
 class OwnFaultParameters(FaultParameters):
     """Whatever the part's constructor takes."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = FaultParameters.model_config | {"extra": "allow"}
 
 
 @lru_cache(maxsize=64)

@@ -1,7 +1,7 @@
 """The virtual runtime: every instance in one process, on the virtual loop, over the in-memory network."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -118,6 +118,7 @@ class VirtualRuntime:
             if running.served.process.state == "frozen":
                 running.served.kill()  # a frozen process does not handle SIGTERM
             await running.served.stop()
+            self._end_partitions(spec.name)
         return newest
 
     async def kill(self, name: str) -> None:
@@ -139,16 +140,18 @@ class VirtualRuntime:
 
     async def partition(self, name: str, cuts: Sequence[Cut]) -> None:
         self._find(name)
-        for cut in cuts:
-            if not any(fnmatchcase(other, cut.peer) for other in self._running if other != name):
-                raise self._unknown(cut.peer)
-        network, wanted = self._world.network, {(name, cut.id): cut for cut in cuts}
-        for key in [key for key in self._partitions if key[0] == name and key not in wanted]:
-            for fault in self._partitions.pop(key):
-                network.stop_fault(fault)
+        wanted = {(name, cut.id): cut for cut in cuts}
+        self._end_partitions(name, wanted)
         for key, cut in wanted.items():
             if key not in self._partitions:
-                self._partitions[key] = network.partition(name, cut.peer)
+                if not any(fnmatchcase(other, cut.peer) for other in self._running if other != name):
+                    raise self._unknown(cut.peer)
+                self._partitions[key] = self._world.network.partition(name, cut.peer)
+
+    def _end_partitions(self, name: str, wanted: Container[tuple[str, str]] = ()) -> None:
+        for key in [key for key in self._partitions if key[0] == name and key not in wanted]:
+            for fault in self._partitions.pop(key):
+                self._world.network.stop_fault(fault)
 
     async def cpu_limit(self, name: str, cpus: float | None) -> None:
         self._find(name)

@@ -2,7 +2,6 @@
 
 import asyncio
 from functools import partial
-from math import inf
 
 from aiohttp import web
 
@@ -14,6 +13,7 @@ from services.parts.kind import PartError
 
 CRASH_REASON = "injected_fault"
 EFFECT_FLUSH_S = 0.25
+LOOK_FOR_CALLER_S = 5.0
 EFFECTS_KEPT_S = 90_000
 """How long a fault's effect count is kept after the last effect: longer than the longest lease, 24 h."""
 
@@ -35,15 +35,23 @@ class Suffering:
             PartError: a user's fault crashes a service that has no crash of its own.
         """
         met: set[str] = set()
-        for effect in self._decide(request, met):
+        while not await self._pass(request, self._decide(request, met), met):
+            continue
+
+    async def _pass(self, request: web.Request, effects: list[FaultEffect], met: set[str]) -> bool:
+        """Applies effects; False if the rule of the last one ended during a delay, so that another rule may apply."""
+        for effect in effects:
             if effect.delay_s:
                 await effect.rule.hold(effect.delay_s, self._env.clock.epoch())
-            elif effect.silent:
+            if effect.ends and effect.rule.is_over(self._env.clock.epoch()):
+                return False
+            if effect.silent:
                 await self._keep_silent(request, effect, met)
             if effect.crash:
                 self._crash(effect)
             if effect.ends:
                 _end(request, effect)
+        return True
 
     def _decide(self, request: web.Request, met: set[str]) -> list[FaultEffect]:
         rules = [rule for rule in self._env.live.active_rules() if rule.id not in met]
@@ -60,11 +68,17 @@ class Suffering:
         crash(CRASH_REASON)
 
     async def _keep_silent(self, request: web.Request, effect: FaultEffect, met: set[str]) -> None:
-        """Holds the request as long as any rule blackholes it: another rule may take over from the one that ends."""
+        """Holds the request as long as any rule blackholes it: another rule may take over from the one that ends.
+
+        A request whose caller has gone is not held: a lease can be as long as a day.
+        """
         silent: FaultEffect | None = effect
         while silent is not None:
-            await silent.rule.hold(inf, self._env.clock.epoch())
-            silent = next((one for one in self._decide(request, met) if one.silent), None)
+            await silent.rule.hold(LOOK_FOR_CALLER_S, self._env.clock.epoch())
+            if request.transport is None or request.transport.is_closing():
+                raise ConnectionResetError("the caller has gone")
+            if silent.rule.is_over(self._env.clock.epoch()):
+                silent = next((one for one in self._decide(request, met) if one.silent), None)
 
 
 def _end(request: web.Request, effect: FaultEffect) -> None:

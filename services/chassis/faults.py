@@ -110,10 +110,13 @@ class FaultRule:
         except TimeoutError:
             return
 
+    def is_over(self, now_epoch_s: float) -> bool:
+        return self.over.is_set() or now_epoch_s >= self.expires_at
+
     def applies(self, path: str, now_epoch_s: float, rng: Random) -> bool:
         if now_epoch_s >= self.expires_at:
             return False
-        if self.target.account and path.split("/", 2)[1] != self.target.account:
+        if self.target.account and path.split("/", 2)[1:2] != [self.target.account]:  # `OPTIONS *` has no segments
             return False
         return self.probability >= 1.0 or rng.random() < self.probability
 
@@ -257,10 +260,11 @@ def valid_effect(name: str, made: OwnEffect) -> None:
 
 
 def _throttle(rule: FaultRule, now_epoch_s: float) -> FaultEffect | None:
-    """A token bucket with `rate_per_s` and one second of burst; refused requests get 429."""
+    """A token bucket with `rate_per_s` and one second of burst, at least one request; refused requests get 429."""
     rate = float(rule.parameters["rate_per_s"])
-    last = rule.state.get("at", now_epoch_s - 1.0)
-    tokens = min(rate, rule.state.get("tokens", rate) + (now_epoch_s - last) * rate)
+    burst = max(rate, 1.0) if rate else 0.0
+    since_s = now_epoch_s - rule.state.get("at", now_epoch_s)
+    tokens = min(burst, rule.state.get("tokens", burst) + since_s * rate)
     rule.state["at"] = now_epoch_s
     admitted = tokens >= 1.0
     rule.state["tokens"] = tokens - 1.0 if admitted else tokens

@@ -7,6 +7,7 @@ from chaos.controller.api import Call, Calls, ControllerAnswer, served
 from chaos.controller.documents import AccessChanged, AccountList
 from chaos.controller.testbed import Testbed
 from chaos.experiment.operations import OperationFailed
+from chaos.faults.model import FaultTarget
 from chaos.remediation.inventory import InventoryAccount
 from services.chassis.errors import ServiceError
 from services.chassis.routes import Body, ResponseSpec
@@ -90,6 +91,22 @@ def require_region(testbed: Testbed, region: str) -> str:
         known = ", ".join(testbed.regions)
         raise ServiceError(errors.NOT_FOUND, detail=f"unknown region {region!r}; known: {known}")
     return region
+
+
+async def require_account(testbed: Testbed, target: FaultTarget) -> None:
+    """Checks the account of a fault's target; while a blob store does not answer, any name passes.
+
+    Raises:
+        ServiceError: 404 with the list of known accounts.
+    """
+    if not target.account:
+        return
+    regions = [region for region in testbed.regions if target.region in ("", region)]
+    accounts, silent = await testbed.operations.accounts.list_all(regions)
+    known = [account.name for account in accounts]
+    if not silent and target.account not in known:
+        detail = f"target.account: unknown account {target.account!r}; known: {', '.join(known)}"
+        raise ServiceError(errors.NOT_FOUND, detail=detail)
 
 
 async def _all(testbed: Testbed, region: str = "") -> list[InventoryAccount]:

@@ -7,6 +7,7 @@ from pydantic import Field
 from chaos.controller import errors
 from chaos.controller.api import Call, Calls, ControllerAnswer, Flag, served
 from chaos.controller.documents import Calm, FaultCatalogue, FaultEnded, FaultList, FaultPreview, FaultsEnded, FaultView
+from chaos.controller.routes.accounts import require_account
 from chaos.controller.testbed import Testbed
 from chaos.faults.model import FaultSpec
 from chaos.faults.records import ActiveFault
@@ -50,8 +51,11 @@ class FaultCalls(Calls):
     async def create_fault(self, call: Call) -> ControllerAnswer:
         spec: FaultSpec = call.body
         check(spec)
+        self._testbed.require_idle()
+        names = [instance.name for instance in self._testbed.faults.targets(spec)]
+        await require_account(self._testbed, spec.target)
         if call.query.dry_run:
-            return 200, {"dry_run": True, "instances": [spec.name for spec in self._testbed.faults.targets(spec)]}
+            return 200, {"dry_run": True, "instances": names}
         started = await self._testbed.faults.start(spec)
         self._testbed.acted("inject_fault", id=started.id, kind=spec.kind)
         return 201, _view(self._testbed, started)

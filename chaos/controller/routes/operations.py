@@ -103,6 +103,7 @@ class OperatorCalls(Calls):
     )
     async def scale_identity(self, call: Call) -> ControllerAnswer:
         region = require_region(self._testbed, call.body.region)
+        self._testbed.require_idle()
         async with self._testbed.locks["nodes"]:  # the next node numbers follow from the existing nodes
             changed = await self._testbed.operations.scale_identity(region, call.body.count)
             if call.body.count < 0:
@@ -134,6 +135,7 @@ class OperatorCalls(Calls):
     )
     async def repair_instance(self, call: Call) -> ControllerAnswer:
         name = call.body.instance
+        self._testbed.require_idle()
         known = sorted(spec.name for spec in self._testbed.runtime.instances())
         if name not in known:
             raise ServiceError(errors.NOT_FOUND, detail=f"unknown instance {name!r}; known: {', '.join(known)}")

@@ -125,6 +125,7 @@ def _start_here(testbed: Testbed, scenario: Scenario, body: StartRun) -> Scenari
         testbed.make_runtime(),
         folder,
         testbed.telling,
+        prepare=testbed.faults.reset,
         settle=testbed.settle,
         background=testbed.env.background,
     )

@@ -4,10 +4,13 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
 
+from chaos.faults.leases import FaultLeases
+from chaos.faults.model import FaultSpec, FaultTarget
 from compose.docker import DockerRuntime
 from compose.docker_engine import DockerContainer
 from compose.run_lease import KEY, RunLease
@@ -15,6 +18,7 @@ from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, UnknownInstan
 from compose.topology import InstanceSpec, RegionSpec, Topology, node
 from services.chassis.background import Background
 from services.chassis.clock import Clock
+from services.chassis.events import Events
 from services.chassis.http import HttpReply
 from services.chassis.store import Keys
 
@@ -272,6 +276,45 @@ async def test_killing_a_dead_and_reviving_a_live_instance_are_not_errors(
         await runtime.pause("router-eastus")
     await runtime.revive("router-eastus")
     assert engine.did("start") == ["router-eastus"]
+
+
+async def test_a_restarted_controller_revives_what_its_predecessor_crashed(
+    runtime: DockerRuntime, engine: FakeEngine, background: Background
+) -> None:
+    """Its list of instances lacks those that were down when it started."""
+    events = Events(lambda _event: None, runtime.clock, "test")
+    before = FaultLeases(runtime, events, Random(1), background)
+    target = FaultTarget(instance="router-eastus")
+    await before.start(FaultSpec(kind="crash", target=target, lease_s=10.0))
+    await before.close()
+    runtime._active.clear()
+    await runtime.refresh()
+    assert "router-eastus" not in [spec.name for spec in runtime.instances()]
+    successor = FaultLeases(runtime, events, Random(1), background)
+    await successor.adopt()
+    await asyncio.sleep(11.0)
+    assert engine.did("start") == ["router-eastus"]
+    assert "router-eastus" in [spec.name for spec in runtime.instances()]
+    assert await successor.active() == []
+    await successor.close()
+
+
+async def test_a_look_during_a_scale_in_does_not_list_the_removed_node(
+    runtime: DockerRuntime, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = engine.stop
+
+    async def slowly(container: DockerContainer) -> None:
+        await runtime.refresh()
+        await stop(container)
+
+    monkeypatch.setattr(engine, "stop", slowly)
+    await runtime.remove_nodes("eastus", 1)
+    await runtime.refresh()
+    assert "identity-eastus-2" not in [spec.name for spec in runtime.instances()]
+    await engine.start(await engine.find("identity-eastus-2"))
+    await runtime.refresh()
+    assert "identity-eastus-2" in [spec.name for spec in runtime.instances()], "somebody started it again"
 
 
 async def test_a_frozen_node_that_is_removed_is_killed(runtime: DockerRuntime, engine: FakeEngine) -> None:

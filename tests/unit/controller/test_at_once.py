@@ -157,6 +157,10 @@ async def test_nothing_starts_while_everything_is_being_reset(desk: Desk, monkey
     assert desk.testbed.resetting
     assert (await desk.call("POST", "/v1/remediation", {})).status == 409
     assert (await desk.call("PUT", "/v1/mitigations/R7", {"on": True})).status == 409
+    node = {"instance": "blobstore-eastus"}
+    assert (await desk.call("POST", "/v1/faults", {"kind": "freeze", "target": node, "lease_s": 5})).status == 409
+    assert (await desk.call("POST", "/v1/operations/scale", {"region": "eastus", "count": 1})).status == 409
+    assert (await desk.call("POST", "/v1/operations/repair", node)).status == 409
     assert (await resetting).status == 200
 
 

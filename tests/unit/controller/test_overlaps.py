@@ -67,8 +67,8 @@ async def seen(desk: Desk) -> set[str]:
     return found
 
 
-async def peers_look(desk: Desk) -> None:
-    async with desk.world.session(PEER).get(f"{BASE}/healthz") as reply:
+async def peers_look(desk: Desk, base: str = BASE) -> None:
+    async with desk.world.session(PEER).get(f"{base}/healthz") as reply:
         await reply.read()
 
 
@@ -210,6 +210,9 @@ async def test_a_fault_on_a_node_that_a_scale_in_removes_concerns_no_later_node(
     if CATALOGUE[kind].level == "instance":
         shown = (await desk.call("GET", f"/v1/faults/{fault['id']}")).json()
         assert (shown["instances"], shown["unmet"]) == ([], [f"{node}: was removed"])
+    else:
+        assert await listed(desk) == []
+    assert await answers(peers_look(desk, f"http://{node}:8080"), 0.5), "the later node is as it was added"
     assert (await desk.call("POST", "/v1/operations/repair", {"instance": node})).json()["state"] == "restarted"
     await asyncio.sleep(11.0)
     assert (await desk.get(f"http://{node}:8080/readyz")).status == 200
