@@ -357,6 +357,7 @@ class RegionStatus(BaseModel):
     reachable: bool
     exempt_public: int
     exempt_private: int
+    down_since: str | None = Field(description="start of the collapse, ISO 8601; null during a run")
     traffic: str
     nodes: int
     urls: dict[str, str]

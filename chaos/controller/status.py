@@ -6,6 +6,7 @@ from typing import Any
 from chaos.controller.banner import banner
 from chaos.controller.testbed import Testbed
 from compose.topology import REGIONAL
+from services.chassis.clock import utc_text
 
 TIMEOUT_S = 2.0
 
@@ -33,12 +34,12 @@ def _banner(testbed: Testbed, faults: list[str]) -> dict[str, Any] | None:
 
 
 async def _regions(testbed: Testbed) -> list[dict[str, Any]]:
-    return list(
-        await asyncio.gather(*(_region(testbed, region.name, region.display) for region in testbed.scenario.regions))
-    )
+    down = {} if testbed.resetting or testbed.run_is_on else testbed.monitor.down
+    regions = testbed.scenario.regions
+    return list(await asyncio.gather(*(_region(testbed, it.name, it.display, down.get(it.name)) for it in regions)))
 
 
-async def _region(testbed: Testbed, name: str, display: str) -> dict[str, Any]:
+async def _region(testbed: Testbed, name: str, display: str, down_since: float | None) -> dict[str, Any]:
     accounts, reply = await asyncio.gather(
         testbed.operations.accounts.list(name),
         testbed.runtime.http.call(
@@ -53,6 +54,7 @@ async def _region(testbed: Testbed, name: str, display: str) -> dict[str, Any]:
         "reachable": accounts is not None and reply.ok,
         "exempt_public": sum(account.public for account in exempt),
         "exempt_private": sum(not account.public for account in exempt),
+        "down_since": utc_text(down_since) if down_since is not None else None,
         "traffic": traffic.get("mode", "unknown"),
         "nodes": traffic.get("nodes", 0),
         "urls": {service: testbed.runtime.peers.url(service, name) for service in REGIONAL},

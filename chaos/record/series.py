@@ -108,7 +108,7 @@ class _Watch:
 class SeriesTable:
     """All series of a run. Grows with `append`; `increase`, `last` and `matrix` can be queried at any time.
 
-    With `keep`, at least that many of the newest samples are kept, and at most twice as many.
+    With `keep`, at least that many of the newest samples are kept, and at most an eighth more.
     """
 
     def __init__(self, columns: int = 1024, keep: int | None = None) -> None:
@@ -200,7 +200,7 @@ class SeriesTable:
         self._samples.append(row)
         known = np.isfinite(row)
         latest[known] = row[known]
-        if self._keep is not None and len(self._times) >= 2 * self._keep:
+        if self._keep is not None and len(self._times) > self._keep + self._keep // 8:
             self._forget(len(self._times) - self._keep)
 
     def start_from(self, columns: Columns, values: Sequence[float]) -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chaos.progress.terminal import table
+from chaos.soak.outside import repaired
 from chaos.soak.trend import READINGS_MIN, Trend, trend
 from compose.docker_engine import COMPOSE_SERVICE, INSTANCE, PROJECT
 from compose.runtime import RuntimeUnavailable
@@ -45,7 +46,7 @@ class ContainerMeter:
     """Reads the containers of one compose project."""
 
     def __init__(self, project: str) -> None:
-        self._project = project
+        self.project = project
         self.clock = system_clock()
         try:
             self._client = docker.from_env()
@@ -54,9 +55,9 @@ class ContainerMeter:
 
     def _containers(self) -> list[Any]:
         with _engine():
-            found: list[Any] = self._client.containers.list(filters={"label": f"{PROJECT}={self._project}"})
+            found: list[Any] = self._client.containers.list(filters={"label": f"{PROJECT}={self.project}"})
         if not found:
-            raise RuntimeUnavailable(f"no container of project {self._project!r} runs; start the testbed: make up")
+            raise RuntimeUnavailable(f"no container of project {self.project!r} runs; start the testbed: make up")
         return found
 
     def look(self) -> Look:
@@ -161,18 +162,19 @@ def _conclude(looks: Sequence[Look], console: Console) -> int:
 async def _watch(
     meter: ContainerMeter, minutes: float, settle_minutes: float, console: Console, looks: list[Look]
 ) -> None:
-    """Adds a look to `looks` every `INTERVAL_S`."""
-    wait_s = 60.0 * (settle_minutes - await asyncio.to_thread(meter.youngest_minutes))
-    if wait_s > 0:
-        console.print(f"waiting {wait_s / 60.0:.0f} min for the testbed to settle (--settle {settle_minutes:g})")
-        await asyncio.sleep(wait_s)
-    start = meter.clock.now()
-    for number in range(max(READINGS_MIN, round(minutes * 60.0 / INTERVAL_S)) + 1):
-        await asyncio.sleep(max(0.0, start + number * INTERVAL_S - meter.clock.now()))
-        looks.append(await asyncio.to_thread(meter.look))
-        if number % round(60.0 / INTERVAL_S) == 0:
-            total = sum(looks[-1].memory_mb.values())
-            console.print(f"minute {number * INTERVAL_S / 60.0:4.0f}: {total:.0f} MB in total")
+    """Adds a look to `looks` every `INTERVAL_S`; repairs collapses meanwhile, as the soak in virtual time does."""
+    async with repaired(meter.project, lambda line: console.print(line, highlight=False, soft_wrap=True)):
+        wait_s = 60.0 * (settle_minutes - await asyncio.to_thread(meter.youngest_minutes))
+        if wait_s > 0:
+            console.print(f"waiting {wait_s / 60.0:.0f} min for the testbed to settle (--settle {settle_minutes:g})")
+            await asyncio.sleep(wait_s)
+        start = meter.clock.now()
+        for number in range(max(READINGS_MIN, round(minutes * 60.0 / INTERVAL_S)) + 1):
+            await asyncio.sleep(max(0.0, start + number * INTERVAL_S - meter.clock.now()))
+            looks.append(await asyncio.to_thread(meter.look))
+            if number % round(60.0 / INTERVAL_S) == 0:
+                total = sum(looks[-1].memory_mb.values())
+                console.print(f"minute {number * INTERVAL_S / 60.0:4.0f}: {total:.0f} MB in total")
 
 
 def _table(rows: Sequence[tuple[Trend, bool]], minutes: float) -> Table:

@@ -8,9 +8,9 @@ would empty the store and restart every process, which would hide any growth.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from chaos.controller.testbed import Testbed
 from loadgen.settings import PROFILES
@@ -21,6 +21,37 @@ DRAIN_S = 60.0
 RAMP: dict[str, Any] = {"mode": "ramp", "from_fraction": 0.1, "to_fraction": 0.7, "over_s": 240.0, "hold_s": 60.0}
 REPAIR_S = DRAIN_S + RAMP["over_s"] + RAMP["hold_s"] + 240.0
 HOUR_S = 3600.0
+
+
+class Watched(Protocol):
+    """The testbed under a soak test. Times are Unix times."""
+
+    @property
+    def regions(self) -> Sequence[str]: ...
+
+    def epoch_s(self) -> float: ...
+
+    async def down(self) -> Mapping[str, float]:
+        """The collapsed regions, with the time of the collapse."""
+        ...
+
+    async def set_load(self, region: str, factor: float) -> None: ...
+
+    async def set_traffic(self, region: str, rule: dict[str, Any]) -> None: ...
+
+
+class Within:
+    """The testbed of a controller in this process."""
+
+    def __init__(self, controller: Testbed) -> None:
+        self.regions = controller.regions
+        self._monitor = controller.monitor
+        self.epoch_s = controller.runtime.clock.epoch
+        self.set_load = controller.operations.set_load
+        self.set_traffic = controller.operations.set_traffic
+
+    async def down(self) -> Mapping[str, float]:
+        return self._monitor.down
 
 
 @dataclass
@@ -40,16 +71,16 @@ class Collapse:
 class Repairs:
     """Follows the collapses that the controller's monitor sees, repairs them, and says so when one is over."""
 
-    def __init__(self, controller: Testbed, say: Callable[[str], None]) -> None:
-        self._controller = controller
+    def __init__(self, testbed: Watched, say: Callable[[str], None]) -> None:
+        self._testbed = testbed
         self._say = say
-        self._start_epoch_s = controller.runtime.clock.epoch()
+        self._start_epoch_s = testbed.epoch_s()
         self._judge_at_s: float | None = None
         self.collapses: list[Collapse] = []
 
     async def look(self) -> None:
         """Repairs what has been down for `LEFT_S`, and gives the load back when that has helped."""
-        down, now = self._controller.monitor.down, self._controller.runtime.clock.epoch()
+        down, now = await self._testbed.down(), self._testbed.epoch_s()
         self._note(down, now)
         if not down and self._judge_at_s is None:
             return
@@ -82,9 +113,9 @@ class Repairs:
         await self._traffic(RAMP)
 
     async def _traffic(self, rule: dict[str, Any]) -> None:
-        for region in self._controller.regions:
-            await self._controller.operations.set_traffic(region, rule)
+        for region in self._testbed.regions:
+            await self._testbed.set_traffic(region, rule)
 
     async def _load(self, factor: float) -> None:
-        for region in self._controller.regions:
-            await self._controller.operations.set_load(region, factor)
+        for region in self._testbed.regions:
+            await self._testbed.set_load(region, factor)

@@ -16,7 +16,7 @@ from chaos.experiment.runs import simulate
 from chaos.scenarios.loader import load
 from chaos.scenarios.restrict import restrict
 from chaos.soak.readings import HOUR_S, SoakReader, SoakReading
-from chaos.soak.repair import Collapse, Repairs
+from chaos.soak.repair import Collapse, Repairs, Within
 from compose.render import REGIONS
 from compose.virtual.runtime import VirtualRuntime
 from compose.virtual.world import VirtualWorld
@@ -64,7 +64,7 @@ async def _soak(
     background = controller.env.background
     await runtime.start(plan.topology, plan.settings, plan.seed, sink)
     sink.start()
-    repairs = Repairs(controller, say)
+    repairs = Repairs(Within(controller), say)
     background.keep(lambda: _watch(controller, repairs), "controller's monitor")
     keeper = LoadKeeper(controller)
     await controller.operations.ensure_load()

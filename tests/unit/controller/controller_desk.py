@@ -32,6 +32,12 @@ class Desk:
             self.contract.check(method, path, reply.status, reply.headers, reply.body)
         return reply
 
+    async def done(self, method: str, path: str, body: Any = None) -> Any:
+        """The document of an answer that must be a success."""
+        reply = await self.call(method, path, body)
+        assert reply.ok, reply.body
+        return reply.json()
+
     async def get(self, url: str, timeout_s: float = 30.0) -> HttpReply:
         return await self.http.call("GET", url, timeout_s=timeout_s)
 

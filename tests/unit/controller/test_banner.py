@@ -8,6 +8,7 @@ import pytest
 from chaos.controller.banner import REMEDY, SHOWN_S, banner
 from chaos.controller.collapse import RegionWatch
 from chaos.record.machine import STALLS, Stall
+from chaos.soak.outside import Outside
 from tests.unit.controller.controller_desk import Desk
 
 NAMES = {"eastus": "East US", "westus": "West US"}
@@ -91,6 +92,8 @@ async def test_the_status_tells_of_a_collapse_until_the_testbed_is_calm(desk: De
     assert (found["kind"], found["remedy"]) == ("collapse", REMEDY)
     since = min(desk.testbed.monitor.down.values())
     assert began <= since < began + 15.0
+    down = await Outside(desk, desk.testbed.runtime.clock.epoch, list(NAMES)).down()
+    assert down == {name: float(int(down_t)) for name, down_t in desk.testbed.monitor.down.items()}
     kinds = [event["kind"] for event in desk.testbed.feed.history]
     assert "collapse_began" in kinds
     assert b'kind="collapse"' in (await desk.call("GET", "/metrics")).body

@@ -1,7 +1,6 @@
 """What the soak does about a collapse: leaves it for a while, drains, ramps up at little load, gives the load back."""
 
 import asyncio
-from types import SimpleNamespace
 from typing import Any
 
 from chaos.soak.repair import DRAIN_S, HOUR_S, LEFT_S, REPAIR_S, SHED_FACTOR, Repairs
@@ -11,16 +10,20 @@ LOOK_S = 60.0
 
 
 class Watched:
-    """A controller of two regions whose monitor says what the test wants."""
+    """A testbed of two regions, of which those are down that the test says."""
+
+    regions = ("eastus", "westus")
 
     def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.start = loop.time()
-        self.regions = ("eastus", "westus")
-        self.monitor = SimpleNamespace(down={})
-        self.runtime = SimpleNamespace(clock=SimpleNamespace(epoch=lambda: EPOCH_S + loop.time()))
-        self.operations = self
+        self.start = asyncio.get_running_loop().time()
+        self.collapsed: dict[str, float] = {}
         self.done: list[tuple[float, str, float | str]] = []
+
+    def epoch_s(self) -> float:
+        return EPOCH_S + asyncio.get_running_loop().time()
+
+    async def down(self) -> dict[str, float]:
+        return self.collapsed
 
     async def set_load(self, region: str, factor: float) -> None:
         self._note(region, factor)
@@ -32,7 +35,7 @@ class Watched:
         self.done.append((asyncio.get_running_loop().time() - self.start, region, what))
 
     def goes_down(self, at_s: float, *regions: str) -> None:
-        self.monitor.down = dict.fromkeys(regions, EPOCH_S + self.start + at_s)
+        self.collapsed = dict.fromkeys(regions, EPOCH_S + self.start + at_s)
 
 
 def repair(at_s: float) -> list[tuple[float, str, float | str]]:
@@ -53,7 +56,7 @@ async def look_until(repairs: Repairs, watched: Watched, end_s: float) -> None:
 
 
 async def test_a_collapse_is_left_for_a_while_then_repaired_everywhere() -> None:
-    watched: Any = Watched()
+    watched = Watched()
     said: list[str] = []
     repairs = Repairs(watched, said.append)
     await look_until(repairs, watched, 600.0)
@@ -74,7 +77,7 @@ async def test_a_collapse_is_left_for_a_while_then_repaired_everywhere() -> None
 
 
 async def test_a_collapse_that_outlives_its_repair_is_repaired_again_at_once() -> None:
-    watched: Any = Watched()
+    watched = Watched()
     repairs = Repairs(watched, print)
     watched.goes_down(0.0, "westus")
     await look_until(repairs, watched, LEFT_S + REPAIR_S)
@@ -87,7 +90,7 @@ async def test_a_collapse_that_outlives_its_repair_is_repaired_again_at_once() -
 
 
 async def test_a_later_collapse_is_left_for_a_while_too() -> None:
-    watched: Any = Watched()
+    watched = Watched()
     repairs = Repairs(watched, print)
     watched.goes_down(0.0, "westus")
     await look_until(repairs, watched, LEFT_S + LOOK_S)
