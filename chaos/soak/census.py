@@ -2,7 +2,8 @@
 
 The walk starts at an application and its `Env`, and follows attributes, containers, bound methods and closures of the
 project's classes and of prometheus-client's. The number of elements of every container is summed under the attribute
-that holds it, e.g. `Compute.operations`.
+that holds it, e.g. `Compute.operations`. A ring (a deque with `maxlen`) counts as full and its elements are not walked:
+how long it takes to fill is not growth.
 """
 
 import functools
@@ -28,6 +29,9 @@ def census(roots: Iterable[object], own: AttributePath = OWN) -> Counter[str]:
         if id(found) in seen:
             continue
         seen.add(id(found))
+        if isinstance(found, deque) and found.maxlen is not None:
+            counts[label] += found.maxlen
+            continue
         if isinstance(found, CONTAINERS):
             counts[label] += len(found)
         waiting += _reachable(label, found, own)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+import pytest
 from aiohttp import web
 
 from chaos.soak.census import application_roots, census, module_caches
@@ -54,6 +55,11 @@ def test_attributes_slots_and_what_they_hold_are_counted() -> None:
         "Slotted.queue": 2,
         "Slotted._Slotted__private": 3,
     }
+
+
+@pytest.mark.parametrize("held", [0, 2, 5])
+def test_a_ring_counts_as_full_however_many_it_holds(held: int) -> None:
+    assert census([Holder(deque([{"a": 1}] * held, maxlen=5))], HERE) == {"Holder.plain": 5, "Holder.nested": 0}  # type: ignore[arg-type]
 
 
 def test_a_shared_object_is_counted_once() -> None:
