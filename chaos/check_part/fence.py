@@ -2,13 +2,16 @@
 
 import datetime
 import importlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from compose.virtual.kernel.boundary_table import FENCED
+from services.parts import declared
 from services.parts.kind import PartError
 
 BLOCKING = {
@@ -19,9 +22,20 @@ BLOCKING = {
     "threading": ("Event.wait", "Condition.wait"),
 }
 """What blocks or reads beside the rows of the simulation's fence. A pathlib.Path opens files with io.open."""
-CLOCKS = {"localtime": 0, "gmtime": 0, "ctime": 0, "asctime": 0, "strftime": 1, "process_time": 0, "thread_time": 0}
+ALWAYS = 99
+CLOCKS = {
+    **dict.fromkeys(("clock_gettime", "clock_gettime_ns"), ALWAYS),
+    **dict.fromkeys(("localtime", "gmtime", "ctime", "asctime", "process_time", "thread_time"), 0),
+    "strftime": 1,
+}
 """Of `time`: they read a clock unless they get a time after so many arguments."""
 CALENDAR = ("now", "utcnow", "today")
+ENVIRONMENT = ("__getitem__", "__iter__")
+"""Every way to read a variable ends in one of these."""
+THROUGH = ("os", "collections.abc")
+"""Modules that read the environment on behalf of their caller."""
+LOADING = declared.__name__
+"""Reads the environment to build a part, one of our own package too."""
 
 
 class ForbiddenCall(PartError):
@@ -37,16 +51,12 @@ class Fence:
         self.broken = ""
         """The first call that was refused: a part may have caught the error."""
 
-    def guard(self, real: Callable[..., Any], path: str, *, blocks: bool, most: int = 99) -> Callable[..., Any]:
+    def guard(self, real: Callable[..., Any], path: str, *, blocks: bool, most: int = ALWAYS) -> Callable[..., Any]:
         """`most`: with more arguments than that the call is allowed."""
 
         def guarded(*args: Any, **options: Any) -> Any:
             strict = blocks and not self.own_calls
-            if (
-                self.up
-                and len(args) <= most
-                and (strict or self._calls(sys._getframe(1).f_globals.get("__name__", "")))
-            ):
+            if self.up and len(args) <= most and (strict or self._calls(_caller(sys._getframe(1)))):
                 self.broken = self.broken or f"calls {path}"
                 raise ForbiddenCall(f"calls {path}")
             return real(*args, **options)
@@ -54,7 +64,7 @@ class Fence:
         return guarded
 
     def _calls(self, module: str) -> bool:
-        return module.partition(".")[0] == self._package
+        return module.partition(".")[0] == self._package and module != LOADING
 
     @contextmanager
     def at_work(self, own_calls: bool = False) -> Iterator[None]:
@@ -66,11 +76,18 @@ class Fence:
             self.up = False
 
 
+def _caller(frame: FrameType) -> str:
+    """The module that made a call."""
+    while (name := str(frame.f_globals.get("__name__", ""))) in THROUGH and frame.f_back is not None:
+        frame = frame.f_back
+    return name
+
+
 @contextmanager
 def fence_for(package: str) -> Iterator[Fence]:
     """Puts the guards in place. Import the part inside: names that it takes from a module are guarded then."""
     fence = Fence(package)
-    places = [*_table(fence), *_waits(fence), *_clocks(fence), (datetime, "datetime", _calendar(fence))]
+    places = [*_table(fence), *_waits(fence), *_clocks(fence), *_reads(fence), (datetime, "datetime", _calendar(fence))]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
     for owner, name, guarded in places:
         setattr(owner, name, guarded)
@@ -99,6 +116,12 @@ def _waits(fence: Fence) -> Iterator[tuple[Any, str, Any]]:
 def _clocks(fence: Fence) -> Iterator[tuple[Any, str, Any]]:
     for name, most in CLOCKS.items():
         yield time, name, fence.guard(getattr(time, name), f"time.{name}", blocks=False, most=most)
+
+
+def _reads(fence: Fence) -> Iterator[tuple[Any, str, Any]]:
+    variables = type(os.environ)
+    for name in ENVIRONMENT:
+        yield variables, name, fence.guard(getattr(variables, name), "os.environ", blocks=False)
 
 
 def _place(module: str, path: str) -> tuple[Any, str]:

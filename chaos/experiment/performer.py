@@ -58,6 +58,8 @@ class Performer:
         self._faults = faults
         self._began: dict[str, asyncio.Future[str]] = {}
         self._shared: dict[str, Any] = {}
+        self._load_of: dict[str, str] = {}
+        """The entry whose load factor a region has."""
         self._operations = operations
         self._plan = plan
         self._signals = signals
@@ -161,11 +163,13 @@ class Performer:
         for region in action.regions:
             await self._operations.set_traffic(region, {"mode": "open"})
 
-    async def _set_load(self, _id: str, action: SetLoad) -> None:
+    async def _set_load(self, id_: str, action: SetLoad) -> None:
+        self._load_of[action.region] = id_
         await self._operations.set_load(action.region, action.factor)
         if action.for_s is not None:
             await asyncio.sleep(action.for_s)
-            await self._operations.set_load(action.region, 1.0)
+            if self._load_of[action.region] == id_:  # a later entry has its own end
+                await self._operations.set_load(action.region, 1.0)
 
     async def _inject_fault(self, id_: str, action: InjectFault) -> None:
         began: asyncio.Future[str] = asyncio.get_running_loop().create_future()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from services.chassis.settings import Tree
+from services.chassis.settings import Tree, given_twice
 from services.policies.backoff import Backoff
 from services.policies.retry import OWN_ATTEMPTS_MAX
 
@@ -120,7 +120,7 @@ def renamed(values: Any, name_of: Callable[[str], str], at: str = "") -> dict[st
         name = name_of(str(key))
         here = f"{at}.{key}" if at else str(key)
         if name in found:
-            raise ImportRefused(f"{here}: {name} is given twice")
+            raise ImportRefused(given_twice(f"{here}: {name}"))
         found[name] = renamed(value, name_of, here) if isinstance(value, Mapping) else value
     return found
 

@@ -31,6 +31,7 @@ from chaos.importers.reading import (
     text,
     whole,
 )
+from services.chassis.settings import given_twice
 
 PREDICATES = "which exceptions are retried is the program's; here every refusal and every timeout is"
 REASONS = {
@@ -149,7 +150,7 @@ def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
             if not isinstance(here, dict):
                 raise ImportRefused(f"{'.'.join(path)}: {step} is also a value")
         if last in here:
-            raise ImportRefused(f"{'.'.join(path)}: is given twice")
+            raise ImportRefused(given_twice(".".join(path)))
         here[last] = value
     return found
 

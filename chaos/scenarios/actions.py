@@ -138,7 +138,10 @@ class Open(Action):
 
 
 class SetLoad(Action):
-    """Sets the load of a region to `factor` times its base load, permanently or for `for_s` seconds."""
+    """Sets the load of a region to `factor` times its base load, permanently or for `for_s` seconds.
+
+    A later entry for the region replaces it, and its end with it.
+    """
 
     do: Literal["set_load"]
     region: RegionName

@@ -70,14 +70,18 @@ def _carried(scenario: Scenario) -> Iterator[ScenarioIssue]:
         return  # reported elsewhere as an invalid setting
     base = {name: load.token_rate_per_s + load.job_rate_per_s for name, load in scenario.load.items()}
     loc: Loc = ("load",)
-    changes: list[tuple[float, Loc, str, float]] = []
+    changes: list[tuple[float, Loc, str, float, int]] = []
     for number, entry in enumerate(scenario.timeline):
         if isinstance(action := entry.action, SetLoad):
-            changes.append((entry.t, ("timeline", number, "factor"), action.region, action.factor))
+            changes.append((entry.t, ("timeline", number, "factor"), action.region, action.factor, number))
             if action.for_s is not None:
-                changes.append((entry.t + action.for_s, loc, action.region, 1.0))
+                changes.append((entry.t + action.for_s, loc, action.region, 1.0, number))
     factors = dict.fromkeys(base, 1.0)
-    for _, where, region, factor in [(0.0, loc, "", 1.0), *sorted(changes, key=lambda change: change[0])]:
+    latest: dict[str, int] = {}
+    for _, where, region, factor, number in [(0.0, loc, "", 1.0, -1), *sorted(changes, key=lambda change: change[0])]:
+        if where == loc and latest.get(region, number) != number:
+            continue  # replaced by a later entry
+        latest[region] = number
         factors[region] = factor
         total = sum(rate * factors[name] for name, rate in base.items())
         if total > most:

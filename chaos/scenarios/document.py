@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from services.chassis.settings import given_twice
+
 Loc = tuple[str | int, ...]
 NODES_MAX = 20_000
 DEPTH_MAX = 40
@@ -180,7 +182,7 @@ class _Reader:
                 raise self._error(key_node, "a key must be text")
             key = self._text(key_node)
             if key in values:
-                raise self._error(key_node, f"{'.'.join(map(str, (*loc, key)))}: given twice")
+                raise self._error(key_node, given_twice(".".join(map(str, (*loc, key)))))
             self.lines[(*loc, key)] = key_node.start_mark.line + 1
             values[key] = self.value(value_node, (*loc, key))
         return values

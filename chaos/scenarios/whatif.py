@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from chaos.scenarios.checks import findings
 from chaos.scenarios.document import DEPTH_MAX, DocumentError, parse
 from chaos.scenarios.model import Entry, Scenario
-from services.chassis.settings import SettingsError, short
+from services.chassis.settings import SettingsError, given_twice, short
 from services.parts.declared import declare, named_parts
 
 _SHIFT = re.compile(r"^(?P<id>[^=]+)=(?P<minutes>[+-]?[0-9]+(?:\.[0-9]+)?)m$")
@@ -46,10 +46,9 @@ def _shift(text: str) -> tuple[str, float]:
 
 
 def _require_once(names: Sequence[str], options: str) -> None:
-    """Of two values for one thing, one would be lost."""
     for number, name in enumerate(names):
         if name in names[:number]:
-            raise SettingsError(f"{options}: {name} is given twice")
+            raise SettingsError(given_twice(f"{options}: {name}"))
 
 
 def _means(name: str, entry: Entry) -> bool:

@@ -132,6 +132,11 @@ def explain(error: ValidationError, prefix: str = "") -> str:
     return "; ".join(lines)
 
 
+def given_twice(name: str) -> str:
+    """The error for a second value of one thing: one of the two would be lost."""
+    return f"{name}: given twice"
+
+
 def short(value: object) -> str:
     shown = repr(value)
     return shown if len(shown) <= SHOWN_MAX else f"{shown[:SHOWN_MAX]}…"

@@ -124,6 +124,13 @@ async def sets_load(stage: Stage) -> None:
     assert await stage.op.load_factor() == 0.5
     await stage.perform("set_load", region=REGION, factor=2, for_s=0.2)
     assert await stage.op.load_factor() == 1.0, "as it was, once its time is over"
+    first = asyncio.create_task(stage.perform("set_load", region=REGION, factor=2, for_s=0.3))
+    await asyncio.sleep(0.1)
+    second = asyncio.create_task(stage.perform("set_load", "A02", region=REGION, factor=3, for_s=1.0))
+    await first
+    assert await stage.op.load_factor() == 3.0, "the end of an earlier one does not end a later one"
+    await second
+    assert await stage.op.load_factor() == 1.0
 
 
 async def mitigates(stage: Stage) -> None:

@@ -18,7 +18,7 @@ from chaos.experiment.plan import parse_assignment
 from chaos.experiment.slots import SLOTS
 from chaos.mitigations import expand
 from compose.topology import SMALL
-from services.chassis.settings import SettingsError, Tree
+from services.chassis.settings import SettingsError, Tree, given_twice
 
 REGION = SMALL.names[0]
 CAPACITY_PER_S = 40.0
@@ -73,7 +73,7 @@ def parse_axis(text: str) -> Axis:
         raise SettingsError(f"{name}: an axis needs at least two values (got {raw!r}); for one point use --at")
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
-        raise SettingsError(f"{name}: given twice: {', '.join(twice)}")
+        raise SettingsError(given_twice(f"{name}: {', '.join(twice)}"))
     for value in values:
         effect(name, value)
     return Axis(name, values)
@@ -95,7 +95,7 @@ def parse_at(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
     names = [name for name, _ in found]
     for name in names:
         if names.count(name) > 1:
-            raise SettingsError(f"{name}: given twice")
+            raise SettingsError(given_twice(name))
     return tuple(found)
 
 

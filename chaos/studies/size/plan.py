@@ -7,7 +7,7 @@ from chaos.options import RUNS_MAX
 from chaos.studies.matrix.defences import Defence, defences
 from chaos.studies.matrix.job import MatrixRun
 from chaos.studies.size.job import SizeRun
-from services.chassis.settings import SettingsError
+from services.chassis.settings import SettingsError, given_twice
 
 WANTED_SIZES = (0.5, 1.0, 2.0, 4.0)
 WANTED_SEEDS = 10
@@ -98,7 +98,7 @@ def parse_sizes(option: str, text: str) -> tuple[SeedsAt, ...]:
         return ()
     found = [_parse(option, word.strip()) for word in text.split(",")]
     if len({at.size for at in found}) < len(found):
-        raise SettingsError(f"{option}: a size is given twice (got {text!r})")
+        raise SettingsError(f"{given_twice(f'{option}: a size')} (got {text!r})")
     return tuple(sorted(found, key=lambda at: at.size))
 
 

@@ -336,7 +336,7 @@ def test_aws_standard_has_its_quota_and_legacy_none(tmp_path: Path) -> None:
             "resilience4j.circuitbreaker: {}\nresilience4j.retry: {}",
             "resilience4j.circuitbreaker: only the retry",
         ),
-        ("a.yaml", "retry_mode: standard\nAWS_RETRY_MODE: legacy", "AWS_RETRY_MODE: retry_mode is given twice"),
+        ("a.yaml", "retry_mode: standard\nAWS_RETRY_MODE: legacy", "AWS_RETRY_MODE: retry_mode: given twice"),
         ("a.json", '{"retryThrottling": {}, "retryPolicy": {}}', "could be of envoy or grpc; --as says which"),
         ("config", "[a]\nretry_mode = 50%(x)s\n", "retry_mode: should be one of"),
         ("a.py", decorated("stop=stop_after_attempt()"), "stop_after_attempt needs max_attempt_number"),

@@ -151,7 +151,7 @@ def test_what_decides_a_point_is_in_the_key(changed: dict[str, Any]) -> None:
         (["--x", "identity.queue_length=5,many"], "identity.queue_length"),
         (["--x", "identity.queue_length"], "identity.queue_length: needs its values"),
         (["--x", "load=0.4"], "load: an axis needs at least two values (got '0.4')"),
-        (["--x", "load=0.4,0.4"], "load: given twice: 0.4"),
+        (["--x", "load=0.4,0.4"], "load: 0.4: given twice"),
         (["--y", "retries=5,12"], "retries: should be 1, 2, 3, 4, 8 or 12"),
         (["--y", "nodes=1.5,2"], "nodes: should be a whole number"),
         (["--y", "with=none,R9"], "mitigation 'R9': unknown"),

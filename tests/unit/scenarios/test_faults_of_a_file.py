@@ -124,6 +124,12 @@ def test_loads_that_follow_each_other_do_not_add_up() -> None:
             "at_s: 1, do: set_load, region: eastus, factor: 30, for_s: 9",
             "at_s: 8, do: set_load, region: westus, factor: 100",
         )
+    with pytest.raises(ScenarioError, match=r"timeline.2.factor: makes 220 arrivals/s"):
+        scenario(
+            "at_s: 1, do: set_load, region: eastus, factor: 30, for_s: 5",
+            "at_s: 3, do: set_load, region: eastus, factor: 30, for_s: 9",
+            "at_s: 8, do: set_load, region: westus, factor: 100",
+        )
 
 
 def test_more_nodes_than_the_runtime_carries_are_refused_before_the_run() -> None:

@@ -70,9 +70,9 @@ def test_a_changed_entry_can_be_dropped_too() -> None:
 @pytest.mark.parametrize(
     ("shifts", "drops", "changes", "why"),
     [
-        (("T07=-60m", "T07=-30m"), (), (), r"^--shift, --drop: T07 is given twice$"),
-        (("T07=-60m",), ("T07",), (), r"^--shift, --drop: T07 is given twice$"),
-        ((), (), ("T17.over_s=1", "T17.over_s=2"), r"^--change: T17.over_s is given twice$"),
+        (("T07=-60m", "T07=-30m"), (), (), r"^--shift, --drop: T07: given twice$"),
+        (("T07=-60m",), ("T07",), (), r"^--shift, --drop: T07: given twice$"),
+        ((), (), ("T17.over_s=1", "T17.over_s=2"), r"^--change: T17.over_s: given twice$"),
     ],
 )
 def test_two_values_for_one_thing_are_refused(
