@@ -44,7 +44,7 @@ class LinesFile:
     """An append-only text file. Write errors are raised by `flush`, not by `write`, whose caller reports an event."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._file: TextIO = path.open("w", encoding="utf-8", newline="")
         self._failure: OSError | None = None
 
@@ -52,7 +52,7 @@ class LinesFile:
         """Writes text. After the first error, which `flush` raises, nothing more is written."""
         if self._failure is None:
             try:
-                with named(self._path):
+                with named(self.path):
                     self._file.write(text)
             except OSError as error:
                 self._failure = error
@@ -66,7 +66,7 @@ class LinesFile:
         """
         if self._failure is None:
             try:
-                with named(self._path):
+                with named(self.path):
                     self._file.flush()
             except OSError as error:
                 self._failure = error

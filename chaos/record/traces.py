@@ -168,7 +168,11 @@ class TraceKeeper:
         self._held -= len(self._traces.pop(trace_id).spans)
 
     def close(self) -> None:
-        """Ends what is open (spans of killed processes, say), writes it, marked as unfinished, and closes the file."""
+        """Ends what is open (spans of killed processes, say), writes it, marked as unfinished, and closes the file.
+
+        Raises:
+            OSError: it could not be written. What there is of it is removed: the record is whole without it.
+        """
         if self._closed:
             return
         self._closed = True
@@ -180,7 +184,11 @@ class TraceKeeper:
                     span.end(now)
         self._traces.clear()
         if isinstance(self._file, LinesFile):
-            self._file.close()
+            try:
+                self._file.close()
+            except OSError:
+                self._file.path.unlink(missing_ok=True)
+                raise
 
     def text(self) -> str:
         """What a keeper without a folder has written."""

@@ -12,9 +12,21 @@ from click.testing import CliRunner
 
 from chaos.cli import main
 from chaos.controller.routes.runs import _summary
-from chaos.record.files import RECORD_FILES, VERSION, VERSION_KEY, LinesFile, NotWhole, seal, sealed, unsealed
+from chaos.record.files import (
+    RECORD_FILES,
+    TRACES_FILE,
+    VERSION,
+    VERSION_KEY,
+    LinesFile,
+    NotWhole,
+    seal,
+    sealed,
+    unsealed,
+)
 from chaos.record.record import RecordError, RunRecord
 from chaos.record.recorder import Recorder
+from chaos.record.sampling import TracingSettings
+from chaos.record.traces import TraceKeeper
 from services.chassis.clock import Clock
 from services.chassis.metrics import Metrics
 from services.chassis.registry import Instance
@@ -224,6 +236,23 @@ async def test_a_record_that_could_not_be_written_is_not_sealed(tmp_path: Path) 
         recorder.close()
     recorder.close()
     assert sorted(os.listdir(tmp_path)) == ["arrivals.csv", "events.jsonl"]
+
+
+async def test_a_record_is_whole_without_traces_that_could_not_be_written(tmp_path: Path) -> None:
+    clock = Clock(lambda: 0.0, 0.0)
+    keeper = TraceKeeper(TracingSettings(), clock, folder=tmp_path)
+    file = keeper._file
+    assert isinstance(file, LinesFile)
+    file.write("a line\n")
+    file._file.close()
+    file._file = Path("/dev/full").open("w")  # the disk is full from here on
+    file.write("a line that is cut\n")
+    recorder = Recorder(clock, 0.0, folder=tmp_path)
+    with pytest.raises(OSError, match=r"traces\.jsonl'$"):
+        keeper.close()
+    recorder.close()
+    assert TRACES_FILE not in os.listdir(tmp_path)
+    assert TRACES_FILE not in json.loads((tmp_path / "manifest.json").read_text())["files"]
 
 
 def test_a_seal_is_whole_or_absent(tmp_path: Path) -> None:
