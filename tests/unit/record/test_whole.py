@@ -238,14 +238,14 @@ async def test_a_record_that_could_not_be_written_is_not_sealed(tmp_path: Path) 
     assert sorted(os.listdir(tmp_path)) == ["arrivals.csv", "events.jsonl"]
 
 
-async def test_a_record_is_whole_without_traces_that_could_not_be_written(tmp_path: Path) -> None:
+def test_a_record_is_whole_without_traces_that_could_not_be_written(tmp_path: Path) -> None:
     clock = Clock(lambda: 0.0, 0.0)
     keeper = TraceKeeper(TracingSettings(), clock, folder=tmp_path)
     file = keeper._file
     assert isinstance(file, LinesFile)
     file.write("a line\n")
     file._file.close()
-    file._file = Path("/dev/full").open("w")  # the disk is full from here on
+    file._file = os.fdopen(os.open("/dev/full", os.O_WRONLY), "w")  # the disk is full from here on
     file.write("a line that is cut\n")
     recorder = Recorder(clock, 0.0, folder=tmp_path)
     with pytest.raises(OSError, match=r"traces\.jsonl'$"):
