@@ -11,9 +11,11 @@ looks like a form. Every request that may change state is therefore checked:
 """
 
 import hmac
+from contextlib import suppress
 from ipaddress import ip_address
 
 from aiohttp import web
+from redis.exceptions import OutOfMemoryError
 from yarl import URL
 
 from services.chassis.errors import ErrorSpec, ServiceError
@@ -31,9 +33,13 @@ FOREIGN_PAGE = ErrorSpec("ForeignPage", 403, "A page of another origin must not 
 
 
 async def shared_secret(store: Store, given: str = "") -> str:
-    """The secret of the testbed that uses this store: the given one, else the stored one, else a new one."""
+    """The secret of the testbed that uses this store: the given one, else the stored one, else a new one.
+
+    A full store keeps the one it has.
+    """
     if given:
-        await store.set(Keys.SECRET, given)
+        with suppress(OutOfMemoryError):
+            await store.set(Keys.SECRET, given)
     elif (kind := text(await store.type(Keys.SECRET))) != Keys.TYPES[Keys.SECRET]:
         if kind != "none":
             await store.delete(Keys.SECRET)

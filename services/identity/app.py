@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from aiohttp import web
+from redis.exceptions import OutOfMemoryError
 
 from services.chassis.app import build_app
 from services.chassis.env import Env
@@ -60,13 +61,20 @@ class RotationLease:
 
     async def start(self) -> None:
         self._node.reconfigure()
-        first_start = await self._env.store.hsetnx(STARTED_KEY, self._env.instance.name, "1")
-        initial = bool(first_start) and self._node.settings.warm_at_start
+        initial = await self._first_start() and self._node.settings.warm_at_start
         if initial:
             self._node.physics.warmth = 1.0
         self._node.begin(has_configuration=initial)
         if self._node.fit:
             await self._look()
+
+    async def _first_start(self) -> bool:
+        """Whether no node of this name has started before. A full store does not note a new one, but takes it."""
+        store, name = self._env.store, self._env.instance.name
+        try:
+            return bool(await store.hsetnx(STARTED_KEY, name, "1"))
+        except OutOfMemoryError:
+            return not await store.hexists(STARTED_KEY, name)
 
     async def keep(self) -> None:
         """Reconciles three times per lease, and at every crash and restart, until cancelled."""

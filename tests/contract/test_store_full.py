@@ -7,7 +7,7 @@ from fakeredis._helpers import SimpleError
 
 from compose.virtual.redis.engine import Session
 from compose.virtual.world import VirtualWorld
-from services.chassis.access import SECRET_HEADER
+from services.chassis.access import SECRET_HEADER, shared_secret
 from services.chassis.registry import RENEW_IN_FULL_STORE
 from services.chassis.store import Keys
 from tests.contract.store_bench import REGION, SERVICES, Bench
@@ -57,4 +57,32 @@ async def test_a_full_store_keeps_nodes_in_rotation_and_leftovers_go(
     assert await bench.runtime.store.zscore(Keys.LEFTOVERS, f"devops {REGION} identity app-1") is None
     monkeypatch.undo()
     await bench.wait_for(bench.in_rotation, 20.0)
+    await bench.runtime.stop()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_process_that_starts_again_meanwhile_comes_up(
+    world: VirtualWorld, monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    bench = Bench(world)
+    await bench.begin()
+    await bench.runtime.kill(SERVICES[service])
+    fill(monkeypatch)
+    async with asyncio.timeout(20.0):
+        await bench.runtime.revive(SERVICES[service])
+    await bench.wait_for(bench.in_rotation, 20.0)
+    await bench.runtime.stop()
+
+
+async def test_a_new_node_joins_meanwhile_and_a_secret_is_that_of_the_store(
+    world: VirtualWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(world)
+    await bench.begin()
+    await bench.runtime.store.set(Keys.SECRET, "kept")
+    fill(monkeypatch)
+    assert await shared_secret(bench.runtime.store, "given") == "kept"
+    (added,) = await bench.runtime.add_nodes(REGION, 1)
+    await asyncio.sleep(5.0)
+    assert added.name in await bench.live("identity")
     await bench.runtime.stop()
