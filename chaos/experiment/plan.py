@@ -79,7 +79,7 @@ class Plan:
         for entry in self.timeline:
             if isinstance(entry.action, InjectFault):
                 try:
-                    require_offered(entry.action.kind, runtime)
+                    require_offered(entry.action.spec, runtime)
                 except RuntimeUnavailable as error:
                     raise RuntimeUnavailable(f"{self.scenario.name}: {entry.id}: {error}") from None
 

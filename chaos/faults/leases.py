@@ -74,7 +74,7 @@ class FaultLeases:
         Raises:
             UnknownTarget, RuntimeUnavailable: no instance matches, or the runtime does not support the kind.
         """
-        require_offered(spec.kind, self._runtime.name)
+        require_offered(spec, self._runtime.name)
         return find_targets(spec, self._runtime.instances())
 
     # Starting

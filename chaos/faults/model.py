@@ -69,6 +69,11 @@ class Fault(ABC):
         return list(instances)
 
     @classmethod
+    def offered_by(cls, _parameters: Any) -> tuple[str, ...]:
+        """The runtimes that support it with these parameters."""
+        return cls.runtimes
+
+    @classmethod
     def describe(cls) -> dict[str, Any]:
         """The catalogue entry."""
         return {

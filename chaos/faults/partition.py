@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from chaos.faults.model import Asked, FaultParameters, InstanceFault
+from chaos.faults.redis_stall import REDIS
 from compose.runtime import Cut, Runtime
 
 
@@ -19,6 +20,11 @@ class Partition(InstanceFault):
     summary = "Partitions the network between the targets and the instances that match `peer`."
     parameters = PartitionParameters
     runtimes = ("virtual", "compose")
+
+    @classmethod
+    def offered_by(cls, parameters: Any) -> tuple[str, ...]:
+        """The virtual Redis is not on the simulated network."""
+        return ("compose",) if parameters.peer == REDIS else cls.runtimes
 
     async def apply(self, runtime: Runtime, name: str, asked: Sequence[Asked]) -> None:
         await runtime.partition(name, [Cut(one.id, one.parameters.peer, one.left_s) for one in asked])

@@ -89,15 +89,18 @@ def known(kind: str) -> Fault:
         raise SettingsError(f"kind: unknown fault {kind!r}; known: {', '.join(sorted(CATALOGUE))}") from error
 
 
-def require_offered(kind: str, runtime: str) -> None:
-    """Checks that a runtime supports a kind of fault.
+def require_offered(spec: FaultSpec, runtime: str) -> None:
+    """Checks that a runtime supports a fault.
 
     Raises:
+        SettingsError: as `check`.
         RuntimeUnavailable: it does not; the message names the runtimes that do.
     """
-    where = CATALOGUE[kind].runtimes
+    fault, parameters = check(spec)
+    where = fault.offered_by(parameters)
     if runtime not in where:
-        raise RuntimeUnavailable(f"{kind}: not supported by the {runtime} runtime; supported by: {', '.join(where)}")
+        what = f"{spec.kind} with {spec.parameters}" if runtime in fault.runtimes else spec.kind
+        raise RuntimeUnavailable(f"{what}: not supported by the {runtime} runtime; supported by: {', '.join(where)}")
 
 
 def _instead(spec: FaultSpec) -> str:

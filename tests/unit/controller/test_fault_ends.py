@@ -169,9 +169,15 @@ async def test_an_account_of_a_silent_store_is_taken_as_given(desk: Desk) -> Non
     await inject(desk, "latency", 60.0, {"account": "vmextmieast"}, delay_s=1.0)
 
 
-async def test_what_the_runtime_does_not_offer_is_refused_in_a_dry_run_too(desk: Desk) -> None:
-    body = {"kind": "cpu_limit", "target": {"instance": NAME}, "parameters": {"cpus": 0.1}, "lease_s": 5}
-    assert (await desk.call("POST", "/v1/faults?dry_run=1", body)).status == 501
+@pytest.mark.parametrize("query", ["", "?dry_run=1"])
+@pytest.mark.parametrize(("kind", "parameters"), [("cpu_limit", {"cpus": 0.1}), ("partition", {"peer": "redis"})])
+async def test_what_the_runtime_does_not_offer_is_refused_in_a_dry_run_too(
+    desk: Desk, kind: str, parameters: dict[str, Any], query: str
+) -> None:
+    body = {"kind": kind, "target": {"instance": NAME}, "parameters": parameters, "lease_s": 5}
+    refused = await desk.call("POST", f"/v1/faults{query}", body)
+    assert refused.status == 501
+    assert "supported by: compose" in refused.json()["error"]["message"]
 
 
 async def test_a_throttle_below_one_request_a_second_admits_some(desk: Desk) -> None:

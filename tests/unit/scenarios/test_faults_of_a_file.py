@@ -139,3 +139,11 @@ def test_more_nodes_than_the_runtime_carries_are_refused_before_the_run() -> Non
         RuntimeUnavailable, match="small: needs 54 identity nodes and the limit of the local runtime is 48"
     ):
         plan.require_offered("local")
+
+
+def test_a_partition_that_the_runtime_does_not_offer_is_refused_before_the_run() -> None:
+    target = "target: {service: router, region: eastus}, lease_s: 5"
+    plan = make_plan(scenario(f"at_s: 1, do: inject_fault, kind: partition, {target}, parameters: {{peer: redis}}"), 1)
+    plan.require_offered("compose")
+    with pytest.raises(RuntimeUnavailable, match=r"partition with .*redis.*: not supported by the virtual runtime"):
+        plan.require_offered("virtual")
