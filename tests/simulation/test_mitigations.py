@@ -19,7 +19,7 @@ SCENARIO = """
 name: small-incident
 title: The policy job goes wrong in two regions
 starts_at: 2026-02-02T18:03:00Z
-warmup_s: 24
+warmup_s: 14
 duration_s: 40
 regions:
   - {name: centraluseuap, display: Central US EUAP, role: canary, identity_nodes: 1}

@@ -13,6 +13,7 @@ from chaos.scenarios.loader import load
 REGIONS = ("eastus", "westus")
 SHORT = Path("chaos/scenarios/azure-fnj8-vqz-short.yaml")
 STALL_T = 5.0
+SIZE = 0.5
 
 
 def stalled(folder: Path, profile: str, stall_s: float, after_s: float) -> Recorder:
@@ -37,7 +38,7 @@ def stalled(folder: Path, profile: str, stall_s: float, after_s: float) -> Recor
         del document[name]
     path = folder / "stalled.yaml"
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
-    plan = make_plan(load(str(path)), 1, overlays=[{"loadgen": {"profile": profile}}])
+    plan = make_plan(load(str(path), size=SIZE), 1, overlays=[{"loadgen": {"profile": profile}}])
     finished = carry_out(plan, transport="direct")
     assert not finished.problem
     assert finished.recorder is not None
@@ -52,8 +53,8 @@ def success(recorder: Recorder, region: str, start_t: float, end_t: float) -> fl
 
 
 def test_the_incidents_load_stays_down_after_six_seconds(tmp_path: Path) -> None:
-    recorder = stalled(tmp_path, "base", 6.0, 60.0)
-    end_t = STALL_T + 66.0
+    recorder = stalled(tmp_path, "base", 6.0, 40.0)
+    end_t = STALL_T + 46.0
     assert {region: success(recorder, region, end_t - 20.0, end_t) < 0.2 for region in REGIONS} == dict.fromkeys(
         REGIONS, True
     )

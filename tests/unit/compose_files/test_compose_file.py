@@ -22,9 +22,7 @@ from services.chassis.telemetry import ATTEMPT, KEPT
 ROOT = Path(__file__).parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load(render.COMPOSE_FILE.read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-INSTANCES = {
-    name: service for name, service in SERVICES.items() if name in {s.name for s in render.stack().instances()}
-}
+INSTANCES = {spec.name: SERVICES[spec.name] for spec in render.stack().instances() if spec.name in SERVICES}
 HOST: dict[str, dict[str, Any]] = yaml.safe_load(HOST_FILE.read_text(encoding="utf-8"))["services"]
 PUBLISHED = re.compile(r"127\.0\.0\.1:\$\{([A-Z_]+):-(\d+)\}(\d*):(\d+)")
 

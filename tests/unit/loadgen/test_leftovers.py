@@ -15,7 +15,7 @@ from tests.unit.loadgen.loadgen_cloud import Cloud, Fixed
 
 LIFETIME_S = 60.0
 PATIENCE_S = 30.0
-EVERYBODY: dict[str, Any] = {"jobs": 5.0, "tokens": 10.0}
+EVERYBODY: dict[str, Any] = {"jobs": 2.0, "tokens": 4.0}
 OUTCOMES = ("works", "fails", "never ends", "refused")
 
 
@@ -69,7 +69,7 @@ async def test_everything_that_a_tenant_creates_is_deleted(cloud: Cloud, outcome
         await asyncio.sleep(20.0)
         cloud.provisioner.refuse, cloud.router.down = None, False
     await quiet(load)
-    assert len(created(cloud)) > 150
+    assert len(created(cloud)) > 60
     assert left_over(cloud, load) == set()
     assert load.tools.env.metrics.total("loadgen_leftovers_deleted_total") >= len(created(cloud) & deleted(cloud))
     await load.stop()

@@ -97,11 +97,13 @@ def assert_collapsed_in_warm_up(folder: Path, *arguments: str) -> None:
 
 
 def test_regions_that_collapse_in_their_warm_up_are_named_by_the_command(tmp_path: Path) -> None:
-    """The pair of the short scenario, with a fraction of its nodes."""
+    """The pair of the short scenario, with one slow node each."""
     document = yaml.safe_load(Path(str(files("chaos.scenarios") / "azure-fnj8-vqz-short.yaml")).read_text("utf-8"))
     document |= {
         "regions": [{**row, "identity_nodes": 1} for row in document["regions"] if row.get("pair")],
-        "load": {name: {"token_rate_per_s": 10, "job_rate_per_s": 1} for name in ("eastus", "westus")},
+        "load": {name: {"token_rate_per_s": 5, "job_rate_per_s": 1} for name in ("eastus", "westus")},
+        "settings": {"identity": {"service_time_s": 0.5}},  # a node serves four requests a second
+        "warmup_s": 15,
         "duration_s": 1,
         "timeline": [{"id": "N1", "at_s": 0, "do": "note", "observe": "nothing"}],
     }
