@@ -1,62 +1,69 @@
-"""The same seed gives the same events to the byte: in one process, in another, over both transports.
-
-Shorter runs are compared with the beginning of the session's whole incident.
-"""
+"""The same seed gives the same events to the byte: in one process, in another, over both transports."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from chaos.experiment.plan import make_plan
 from chaos.experiment.runs import TransportName, carry_out
-from chaos.record.record import RunRecord
-from chaos.scenarios.loader import load
-
-pytestmark = pytest.mark.xdist_group("incident")
+from chaos.scenarios.loader import loads
+from chaos.scenarios.model import Scenario
+from tests.unit.export.small_run import SMALL
 
 ROOT = Path(__file__).parents[2]
-SCENARIO = "azure-fnj8-vqz-short"
-UNTIL_S = 85.0  # past both collapses: retries, time-outs, crashes and failover are all in it
+KINDS = {"operation", "job_finished", "account_changed", "fault_ended", "instance_started", "traffic_changed", "alert"}
+UNTIL_S = 34.0
+"""Retries, time-outs, a scale-out, failover, two faults, a crash, drain and ramp are all before it."""
 
 
-def events(seed: int, transport: TransportName = "direct", until_s: float = UNTIL_S) -> bytes:
-    """What is recorded before `until_s` of a run that ends there."""
-    scenario = load(SCENARIO).model_copy(update={"duration_s": until_s})
+def small(until_s: float) -> Scenario:
+    """The beginning of the small run of the exports, with jobs of every kind."""
+    scenario = loads(SMALL)
+    load = {name: rates.model_copy(update={"job_rate_per_s": 0.5}) for name, rates in scenario.load.items()}
     kept = tuple(entry for entry in scenario.timeline if entry.t < until_s)
-    finished = carry_out(make_plan(scenario.model_copy(update={"timeline": kept}), seed), transport=transport)
+    return scenario.model_copy(update={"duration_s": until_s, "timeline": kept, "load": load})
+
+
+def events(seed: int = 1, transport: TransportName = "direct", until_s: float = UNTIL_S) -> list[str]:
+    """What is recorded before `until_s` of a run that ends there."""
+    finished = carry_out(make_plan(small(until_s), seed), transport=transport)
     assert finished.recorder is not None
     assert not finished.problem
-    return before(until_s, finished.recorder.events)
+    return [json.dumps(event) for event in finished.recorder.events if event["t"] < until_s]
 
 
-def before(until_s: float, recorded: Iterable[Mapping[str, Any]]) -> bytes:
-    found = [json.dumps(event) for event in recorded if event["t"] < until_s]
-    assert len(found) > 10 * until_s
-    return "\n".join(found).encode()
+def digest(found: list[str]) -> str:
+    return sha256("\n".join(found).encode()).hexdigest()
 
 
-def test_http_and_the_direct_transport_give_the_same_events(incident: RunRecord) -> None:
+@cache
+def reference() -> list[str]:
+    found = events()
+    assert len(found) > 10 * UNTIL_S
+    assert {json.loads(line)["kind"] for line in found} >= KINDS
+    return found
+
+
+def test_http_and_the_direct_transport_give_the_same_events() -> None:
     """It is also the second run of the same process: nothing that the first leaves behind has an effect."""
-    assert events(1, "http") == before(UNTIL_S, incident.events)
+    assert reference() == events(transport="http")
 
 
-def test_a_fresh_process_with_another_hash_seed_gives_the_same_events(incident: RunRecord) -> None:
-    code = f"import hashlib; from {__name__} import events; print(hashlib.sha256(events(1)).hexdigest())"
+def test_a_fresh_process_with_another_hash_seed_gives_the_same_events() -> None:
+    code = f"from {__name__} import digest, events; print(digest(events()))"
     environment = {**os.environ, "PYTHONHASHSEED": "4711"}
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=110
     )
-    assert found.stdout.split()[-1] == sha256(before(UNTIL_S, incident.events)).hexdigest()
+    assert found.stdout.split()[-1] == digest(reference())
 
 
-def test_another_seed_gives_other_events(incident: RunRecord) -> None:
-    """That a run which ends earlier has the events of the beginning is in the two tests above."""
+def test_a_run_that_ends_earlier_has_the_events_of_the_beginning_and_another_seed_has_others() -> None:
     first_s = 5.0
-    assert events(2, until_s=first_s) != before(first_s, incident.events)
+    beginning = [line for line in reference() if json.loads(line)["t"] < first_s]
+    assert events(until_s=first_s) == beginning
+    assert events(2, until_s=first_s) != beginning
