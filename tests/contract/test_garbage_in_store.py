@@ -27,7 +27,7 @@ from services.clients.identity.client import SUBSCRIPTION
 from tests.contract.store_bench import BACK_S, REGION, SERVICES, TOPOLOGY, Bench
 
 CONTROLLER = "http://controller"
-BUSY_S = 20.0
+BUSY_S = 8.0
 IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities"
 GARBAGE = {
     "torn": b"{",

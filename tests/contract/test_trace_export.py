@@ -21,8 +21,9 @@ from services.chassis.process import ProcessSettings, process_env
 from services.chassis.registry import Instance
 from services.chassis.telemetry import tracing_of
 from tests.contract.test_traces import ALL
-from tests.contract.traced_world import read_traces, traced
+from tests.contract.traced_world import TRACED, read_traces, traced
 
+pytestmark = pytest.mark.xdist_group(TRACED)
 NODE = Instance("identity", "eastus", "identity-eastus-1", "")
 
 

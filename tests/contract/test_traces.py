@@ -9,9 +9,10 @@ import pytest
 from chaos.experiment.plan import make_plan
 from chaos.scenarios.loader import load
 from compose.runtime import RuntimeUnavailable
-from tests.contract.traced_world import CALM_S, KILLED, REGIONS, OneTrace, live, traced
+from tests.contract.traced_world import CALM_S, KILLED, REGIONS, TRACED, OneTrace, live, traced
 
 ALL = {"share": 1.0, "share_max": 10_000, "failed_max": 10_000, "attempts_max": 10_000}
+pytestmark = pytest.mark.xdist_group(TRACED)
 TRACING_MODULES = ("services.chassis.telemetry", "opentelemetry.sdk.trace", "opentelemetry.exporter", "google.protobuf")
 CALM_TOKEN = """
 user.token

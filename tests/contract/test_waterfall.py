@@ -11,9 +11,10 @@ from chaos.record.series import SeriesTable
 from chaos.report.waterfall import ROWS_MAX, Waterfall, waterfalls
 from compose.virtual.world import EPOCH_S
 from tests.contract.test_traces import ALL
-from tests.contract.traced_world import CALM_S, traced
+from tests.contract.traced_world import CALM_S, TRACED, traced
 
 RAMP_T = 15.0
+pytestmark = pytest.mark.xdist_group(TRACED)
 
 
 @pytest.fixture

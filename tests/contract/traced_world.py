@@ -19,6 +19,8 @@ from services.chassis.access import SECRET_HEADER
 from services.chassis.metrics import Metrics
 from services.chassis.settings import Tree
 
+TRACED = "traced"
+"""The group of all tests that read these runs; one worker carries each out once."""
 CALM_S, STORM_S, DEAD_S, AFTER_S = 10.0, 20.0, 1.0, 2.0
 KILLED = "router-westus"
 STORM_FACTOR = 4.0

@@ -7,6 +7,7 @@ from chaos.experiment.runs import carry_out
 from chaos.scenarios.actions import ScaleIdentity
 from chaos.scenarios.loader import load
 from chaos.scenarios.model import Entry, RegionLoad, Scenario
+from chaos.scenarios.restrict import restrict
 
 FULL, SHORT = "azure-fnj8-vqz", "azure-fnj8-vqz-short"
 LOAD = {
@@ -50,9 +51,10 @@ def as_shipped_before() -> Scenario:
 
 
 def beginning(scenario: Scenario) -> Scenario:
-    """The first seconds: tenants set up their machines, users arrive, the policy job runs."""
+    """The first seconds of the pair: tenants set up their machines, users arrive, the policy job runs."""
     kept = tuple(entry for entry in scenario.timeline if entry.t < 2.0)
-    return scenario.model_copy(update={"duration_s": 2.0, "timeline": kept})
+    pair = restrict(scenario.model_copy(update={"timeline": kept}), ["eastus", "westus"])
+    return pair.model_copy(update={"warmup_s": 14.0, "duration_s": 2.0})
 
 
 def test_half_the_incident_has_the_events_of_the_file_with_half_the_values() -> None:

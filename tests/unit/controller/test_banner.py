@@ -87,7 +87,7 @@ async def test_the_status_tells_of_a_collapse_until_the_testbed_is_calm(desk: De
     fault = {"kind": "blackhole", "target": {"service": "identity"}, "lease_s": 15}
     assert (await desk.call("POST", "/v1/faults", fault)).status == 201
     began = desk.testbed.runtime.clock.epoch()
-    await asyncio.sleep(40.0)
+    await asyncio.sleep(26.0)
     found = (await desk.call("GET", "/v1/status")).json()["banner"]
     assert (found["kind"], found["remedy"]) == ("collapse", REMEDY)
     since = min(desk.testbed.monitor.down.values())
