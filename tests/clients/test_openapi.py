@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.clients.client_bench import TOKENS, Bench
 
 REGION = "westus"
-EXAMPLES = (4, pytest.param(8, marks=pytest.mark.long))
+EXAMPLES = (2, pytest.param(8, marks=pytest.mark.long))
 """Requests for each operation."""
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 BOUNDED = settings(

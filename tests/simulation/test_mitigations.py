@@ -14,13 +14,15 @@ from chaos.record.record import RunRecord
 from chaos.scenarios.loader import loads
 
 CANARY, EAST = "centraluseuap", "eastus"
-END = 40.0
+END = 34.0
+RESTORED = 24.0
+"""The end of runs in which it matters only what is switched off and whether it blocks jobs."""
 SCENARIO = """
 name: small-incident
 title: The policy job goes wrong in two regions
 starts_at: 2026-02-02T18:03:00Z
 warmup_s: 14
-duration_s: 40
+duration_s: 34
 regions:
   - {name: centraluseuap, display: Central US EUAP, role: canary, identity_nodes: 1}
   - {name: eastus, display: East US, role: east, identity_nodes: 3}
@@ -46,9 +48,11 @@ SWITCHED = """  - {id: M1, at_s: 6, do: mitigate, on: [X6]}
 
 
 @cache
-def _run(*mitigations: str, extra: str = "") -> RunRecord:
-    plan = make_plan(loads(SCENARIO + extra), 1, mitigations=mitigations)
-    finished = carry_out(plan, transport="direct")
+def _run(*mitigations: str, extra: str = "", until: float = END) -> RunRecord:
+    scenario = loads(SCENARIO + extra)
+    kept = tuple(entry for entry in scenario.timeline if entry.t < until)
+    scenario = scenario.model_copy(update={"duration_s": until, "timeline": kept})
+    finished = carry_out(make_plan(scenario, 1, mitigations=mitigations), transport="direct")
     assert not finished.problem
     assert finished.recorder is not None
     return RunRecord.from_memory(finished.plan, finished.recorder)
@@ -58,8 +62,10 @@ def _switched_off(record: RunRecord, **match: Any) -> set[str]:
     return {event["account"] for event in record.events_of("account_changed", public=False, **match)}
 
 
-def _blocked(record: RunRecord, start: float = 0.0, end: float = END) -> float:
-    return record.delta(TRIES, start, end, region=EAST, result="blocked") or 0.0
+def _blocked(record: RunRecord, start: float = 0.0, end: float = RESTORED) -> float:
+    found = record.delta(TRIES, start, end, region=EAST, result="blocked")
+    assert found is not None, "the record is too short"
+    return found
 
 
 def test_without_any_exempt_accounts_are_switched_off_everywhere_and_jobs_are_blocked() -> None:
@@ -72,14 +78,14 @@ def test_without_any_exempt_accounts_are_switched_off_everywhere_and_jobs_are_bl
 
 
 def test_with_a_fresh_inventory_only_what_the_policy_is_for_is_switched_off() -> None:
-    record = _run("R2")
+    record = _run("R2", until=RESTORED)
     assert _switched_off(record, exempt=True) == set()
     assert _switched_off(record, exempt=False) == _switched_off(_run(), exempt=False) != set()
     assert _blocked(record) == 0
 
 
 def test_with_a_working_gate_the_policy_job_stops_at_the_canary() -> None:
-    record = _run("R5")
+    record = _run("R5", until=RESTORED)
     assert {event["region"] for event in record.events_of("account_changed", public=False)} == {CANARY}
     assert record.events_of("gate_decision", decision="stop", reason="unhealthy")
     assert not _run().events_of("gate_decision", decision="stop")
@@ -90,11 +96,11 @@ def test_a_faster_rollback_shortens_the_outage() -> None:
     last = [record.events_of("account_changed", public=True, exempt=True)[-1]["t"] for record in (_run(), _run("R3"))]
     assert last[0] >= 26.0
     assert 17.0 <= last[1] < 18.0
-    assert _blocked(_run("R3"), 20.0) == 0 < _blocked(_run(), 20.0)
+    assert _blocked(_run("R3"), 20.0, END) == 0 < _blocked(_run(), 20.0, END)
 
 
 def test_with_a_mirror_accounts_are_disabled_but_no_job_is_blocked() -> None:
-    record = _run("X6")
+    record = _run("X6", until=RESTORED)
     assert _switched_off(record) == _switched_off(_run())
     assert _blocked(record) == 0
 
@@ -111,7 +117,7 @@ def test_paced_jobs_resume_one_by_one() -> None:
 
 
 def test_a_mitigation_is_switched_on_and_off_by_the_timeline() -> None:
-    record = _run(extra=SWITCHED)
+    record = _run(extra=SWITCHED, until=RESTORED)
     assert _blocked(record, 0.0, 6.0) > 0
     assert _blocked(record, 8.0, 12.0) == 0
     assert _blocked(record, 13.0, 24.0) > 0

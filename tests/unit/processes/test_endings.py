@@ -23,12 +23,12 @@ SCENARIO = """
 name: tiny
 title: One region for a long while
 starts_at: 2026-02-02T18:03:00Z
-warmup_s: 30
+warmup_s: 14
 duration_s: 100000
 regions:
   - {name: eastus, display: East US, role: east, identity_nodes: 1}
 load:
-  eastus: {token_rate_per_s: 5, job_rate_per_s: 0}
+  eastus: {token_rate_per_s: 4, job_rate_per_s: 0}
 """
 
 
