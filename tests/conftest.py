@@ -50,10 +50,16 @@ COLLECTOR_THRESHOLDS = (50_000, 20, 50)
 """With Python's own (700, 10, 10) a sixth of the tests' CPU time goes to the collector: each test drops a world."""
 
 
+def pytest_collection() -> None:
+    """Modules and test items stay: there is nothing to find."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """What the imports and the collection made stays to the end; the garbage collector need not walk it again."""
     gc.freeze()
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
+    gc.enable()
 
 
 def new_virtual_loop() -> VirtualLoop:

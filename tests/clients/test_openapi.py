@@ -4,22 +4,13 @@ from typing import Any
 
 import pytest
 import requests
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.core.result import Ok
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from tests.clients.client_bench import TOKENS, Bench
 
 REGION = "westus"
 EXAMPLES = (2, pytest.param(8, marks=pytest.mark.long))
 """Requests for each operation."""
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 BOUNDED = settings(
     deadline=None,
     database=None,
@@ -33,6 +24,9 @@ BOUNDED = settings(
 @pytest.mark.parametrize("examples", EXAMPLES)
 @pytest.mark.parametrize("service", ["blobstore", "provisioner", "identity", "router", "controller"])
 def test_a_service_answers_as_its_document_says(bench: Bench, service: str, examples: int) -> None:
+    import schemathesis  # takes half a second: only the worker of these tests has to load it
+    from schemathesis.core.result import Ok
+
     base = bench.controller if service == "controller" else bench.url(service, REGION)
     schema = schemathesis.openapi.from_url(f"{base}/openapi.json")
     schema.config.update(base_url=base)
@@ -64,12 +58,17 @@ def test_the_stream_of_events_answers_as_the_document_says(bench: Bench) -> None
 
 
 def _exercise(operation: Any, headers: dict[str, str], examples: int) -> set[int]:
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi import checks
+
+    conforms = [checks.status_code_conformance, checks.content_type_conformance, checks.response_schema_conformance]
+    examined = [not_a_server_error, *conforms]
     statuses: set[int] = set()
 
     @settings(BOUNDED, max_examples=examples)
     @given(case=operation.as_strategy())
     def inner(case: Any) -> None:
-        statuses.add(case.call_and_validate(checks=CHECKS, headers=headers, timeout=10).status_code)
+        statuses.add(case.call_and_validate(checks=examined, headers=headers, timeout=10).status_code)
 
     inner()
     return statuses

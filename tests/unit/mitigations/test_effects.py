@@ -113,23 +113,21 @@ def test_a_guarded_scale_out_keeps_new_nodes_from_the_overload() -> None:
     assert nodes == 2
 
 
-async def _switched(world: VirtualWorld, *names: str) -> Bench:
+async def _switched(world: VirtualWorld, name: str) -> Bench:
     """The storm rages for ten seconds; then somebody switches."""
     bench = Bench(world)
     await bench.start()
     raging = asyncio.create_task(bench.storm(30.0))
     await bench.sleep_until(12.0)
-    await bench.switch(mitigation_overlay(names, (EAST,)))
+    await bench.switch(mitigation_overlay((name,), (EAST,)))
     await raging
     return bench
 
 
-@pytest.mark.parametrize(("names", "at_least", "at_most"), [((), 0.0, 0.0), (("R1",), 0.95, 1.0), (("X4",), 0.7, 1.0)])
-def test_switched_on_in_the_middle_of_the_storm_it_ends_it(
-    names: tuple[str, ...], at_least: float, at_most: float
-) -> None:
+@pytest.mark.parametrize(("name", "at_least"), [("R1", 0.95), ("X4", 0.7)])
+def test_switched_on_in_the_middle_of_the_storm_it_ends_it(name: str, at_least: float) -> None:
     """A limit without a bound takes longer: requests that wait already are served first, though their callers left."""
     world = VirtualWorld(seed=1, transport="direct")
-    bench = world.run(_switched(world, *names))
+    bench = world.run(_switched(world, name))
     assert bench.success(9.0, 12.0) < 0.1
-    assert at_least <= bench.success(27.0, 30.0) <= at_most
+    assert bench.success(27.0, 30.0) >= at_least
