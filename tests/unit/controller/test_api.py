@@ -46,23 +46,23 @@ async def test_an_unknown_target_is_404_with_the_known_ones(desk: Desk) -> None:
         assert known in reply.json()["error"]["message"]
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "field"),
-    [
-        ("/v1/faults", {"kind": "latency", "parameters": {"delay_s": -1}, "lease_s": 5}, "parameters.delay_s"),
-        ("/v1/faults", {"kind": "latency", "parameters": {"delay_s": 1}}, "body.lease_s"),
-        ("/v1/faults", {"kind": "earthquake", "lease_s": 5}, "kind"),
-        ("/v1/operations/scale", {"region": "eastus", "count": 5000}, "body.count"),
-        ("/v1/operations/load", {"region": "eastus", "factor": -1}, "body.factor"),
-        ("/v1/remediation", {"period_s": 0}, "body.period_s"),
-        ("/v1/runs", {}, "body.scenario"),
-        ("/v1/faults", [1], "body"),
-    ],
+BAD_BODIES: tuple[tuple[str, object, str], ...] = (
+    ("/v1/faults", {"kind": "latency", "parameters": {"delay_s": -1}, "lease_s": 5}, "parameters.delay_s"),
+    ("/v1/faults", {"kind": "latency", "parameters": {"delay_s": 1}}, "body.lease_s"),
+    ("/v1/faults", {"kind": "earthquake", "lease_s": 5}, "kind"),
+    ("/v1/operations/scale", {"region": "eastus", "count": 5000}, "body.count"),
+    ("/v1/operations/load", {"region": "eastus", "factor": -1}, "body.factor"),
+    ("/v1/remediation", {"period_s": 0}, "body.period_s"),
+    ("/v1/runs", {}, "body.scenario"),
+    ("/v1/faults", [1], "body"),
 )
-async def test_a_bad_body_is_422_and_names_the_field(desk: Desk, path: str, body: object, field: str) -> None:
-    reply = await desk.call("POST", path, body)
-    assert reply.status == 422
-    assert field in reply.json()["error"]["message"]
+
+
+async def test_a_bad_body_is_422_and_names_the_field(desk: Desk) -> None:
+    for path, body, field in BAD_BODIES:
+        reply = await desk.call("POST", path, body)
+        assert reply.status == 422, (path, body)
+        assert field in reply.json()["error"]["message"], (path, body)
 
 
 async def test_anonymous_access_flips_by_account_region_and_everywhere(desk: Desk) -> None:
@@ -163,30 +163,28 @@ def test_tokens_are_made_once_and_kept_private(tmp_path: Path) -> None:
     assert load_tokens(file, "", "mine")[0].operate == "mine"
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "bound"),
-    [
-        ("/v1/operations/load", {"region": "eastus", "factor": 100.5}, "body.factor: .*equal to 100"),
-        ("/v1/operations/load", {"region": "eastus", "factor": 50}, r"body.factor: 50 would .* 150 .* at most 11.3"),
-        ("/v1/operations/scale", {"region": "eastus", "count": 49}, "body.count: .*equal to 48"),
-        ("/v1/operations/scale", {"region": "eastus", "count": -2}, "body.count: eastus has 1 .* at most 1"),
-        ("/v1/operations/restore", {"spacing_s": 601}, "body.spacing_s: .*equal to 600"),
-        ("/v1/remediation", {"period_s": 0.001}, "body.period_s: .*equal to 0.5"),
-        ("/v1/remediation", {"gate": {"poll_s": 0.0001}}, "body.gate.poll_s: .*equal to 0.05"),
-        ("/v1/runs", {"scenario": "calm-day", "seed": 2**53}, "body.seed: .*9007199254740991"),
-        ("/v1/faults", {"kind": "crash", "lease_s": 86401}, "body.lease_s: .*equal to 86400"),
-        ("/v1/faults", {"kind": "crash", "lease_s": 5, "probability": 2}, "body.probability: .*equal to 1"),
-        ("/v1/faults", {"kind": "throttle", "parameters": {"rate_per_s": 1e7}, "lease_s": 5}, "rate_per_s: .*1000000"),
-        ("/v1/faults", {"kind": "cpu_limit", "parameters": {"cpus": 0.001}, "lease_s": 5}, "cpus: .*equal to 0.01"),
-        ("/v1/faults", {"kind": "latency", "parameters": {"delay_s": 601}, "lease_s": 5}, "delay_s: .*equal to 600"),
-    ],
+BEYOND_A_BOUND: tuple[tuple[str, dict[str, object], str], ...] = (
+    ("/v1/operations/load", {"region": "eastus", "factor": 100.5}, "body.factor: .*equal to 100"),
+    ("/v1/operations/load", {"region": "eastus", "factor": 50}, r"body.factor: 50 would .* 150 .* at most 11.3"),
+    ("/v1/operations/scale", {"region": "eastus", "count": 49}, "body.count: .*equal to 48"),
+    ("/v1/operations/scale", {"region": "eastus", "count": -2}, "body.count: eastus has 1 .* at most 1"),
+    ("/v1/operations/restore", {"spacing_s": 601}, "body.spacing_s: .*equal to 600"),
+    ("/v1/remediation", {"period_s": 0.001}, "body.period_s: .*equal to 0.5"),
+    ("/v1/remediation", {"gate": {"poll_s": 0.0001}}, "body.gate.poll_s: .*equal to 0.05"),
+    ("/v1/runs", {"scenario": "calm-day", "seed": 2**53}, "body.seed: .*9007199254740991"),
+    ("/v1/faults", {"kind": "crash", "lease_s": 86401}, "body.lease_s: .*equal to 86400"),
+    ("/v1/faults", {"kind": "crash", "lease_s": 5, "probability": 2}, "body.probability: .*equal to 1"),
+    ("/v1/faults", {"kind": "throttle", "parameters": {"rate_per_s": 1e7}, "lease_s": 5}, "rate_per_s: .*1000000"),
+    ("/v1/faults", {"kind": "cpu_limit", "parameters": {"cpus": 0.001}, "lease_s": 5}, "cpus: .*equal to 0.01"),
+    ("/v1/faults", {"kind": "latency", "parameters": {"delay_s": 601}, "lease_s": 5}, "delay_s: .*equal to 600"),
 )
-async def test_every_size_has_a_bound_that_the_message_names(
-    desk: Desk, path: str, body: dict[str, object], bound: str
-) -> None:
-    reply = await desk.call("POST", path, body)
-    assert reply.status == 422, reply.body
-    assert re.search(bound, reply.json()["error"]["message"]), reply.body
+
+
+async def test_every_size_has_a_bound_that_the_message_names(desk: Desk) -> None:
+    for path, body, bound in BEYOND_A_BOUND:
+        reply = await desk.call("POST", path, body)
+        assert reply.status == 422, reply.body
+        assert re.search(bound, reply.json()["error"]["message"]), reply.body
 
 
 async def test_a_ramp_has_a_longest_time(desk: Desk) -> None:

@@ -185,14 +185,11 @@ async def test_alerts_are_forwarded_in_both_states(desk: Desk, tmp_path: Path) -
     assert sorted(check(document)["status"] for document in received) == ["Active", "Resolved"]
 
 
-@pytest.mark.parametrize(
-    "alert",
-    [{"labels": ["a"]}, {"labels": {"a": 1}}, {"status": "off"}, {"startsAt": "yesterday"}, "text"],
-    ids=str,
-)
-async def test_an_invalid_alert_is_422_and_is_not_recorded(desk: Desk, alert: object) -> None:
+async def test_an_invalid_alert_is_422_and_is_not_recorded(desk: Desk) -> None:
+    invalid = ({"labels": ["a"]}, {"labels": {"a": 1}}, {"status": "off"}, {"startsAt": "yesterday"}, "text")
     before = list(desk.testbed.feed.history)
-    reply = await desk.call("POST", "/alerts", {"alerts": [alert]}, token=TOKENS.project)
-    assert reply.status == 422
-    assert "alerts" in reply.json()["error"]["message"]
-    assert list(desk.testbed.feed.history) == before
+    for alert in invalid:
+        reply = await desk.call("POST", "/alerts", {"alerts": [alert]}, token=TOKENS.project)
+        assert reply.status == 422, alert
+        assert "alerts" in reply.json()["error"]["message"], alert
+        assert list(desk.testbed.feed.history) == before, alert

@@ -60,19 +60,19 @@ async def test_a_listener_that_never_reads_is_given_up(world: VirtualWorld) -> N
         assert (world.loop.time() - began, len(feed._listeners)) == (took_s, 0)
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
-async def test_every_file_of_the_console_is_served_under_a_strict_policy(desk: Desk, name: str) -> None:
-    reply = await desk.get(f"{CONTROLLER}/static/{name}")
-    assert reply.status == 200
-    assert reply.body == FILES[name]
-    policy = reply.headers["Content-Security-Policy"]
-    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
-    assert "unsafe" not in policy
+async def test_every_file_of_the_console_is_served_under_a_strict_policy(desk: Desk) -> None:
+    assert len(FILES) > 5
+    for name, content in FILES.items():
+        reply = await desk.get(f"{CONTROLLER}/static/{name}")
+        assert (reply.status, reply.body) == (200, content), name
+        policy = reply.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';"), name
+        assert "unsafe" not in policy, name
 
 
-@pytest.mark.parametrize("name", ["nothing.js", "../app.py", "%2e%2e/app.py", "vendor"])
-async def test_nothing_else_is_served(desk: Desk, name: str) -> None:
-    assert (await desk.get(f"{CONTROLLER}/static/{name}")).status == 404
+async def test_nothing_else_is_served(desk: Desk) -> None:
+    for name in ("nothing.js", "../app.py", "%2e%2e/app.py", "vendor"):
+        assert (await desk.get(f"{CONTROLLER}/static/{name}")).status == 404, name
 
 
 async def test_a_session_opens_reports_by_link_and_does_nothing_else(desk: Desk, tmp_path: Path) -> None:
