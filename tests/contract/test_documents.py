@@ -40,59 +40,59 @@ def application(testbed: SmallTestbed, service: str) -> web.Application:
     return app_factory(service)(env)
 
 
-@pytest.mark.parametrize("service", SERVICES)
-async def test_a_document_is_valid(testbed: SmallTestbed, service: str) -> None:
-    validate(await testbed.document(service))
+async def test_a_document_is_valid(testbed: SmallTestbed) -> None:
+    for service in SERVICES:
+        validate(await testbed.document(service))
 
 
-@pytest.mark.parametrize("service", SERVICES)
-async def test_every_operation_has_what_a_client_generator_needs(testbed: SmallTestbed, service: str) -> None:
-    found = await testbed.document(service)
-    ids = [operation["operationId"] for _, _, operation in operations(found)]
-    assert len(set(ids)) == len(ids) > 8
-    for method, path, operation in operations(found):
-        where = f"{method} {path}"
-        good = [reply for status, reply in operation["responses"].items() if status.startswith("2")]
-        assert good or (method, path) == NEVER_READABLE, where
-        assert all(media["schema"] for reply in good for media in reply.get("content", {}).values()), where
-        names = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"]
-        assert names == re.findall(r"\{(\w+)\}", path), where
-        assert all(one["schema"] for one in operation.get("parameters", ())), where
-        for media, content in operation.get("requestBody", {}).get("content", {}).items():
-            assert content["schema"], where
-            assert media != "application/json" or {"400", "413", "415"} <= operation["responses"].keys(), where
-        if method == "HEAD":
-            assert not any("content" in reply for reply in operation["responses"].values()), where
+async def test_every_operation_has_what_a_client_generator_needs(testbed: SmallTestbed) -> None:
+    for service in SERVICES:
+        found = await testbed.document(service)
+        ids = [operation["operationId"] for _, _, operation in operations(found)]
+        assert len(set(ids)) == len(ids) > 8
+        for method, path, operation in operations(found):
+            where = f"{method} {path}"
+            good = [reply for status, reply in operation["responses"].items() if status.startswith("2")]
+            assert good or (method, path) == NEVER_READABLE, where
+            assert all(media["schema"] for reply in good for media in reply.get("content", {}).values()), where
+            names = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"]
+            assert names == re.findall(r"\{(\w+)\}", path), where
+            assert all(one["schema"] for one in operation.get("parameters", ())), where
+            for media, content in operation.get("requestBody", {}).get("content", {}).items():
+                assert content["schema"], where
+                assert media != "application/json" or {"400", "413", "415"} <= operation["responses"].keys(), where
+            if method == "HEAD":
+                assert not any("content" in reply for reply in operation["responses"].values()), where
 
 
-@pytest.mark.parametrize("service", SERVICES)
-async def test_a_document_lists_exactly_the_served_routes(testbed: SmallTestbed, service: str) -> None:
+async def test_a_document_lists_exactly_the_served_routes(testbed: SmallTestbed) -> None:
     """Asked of aiohttp's own router, so that a route that by-passes the table is found."""
-    app = application(testbed, service)
-    listed = {(method, re.sub(r"\{\w+\}", SAMPLE, path)) for method, path, _ in operations(document(app[API]))}
-    served = {(route.method, route.resource) for route in app.router.routes() if route.resource is not None}
-    for method, path in listed:
-        assert any(method == verb and _matches(resource, path) for verb, resource in served), f"{method} {path}"
-    for verb, resource in served:
-        verbs = {verb, "GET"} if verb == "HEAD" else {verb}
-        assert any(method in verbs and _matches(resource, path) for method, path in listed), f"{verb} {resource}"
+    for service in SERVICES:
+        app = application(testbed, service)
+        listed = {(method, re.sub(r"\{\w+\}", SAMPLE, path)) for method, path, _ in operations(document(app[API]))}
+        served = {(route.method, route.resource) for route in app.router.routes() if route.resource is not None}
+        for method, path in listed:
+            assert any(method == verb and _matches(resource, path) for verb, resource in served), f"{method} {path}"
+        for verb, resource in served:
+            verbs = {verb, "GET"} if verb == "HEAD" else {verb}
+            assert any(method in verbs and _matches(resource, path) for method, path in listed), f"{verb} {resource}"
 
 
 def _matches(resource: Any, path: str) -> bool:
     return resource._match(path) is not None or resource._match(f"{path}/") is not None
 
 
-@pytest.mark.parametrize("service", SERVICES)
-async def test_every_route_states_its_required_access(testbed: SmallTestbed, service: str) -> None:
-    app = application(testbed, service)
-    for route in app[API].routes:
-        assert route.access in ("open", "client", "project")
-        assert (route.access == "project") == route.path.startswith("/admin"), route.path
-        if route.access == "open":
-            assert route.method == "GET", f"{route.path}: what anybody may call changes nothing"
-    for method, path, operation in operations(document(app[API])):
-        secured = path.startswith("/admin") and method != "GET"
-        assert operation.get("security", []) == ([{"secret": []}] if secured else []), f"{method} {path}"
+async def test_every_route_states_its_required_access(testbed: SmallTestbed) -> None:
+    for service in SERVICES:
+        app = application(testbed, service)
+        for route in app[API].routes:
+            assert route.access in ("open", "client", "project")
+            assert (route.access == "project") == route.path.startswith("/admin"), route.path
+            if route.access == "open":
+                assert route.method == "GET", f"{route.path}: what anybody may call changes nothing"
+        for method, path, operation in operations(document(app[API])):
+            secured = path.startswith("/admin") and method != "GET"
+            assert operation.get("security", []) == ([{"secret": []}] if secured else []), f"{method} {path}"
 
 
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/group/providers/Microsoft.ManagedIdentity"
