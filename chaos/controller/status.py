@@ -27,14 +27,19 @@ async def status(testbed: Testbed) -> dict[str, Any]:
 
 
 def _banner(testbed: Testbed, faults: list[str]) -> dict[str, Any] | None:
-    if testbed.resetting or testbed.run_is_on:
+    if not _is_idle(testbed):
         return None
     monitor = testbed.monitor
     return banner(testbed.runtime.clock.epoch(), monitor.down, monitor.stall, faults, testbed.scenario.displays)
 
 
+def _is_idle(testbed: Testbed) -> bool:
+    """Whether the monitor judges: neither a run, which has a verdict of its own, nor a reset is under way."""
+    return not (testbed.resetting or testbed.run_is_on)
+
+
 async def _regions(testbed: Testbed) -> list[dict[str, Any]]:
-    down = {} if testbed.resetting or testbed.run_is_on else testbed.monitor.down
+    down = testbed.monitor.down if _is_idle(testbed) else {}
     regions = testbed.scenario.regions
     return list(await asyncio.gather(*(_region(testbed, it.name, it.display, down.get(it.name)) for it in regions)))
 
