@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import docker
@@ -163,7 +164,7 @@ async def _watch(
     meter: ContainerMeter, minutes: float, settle_minutes: float, console: Console, looks: list[Look]
 ) -> None:
     """Adds a look to `looks` every `INTERVAL_S`; repairs collapses meanwhile, as the soak in virtual time does."""
-    async with repaired(meter.project, lambda line: console.print(line, highlight=False, soft_wrap=True)):
+    async with repaired(meter.project, partial(console.print, soft_wrap=True)):
         wait_s = 60.0 * (settle_minutes - await asyncio.to_thread(meter.youngest_minutes))
         if wait_s > 0:
             console.print(f"waiting {wait_s / 60.0:.0f} min for the testbed to settle (--settle {settle_minutes:g})")

@@ -12,6 +12,8 @@ from chaos.soak.repair import Repairs
 from compose.docker import DockerRuntime
 from compose.render import REGIONS, stack
 from services.chassis.background import Background
+from services.chassis.clock import Clock
+from services.chassis.endings import finish_all
 
 LOOK_S = 15.0
 
@@ -51,16 +53,24 @@ async def repaired(project: str, say: Callable[[str], None]) -> AsyncIterator[No
         RuntimeUnavailable: no engine, no testbed or no controller.
     """
     runtime = DockerRuntime(project)
-    background = Background(runtime.clock, partial(_failed, say))
     try:
         await runtime.attach(stack())
         desk = Desk(runtime, await operate_token(runtime), await controller_url(runtime))
-        repairs = Repairs(Outside(desk, runtime.clock.epoch, REGIONS), say)
-        background.keep(partial(follow, repairs), "repairs")
+        async with following(Repairs(Outside(desk, runtime.clock.epoch, REGIONS), say), runtime.clock, say):
+            yield
+    finally:
+        await runtime.stop()
+
+
+@asynccontextmanager
+async def following(repairs: Repairs, clock: Clock, say: Callable[[str], None]) -> AsyncIterator[None]:
+    """Looks every `LOOK_S` inside the block. A repair that the end interrupts is taken back."""
+    background = Background(clock, partial(_failed, say))
+    background.keep(partial(follow, repairs), "repairs")
+    try:
         yield
     finally:
-        await background.stop()
-        await runtime.stop()
+        await finish_all(background.stop, repairs.stop)
 
 
 async def follow(repairs: Repairs) -> None:

@@ -76,6 +76,7 @@ class Repairs:
         self._say = say
         self._start_epoch_s = testbed.epoch_s()
         self._judge_at_s: float | None = None
+        self._under_way = False
         self.collapses: list[Collapse] = []
 
     async def look(self) -> None:
@@ -91,7 +92,13 @@ class Repairs:
             self._judge_at_s = now + REPAIR_S
         else:
             await self._load(1.0)
-            self._judge_at_s = None
+            self._judge_at_s, self._under_way = None, False
+
+    async def stop(self) -> None:
+        """Gives traffic and load back if a repair is under way: nobody else would."""
+        if self._under_way:
+            await self._traffic({"mode": "open"})
+            await self._load(1.0)
 
     def _note(self, down: Mapping[str, float], now: float) -> None:
         under_way = self.collapses[-1] if self.collapses and self.collapses[-1].ended_h is None else None
@@ -107,6 +114,7 @@ class Repairs:
         return (epoch_s - self._start_epoch_s) / HOUR_S
 
     async def _repair(self) -> None:
+        self._under_way = True
         await self._load(SHED_FACTOR)
         await self._traffic({"mode": "drain"})
         await asyncio.sleep(DRAIN_S)

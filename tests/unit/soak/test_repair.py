@@ -3,7 +3,11 @@
 import asyncio
 from typing import Any
 
+import pytest
+
+from chaos.soak.outside import following
 from chaos.soak.repair import DRAIN_S, HOUR_S, LEFT_S, REPAIR_S, SHED_FACTOR, Repairs
+from services.chassis.clock import Clock
 
 EPOCH_S = 1e9
 LOOK_S = 60.0
@@ -101,3 +105,15 @@ async def test_a_later_collapse_is_left_for_a_while_too() -> None:
     await look_until(repairs, watched, again_at + LEFT_S + LOOK_S)
     assert watched.done == repair(LEFT_S) + load_back(LEFT_S + REPAIR_S) + repair(again_at + LEFT_S)
     assert len(repairs.collapses) == 2
+
+
+@pytest.mark.parametrize("ends_s", [LEFT_S - 20.0, LEFT_S + DRAIN_S / 2, LEFT_S + DRAIN_S + 20.0])
+async def test_a_repair_that_is_interrupted_is_taken_back(ends_s: float) -> None:
+    watched = Watched()
+    watched.goes_down(0.0, "westus")
+    async with following(Repairs(watched, print), Clock(asyncio.get_running_loop().time, 0.0), print):
+        await asyncio.sleep(ends_s)
+        before = list(watched.done)
+    given_back = [(ends_s, region, what) for what in ("open", 1.0) for region in ("eastus", "westus")]
+    assert watched.done == before + (given_back if before else [])
+    assert bool(before) == (ends_s > LEFT_S)
