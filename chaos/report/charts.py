@@ -28,8 +28,12 @@ ACTED = {
     "T15": "audit",
     "T16": "drain",
     "T17": "ramp",
-    DRILL_ROW: "",
+    DRILL_ROW: "trigger again",
 }
+DRILL_READING = (
+    f" {DRILL_ROW} is no part of the incident: after it the same trigger comes again, smaller, to test the repairs. "
+    "Alerts from there on are the drill's."
+)
 SEEN = {
     "T02": "detected",
     "T03": "correlated",
@@ -67,7 +71,8 @@ class Charts:
         shown = zip(view.sides.values(), HUES, strict=False)
         self._sides = [(region, hue, names.get(region, region)) for region, hue in shown][::-1]
         acted = [(row, t) for row, t, done in timeline_rows(view) if done and row in MARKED]
-        marks: list[Mark] = [(t, f"{row} {ACTED[row]}".strip()) for row, t in acted]
+        self._has_drill = any(row == DRILL_ROW for row, _ in acted)
+        marks: list[Mark] = [(t, f"{row} {ACTED[row]}") for row, t in acted]
         self._canvas = Canvas(view.record.start, view.record.end, clock, marks)
 
         self._names = " and ".join(label for _, _, label in reversed(self._sides))
@@ -80,7 +85,7 @@ class Charts:
         shown = ", ".join(f"{colours[hue]} {label}" for _, hue, label in reversed(self._sides))
         return (
             "Dots are actions, diamonds are observations in the report. Bars are alerts that fired in this run: "
-            f"{shown}, grey other regions."
+            f"{shown}, grey other regions." + (DRILL_READING if self._has_drill else "")
         )
 
     def all(self) -> list[Chart]:

@@ -118,8 +118,11 @@ def test_the_drill_after_the_incident_is_drawn_though_the_incident_has_ended(rec
     view = IncidentView(record)
     assert view.record.end < view.drilled.record.end
     assert ">DRILL<" in page
+    assert "Alerts from there on are the drill" in page, "bars after the end of the incident are explained"
     before = record.until(view.at.end - 1)
-    assert ">DRILL<" not in render(before, judge(before))
+    undrilled = render(before, judge(before))
+    assert ">DRILL<" not in undrilled
+    assert "are the drill" not in undrilled
 
 
 def test_text_from_the_record_is_escaped() -> None:
