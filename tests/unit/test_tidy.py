@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -84,3 +86,13 @@ def test_the_top_level_holds_what_was_asked_for() -> None:
     visible = {entry for entry in names if not entry.startswith(".") and not entry.endswith(".egg-info")}
     assert visible <= TOP_LEVEL | TOP_LEVEL_FILES
     assert visible >= TOP_LEVEL
+
+
+def test_temporary_files_of_tests_and_of_their_processes_go_with_the_run(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> None:
+    base = tmp_path_factory.getbasetemp()
+    assert base in Path(tempfile.gettempdir()).parents
+    shell = subprocess.run(["mktemp", "-u"], capture_output=True, text=True, check=True)
+    assert base in Path(shell.stdout).parents
+    assert pytestconfig.getini("tmp_path_retention_policy") == "failed", "the folder of a run that passes is removed"
