@@ -141,19 +141,7 @@ def _judge_expectation(one: Expectation, others: Sequence[Expectation], view: Vi
         finding = ClaimFinding("not_judged", note=OTHER_WORLD)
     else:
         finding = _if_steady(_if_seen(judge_expectation(one, others, view), view), stalls)
-    return Judged(
-        id=one.id,
-        status=finding.status,
-        statement=one.says,
-        predicate=predicate(one),
-        measured=finding.measured,
-        window=finding.window,
-        kind=EXPECTATION,
-        source="",
-        rests_on="",
-        control="",
-        note=finding.note,
-    )
+    return _judged(Claim(one.id, one.says, EXPECTATION, ""), finding, predicate(one))
 
 
 def _judge_claim(claim: Claim, claims: ClaimSet, view: View, stalls: Sequence[Stall]) -> Judged:
@@ -168,17 +156,21 @@ def _judge_claim(claim: Claim, claims: ClaimSet, view: View, stalls: Sequence[St
             finding = ClaimFinding(
                 "underspecified", finding.measured, finding.window, "holds with thresholds of our own"
             )
+    return _judged(claim, finding, check.text if check else "", check.control if check else "")
+
+
+def _judged(claim: Claim, finding: ClaimFinding, predicate: str, control: str = "") -> Judged:
     return Judged(
         id=claim.id,
         status=finding.status,
         statement=claim.statement,
-        predicate=check.text if check else "",
+        predicate=predicate,
         measured=finding.measured,
         window=finding.window,
         kind=claim.kind,
         source=claim.source,
         rests_on=claim.rests_on,
-        control=check.control if check else "",
+        control=control,
         note=finding.note,
     )
 

@@ -1,18 +1,17 @@
 """Customer impact: the consumers S01–S22 and the mechanisms about them (M10–M13, M40–M42).
 
-Window A is the storage outage until the restore in East, window B everything after it. The windows in the report
-overlap by the 22 minutes between the two restores.
+Window A is the storage outage, window B the identity outage (`IncidentView`). A journey belongs to the window in which
+it started.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import partial
 from statistics import median
 
 from chaos.record.record import Event
 from chaos.verdict.claim_sets.fnj8_vqz.table import check
 from chaos.verdict.claim_sets.fnj8_vqz.view import PAIR, IncidentView
-from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, not_judged
+from chaos.verdict.model import ClaimFinding, Conditions
 from chaos.verdict.times import NEVER, Window
 from loadgen.settings import LoadgenSettings
 from loadgen.tenants import Tenant, default_table
@@ -26,22 +25,6 @@ SPARED = 0.1
 """Upper limit of the impact in A relative to B, for a tenant hit only in B. Service times have a tail, so not 0."""
 SLOW = 5.0
 MIN_JOURNEYS = 5
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Baseline, storage outage (A), identity outage (B). A journey belongs to the window in which it started."""
-
-    base: Window
-    a: Window
-    b: Window
-
-
-def windows(view: IncidentView) -> Windows | None:
-    east = view.at.restore_east
-    if east is None:
-        return None
-    return Windows((view.at.start, view.at.trigger), (view.at.trigger, east), (east, view.at.end))
 
 
 def slugs(*ids: str) -> tuple[str, ...]:
@@ -80,18 +63,15 @@ def impact(view: IncidentView, tenants: Iterable[str], window: Window) -> float 
     return hurt / total if total >= MIN_JOURNEYS else None
 
 
-def _suffers(view: IncidentView, row: str, hit: str) -> ClaimFinding:
-    found = windows(view)
-    if found is None:
-        return not_judged(NO_ACTION)
+def _suffers(view: IncidentView, a: Window, b: Window, *, row: str, hit: str) -> ClaimFinding:
     tenants = [tenant for tenant in default_table().tenants if tenant.id == row]
-    conditions = Conditions((found.a[0], found.b[1]))
+    conditions = Conditions((a[0], b[1]))
     if "A" in hit:
         jobs = tuple(tenant.slug for tenant in tenants if tenant.load == "jobs")
-        conditions.above("hurt_share_in_A", impact(view, jobs, found.a), HURT)
+        conditions.above("hurt_share_in_A", impact(view, jobs, a), HURT)
     if "B" in hit:
         tokens = tuple(tenant.slug for tenant in tenants if tenant.load == "tokens")
-        early, late = impact(view, tokens, _quiet(found.a)), impact(view, tokens, found.b)
+        early, late = impact(view, tokens, _quiet(a)), impact(view, tokens, b)
         conditions.above("hurt_share_in_B", late, HURT)
         conditions.below("hurt_in_A_per_hurt_in_B", early / late if early is not None and late else None, SPARED)
     return conditions.finding()
@@ -118,24 +98,24 @@ def _register() -> None:
     for tenant in default_table().tenants:
         windows_of.setdefault(tenant.id, tenant.window)
     for row, hit in windows_of.items():
-        judge: Callable[[IncidentView], ClaimFinding] = partial(_suffers, row=row, hit=hit)
-        check(row, _texts(hit))(judge)
+        check(row, _texts(hit), needs=("storage_outage", "identity_outage"))(partial(_suffers, row=row, hit=hit))
 
 
 _register()
 
 
-@check("M10", "in the storage outage journeys of each of virtual machines, scale sets, Kubernetes and pipelines fail")
-def each_class_fails(view: IncidentView) -> ClaimFinding:
-    found = windows(view)
-    if found is None:
-        return not_judged(NO_ACTION)
-    conditions = Conditions(found.a)
+@check(
+    "M10",
+    "in the storage outage journeys of each of virtual machines, scale sets, Kubernetes and pipelines fail",
+    needs=("storage_outage",),
+)
+def each_class_fails(view: IncidentView, outage: Window) -> ClaimFinding:
+    conditions = Conditions(outage)
     operations: set[str] = set()
     for row in ("S01", "S02", "S03", "S04"):
-        failed = failures(view, slugs(row), found.a)
+        failed = failures(view, slugs(row), outage)
         operations |= {f"{row} {event.get('operation', '')}" for event in failed}
-        known = journeys(view, slugs(row), found.a)
+        known = journeys(view, slugs(row), outage)
         conditions.above(f"failed_{row}", len(failed) if known else None, 0)
     return conditions.show("operations", operations).finding()
 
@@ -144,18 +124,16 @@ def each_class_fails(view: IncidentView) -> ClaimFinding:
     "M11",
     "Actions jobs that fail in the storage outage time out waiting for a runner (median wait over the limit ≥ 0.95), "
     "for every runner type and in every region whose accounts were private for long enough",
+    needs=("storage_outage",),
 )
-def actions_jobs_time_out(view: IncidentView) -> ClaimFinding:
-    found = windows(view)
-    if found is None:
-        return not_judged(NO_ACTION)
-    ended = journeys(view, slugs("S05"), found.a)
+def actions_jobs_time_out(view: IncidentView, outage: Window) -> ClaimFinding:
+    ended = journeys(view, slugs("S05"), outage)
     failed = [event for event in ended if event["result"] != "success"]
     wait_s = _runner_wait_s(view)
     timed_out = [event["duration_s"] / wait_s for event in failed if event["code"] == RUNNER_TIMEOUT]
     expected = {region for region in view.affected if _could_time_out(view, region, ended, wait_s)}
     return (
-        Conditions(found.a)
+        Conditions(outage)
         .above("failed_jobs", len(failed) if ended else None, 0)
         .at_least("share_timed_out", len(timed_out) / len(failed) if failed else None, 0.95)
         .at_least("waited_per_limit", median(timed_out) if timed_out else None, 0.95)
@@ -185,16 +163,14 @@ def _runner_wait_s(view: IncidentView) -> float:
     "M12",
     "each of the six features that run on hosted runners is affected in the storage outage, but none of their failures "
     "has a storage or extension error code",
+    needs=("storage_outage",),
 )
-def dependents_fail(view: IncidentView) -> ClaimFinding:
-    found = windows(view)
-    if found is None:
-        return not_judged(NO_ACTION)
-    conditions = Conditions(found.a)
+def dependents_fail(view: IncidentView, outage: Window) -> ClaimFinding:
+    conditions = Conditions(outage)
     direct = 0
     for row in ("S06", "S07", "S08", "S09", "S10", "S11"):
-        conditions.above(f"hurt_share_{row}", impact(view, slugs(row), found.a), HURT)
-        direct += sum(_names_storage(event["code"]) for event in failures(view, slugs(row), found.a))
+        conditions.above(f"hurt_share_{row}", impact(view, slugs(row), outage), HURT)
+        direct += sum(_names_storage(event["code"]) for event in failures(view, slugs(row), outage))
     return conditions.at_most("failures_that_name_storage", direct, 0).finding()
 
 
@@ -203,25 +179,25 @@ def _names_storage(code: str) -> bool:
 
 
 @check(
-    "M13", "Arc servers and PostgreSQL, which download packages themselves, are affected in the storage outage (> 5 %)"
+    "M13",
+    "Arc servers and PostgreSQL, which download packages themselves, are affected in the storage outage (> 5 %)",
+    needs=("storage_outage",),
 )
-def other_downloaders_fail(view: IncidentView) -> ClaimFinding:
-    found = windows(view)
-    if found is None:
-        return not_judged(NO_ACTION)
-    conditions = Conditions(found.a)
+def other_downloaders_fail(view: IncidentView, outage: Window) -> ClaimFinding:
+    conditions = Conditions(outage)
     for row in ("S12", "S13"):
-        conditions.above(f"hurt_share_{row}", impact(view, slugs(row), found.a), HURT)
+        conditions.above(f"hurt_share_{row}", impact(view, slugs(row), outage), HURT)
     return conditions.finding()
 
 
-@check("M40", "impact differs between tenants over the whole incident; some are not affected by the storage outage")
-def impact_varies(view: IncidentView) -> ClaimFinding:
-    found = windows(view)
-    if found is None:
-        return not_judged(NO_ACTION)
+@check(
+    "M40",
+    "impact differs between tenants over the whole incident; some are not affected by the storage outage",
+    needs=("storage_outage",),
+)
+def impact_varies(view: IncidentView, outage: Window) -> ClaimFinding:
     whole = (view.at.trigger, view.at.end)
-    over_all, in_a = _by_tenant(view, whole), _by_tenant(view, found.a)
+    over_all, in_a = _by_tenant(view, whole), _by_tenant(view, outage)
     untouched = sorted(name for name, share in in_a.items() if share <= UNTOUCHED)
     spread = max(over_all.values()) - min(over_all.values()) if over_all else None
     return (

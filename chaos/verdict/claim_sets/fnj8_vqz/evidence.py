@@ -15,7 +15,7 @@ from chaos.verdict.claim_sets.fnj8_vqz.consumers import failures, slugs
 from chaos.verdict.claim_sets.fnj8_vqz.table import check
 from chaos.verdict.claim_sets.fnj8_vqz.view import EAST, IncidentView
 from chaos.verdict.figures import recovered_t
-from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, not_judged
+from chaos.verdict.model import ClaimFinding, Conditions
 from chaos.verdict.times import NEVER, Window
 from chaos.verdict.view import first_time
 
@@ -126,11 +126,9 @@ def runners_fail_later(view: IncidentView) -> ClaimFinding:
     return Conditions().order("blocked_failed", view.first_growth(TRIES, result="blocked"), first).finding()
 
 
-@check("O08", "no Actions job that starts after the last restore fails")
-def runners_recover_with_the_restores(view: IncidentView) -> ClaimFinding:
-    west, lost = view.at.restore_west, _lost_jobs(view)
-    if west is None:
-        return not_judged(NO_ACTION)
+@check("O08", "no Actions job that starts after the last restore fails", needs=("restore_west",))
+def runners_recover_with_the_restores(view: IncidentView, west: float) -> ClaimFinding:
+    lost = _lost_jobs(view)
     late = None if lost is None else [event for event in lost if event["t"] - event["duration_s"] > west]
     return (
         Conditions((west, view.at.end))
@@ -143,19 +141,18 @@ def runners_recover_with_the_restores(view: IncidentView) -> ClaimFinding:
 @check(
     "O09",
     "of the jobs that fail in the storage outage, the last on a standard runner starts before the last on a larger one",
+    needs=("storage_outage",),
 )
-def larger_runners_recover_later(view: IncidentView) -> ClaimFinding:
-    east, lost = view.at.restore_east, _lost_jobs(view)
-    if east is None:
-        return not_judged(NO_ACTION)
+def larger_runners_recover_later(view: IncidentView, outage: Window) -> ClaimFinding:
+    lost = _lost_jobs(view)
     last = {
         runner: max(
-            (float(e["t"] - e["duration_s"]) for e in lost or () if e.get("runner") == runner and e["t"] < east),
+            (float(e["t"] - e["duration_s"]) for e in lost or () if e.get("runner") == runner and e["t"] < outage[1]),
             default=None,
         )
         for runner in ("standard", "larger")
     }
-    return Conditions((view.at.trigger, east)).order("standard_larger", last["standard"], last["larger"]).finding()
+    return Conditions(outage).order("standard_larger", last["standard"], last["larger"]).finding()
 
 
 @check(

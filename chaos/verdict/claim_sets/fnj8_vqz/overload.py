@@ -9,7 +9,7 @@ from chaos.verdict.claim_sets.fnj8_vqz.consumers import journeys, token_users
 from chaos.verdict.claim_sets.fnj8_vqz.recovery import recovered
 from chaos.verdict.claim_sets.fnj8_vqz.table import check
 from chaos.verdict.claim_sets.fnj8_vqz.view import EAST, PAIR, IncidentView
-from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, not_judged
+from chaos.verdict.model import ClaimFinding, Conditions
 from chaos.verdict.times import Window
 from chaos.verdict.view import slope_ratio
 
@@ -25,10 +25,8 @@ NO_DRILL = "recovered, but this scenario is too short for a drill that replays t
 SMALL_DRILL = "recovered, but the drill was too small to cause a collapse"
 
 
-def _scale_out(view: IncidentView, at: float | None, window: Window | None, conditions: Conditions) -> Conditions:
+def _scale_out(view: IncidentView, at: float, window: Window, conditions: Conditions) -> Conditions:
     """More nodes, no goodput, and a backlog that does not decrease."""
-    if at is None or window is None:
-        raise ValueError("a scale-out needs its time and its window")
     before, after = view.nodes(at - 5, at - 1), view.nodes(at + 3, at + 8)
     times, backlog = view.backlog_curve(PAIR)
     return (
@@ -40,27 +38,27 @@ def _scale_out(view: IncidentView, at: float | None, window: Window | None, cond
 
 
 @check(
-    "M28", "after the first scale-out: more nodes than before, operation success < 0.30, and no decrease of the backlog"
+    "M28",
+    "after the first scale-out: more nodes than before, operation success < 0.30, and no decrease of the backlog",
+    needs=("scale_1", "after_scale_1"),
 )
-def first_scale_out_fails(view: IncidentView) -> ClaimFinding:
-    if view.after_scale_1 is None:
-        return not_judged(NO_ACTION)
-    return _scale_out(view, view.at.scale_1, view.after_scale_1, Conditions(view.after_scale_1)).finding()
+def first_scale_out_fails(view: IncidentView, at: float, window: Window) -> ClaimFinding:
+    return _scale_out(view, at, window, Conditions(window)).finding()
 
 
-@check("M29", "after the second scale-out, which adds more nodes than the first: as M28")
-def second_scale_out_fails(view: IncidentView) -> ClaimFinding:
-    first, second = view.at.scale_1, view.at.scale_2
-    if view.after_scale_2 is None or first is None or second is None:
-        return not_judged(NO_ACTION)
+@check(
+    "M29",
+    "after the second scale-out, which adds more nodes than the first: as M28",
+    needs=("scale_1", "scale_2", "after_scale_2"),
+)
+def second_scale_out_fails(view: IncidentView, first: float, second: float, window: Window) -> ClaimFinding:
     base, middle = view.nodes(first - 4, first - 1), view.nodes(second - 4, second - 1)
     top = view.nodes(second + 3, second + 8)
     if base is None or middle is None or top is None:
         ratio = None
     else:
         ratio = (top - middle) / (middle - base) if middle > base else 0.0
-    conditions = Conditions(view.after_scale_2).above("second_per_first", ratio, 1.0)
-    return _scale_out(view, second, view.after_scale_2, conditions).finding()
+    return _scale_out(view, second, window, Conditions(window).above("second_per_first", ratio, 1.0)).finding()
 
 
 @check(
@@ -215,10 +213,9 @@ def fresh_requests_succeed_meanwhile(view: IncidentView, ramp: float) -> ClaimFi
     "at the end operations succeed, amplification is below 1.1, the backlog is gone and no node is down; the same is "
     "true again soon after a drill that replays the trigger, large enough to make the initial fleet collapse",
     control="drill-alone",
+    needs=("ramp",),
 )
-def full_recovery(view: IncidentView) -> ClaimFinding:
-    if view.at.ramp is None:
-        return not_judged(NO_ACTION)
+def full_recovery(view: IncidentView, _ramp: float) -> ClaimFinding:
     conditions = recovered(view, Conditions(view.final), view.final)
     conditions.at_least("nodes_up_share", _share_up(view, *view.final), 1.0)
     restored = view.at.drill_restore

@@ -1,14 +1,7 @@
 """When the service counts as recovered, as in docs/model.md §4."""
 
 from chaos.verdict.claim_sets.fnj8_vqz.view import IncidentView
-from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, not_judged
-
-
-def drain_and_ramp_recover(view: IncidentView) -> ClaimFinding:
-    if view.at.drain is None or view.at.ramp is None:
-        return not_judged(NO_ACTION)
-    window = view.final
-    return recovered(view, Conditions(window), window).finding()
+from chaos.verdict.model import Conditions
 
 
 def recovered(view: IncidentView, conditions: Conditions, window: tuple[float, float]) -> Conditions:

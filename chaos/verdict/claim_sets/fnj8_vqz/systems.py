@@ -4,7 +4,7 @@ Where a mechanism makes the same claim more precisely, the row is judged by that
 """
 
 from chaos.record.metric_names import ACCOUNTS, BLOBS, JOBS
-from chaos.verdict.claim_sets.fnj8_vqz.table import CHECKS, check
+from chaos.verdict.claim_sets.fnj8_vqz.table import as_mechanism, check
 from chaos.verdict.claim_sets.fnj8_vqz.timeline import MI_ALERT
 from chaos.verdict.claim_sets.fnj8_vqz.trigger import DETECTION_ALERT
 from chaos.verdict.claim_sets.fnj8_vqz.view import EAST, PAIR, IncidentView
@@ -12,8 +12,7 @@ from chaos.verdict.model import ClaimFinding, Conditions
 
 SAME_AS = {"S28": "M03", "S29": "M07", "S30": "M08", "S32": "M24", "S33": "M26", "S38": "T15"}
 for _row, _mechanism in SAME_AS.items():
-    _check = CHECKS[_mechanism]
-    check(_row, f"as {_mechanism}: {_check.text}", control=_check.control)(_check.judge)
+    as_mechanism(_row, _mechanism)
 
 
 @check("S23", "the policy made storage accounts private, both exempt and other accounts")

@@ -6,10 +6,11 @@ incident.
 """
 
 from chaos.record.metric_names import ACCOUNTS, TRIES
-from chaos.verdict.claim_sets.fnj8_vqz import overload, recovery, release, trigger
-from chaos.verdict.claim_sets.fnj8_vqz.table import check
+from chaos.verdict.claim_sets.fnj8_vqz import release, trigger
+from chaos.verdict.claim_sets.fnj8_vqz.recovery import recovered
+from chaos.verdict.claim_sets.fnj8_vqz.table import as_mechanism, check
 from chaos.verdict.claim_sets.fnj8_vqz.view import EAST, WEST, IncidentView
-from chaos.verdict.model import NO_ACTION, ClaimFinding, Conditions, not_judged
+from chaos.verdict.model import ClaimFinding, Conditions
 from chaos.verdict.times import NEVER
 
 MI_ALERT = "ManagedIdentityAvailabilityBurn"
@@ -51,10 +52,12 @@ def limit_exceeded(view: IncidentView) -> ClaimFinding:
     return Conditions().order("correlated_limit", correlated, limit).finding()
 
 
-@check("T06", "accounts are restored in the canary first, and provisioning works there before any other restore")
-def validated(view: IncidentView) -> ClaimFinding:
-    if view.at.canary is None:
-        return not_judged(NO_ACTION)
+@check(
+    "T06",
+    "accounts are restored in the canary first, and provisioning works there before any other restore",
+    needs=("canary",),
+)
+def validated(view: IncidentView, _canary: float) -> ClaimFinding:
     return trigger.validated_on_the_canary(view)
 
 
@@ -62,15 +65,14 @@ def validated(view: IncidentView) -> ClaimFinding:
     "T07",
     "the workflow is canceled when operators disable it; it makes no account private afterwards",
     control="no-cancel",
+    needs=("stop",),
 )
-def workflow_disabled(view: IncidentView) -> ClaimFinding:
-    if view.at.stop is None:
-        return not_judged(NO_ACTION)
+def workflow_disabled(view: IncidentView, stop: float) -> ClaimFinding:
     canceled = view.canceled_t
     after = [event for event in view.flips(False) if canceled is not None and event["t"] > canceled]
     return (
-        Conditions((view.at.stop, view.at.end))
-        .in_turn("disabled_canceled", view.at.stop, NEVER if canceled is None else canceled)
+        Conditions((stop, view.at.end))
+        .in_turn("disabled_canceled", stop, NEVER if canceled is None else canceled)
         .at_most("switched_off_after", len(after), 0)
         .finding()
     )
@@ -79,15 +81,14 @@ def workflow_disabled(view: IncidentView) -> ClaimFinding:
 @check(
     "T08",
     "after the workflow is disabled, accounts outside the canary are restored, and provisioning works in more regions",
+    needs=("rollback",),
 )
-def broader_mitigation(view: IncidentView) -> ClaimFinding:
-    if view.at.rollback is None:
-        return not_judged(NO_ACTION)
+def broader_mitigation(view: IncidentView, rollback: float) -> ClaimFinding:
     canaries = view.role("canary")
     restored = min((t for region, t in view.first_on.items() if region not in canaries), default=NEVER)
     return (
-        Conditions((view.at.rollback, view.at.restore_east or view.at.end))
-        .in_turn("disabled_rollback_restored", view.canceled_t, view.at.rollback, restored)
+        Conditions((rollback, view.at.restore_east or view.at.end))
+        .in_turn("disabled_rollback_restored", view.canceled_t, rollback, restored)
         .above("regions_gained", release.regions_gained(view), 0)
         .finding()
     )
@@ -125,29 +126,10 @@ def availability_alert(view: IncidentView, east: float, scaled: float) -> ClaimF
     return Conditions((east, scaled)).order("collapse_alert_scaled", collapse, fired, scaled).finding()
 
 
-@check(
-    "T12", "after the last restore no exempt account is private; provisioning works outside the pair, the pair is down"
-)
-def all_accounts_restored(view: IncidentView) -> ClaimFinding:
-    return release.storage_impact_ends_elsewhere(view)
-
-
-@check("T13", "the first scale-out completes and is not enough: as M28")
-def first_scale_out(view: IncidentView) -> ClaimFinding:
-    return overload.first_scale_out_fails(view)
-
-
-@check("T14", "the second, larger scale-out completes and is not enough: as M29")
-def second_scale_out(view: IncidentView) -> ClaimFinding:
-    return overload.second_scale_out_fails(view)
-
-
-@check("T15", "an audit after all restores finds no private exempt account")
-def audited(view: IncidentView) -> ClaimFinding:
-    if view.at.audit is None:
-        return not_judged(NO_ACTION)
-    audit = view.record.first_event("audit", view.at.audit - 1)
-    off = view.record.gauge(ACCOUNTS, view.at.audit, view.at.audit + 3, "max", exempt="true", public="false")
+@check("T15", "an audit after all restores finds no private exempt account", needs=("audit",))
+def audited(view: IncidentView, audit_t: float) -> ClaimFinding:
+    audit = view.record.first_event("audit", audit_t - 1)
+    off = view.record.gauge(ACCOUNTS, audit_t, audit_t + 3, "max", exempt="true", public="false")
     return (
         Conditions()
         .in_turn("restored_audited", view.at.restore_west, audit["t"] if audit else NEVER)
@@ -158,16 +140,17 @@ def audited(view: IncidentView) -> ClaimFinding:
     )
 
 
-@check("T16", "when traffic is removed the routers of the pair admit less than 1 % of attempts: as M33")
-def traffic_removed(view: IncidentView) -> ClaimFinding:
-    return overload.no_load_lets_nodes_recover(view)
+as_mechanism(
+    "T12",
+    "M37",
+    "after the last restore no exempt account is private; provisioning works outside the pair, the pair is down",
+)
+as_mechanism("T13", "M28", "the first scale-out completes and is not enough: as M28")
+as_mechanism("T14", "M29", "the second, larger scale-out completes and is not enough: as M29")
+as_mechanism("T16", "M33", "when traffic is removed the routers of the pair admit less than 1 % of attempts: as M33")
+as_mechanism("T17", "M34", "nodes are up again when the ramp starts, and the ramp succeeds: as M34")
 
 
-@check("T17", "nodes are up again when the ramp starts, and the ramp succeeds: as M34", control="abrupt-reopen")
-def ramped(view: IncidentView) -> ClaimFinding:
-    return overload.ramp_succeeds(view)
-
-
-@check("T18", "at the end the backlog is gone and the service is normal: as F4")
-def concluded(view: IncidentView) -> ClaimFinding:
-    return recovery.drain_and_ramp_recover(view)
+@check("T18", "at the end the backlog is gone and the service is normal: as F4", needs=("drain", "ramp"))
+def concluded(view: IncidentView, _drain: float, _ramp: float) -> ClaimFinding:
+    return recovered(view, Conditions(view.final), view.final).finding()

@@ -85,6 +85,16 @@ class IncidentView(View):
     # Windows; None if the plan lacks an action at one of the ends
 
     @property
+    def storage_outage(self) -> Window | None:
+        """From the policy job to the restore in East: window A of the report, which overlaps B by 22 minutes."""
+        return None if self.at.restore_east is None else (self.at.trigger, self.at.restore_east)
+
+    @property
+    def identity_outage(self) -> Window | None:
+        """From the restore in East to the end: window B."""
+        return None if self.at.restore_east is None else (self.at.restore_east, self.at.end)
+
+    @property
     def before(self) -> Window | None:
         """The last seconds before the restore in East: base load, with a healthy identity service."""
         east = self.at.restore_east
