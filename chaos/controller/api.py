@@ -22,7 +22,7 @@ from services.chassis import openapi, routes
 from services.chassis.app import routing_error, undecodable_header
 from services.chassis.bodies import parse, read_json
 from services.chassis.errors import INTERNAL, INVALID_HEADER, ErrorSpec, ServiceError
-from services.chassis.routes import JSON, Access, Body, ResponseSpec, Route
+from services.chassis.routes import JSON, Access, Body, BodyShape, ResponseSpec, Route
 from services.chassis.settings import Settings, SettingsError, validate
 
 ControllerAnswer = tuple[int, Any]
@@ -64,21 +64,32 @@ PAGE = {"type": "string"}
 
 
 def served(
-    method: str,
-    path: str,
+    call: str,
     summary: str,
-    access: Access,
-    replies: Mapping[int, ResponseSpec],
+    reply: BodyShape,
+    about: str,
     *,
+    status: int = 200,
+    media: str = "",
+    also: Mapping[int, ResponseSpec] | None = None,
+    access: Access | None = None,
     errors: tuple[ErrorSpec, ...] = (),
-    body: Body | None = None,
+    body: Body | type[BaseModel] | None = None,
     query: type[BaseModel] | tuple[()] = (),
     patterns: Mapping[str, str] | None = None,
 ) -> Callable[[H], H]:
-    """Declares a method of `Calls` as the handler of a route. Its name is the operation id."""
+    """Declares a method of `Calls` as the handler of a route. Its name is the operation id.
+
+    `call` is method and path, `reply` and `about` are shape and meaning of the body, `also` has replies with another
+    status. A GET takes the read token, any other method the operate token, unless `access` is given.
+    """
+    method, path = call.split(" ")
+    allowed = access or ("read" if method == "GET" else "operate")
+    replies = {**(also or {}), status: ResponseSpec(about, reply, media)}
+    taken = Body(body) if isinstance(body, type) else body
 
     def declare(handler: H) -> H:
-        route = Route(method, path, handler.__name__, summary, handler, access, replies, errors, body, query)
+        route = Route(method, path, handler.__name__, summary, handler, allowed, replies, errors, taken, query)
         handler.route = replace(route, patterns=patterns or {})  # type: ignore[attr-defined]
         return handler
 

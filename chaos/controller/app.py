@@ -28,7 +28,6 @@ from services.chassis.app import API
 from services.chassis.bodies import SIZE_MAX_BYTES
 from services.chassis.metrics import CONTENT_TYPE
 from services.chassis.openapi import document
-from services.chassis.routes import ResponseSpec
 
 TITLE = "Aftershock chaos controller"
 TESTBED = web.AppKey("testbed", Testbed)
@@ -70,23 +69,21 @@ class AboutCalls(Calls):
         super().__init__(testbed)
         self._described = cache(described)
 
-    @served("GET", "/healthz", "Whether the controller is alive", "open", {200: ResponseSpec("alive", ControllerAlive)})
+    @served("GET /healthz", "Whether the controller is alive", ControllerAlive, "alive", access="open")
     async def get_health(self, _call: Call) -> ControllerAnswer:
         return 200, {"status": "alive"}
 
-    @served(
-        "GET", "/metrics", "The controller's own metrics", "open", {200: ResponseSpec("a page", PAGE, "text/plain")}
-    )
+    @served("GET /metrics", "The controller's own metrics", PAGE, "a page", access="open", media="text/plain")
     async def get_metrics(self, _call: Call) -> web.Response:
         own = self._testbed.env.metrics.page()
         run = self._testbed.run.page() if self._testbed.run else b""
         return web.Response(body=_joined(own, run) if run else own, headers={"Content-Type": CONTENT_TYPE})
 
-    @served("GET", "/v1/status", "The state of the testbed", "read", {200: ResponseSpec("now", TestbedStatus)})
+    @served("GET /v1/status", "The state of the testbed", TestbedStatus, "now")
     async def get_status(self, _call: Call) -> ControllerAnswer:
         return 200, await status(self._testbed)
 
-    @served("GET", "/openapi.json", "This document", "open", {200: ResponseSpec("OpenAPI 3.1", {"type": "object"})})
+    @served("GET /openapi.json", "This document", {"type": "object"}, "OpenAPI 3.1", access="open")
     async def get_openapi(self, _call: Call) -> ControllerAnswer:
         return 200, self._described()
 

@@ -10,7 +10,6 @@ from chaos.experiment.operations import OperationFailed
 from chaos.faults.model import FaultTarget
 from chaos.remediation.inventory import InventoryAccount
 from services.chassis.errors import ServiceError
-from services.chassis.routes import Body, ResponseSpec
 from services.chassis.settings import Settings
 
 ACTOR = "chaos-api"
@@ -22,18 +21,14 @@ class AccessRequest(Settings):
     enabled: bool
 
 
-SWITCHED = {200: ResponseSpec("switched", AccessChanged)}
-
-
 class AccountCalls(Calls):
     tag = "accounts"
 
     @served(
-        "GET",
-        "/v1/accounts",
+        "GET /v1/accounts",
         "Storage accounts and their public access",
-        "read",
-        {200: ResponseSpec("all regions", AccountList)},
+        AccountList,
+        "all regions",
         errors=(errors.REFUSED,),
     )
     async def list_accounts(self, _call: Call) -> ControllerAnswer:
@@ -41,35 +36,32 @@ class AccountCalls(Calls):
         return 200, {"accounts": [_view(account) for account in accounts]}
 
     @served(
-        "PUT",
-        "/v1/anonymous-access",
+        "PUT /v1/anonymous-access",
         "Set anonymous access of all extension accounts",
-        "operate",
-        SWITCHED,
-        body=Body(AccessRequest),
+        AccessChanged,
+        "switched",
+        body=AccessRequest,
     )
     async def flip_everywhere(self, call: Call) -> ControllerAnswer:
         return await _flip(self._testbed, await _all(self._testbed), call.body.enabled)
 
     @served(
-        "PUT",
-        "/v1/regions/{region}/anonymous-access",
+        "PUT /v1/regions/{region}/anonymous-access",
         "Set anonymous access of a region's extension accounts",
-        "operate",
-        SWITCHED,
-        body=Body(AccessRequest),
+        AccessChanged,
+        "switched",
+        body=AccessRequest,
     )
     async def flip_region(self, call: Call) -> ControllerAnswer:
         region = require_region(self._testbed, call.path("region"))
         return await _flip(self._testbed, await _all(self._testbed, region), call.body.enabled)
 
     @served(
-        "PUT",
-        "/v1/accounts/{account}/anonymous-access",
+        "PUT /v1/accounts/{account}/anonymous-access",
         "Set anonymous access of one account",
-        "operate",
-        SWITCHED,
-        body=Body(AccessRequest),
+        AccessChanged,
+        "switched",
+        body=AccessRequest,
     )
     async def flip_account(self, call: Call) -> ControllerAnswer:
         name = call.path("account")

@@ -8,7 +8,6 @@ from chaos.controller.api import Call, Calls, ControllerAnswer, served
 from chaos.controller.documents import Received, TargetGroup
 from chaos.controller.service_health import Alert, message
 from chaos.controller.testbed import Testbed
-from services.chassis.routes import Body, ResponseSpec
 from services.chassis.settings import Settings
 
 LABELS = {"name": "alertname", "region": "region", "severity": "severity", "service": "service"}
@@ -31,14 +30,7 @@ class AlertCalls(Calls):
         super().__init__(testbed)
         self._webhook_url = webhook_url
 
-    @served(
-        "POST",
-        "/alerts",
-        "Alertmanager's webhook",
-        "project",
-        {200: ResponseSpec("taken", Received)},
-        body=Body(AlertmanagerMessage),
-    )
+    @served("POST /alerts", "Alertmanager's webhook", Received, "taken", access="project", body=AlertmanagerMessage)
     async def take_alerts(self, call: Call) -> ControllerAnswer:
         for alert in call.body.alerts:
             if not self._testbed.run_is_on:
@@ -60,11 +52,11 @@ class AlertCalls(Calls):
         self._testbed.events.emit("service_health_sent", status=reply.status, failure=reply.failure)
 
     @served(
-        "GET",
-        "/prometheus/targets",
+        "GET /prometheus/targets",
         "Prometheus HTTP service discovery",
-        "open",
-        {200: ResponseSpec("every instance", list[TargetGroup])},
+        list[TargetGroup],
+        "every instance",
+        access="open",
     )
     async def list_scrape_targets(self, _call: Call) -> web.Response:
         groups = [

@@ -13,7 +13,6 @@ from chaos.controller.auth import SESSION_COOKIE, Tokens
 from chaos.controller.documents import SessionOpened, Ticks
 from chaos.controller.testbed import Testbed
 from services.chassis.errors import ServiceError
-from services.chassis.routes import ResponseSpec
 
 STATIC = Path(__file__).parents[1] / "static"
 FILES = {path.relative_to(STATIC).as_posix(): path.read_bytes() for path in STATIC.rglob("*") if path.is_file()}
@@ -35,43 +34,32 @@ class ConsoleCalls(Calls):
         super().__init__(testbed)
         self._tokens = tokens
 
-    @served(
-        "GET",
-        "/",
-        "The console; it asks for a token",
-        "open",
-        {200: ResponseSpec("a page", PAGE, "text/html")},
-    )
+    @served("GET /", "The console; it asks for a token", PAGE, "a page", access="open", media="text/html")
     async def get_console(self, _call: Call) -> web.StreamResponse:
         return _file("console.html")
 
-    @served("GET", "/favicon.ico", "The favicon", "open", {200: ResponseSpec("a page", PAGE, "image/svg+xml")})
+    @served("GET /favicon.ico", "The favicon", PAGE, "a page", access="open", media="image/svg+xml")
     async def get_icon(self, _call: Call) -> web.StreamResponse:
         return _file("favicon.svg")
 
     @served(
-        "GET",
-        "/static/{file}",
+        "GET /static/{file}",
         "A file of the console",
-        "open",
-        {200: ResponseSpec("the file", PAGE, "text/plain")},
+        PAGE,
+        "the file",
+        access="open",
+        media="text/plain",
         errors=(errors.NOT_FOUND,),
         patterns={"file": ".+"},
     )
     async def get_static(self, call: Call) -> web.StreamResponse:
         return _file(call.path("file"))
 
-    @served("GET", "/v1/ticks", "The key figures of every second", "read", {200: ResponseSpec("oldest first", Ticks)})
+    @served("GET /v1/ticks", "The key figures of every second", Ticks, "oldest first")
     async def list_ticks(self, _call: Call) -> ControllerAnswer:
         return 200, {"ticks": list(self._testbed.telling.ticks)}
 
-    @served(
-        "GET",
-        "/v1/session",
-        "Open a session for links to reports",
-        "read",
-        {200: ResponseSpec("with a cookie", SessionOpened)},
-    )
+    @served("GET /v1/session", "Open a session for links to reports", SessionOpened, "with a cookie")
     async def get_session(self, _call: Call) -> web.StreamResponse:
         """Sets a cookie for links to reports, which cannot send a header.
 

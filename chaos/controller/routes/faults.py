@@ -13,7 +13,7 @@ from chaos.faults.model import FaultSpec
 from chaos.faults.records import ActiveFault
 from chaos.faults.registry import CATALOGUE, check
 from services.chassis.errors import ServiceError
-from services.chassis.routes import Body, ResponseSpec
+from services.chassis.routes import ResponseSpec
 from services.chassis.settings import Settings
 
 ONE = "/v1/faults/{id}"
@@ -28,24 +28,19 @@ class DryRun(Settings):
 class FaultCalls(Calls):
     tag = "faults"
 
-    @served(
-        "GET",
-        "/v1/faults/catalogue",
-        "The kinds of faults and their parameters",
-        "read",
-        {200: ResponseSpec("every kind", FaultCatalogue)},
-    )
+    @served("GET /v1/faults/catalogue", "The kinds of faults and their parameters", FaultCatalogue, "every kind")
     async def list_fault_kinds(self, _call: Call) -> ControllerAnswer:
         return 200, {"faults": [CATALOGUE[kind].describe() for kind in sorted(CATALOGUE)]}
 
     @served(
-        "POST",
-        "/v1/faults",
+        "POST /v1/faults",
         "Start a fault, or list the instances it would affect (dry run)",
-        "operate",
-        {200: ResponseSpec("dry run", FaultPreview), 201: ResponseSpec("started", FaultView)},
+        FaultView,
+        "started",
+        status=201,
+        also={200: ResponseSpec("dry run", FaultPreview)},
         errors=(errors.UNAVAILABLE,),
-        body=Body(FaultSpec),
+        body=FaultSpec,
         query=DryRun,
     )
     async def create_fault(self, call: Call) -> ControllerAnswer:
@@ -60,43 +55,28 @@ class FaultCalls(Calls):
         self._testbed.acted("inject_fault", id=started.id, kind=spec.kind)
         return 201, _view(self._testbed, started)
 
-    @served(
-        "GET",
-        "/v1/faults",
-        "Active faults, with their effects so far",
-        "read",
-        {200: ResponseSpec("oldest first", FaultList)},
-    )
+    @served("GET /v1/faults", "Active faults, with their effects so far", FaultList, "oldest first")
     async def list_faults(self, _call: Call) -> ControllerAnswer:
         return 200, {"faults": [_view(self._testbed, fault) for fault in await self._testbed.faults.active()]}
 
-    @served(
-        "GET", ONE, "An active fault", "read", {200: ResponseSpec("the fault", FaultView)}, errors=(errors.NOT_FOUND,)
-    )
+    @served(f"GET {ONE}", "An active fault", FaultView, "the fault", errors=(errors.NOT_FOUND,))
     async def get_fault(self, call: Call) -> ControllerAnswer:
         for fault in await self._testbed.faults.active():
             if fault.id == call.path("id"):
                 return 200, _view(self._testbed, fault)
         raise ServiceError(errors.NOT_FOUND, detail=f"no active fault {call.path('id')!r}")
 
-    @served(
-        "DELETE",
-        ONE,
-        "End a fault now",
-        "operate",
-        {200: ResponseSpec("ended", FaultEnded)},
-        errors=(errors.UNAVAILABLE,),
-    )
+    @served(f"DELETE {ONE}", "End a fault now", FaultEnded, "ended", errors=(errors.UNAVAILABLE,))
     async def end_fault(self, call: Call) -> ControllerAnswer:
         await self._testbed.faults.stop(call.path("id"))
         self._testbed.acted("end_fault", id=call.path("id"))
         return 200, {"id": call.path("id"), "state": "ended"}
 
-    @served("DELETE", "/v1/faults", "End every fault now", "operate", {200: ResponseSpec("ended", FaultsEnded)})
+    @served("DELETE /v1/faults", "End every fault now", FaultsEnded, "ended")
     async def end_faults(self, _call: Call) -> ControllerAnswer:
         return 200, {"ended": await self._testbed.faults.reset()}
 
-    @served("POST", "/v1/reset", "Reset the testbed from any state", "operate", {200: ResponseSpec("calm", Calm)})
+    @served("POST /v1/reset", "Reset the testbed from any state", Calm, "calm")
     async def reset(self, _call: Call) -> ControllerAnswer:
         done = await self._testbed.reset()
         self._testbed.acted("reset")

@@ -3,7 +3,6 @@
 from chaos.controller.api import Call, Calls, ControllerAnswer, served
 from chaos.controller.documents import MitigationList, MitigationSwitched
 from chaos.mitigations import catalogue
-from services.chassis.routes import Body, ResponseSpec
 from services.chassis.settings import Settings
 
 
@@ -16,24 +15,13 @@ class SwitchRequest(Settings):
 class MitigationCalls(Calls):
     tag = "mitigations"
 
-    @served(
-        "GET",
-        "/v1/mitigations",
-        "The mitigations and their state",
-        "read",
-        {200: ResponseSpec("the catalogue", MitigationList)},
-    )
+    @served("GET /v1/mitigations", "The mitigations and their state", MitigationList, "the catalogue")
     async def list_mitigations(self, _call: Call) -> ControllerAnswer:
         rows = [{**row, "on": row["id"] in self._testbed.mitigations} for row in catalogue()]
         return 200, {"mitigations": rows}
 
     @served(
-        "PUT",
-        "/v1/mitigations/{id}",
-        "Switch a mitigation on or off",
-        "operate",
-        {200: ResponseSpec("switched", MitigationSwitched)},
-        body=Body(SwitchRequest),
+        "PUT /v1/mitigations/{id}", "Switch a mitigation on or off", MitigationSwitched, "switched", body=SwitchRequest
     )
     async def switch_mitigation(self, call: Call) -> ControllerAnswer:
         name = call.path("id")

@@ -20,7 +20,6 @@ from chaos.scenarios.actions import LONGEST_S, AccountGlob
 from compose.topology import NODES_MAX
 from loadgen.settings import FACTOR_MAX, RATE_MAX_PER_S, Profile
 from services.chassis.errors import ServiceError
-from services.chassis.routes import Body, ResponseSpec
 from services.chassis.settings import Settings
 
 BASE = "/v1/operations"
@@ -77,14 +76,7 @@ class LoadProfile(Settings):
 class OperatorCalls(Calls):
     tag = "operations"
 
-    @served(
-        "POST",
-        f"{BASE}/restore",
-        "Make exempt accounts public again",
-        "operate",
-        {200: ResponseSpec("restored", Restored)},
-        body=Body(RestoreRequest),
-    )
+    @served(f"POST {BASE}/restore", "Make exempt accounts public again", Restored, "restored", body=RestoreRequest)
     async def restore_accounts(self, call: Call) -> ControllerAnswer:
         regions = [require_region(self._testbed, region) for region in call.body.regions] or list(self._testbed.regions)
         done = await self._testbed.operations.restore_accounts(
@@ -93,14 +85,7 @@ class OperatorCalls(Calls):
         self._testbed.acted("restore_accounts", regions=regions)
         return 200, {"restored": [account.name for account in done.accounts]}
 
-    @served(
-        "POST",
-        f"{BASE}/scale",
-        "Add or remove identity nodes",
-        "operate",
-        {200: ResponseSpec("scaled", Scaled)},
-        body=Body(Scale),
-    )
+    @served(f"POST {BASE}/scale", "Add or remove identity nodes", Scaled, "scaled", body=Scale)
     async def scale_identity(self, call: Call) -> ControllerAnswer:
         region = require_region(self._testbed, call.body.region)
         self._testbed.require_idle()
@@ -112,12 +97,7 @@ class OperatorCalls(Calls):
         return 200, {"region": region, "nodes": [spec.name for spec in changed]}
 
     @served(
-        "PUT",
-        "/v1/regions/{region}/traffic",
-        "Open, drain, ramp",
-        "operate",
-        {200: ResponseSpec("changed", RegionTrafficChanged)},
-        body=Body(TrafficRequest),
+        "PUT /v1/regions/{region}/traffic", "Open, drain, ramp", RegionTrafficChanged, "changed", body=TrafficRequest
     )
     async def set_traffic(self, call: Call) -> ControllerAnswer:
         region = require_region(self._testbed, call.path("region"))
@@ -125,14 +105,7 @@ class OperatorCalls(Calls):
         self._testbed.acted(call.body.mode, region=region)
         return 200, {"region": region, "mode": call.body.mode}
 
-    @served(
-        "POST",
-        f"{BASE}/repair",
-        "Restart an instance",
-        "operate",
-        {200: ResponseSpec("restarted", Repaired)},
-        body=Body(RepairRequest),
-    )
+    @served(f"POST {BASE}/repair", "Restart an instance", Repaired, "restarted", body=RepairRequest)
     async def repair_instance(self, call: Call) -> ControllerAnswer:
         name = call.body.instance
         self._testbed.require_idle()
@@ -147,14 +120,7 @@ class OperatorCalls(Calls):
             "unmet": list(done.unmet),
         }
 
-    @served(
-        "POST",
-        f"{BASE}/load",
-        "Multiply the load of a region",
-        "operate",
-        {200: ResponseSpec("changed", LoadChanged)},
-        body=Body(LoadFactor),
-    )
+    @served(f"POST {BASE}/load", "Multiply the load of a region", LoadChanged, "changed", body=LoadFactor)
     async def set_load(self, call: Call) -> ControllerAnswer:
         region = require_region(self._testbed, call.body.region)
         await self._testbed.operations.set_load(region, call.body.factor)
@@ -162,12 +128,7 @@ class OperatorCalls(Calls):
         return 200, {"region": region, "factor": call.body.factor}
 
     @served(
-        "PUT",
-        "/v1/load",
-        "Set the load profile of the idle testbed: base or rest",
-        "operate",
-        {200: ResponseSpec("changed", LoadView)},
-        body=Body(LoadProfile),
+        "PUT /v1/load", "Set the load profile of the idle testbed: base or rest", LoadView, "changed", body=LoadProfile
     )
     async def set_load_profile(self, call: Call) -> ControllerAnswer:
         await self._testbed.set_load_profile(call.body.profile)
@@ -175,11 +136,10 @@ class OperatorCalls(Calls):
         return 200, {"profile": call.body.profile}
 
     @served(
-        "GET",
-        f"{BASE}/audit",
+        f"GET {BASE}/audit",
         "Compare all accounts with their intended state",
-        "read",
-        {200: ResponseSpec("counted", AuditSummary)},
+        AuditSummary,
+        "counted",
         errors=(errors.REFUSED,),
     )
     async def audit_accounts(self, _call: Call) -> ControllerAnswer:

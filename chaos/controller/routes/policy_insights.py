@@ -39,8 +39,7 @@ INVALID_CANCEL = ErrorSpec(
 )
 NOT_FOUND = ErrorSpec("RemediationNotFound", 404, "The remediation '{name}' was not found.")
 UNKNOWN = (MISSING_API_VERSION, NOT_FOUND)
-FOUND = {200: ResponseSpec("the remediation", RemediationResource)}
-MADE = {200: ResponseSpec("unchanged", RemediationResource), 201: ResponseSpec("created", RemediationResource)}
+FOUND = (RemediationResource, "the remediation")
 EVERY = f"/providers/{TYPE}"
 ONE = f"{EVERY}/{{name}}"
 """Below a scope."""
@@ -120,11 +119,12 @@ class PolicyInsights(Calls):
         ]
 
     @served(
-        "PUT",
-        ONE,
+        f"PUT {ONE}",
         "Create a remediation of the policy",
-        "operate",
-        MADE,
+        RemediationResource,
+        "created",
+        status=201,
+        also={200: ResponseSpec("unchanged", RemediationResource)},
         errors=(*UNKNOWN, INVALID),
         body=Body(RemediationBody, by_handler=True),
         query=ApiVersion,
@@ -175,11 +175,11 @@ class PolicyInsights(Calls):
             raise ServiceError(INVALID, detail=str(error)) from error
         return settings.model_copy(update={"order": tuple(name for name in settings.order if name in regions)})
 
-    @served("GET", ONE, "A remediation and its progress", "read", FOUND, errors=UNKNOWN, query=ApiVersion)
+    @served(f"GET {ONE}", "A remediation and its progress", *FOUND, errors=UNKNOWN, query=ApiVersion)
     async def get_remediation(self, call: Call) -> ControllerAnswer:
         return 200, self._find(call).view()
 
-    @served("DELETE", ONE, "Delete a finished remediation", "operate", FOUND, errors=UNKNOWN, query=ApiVersion)
+    @served(f"DELETE {ONE}", "Delete a finished remediation", *FOUND, errors=UNKNOWN, query=ApiVersion)
     async def delete_remediation(self, call: Call) -> ControllerAnswer:
         found = self._find(call)
         if found.state in UNDER_WAY:
@@ -187,15 +187,7 @@ class PolicyInsights(Calls):
         del self._remediations[found.id.lower()]
         return 200, found.view()
 
-    @served(
-        "POST",
-        f"{ONE}/cancel",
-        "Stop a remediation",
-        "operate",
-        FOUND,
-        errors=(*UNKNOWN, INVALID_CANCEL),
-        query=ApiVersion,
-    )
+    @served(f"POST {ONE}/cancel", "Stop a remediation", *FOUND, errors=(*UNKNOWN, INVALID_CANCEL), query=ApiVersion)
     async def stop_remediation(self, call: Call) -> ControllerAnswer:
         found = self._find(call)
         if found.state not in UNDER_WAY:
@@ -205,11 +197,10 @@ class PolicyInsights(Calls):
         return 200, found.view()
 
     @served(
-        "GET",
-        EVERY,
+        f"GET {EVERY}",
         "The remediations of a scope and of all scopes below it",
-        "read",
-        {200: ResponseSpec("by id", RemediationList)},
+        RemediationList,
+        "by id",
         errors=(MISSING_API_VERSION,),
         query=ApiVersion,
     )

@@ -6,7 +6,7 @@ from chaos.controller.documents import RemediationStatus
 from chaos.controller.testbed import Testbed
 from chaos.remediation.settings import RemediationSettings
 from services.chassis.errors import ServiceError
-from services.chassis.routes import Body, ResponseSpec
+from services.chassis.routes import Body
 from services.chassis.settings import merge, validate
 
 PATH = "/v1/remediation"
@@ -16,11 +16,11 @@ class RemediationCalls(Calls):
     tag = "remediation"
 
     @served(
-        "POST",
-        PATH,
+        f"POST {PATH}",
         "Start the policy job; omitted settings are those of the incident",
-        "operate",
-        {202: ResponseSpec("started", RemediationStatus)},
+        RemediationStatus,
+        "started",
+        status=202,
         body=Body(RemediationSettings, required=False),
     )
     async def start_remediation(self, call: Call) -> ControllerAnswer:
@@ -33,24 +33,11 @@ class RemediationCalls(Calls):
         self._testbed.acted("start_remediation", settings=given)
         return 202, job.status()
 
-    @served(
-        "GET",
-        PATH,
-        "State of the policy job",
-        "read",
-        {200: ResponseSpec("its state", RemediationStatus)},
-        errors=(errors.NOT_FOUND,),
-    )
+    @served(f"GET {PATH}", "State of the policy job", RemediationStatus, "its state", errors=(errors.NOT_FOUND,))
     async def get_remediation(self, _call: Call) -> ControllerAnswer:
         return 200, _job(self._testbed).status()
 
-    @served(
-        "DELETE",
-        PATH,
-        "Disable the policy job and stop its ongoing activity",
-        "operate",
-        {200: ResponseSpec("disabled", RemediationStatus)},
-    )
+    @served(f"DELETE {PATH}", "Disable the policy job and stop its ongoing activity", RemediationStatus, "disabled")
     async def cancel_remediation(self, _call: Call) -> ControllerAnswer:
         job = _job(self._testbed)
         await job.cancel()

@@ -16,7 +16,6 @@ from chaos.record.retention import used
 from chaos.report.compare import compare
 from chaos.report.files import REPORT_FILE, VERDICT_FILE, read_verdict
 from services.chassis.errors import ServiceError
-from services.chassis.routes import ResponseSpec
 from services.chassis.settings import Settings
 
 ONE = "/v1/runs/{id}"
@@ -40,16 +39,15 @@ _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 class RunCalls(Calls):
     tag = "runs"
 
-    @served("GET", "/v1/runs", "Records of runs", "read", {200: ResponseSpec("by name", RunList)})
+    @served("GET /v1/runs", "Records of runs", RunList, "by name")
     async def list_runs(self, _call: Call) -> ControllerAnswer:
         return 200, {"runs": await asyncio.to_thread(_summaries, self._testbed.runs)}
 
     @served(
-        "GET",
-        "/v1/runs/compare",
+        "GET /v1/runs/compare",
         "Compare two runs",
-        "read",
-        {200: ResponseSpec("compared", ComparisonView)},
+        ComparisonView,
+        "compared",
         errors=(errors.NOT_FOUND, errors.CONFLICT),
         query=Sides,
     )
@@ -62,23 +60,16 @@ class RunCalls(Calls):
         except (RecordError, OSError) as error:
             raise ServiceError(errors.CONFLICT, detail=str(error)) from error
 
-    @served(
-        "GET",
-        f"{ONE}/verdict",
-        "The verdict of a run",
-        "read",
-        {200: ResponseSpec("judged", VerdictView)},
-        errors=(errors.NOT_FOUND,),
-    )
+    @served(f"GET {ONE}/verdict", "The verdict of a run", VerdictView, "judged", errors=(errors.NOT_FOUND,))
     async def get_verdict(self, call: Call) -> ControllerAnswer:
         return 200, _read(_folder(self._testbed, call.path("id")))
 
     @served(
-        "GET",
-        f"{ONE}/report",
+        f"GET {ONE}/report",
         "The report of a run, as a page",
-        "read",
-        {200: ResponseSpec("a page", PAGE, "text/html")},
+        PAGE,
+        "a page",
+        media="text/html",
         errors=(errors.NOT_FOUND,),
     )
     async def get_report(self, call: Call) -> web.StreamResponse:

@@ -17,7 +17,6 @@ from chaos.scenarios.loader import ScenarioError, load, names
 from chaos.scenarios.model import Scenario
 from chaos.scenarios.restrict import restrict
 from services.chassis.errors import ServiceError
-from services.chassis.routes import Body, ResponseSpec
 from services.chassis.settings import Settings
 
 CURRENT = "/v1/runs/current"
@@ -35,18 +34,12 @@ class StartRun(Settings):
 class ScenarioCalls(Calls):
     tag = "scenarios"
 
-    @served("GET", "/v1/scenarios", "The built-in scenarios", "read", {200: ResponseSpec("by name", ScenarioList)})
+    @served("GET /v1/scenarios", "The built-in scenarios", ScenarioList, "by name")
     async def list_scenarios(self, _call: Call) -> ControllerAnswer:
         return 200, {"scenarios": [_view(load(name)) for name in names()]}
 
     @served(
-        "POST",
-        "/v1/runs",
-        "Start a scenario",
-        "operate",
-        {202: ResponseSpec("started", RunView)},
-        errors=(errors.UNAVAILABLE,),
-        body=Body(StartRun),
+        "POST /v1/runs", "Start a scenario", RunView, "started", status=202, errors=(errors.UNAVAILABLE,), body=StartRun
     )
     async def start_run(self, call: Call) -> ControllerAnswer:
         latest = self._testbed.latest_run
@@ -61,24 +54,11 @@ class ScenarioCalls(Calls):
         self._testbed.acted("start_scenario", scenario=call.body.scenario, seed=call.body.seed)
         return 202, run.document()
 
-    @served(
-        "GET",
-        CURRENT,
-        "The run in progress, or the last one",
-        "read",
-        {200: ResponseSpec("its state", RunView)},
-        errors=(errors.NOT_FOUND,),
-    )
+    @served(f"GET {CURRENT}", "The run in progress, or the last one", RunView, "its state", errors=(errors.NOT_FOUND,))
     async def get_current_run(self, _call: Call) -> ControllerAnswer:
         return 200, _run(self._testbed).document()
 
-    @served(
-        "DELETE",
-        CURRENT,
-        "Abort the run and revert its changes",
-        "operate",
-        {200: ResponseSpec("aborted", RunView)},
-    )
+    @served(f"DELETE {CURRENT}", "Abort the run and revert its changes", RunView, "aborted")
     async def abort_run(self, _call: Call) -> ControllerAnswer:
         run = _run(self._testbed)
         await run.abort()
@@ -86,11 +66,11 @@ class ScenarioCalls(Calls):
         return 200, run.document()
 
     @served(
-        "GET",
-        "/v1/events",
+        "GET /v1/events",
         "All events, as server-sent events",
-        "read",
-        {200: ResponseSpec("a stream", {"description": "events, each with a line of JSON"}, "text/event-stream")},
+        {"description": "events, each with a line of JSON"},
+        "a stream",
+        media="text/event-stream",
     )
     async def watch_events(self, call: Call) -> web.StreamResponse:
         response = web.StreamResponse(headers=SSE_HEADERS)
