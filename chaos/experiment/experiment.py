@@ -25,7 +25,7 @@ from services.chassis.background import Background
 from services.chassis.clock import Clock
 from services.chassis.endings import finish_all
 from services.chassis.env import Peers
-from services.chassis.events import Events
+from services.chassis.events import Events, Sink
 from services.chassis.loop_lag import LoopLag
 from services.chassis.metrics import Metrics
 from services.chassis.registry import Instance
@@ -119,8 +119,7 @@ class Experiment:
         """
         plan, runtime = self.plan, self.runtime
         plan.require_offered(runtime.name)
-        early: list[dict[str, Any]] = []
-        sink = _Sink(early)
+        sink = _Sink()
         self._lag.start()
         try:
             await runtime.start(plan.topology, plan.settings, plan.seed, sink)
@@ -244,14 +243,14 @@ async def _first_failure(ending: asyncio.Future[None], others: Sequence[asyncio.
 class _Sink:
     """Buffers event lines until τ = 0 is known, then forwards them."""
 
-    def __init__(self, early: list[dict[str, Any]]) -> None:
-        self._early = early
-        self._sink: Callable[[dict[str, Any]], None] = early.append
+    def __init__(self) -> None:
+        self._early: list[dict[str, Any]] = []
+        self._sink = self._early.append
 
     def __call__(self, event: dict[str, Any]) -> None:
         self._sink(event)
 
-    def redirect(self, sink: Callable[[dict[str, Any]], None]) -> None:
+    def redirect(self, sink: Sink) -> None:
         for event in self._early:
             sink(event)
         self._early.clear()

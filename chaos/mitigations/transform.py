@@ -57,9 +57,7 @@ def _compress(entries: list[Entry], rule: Compress) -> list[Entry]:
     if anchor is None:
         return entries
     return [
-        moved(entry, anchor + rule.factor * (entry.t - anchor))
-        if entry.row in rule.rows and entry.t > anchor
-        else entry
+        entry.moved(anchor + rule.factor * (entry.t - anchor)) if entry.row in rule.rows and entry.t > anchor else entry
         for entry in entries
     ]
 
@@ -68,14 +66,7 @@ def _follow(entries: list[Entry], before: Iterable[Entry], rule: Follow) -> list
     then, now = _first(before, rule.with_), _first(entries, rule.with_)
     if then is None or now is None or then == now:
         return entries
-    return [moved(entry, entry.t + now - then) if entry.row in rule.rows else entry for entry in entries]
-
-
-def moved(entry: Entry, t: float) -> Entry:
-    """The entry at another time."""
-    copy = entry.model_copy(update={"at": None, "at_s": t})
-    copy._t = t
-    return copy
+    return [entry.moved(entry.t + now - then) if entry.row in rule.rows else entry for entry in entries]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +90,8 @@ def _stage(entry: Entry, rule: Stage) -> list[Entry]:
     parts = []
     for number, step in enumerate(steps, 1):
         globs = (step.account.name, *action.accounts) if number == len(steps) else (step.account.name,)
-        part = moved(entry, step.at)
-        update = {"action": action.model_copy(update={"accounts": tuple(dict.fromkeys(globs))})}
-        parts.append(part.model_copy(update={**update, "id": f"{entry.row}.stage-{number}"}))
+        part = entry.moved(step.at).acting(action.model_copy(update={"accounts": tuple(dict.fromkeys(globs))}))
+        parts.append(part.model_copy(update={"id": f"{entry.row}.stage-{number}"}))
     return parts
 
 

@@ -5,7 +5,7 @@ its fields.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -234,20 +234,4 @@ AnyAction = Annotated[
     Field(discriminator="do"),
 ]
 
-ACTIONS: tuple[type[Action], ...] = (
-    StartRemediation,
-    CancelRemediation,
-    RestoreAccounts,
-    DisableAccounts,
-    AuditAccounts,
-    ScaleIdentity,
-    Drain,
-    Ramp,
-    Open,
-    SetLoad,
-    InjectFault,
-    EndFault,
-    Mitigate,
-    Own,
-    Note,
-)
+ACTIONS: tuple[type[Action], ...] = get_args(get_args(AnyAction)[0])

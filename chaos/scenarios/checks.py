@@ -1,22 +1,13 @@
 """Checks across the fields of a scenario: known names, times in range, consistent pairs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from chaos.scenarios.actions import CancelRemediation, SetLoad, StartRemediation
-from chaos.scenarios.document import Loc
+from chaos.scenarios.document import Loc, ScenarioIssue
 from chaos.scenarios.expect_checks import expect_findings
 from chaos.scenarios.fault_checks import fault_findings
 from chaos.scenarios.model import SECTIONS, Scenario
 from loadgen.settings import RATE_MAX_PER_S
-
-
-@dataclass(frozen=True, slots=True)
-class ScenarioIssue:
-    """An error and its location in the file."""
-
-    loc: Loc
-    text: str
 
 
 def findings(scenario: Scenario) -> Iterator[ScenarioIssue]:
@@ -26,7 +17,7 @@ def findings(scenario: Scenario) -> Iterator[ScenarioIssue]:
     yield from _settings(scenario)
     yield from _carried(scenario)
     yield from _timeline(scenario)
-    yield from (ScenarioIssue(loc, text) for loc, text in expect_findings(scenario))
+    yield from expect_findings(scenario)
 
 
 def _unknown(name: str, scenario: Scenario) -> str:
@@ -37,29 +28,29 @@ def _regions(scenario: Scenario) -> Iterator[ScenarioIssue]:
     pairs: dict[str, str | None] = {}
     for number, region in enumerate(scenario.regions):
         if region.name in pairs:
-            yield ScenarioIssue(("regions", number, "name"), f"{region.name!r} is listed twice")
+            yield ("regions", number, "name"), f"{region.name!r} is listed twice"
         pairs[region.name] = region.pair
     for number, region in enumerate(scenario.regions):
         if region.pair is None:
             continue
         loc: Loc = ("regions", number, "pair")
         if region.pair not in pairs:
-            yield ScenarioIssue(loc, _unknown(region.pair, scenario))
+            yield loc, _unknown(region.pair, scenario)
         elif region.pair == region.name:
-            yield ScenarioIssue(loc, "a region cannot be its own pair")
+            yield loc, "a region cannot be its own pair"
         elif pairs[region.pair] != region.name:
-            yield ScenarioIssue(loc, f"{region.pair!r} must name {region.name!r} as its pair too")
+            yield loc, f"{region.pair!r} must name {region.name!r} as its pair too"
     for number, name in enumerate(scenario.remediation.order):
         if name not in pairs:
-            yield ScenarioIssue(("remediation", "order", number), _unknown(name, scenario))
+            yield ("remediation", "order", number), _unknown(name, scenario)
 
 
 def _load(scenario: Scenario) -> Iterator[ScenarioIssue]:
     known = [region.name for region in scenario.regions]
-    yield from (ScenarioIssue(("load", name), _unknown(name, scenario)) for name in scenario.load if name not in known)
+    yield from ((("load", name), _unknown(name, scenario)) for name in scenario.load if name not in known)
     absent = [name for name in known if name not in scenario.load]
     if absent:
-        yield ScenarioIssue(("load",), f"has no entry for region {absent[0]!r}")
+        yield ("load",), f"has no entry for region {absent[0]!r}"
 
 
 def _carried(scenario: Scenario) -> Iterator[ScenarioIssue]:
@@ -85,7 +76,7 @@ def _carried(scenario: Scenario) -> Iterator[ScenarioIssue]:
         factors[region] = factor
         total = sum(rate * factors[name] for name, rate in base.items())
         if total > most:
-            yield ScenarioIssue(where, f"makes {total:g} arrivals/s in all; at most {most:g} (loadgen.rate_max_per_s)")
+            yield where, f"makes {total:g} arrivals/s in all; at most {most:g} (loadgen.rate_max_per_s)"
             return
 
 
@@ -97,19 +88,19 @@ def _settings(scenario: Scenario) -> Iterator[ScenarioIssue]:
     for name, tree in regional.items():
         loc: Loc = ("settings", "regions", name)
         if name not in {region.name for region in scenario.regions}:
-            yield ScenarioIssue(loc, _unknown(name, scenario))
+            yield loc, _unknown(name, scenario)
         yield from _sections(tree, loc, SECTIONS)
 
 
 def _sections(tree: object, loc: Loc, known: tuple[str, ...]) -> Iterator[ScenarioIssue]:
     if not isinstance(tree, dict):
-        yield ScenarioIssue(loc, "should be a mapping")
+        yield loc, "should be a mapping"
         return
     for name, values in tree.items():
         if name not in known:
-            yield ScenarioIssue((*loc, name), f"unknown section {name!r}; known: {', '.join(known)}")
+            yield (*loc, name), f"unknown section {name!r}; known: {', '.join(known)}"
         elif not isinstance(values, dict):
-            yield ScenarioIssue((*loc, name), "should be a mapping")
+            yield (*loc, name), "should be a mapping"
 
 
 def _timeline(scenario: Scenario) -> Iterator[ScenarioIssue]:
@@ -118,17 +109,17 @@ def _timeline(scenario: Scenario) -> Iterator[ScenarioIssue]:
     for number, entry in enumerate(scenario.timeline):
         loc: Loc = ("timeline", number)
         if entry.id in first:
-            yield ScenarioIssue((*loc, "id"), f"{entry.id!r} is also timeline.{first[entry.id]}")
+            yield (*loc, "id"), f"{entry.id!r} is also timeline.{first[entry.id]}"
         first.setdefault(entry.id, number)
         if not 0 <= entry.t <= scenario.duration_s:
             when = "at_s" if entry.at is None else "at"
             hint = f"; on the next day it is '+1d {entry.at}'" if entry.at and entry.t < 0 else ""
-            yield ScenarioIssue((*loc, when), f"is bench second {entry.t:g}, outside 0 … {scenario.duration_s:g}{hint}")
+            yield (*loc, when), f"is bench second {entry.t:g}, outside 0 … {scenario.duration_s:g}{hint}"
         for place, name in entry.action.named_regions():
             if name not in known:
-                yield ScenarioIssue((*loc, *place), _unknown(name, scenario))
+                yield (*loc, *place), _unknown(name, scenario)
     yield from _order(scenario)
-    yield from (ScenarioIssue(loc, text) for loc, text in fault_findings(scenario))
+    yield from fault_findings(scenario)
 
 
 def _order(scenario: Scenario) -> Iterator[ScenarioIssue]:
@@ -140,9 +131,9 @@ def _order(scenario: Scenario) -> Iterator[ScenarioIssue]:
         match entry.action:
             case StartRemediation():
                 if running:
-                    yield ScenarioIssue((*loc, "do"), "the policy job is already started")
+                    yield (*loc, "do"), "the policy job is already started"
                 running = True
             case CancelRemediation():
                 if not running:
-                    yield ScenarioIssue((*loc, "do"), "no policy job was started before")
+                    yield (*loc, "do"), "no policy job was started before"
                 running = False

@@ -16,6 +16,8 @@ import yaml
 from services.chassis.settings import given_twice
 
 Loc = tuple[str | int, ...]
+ScenarioIssue = tuple[Loc, str]
+"""An error: its location in the file, and its text."""
 NODES_MAX = 20_000
 DEPTH_MAX = 40
 BYTES_MAX = 2**20

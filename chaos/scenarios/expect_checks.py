@@ -2,10 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from chaos.scenarios.actions import Note
-from chaos.scenarios.document import Loc
+from chaos.scenarios.document import Loc, ScenarioIssue
 from chaos.scenarios.expect import LOWER, SIGNS, UPPER, Expectation, ExpectedCondition, SignalLabels
 from chaos.scenarios.expect_text import bounds_text
 from chaos.scenarios.model import Scenario
@@ -13,7 +12,6 @@ from chaos.scenarios.moments import Moments, MomentText, TimelineEntry, parts
 from chaos.scenarios.signals import ALERTS
 from loadgen.tenant_names import shipped_names
 
-ExpectIssue = tuple[Loc, str]
 EVER = "ever"
 SAMPLED = ("worst", "last", EVER)
 
@@ -24,7 +22,7 @@ def moments_of(scenario: Scenario) -> Moments:
     return Moments.of(scenario.warmup_s, scenario.duration_s, entries)
 
 
-def expect_findings(scenario: Scenario) -> Iterator[ExpectIssue]:
+def expect_findings(scenario: Scenario) -> Iterator[ScenarioIssue]:
     """All errors, as (location in the scenario, text)."""
     checks = _Checks(scenario)
     for number, expectation in enumerate(scenario.expect):
@@ -51,25 +49,18 @@ def _own_tenants(scenario: Scenario) -> Iterator[str]:
             yield str(tenant["slug"])
 
 
-@dataclass
 class _Checks:
     """The names that expectations of one scenario may use."""
 
-    scenario: Scenario
-    regions: list[str] = field(init=False)
-    tenants: tuple[str, ...] = field(init=False)
-    moments: Moments = field(init=False)
-    numbers: dict[str, int] = field(init=False)
-    _bounds: dict[tuple[object, ...], tuple[str, float, float, bool]] = field(default_factory=dict)
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.regions = [region.name for region in scenario.regions]
+        self.tenants = scenario.tenants or (*shipped_names(), *_own_tenants(scenario))
+        self.moments = moments_of(scenario)
+        self.numbers = {one.id: number for number, one in reversed(list(enumerate(scenario.expect)))}
+        self._bounds: dict[tuple[object, ...], tuple[str, float, float, bool]] = {}
 
-    def __post_init__(self) -> None:
-        self.regions = [region.name for region in self.scenario.regions]
-        self.tenants = self.scenario.tenants or (*shipped_names(), *_own_tenants(self.scenario))
-        self.moments = moments_of(self.scenario)
-        listed = list(enumerate(self.scenario.expect))
-        self.numbers = {expectation.id: number for number, expectation in reversed(listed)}
-
-    def expectation(self, loc: Loc, expectation: Expectation) -> Iterator[ExpectIssue]:
+    def expectation(self, loc: Loc, expectation: Expectation) -> Iterator[ScenarioIssue]:
         for place, moment in _places(loc, expectation.from_, expectation.to):
             yield from self._moment(place, moment)
         for number, name in enumerate(expectation.needs):
@@ -90,7 +81,7 @@ class _Checks:
         if all(condition.shown for condition in expectation.all):
             yield loc, "every condition is only shown; one has to be judged"
 
-    def _labels(self, loc: Loc, condition: ExpectedCondition, labels: SignalLabels) -> Iterator[ExpectIssue]:
+    def _labels(self, loc: Loc, condition: ExpectedCondition, labels: SignalLabels) -> Iterator[ScenarioIssue]:
         known = {"tenant": self.tenants, "alert": ALERTS}
         for label in labels.where:
             if label not in condition.spec.by:
@@ -105,7 +96,7 @@ class _Checks:
             elif name in labels.named_regions[:number]:
                 yield place, f"{name!r} is listed twice"
 
-    def _moment(self, loc: Loc, moment: MomentText) -> Iterator[ExpectIssue]:
+    def _moment(self, loc: Loc, moment: MomentText) -> Iterator[ScenarioIssue]:
         t, limits = self.moments.at(moment), (self.moments.start, self.moments.last)
         if t is None:
             yield loc, self._no_entry(parts(str(moment))[0])
@@ -116,7 +107,7 @@ class _Checks:
         known = ("start", "end", *(entry.id for entry in self.moments.entries))
         return f"no entry {name!r} in the timeline; known: {', '.join(known)}"
 
-    def _window(self, loc: Loc, expectation: Expectation, condition: ExpectedCondition) -> Iterator[ExpectIssue]:
+    def _window(self, loc: Loc, expectation: Expectation, condition: ExpectedCondition) -> Iterator[ScenarioIssue]:
         found = [
             issue
             for place, moment in _places(loc, condition.from_, condition.to)
@@ -142,7 +133,7 @@ class _Checks:
 
     def _consistent(
         self, loc: Loc, expectation: Expectation, condition: ExpectedCondition, window: tuple[float, float]
-    ) -> Iterator[ExpectIssue]:
+    ) -> Iterator[ScenarioIssue]:
         """Two conditions on one value must leave room for it."""
         if condition.reduction == EVER or condition.shown:
             return
@@ -156,7 +147,7 @@ class _Checks:
         if other and (low > high or (low == high and strict)):
             yield loc, f"contradicts {other}: no {condition.signal} can meet both"
 
-    def _before(self, loc: Loc, expectation: Expectation, condition: ExpectedCondition) -> Iterator[ExpectIssue]:
+    def _before(self, loc: Loc, expectation: Expectation, condition: ExpectedCondition) -> Iterator[ScenarioIssue]:
         if condition.before is None:
             return
         place: Loc = (*loc, "before")
@@ -209,7 +200,7 @@ def _places(loc: Loc, *choices: tuple[MomentText, ...] | None) -> Iterator[tuple
             yield (*loc, name, number), moment
 
 
-def _reduction(loc: Loc, condition: ExpectedCondition) -> Iterator[ExpectIssue]:
+def _reduction(loc: Loc, condition: ExpectedCondition) -> Iterator[ScenarioIssue]:
     spec = condition.spec
     if condition.reduction not in spec.reductions:
         yield (*loc, "how"), f"{spec.name} has no {condition.reduction}; it has {', '.join(spec.reductions)}"
@@ -217,7 +208,7 @@ def _reduction(loc: Loc, condition: ExpectedCondition) -> Iterator[ExpectIssue]:
         yield (*loc, "over_s"), f"has no effect on the {condition.reduction} of {spec.name}"
 
 
-def _bounds(loc: Loc, condition: ExpectedCondition) -> Iterator[ExpectIssue]:
+def _bounds(loc: Loc, condition: ExpectedCondition) -> Iterator[ScenarioIssue]:
     given, spec = condition.bounds, condition.spec
     timed_events = spec.kind == "events" and condition.reduction == EVER
     if timed_events and given:

@@ -13,16 +13,14 @@ from chaos.faults.redis_stall import REDIS
 from chaos.faults.registry import check, known
 from chaos.faults.targets import UnknownTarget, find_targets
 from chaos.scenarios.actions import EndFault, InjectFault, ScaleIdentity
-from chaos.scenarios.document import Loc
+from chaos.scenarios.document import Loc, ScenarioIssue
 from chaos.scenarios.model import Entry, Scenario
 from compose.topology import InstanceSpec, RegionSpec, Topology, next_nodes
 from services.blobstore.settings import BlobstoreSettings
 from services.chassis.settings import SettingsError, resolve
 
-FaultIssue = tuple[Loc, str]
 
-
-def fault_findings(scenario: Scenario) -> Iterator[FaultIssue]:
+def fault_findings(scenario: Scenario) -> Iterator[ScenarioIssue]:
     """All errors, as (location in the scenario, text)."""
     number_of = {id(entry): number for number, entry in enumerate(scenario.timeline)}
     instances = Topology(
@@ -44,7 +42,7 @@ def fault_findings(scenario: Scenario) -> Iterator[FaultIssue]:
                 yield from ((loc + below, text) for below, text in _ended(entry, entry.action.fault, begun, ended))
 
 
-def _injected(scenario: Scenario, action: InjectFault, there: list[InstanceSpec]) -> Iterator[FaultIssue]:
+def _injected(scenario: Scenario, action: InjectFault, there: list[InstanceSpec]) -> Iterator[ScenarioIssue]:
     kind = known(action.kind)
     try:
         parameters = kind.parameters.model_validate(action.fault_parameters)
@@ -65,7 +63,7 @@ def _injected(scenario: Scenario, action: InjectFault, there: list[InstanceSpec]
             yield from _peer(peer, met, there)
 
 
-def _parameters(error: ValidationError) -> Iterator[FaultIssue]:
+def _parameters(error: ValidationError) -> Iterator[ScenarioIssue]:
     for finding in error.errors(include_url=False):
         name = ".".join(map(str, finding["loc"]))
         if finding["type"] == "missing":
@@ -75,7 +73,7 @@ def _parameters(error: ValidationError) -> Iterator[FaultIssue]:
             yield ("parameters", *finding["loc"]), f"{rule} (got {finding['input']!r})"
 
 
-def _account(scenario: Scenario, action: InjectFault) -> Iterator[FaultIssue]:
+def _account(scenario: Scenario, action: InjectFault) -> Iterator[ScenarioIssue]:
     if not action.target.account:
         return
     regions = [action.target.region] if action.target.region else [region.name for region in scenario.regions]
@@ -88,13 +86,13 @@ def _account(scenario: Scenario, action: InjectFault) -> Iterator[FaultIssue]:
         yield ("target", "account"), f"unknown account {action.target.account!r}; known: {', '.join(known)}"
 
 
-def _peer(pattern: str, met: list[InstanceSpec], there: list[InstanceSpec]) -> Iterator[FaultIssue]:
+def _peer(pattern: str, met: list[InstanceSpec], there: list[InstanceSpec]) -> Iterator[ScenarioIssue]:
     names = [REDIS, *(spec.name for spec in there)]
     if not any(fnmatchcase(name, pattern) and [name] != [spec.name for spec in met] for name in names):
         yield ("parameters", "peer"), f"matches no other instance: {pattern!r}; known: {', '.join(names)}"
 
 
-def _ended(entry: Entry, fault: str, begun: dict[str, Entry], ended: dict[str, str]) -> Iterator[FaultIssue]:
+def _ended(entry: Entry, fault: str, begun: dict[str, Entry], ended: dict[str, str]) -> Iterator[ScenarioIssue]:
     start = begun.get(fault)
     if start is None:
         yield ("fault",), f"no earlier inject_fault has the id {fault!r}"

@@ -94,11 +94,11 @@ def build(document: Document, *, size: float | None = None, models: Models | Non
         scenario = Scenario.model_validate(document.values)
     except ValidationError as error:
         raise ScenarioError(_joined(document, _explain(document, error))) from error
-    found = [document.message(finding.loc, finding.text) for finding in findings(scenario)]
+    found = [document.message(loc, text) for loc, text in findings(scenario)]
     found += _settings_findings(document, scenario, models or {})
     wanted = scenario.size if size is None else size
     if not found:
-        found = [document.message(issue.loc, issue.text) for issue in size_issues(scenario, wanted)]
+        found = [document.message(loc, text) for loc, text in size_issues(scenario, wanted)]
     if found:
         raise ScenarioError(_joined(document, found))
     return sized(scenario, wanted)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraint
 from chaos.remediation.rollout import RolloutRegion
 from chaos.remediation.settings import SECTION, RemediationSettings
 from chaos.scenarios import times
-from chaos.scenarios.actions import AnyAction, MitigationId, Note, Pause, RegionName, Seconds, StartRemediation
+from chaos.scenarios.actions import Action, AnyAction, MitigationId, Note, Pause, RegionName, Seconds, StartRemediation
 from chaos.scenarios.expect import ClaimSetName, Expectation
 from services.chassis.settings import Tree, merge
 
@@ -84,6 +84,16 @@ class Entry(_Part):
     def row(self) -> str:
         """The row of the conformance table: `T08` for `T08.northeurope`."""
         return self.id.partition(".")[0]
+
+    def moved(self, t: float) -> "Entry":
+        """The entry at another time."""
+        copy = self.model_copy(update={"at": None, "at_s": t})
+        copy._t = t
+        return copy
+
+    def acting(self, action: Action) -> "Entry":
+        """The entry with another action, at the same time."""
+        return self.model_copy(update={"action": action})
 
     def plan(self) -> dict[str, Any]:
         """The entry in `plan.json`."""

@@ -51,8 +51,4 @@ def _entry(entry: Entry, regions: Sequence[str]) -> Entry | None:
         changes["nodes"] = {name: count for name, count in action.nodes.items() if name in regions}
     if getattr(action, "region", regions[0]) not in regions or any(not value for value in changes.values()):
         return None
-    if not changes:
-        return entry
-    copy = entry.model_copy(update={"action": action.model_copy(update=changes)})
-    copy._t = entry.t
-    return copy
+    return entry.acting(action.model_copy(update=changes)) if changes else entry

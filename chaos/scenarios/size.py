@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from chaos.scenarios.actions import ScaleIdentity
-from chaos.scenarios.checks import ScenarioIssue
-from chaos.scenarios.document import Loc
+from chaos.scenarios.document import Loc, ScenarioIssue
 from chaos.scenarios.model import Entry, Scenario
 from loadgen.settings import LoadgenSettings
 from services.chassis.settings import SettingPath, Settings, Tree, merge, setting_at
@@ -223,16 +222,14 @@ def _fractions(given: Mapping[str, Any], at: Loc, size: float) -> Iterator[Scena
 
 def _issue(loc: Loc, value: int, size: float, named: str = "") -> Iterator[ScenarioIssue]:
     if not _is_whole(value * size):
-        yield ScenarioIssue(loc, f"{named}{value} at size 1 is {value * size:g} at size {size:g}; should be whole")
+        yield loc, f"{named}{value} at size 1 is {value * size:g} at size {size:g}; should be whole"
 
 
 def _entry(entry: Entry, size: float) -> Entry:
     if not isinstance(entry.action, ScaleIdentity):
         return entry
     nodes = {name: _int(count * size) for name, count in entry.action.nodes.items()}
-    copy = entry.model_copy(update={"action": entry.action.model_copy(update={"nodes": nodes})})
-    copy._t = entry.t
-    return copy
+    return entry.acting(entry.action.model_copy(update={"nodes": nodes}))
 
 
 def _with_defaults(tree: Mapping[str, Any]) -> Tree:

@@ -62,9 +62,7 @@ def _moved(scenario: Scenario, entry: Entry, moved: dict[str, float]) -> Entry:
     t = entry.t + minutes
     if not 0 <= t <= scenario.duration_s:
         raise SettingsError(f"timeline.{entry.id}: τ = {t:g} is outside the run (0 to {scenario.duration_s:g})")
-    copy = entry.model_copy(update={"at": None, "at_s": t})
-    copy._t = t
-    return copy
+    return entry.moved(t)
 
 
 def _with(scenario: Scenario, changes: Sequence[str]) -> Scenario:
@@ -83,8 +81,8 @@ def _with(scenario: Scenario, changes: Sequence[str]) -> Scenario:
         return scenario
     timeline = tuple(_changed(entry, by_entry.get(entry.id, ())) for entry in scenario.timeline)
     scenario = scenario.model_copy(update={"timeline": timeline})
-    for issue in findings(scenario):
-        raise SettingsError(f"--change {', '.join(changes)}: {'.'.join(map(str, issue.loc))}: {issue.text}")
+    for loc, text in findings(scenario):
+        raise SettingsError(f"--change {', '.join(changes)}: {'.'.join(map(str, loc))}: {text}")
     return scenario
 
 
@@ -101,9 +99,7 @@ def _changed(entry: Entry, changes: Sequence[tuple[str, str]]) -> Entry:
         finding = error.errors(include_url=False)[0]
         path = ".".join([entry.id, *map(str, finding["loc"])])
         raise SettingsError(f"--change {path}: {finding['msg'].removeprefix('Value error, ')}") from error
-    changed = entry.model_copy(update={"action": action})
-    changed._t = entry.t
-    return changed
+    return entry.acting(action)
 
 
 def _put(values: dict[str, Any], id_: str, path: str, raw: str) -> None:

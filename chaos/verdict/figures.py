@@ -9,7 +9,7 @@ from chaos.record.record import Of
 from chaos.record.series import Array
 from chaos.verdict.model import plain
 from chaos.verdict.times import NEVER
-from chaos.verdict.view import View, first_time
+from chaos.verdict.view import View
 
 PEAK_WINDOW_S = 5.0
 SUSTAINED_WINDOW_S = 10.0
@@ -38,8 +38,8 @@ def figures(view: View) -> dict[str, Any]:
         "wasted_ratio": record.ratio(Of(WORK, outcome="wasted"), Of(WORK), *whole),
         "backlog_peak": peak(view.backlog_curve()),
         "crashes": len(record.events_of("node_crashed")) if record.series.knows(WORK) else None,
-        "storage_impact_s": storage_impact_s(view),
-        "identity_impact_s": identity_impact_s(view),
+        "storage_impact_s": seconds(view, blocked(view)),
+        "identity_impact_s": seconds(view, failing(view)),
         "peak_nodes": peak(_node_count(view)),
     }
     return {name: plain(value) for name, value in values.items()}
@@ -56,6 +56,15 @@ def _node_count(view: View) -> tuple[Array, Array]:
     return view.record.series.times, np.isfinite(values).sum(axis=1).astype(float)
 
 
+def well_from(times: Array, ill: Any) -> float:
+    """Time of the first sample after the last bad one; `NEVER` if the last is bad, minus infinity if none is bad."""
+    bad = np.flatnonzero(ill)
+    if not len(bad):
+        return -NEVER
+    last = int(bad[-1])
+    return float(times[last + 1]) if last + 1 < len(times) else NEVER
+
+
 def recovered_t(view: View, collapsed_t: float | None) -> float | None:
     """τ from which attempts in the pair succeed and the backlog is gone until the end; `NEVER` if there is none.
 
@@ -65,32 +74,27 @@ def recovered_t(view: View, collapsed_t: float | None) -> float | None:
         return None
     times, success = view.success_curve(view.pair, SUSTAINED_WINDOW_S)
     _, backlog = view.backlog_curve()
-    bad = np.flatnonzero((success < WORKING) | (backlog >= view.backlog_gone))
-    if not len(bad):
-        return float(collapsed_t)
-    last = int(bad[-1])
-    return float(times[last + 1]) if last + 1 < len(times) else NEVER
+    well = well_from(times, (success < WORKING) | (backlog >= view.backlog_gone))
+    return float(collapsed_t) if well == -NEVER else well
 
 
-def identity_impact_s(view: View) -> float | None:
-    """Seconds in which fewer than 95 % of the pair's attempts of the preceding 10 s succeeded."""
+def failing(view: View) -> Any:
+    """The samples at which fewer than 95 % of the pair's attempts of the preceding 10 s had succeeded."""
     if not view.record.series.knows(ATTEMPTS):
         return None
-    times, success = view.success_curve(view.pair, SUSTAINED_WINDOW_S)
-    return _seconds(times, success < WORKING)
+    return view.success_curve(view.pair, SUSTAINED_WINDOW_S)[1] < WORKING
 
 
-def storage_impact_s(view: View) -> float | None:
-    """Seconds in which more than 5 % of the provisioning attempts of the preceding 10 s were blocked by storage."""
+def blocked(view: View) -> Any:
+    """The samples at which storage had blocked more than 5 % of the provisioning attempts of the preceding 10 s."""
     if not view.record.series.knows(TRIES):
         return None
-    times, blocked = view.record.ratio_curve(Of(TRIES, result="blocked"), Of(TRIES), SUSTAINED_WINDOW_S)
-    return _seconds(times, blocked > BLOCKED_SHARE)
+    return view.record.ratio_curve(Of(TRIES, result="blocked"), Of(TRIES), SUSTAINED_WINDOW_S)[1] > BLOCKED_SHARE
 
 
-def _seconds(times: Array, holds: Any) -> float:
-    steps = np.diff(times, append=times[-1:])
-    return float(steps[np.asarray(holds)].sum())
-
-
-__all__ = ["figures", "first_time", "identity_impact_s", "recovered_t", "storage_impact_s"]
+def seconds(view: View, holds: Any, until: float = NEVER) -> float | None:
+    """Seconds before `until` in which a condition holds, from its samples."""
+    if holds is None:
+        return None
+    times = view.record.series.times
+    return float(np.diff(times, append=times[-1:])[holds & (times < until)].sum())

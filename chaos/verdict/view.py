@@ -13,7 +13,7 @@ import numpy as np
 
 from chaos.record.formulas import SAMPLES_MIN, WAITING
 from chaos.record.metric_names import ATTEMPTS, ENDED, JOBS, NODE_UP, STARTED, TRIES, WORK
-from chaos.record.record import Of, RunRecord, trailing
+from chaos.record.record import Of, RunRecord
 from chaos.record.series import Array
 from chaos.scenarios.moments import Moments
 from chaos.verdict.times import NEVER, Window
@@ -229,6 +229,3 @@ def slope_ratio(times: Array, values: Array, start: float, end: float) -> float 
     if third < 1 or window[:third].mean() == 0:
         return None
     return float(window[-third:].mean() / window[:third].mean())
-
-
-__all__ = ["Anchors", "View", "first_time", "slope_ratio", "trailing"]

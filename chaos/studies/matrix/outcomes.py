@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from chaos.record.metric_names import ATTEMPTS, ENDED, JOBS, TRIES, WORK
+from chaos.record.metric_names import ATTEMPTS, ENDED, JOBS, WORK
 from chaos.record.record import Of, trailing
 from chaos.record.series import Array
 from chaos.scenarios.times import INCIDENT_S_PER_BENCH_S
 from chaos.studies.cache import Figure
 from chaos.studies.matrix.variants import survived
-from chaos.verdict.figures import BLOCKED_SHARE, PEAK_WINDOW_S, SUSTAINED_WINDOW_S, WORKING, peak
+from chaos.verdict.figures import PEAK_WINDOW_S, SUSTAINED_WINDOW_S, WORKING, blocked, failing, peak, seconds, well_from
 from chaos.verdict.times import NEVER, Window
 from chaos.verdict.view import View
 
@@ -139,10 +139,10 @@ def outcome(view: View, late: Window | None = None) -> RunOutcome:
     condition of fact F1 or F2 is true for it at any time between the restore in East and the drain.
     """
     until = counted_until(view)
-    impact_a = _blocked(view)
+    impact_a = blocked(view)
     values = {
         "impact_a_min": _minutes(view, impact_a, until),
-        "impact_b_min": _minutes(view, _failing(view), until),
+        "impact_b_min": _minutes(view, failing(view), until),
         **_load(view, until),
         **{
             f"{name}_saturated_min": _minutes(view, _saturated(view, region), until)
@@ -254,36 +254,14 @@ def _incident(view: View) -> Window:
 
 def _recovery(view: View, until: float) -> float | None:
     """Minutes from the trigger until the pair stays healthy, the backlog small and storage accessible."""
-    blocked, failing = _blocked(view), _failing(view)
-    if blocked is None or failing is None or not view.record.series.knows(JOBS):
+    no_storage, no_tokens = blocked(view), failing(view)
+    if no_storage is None or no_tokens is None or not view.record.series.knows(JOBS):
         return None
     times, backlog = view.backlog_curve()
-    ill = (blocked | failing | (backlog >= view.backlog_gone)) & (times >= view.at.trigger)
+    ill = (no_storage | no_tokens | (backlog >= view.backlog_gone)) & (times >= view.at.trigger)
     kept = times <= until
-    well = max(_well_from(times[kept], ill[kept]) - view.at.trigger, 0.0) * MINUTES_PER_S
+    well = max(well_from(times[kept], ill[kept]) - view.at.trigger, 0.0) * MINUTES_PER_S
     return None if well == NEVER and _is_cut(view, until) else well
-
-
-def _well_from(times: Array, ill: Any) -> float:
-    """Time of the first sample after the last bad one; `NEVER` if the last is bad, minus infinity if none is bad."""
-    bad = np.flatnonzero(ill)
-    if not len(bad):
-        return -NEVER
-    last = int(bad[-1])
-    return float(times[last + 1]) if last + 1 < len(times) else NEVER
-
-
-def _blocked(view: View) -> Any:
-    if not view.record.series.knows(TRIES):
-        return None
-    _, share = view.record.ratio_curve(Of(TRIES, result="blocked"), Of(TRIES), SUSTAINED_WINDOW_S)
-    return share > BLOCKED_SHARE
-
-
-def _failing(view: View) -> Any:
-    if not view.record.series.knows(ATTEMPTS):
-        return None
-    return view.success_curve(view.pair, SUSTAINED_WINDOW_S)[1] < WORKING
 
 
 def _saturated(view: View, region: str) -> Any:
@@ -302,11 +280,8 @@ def _worst_success(view: View, until: float) -> float | None:
 
 
 def _minutes(view: View, holds: Any, until: float) -> float | None:
-    if holds is None:
-        return None
-    times = view.record.series.times
-    steps = np.diff(times, append=times[-1:])
-    return float(steps[holds & (times < until)].sum()) * MINUTES_PER_S
+    found_s = seconds(view, holds, until)
+    return None if found_s is None else found_s * MINUTES_PER_S
 
 
 def _up_to(curve: RatioCurve, until: float) -> RatioCurve:

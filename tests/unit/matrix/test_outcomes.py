@@ -6,7 +6,7 @@ import pytest
 
 from chaos.studies.matrix.outcomes import COLUMNS, RunOutcome, outcome
 from chaos.verdict.claim_sets.fnj8_vqz.view import IncidentView
-from chaos.verdict.figures import identity_impact_s, storage_impact_s
+from chaos.verdict.figures import blocked, failing, seconds
 from tests.unit.record.incident_record import END, D, E, IncidentRecord, fresh_incident
 
 
@@ -28,8 +28,8 @@ def test_the_incident_has_both_waves_and_counts_to_its_end() -> None:
     view = IncidentView(fresh_incident().build())
     assert (found.first_wave, found.east_collapses, found.west_collapses) == (True, True, True)
     assert found.counted_until_t == END
-    assert found.values["impact_a_min"] == storage_impact_s(view)
-    assert found.values["impact_b_min"] == identity_impact_s(view)
+    assert found.values["impact_a_min"] == seconds(view, blocked(view))
+    assert found.values["impact_b_min"] == seconds(view, failing(view))
     assert found.values["worst_success"] == 0.0
 
 

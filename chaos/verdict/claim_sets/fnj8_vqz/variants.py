@@ -42,11 +42,8 @@ def _abrupt_reopen(scenario: Scenario) -> Variant:
     """All traffic is admitted at once at the time of the ramp."""
 
     def reopened(entry: Entry) -> Entry:
-        if not isinstance(entry.action, Ramp):
-            return entry
-        copy = entry.model_copy(update={"action": OpenTraffic(do="open", regions=entry.action.regions)})
-        copy._t = entry.t
-        return copy
+        action = entry.action
+        return entry.acting(OpenTraffic(do="open", regions=action.regions)) if isinstance(action, Ramp) else entry
 
     timeline = tuple(reopened(entry) for entry in scenario.timeline)
     return Variant(scenario.model_copy(update={"timeline": timeline}), {})
@@ -83,15 +80,11 @@ def _drill_alone(scenario: Scenario) -> Variant:
     """A calm day with the drill of the full incident; its rows are renamed, as it does not follow an incident."""
     drill = [entry for entry in load(INCIDENT).in_order if entry.row == DRILL_ROW]
     begin = drill[0].t - DRILL_AT_S
-    entries = tuple(_at(entry, f"D{number:02}", entry.t - begin) for number, entry in enumerate(drill, 1))
+    entries = tuple(
+        entry.moved(entry.t - begin).model_copy(update={"id": f"D{number:02}"}) for number, entry in enumerate(drill, 1)
+    )
     update = {"timeline": entries, "duration_s": entries[-1].t + DRILL_WATCHED_S}
     return Variant(load("calm-day", size=scenario.size).model_copy(update=update), {})
-
-
-def _at(entry: Entry, name: str, t: float) -> Entry:
-    copy = entry.model_copy(update={"id": name, "at": None, "at_s": t})
-    copy._t = t
-    return copy
 
 
 def _calm_day(scenario: Scenario) -> Variant:
