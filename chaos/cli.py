@@ -324,7 +324,8 @@ def validate(rows: Any, seeds: int | None, jobs: int | None, assignments: Any, p
 @click.option(
     "--settle",
     type=FiniteRange(min=0.0, max=100_000.0),
-    help="--docker: minimum age of every container at the start, in minutes",
+    help="--docker: minutes of health at full load before a reading counts [default: what the load takes to fill "
+    "bounded state]",
 )
 @click.option("--project", default="aftershock", show_default=True, help="--docker: the compose project")
 def soak(**options: Any) -> None:
@@ -336,10 +337,9 @@ def soak(**options: Any) -> None:
 
     overrides = overrides_from(options["assignments"])
     if options["minutes"] is not None:
-        from chaos.soak.docker import SETTLED_MINUTES, soak_docker_command
+        from chaos.soak.docker import soak_docker_command
 
-        settle = SETTLED_MINUTES if options["settle"] is None else options["settle"]
-        sys.exit(soak_docker_command(options["minutes"], options["project"], settle, terminal()))
+        sys.exit(soak_docker_command(options["minutes"], options["project"], options["settle"], terminal()))
     from chaos.soak.command import soak_command
 
     sys.exit(soak_command(options["hours"], options["seed"], overrides, terminal()))

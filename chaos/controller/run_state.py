@@ -8,6 +8,8 @@ from chaos.controller.telling import Telling
 from chaos.experiment.plan import Plan
 from services.chassis.background import Background
 
+ENDED = frozenset({"done", "failed", "aborted"})
+
 
 class ControlledRun:
     """One run that the controller started. `why` is the reason of a failure.

@@ -7,15 +7,27 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
+from chaos.controller.run_state import ENDED
 from chaos.kills.desk import Desk, controller_url, operate_token
+from chaos.remediation.workflow import UNDER_WAY
 from chaos.soak.repair import Repairs
 from compose.docker import DockerRuntime
-from compose.render import REGIONS, stack
+from compose.render import load_scenario, stack, stack_settings
+from compose.run_lease import KEY
+from compose.runtime import Runtime, RuntimeUnavailable
+from compose.topology import LOADGEN
 from services.chassis.background import Background
 from services.chassis.clock import Clock
 from services.chassis.endings import finish_all
+from services.chassis.live import read_overlay_value
+from services.chassis.settings import Tree, merge
+from services.chassis.store import STORE_ERRORS, Keys
 
 LOOK_S = 15.0
+TIMEOUT_S = 2.0
+STATUS_TIMEOUT_S = 8.0
+"""Less than the interval of the readings. The status itself waits two seconds for each instance."""
+MB = 1e6
 
 
 class ControllerCaller(Protocol):
@@ -29,10 +41,11 @@ class ControllerCaller(Protocol):
 class Outside:
     """The testbed behind a controller's API."""
 
-    def __init__(self, caller: ControllerCaller, epoch_s: Callable[[], float], regions: Sequence[str]) -> None:
+    def __init__(self, caller: ControllerCaller, runtime: Runtime, regions: Sequence[str]) -> None:
         self.regions = regions
-        self.epoch_s = epoch_s
+        self.epoch_s = runtime.clock.epoch
         self._caller = caller
+        self._runtime = runtime
 
     async def down(self) -> Mapping[str, float]:
         rows = (await self._caller.done("GET", "/v1/status"))["regions"]
@@ -44,9 +57,76 @@ class Outside:
     async def set_traffic(self, region: str, rule: dict[str, Any]) -> None:
         await self._caller.done("PUT", f"/v1/regions/{region}/traffic", rule)
 
+    async def trouble(self) -> str:
+        """Why the testbed is not healthy at full load; empty if it is."""
+        try:
+            async with asyncio.timeout(STATUS_TIMEOUT_S):
+                status = await self._caller.done("GET", "/v1/status")
+        except (RuntimeUnavailable, TimeoutError):
+            return "the controller does not answer"
+        if await self._lent():
+            return "a run of another process is in progress"
+        return "; ".join([*status_troubles(status), *await self._load_troubles(), *await self._traffic_troubles()])
+
+    async def _lent(self) -> bool:
+        try:
+            return bool(await self._runtime.store.exists(KEY))
+        except STORE_ERRORS:
+            return False  # the routers tell, they need the store
+
+    async def _load_troubles(self) -> list[str]:
+        found = await self._document(LOADGEN, "", "/admin/load")
+        if found is None:
+            return ["the load generator does not answer"]
+        if not found["running"]:
+            return ["the load is off"]
+        return [f"{region} has {factor:g} of its load" for region, factor in found["regions"].items() if factor != 1.0]
+
+    async def _traffic_troubles(self) -> list[str]:
+        views = await asyncio.gather(*(self._document("router", region, "/admin/traffic") for region in self.regions))
+        return [
+            f"{region}: {view['regions'][region]['mode']}"
+            for region, view in zip(self.regions, views, strict=True)
+            if view is not None and not view["regions"][region]["open"]
+        ]
+
+    async def _document(self, service: str, region: str, path: str) -> Any:
+        """What an instance answers; None if it does not."""
+        url = self._runtime.peers.url(service, region) + path
+        reply = await self._runtime.http.call("GET", url, timeout_s=TIMEOUT_S)
+        return reply.json() if reply.ok else None
+
+    async def redis_data_mb(self) -> float | None:
+        """What Redis has allocated; None if it does not answer."""
+        try:
+            return float((await self._runtime.store.info("memory"))["used_memory"]) / MB
+        except STORE_ERRORS:
+            return None
+
+    async def settings(self) -> Tree:
+        """Those of the compose file, with the current overlay."""
+        raw = await self._runtime.store.get(Keys.OVERLAY)
+        return merge(stack_settings(load_scenario(), stack()), {} if raw is None else read_overlay_value(raw))
+
+
+def status_troubles(status: Mapping[str, Any]) -> list[str]:
+    """What the controller's status says against a healthy testbed."""
+    run, job, found = status["run"], status["remediation"], []
+    if run is not None and run["state"] not in ENDED and run["runtime"] != "virtual":
+        found.append(f"run {run['id']} is in progress")
+    if job is not None and job["provisioningState"] in UNDER_WAY:
+        found.append("the policy job is running")
+    found += [f"fault {fault['kind']} is active" for fault in status["faults"]]
+    for region in status["regions"]:
+        if region["down_since"]:
+            found.append(f"{region['name']} is down")
+        elif not region["reachable"]:
+            found.append(f"{region['name']} does not answer")
+    return found
+
 
 @asynccontextmanager
-async def repaired(project: str, say: Callable[[str], None]) -> AsyncIterator[None]:
+async def repaired(project: str, say: Callable[[str], None]) -> AsyncIterator[Outside]:
     """Repairs every collapse of the testbed inside the block. A controller that is away is asked again.
 
     Raises:
@@ -54,10 +134,12 @@ async def repaired(project: str, say: Callable[[str], None]) -> AsyncIterator[No
     """
     runtime = DockerRuntime(project)
     try:
-        await runtime.attach(stack())
+        topology = stack()
+        await runtime.attach(topology)
         desk = Desk(runtime, await operate_token(runtime), await controller_url(runtime))
-        async with following(Repairs(Outside(desk, runtime.clock.epoch, REGIONS), say), runtime.clock, say):
-            yield
+        outside = Outside(desk, runtime, topology.names)
+        async with following(Repairs(outside, say), runtime.clock, say):
+            yield outside
     finally:
         await runtime.stop()
 

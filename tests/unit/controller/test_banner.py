@@ -92,7 +92,7 @@ async def test_the_status_tells_of_a_collapse_until_the_testbed_is_calm(desk: De
     assert (found["kind"], found["remedy"]) == ("collapse", REMEDY)
     since = min(desk.testbed.monitor.down.values())
     assert began <= since < began + 15.0
-    down = await Outside(desk, desk.testbed.runtime.clock.epoch, list(NAMES)).down()
+    down = await Outside(desk, desk.testbed.runtime, list(NAMES)).down()
     assert down == {name: float(int(down_t)) for name, down_t in desk.testbed.monitor.down.items()}
     kinds = [event["kind"] for event in desk.testbed.feed.history]
     assert "collapse_began" in kinds

@@ -1,0 +1,87 @@
+"""Which readings of a testbed count, and the judgement over them: Redis and ours count, Prometheus is shown only."""
+
+import pytest
+
+from chaos.soak.looks import (
+    NOT_OURS,
+    REDIS_DATA,
+    STRETCH_MIN_S,
+    counting,
+    healthy_for_s,
+    is_enough,
+    judge,
+    longest_stretch,
+    restarted,
+)
+from tests.unit.soak.readings_of_memory import looks, troubled, with_starts
+
+
+def test_a_container_that_grows_is_named_with_its_rate() -> None:
+    found = {one.name: (round(one.per_hour, 6), counts) for one, counts, _ in judge(looks(redis=30.0, router=0.0))}
+    assert found == {"redis": (30.0, True), "router": (0.0, False)}
+
+
+def test_less_than_a_megabyte_an_hour_is_not_judged_to_grow() -> None:
+    assert [row.counts for row in judge(looks(redis=0.9))] == [False]
+    assert [row.counts for row in judge(looks(redis=1.1))] == [True]
+
+
+@pytest.mark.parametrize("name", sorted(NOT_OURS))
+def test_third_party_containers_are_shown_but_not_judged(name: str) -> None:
+    ((one, counts, word),) = judge(looks(37, None, **{name: 100.0}))
+    assert (one.grows, counts, word) == (True, False, "not judged")
+
+
+@pytest.mark.parametrize(
+    ("resident", "data", "words"),
+    [
+        (30.0, 0.0, {"redis": "grows: gaps in the allocator's pages, not data", REDIS_DATA: ""}),
+        (30.0, 20.0, {"redis": "grows: data", REDIS_DATA: "grows"}),
+        (0.0, 20.0, {"redis": "", REDIS_DATA: "grows"}),
+        (0.0, 0.0, {"redis": "", REDIS_DATA: ""}),
+        (30.0, None, {"redis": "grows"}),
+    ],
+)
+def test_what_grows_in_redis_is_said_and_either_counts(
+    resident: float, data: float | None, words: dict[str, str]
+) -> None:
+    rows = judge(looks(redis_data=data, redis=resident))
+    assert {row.trend.name: row.word for row in rows} == words
+    assert [row.counts for row in rows] == [bool(row.word) for row in rows]
+
+
+def test_a_container_that_came_later_is_left_out() -> None:
+    rows = looks(redis=0.0)
+    rows[-1].memory_mb["identity-eastus-5"] = 50.0
+    assert [row.trend.name for row in judge(rows)] == ["redis"]
+
+
+def test_a_container_that_was_started_again_or_ended_is_named() -> None:
+    rows = with_starts(looks(redis=0.0, router=0.0, loadgen=0.0, prometheus=0.0), router=20, prometheus=20)
+    del rows[30].started["loadgen"]
+    rows[-1].started["identity-eastus-5"] = "later"
+    assert restarted(rows) == ["loadgen", "router"]
+
+
+def test_a_look_counts_when_there_was_no_trouble_for_the_settling_time() -> None:
+    rows = troubled(looks(10, redis=0.0), 3, 4)
+    assert healthy_for_s(rows) == [0.0, 10.0, 20.0, None, None, 0.0, 10.0, 20.0, 30.0, 40.0]
+    assert counting(rows, 20.0) == [False, False, True, False, False, False, False, True, True, True]
+    assert counting(rows, 0.0) == [n not in (3, 4) for n in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "found"),
+    [("0110111", (4, 7)), ("111011", (0, 3)), ("11011", (3, 5)), ("000", (0, 0)), ("", (0, 0)), ("1", (0, 1))],
+)
+def test_the_longest_stretch_is_judged_and_of_equal_ones_the_last(counts: str, found: tuple[int, int]) -> None:
+    stretch = longest_stretch([one == "1" for one in counts])
+    assert (stretch.start, stretch.stop) == found
+
+
+def test_five_minutes_can_be_judged_or_a_whole_shorter_watch() -> None:
+    enough = round(STRETCH_MIN_S / 10.0) + 1
+    assert is_enough(looks(enough, redis=0.0), 3600.0)
+    assert not is_enough(looks(enough - 1, redis=0.0), 3600.0)
+    assert is_enough(looks(7, redis=0.0), 60.0)
+    assert not is_enough(looks(5, redis=0.0), 40.0)
