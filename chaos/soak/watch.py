@@ -12,8 +12,8 @@ from chaos.progress.terminal import table
 from chaos.soak.looks import (
     REDIS,
     STRETCH_MIN_S,
-    MemoryGrowth,
     Look,
+    MemoryGrowth,
     counting,
     healthy_for_s,
     is_enough,
