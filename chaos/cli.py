@@ -19,7 +19,7 @@ import click
 
 from chaos.command.elsewhere import export, watch
 from chaos.command.group import Commands
-from chaos.command.new import NEW_OPTIONS, new_scenario
+from chaos.command.new import new_scenario
 from chaos.command.parts import check_part, try_retries
 from chaos.command.repeat import repeat_command
 from chaos.command.results import results
@@ -34,12 +34,9 @@ from chaos.options import (
     comma_separated,
     drop_option,
     size_option,
-    with_options,
 )
 from chaos.progress.terminal import terminal
-from chaos.studies.map.options import OPTIONS as MAP_OPTIONS
 from chaos.studies.map.options import map_points
-from chaos.studies.size.options import OPTIONS as SIZE_OPTIONS
 from chaos.studies.size.options import study_sizes
 from services.chassis.interrupts import run as run_until_signal
 
@@ -360,11 +357,5 @@ def kills(**options: Any) -> None:
     sys.exit(kills_command(options["kills"], options["seed"], options["project"], terminal()))
 
 
-main.add_command(results)
-main.add_command(check_part)
-main.add_command(try_retries)
-main.command(name="map")(with_options(map_points, MAP_OPTIONS))
-main.command(name="size")(with_options(study_sizes, SIZE_OPTIONS))
-main.add_command(export)
-main.add_command(watch)
-main.command(name="new")(with_options(new_scenario, NEW_OPTIONS))
+for command in (results, check_part, try_retries, map_points, study_sizes, export, watch, new_scenario):
+    main.add_command(command)

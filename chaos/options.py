@@ -1,12 +1,11 @@
 """Parameter types of the command line, shared by all commands."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
 RUNS_MAX = 10_000
 SEED = click.IntRange(0, 2**63 - 1)
 SEEDS = click.IntRange(1, RUNS_MAX)
@@ -30,13 +29,6 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
         return number
-
-
-def with_options(function: F, options: Sequence[Callable[[F], F]]) -> F:
-    """The function with the options of a command, first one first."""
-    for option in reversed(options):
-        function = option(function)
-    return function
 
 
 size_option = click.option(

@@ -19,7 +19,7 @@ from compose import docker_stack
 from compose.docker_engine import HOST, PAUSED, DockerContainer, DockerEngine
 from compose.run_lease import RunLease
 from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, ScrapeTarget, UnknownInstance
-from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, next_nodes
+from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, newest_nodes, next_nodes
 from services.chassis.access import shared_secret
 from services.chassis.background import Background
 from services.chassis.clock import system_clock
@@ -272,8 +272,7 @@ class DockerRuntime:
 
     async def remove_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
         """Nodes of the compose file are stopped, not removed; the next reset starts them again."""
-        nodes = [spec for spec in self.instances() if spec.service == SCALABLE and spec.region == region]
-        newest = nodes[len(nodes) - count :] if count else []
+        newest = newest_nodes(self.instances(), region, count)
         self._leaving |= {spec.name for spec in newest}
         await self._all(self._retire(self._active.pop(spec.name)) for spec in newest)
         return newest

@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 
 from compose.children import Child, end, python
 from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, ScrapeTarget, UnknownInstance
-from compose.topology import SCALABLE, InstanceSpec, Topology, next_nodes
+from compose.topology import InstanceSpec, Topology, newest_nodes, next_nodes
 from services.chassis.clock import system_clock
 from services.chassis.endings import finish_all
 from services.chassis.env import Peers
@@ -159,8 +159,7 @@ class LocalRuntime:
         return specs
 
     async def remove_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
-        nodes = [spec for spec in self.instances() if spec.service == SCALABLE and spec.region == region]
-        newest = nodes[len(nodes) - count :] if count else []
+        newest = newest_nodes(self.instances(), region, count)
         leaving = [self._children.pop(spec.name) for spec in newest]
         for child in leaving:
             if child.paused and child.alive:

@@ -100,6 +100,12 @@ def next_nodes(existing: Iterable[InstanceSpec], region: str, count: int) -> lis
     return [node(region, number) for number in range(first, first + count)]
 
 
+def newest_nodes(existing: Iterable[InstanceSpec], region: str, count: int) -> list[InstanceSpec]:
+    """The `count` newest identity nodes of `region`; `existing` is in start order."""
+    nodes = [spec for spec in existing if spec.service == SCALABLE and spec.region == region]
+    return nodes[len(nodes) - count :] if count else []
+
+
 def app_factory(service: str) -> CreateApp:
     """`create_app` of a service, imported on request."""
     create: CreateApp = import_module(f"{MODULES[service]}.app").create_app

@@ -13,20 +13,19 @@ from services.chassis.exit_codes import EXPECTED
 
 TEMPLATE = "template.yaml"
 PLACE = "NAME"
-NEW_OPTIONS = (
-    click.argument("name"),
-    click.option(
-        "--out",
-        "folder",
-        type=click.Path(path_type=Path, exists=True, file_okay=False),
-        default=Path(),
-        help="folder of the file; default the current one",
-    ),
-)
 NAME = re.compile(r"(?!(?:null|true|false|[0-9]+(?:e[0-9]+)?)$)[a-z0-9][a-z0-9-]{0,39}")
 """No text that YAML reads as something else."""
 
 
+@click.command("new")
+@click.argument("name")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path(),
+    help="folder of the file; default the current one",
+)
 def new_scenario(name: str, folder: Path) -> None:
     """Write NAME.yaml: a scenario of your own, commented, that runs and is judged."""
     sys.exit(new_command(name, folder, terminal()))

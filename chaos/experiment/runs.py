@@ -141,8 +141,8 @@ def claim(path: Path, flags: int = os.O_RDONLY) -> Path:
 
 
 @contextmanager
-def output_file(path: Path) -> Iterator[None]:
-    """Checks before a long computation that its output file can be written, and locks it during the block.
+def output_file(path: Path | None) -> Iterator[None]:
+    """Checks before a long computation that its output file, if any, can be written, and locks it during the block.
 
     The lock is a file beside it, because `replace` gives the output file another inode. It is removed afterwards; a
     SIGKILL leaves it, without effect.
@@ -150,6 +150,9 @@ def output_file(path: Path) -> Iterator[None]:
     Raises:
         RunFolderError: it cannot be written, or is in use by another command.
     """
+    if path is None:
+        yield
+        return
     lock = path.with_name(f".{path.name}.lock")
     _make(path.parent, "file")
     if path.is_dir() or (path.exists() and not os.access(path, os.W_OK)):

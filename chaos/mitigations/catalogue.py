@@ -46,16 +46,11 @@ def catalogue() -> list[dict[str, Any]]:
     """The mitigations as plain rows, for listings."""
     return [
         {
-            "id": mitigation.id,
-            "title": mitigation.title,
-            "source": mitigation.source,
-            "attacks": list(mitigation.attacks),
-            "changes": mitigation.changes,
-            "kinds": list(mitigation.kinds),
-            "switchable": bool(mitigation.overlay),
-            "overlay": mitigation.overlay,
+            **one.model_dump(mode="json", exclude={"timeline", "topology"}),
+            "kinds": list(one.kinds),
+            "switchable": bool(one.overlay),
         }
-        for mitigation in default_catalogue().mitigations
+        for one in default_catalogue().mitigations
     ]
 
 

@@ -6,7 +6,7 @@ The key covers everything that affects a run.
 import hashlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
@@ -26,7 +26,6 @@ JsonDocument = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("services", "loadgen", "compose", "chaos")
-SOURCES = (".py", ".yaml")
 ONLY_SHOWN = (
     "chaos/report/",
     "chaos/record/retention.py",
@@ -98,11 +97,16 @@ class Codec(Generic[J, R]):
 @lru_cache(maxsize=1)
 def code_hash(root: Path = ROOT) -> str:
     """SHA-256 of the sources of all packages and the interpreter version."""
+    return tree_hash(root, (".py", ".yaml"), ONLY_SHOWN)
+
+
+def tree_hash(root: Path, suffixes: Sequence[str], without: tuple[str, ...] = ()) -> str:
+    """SHA-256 of the files of all packages with these suffixes and of the interpreter version."""
     digest = hashlib.sha256(sys.version.encode())
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*")):
             name = path.relative_to(root).as_posix()
-            if path.suffix in SOURCES and not name.startswith(ONLY_SHOWN):
+            if path.suffix in suffixes and not name.startswith(without):
                 digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 

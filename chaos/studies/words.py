@@ -10,6 +10,11 @@ def figure(value: float | None, spec: str = "g", unit: str = "") -> str:
     return MISSING if value is None else f"{value:{spec}}{unit and f' {unit}'}"
 
 
+def bounds(low: float | None, high: float | None, spec: str) -> str:
+    """` (0.91 to 0.99)`; empty if there is no interval."""
+    return "" if low is None or high is None else f" ({low:{spec}} to {high:{spec}})"
+
+
 def span(values: Sequence[float], spec: str = "g") -> str:
     """The range of the values: `3–6`; one figure if both ends are formatted equally, a dash if there are no values."""
     if not values:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from aiohttp import web
 
 from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, ScrapeTarget, UnknownInstance
-from compose.topology import PORT, SCALABLE, InstanceSpec, Topology, app_factory, next_nodes
+from compose.topology import PORT, InstanceSpec, Topology, app_factory, newest_nodes, next_nodes
 from compose.virtual.net.links import LinkFault
 from compose.virtual.world import Served, VirtualWorld
 from services.chassis.clock import Clock
@@ -111,8 +111,7 @@ class VirtualRuntime:
         return specs
 
     async def remove_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
-        nodes = [spec for spec in self.instances() if spec.service == SCALABLE and spec.region == region]
-        newest = nodes[len(nodes) - count :] if count else []
+        newest = newest_nodes(self.instances(), region, count)
         for spec in newest:
             running = self._running.pop(spec.name)
             if running.served.process.state == "frozen":

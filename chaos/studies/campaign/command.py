@@ -6,7 +6,6 @@ resumes an interrupted campaign.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -96,7 +95,7 @@ def campaign_command(
     told = load(scenario, size=size)
     require_expectations("--scenario", told)
     wanted[0].plan()
-    with output_file(out) if as_it_is else nullcontext():
+    with output_file(out if as_it_is else None):
         results = _run(wanted, jobs, console)
         summary, good = summarise(results)
         console.print(summary)

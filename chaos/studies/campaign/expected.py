@@ -8,7 +8,7 @@ from chaos.progress.terminal import table
 from chaos.scenarios.expect import Expectation
 from chaos.studies.campaign.jobs import CampaignResult
 from chaos.studies.statistics import Estimate, Share, estimate, share
-from chaos.studies.words import MISSING
+from chaos.studies.words import MISSING, bounds
 from chaos.verdict.model import HOLDS
 
 
@@ -30,9 +30,7 @@ def expectations_table(expect: Sequence[Expectation], results: Sequence[Campaign
 
 def held_text(held: Share) -> str:
     """`5 of 5 (57 % to 100 %)`."""
-    if held.low is None or held.high is None:
-        return "not judged"
-    return f"{held.count} of {held.measured} ({held.low:.0%} to {held.high:.0%})"
+    return f"{held.count} of {held.measured}{bounds(held.low, held.high, '.0%')}" if held.measured else "not judged"
 
 
 def _measured(id_: str, results: Sequence[CampaignResult]) -> list[str]:
@@ -49,5 +47,4 @@ def estimate_text(one: Estimate) -> str:
     """`0.12 (0.08 to 0.16)`; of times also how often there was none."""
     if one.mean is None:
         return f"never in {one.never} of {one.measured}" if one.never else MISSING
-    span = "" if one.low is None or one.high is None else f" ({one.low:.3g} to {one.high:.3g})"
-    return f"{one.mean:.3g}{span}"
+    return f"{one.mean:.3g}{bounds(one.low, one.high, '.3g')}"

@@ -8,28 +8,26 @@ import click
 
 from chaos.options import JOBS, FiniteRange, size_option
 
-OPTIONS = (
-    click.option("--x", "x", metavar="SETTING=A,B,…", help="across: load, retries, stall, nodes, with, or any setting"),
-    click.option("--y", "y", metavar="SETTING=A,B,…", help="down"),
-    click.option("--at", "at", multiple=True, metavar="SETTING=A", help="one point instead of a map; give two"),
-    click.option("--stalls", metavar="0.5,1,…", help="seconds to stall, from short to long"),
-    click.option(
-        "--watch",
-        "watch_s",
-        type=FiniteRange(20, 180),
-        default=60.0,
-        show_default=True,
-        help="seconds after a stall in which the region must come back",
-    ),
-    click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True),
-    size_option,
-    click.option("--jobs", type=JOBS, help="processes; default one a core"),
-    click.option("--with", "mitigations", default="", metavar="R1,X5", help="mitigations that are on everywhere"),
-    click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="holds everywhere"),
-    click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the files; default runs/…"),
+
+@click.command("map")
+@click.option("--x", "x", metavar="SETTING=A,B,…", help="across: load, retries, stall, nodes, with, or any setting")
+@click.option("--y", "y", metavar="SETTING=A,B,…", help="down")
+@click.option("--at", "at", multiple=True, metavar="SETTING=A", help="one point instead of a map; give two")
+@click.option("--stalls", metavar="0.5,1,…", help="seconds to stall, from short to long")
+@click.option(
+    "--watch",
+    "watch_s",
+    type=FiniteRange(20, 180),
+    default=60.0,
+    show_default=True,
+    help="seconds after a stall in which the region must come back",
 )
-
-
+@click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True)
+@size_option
+@click.option("--jobs", type=JOBS, help="processes; default one a core")
+@click.option("--with", "mitigations", default="", metavar="R1,X5", help="mitigations that are on everywhere")
+@click.option("--set", "assignments", multiple=True, metavar="SECTION.FIELD=VALUE", help="holds everywhere")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the files; default runs/…")
 def map_points(**options: Any) -> None:
     """Measure where a stall causes a collapse of one region, and whether the region recovers.
 

@@ -21,11 +21,18 @@ from chaos.scenarios.loader import load
 from chaos.scenarios.model import Scenario
 from chaos.studies.cache import Codec
 from chaos.studies.map.axes import Axis, AxisEffect, effect
-from chaos.studies.map.probe import TRANSPORT, Probe, probe
+from chaos.studies.map.probe import TRANSPORT, End, Probe, probe
 
 MapKind = Literal["stable", "vulnerable", "metastable", "overloaded", "unmeasured"]
 KINDS: tuple[MapKind, ...] = ("stable", "vulnerable", "metastable", "overloaded", "unmeasured")
-"""From best to worst; the class of a point is the worst of its seeds."""
+"""From best to worst; the class of a point is the worst of its probes and seeds."""
+KIND_BY_END: dict[End, MapKind] = {
+    "recovered": "stable",
+    "returned": "vulnerable",
+    "stayed": "metastable",
+    "failing": "overloaded",
+    "unmeasured": "unmeasured",
+}
 STALLS_S = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 WATCH_S = 60.0
 WORLD = "one-region.yaml"
@@ -114,18 +121,8 @@ def perform(job: MapRun) -> MapFinding:
 
 def classify(probes: Sequence[Probe]) -> MapFinding:
     """The classification, from the probes alone."""
-    ends = {one.end for one in probes}
-    problem = next((one.problem for one in probes if one.problem), "")
-    kind: MapKind = "stable"
-    if not ends or "unmeasured" in ends:
-        kind = "unmeasured"
-    elif "failing" in ends:
-        kind = "overloaded"
-    elif "stayed" in ends:
-        kind = "metastable"
-    elif "returned" in ends:
-        kind = "vulnerable"
-    return MapFinding(kind, tuple(probes), problem)
+    kind = max((KIND_BY_END[one.end] for one in probes), key=KINDS.index, default="unmeasured")
+    return MapFinding(kind, tuple(probes), next((one.problem for one in probes if one.problem), ""))
 
 
 def _decides(job: MapRun) -> dict[str, Any]:

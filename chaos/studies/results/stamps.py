@@ -6,14 +6,13 @@ own (`studies/cache.py`).
 
 import hashlib
 import json
-import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from chaos.experiment.runs import replace
 from chaos.record.files import NotWhole, sealed, unsealed
-from chaos.studies.cache import PACKAGES, ROOT
+from chaos.studies.cache import ROOT, tree_hash
 from chaos.studies.results.plan import Step
 
 SUFFIXES = (".py", ".yaml", ".j2", ".css", ".html")
@@ -31,12 +30,7 @@ class Stamp(NamedTuple):
 @lru_cache(maxsize=1)
 def sources_hash(root: Path = ROOT) -> str:
     """SHA-256 of everything that decides a page: the sources and, unlike for a run, what only presents them."""
-    digest = hashlib.sha256(sys.version.encode())
-    for package in PACKAGES:
-        for path in sorted((root / package).rglob("*")):
-            if path.suffix in SUFFIXES:
-                digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+    return tree_hash(root, SUFFIXES)
 
 
 class Stamps:

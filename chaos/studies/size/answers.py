@@ -15,10 +15,9 @@ from typing import Literal
 
 from chaos.studies.matrix.outcomes import OP_SUCCESS, RunOutcome
 from chaos.studies.size.job import SizeFinding
-from chaos.studies.statistics import Estimate, MeanTime, Share, apart, estimate, mean_time, share
+from chaos.studies.statistics import Bounded, MeanTime, Share, apart, estimate, mean_time, share
 
 SizeVerdict = Literal["stable", "depends on size", "undecided", "not run"]
-Interval = Estimate | Share | MeanTime
 UNKNOWN = "cause not investigated"
 TIPPING_WHY = "chance has to fill the queues of all nodes at once, which is rarer with more nodes"
 
@@ -62,7 +61,7 @@ class SizeAnswer:
     """One row of the page."""
 
     kind: AnswerKind
-    by_size: Mapping[float, Interval]
+    by_size: Mapping[float, Bounded]
     why: str = UNKNOWN
 
     @property
@@ -77,7 +76,7 @@ class SizeAnswer:
         return f"*depends on size*: {direction([self.by_size[size] for size in sorted(self.by_size)])}; {self.why}"
 
 
-def verdict(kind: AnswerKind, intervals: Sequence[Interval]) -> SizeVerdict:
+def verdict(kind: AnswerKind, intervals: Sequence[Bounded]) -> SizeVerdict:
     """The verdict from the intervals alone, by the rules above."""
     if not intervals:
         return "not run"
@@ -90,7 +89,7 @@ def verdict(kind: AnswerKind, intervals: Sequence[Interval]) -> SizeVerdict:
     return "depends on size" if any(apart(one, other) for one, other in pairs) else "undecided"
 
 
-def direction(intervals: Sequence[Interval]) -> str:
+def direction(intervals: Sequence[Bounded]) -> str:
     """Whether the values rise or fall with the size; `not monotonic` if neither."""
     values = [value for one in intervals if (value := middle(one)) is not None]
     if values == sorted(values):
@@ -98,7 +97,7 @@ def direction(intervals: Sequence[Interval]) -> str:
     return "falls" if values == sorted(values, reverse=True) else "not monotonic"
 
 
-def middle(one: Interval) -> float | None:
+def middle(one: Bounded) -> float | None:
     """The value of an interval; a mean time without an event is longer than its lower limit."""
     if isinstance(one, Share):
         return one.count / one.measured if one.measured else None

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -38,7 +37,7 @@ def size_command(options: dict[str, Any], console: Console) -> int:
         ScenarioError, SettingsError: invalid input, before the first run.
     """
     study = ask(options)
-    with output_file(options["page"]) if options["page"] else nullcontext():
+    with output_file(options["page"]):
         return _answer(study, options, console)
 
 

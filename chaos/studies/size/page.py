@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from chaos.report.templates import fill
 from chaos.studies.page import TEMPLATES
-from chaos.studies.size.answers import AnswerKind, Interval, SizeAnswer
-from chaos.studies.statistics import Estimate, MeanTime, Share
-from chaos.studies.words import MISSING, figure
+from chaos.studies.size.answers import AnswerKind, SizeAnswer
+from chaos.studies.statistics import Bounded, MeanTime, Share
+from chaos.studies.words import MISSING, bounds, figure
 
 TEMPLATE = "size.md.j2"
 
@@ -48,22 +48,16 @@ def cell(answer: SizeAnswer, size: float) -> str:
     return MISSING if one is None else interval_text(answer.kind, one)
 
 
-def interval_text(kind: AnswerKind, one: Interval) -> str:
+def interval_text(kind: AnswerKind, one: Bounded) -> str:
     """`0.95 (0.91 to 0.99), n = 10`."""
+    interval = bounds(one.low, one.high, ".2f" if isinstance(one, Share) else kind.spec)
     if isinstance(one, Share):
-        return f"{one.count} of {one.measured}{_bounds(kind, one)}"
+        return f"{one.count} of {one.measured}{interval}"
     if isinstance(one, MeanTime):
         hours = f"{one.count} in {one.watched / 3600:.1f} h"
         if one.mean is None:
             return MISSING if one.low is None else f"> {figure(one.low, kind.spec, kind.unit)}, {hours}"
-        return f"{figure(one.mean, kind.spec, kind.unit)}{_bounds(kind, one)}, {hours}"
+        return f"{figure(one.mean, kind.spec, kind.unit)}{interval}, {hours}"
     if one.never:
         return f"never in {one.never} of {one.measured}"
-    return f"{figure(one.mean, kind.spec, kind.unit)}{_bounds(kind, one)}, n = {one.measured}"
-
-
-def _bounds(kind: AnswerKind, one: Estimate | Share | MeanTime) -> str:
-    if one.low is None or one.high is None:
-        return ""
-    spec = ".2f" if isinstance(one, Share) else kind.spec
-    return f" ({one.low:{spec}} to {one.high:{spec}})"
+    return f"{figure(one.mean, kind.spec, kind.unit)}{interval}, n = {one.measured}"

@@ -22,7 +22,7 @@ from chaos.studies.matrix.job import CODEC, MatrixRun, perform
 from chaos.studies.matrix.outcomes import OP_SUCCESS, RunOutcome
 from chaos.studies.pool import processes
 from chaos.studies.statistics import Estimate, Share, estimate, share
-from chaos.studies.words import MISSING
+from chaos.studies.words import MISSING, bounds, figure
 from chaos.verdict.figures import WORKING
 from services.chassis.exit_codes import BAD_INPUT, CONTRADICTED, EXPECTED
 from services.chassis.settings import Tree, leaves
@@ -130,16 +130,12 @@ def _rows(yours: Trial, shipped: Trial) -> Iterator[tuple[str, str, str]]:
 
 
 def _seeds(one: Share) -> str:
-    if one.low is None or one.high is None:
-        return MISSING
-    return f"{one.count} of {one.measured} seeds ({one.low:.0%} to {one.high:.0%})"
+    return f"{one.count} of {one.measured} seeds{bounds(one.low, one.high, '.0%')}" if one.measured else MISSING
 
 
 def _cost(one: Estimate, digits: int) -> str:
-    if one.mean is None:
-        return MISSING
-    span = f" ({one.low:.{digits}f} to {one.high:.{digits}f})" if one.low is not None and one.high is not None else ""
-    return f"{one.mean:.{digits}f}{span}"
+    spec = f".{digits}f"
+    return figure(one.mean, spec) + bounds(one.low, one.high, spec)
 
 
 def verdict(yours: Trial, shipped: Trial) -> str:

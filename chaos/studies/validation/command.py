@@ -1,7 +1,6 @@
 """`aftershock validate`: runs rows, prints the table, writes the page; exit code 1 when a row is out of its band."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ def validate_command(
         click.UsageError: an id is unknown.
         RunFolderError: the page cannot be written; raised before the first run.
     """
-    with nullcontext() if page is None else output_file(page):
+    with output_file(page):
         return _validate(_chosen(ids), seeds, jobs, overrides, page, console)
 
 
