@@ -1,11 +1,10 @@
 """ARM's rate limits: one token bucket for reads and one for writes and deletes, per subscription and region."""
 
-import math
-
 from services.blobstore import errors
 from services.blobstore.settings import BlobstoreSettings
 from services.chassis.clock import Clock
 from services.chassis.errors import ServiceError
+from services.chassis.http import RETRY_AFTER, retry_after
 from services.policies.admission import TokenBucket
 
 READS = "reads"
@@ -37,13 +36,13 @@ class ArmLimits:
         """
         bucket, now = self._buckets[kind], self._clock.now()
         if not bucket.take(now):
-            wait_s = max(1, math.ceil(bucket.wait_s(now)))
+            headers = retry_after(bucket.wait_s(now))
             raise ServiceError(
                 errors.ARM_THROTTLED,
-                headers={"Retry-After": str(wait_s)},
+                headers=headers,
                 kind=kind.removesuffix("s"),
                 subscription=self._subscription,
-                wait_s=wait_s,
+                wait_s=headers[RETRY_AFTER],
             )
 
     def remaining(self, kind: str) -> int:

@@ -8,6 +8,7 @@ from aiohttp import web
 from services.chassis.env import Env
 from services.chassis.errors import ErrorSpec, ServiceError
 from services.chassis.faults import KINDS, FaultEffect, decide
+from services.chassis.http import retry_after
 from services.chassis.store import Keys
 from services.parts.kind import PartError
 
@@ -87,8 +88,7 @@ def _end(request: web.Request, effect: FaultEffect) -> None:
             request.transport.abort()
         raise ConnectionResetError("injected fault")
     spec = ErrorSpec(effect.code, effect.status, "Injected by fault {fault_id}.")
-    headers = {"Retry-After": f"{effect.retry_after_s:g}"} if effect.retry_after_s else None
-    raise ServiceError(spec, headers=headers, fault_id=effect.rule.id)
+    raise ServiceError(spec, headers=retry_after(effect.retry_after_s), fault_id=effect.rule.id)
 
 
 class _EffectCounter:

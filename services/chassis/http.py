@@ -19,6 +19,9 @@ from services.chassis.clock import parse_http_date
 TIMEOUT = "timeout"
 RESET = "reset"
 REFUSED = "refused"
+RETRY_AFTER = "Retry-After"
+FLOAT_ERROR_S = 1e-6
+"""A wait that is computed may exceed a whole second by its rounding; that is no reason for one more."""
 
 
 @lru_cache(maxsize=256)
@@ -46,11 +49,21 @@ class HttpReply:
 
     def retry_after_s(self, now_epoch_s: float) -> float | None:
         """Seconds to wait by `Retry-After`, a number or a date (RFC 9110 §10.2.3); None if missing or malformed."""
-        value = self.headers.get("Retry-After")
+        value = self.headers.get(RETRY_AFTER)
         return _seconds_from(value, now_epoch_s) if value else None
 
     def __repr__(self) -> str:
         return f"<HttpReply {self.failure or self.status}, {len(self.body)} bytes>"
+
+
+def retry_after(wait_s: float | None) -> dict[str, str]:
+    """The header `Retry-After` of an answer: whole seconds, rounded up, at least 1 (RFC 9110 §10.2.3: no fractions).
+
+    Without a wait, or with an endless one, there is none.
+    """
+    if wait_s is None or wait_s == math.inf:
+        return {}
+    return {RETRY_AFTER: str(max(1, math.ceil(wait_s - FLOAT_ERROR_S)))}
 
 
 def _seconds_from(value: str, now_epoch_s: float) -> float | None:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
+from services.chassis.http import retry_after
 from services.chassis.settings import SettingsError
 from services.chassis.tracing import Span
 from services.identity.admission import Admission, Reason
@@ -218,13 +219,11 @@ class Node:
     def _refusal(self, admission: Admission, reason: Reason, tenant: str, now: float) -> ServiceError:
         if reason != "throttle":
             return self._overloaded()
-        after_s = admission.retry_after_s(tenant, now)
-        return ServiceError(TENANT_THROTTLED, headers={"Retry-After": f"{after_s:g}"}, tenant=tenant)
+        headers = retry_after(admission.retry_after_s(tenant, now))
+        return ServiceError(TENANT_THROTTLED, headers=headers, tenant=tenant)
 
     def _overloaded(self) -> ServiceError:
-        after_s = self.settings.retry_after_s
-        headers = {"Retry-After": f"{after_s:g}"} if after_s is not None else None
-        return ServiceError(NODE_OVERLOADED, headers=headers)
+        return ServiceError(NODE_OVERLOADED, headers=retry_after(self.settings.retry_after_s))
 
     def _watch_overload(self) -> None:
         at = self.physics.overload_deadline(len(self.queue), self._now())

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from services.chassis.errors import ErrorSpec, ServiceError
+from services.chassis.http import RETRY_AFTER
 
 INVALID_SUBSCRIPTION = ErrorSpec(
     "InvalidSubscriptionId", 400, "The provided subscription identifier '{value}' is malformed or invalid."
@@ -64,7 +65,7 @@ def body_of(error: ServiceError) -> dict[str, Any]:
     if error.target:
         detail["target"] = error.target
     if error.spec is THROTTLED:
-        cause = {"operationGroup": error.target, "retryAfterS": error.headers.get("Retry-After")}
+        cause = {"operationGroup": error.target, "retryAfterS": error.headers.get(RETRY_AFTER)}
         detail["details"] = [
             {"code": "TooManyRequests", "target": error.target, "message": json.dumps(cause, separators=(",", ":"))}
         ]

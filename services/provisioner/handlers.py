@@ -14,6 +14,7 @@ from services.chassis.arm import check_api_version
 from services.chassis.bodies import read_json
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
+from services.chassis.http import retry_after
 from services.chassis.openapi import Api
 from services.provisioner import errors
 from services.provisioner.arm import views
@@ -123,7 +124,7 @@ class ProvisionerHandlers:
         here = match["location"].lower() == self._env.region
         if found is None or not here or subscription_of(found.resource) != match["subscription"].lower():
             raise ServiceError(errors.OPERATION_NOT_FOUND, operation=match["operation"], location=match["location"])
-        waiting = {"Retry-After": str(self.settings.retry_after_s)} if found.status == IN_PROGRESS else {}
+        waiting = retry_after(self.settings.retry_after_s) if found.status == IN_PROGRESS else {}
         if request.query.get("monitor") == "true":
             return self._monitor(request, found, waiting)
         return 200, views.operation(found, self._compute.jobs.get(found.id), self._env.region), waiting
@@ -145,7 +146,7 @@ class ProvisionerHandlers:
     ) -> Headers:
         path = operation_path(request.match_info["subscription"], self._env.region, operation.id)
         url = f"{request.scheme}://{request.host}{path}?api-version={request.query['api-version']}"
-        headers = {"Azure-AsyncOperation": url, "Retry-After": str(self.settings.retry_after_s)}
+        headers = {"Azure-AsyncOperation": url, **retry_after(self.settings.retry_after_s)}
         if monitor:
             headers["Location"] = f"{url}&monitor=true"
         return headers

@@ -16,6 +16,7 @@ from services.chassis.arm import (
     SUBSCRIPTION,
 )
 from services.chassis.errors import ErrorSpec
+from services.chassis.http import RETRY_AFTER
 from services.chassis.openapi import Api
 from services.chassis.routes import Body, BodyShape, Parameter, ResponseSpec, Route
 from services.provisioner import errors
@@ -42,7 +43,7 @@ SHAPES: Mapping[str, BodyShape] = {
     "location": {"type": "string", "pattern": r"^[a-z0-9]+$"},
     "operation": {"type": "string", "pattern": r"^[0-9a-f-]{36}$"},
 }
-POLLING = {"Azure-AsyncOperation": "where to poll", "Retry-After": "seconds between two polls"}
+POLLING = {"Azure-AsyncOperation": "where to poll", RETRY_AFTER: "seconds between two polls"}
 LOCATION = {**POLLING, "Location": "URL to poll by status code"}
 
 EVERY = (MISSING_API_VERSION, INVALID_API_VERSION, errors.THROTTLED)

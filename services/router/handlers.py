@@ -11,7 +11,7 @@ from yarl import URL
 from services.chassis.bodies import parse, read_bytes, read_json
 from services.chassis.env import Env
 from services.chassis.errors import ErrorSpec, ServiceError
-from services.chassis.http import TIMEOUT, HttpReply
+from services.chassis.http import RETRY_AFTER, TIMEOUT, HttpReply, retry_after
 from services.chassis.live import EVERYTHING, announce
 from services.chassis.registry import Instance
 from services.chassis.settings import SettingsError
@@ -29,7 +29,7 @@ from services.router.settings import RouterSettings
 from services.router.state import OPEN, TRAFFIC, RegionAdmission, Traffic
 
 FORWARDED = ("Metadata", "X-IDENTITY-HEADER", "Content-Type", "x-tenant", "x-deadline", "x-attempt", "x-backlog")
-RETURNED = ("Content-Type", "Retry-After")
+RETURNED = ("Content-Type", RETRY_AFTER)
 LEAST_TIMEOUT_S = 0.001
 
 
@@ -187,9 +187,7 @@ class Router:
         return outcome
 
     def _refusal(self, spec: ErrorSpec, region: str, mode: str = "") -> ServiceError:
-        after_s = self.settings.retry_after_s
-        headers = {"Retry-After": f"{after_s:g}"} if after_s else None
-        return ServiceError(spec, headers=headers, region=region, mode=mode)
+        return ServiceError(spec, headers=retry_after(self.settings.retry_after_s), region=region, mode=mode)
 
     async def show_traffic(self, _request: web.Request) -> web.Response:
         now = self._epoch()

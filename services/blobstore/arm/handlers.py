@@ -21,6 +21,7 @@ from services.chassis.arm import LOCATION_NOT_AVAILABLE, RESOURCE_NOT_FOUND, che
 from services.chassis.bodies import read_json
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
+from services.chassis.http import retry_after
 
 _GROUP_NAME = re.compile(r"[A-Za-z0-9._()-]{1,90}", re.ASCII)
 ANONYMOUS_ACTOR = "unknown"
@@ -85,7 +86,7 @@ class Arm:
         except TokenRefused as error:
             raise ServiceError(errors.ARM_INVALID_TOKEN, detail=str(error)) from error
         except KeysUnavailable as error:
-            raise ServiceError(errors.ARM_KEYS_UNAVAILABLE, headers={"Retry-After": "1"}) from error
+            raise ServiceError(errors.ARM_KEYS_UNAVAILABLE, headers=retry_after(1.0)) from error
 
     # --- accounts ------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from services.blobstore.state import BlobContainer, Scope, StorageAccount, anony
 from services.blobstore.store.storage import Storage
 from services.blobstore.tokens import STORAGE_AUDIENCE, KeysUnavailable, TokenRefused, Verifier
 from services.chassis.env import Env
+from services.chassis.http import retry_after
 
 
 class ReadAuthorisation:
@@ -35,7 +36,7 @@ class ReadAuthorisation:
             raise BlobError(errors.INVALID_TOKEN, details={"AuthenticationErrorDetail": str(error)}) from error
         except KeysUnavailable as error:
             reason = {"Reason": "The keys that verify tokens cannot be read."}
-            raise BlobError(errors.SERVER_BUSY, details=reason, headers={"Retry-After": "1"}) from error
+            raise BlobError(errors.SERVER_BUSY, details=reason, headers=retry_after(1.0)) from error
 
     async def admit(
         self, request: web.Request, account_name: str, container_name: str = "", scope: Scope | None = None

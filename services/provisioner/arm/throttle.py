@@ -3,9 +3,8 @@
 Azure's own since 2024: 250 reads (25/s), 200 writes (10/s), 200 deletes (10/s).
 """
 
-from math import ceil
-
 from services.chassis.errors import ServiceError
+from services.chassis.http import retry_after
 from services.policies.admission import TokenBucket
 from services.policies.recent import Recent
 from services.provisioner.errors import THROTTLED
@@ -38,7 +37,7 @@ class SubscriptionThrottle:
         group = OF_METHOD.get(method, WRITES)
         bucket = self._bucket(group, subscription.lower(), now)
         if not bucket.take(now):
-            headers = {"Retry-After": str(max(1, ceil(bucket.wait_s(now)))), **_remaining(group, 0)}
+            headers = {**retry_after(bucket.wait_s(now)), **_remaining(group, 0)}
             raise ServiceError(THROTTLED, target=group, headers=headers)
         return _remaining(group, int(bucket.level(now)))
 

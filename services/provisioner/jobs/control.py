@@ -10,6 +10,7 @@ from typing import Any
 from services.chassis.arm import RESOURCE_NOT_FOUND
 from services.chassis.env import Env
 from services.chassis.errors import ServiceError
+from services.chassis.http import retry_after
 from services.chassis.store import STORE_ERRORS
 from services.provisioner import errors
 from services.provisioner.arm import validation
@@ -205,7 +206,7 @@ class JobControl:
     def _refuse_beyond_jobs(self) -> None:
         limit = self.settings.jobs_max
         if len(self._compute.jobs) + len(self._reserved) >= limit:
-            headers = {"Retry-After": str(self.settings.retry_after_s)}
+            headers = retry_after(self.settings.retry_after_s)
             raise ServiceError(errors.TOO_MANY_OPERATIONS, headers=headers, location=self._env.region, limit=limit)
 
     def _refuse_if_reserved(self, ref: Ref) -> None:
@@ -242,8 +243,8 @@ class JobControl:
             self._scheduler.refuse(job)
             for other in canceled:
                 self._scheduler.spare(other)
-            retry_after = {"Retry-After": str(self.settings.retry_after_s)}
-            raise ServiceError(errors.STORE_UNAVAILABLE, headers=retry_after) from error
+            headers = retry_after(self.settings.retry_after_s)
+            raise ServiceError(errors.STORE_UNAVAILABLE, headers=headers) from error
         for resource in resources:
             self._compute.put(resource)
         for other in canceled:
@@ -261,7 +262,7 @@ class JobControl:
             try:
                 await self._journal.quiet(QUIET_TIMEOUT_S)
             except TimeoutError as error:
-                raise ServiceError(errors.STORE_UNAVAILABLE, headers={"Retry-After": "1"}) from error
+                raise ServiceError(errors.STORE_UNAVAILABLE, headers=retry_after(1.0)) from error
 
     def _extensions_of(self, jobs: list[ProvisioningJob], key: str) -> list[Resource]:
         keys = [job.operation.resource for job in jobs]

@@ -1,9 +1,13 @@
 """The HTTP client honours `Retry-After`, and no answer makes a call raise."""
 
+import math
+import re
+from pathlib import Path
+
 import pytest
 
 from services.chassis.clock import http_date
-from services.chassis.http import HttpReply
+from services.chassis.http import RETRY_AFTER, HttpReply, retry_after
 
 NOW = 1_000_000.0
 GARBAGE = (
@@ -53,3 +57,24 @@ def test_an_invalid_retry_after_is_ignored(value: str) -> None:
 
 def test_without_the_header_there_is_no_retry_after() -> None:
     assert HttpReply(503, {}, b"").retry_after_s(NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "sent"),
+    [(0.02, "1"), (0.5, "1"), (1.0, "1"), (1.2, "2"), (3 * 1.1 - 0.3, "3"), (14.01, "15"), (3600.0, "3600")],
+)
+def test_a_wait_is_sent_in_whole_seconds_rounded_up(wait_s: float, sent: str) -> None:
+    assert retry_after(wait_s) == {"Retry-After": sent}
+    assert reply(sent).retry_after_s(NOW) == float(sent)
+
+
+@pytest.mark.parametrize("wait_s", [None, math.inf])
+def test_without_an_end_of_the_wait_the_header_is_missing(wait_s: float | None) -> None:
+    assert retry_after(wait_s) == {}
+
+
+def test_no_other_code_writes_the_header() -> None:
+    root = Path(__file__).parents[3]
+    files = [path for part in ("services", "loadgen", "chaos", "compose") for path in (root / part).rglob("*.py")]
+    quoted = re.compile(rf'"{RETRY_AFTER}"')
+    assert [path.name for path in files if quoted.search(path.read_text(encoding="utf-8"))] == ["http.py"]

@@ -49,7 +49,7 @@ async def test_a_probability_draws_among_the_targets_of_an_instance_fault(desk: 
 
 
 async def test_an_injected_error_says_when_to_come_back(desk: Desk) -> None:
-    await inject(desk, "http_error", EAST_BLOBSTORE, parameters={"status": 503, "retry_after_s": 7})
+    await inject(desk, "http_error", EAST_BLOBSTORE, parameters={"status": 503, "retry_after_s": 6.2})
     reply = await desk.get(BLOB)
     assert (reply.status, reply.headers["Retry-After"]) == (503, "7")
 

@@ -105,7 +105,7 @@ async def test_a_throttled_tenant_is_told_when_to_come_back(world: VirtualWorld)
     assert _failures(bench) == {"ok": 4, "throttled": 1}
     reply = await _ask(bench, "a")
     assert reply.status == 429
-    assert 1.0 < float(reply.headers["Retry-After"]) < 2.0
+    assert reply.headers["Retry-After"] == "2"
     assert bench.rejected("throttle") == 2
 
 
