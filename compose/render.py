@@ -56,7 +56,6 @@ def port_digits(spec: InstanceSpec, regions: Sequence[str] = REGIONS) -> str:
 
 
 def render_instance(spec: InstanceSpec, topology: Topology) -> str:
-    """The compose entry of one instance."""
     lines = [
         f"  {spec.name}:",
         "    <<: *instance",

@@ -12,7 +12,6 @@ BUILDERS = {"incident": incident, "region": region, "policies": policies, "chaos
 
 
 def documents() -> dict[Path, str]:
-    """The text of each dashboard file."""
     return {
         FOLDER / f"{name}.json": json.dumps(builder.build(), indent=1, ensure_ascii=False) + "\n"
         for name, builder in BUILDERS.items()

@@ -32,7 +32,6 @@ def new_scenario(name: str, folder: Path) -> None:
 
 
 def scenario_text(name: str) -> str:
-    """The text of a new scenario."""
     template = (files("chaos.scenarios.worlds") / TEMPLATE).read_text(encoding="utf-8")
     return re.sub(rf"\b{PLACE}\b", name, template)
 

@@ -25,7 +25,6 @@ has `_bucket`, `_sum` and `_count`.
 
 
 def page() -> str:
-    """The text of the page."""
     world = VirtualWorld(transport="direct")
     return HEAD + "".join(_row(metric, of) for metric, of in world.run(_declared(world)))
 

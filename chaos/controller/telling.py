@@ -48,7 +48,6 @@ class Telling:
         self._feed.publish(tick, keep=False)
 
     def new_run(self) -> None:
-        """Clears annotations and ticks."""
         self._annotations.clear()
         self.ticks.clear()
 

@@ -117,7 +117,6 @@ class Testbed:
 
     @property
     def mitigations(self) -> set[str]:
-        """The mitigations that are on."""
         return self.switches.on
 
     @property

@@ -8,7 +8,6 @@ from chaos.export.writing import whole
 
 
 def write_csv(run: ExportedRun, folder: Path) -> None:
-    """Writes the file of each table."""
     for table in TABLES:
         _write(table, run, folder / f"{table.name}.csv")
 

@@ -29,7 +29,6 @@ class Family:
 
 
 def families(names: Collection[str]) -> dict[str, Family]:
-    """The family of each series name."""
     known = set(names)
     return {name: _family(name, known) for name in sorted(known)}
 

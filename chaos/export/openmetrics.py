@@ -25,7 +25,6 @@ PARTS = {BUCKET: 0, COUNT: 1, SUM: 2}
 
 
 def write_openmetrics(run: ExportedRun, folder: Path) -> None:
-    """Writes the text of all series."""
     with whole(folder / FILE) as path, path.open("w", encoding="utf-8") as file:
         write_text(file, run.record.series, run.record.zero_epoch_s)
 

@@ -12,7 +12,6 @@ TEMPLATE = Path(__file__).parent / "templates" / "export.md.j2"
 
 
 def page() -> str:
-    """The text of the page."""
     return fill(TEMPLATE, {"tables": TABLES})
 
 

@@ -29,7 +29,6 @@ def write_parquet(run: ExportedRun, folder: Path) -> None:
 
 
 def arrow_schema(arrow: Any, table: ExportTable) -> Any:
-    """The Arrow schema of a table."""
     types = {
         "whole number": arrow.int64(),
         "number": arrow.float64(),

@@ -53,7 +53,6 @@ class Fields:
             raise ImportRefused(f"{self.path(name)}: {error}") from error
 
     def below(self, name: str, reasons: Mapping[str, str] | None = None) -> "Fields | None":
-        """The mapping under `name`."""
         found = self._left.pop(name, None)
         return None if found is None else Fields(self.path(name), found, reasons or self.reasons)
 
@@ -73,8 +72,6 @@ class Fields:
 
 
 def whole(low: int, high: int = OWN_ATTEMPTS_MAX) -> Callable[[Any], int]:
-    """A whole number within bounds."""
-
     def read(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).isdigit():
             raise ValueError(f"should be a whole number (got {value!r})")
@@ -86,8 +83,6 @@ def whole(low: int, high: int = OWN_ATTEMPTS_MAX) -> Callable[[Any], int]:
 
 
 def number(low: float, high: float) -> Callable[[Any], float]:
-    """A number within bounds."""
-
     def read(value: Any) -> float:
         if isinstance(value, bool):
             raise ValueError(f"should be a number (got {value!r})")
@@ -130,21 +125,18 @@ NO_ITEMS: list[Any] = []
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """A mapping."""
     if not isinstance(value, Mapping):
         raise ValueError(f"should be a mapping (got {value!r})")
     return dict(value)
 
 
 def listing(value: Any) -> list[Any]:
-    """A list."""
     if not isinstance(value, list):
         raise ValueError(f"should be a list (got {value!r})")
     return value
 
 
 def text(value: Any) -> str:
-    """A text."""
     if not isinstance(value, str):
         raise ValueError(f"should be a text (got {value!r})")
     return value

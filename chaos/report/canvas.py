@@ -157,7 +157,6 @@ def line(axes: Axes, curve: Curve, colour: str, label: str, **style: Any) -> Non
 
 
 def area(axes: Axes, times: Array, rows: Sequence[Array], colours: Sequence[str], labels: Sequence[str]) -> None:
-    """A stacked area chart."""
     hues = [COLOURS[colour] for colour in colours]
     stacked = [np.nan_to_num(row) for row in rows]
     axes.stackplot(times, stacked, colors=hues, labels=labels, alpha=0.72, linewidth=0)

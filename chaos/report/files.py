@@ -34,7 +34,6 @@ def read_verdict(folder: Path) -> Verdict:
 
 
 def write_report(folder: Path, record: RunRecord, verdict: Verdict) -> Path:
-    """Writes `report.html`."""
     from chaos.report.page import render  # matplotlib takes half a second to import
 
     return replace(folder / REPORT_FILE, render(record, verdict))

@@ -103,7 +103,6 @@ def figure_names(wanted: Iterable[str], verdict: Verdict) -> list[str]:
 
 
 def label(name: str) -> str:
-    """The label of a figure."""
     if name not in LABELS and fnmatchcase(name, COLLAPSES):
         before, after = COLLAPSES.split("*")
         return f"{name.removeprefix(before).removesuffix(after)} collapses"

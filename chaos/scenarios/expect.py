@@ -189,5 +189,4 @@ class Expectation(_ExpectPart):
 
 
 def parse_expectations(documents: Iterable[Any]) -> tuple[Expectation, ...]:
-    """The expectations of a plan's document."""
     return tuple(Expectation.model_validate(document) for document in documents)

@@ -14,6 +14,5 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def page(template: str, values: Mapping[str, Any]) -> str:
-    """The page as one HTML document."""
     css = (TEMPLATES / "study.css").read_text(encoding="utf-8")
     return fill(TEMPLATES / template, {"css": css, "count_of": words.count_of, "figure": words.figure, **values})

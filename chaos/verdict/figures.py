@@ -46,7 +46,6 @@ def figures(view: View) -> dict[str, Any]:
 
 
 def peak(curve: tuple[Array, Array]) -> float | None:
-    """The largest known value."""
     known = curve[1][np.isfinite(curve[1])]
     return float(known.max()) if len(known) else None
 

@@ -94,7 +94,6 @@ class Verdict:
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "Verdict":
-        """The verdict from its `document`."""
         rows = tuple(Judged(**{**row, "window": _pair(row["window"])}) for row in document["claims"])
         return cls(**{**document, "claims": rows, "expectations": tuple(document.get("expectations", ()))})
 

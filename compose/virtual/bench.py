@@ -116,7 +116,6 @@ def bench_redis() -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the table."""
     only = cast(list[TransportKind], sys.argv[1:]) or ["http", "direct"]
     before = calibrate()
     for transport in only:

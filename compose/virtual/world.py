@@ -82,7 +82,6 @@ class Served:
 
     @property
     def url(self) -> str:
-        """Base URL of the application."""
         return f"http://{self.host}" if self.port == 80 else f"http://{self.host}:{self.port}"
 
     @property

@@ -19,7 +19,6 @@ NOT_OBSERVABLE = "not observable in a run"
 
 
 def render(document: JsonDocument) -> str:
-    """The page in Markdown."""
     claims = claims_of(document)
     expected = [_shown(row, row["says"], row["predicate"]) for row in document["expected"]]
     rows = [] if claims is None else [_claim(row, claims) for row in document["rows"]]

@@ -16,7 +16,6 @@ COLUMNS = ("seed", "class", "tips_at_s", "stays_at_s", "longest_stall_s", "probl
 
 
 def write(folder: Path, one: Map) -> list[Path]:
-    """Writes all three files."""
     return [
         write_document(folder, one),
         replace(folder / CSV_FILE, as_csv(one)),
@@ -43,7 +42,6 @@ def _lines(one: Map) -> Iterator[list[Any]]:
 
 
 def as_document(one: Map) -> dict[str, Any]:
-    """The content of map.json."""
     return {
         "x": asdict(one.x),
         "y": asdict(one.y),

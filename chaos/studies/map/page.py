@@ -21,7 +21,6 @@ CELL_IN, MARGIN_IN = (1.35, 0.62), (1.15, 0.62)
 
 
 def render(one: Map) -> str:
-    """The page as one HTML document."""
     values = {
         "map": one,
         "headline": words.headline(one),

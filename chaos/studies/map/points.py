@@ -121,7 +121,7 @@ def perform(job: MapRun) -> MapFinding:
 
 def classify(probes: Sequence[Probe]) -> MapFinding:
     """The classification, from the probes alone."""
-    kind = max((KIND_BY_END[one.end] for one in probes), key=KINDS.index, default="unmeasured")
+    kind: MapKind = max((KIND_BY_END[one.end] for one in probes), key=KINDS.index, default="unmeasured")
     return MapFinding(kind, tuple(probes), next((one.problem for one in probes if one.problem), ""))
 
 

@@ -78,7 +78,6 @@ def _mean(runs: Sequence[RunOutcome], name: str, digits: int = 2) -> str:
 
 
 def as_json(scenario: str, found: DefenceOutcomes) -> str:
-    """The content of defences.json."""
     rows = [
         {
             **defence.model_dump(mode="json"),

@@ -18,7 +18,6 @@ NUMBERS = ("mean", "low", "high", "measured", "never")
 
 
 def write(folder: Path, matrix: Matrix) -> list[Path]:
-    """Writes all three files."""
     texts = {
         CSV_FILE: as_csv(matrix),
         JSON_FILE: json_text(as_document(matrix)),
@@ -49,7 +48,6 @@ def _expected(row: SummaryRow) -> list[tuple[str, Share]]:
 
 
 def as_document(matrix: Matrix) -> dict[str, Any]:
-    """The content of matrix.json."""
     return {
         "scenario": matrix.scenario,
         "size": matrix.size,

@@ -39,7 +39,6 @@ class Field:
 
 
 def render(matrix: Matrix) -> str:
-    """The page as one HTML document."""
     values = {
         "matrix": matrix,
         "headline": words.headline(matrix),

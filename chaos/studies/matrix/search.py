@@ -30,7 +30,6 @@ class Question:
     """Of the scenario, instead of its own."""
 
     def cells(self) -> list[MatrixCell]:
-        """The rows of the matrix."""
         return cells(self.mitigations, published=load(self.scenario, size=self.size).claims is not None)
 
     def jobs(self, names: Names) -> list[MatrixRun]:

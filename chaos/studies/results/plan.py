@@ -70,7 +70,6 @@ class Step(BaseModel):
         return [sys.executable, *PROGRAMS[program], *arguments]
 
     def expected_s(self, jobs: int) -> float:
-        """Expected wall time."""
         return 60 * self.core_minutes / (1 if self.on_one_core else jobs)
 
 

@@ -38,7 +38,6 @@ class SizePage:
 
 
 def render(page: SizePage) -> str:
-    """The page in Markdown."""
     return fill(TEMPLATES / TEMPLATE, {"page": page, "cell": cell})
 
 

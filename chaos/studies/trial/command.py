@@ -97,7 +97,6 @@ def judge(runs: Sequence[RunOutcome]) -> Trial:
 
 
 def as_document(understood: Understood, texts: Sequence[str], trials: Mapping[str, Trial]) -> dict[str, Any]:
-    """The result as JSON."""
     return {
         "library": understood.library,
         "settings": list(texts),
@@ -107,7 +106,6 @@ def as_document(understood: Understood, texts: Sequence[str], trials: Mapping[st
 
 
 def show(file: Path, understood: Understood, trials: Mapping[str, Trial], console: Console) -> None:
-    """Prints the comparison."""
     yours, shipped = trials["yours"], trials["shipped"]
     shown = table("", "yours", "shipped", title=f"{file.name} ({understood.library}) in {TRIED}")
     for label, *cells in _rows(yours, shipped):

@@ -97,14 +97,12 @@ class SmallWorld:
     # --- who is there --------------------------------------------------------------------------------
 
     async def serve(self, service: str, name: str, region: str = REGION) -> tuple[Env, web.Application]:
-        """Starts one instance of a service."""
         env = self.env(service, region, name)
         app = app_factory(service)(env)
         self.served[name] = await self.world.serve(app, name, PORT)
         return env, app
 
     async def node(self, name: str = "node", region: str = REGION) -> tuple[Env, Node]:
-        """Starts one identity node."""
         env, app = await self.serve("identity", name, region)
         return env, app[NODE]
 

@@ -95,7 +95,6 @@ class DirectResponse(aiohttp.ClientResponse):
     close = release
 
     async def wait_for_close(self) -> None:
-        """Release at once."""
         self.release()
 
     @property
@@ -169,12 +168,10 @@ class DirectCall:
             self.exchange.abort_client()
 
     def apply_fault(self, fault: LinkFault) -> None:
-        """A link fault starts."""
         if self.exchange is not None:
             self.exchange.apply_fault(fault)
 
     def recover(self) -> None:
-        """A link fault ends."""
         if self.exchange is not None:
             self.exchange.recover()
 
@@ -258,7 +255,6 @@ class DirectCall:
             self.stream.set_exception(error)
 
     def stop_clocks(self) -> None:
-        """Cancel all timeouts."""
         if self.total_timer is not None:
             self.total_timer.cancel()
         if self.sock_timer is not None:
@@ -274,7 +270,6 @@ class _Timer(BaseTimerContext):
         self._call = call
 
     def assert_timeout(self) -> None:
-        """Raise TimeoutError after the timeout."""
         if self._call.timed_out:
             raise TimeoutError from None
 

@@ -218,12 +218,10 @@ class Exchange:
             self._send(b"", last=False)
 
     async def write(self, chunk: Chunk, *, drain: bool = True, LIMIT: int = 0) -> None:
-        """Send a chunk of the body."""
         if chunk or not self._head_sent:
             self._send(bytes(chunk), last=False)
 
     async def write_eof(self, chunk: Chunk = b"") -> None:
-        """Send the last chunk."""
         self._send(bytes(chunk), last=True)
 
     def set_eof(self) -> None:

@@ -48,15 +48,12 @@ class _Request(Coroutine[Any, Any, DirectResponse]):
         self._coro = coro
 
     def send(self, value: Any) -> Any:
-        """Resume the coroutine."""
         return self._coro.send(value)
 
     def throw(self, *error: Any) -> Any:
-        """Resume the coroutine with an error."""
         return self._coro.throw(*error)
 
     def close(self) -> None:
-        """Close the coroutine."""
         self._coro.close()
 
     def __await__(self) -> Generator[Any, None, DirectResponse]:
@@ -111,20 +108,16 @@ class DirectSession:
 
     @property
     def headers(self) -> CIMultiDict[str]:
-        """Default headers of every request."""
         return self._headers
 
     @property
     def timeout(self) -> aiohttp.ClientTimeout:
-        """Default timeout of a request."""
         return self._timeout
 
     def request(self, method: str, url: str | URL, **options: Any) -> _Request:
-        """Send a request with any method."""
         return _Request(self._request(method.upper(), url, **options))
 
     def get(self, url: str | URL, **options: Any) -> _Request:
-        """GET."""
         return _Request(self._request("GET", url, **options))
 
     def head(self, url: str | URL, **options: Any) -> _Request:
@@ -133,23 +126,18 @@ class DirectSession:
         return _Request(self._request("HEAD", url, **options))
 
     def options(self, url: str | URL, **options: Any) -> _Request:
-        """OPTIONS."""
         return _Request(self._request("OPTIONS", url, **options))
 
     def post(self, url: str | URL, **options: Any) -> _Request:
-        """POST."""
         return _Request(self._request("POST", url, **options))
 
     def put(self, url: str | URL, **options: Any) -> _Request:
-        """PUT."""
         return _Request(self._request("PUT", url, **options))
 
     def patch(self, url: str | URL, **options: Any) -> _Request:
-        """PATCH."""
         return _Request(self._request("PATCH", url, **options))
 
     def delete(self, url: str | URL, **options: Any) -> _Request:
-        """DELETE."""
         return _Request(self._request("DELETE", url, **options))
 
     # --- one request -----------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ class DirectTransport:
         self._network = network
 
     def session(self, source: str, options: dict[str, Any]) -> aiohttp.ClientSession:
-        """A `DirectSession`, typed as aiohttp's session."""
         return cast(aiohttp.ClientSession, DirectSession(self._network, source, **options))
 
     def accept(self, app: web.Application, listener: Listener) -> DirectServer:

@@ -30,7 +30,6 @@ class BoundaryRow:
 
     @property
     def path(self) -> str:
-        """The dotted name."""
         return f"{self.module}.{self.name}"
 
 

@@ -61,7 +61,6 @@ class Handle(list[Any]):
         self[1] = ()
 
     def cancelled(self) -> bool:
-        """Whether `cancel` was called."""
         return self[0] is None
 
     def when(self) -> float:
@@ -182,7 +181,6 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Handle:
-        """Run `callback` after `delay` virtual seconds."""
         return self.call_at(self._now_s + delay, callback, *args, context=context)
 
     async def end_of_instant(self) -> None:
@@ -204,7 +202,6 @@ class VirtualLoop(FencedLoop, base_events.BaseEventLoop):  # type: ignore[misc] 
         return self.call_soon(callback, *args, context=context)
 
     def create_future(self) -> asyncio.Future[Any]:
-        """A future of this loop."""
         return SequencedFuture(loop=self)
 
     def create_task(

@@ -16,7 +16,6 @@ class HttpTransport:
         self._network = network
 
     def session(self, source: str, options: dict[str, Any]) -> aiohttp.ClientSession:
-        """aiohttp's session over in-memory connections."""
         options.setdefault("cookie_jar", aiohttp.DummyCookieJar())
         session = aiohttp.ClientSession(connector=MemoryConnector(self._network, source), **options)
         # aiohttp retries an idempotent request once when the server disconnects. Retries are a policy under study

@@ -77,7 +77,6 @@ class Links:
         return link
 
     def add(self, fault: LinkFault) -> None:
-        """Activate a fault."""
         self._faults.append(fault)
         self._refresh()
 
@@ -88,7 +87,6 @@ class Links:
             self._refresh()
 
     def clear(self) -> None:
-        """End all faults."""
         self._faults.clear()
         self._refresh()
 

@@ -59,7 +59,6 @@ class Listener(asyncio.AbstractServer):
         return self._context.copy()
 
     def is_serving(self) -> bool:
-        """Whether connects are accepted."""
         return self._network.listener(self.host, self.port) is self
 
     def close(self) -> None:
@@ -76,7 +75,6 @@ class Listener(asyncio.AbstractServer):
         await self._network.loop.create_future()
 
     def get_loop(self) -> VirtualLoop:
-        """The loop it serves on."""
         return self._network.loop
 
     async def wait_closed(self) -> None:
@@ -141,7 +139,6 @@ class Network:
         return listener
 
     def unlisten(self, listener: Listener) -> None:
-        """Stop accepting for this listener."""
         if self.listener(listener.host, listener.port) is listener:
             del self._listeners[listener.host, listener.port]
         if listener.owner is not None:
@@ -230,7 +227,6 @@ class Network:
         self._changed()
 
     def stop_fault(self, fault: LinkFault) -> None:
-        """End a link fault."""
         self.links.remove(fault)
         self._recover()
 

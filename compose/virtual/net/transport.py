@@ -84,7 +84,6 @@ class MemoryTransport(asyncio.Transport):
         return f"<MemoryTransport {self.link.source} → {self.link.destination} {state}>"
 
     def pair_with(self, peer: MemoryTransport) -> None:
-        """Connect the two ends."""
         self._peer, peer._peer = peer, self
 
     # --- writing -------------------------------------------------------------------------------------
@@ -297,10 +296,8 @@ class MemoryTransport(asyncio.Transport):
     # --- the rest of the interface ---------------------------------------------------------------------
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Replace the protocol."""
         self._protocol = protocol
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        """The current protocol."""
         protocol: asyncio.BaseProtocol = self._protocol
         return protocol

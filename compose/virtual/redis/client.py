@@ -78,7 +78,6 @@ class MemoryConnection(AbstractConnection):
         failure_count: int | None = None,
         health_check_failed: bool = False,
     ) -> None:
-        """Close the session."""
         self._should_reconnect = False
         session, self._session = self._session, None
         if session is not None:
@@ -97,7 +96,6 @@ class MemoryConnection(AbstractConnection):
         return [command]
 
     def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[Any]:
-        """Encode a pipeline."""
         return [self.pack_command(*command)[0] for command in commands]
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
@@ -109,13 +107,11 @@ class MemoryConnection(AbstractConnection):
         self._engine.submit(session, command)
 
     async def send_command(self, *args: Any, **kwargs: Any) -> None:
-        """Submit one command to the server."""
         await self.send_packed_command(self.pack_command(*args))
 
     # --- receiving -----------------------------------------------------------------------------------
 
     async def can_read(self) -> bool:
-        """Whether a reply is available."""
         if self._session is None:
             raise RedisConnectionError("Connection closed by server.")
         return bool(self._session.replies)
@@ -190,7 +186,6 @@ class MemoryPool(redis.asyncio.ConnectionPool):
         return connection
 
     async def release(self, connection: AbstractConnection) -> None:
-        """Return a connection to the pool."""
         self._in_use_connections.remove(connection)
         if cast(MemoryConnection, connection)._should_reconnect:
             await connection.disconnect()

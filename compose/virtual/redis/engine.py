@@ -91,7 +91,6 @@ class BlockedReader:
             self.database.readers[key][self] = None
 
     def leave(self) -> None:
-        """Stop waiting."""
         if self.timer is not None:
             self.timer.cancel()
         for key in self.keys:

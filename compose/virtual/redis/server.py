@@ -133,7 +133,6 @@ class VirtualRedis:
             self.loop.call_soon(self._execute, session, commands, context=self._context)
 
     def closed(self, session: Session) -> None:
-        """The session has ended."""
         self._sessions.pop(session, None)
 
     def call_later(self, delay_s: float, callback: Callable[..., object], *args: Any) -> Handle:
