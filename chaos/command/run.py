@@ -18,9 +18,8 @@ from chaos.progress.progress import Progress
 from chaos.record.files import TRACES_FILE
 from chaos.record.record import RunRecord
 from chaos.report.compare import compare, print_comparison
-from chaos.report.files import write_report, write_verdict
+from chaos.report.files import judge_folder
 from chaos.report.table import print_verdict
-from chaos.verdict.verdict import Verdict, judge
 from services.chassis.exit_codes import BAD_INPUT, EXPECTED
 
 
@@ -75,7 +74,7 @@ def _conclude(ending: _Ending, folder: Path, plan: Plan, as_json: bool, console:
         console.print(f"interrupted; the record so far is in {folder}")
         return ending.interrupted
     gc.collect()  # a run leaves many reference cycles
-    verdict = _judge(folder)
+    verdict = judge_folder(folder)
     if as_json:
         click.echo(json.dumps(verdict.document(), ensure_ascii=False))
     else:
@@ -94,16 +93,8 @@ def _say_where(folder: Path, ending: _Ending, plan: Plan, console: Console) -> N
     console.print(f"repeat  {plan.command}", highlight=False, soft_wrap=True)
 
 
-def _judge(folder: Path) -> Verdict:
-    record = RunRecord.load(folder)
-    verdict = judge(record)
-    write_verdict(folder, verdict)
-    write_report(folder, record, verdict)
-    return verdict
-
-
 def report_command(folder: Path, console: Console) -> int:
-    verdict = _judge(folder)
+    verdict = judge_folder(folder)
     print_verdict(verdict, console)
     console.print(f"report  {folder / 'report.html'}", highlight=False)
     return verdict.exit_code

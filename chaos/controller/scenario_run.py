@@ -12,12 +12,10 @@ from chaos.experiment.experiment import Experiment
 from chaos.experiment.plan import Plan
 from chaos.experiment.runs import commit, point_latest, write_plan
 from chaos.progress.progress import clock, last_action, now_of, phase
-from chaos.record.record import RunRecord
 from chaos.record.recorder import Recorder
 from chaos.remediation.workflow import RemediationWorkflow
-from chaos.report.files import write_report, write_verdict
+from chaos.report.files import judge_folder
 from chaos.scenarios.times import incident_time
-from chaos.verdict.verdict import judge
 from compose.runtime import Runtime
 from services.chassis.background import Background
 from services.chassis.clock import Clock
@@ -118,10 +116,7 @@ class ScenarioRun(ControlledRun):
             await self._settle()
 
     def _judge(self) -> None:
-        record = RunRecord.load(self.folder)
-        verdict = judge(record)
-        write_verdict(self.folder, verdict)
-        write_report(self.folder, record, verdict)
+        judge_folder(self.folder)
         point_latest(self.folder)
 
     def _recorder(self, clock: Clock, zero_epoch_s: float) -> Recorder:

@@ -4,7 +4,7 @@ The blobstore of a region serves the accounts of that region, so every call name
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
@@ -70,30 +70,17 @@ class StorageAccounts:
         Non-exempt accounts stay private, as the policy requires. `spacing_s` is the pause between two changes, in
         seconds.
         """
-
-        def chosen(accounts: Sequence[InventoryAccount]) -> Sequence[InventoryAccount]:
-            return wrongly_private(accounts, patterns)
-
-        return RestoreOutcome(*await self._switch(regions, chosen, True, actor, spacing_s))
+        return RestoreOutcome(*await self._switch(regions, patterns, True, actor, spacing_s))
 
     async def disable(self, regions: Sequence[str], patterns: Sequence[str], *, actor: str) -> tuple[str, ...]:
         """Makes public exempt accounts that match any pattern private; returns the accounts and regions that failed."""
-
-        def chosen(accounts: Sequence[InventoryAccount]) -> Sequence[InventoryAccount]:
-            return matching((a for a in accounts if a.exempt and a.public), patterns)
-
-        _, failed = await self._switch(regions, chosen, False, actor)
+        _, failed = await self._switch(regions, patterns, False, actor)
         return failed
 
     async def _switch(
-        self,
-        regions: Sequence[str],
-        chosen: Callable[[Sequence[InventoryAccount]], Sequence[InventoryAccount]],
-        public: bool,
-        actor: str,
-        spacing_s: float = 0.0,
+        self, regions: Sequence[str], patterns: Sequence[str], public: bool, actor: str, spacing_s: float = 0.0
     ) -> tuple[tuple[InventoryAccount, ...], tuple[str, ...]]:
-        """Changes the chosen accounts of each region; returns the changed accounts, and the names that failed."""
+        """Changes the accounts `to_switch` of each region; returns the changed accounts, and the names that failed."""
         turned: list[InventoryAccount] = []
         failed: list[str] = []
         for region in regions:
@@ -101,7 +88,7 @@ class StorageAccounts:
             if accounts is None:
                 failed.append(region)
                 continue
-            for account in chosen(accounts):
+            for account in to_switch(accounts, patterns, public=public):
                 if spacing_s and turned:
                     await asyncio.sleep(spacing_s)
                 reply = await self.set_public(account, public, actor=actor)
@@ -140,15 +127,10 @@ class Audit:
     unreachable: tuple[str, ...]
 
 
-def wrongly_private(accounts: Iterable[InventoryAccount], patterns: Sequence[str]) -> list[InventoryAccount]:
-    """Exempt accounts that are private and match one of the patterns, in pattern order, then by name."""
-    return matching((account for account in accounts if account.exempt and not account.public), patterns)
-
-
-def matching(accounts: Iterable[InventoryAccount], patterns: Sequence[str]) -> list[InventoryAccount]:
-    """The accounts whose name matches one of the patterns, without duplicates, in pattern order."""
-    every = list(accounts)
-    return list(dict.fromkeys(account for glob in patterns for account in every if fnmatchcase(account.name, glob)))
+def to_switch(accounts: Iterable[InventoryAccount], patterns: Sequence[str], *, public: bool) -> list[InventoryAccount]:
+    """The exempt accounts that are not yet `public` and match one of the patterns, in pattern order, then by name."""
+    other = [account for account in accounts if account.exempt and account.public is not public]
+    return list(dict.fromkeys(account for glob in patterns for account in other if fnmatchcase(account.name, glob)))
 
 
 def _account(row: Mapping[str, Any]) -> InventoryAccount:

@@ -6,7 +6,7 @@ from pathlib import Path
 from chaos.experiment.runs import replace
 from chaos.record.files import NotWhole, read_json
 from chaos.record.record import RecordError, RunRecord
-from chaos.verdict import Verdict
+from chaos.verdict import Verdict, judge
 
 VERDICT_FILE, REPORT_FILE = "verdict.json", "report.html"
 
@@ -31,6 +31,15 @@ def read_verdict(folder: Path) -> Verdict:
         raise RecordError(str(error)) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise RecordError(f"{path}:1: not a verdict: {error!r}") from error
+
+
+def judge_folder(folder: Path) -> Verdict:
+    """Judges the record in a run's folder, and writes `verdict.json` and `report.html` into it."""
+    record = RunRecord.load(folder)
+    verdict = judge(record)
+    write_verdict(folder, verdict)
+    write_report(folder, record, verdict)
+    return verdict
 
 
 def write_report(folder: Path, record: RunRecord, verdict: Verdict) -> Path:

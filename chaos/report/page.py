@@ -15,18 +15,7 @@ from chaos.verdict.claim_set import claim_set, view_of
 from chaos.verdict.verdict import Judged
 
 TEMPLATES = Path(__file__).parent / "templates"
-STATUS_WORDS = {
-    "reproduced": "reproduced",
-    "contradicted": "contradicted",
-    "underspecified": "underspecified",
-    "narrative": "narrative",
-    "not_judged": "not judged",
-}
-OUTCOME_WORDS = {
-    "as_expected": "as expected",
-    "contradicted": "contradicted",
-    "could_not_judge": "could not judge",
-}
+STATUS_WORDS = {status: status.replace("_", " ") for status in STATUSES}
 EXPECTED_TITLE = "What the scenario expects"
 TILES = (
     "peak_amplification",
@@ -65,7 +54,7 @@ def render(record: RunRecord, verdict: Verdict) -> str:
     values = {
         "plan": _plan(record.plan),
         "verdict": verdict,
-        "outcome": OUTCOME_WORDS[verdict.status],
+        "outcome": verdict.status.replace("_", " "),
         "headline": words.headline(verdict),
         "tiles": _tiles(verdict, clock),
         "expected": verdict.expected,
@@ -74,7 +63,7 @@ def render(record: RunRecord, verdict: Verdict) -> str:
         "linked": {moment.claim.id for claims in seen.values() for moment in claims},
         "waterfalls": waterfalls(record),
         "groups": _groups(verdict),
-        "statuses": [(status, STATUS_WORDS[status]) for status in STATUSES],
+        "statuses": list(STATUS_WORDS.items()),
         "status_words": STATUS_WORDS,
         "counts": verdict.counts(),
         "clock": clock,

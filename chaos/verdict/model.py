@@ -188,6 +188,11 @@ def plain(value: Any) -> Any:
     return [plain(inner) for inner in value]
 
 
+def per(part: float | None, whole: float | None) -> float | None:
+    """`part / whole`; None if one of them was not measured, or if `whole` is 0."""
+    return part / whole if part is not None and whole else None
+
+
 def not_judged(reason: str) -> ClaimFinding:
     return ClaimFinding("not_judged", note=reason)
 

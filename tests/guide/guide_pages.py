@@ -27,7 +27,7 @@ import click
 from click.testing import CliRunner
 
 from chaos.cli import main
-from chaos.command import run as running
+from chaos.report import files
 from chaos.studies.campaign import command as campaign_command
 from chaos.studies.map import command as map_command
 
@@ -118,7 +118,7 @@ def workplace() -> Iterator[None]:
         tempfile.TemporaryDirectory() as folder,
         mock.patch.object(map_command, "processes", in_this_process),
         mock.patch.object(campaign_command, "processes", in_this_process),
-        mock.patch.object(running, "write_report", lambda folder, *_: folder / "report.html"),
+        mock.patch.object(files, "write_report", lambda folder, *_: folder / "report.html"),
     ):
         (Path(folder) / "docs").mkdir()
         (Path(folder) / "docs" / "guide").symlink_to(GUIDE, target_is_directory=True)

@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 
 from chaos.studies.validation.rows import Row, RowFigures, between, formula, printed
-from chaos.studies.validation.world import ONE_ATTEMPT, PAIRED, PLAIN_NODE, REGION, SmallWorld
+from chaos.studies.validation.world import ONE_ATTEMPT, PAIRED, PLAIN_NODE, REGION, SmallWorld, in_worlds
 from services.chassis.env import Env
 from services.chassis.settings import Tree, merge
 
@@ -52,10 +52,8 @@ async def _share_home(world: SmallWorld, healthy: float) -> RowFigures:
 
 
 def measure_shares(seed: int, overrides: Tree) -> RowFigures:
-    tree, found = merge(HEALTHY, overrides), RowFigures()
-    for healthy in (1.0, 0.71, 0.5, 0.25, 0.0):
-        found |= SmallWorld(seed, tree).run(partial(_share_home, healthy=healthy))
-    return found
+    each = (partial(_share_home, healthy=healthy) for healthy in (1.0, 0.71, 0.5, 0.25, 0.0))
+    return in_worlds(seed, merge(HEALTHY, overrides), *each)
 
 
 async def _held_back(world: SmallWorld, accepting: float) -> RowFigures:
@@ -66,9 +64,7 @@ async def _held_back(world: SmallWorld, accepting: float) -> RowFigures:
     await asyncio.sleep(3 * GOOGLE_WINDOW_S)
     started, held = callers.started, _throttled(callers.env)
     await asyncio.sleep(3 * GOOGLE_WINDOW_S)
-    return {
-        f"held back at a = {accepting}": (_throttled(callers.env) - held) / (callers.started - started),
-    }
+    return {f"held back at a = {accepting}": (_throttled(callers.env) - held) / (callers.started - started)}
 
 
 def _throttled(env: Env) -> float:
@@ -76,10 +72,8 @@ def _throttled(env: Env) -> float:
 
 
 def measure_held_back(seed: int, overrides: Tree) -> RowFigures:
-    tree, found = merge(THROTTLED, overrides), RowFigures()
-    for accepting in ACCEPTING:
-        found |= SmallWorld(seed, tree).run(partial(_held_back, accepting=accepting))
-    return found
+    each = (partial(_held_back, accepting=accepting) for accepting in ACCEPTING)
+    return in_worlds(seed, merge(THROTTLED, overrides), *each)
 
 
 def held_back(accepting: float) -> float:

@@ -1,13 +1,12 @@
 """V08, V10: a service that stays down after what brought it down is over."""
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
 
 from chaos.record.metric_names import ATTEMPTS, ENDED
 from chaos.studies.validation.rows import Row, RowFigures, between, formula
-from chaos.studies.validation.world import PLAIN_NODE, Callers, FarClient, SmallWorld
-from services.chassis.http import HttpClient
+from chaos.studies.validation.world import PLAIN_NODE, Callers, FarClient, SmallWorld, in_worlds
+from loadgen.arrivals import Arrivals
 from services.chassis.settings import Tree, merge
 
 # --- V08 -------------------------------------------------------------------------------------------------
@@ -38,7 +37,7 @@ async def _spiked(world: SmallWorld) -> float:
     """1 when the service is back twenty seconds after the peak, 0 when it stays down."""
     await world.node()
     network = world.streams["network"]
-    callers = world.callers(http=lambda near: _far(near, world, lambda: network.expovariate(1 / NETWORK_S)))
+    callers = world.callers(http=lambda near: FarClient(near, world.clock, lambda: network.expovariate(1 / NETWORK_S)))
     arrivals = world.arrivals("calls", BASE_PER_S, callers.call)
     await asyncio.sleep(PEAK_FROM_S)
     arrivals.set_rate(PEAK_PER_S)
@@ -48,10 +47,6 @@ async def _spiked(world: SmallWorld) -> float:
     before = callers.succeeded
     await asyncio.sleep(JUDGED_S)
     return float(callers.succeeded - before > BACK * BASE_PER_S * JUDGED_S)
-
-
-def _far(near: HttpClient, world: SmallWorld, delay_s: Callable[[], float]) -> HttpClient:
-    return FarClient(near, world.clock, delay_s)
 
 
 def measure_spike(seed: int, overrides: Tree) -> RowFigures:
@@ -79,31 +74,25 @@ DATABASE: Tree = merge(
 )
 
 
-class _Outage:
+async def _outage(world: SmallWorld, rate_per_s: float) -> tuple[Callers, Arrivals]:
     """A database under load that stands still for ten seconds."""
+    await world.node()
+    callers = world.callers()
+    arrivals = world.arrivals("queries", rate_per_s * SIZE, callers.call)
+    await world.until(FROZEN_FROM_S)
+    world.served["node"].freeze()
+    await world.until(FROZEN_FROM_S + FROZEN_S)
+    world.served["node"].thaw()
+    return callers, arrivals
 
-    def __init__(self, world: SmallWorld) -> None:
-        self.world = world
 
-    async def begin(self, rate_per_s: float) -> None:
-        await self.world.node()
-        self.callers = self.world.callers()
-        self.arrivals = self.world.arrivals("queries", rate_per_s * SIZE, self.callers.call)
-        await self.world_until(FROZEN_FROM_S)
-        self.world.served["node"].freeze()
-        await self.world_until(FROZEN_FROM_S + FROZEN_S)
-        self.world.served["node"].thaw()
-
-    async def world_until(self, t: float) -> None:
-        await asyncio.sleep(t - self.world.now)
-
-    async def between(self, start: float, end: float) -> tuple[float, float]:
-        """Attempts per second in the source's size, and the share of operations that succeed."""
-        await self.world_until(start)
-        before = _state(self.callers)
-        await self.world_until(end)
-        attempts, ended, good = (now - then for now, then in zip(_state(self.callers), before, strict=True))
-        return attempts / (end - start) / SIZE, good / ended
+async def _between(world: SmallWorld, callers: Callers, start: float, end: float) -> tuple[float, float]:
+    """Attempts per second in the source's size, and the share of operations that succeed."""
+    await world.until(start)
+    before = _state(callers)
+    await world.until(end)
+    attempts, ended, good = (now - then for now, then in zip(_state(callers), before, strict=True))
+    return attempts / (end - start) / SIZE, good / ended
 
 
 def _state(callers: Callers) -> tuple[float, float, float]:
@@ -112,28 +101,22 @@ def _state(callers: Callers) -> tuple[float, float, float]:
 
 
 async def _at_280(world: SmallWorld) -> RowFigures:
-    outage = _Outage(world)
-    await outage.begin(280.0)
-    offered, good = await outage.between(60.0, 90.0)
-    outage.arrivals.set_rate(100.0 * SIZE)
-    _, back = await outage.between(380.0, 400.0)
+    callers, arrivals = await _outage(world, 280.0)
+    offered, good = await _between(world, callers, 60.0, 90.0)
+    arrivals.set_rate(100.0 * SIZE)
+    _, back = await _between(world, callers, 380.0, 400.0)
     return {"offered per s, 280/s": offered, "succeed, 280/s": good, "succeed, 280/s lowered to 100/s": back}
 
 
 async def _at(world: SmallWorld, rate_per_s: float, start: float) -> RowFigures:
-    outage = _Outage(world)
-    await outage.begin(rate_per_s)
-    _, good = await outage.between(start, start + 30.0)
+    callers, _ = await _outage(world, rate_per_s)
+    _, good = await _between(world, callers, start, start + 30.0)
     return {f"succeed, {rate_per_s:g}/s": good}
 
 
 def measure_outage(seed: int, overrides: Tree) -> RowFigures:
-    tree = merge(DATABASE, overrides)
-    return {
-        **SmallWorld(seed, tree).run(_at_280),
-        **SmallWorld(seed, tree).run(partial(_at, rate_per_s=170.0, start=120.0)),
-        **SmallWorld(seed, tree).run(partial(_at, rate_per_s=130.0, start=120.0)),
-    }
+    others = (partial(_at, rate_per_s=rate_per_s, start=120.0) for rate_per_s in (170.0, 130.0))
+    return in_worlds(seed, merge(DATABASE, overrides), _at_280, *others)
 
 
 ROWS = (

@@ -5,7 +5,7 @@ import math
 from functools import partial
 
 from chaos.studies.validation.rows import Published, Row, RowFigures, formula
-from chaos.studies.validation.world import ONE_ATTEMPT, PLAIN_NODE, SmallWorld
+from chaos.studies.validation.world import ONE_ATTEMPT, PLAIN_NODE, SmallWorld, in_worlds
 from services.chassis.env import Env
 from services.chassis.settings import Tree, merge
 from services.identity.node import Node
@@ -93,19 +93,12 @@ async def _losing(world: SmallWorld, load: float) -> RowFigures:
 
 
 def measure_waiting(seed: int, overrides: Tree) -> RowFigures:
-    tree = merge(EXPONENTIAL, overrides)
-    found = RowFigures()
-    for load in LOADS:
-        found |= SmallWorld(seed, tree).run(partial(_waiting, load=load))
-    return found
+    return in_worlds(seed, merge(EXPONENTIAL, overrides), *(partial(_waiting, load=load) for load in LOADS))
 
 
 def measure_losing(seed: int, overrides: Tree) -> RowFigures:
     tree = merge(EXPONENTIAL, {"identity": {"queue_length": LOSS_QUEUE}}, overrides)
-    found = RowFigures()
-    for load in LOSS_LOADS:
-        found |= SmallWorld(seed, tree).run(partial(_losing, load=load))
-    return found
+    return in_worlds(seed, tree, *(partial(_losing, load=load) for load in LOSS_LOADS))
 
 
 def _waiting_figures(load: float, width: float) -> tuple[Published, ...]:

@@ -94,6 +94,9 @@ class SmallWorld:
     def now(self) -> float:
         return self.clock.now()
 
+    async def until(self, t: float) -> None:
+        await asyncio.sleep(t - self.now)
+
     # --- who is there --------------------------------------------------------------------------------
 
     async def serve(self, service: str, name: str, region: str = REGION) -> tuple[Env, web.Application]:
@@ -157,6 +160,13 @@ class SmallWorld:
         store = self.world.redis.client()
         await store.set(Keys.OVERLAY, json.dumps(tree))
         await announce(store, "overlay")
+
+
+def in_worlds(
+    seed: int, tree: Tree, *measures: Callable[[SmallWorld], Coroutine[Any, Any, Mapping[str, float]]]
+) -> dict[str, float]:
+    """The figures of all measurements, each in a world of its own."""
+    return {name: value for measure in measures for name, value in SmallWorld(seed, tree).run(measure).items()}
 
 
 async def _await(work: Awaitable[object]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from chaos.remediation.accounts import Audit, wrongly_private
+from chaos.remediation.accounts import Audit, to_switch
 from chaos.remediation.inventory import InventoryAccount
 from tests.unit.remediation.storage_provider import Bench
 
@@ -93,6 +93,6 @@ async def test_the_audit_counts_what_should_be_public_and_is_not(bench: Bench) -
 def test_matching_accounts_come_in_the_order_of_the_patterns_each_once() -> None:
     private = [InventoryAccount(name, "r", False, True, "") for name in ("vmextarcr", "vmextlinuxr", "vmextmir")]
 
-    found = wrongly_private(private, ["vmextmi*", "vmext*"])
+    found = to_switch(private, ["vmextmi*", "vmext*"], public=True)
 
     assert [account.name for account in found] == ["vmextmir", "vmextarcr", "vmextlinuxr"]

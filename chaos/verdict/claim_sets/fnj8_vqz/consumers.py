@@ -11,7 +11,7 @@ from statistics import median
 from chaos.record.record import Event
 from chaos.verdict.claim_sets.fnj8_vqz.table import check
 from chaos.verdict.claim_sets.fnj8_vqz.view import PAIR, IncidentView
-from chaos.verdict.model import ClaimFinding, Conditions
+from chaos.verdict.model import ClaimFinding, Conditions, per
 from chaos.verdict.times import NEVER, Window
 from loadgen.settings import LoadgenSettings
 from loadgen.tenants import Tenant, default_table
@@ -73,7 +73,7 @@ def _suffers(view: IncidentView, a: Window, b: Window, *, row: str, hit: str) ->
         tokens = tuple(tenant.slug for tenant in tenants if tenant.load == "tokens")
         early, late = impact(view, tokens, _quiet(a)), impact(view, tokens, b)
         conditions.above("hurt_share_in_B", late, HURT)
-        conditions.below("hurt_in_A_per_hurt_in_B", early / late if early is not None and late else None, SPARED)
+        conditions.below("hurt_in_A_per_hurt_in_B", per(early, late), SPARED)
     return conditions.finding()
 
 
@@ -225,7 +225,7 @@ def performance_degrades(view: IncidentView, storm: Window) -> ClaimFinding:
     worn = _median_s(view, storm)
     return (
         Conditions(storm)
-        .above("duration_per_base", worn / base if base and worn is not None else None, 1.5)
+        .above("duration_per_base", per(worn, base), 1.5)
         .show("median_s_at_base", base)
         .show("median_s_under_overload", worn)
         .finding()

@@ -15,7 +15,7 @@ from chaos.verdict.claim_sets.fnj8_vqz.consumers import failures, slugs
 from chaos.verdict.claim_sets.fnj8_vqz.table import check
 from chaos.verdict.claim_sets.fnj8_vqz.view import EAST, IncidentView
 from chaos.verdict.figures import recovered_t
-from chaos.verdict.model import ClaimFinding, Conditions
+from chaos.verdict.model import ClaimFinding, Conditions, per
 from chaos.verdict.times import NEVER, Window
 from chaos.verdict.view import first_time
 
@@ -72,7 +72,7 @@ def infrastructure_retries(view: IncidentView, storm: Window) -> ClaimFinding:
     return (
         Conditions(storm)
         .at_least("amplification_by_provisioning", amplification, 2.0)
-        .above("offered_by_provisioning_per_limit", offered / limit if offered is not None and limit else None, 1.0)
+        .above("offered_by_provisioning_per_limit", per(offered, limit), 1.0)
         .finding()
     )
 

@@ -9,7 +9,7 @@ from chaos.verdict.claim_sets.fnj8_vqz.consumers import journeys, token_users
 from chaos.verdict.claim_sets.fnj8_vqz.recovery import recovered
 from chaos.verdict.claim_sets.fnj8_vqz.table import check
 from chaos.verdict.claim_sets.fnj8_vqz.view import EAST, PAIR, IncidentView
-from chaos.verdict.model import ClaimFinding, Conditions
+from chaos.verdict.model import ClaimFinding, Conditions, per
 from chaos.verdict.times import Window
 from chaos.verdict.view import slope_ratio
 
@@ -30,7 +30,7 @@ def _scale_out(view: IncidentView, at: float, window: Window, conditions: Condit
     before, after = view.nodes(at - 5, at - 1), view.nodes(at + 3, at + 8)
     times, backlog = view.backlog_curve(PAIR)
     return (
-        conditions.above("nodes_added_ratio", after / before if before and after is not None else None, 1.0)
+        conditions.above("nodes_added_ratio", per(after, before), 1.0)
         .below("op_success", view.op_success(*window), GOODPUT_LOST)
         .at_least("backlog_end_per_begin", slope_ratio(times, backlog, *window), 0.9)
         .show("amplification", view.amplification(*window))
@@ -73,7 +73,7 @@ def sustained_by_retries(view: IncidentView, window: Window, before: Window) -> 
     untouched = min((event["t"] for event in view.flips(False, region=PAIR)), default=view.at.trigger)
     base = view.record.rate("loadgen_operations_started_total", view.at.start + 5, untouched, region=PAIR)
     now = view.record.rate("loadgen_operations_started_total", *window, region=PAIR)
-    load = now / base if now is not None and base else None
+    load = per(now, base)
     service_s = view.service_s(EAST)
     return (
         Conditions(window)
@@ -101,10 +101,10 @@ def nodes_degrade(view: IncidentView, window: Window, ramp: float) -> ClaimFindi
     later = view.record.events_of("node_crashed", ramp + 5, view.at.end, region=PAIR)
     return (
         Conditions(window)
-        .below("speed_under_overload_per_base", worn / base if worn is not None and base else None, 0.7)
+        .below("speed_under_overload_per_base", per(worn, base), 0.7)
         .above("crashes_under_overload", len(crashes) if base is not None else None, 0)
         .at_most("crashes_after_ramp", len(later) if base is not None else None, 0)
-        .above("speed_at_end_per_base", healed / base if healed is not None and base else None, 0.8)
+        .above("speed_at_end_per_base", per(healed, base), 0.8)
         .finding()
     )
 
@@ -138,7 +138,7 @@ def no_load_lets_nodes_recover(view: IncidentView, drain: float, ramp: float) ->
     before = _share_up(view, drain - 60, drain)
     return (
         Conditions(window)
-        .below("admitted_share", admitted / attempts if admitted is not None and attempts else None, 0.01)
+        .below("admitted_share", per(admitted, attempts), 0.01)
         .above("nodes_up_share", _share_up(view, ramp - 2, ramp), 0.99)
         .below("nodes_up_share_before", before, 1.0)
         .finding()
@@ -147,7 +147,7 @@ def no_load_lets_nodes_recover(view: IncidentView, drain: float, ramp: float) ->
 
 def _share_up(view: IncidentView, start: float, end: float) -> float | None:
     up, nodes = view.nodes_up(start, end), view.nodes(start, end)
-    return up / nodes if up is not None and nodes else None
+    return per(up, nodes)
 
 
 @check(
@@ -181,7 +181,7 @@ def _limit_growth(view: IncidentView, ramp: float) -> float | None:
     """The admission limit of the router of East 20 s into the ramp, divided by that at its start."""
     early = view.record.gauge(LIMIT, ramp + 1, ramp + 5, region=EAST)
     late = view.record.gauge(LIMIT, ramp + 20, ramp + 25, region=EAST)
-    return late / early if early and late is not None else None
+    return per(late, early)
 
 
 @check(
@@ -224,7 +224,7 @@ def full_recovery(view: IncidentView, _ramp: float) -> ClaimFinding:
         return replace(found, status="not_judged", note=NO_DRILL) if found.holds else found
     released = view.drilled.record.gauge(JOBS, restored - 2, restored, region=EAST, state="blocked")
     capacity = view.capacity_as_it_was(EAST)
-    size = released / capacity if released is not None and capacity else None
+    size = per(released, capacity)
     found = _after_drill(view.drilled, conditions.show("drill_per_fleet_as_it_was", size), restored).finding()
     if found.holds and (size is None or size < DELIVERED):
         return replace(found, status="not_judged", note=SMALL_DRILL)
@@ -238,7 +238,7 @@ def _after_drill(view: IncidentView, conditions: Conditions, restored: float) ->
     if east is not None:
         first = view.record.gauge(JOBS, east - 2, east, region=EAST, state="blocked")
         again = view.record.gauge(JOBS, restored - 2, restored, region=EAST, state="blocked")
-        conditions.show("drill_per_first_release", again / first if first and again is not None else None)
+        conditions.show("drill_per_first_release", per(again, first))
     return (
         conditions.above("op_success_after_drill", view.op_success(*window), 0.99)
         .below("amplification_after_drill", view.amplification(*window), 1.1)

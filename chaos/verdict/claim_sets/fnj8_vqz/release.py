@@ -3,7 +3,7 @@
 from chaos.record.metric_names import ACCOUNTS, ATTEMPTS, JOBS, ROUTED, STARTED
 from chaos.verdict.claim_sets.fnj8_vqz.table import check
 from chaos.verdict.claim_sets.fnj8_vqz.view import EAST, PAIR, WEST, IncidentView
-from chaos.verdict.model import ClaimFinding, Conditions
+from chaos.verdict.model import ClaimFinding, Conditions, per
 from chaos.verdict.times import Window
 from chaos.verdict.view import first_time
 
@@ -61,10 +61,7 @@ def resumed_concurrently(view: IncidentView, east: float) -> ClaimFinding:
     base = view.record.gauge(JOBS, view.at.start + 10, view.at.trigger, region=EAST, state="running")
     peak = view.record.gauge(JOBS, *window, "max", region=EAST, state="running")
     return (
-        Conditions(window)
-        .at_least("running_peak_per_base", peak / base if peak is not None and base else None, 3.0)
-        .show("running_peak", peak)
-        .finding()
+        Conditions(window).at_least("running_peak_per_base", per(peak, base), 3.0).show("running_peak", peak).finding()
     )
 
 
@@ -78,7 +75,7 @@ def requests_surge(view: IncidentView, east: float, before: Window) -> ClaimFind
     base, surge = view.attempt_rate(*before, EAST), view.attempt_rate(*window, EAST)
     return (
         Conditions(window)
-        .at_least("surge_per_base", surge / base if surge is not None and base else None, 3.0)
+        .at_least("surge_per_base", per(surge, base), 3.0)
         .show("attempts_per_s_before", base)
         .show("attempts_per_s_after", surge)
         .finding()
@@ -156,14 +153,10 @@ def beyond_the_limits_of_east(view: IncidentView, storm: Window, later: Window) 
     storm_limit, later_limit = view.nominal_rate(*storm, EAST), view.nominal_rate(*later, EAST)
     return (
         Conditions((storm[0], later[1]))
-        .above("offered_per_limit", _per(offered, storm_limit), 1.0)
-        .at_most("first_tries_per_limit", _per(first_tries, later_limit), 1.0)
+        .above("offered_per_limit", per(offered, storm_limit), 1.0)
+        .at_most("first_tries_per_limit", per(first_tries, later_limit), 1.0)
         .finding()
     )
-
-
-def _per(part: float | None, whole: float | None) -> float | None:
-    return part / whole if part is not None and whole else None
 
 
 @check(

@@ -8,7 +8,7 @@ from chaos.verdict.claim_sets.fnj8_vqz.table import as_mechanism, check
 from chaos.verdict.claim_sets.fnj8_vqz.timeline import MI_ALERT
 from chaos.verdict.claim_sets.fnj8_vqz.trigger import DETECTION_ALERT
 from chaos.verdict.claim_sets.fnj8_vqz.view import EAST, PAIR, IncidentView
-from chaos.verdict.model import ClaimFinding, Conditions
+from chaos.verdict.model import ClaimFinding, Conditions, per
 
 SAME_AS = {"S28": "M03", "S29": "M07", "S30": "M08", "S32": "M24", "S33": "M26", "S38": "T15"}
 for _row, _mechanism in SAME_AS.items():
@@ -75,7 +75,7 @@ def orchestration_holds_and_releases(view: IncidentView, east: float) -> ClaimFi
     return (
         Conditions((view.at.trigger, east + 12))
         .above("blocked_before_restore", held, (base or 0.0) + 3)
-        .above("running_after_per_base", after / before if after is not None and before else None, 1.0)
+        .above("running_after_per_base", per(after, before), 1.0)
         .finding()
     )
 
@@ -89,7 +89,7 @@ def identity_nodes(view: IncidentView, first: float, second: float) -> ClaimFind
         Conditions()
         .order("nodes", *counts)
         .above("crashes", len(crashes) if counts[0] is not None else None, 0)
-        .at_least("up_at_end", up / counts[2] if up is not None and counts[2] else None, 1.0)
+        .at_least("up_at_end", per(up, counts[2]), 1.0)
         .finding()
     )
 

@@ -7,7 +7,7 @@ from chaos.record.record import Event
 from chaos.verdict.claim_sets.fnj8_vqz.consumers import slugs
 from chaos.verdict.claim_sets.fnj8_vqz.table import check
 from chaos.verdict.claim_sets.fnj8_vqz.view import IncidentView
-from chaos.verdict.model import ClaimFinding, Conditions
+from chaos.verdict.model import ClaimFinding, Conditions, per
 from chaos.verdict.times import NEVER
 from chaos.verdict.view import first_time
 
@@ -131,7 +131,7 @@ def packages_come_from_storage(view: IncidentView) -> ClaimFinding:
     created = sum(_reads_packages(event) for event in finished)
     conditions = (
         Conditions((start, view.at.end))
-        .at_least("reads_per_creation_at_base", reads / created if reads is not None and created else None, 1.0)
+        .at_least("reads_per_creation_at_base", per(reads, created), 1.0)
         .above("tries_done_at_base", view.tries_success(start + 10, view.at.trigger), 0.95)
     )
     blocked = [view.tries_success(*window, region) for region, window in _off_windows(view).items()]
