@@ -64,10 +64,14 @@ class DockerRuntime:
     async def start(self, topology: Topology, tree: Tree, seed: int, sink: Sink) -> None:
         """`sink` is used for events of this runtime only: event lines of processes go to the store's stream."""
         await self.attach(topology)
-        lease = RunLease(self.store, Background(self.clock, Events(sink, self.clock, self.name).emit))
+        lease = self._new_lease(sink)
         await lease.acquire()
         self._lease = lease  # set only now: `stop` reverts the changes of a run, and a refused run made none
-        await self.reset(topology, tree, seed)
+        await self._make_reachable()
+        await self._start_afresh(lease, topology, tree, seed)
+
+    def _new_lease(self, sink: Sink) -> RunLease:
+        return RunLease(self.store, Background(self.clock, Events(sink, self.clock, self.name).emit))
 
     async def until_lost(self) -> None:
         if self._lease is not None:
@@ -110,32 +114,44 @@ class DockerRuntime:
                 await self.engine.start(container)
 
     async def reset(self, topology: Topology, tree: Tree, seed: int = 1) -> None:
-        """Resets the testbed from any state: no faults, no added nodes, empty store, new processes, these settings."""
+        """Resets the testbed from any state: no faults, no added nodes, empty store, new processes, these settings.
+
+        A run of another process loses its lease and ends.
+        """
+        await self._make_reachable()
+        lease = self._new_lease(lambda _event: None)
+        await lease.seize()
+        try:
+            await self._start_afresh(lease, topology, tree, seed)
+        finally:
+            await lease.release()
+
+    async def _make_reachable(self) -> None:
         await self.restore()
         await self._revive_others()
         await self._until(lambda: _pings(self.store), "Redis")
+
+    async def _start_afresh(self, lease: RunLease, topology: Topology, tree: Tree, seed: int) -> None:
         wanted = {spec.name: spec for spec in topology.instances()}
         present = {c.name: c for c in await self.engine.containers() if c.spec}
         await self._all(self.engine.kill(container) for container in present.values())
         left_out = {c.spec.region for c in present.values() if c.spec} - {region.name for region in topology.regions}
-        await self._fill_store(merge(_no_load(left_out), topology.settings(tree)), seed)
+        await self._fill_store(lease, merge(_no_load(left_out), topology.settings(tree)), seed)
         await self._all(self.engine.start(present[name]) for name in wanted if name in present)
         await self._all(self._add(spec) for name, spec in wanted.items() if name not in present)
         await self._refresh(wanted)
         await self._all(self._ready(name) for name in wanted)
 
-    async def _fill_store(self, tree: Tree, seed: int) -> None:
+    async def _fill_store(self, lease: RunLease, tree: Tree, seed: int) -> None:
         """Empties the store and writes settings, seed and secret. Refuses if another run holds the lease."""
         while True:
             async with self.store.pipeline(transaction=True) as pipe:
-                if self._lease is not None:
-                    await self._lease.require(pipe)
+                await lease.require(pipe)
                 pipe.flushdb()
                 pipe.set(Keys.OVERLAY, json.dumps(tree, sort_keys=True))
                 pipe.set(Keys.SEED, seed)
                 pipe.set(Keys.SECRET, self.secret)
-                if self._lease is not None:
-                    self._lease.write(pipe)
+                lease.write(pipe)
                 with suppress(WatchError):  # the lease was renewed meanwhile: try again
                     await pipe.execute()
                     return

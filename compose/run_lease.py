@@ -19,17 +19,36 @@ from services.chassis.store import STORE_ERRORS, Store, text
 
 KEY = "run"
 LEASE_S = 15
+RENEWED_EVERY_S = LEASE_S / 3
+NOTICED_S = RENEWED_EVERY_S + 1.0
 _NUMBERS = itertools.count(1)
 """Distinguishes the runs of one process in the owner name."""
 
 
+def _process() -> str:
+    return f"{socket.gethostname()}/{os.getpid()}/"
+
+
+async def _owner(store: Any) -> str:
+    """The owner, or empty if the lease is free. A key without an expiry is no lease: it would never be released."""
+    if text(await store.type(KEY)) != "string" or await store.ttl(KEY) < 0:
+        return ""
+    return text(await store.get(KEY) or b"")
+
+
+async def other_owner(store: Store) -> str:
+    """The owner of the lease if it is another process than this one, otherwise empty."""
+    owner = await _owner(store)
+    return "" if owner.startswith(_process()) else owner
+
+
 class RunLease:
-    """Held from `acquire` to `release`; expires when the owner dies."""
+    """Held from `acquire` or `seize` to `release`; expires when the owner dies."""
 
     def __init__(self, store: Store, background: Background) -> None:
         self._store = store
         self._background = background.scope()
-        self._owner = f"{socket.gethostname()}/{os.getpid()}/{next(_NUMBERS)}"
+        self._owner = f"{_process()}{next(_NUMBERS)}"
         self._lost_to = ""
         self._lost = asyncio.Event()
 
@@ -48,6 +67,13 @@ class RunLease:
         if owner != self._owner:
             raise RuntimeUnavailable(f"another run is in progress on this testbed ({owner}); wait for it or abort it")
         self._background.finish(self._keep, "run lease")
+
+    async def seize(self) -> None:
+        """Takes the lease for `LEASE_S`. A run that held it has noticed when this returns, and ends."""
+        held = await _owner(self._store)
+        await self._store.set(KEY, self._owner, ex=LEASE_S)
+        if held:
+            await asyncio.sleep(NOTICED_S)
 
     async def require(self, pipe: Any) -> None:
         """Makes a transaction on `pipe` depend on the lease and starts it; `write` renews the lease in it.
@@ -80,18 +106,12 @@ class RunLease:
 
     @staticmethod
     async def _owner_seen_by(pipe: Any) -> str:
-        """The owner, or empty if the lease is free.
-
-        A key without an expiry is not a lease and would never be released.
-        """
         await pipe.watch(KEY)
-        if text(await pipe.type(KEY)) != "string" or await pipe.ttl(KEY) < 0:
-            return ""
-        return text(await pipe.get(KEY) or b"")
+        return await _owner(pipe)
 
     async def _keep(self) -> None:
         while not self.lost:
-            await asyncio.sleep(LEASE_S / 3)
+            await asyncio.sleep(RENEWED_EVERY_S)
             owner = await self._renew()
             if owner != self._owner:
                 self._lose(owner)
@@ -104,14 +124,15 @@ class RunLease:
         """Waits until the lease is lost.
 
         Raises:
-            RuntimeUnavailable: always, when another run has taken the lease because this one stalled for too long.
+            RuntimeUnavailable: always, when a reset or another run has taken the lease.
         """
         await self._lost.wait()
         raise self._refusal()
 
     def _refusal(self) -> RuntimeUnavailable:
         return RuntimeUnavailable(
-            f"this run stalled for longer than its lease of {LEASE_S} s and lost the testbed to {self._lost_to}"
+            f"this run lost the testbed to {self._lost_to}: the testbed was reset, or this run stalled for longer than "
+            f"its lease of {LEASE_S} s"
         )
 
     async def release(self) -> None:

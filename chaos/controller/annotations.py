@@ -29,6 +29,7 @@ KINDS = {
     "collapse_began": "collapse",
 }
 NO_RUN = "no scenario is running"
+OTHER_RUN = "run from a command line"
 AnnotationRows = list[tuple[tuple[str, ...], float]]
 
 
@@ -83,8 +84,8 @@ class RunMoment:
     incident: datetime | None
 
 
-def export_run(metrics: Metrics, now: Callable[[], RunMoment | None]) -> None:
-    """Exports the clocks of the run and its last action; `now` returns None without a run."""
+def export_run(metrics: Metrics, now: Callable[[], RunMoment | None], otherwise: Callable[[], str]) -> None:
+    """Exports the clocks of the run and its last action; `now` returns None without a run, and `otherwise` says why."""
 
     def gauge(name: str, documentation: str, value: Callable[[RunMoment], float | None]) -> None:
         def rows() -> AnnotationRows:
@@ -96,7 +97,7 @@ def export_run(metrics: Metrics, now: Callable[[], RunMoment | None]) -> None:
 
     def done_last() -> AnnotationRows:
         seen = now()
-        return [((seen.done_last if seen else NO_RUN,), 1.0)]
+        return [((seen.done_last if seen else otherwise(),), 1.0)]
 
     gauge("controller_run_seconds", "Bench seconds since the scenario started; negative in its warm-up.", lambda m: m.t)
     gauge(

@@ -1,12 +1,12 @@
 """The banner of the console: the current problem of the testbed, its start, and the remedy.
 
-`banner` in `GET /v1/status` is null without a problem or during a run, otherwise
+`banner` in `GET /v1/status` is null without a problem or during a run of the controller, otherwise
 
-    {"kind": "collapse" | "stall", "since": ISO 8601 UTC, "text": sentence, "remedy": remedy or null}
+    {"kind": "collapse" | "stall" | "run", "since": ISO 8601 UTC, "text": sentence, "remedy": remedy or null}
 
 where a remedy is `{"label": "Back to calm", "method": "POST", "path": "/v1/reset"}`. A collapse is shown until the
 regions have recovered. A stall is shown for `SHOWN_S` after its detection, unless regions collapsed after it: then the
-collapse is shown, and its text mentions the stall.
+collapse is shown, and its text mentions the stall. "run" is a run of another process, which a reset would end.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,6 +47,15 @@ def _collapse(
         text += f" Active fault{plural}: {', '.join(faults)}."
     text += " Retries keep a collapsed region down; Back to calm ends it."
     return _document("collapse", since, text, REMEDY)
+
+
+def other_run_banner(owner: str, since: float) -> dict[str, Any]:
+    """The banner during a run of another process; `since` is a Unix time."""
+    text = (
+        f"A run of another process ({owner}) is in progress on this testbed. It is recorded and judged there; "
+        "a reset would end it."
+    )
+    return _document("run", since, text, None)
 
 
 def _document(kind: str, since: float, text: str, remedy: Mapping[str, str] | None) -> dict[str, Any]:

@@ -372,9 +372,9 @@ class Remedy(BaseModel):
 
 
 class BannerView(BaseModel):
-    """The current problem of the testbed and its start."""
+    """The current problem of the testbed, or a run of another process, and its start."""
 
-    kind: Literal["collapse", "stall"]
+    kind: Literal["collapse", "stall", "run"]
     since: str
     text: str
     remedy: Remedy | None

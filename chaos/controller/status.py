@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from chaos.controller.banner import banner
+from chaos.controller.banner import banner, other_run_banner
 from chaos.controller.testbed import Testbed
 from compose.topology import REGIONAL
 from services.chassis.clock import utc_text
@@ -27,6 +27,9 @@ async def status(testbed: Testbed) -> dict[str, Any]:
 
 
 def _banner(testbed: Testbed, faults: list[str]) -> dict[str, Any] | None:
+    other = testbed.other_run
+    if other.owner and not testbed.resetting:
+        return other_run_banner(other.owner, other.since)
     if not _is_idle(testbed):
         return None
     monitor = testbed.monitor
@@ -35,7 +38,7 @@ def _banner(testbed: Testbed, faults: list[str]) -> dict[str, Any] | None:
 
 def _is_idle(testbed: Testbed) -> bool:
     """Whether the monitor judges: neither a run, which has a verdict of its own, nor a reset is under way."""
-    return not (testbed.resetting or testbed.run_is_on)
+    return not (testbed.resetting or testbed.run_is_on or testbed.other_run.owner)
 
 
 async def _regions(testbed: Testbed) -> list[dict[str, Any]]:

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from chaos.controller.annotations import Annotations, export_faults, export_run
+from chaos.controller.annotations import NO_RUN, OTHER_RUN, Annotations, export_faults, export_run
 from chaos.controller.calm import Busy, restart_everything
 from chaos.controller.feed import Feed
 from chaos.controller.monitor import Monitor
+from chaos.controller.other_run import OtherRun
 from chaos.controller.run_apart import RunApart
 from chaos.controller.scenario_run import ScenarioRun
 from chaos.controller.signals import TestbedSignals
@@ -69,6 +70,7 @@ class Testbed:
             self.feed, Annotations(self.env.metrics, scenario.displays), scenario.displays, runtime.clock
         )
         self._lag = LoopLag(runtime.clock, self.env.metrics)
+        self.other_run = OtherRun(runtime, self.env.background)
         self.monitor = Monitor(
             runtime,
             self.regions,
@@ -91,8 +93,14 @@ class Testbed:
         self._actions = self.env.metrics.counter(
             "controller_actions_total", "Operator actions performed, for annotations.", ("action",)
         )
+        self._export()
 
-        export_run(self.env.metrics, lambda: self.run.moment if self.run and self.run_is_on else None)
+    def _export(self) -> None:
+        export_run(
+            self.env.metrics,
+            lambda: self.run.moment if self.run and self.run_is_on else None,
+            lambda: OTHER_RUN if self.other_run.owner else NO_RUN,
+        )
         export_faults(self.env.metrics, lambda: self.faults.counts().items())
 
     def _tick(self, moment: Glance) -> None:
@@ -133,13 +141,14 @@ class Testbed:
         self.events.emit("action", action=action, parameters=details)
 
     def _noticed(self, kind: str, fields: dict[str, object]) -> None:
-        """Emits what the monitor detected, unless a run has started meanwhile: regions are meant to collapse in it."""
-        if not self.run_is_on:
+        """Emits what the monitor detected, unless a run is in progress: regions are meant to collapse in it."""
+        if not self.run_is_on and not self.other_run.owner:
             self.events.emit(kind, **fields)
 
     async def open(self) -> None:
         self._lag.start()
         self.monitor.start()
+        self.other_run.start()
         await self.env.background.complete(self._take_over, "take-over from an earlier controller", STORE_ERRORS)
 
     async def _take_over(self) -> None:
@@ -152,6 +161,7 @@ class Testbed:
             *(run.abort for run in (self.run, self.apart) if run is not None),
             *([self.remediation.close] if self.remediation is not None else []),
             self.monitor.close,
+            self.other_run.close,
             self.faults.close,
             self.env.background.stop,
         )
@@ -235,6 +245,7 @@ class Testbed:
             Busy: a run, which has its own load, or a reset is in progress.
         """
         self.require_idle()
+        await self.other_run.require_none()
         if self.run_is_on:
             raise Busy("a run is in progress and has the load of its scenario; wait for it or abort it")
         self.load_profile = profile

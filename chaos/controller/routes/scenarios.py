@@ -46,6 +46,7 @@ class ScenarioCalls(Calls):
         if latest is not None and latest.active:
             raise ServiceError(errors.CONFLICT, detail=f"run {latest.folder.name} is in progress; abort it first")
         self._testbed.require_idle()
+        await self._testbed.other_run.require_none()
         scenario = _scenario(call.body.scenario)
         try:
             run = _start_here(self._testbed, scenario, call.body) or _start_apart(self._testbed, scenario, call.body)

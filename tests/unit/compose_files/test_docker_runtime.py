@@ -13,7 +13,7 @@ from chaos.faults.leases import FaultLeases
 from chaos.faults.model import FaultSpec, FaultTarget
 from compose.docker import DockerRuntime
 from compose.docker_engine import DockerContainer
-from compose.run_lease import KEY, RunLease
+from compose.run_lease import KEY, LEASE_S, RunLease
 from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, UnknownInstance
 from compose.topology import InstanceSpec, RegionSpec, Topology, node
 from services.chassis.background import Background
@@ -152,7 +152,7 @@ async def test_all_processes_end_before_the_store_is_emptied(runtime: DockerRunt
     """A process that lived through it would write its old state into the new run."""
     alive_at_flush: list[str] = []
 
-    async def fill(tree: Any, seed: int) -> None:
+    async def fill(lease: RunLease, tree: Any, seed: int) -> None:
         alive_at_flush.extend(name for name, c in engine.known.items() if c.spec and c.alive)
 
     runtime._fill_store = fill  # type: ignore[method-assign]
@@ -379,6 +379,17 @@ async def test_the_lease_of_a_dead_run_runs_out(world: Any, background: Backgrou
     lease = RunLease(store, background)
     await lease.acquire()
     await lease.release()
+
+
+async def test_a_reset_ends_the_run_of_another_process(runtime: DockerRuntime, background: Background) -> None:
+    """Its testbed is gone. Without the reset's lease it would measure the fresh one on."""
+    other = RunLease(runtime.store, background)
+    await other.acquire()
+    await runtime.reset(TOPOLOGY, {})
+    with pytest.raises(RuntimeUnavailable, match="the testbed was reset"):
+        await asyncio.wait_for(other.until_lost(), LEASE_S)
+    await other.release()
+    assert await runtime.store.get(KEY) is None, "the testbed is free again"
 
 
 async def test_a_running_run_renews_its_lease(world: Any, background: Background) -> None:

@@ -3,7 +3,15 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from chaos.controller.annotations import EVENTS_MAX, NO_RUN, Annotations, RunMoment, export_faults, export_run
+from chaos.controller.annotations import (
+    EVENTS_MAX,
+    NO_RUN,
+    OTHER_RUN,
+    Annotations,
+    RunMoment,
+    export_faults,
+    export_run,
+)
 from chaos.faults.registry import CATALOGUE
 from services.chassis.metrics import Metrics
 
@@ -72,8 +80,11 @@ def test_only_the_newest_events_are_kept() -> None:
 def test_the_run_shows_its_clocks_what_was_done_last_and_the_pace_of_its_alerts() -> None:
     metrics = Metrics()
     moments: list[RunMoment | None] = [None]
-    export_run(metrics, lambda: moments[0])
+    absent = [OTHER_RUN, NO_RUN]
+    export_run(metrics, lambda: moments[0], lambda: absent[-1])
     assert values(metrics) == {("controller_run_phase", NO_RUN): 1.0, ("controller_detection_pace",): 1.0}
+    absent.pop()
+    assert ("controller_run_phase", OTHER_RUN) in values(metrics)
 
     moments[0] = RunMoment(45.0, "cancel the policy job", 1.0, NOON)
     assert values(metrics) == {

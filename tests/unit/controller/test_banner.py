@@ -5,14 +5,21 @@ from typing import Any
 
 import pytest
 
+from chaos.controller.annotations import OTHER_RUN
 from chaos.controller.banner import REMEDY, SHOWN_S, banner
 from chaos.controller.collapse import RegionWatch
 from chaos.record.machine import STALLS, Stall
 from chaos.soak.outside import Outside
+from compose.run_lease import KEY, LEASE_S
 from tests.unit.controller.controller_desk import Desk
 
 NAMES = {"eastus": "East US", "westus": "West US"}
 NOW = 1_770_055_380.0
+WOULD_CHANGE_SETTINGS = [
+    ("POST", "/v1/runs", {"scenario": "calm-day"}),
+    ("PUT", "/v1/mitigations/R1", {"on": True}),
+    ("PUT", "/v1/load", {"profile": "rest"}),
+]
 
 
 def shown(**changes: Any) -> dict[str, Any] | None:
@@ -124,3 +131,31 @@ async def test_a_stalled_controller_is_an_event_an_annotation_and_a_banner(desk:
 async def test_less_than_a_second_is_not_a_stall(desk: Desk, lost: float) -> None:
     await stall(desk, lost)
     assert (await desk.call("GET", "/v1/status")).json()["banner"] is None
+
+
+OTHER = "laptop/4711/1"
+
+
+async def test_the_run_of_another_process_is_named_not_judged_and_keeps_its_settings(desk: Desk) -> None:
+    store = desk.testbed.runtime.store
+    await store.set(KEY, OTHER, ex=LEASE_S)
+    await stall(desk, 4.0)
+    found = (await desk.done("GET", "/v1/status"))["banner"]
+    assert (found["kind"], found["remedy"]) == ("run", None)
+    assert OTHER in found["text"]
+    assert [event for event in desk.testbed.feed.history if event["kind"] == "machine_stalled"] == []
+    assert f'phase="{OTHER_RUN}"'.encode() in (await desk.call("GET", "/metrics")).body
+    for method, path, body in WOULD_CHANGE_SETTINGS:
+        refused = await desk.call(method, path, body)
+        assert refused.status == 409, path
+        assert OTHER in refused.json()["error"]["message"]
+    await store.delete(KEY)
+    assert (await desk.call("PUT", "/v1/load", {"profile": "rest"})).status == 200, "it looks again and does not wait"
+    assert ((await desk.done("GET", "/v1/status"))["banner"] or {}).get("kind") != "run"
+
+
+async def test_a_torn_lease_is_no_run(desk: Desk) -> None:
+    for garbage in (desk.testbed.runtime.store.set(KEY, OTHER), desk.testbed.runtime.store.hset(KEY, "a", "b")):
+        await desk.testbed.runtime.store.delete(KEY)
+        await garbage  # type: ignore[misc]
+        await desk.testbed.other_run.require_none()

@@ -1,0 +1,56 @@
+"""Knows of a run by another process on this testbed, such as `aftershock run --runtime compose`.
+
+Such a run has settings, load and a verdict of its own. Meanwhile the controller does not judge the testbed, and refuses
+what would change the settings of the run.
+"""
+
+import asyncio
+from contextlib import suppress
+
+from chaos.controller.calm import Busy
+from compose.run_lease import other_owner
+from compose.runtime import Runtime
+from services.chassis.background import Background
+from services.chassis.store import STORE_ERRORS
+
+INTERVAL_S = 1.0
+
+
+class OtherRun:
+    """Looks every `INTERVAL_S` seconds, until closed."""
+
+    def __init__(self, runtime: Runtime, background: Background) -> None:
+        self._runtime = runtime
+        self._background = background.scope()
+        self.owner = ""
+        """`host/process/number` of the run; empty without one."""
+        self.since = 0.0
+        """Unix time at which it was first seen."""
+
+    def start(self) -> None:
+        self._background.keep(self._follow, "watch for runs of other processes")
+
+    async def close(self) -> None:
+        await self._background.stop()
+
+    async def _follow(self) -> None:
+        while True:
+            with suppress(*STORE_ERRORS):
+                await self.look()
+            await asyncio.sleep(INTERVAL_S)
+
+    async def look(self) -> None:
+        owner = await other_owner(self._runtime.store)
+        if owner and owner != self.owner:
+            self.since = self._runtime.clock.epoch()
+        self.owner = owner
+
+    async def require_none(self) -> None:
+        """Looks, and checks that there is none.
+
+        Raises:
+            Busy: there is one.
+        """
+        await self.look()
+        if self.owner:
+            raise Busy(f"a run of another process ({self.owner}) is in progress on this testbed; wait for it or end it")
