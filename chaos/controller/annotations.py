@@ -84,7 +84,9 @@ class RunMoment:
     incident: datetime | None
 
 
-def export_run(metrics: Metrics, now: Callable[[], RunMoment | None], otherwise: Callable[[], str]) -> None:
+def export_run(
+    metrics: Metrics, now: Callable[[], RunMoment | None], otherwise: Callable[[], str] = lambda: NO_RUN
+) -> None:
     """Exports the clocks of the run and its last action; `now` returns None without a run, and `otherwise` says why."""
 
     def gauge(name: str, documentation: str, value: Callable[[RunMoment], float | None]) -> None:

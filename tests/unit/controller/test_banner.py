@@ -157,5 +157,5 @@ async def test_the_run_of_another_process_is_named_not_judged_and_keeps_its_sett
 async def test_a_torn_lease_is_no_run(desk: Desk) -> None:
     for garbage in (desk.testbed.runtime.store.set(KEY, OTHER), desk.testbed.runtime.store.hset(KEY, "a", "b")):
         await desk.testbed.runtime.store.delete(KEY)
-        await garbage  # type: ignore[misc]
+        await garbage
         await desk.testbed.other_run.require_none()
