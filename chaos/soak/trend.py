@@ -1,7 +1,8 @@
 """The growth criterion of `make soak` and `make soak-docker`.
 
-    grows    readings correlate with time (Kendall's tau ≥ 0.6, p < 0.005), and
+    rises    readings correlate with time (Kendall's tau ≥ 0.6, p < 0.005), and
              the rate (Theil–Sen slope) adds more than a tenth of the level and more than `floor` per week
+    grows    all readings rise, and, if there are enough, the later half alone does: what levels off has ended
 
 Both statistics are based on order and medians: a sawtooth, a single peak or noise is not growth, a slow straight line
 is, even with small steps. The median reading of each stretch of time is used, which removes the sawtooth of a cache
@@ -11,6 +12,7 @@ that is cleared periodically.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
 from chaos.soak.ranks import kendall_rise, theil_sen_slope
 
@@ -19,6 +21,8 @@ P_MAX = 0.005
 WEEK_H = 168.0
 SHARE_A_WEEK = 0.1
 READINGS_MIN = 6
+HALVED_FROM = 20
+"""From this many readings on the later half must rise too; of fewer, noise would hide a rise."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,25 @@ def trend(name: str, hours: Sequence[float], values: Sequence[float], floor: flo
     if len(values) < READINGS_MIN:
         raise ValueError(f"{name}: {len(values)} readings after the settling time; at least {READINGS_MIN} are needed")
     level = median(values)
+    slopes = [_slope(hours, values)]
+    if len(values) >= HALVED_FROM:
+        half = len(values) // 2
+        slopes.append(_slope(hours[half:], values[half:]))
+    added = [slope.per_hour * WEEK_H for slope in slopes]
+    grows = all(slope.rises for slope in slopes) and min(added) > max(SHARE_A_WEEK * level, floor)
+    return Trend(name, level, slopes[0].per_hour, grows)
+
+
+class _Slope(NamedTuple):
+    per_hour: float
+    rises: bool
+
+
+def _slope(hours: Sequence[float], values: Sequence[float]) -> _Slope:
     if min(values) == max(values):
-        return Trend(name, level, 0.0, False)
-    per_hour = theil_sen_slope(hours, values)
+        return _Slope(0.0, False)
     tau, p = kendall_rise(values)
-    rises = tau >= TAU_MIN and p < P_MAX
-    return Trend(name, level, per_hour, rises and per_hour * WEEK_H > max(SHARE_A_WEEK * level, floor))
+    return _Slope(theil_sen_slope(hours, values), tau >= TAU_MIN and p < P_MAX)
 
 
 def medians(readings: Sequence[tuple[float, float]], stretch_h: float) -> tuple[list[float], list[float]]:

@@ -52,6 +52,15 @@ def test_a_level_reached_early_does_not_grow() -> None:
     assert not grows([500.0, 800.0, *[1000.0] * (len(HOURS) - 2)])
 
 
+@pytest.mark.parametrize("times", [HOURS, [hour / 4 for hour in range(88)]])
+def test_a_level_reached_by_half_time_has_ended_and_one_that_still_rises_has_not(times: list[float]) -> None:
+    """The high-water mark of a process rises with each larger peak, and ever more rarely."""
+    middle = times[len(times) // 2]
+    levels_off = [1000.0 + 20.0 * min(time, middle) for time in times]
+    slower = [1000.0 + 20.0 * min(time, middle) + 5.0 * max(0.0, time - middle) for time in times]
+    assert [trend("x", times, values, 0.0).grows for values in (levels_off, slower)] == [False, True]
+
+
 def test_a_line_below_the_floor_does_not_matter() -> None:
     line = [1.0 * hour for hour in HOURS]
     assert grows(line, floor=167.0)
