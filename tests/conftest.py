@@ -16,6 +16,7 @@ import gc
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any, cast
 
@@ -94,6 +95,7 @@ def pytest_asyncio_loop_factories(
 @pytest.fixture(scope="session", autouse=True)
 def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What tests and their processes leave in the temporary folder, a defect's traceback say, goes with the run."""
+    get_temp_dir()  # that of multiprocessing, which removes it when the process ends: later than pytest removes ours
     folder = str(tmp_path_factory.mktemp("tmp"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", folder)

@@ -184,7 +184,7 @@ class Bench:
         finally:
             self.allow_anonymous(account, True)
 
-    def allow_anonymous(self, account: str, enabled: bool, region: str = "eastus") -> None:
+    def put_anonymous(self, account: str, enabled: bool) -> None:
         answer = requests.put(
             f"{self.controller}/v1/accounts/{account}/anonymous-access",
             json={"enabled": enabled},
@@ -192,7 +192,10 @@ class Bench:
             timeout=10,
         )
         assert answer.ok, answer.text
-        wait_until(lambda: self.admin("GET", account, region)["effective"] == enabled, "the switch took effect")
+
+    def allow_anonymous(self, account: str, enabled: bool) -> None:
+        self.put_anonymous(account, enabled)
+        wait_until(lambda: self.admin("GET", account)["effective"] == enabled, "the switch took effect")
 
 
 def wait_until(reached: Any, what: str, timeout_s: float = 15.0) -> None:
@@ -202,16 +205,28 @@ def wait_until(reached: Any, what: str, timeout_s: float = 15.0) -> None:
         time.sleep(0.02)
 
 
-class Counting(RequestsTransport):
-    """A synchronous transport that keeps what went out."""
+HURRY = 20.0
 
-    def __init__(self) -> None:
+
+class Counting(RequestsTransport):
+    """A synchronous transport that keeps what went out, and for how long the client wanted to wait.
+
+    It waits for a part of that only: one in `hurry`.
+    """
+
+    def __init__(self, hurry: float = HURRY) -> None:
         super().__init__()
         self.sent: list[Any] = []
+        self.waits_s: list[float] = []
+        self._hurry = hurry
 
     def send(self, request: Any, **options: Any) -> Any:
         self.sent.append(request)
         return super().send(request, **options)
+
+    def sleep(self, duration: float) -> None:
+        self.waits_s.append(duration)
+        super().sleep(duration / self._hurry)
 
 
 class AsyncCounting(AioHttpTransport):
@@ -224,6 +239,9 @@ class AsyncCounting(AioHttpTransport):
     async def send(self, request: Any, **options: Any) -> Any:
         self.sent.append(request)
         return await super().send(request, **options)
+
+    async def sleep(self, duration: float) -> None:
+        await super().sleep(duration / HURRY)
 
 
 class Bearer:

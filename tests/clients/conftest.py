@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.clients.client_bench import Bench
+from tests.clients.forked import ForkedChild
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
@@ -20,8 +21,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")  # not for the session: its ten processes would run beside all later tests
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    made = Bench(tmp_path_factory.mktemp("testbed"))
-    made.start()
-    yield made
-    made.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("compose.local.Child", ForkedChild)
+        made = Bench(tmp_path_factory.mktemp("testbed"))
+        made.start()
+        yield made
+        made.stop()
     gc.collect()  # here, where such connections fail no test
