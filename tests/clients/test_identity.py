@@ -141,9 +141,9 @@ def test_retry_after_of_a_503_is_honoured(bench: Bench, imds: None) -> None:
         bench.settings("router", retry_after_s=1.0),
         bench.drained(),
         ManagedIdentityCredential(transport=transport, retry_total=1, **QUICK) as credential,
+        pytest.raises((CredentialUnavailableError, ClientAuthenticationError)),
     ):
-        with pytest.raises((CredentialUnavailableError, ClientAuthenticationError)):
-            credential.get_token(SCOPE)
+        credential.get_token(SCOPE)
     assert len(transport.sent) == 2
     assert transport.waits_s == [1.0]
 

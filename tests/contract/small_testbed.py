@@ -1,6 +1,7 @@
 """All six programs that answer HTTP, in virtual time: two paired regions of one node each, and a controller."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from chaos.controller.auth import Tokens
 from chaos.controller.testbed import Testbed
 from chaos.experiment.plan import make_plan
 from chaos.scenarios.loader import load
+from chaos.scenarios.model import Scenario
 from chaos.scenarios.restrict import restrict
 from compose.topology import PORT
 from compose.virtual.runtime import VirtualRuntime
@@ -46,10 +48,16 @@ class SmallTestbed:
         return found
 
 
-async def open_testbed(world: VirtualWorld, folder: Path) -> SmallTestbed:
+@cache
+def pair() -> Scenario:
+    """The two regions; nothing changes a scenario."""
     scenario = restrict(load("azure-fnj8-vqz-short"), ["eastus", "westus"])
     nodes = tuple(region.model_copy(update={"identity_nodes": 1}) for region in scenario.regions)
-    scenario = scenario.model_copy(update={"regions": nodes})
+    return scenario.model_copy(update={"regions": nodes})
+
+
+async def open_testbed(world: VirtualWorld, folder: Path) -> SmallTestbed:
+    scenario = pair()
     plan = make_plan(scenario, 1)
     runtime = VirtualRuntime(world)
     await runtime.start(plan.topology, plan.settings, 1, lambda _event: None)

@@ -8,20 +8,17 @@ import pytest
 from chaos.controller.app import create_controller
 from chaos.controller.testbed import Testbed
 from chaos.experiment.plan import make_plan
-from chaos.scenarios.loader import load
-from chaos.scenarios.restrict import restrict
 from compose.virtual.runtime import VirtualRuntime
 from compose.virtual.world import VirtualWorld
 from services.chassis.http import HttpClient
 from tests.api_contract import Contract
+from tests.contract.small_testbed import pair
 from tests.unit.controller.controller_desk import TOKENS, Desk
 
 
 @pytest.fixture
 async def desk(world: VirtualWorld, tmp_path: Path) -> AsyncIterator[Desk]:
-    scenario = restrict(load("azure-fnj8-vqz-short"), ["eastus", "westus"])
-    nodes = tuple(region.model_copy(update={"identity_nodes": 1}) for region in scenario.regions)
-    scenario = scenario.model_copy(update={"regions": nodes})
+    scenario = pair()
     plan = make_plan(scenario, 1)
     runtime = VirtualRuntime(world)
     await runtime.start(plan.topology, plan.settings, 1, lambda _event: None)
