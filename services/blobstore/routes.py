@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any
 
 from pydantic import BaseModel, WithJsonSchema, create_model
@@ -25,7 +25,7 @@ from services.chassis.arm import (
 )
 from services.chassis.errors import INVALID_SETTING, ErrorSpec
 from services.chassis.openapi import Api
-from services.chassis.routes import Body, BodyShape, Parameter, ResponseSpec, Route
+from services.chassis.routes import Body, BodyShape, Parameter, ResponseSpec, Route, named
 
 TITLE = "Aftershock blob service (Microsoft.Storage)"
 OCTETS = "application/octet-stream"
@@ -98,7 +98,7 @@ def api(readers: Any, writers: Any, arm: Any, admin: Any, *, subscription: str, 
     The document names the only subscription and location, so that generated requests are accepted.
     """
     rows = [*_data_plane(readers, writers), *_admin(admin)]
-    rows += [_fix(row, subscription) for row in (*_accounts(arm, region), *_containers(arm))]
+    rows += [_of_arm(row, subscription) for row in (*_accounts(arm, region), *_containers(arm))]
     return Api(TITLE, tuple(rows), _dialect)
 
 
@@ -161,20 +161,19 @@ def _blob(
     query: tuple[Parameter, ...] = (),
 ) -> Route:
     common = ("x-ms-version", "x-ms-client-request-id", "Authorization")
-    return Route(
+    return named(
         method,
         path,
         operation_id,
-        operation_id.replace("_", " ").capitalize(),
         handler,
-        "client",
         replies,
         refusals,
         body,
         query,
-        tuple(Parameter(name) for name in (*headers, *common)),
-        PATH_SHAPES,
-        PATTERNS,
+        access="client",
+        headers=_queries(*headers, *common),
+        path_shapes=PATH_SHAPES,
+        patterns=PATTERNS,
         slash=path != BLOB,
         tag="blobs",
     )
@@ -196,27 +195,18 @@ def _create_body(region: str) -> type[BaseModel]:
 
 def _accounts(arm: Any, region: str) -> list[Route]:
     account = f"{ACCOUNTS}/{{account}}"
-    one, many = (
-        {200: ResponseSpec("the account", shapes.AccountResource)},
-        {200: ResponseSpec("all", shapes.AccountResourceList)},
-    )
+    one = {200: ResponseSpec("the account", shapes.AccountResource)}
+    many = {200: ResponseSpec("all", shapes.AccountResourceList)}
     gone = {200: ResponseSpec("deleted"), 204: ResponseSpec("was not there")}
     answer = {200: ResponseSpec("whether it is free", shapes.NameAnswer)}
     provider, unknown = f"{SUBSCRIPTION}/{STORAGE}", (RESOURCE_NOT_FOUND,)
+    check = f"{provider}/checkNameAvailability"
     question, change = Body(bodies.NameQuestion, by_handler=True), (*ARM_CHANGE, *unknown)
     update = Body(bodies.AccountUpdate, by_handler=True)
     new = Body(_create_body(region), by_handler=True)
     return [
         _arm("GET", f"{provider}/storageAccounts", "list_accounts", arm.call(arm.list_accounts), many),
-        _arm(
-            "POST",
-            f"{provider}/checkNameAvailability",
-            "check_name",
-            arm.call(arm.check_name),
-            answer,
-            ARM_CHANGE,
-            question,
-        ),
+        _arm("POST", check, "check_name", arm.call(arm.check_name), answer, ARM_CHANGE, question),
         _arm("GET", ACCOUNTS, "list_accounts_of_group", arm.call(arm.list_accounts), many),
         _arm("GET", account, "get_account", arm.call(arm.get_account), one, unknown),
         _arm("PUT", account, "create_account", arm.call(arm.put_account), one, change, new),
@@ -243,33 +233,13 @@ def _containers(arm: Any) -> list[Route]:
     ]
 
 
-def _arm(
-    method: str,
-    path: str,
-    operation_id: str,
-    handler: Any,
-    replies: Mapping[int, ResponseSpec],
-    refusals: tuple[ErrorSpec, ...] = (),
-    body: Body | None = None,
-) -> Route:
-    return Route(
-        method,
-        path,
-        operation_id,
-        operation_id.replace("_", " ").capitalize(),
-        handler,
-        "client",
-        replies,
-        (*ARM_EVERY, *refusals),
-        body,
-        (API_VERSION,),
-        path_shapes={**SCOPE, **PATH_SHAPES},
-        tag="Microsoft.Storage",
-    )
+_arm = partial(named, access="client", tag="Microsoft.Storage")
 
 
-def _fix(row: Route, subscription: str) -> Route:
-    return replace(row, path_shapes={**row.path_shapes, "subscription": {"const": subscription}})
+def _of_arm(row: Route, subscription: str) -> Route:
+    """What all Resource Manager calls have."""
+    shapes = {**SCOPE, **PATH_SHAPES, "subscription": {"const": subscription}}
+    return replace(row, errors=(*ARM_EVERY, *row.errors), query=(API_VERSION,), path_shapes=shapes)
 
 
 # --- operators -------------------------------------------------------------------------------------------
@@ -280,56 +250,24 @@ def _admin(admin: Any) -> list[Route]:
     blob = f"{container}/{{blob}}"
     seen = ResponseSpec("as an operator sees it", shapes.AccountSummary)
     many = {200: ResponseSpec("all", shapes.AccountSummaryList)}
-    seeded, put = {200: seen, 201: seen}, ResponseSpec("it is there", shapes.ContainerStored)
+    put = ResponseSpec("it is there", shapes.ContainerStored)
+    seeded, placed = {200: seen, 201: seen}, {200: put, 201: put}
     gone, unknown = {204: ResponseSpec("deleted")}, (errors.ACCOUNT_NOT_FOUND, errors.CONTAINER_NOT_FOUND)
-    seed, level = (
-        Body(AccountBody, required=False, by_handler=True),
-        Body(ContainerSeed, required=False, by_handler=True),
-    )
+    seed, level = (Body(shape, required=False, by_handler=True) for shape in (AccountBody, ContainerSeed))
     octets, stored = Body(shapes.BYTES, media=OCTETS), {201: ResponseSpec("stored", shapes.BlobStored)}
-    named = (INVALID_SETTING, errors.INVALID_NAME, errors.NAME_LENGTH)
+    names = (INVALID_SETTING, errors.INVALID_NAME, errors.NAME_LENGTH)
     taken = (errors.ARM_NAME_TAKEN,)
-    store = (*unknown, *named, *STORE, errors.INVALID_HEADER)
+    store = (*unknown, *names, *STORE, errors.INVALID_HEADER)
     return [
         _operator("GET", ADMIN, "admin_list_accounts", admin.list_accounts, many),
         _operator("GET", account, "admin_get_account", admin.get_account, {200: seen}, unknown),
         _operator("PUT", account, "admin_seed_account", admin.put_account, seeded, (INVALID_SETTING, *taken), seed),
         _operator("DELETE", account, "admin_delete_account", admin.delete_account, gone, unknown),
-        _operator(
-            "PUT",
-            container,
-            "admin_seed_container",
-            admin.put_container,
-            {200: put, 201: put},
-            (*unknown, *named),
-            level,
-        ),
+        _operator("PUT", container, "admin_seed_container", admin.put_container, placed, (*unknown, *names), level),
         _operator("DELETE", container, "admin_delete_container", admin.delete_container, gone, unknown),
         _operator("PUT", blob, "admin_store_blob", admin.put_blob, stored, store, octets),
         _operator("DELETE", blob, "admin_delete_blob", admin.delete_blob, gone, (*unknown, errors.BLOB_NOT_FOUND)),
     ]
 
 
-def _operator(
-    method: str,
-    path: str,
-    operation_id: str,
-    handler: Any,
-    replies: Mapping[int, ResponseSpec],
-    refusals: tuple[ErrorSpec, ...] = (),
-    body: Body | None = None,
-) -> Route:
-    return Route(
-        method,
-        path,
-        operation_id,
-        operation_id.replace("_", " ").capitalize(),
-        handler,
-        "project",
-        replies,
-        refusals,
-        body,
-        path_shapes=PATH_SHAPES,
-        patterns=ADMIN_PATTERNS,
-        tag="admin",
-    )
+_operator = partial(named, access="project", path_shapes=PATH_SHAPES, patterns=ADMIN_PATTERNS, tag="admin")

@@ -128,6 +128,24 @@ class Route:
         return f"{{{found[1]}:{pattern}}}" if pattern else found[0]
 
 
+def named(
+    method: str,
+    path: str,
+    operation_id: str,
+    handler: Callable[[Any], Awaitable[Any]],
+    replies: Mapping[int, ResponseSpec],
+    errors: tuple[ErrorSpec, ...] = (),
+    body: Body | None = None,
+    query: tuple[Parameter, ...] = (),
+    *,
+    access: Access,
+    **more: Any,
+) -> Route:
+    """A row whose summary is its operation id in words."""
+    summary = operation_id.replace("_", " ").capitalize()
+    return Route(method, path, operation_id, summary, handler, access, replies, errors, body, query, **more)
+
+
 def _any_case(path: str) -> str:
     words = path.split("/")[1:]
     return "".join(

@@ -18,7 +18,7 @@ from services.chassis.arm import (
 from services.chassis.errors import ErrorSpec
 from services.chassis.http import RETRY_AFTER
 from services.chassis.openapi import Api
-from services.chassis.routes import Body, BodyShape, Parameter, ResponseSpec, Route
+from services.chassis.routes import Body, BodyShape, Parameter, ResponseSpec, Route, named
 from services.provisioner import errors
 from services.provisioner.documents import (
     INSTANCE_VIEWS,
@@ -132,16 +132,8 @@ class _Table:
         ]
 
     def _action(self, kind: str, one: str, label: str, action: str) -> Route:
-        return self._row(
-            "POST",
-            f"{one}/{action}",
-            f"{action}_{label}",
-            "act",
-            kind,
-            {202: ResponseSpec("accepted", headers=LOCATION)},
-            ACCEPTED,
-            action=action,
-        )
+        replies = {202: ResponseSpec("accepted", headers=LOCATION)}
+        return self._row("POST", f"{one}/{action}", f"{action}_{label}", "act", kind, replies, ACCEPTED, action=action)
 
     def _list(self, path: str, operation_id: str, kind: str) -> Route:
         query = (Parameter("$skiptoken", {"type": "string", "pattern": "^[0-9]{1,9}$"}),)
@@ -163,17 +155,6 @@ class _Table:
         query: tuple[Parameter, ...] = (),
         **fixed: str,
     ) -> Route:
-        return Route(
-            method,
-            path,
-            operation_id,
-            operation_id.replace("_", " ").capitalize(),
-            self._arm(partial(getattr(self._handlers, handler), kind, **fixed)),
-            "client",
-            replies,
-            refusals,
-            body,
-            (API_VERSION, *query),
-            path_shapes=SHAPES,
-            tag=kind or "operations",
-        )
+        called = self._arm(partial(getattr(self._handlers, handler), kind, **fixed))
+        more = {"query": (API_VERSION, *query), "path_shapes": SHAPES, "tag": kind or "operations"}
+        return named(method, path, operation_id, called, replies, refusals, body, access="client", **more)

@@ -178,10 +178,3 @@ def _forget_cached_date() -> None:
     helpers = cast(Any, importlib.import_module("aiohttp.helpers"))
     helpers._cached_current_datetime = None
     helpers._cached_formatted_datetime = ""
-
-
-@contextmanager
-def install(loop: VirtualLoop, seed: int = 0, epoch_s: float = 0.0) -> Iterator[Boundary]:
-    """One-off form of `Boundary(...).installed()`."""
-    with Boundary(loop, seed, epoch_s).installed() as boundary:
-        yield boundary

@@ -2,7 +2,7 @@
 
 `simulated` rows are replaced by an object that follows the virtual clock or a seeded stream. `fenced` rows raise
 `LeftTheSimulation` with the name of the call. `not modelled` rows are not patched; `why` says why that is harmless or
-which other check covers them. `boundary.install` patches exactly the first two kinds; a test compares it with this
+which other check covers them. `boundary.Boundary` patches exactly the first two kinds; a test compares it with this
 table.
 """
 
@@ -42,8 +42,8 @@ def _simulated(stand_in: str, why: str, *paths: str) -> tuple[BoundaryRow, ...]:
     return tuple(BoundaryRow(*_split(path), "simulated", stand_in, why) for path in paths)
 
 
-def _fenced(instead: str, module: str, *names: str, why: str = "") -> tuple[BoundaryRow, ...]:
-    return tuple(BoundaryRow(module, name, "fenced", instead, why) for name in names)
+def _fenced(instead: str, module: str, names: str, why: str) -> tuple[BoundaryRow, ...]:
+    return tuple(BoundaryRow(module, name, "fenced", instead, why) for name in names.split())
 
 
 def _left(why: str, *paths: str) -> tuple[BoundaryRow, ...]:
@@ -99,51 +99,23 @@ _STREAMS = "services.chassis.streams"
 _OURS = "refused only when one of our packages calls it; libraries and pytest get the real one"
 
 FENCED = (
-    *_fenced(
-        _CLOCK,
-        "time",
-        "time",
-        "time_ns",
-        "monotonic",
-        "monotonic_ns",
-        "perf_counter",
-        "perf_counter_ns",
-        why=_OURS,
-    ),
-    *_fenced("asyncio.sleep", "time", "sleep", why="blocks the whole simulation in real time"),
+    *_fenced(_CLOCK, "time", "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns", _OURS),
+    *_fenced("asyncio.sleep", "time", "sleep", "blocks the whole simulation in real time"),
     *_fenced(
         _STREAMS,
         "random",
-        "random",
-        "uniform",
-        "randint",
-        "randrange",
-        "getrandbits",
-        "choice",
-        "choices",
-        "shuffle",
-        "sample",
-        "gauss",
-        "normalvariate",
-        "lognormvariate",
-        "expovariate",
-        "betavariate",
-        "gammavariate",
-        "paretovariate",
-        "weibullvariate",
-        "triangular",
-        "randbytes",
-        "seed",
-        why=_OURS,
+        "random uniform randint randrange getrandbits choice choices shuffle sample gauss normalvariate lognormvariate "
+        "expovariate betavariate gammavariate paretovariate weibullvariate triangular randbytes seed",
+        _OURS,
     ),
-    *_fenced(_STREAMS, "uuid", "uuid1", "uuid4", why=_OURS),
-    *_fenced(_STREAMS, "os", "urandom", why=_OURS),
-    *_fenced(_STREAMS, "secrets", "token_bytes", "token_hex", "token_urlsafe", "randbelow", "choice", why=_OURS),
-    *_fenced("the in-memory network", "socket", "socket.__init__", why="real sockets"),
-    *_fenced("asyncio tasks", "threading", "Thread.start", why="threads finish at a non-deterministic time"),
-    *_fenced("VirtualWorld.process", "subprocess", "Popen.__init__", why="real processes"),
-    *_fenced("VirtualWorld.process", "os", "fork", "system", why="real processes"),
-    *_fenced("Process.kill, Process.freeze", "signal", "signal", why="real signals"),
+    *_fenced(_STREAMS, "uuid", "uuid1 uuid4", _OURS),
+    *_fenced(_STREAMS, "os", "urandom", _OURS),
+    *_fenced(_STREAMS, "secrets", "token_bytes token_hex token_urlsafe randbelow choice", _OURS),
+    *_fenced("the in-memory network", "socket", "socket.__init__", "real sockets"),
+    *_fenced("asyncio tasks", "threading", "Thread.start", "threads finish at a non-deterministic time"),
+    *_fenced("VirtualWorld.process", "subprocess", "Popen.__init__", "real processes"),
+    *_fenced("VirtualWorld.process", "os", "fork system", "real processes"),
+    *_fenced("Process.kill, Process.freeze", "signal", "signal", "real signals"),
 )
 
 NOT_MODELLED = (

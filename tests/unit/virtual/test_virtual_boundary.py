@@ -26,7 +26,7 @@ import pytest
 import tenacity
 from aiohttp import web
 
-from compose.virtual.kernel.boundary import MONOTONIC_START_S, PATCHED, install
+from compose.virtual.kernel.boundary import MONOTONIC_START_S, PATCHED, Boundary
 from compose.virtual.kernel.boundary_table import FENCED, NOT_MODELLED, SIMULATED, TABLE, BoundaryRow
 from compose.virtual.kernel.errors import LeftTheSimulation
 from compose.virtual.kernel.loop import VirtualLoop
@@ -46,7 +46,7 @@ def inside(seed: int = 0) -> Iterator[VirtualLoop]:
     """In the boundary, with the clock at 12.5 s, without a running loop."""
     loop = VirtualLoop()
     loop._now_s = 12.5
-    with install(loop, seed, 1_000_000.0):
+    with Boundary(loop, seed, 1_000_000.0).installed():
         yield loop
     loop.close()
 
