@@ -5,6 +5,7 @@ arrivals, single accounts) are omitted; an unknown kind is shown in generic form
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -155,9 +156,12 @@ ACTIONS: dict[str, Callable[[EventFields, Displays], str]] = {
 
 
 def action_words(action: str, parameters: EventFields, displays: Displays) -> str:
-    """An action of the timeline or of the API in words."""
+    """An action of the timeline or of the API in words; in generic form if its parameters are of another version."""
     say = ACTIONS.get(action)
-    return say(parameters, displays) if say else f"{_plain(action)}{_details(parameters)}"
+    with suppress(KeyError, TypeError, ValueError, AttributeError, IndexError):
+        if say:
+            return say(parameters, displays)
+    return f"{_plain(action)}{_details(parameters)}"
 
 
 def _action(event: EventFields, d: Displays) -> Happening:

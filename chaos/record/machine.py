@@ -74,7 +74,7 @@ def stalls_in(series: SeriesTable, observer: str) -> list[Stall]:
 
 def _lost_by_sample(series: SeriesTable, observer: str) -> Iterable[tuple[float, float]]:
     labels, values = series.matrix(STALLS, {})
-    names = [row["instance"] for row in labels]
+    names = [row.get("instance", "") for row in labels]
     known = values == values
     for t, grown, here in zip(series.times, increments(values), known, strict=True):
         yield float(t), lost_s({name: grown[i] for i, name in enumerate(names) if here[i]}, observer)

@@ -8,12 +8,12 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from chaos.record.event_shape import why_no_event
 from chaos.record.files import EVENTS_FILE, METRICS_FILE, PLAN_FILE, read_json, verify
 from chaos.record.recorder import Recorder, read_metrics
 from chaos.record.retention import used
@@ -221,15 +221,12 @@ def trailing(times: Array, total: Array, window_s: float) -> Array:
 def _matches(event: Event, match: Mapping[str, Any]) -> bool:
     for name, wanted in match.items():
         value = event.get(name)
-        if value not in wanted if isinstance(wanted, set | frozenset | tuple | list) else value != wanted:
+        if isinstance(wanted, set | frozenset | tuple | list):
+            if not any(value == one for one in wanted):  # a list or a mapping cannot be looked up in a set
+                return False
+        elif value != wanted:
             return False
     return True
-
-
-def _is_event(value: Any) -> bool:
-    if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
-        return False
-    return isinstance(value.get("t"), int | float) and isfinite(value["t"])
 
 
 def _read_events(path: Path) -> Iterator[Event]:
@@ -238,6 +235,7 @@ def _read_events(path: Path) -> Iterator[Event]:
             event = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise RecordError(f"{path}:{number}: not JSON: {error}") from error
-        if not _is_event(event):
-            raise RecordError(f"{path}:{number}: not an event: `t` and `kind` are needed")
+        wrong = why_no_event(event)
+        if wrong:
+            raise RecordError(f"{path}:{number}: not an event: {wrong}")
         yield event

@@ -207,12 +207,26 @@ def read_metrics(path: Path) -> SeriesTable:
 
 
 def _check_table(times: Any, keys: list[tuple[Any, Any]], values: Any) -> None:
+    if times.ndim != 1 or times.dtype.kind != "f" or values.dtype.kind != "f":
+        raise ValueError("times and values that are not numbers")
     if values.shape != (len(keys), len(times)):
         raise ValueError(f"{len(keys)} series and {len(times)} times, but values of shape {values.shape}")
     if not np.isfinite(times).all() or (np.diff(times) < 0).any():
         raise ValueError("times that are not ascending numbers")
-    if not all(isinstance(name, str) and isinstance(labels, dict) for name, labels in keys):
-        raise ValueError("a series without name and labels")
+    for number, (name, labels) in enumerate(keys, 1):
+        if not isinstance(name, str) or not isinstance(labels, dict):
+            raise ValueError(f"series {number}: `name` is not text, or `labels` is not a mapping")
+        if not all(isinstance(text, str) for text in labels.values()):
+            raise ValueError(f"series {number}: {name}: a label is not text")
+        if name.endswith("_bucket") and not _is_number(labels.get("le", "")):
+            raise ValueError(f"series {number}: {name}: the label `le` is not a number")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return not math.isnan(float(text))
+    except ValueError:
+        return False
 
 
 def _open(folder: Path | None, name: str) -> LinesFile | io.StringIO:

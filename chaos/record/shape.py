@@ -7,17 +7,51 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from chaos.record.files import NotWhole
-from services.chassis.settings import explain
+from chaos.remediation.settings import RemediationSettings
+from chaos.scenarios.expect import ClaimSetName, Expectation
+from chaos.scenarios.model import YEARS
+from loadgen.settings import LoadgenSettings
+from services.chassis.settings import check_shape, explain, section, validate
+from services.clients.identity.client import IdentityClientSettings
+from services.identity.settings import IdentitySettings
 
 LONGEST_S = 1e6
 
 
 def _moment(text: str) -> str:
-    datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None or not YEARS[0] <= moment.year <= YEARS[1]:
+        raise ValueError(f"should be a time of the years {YEARS[0]} to {YEARS[1]}, with its zone")
     return text
 
 
+def _settings(tree: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a judgement reads have their types; the others are those of the version that wrote them."""
+    check_shape(tree)
+    for model, service, names in READ_SETTINGS:
+        for region in ("", *tree.get("regions", ())):
+            found = section(tree, service, region)
+            validate(model, {name: found[name] for name in names if name in found}, service)
+    return tree
+
+
+READ_SETTINGS: tuple[tuple[type[BaseModel], str, tuple[str, ...]], ...] = (
+    (IdentitySettings, "identity", ("service_time_s",)),
+    (IdentityClientSettings, "identity_client", ("timeout_s",)),
+    (LoadgenSettings, "loadgen", ("runner_wait_s",)),
+    (RemediationSettings, "remediation", ("gate", "inventory")),
+)
+
 RunSeconds = Annotated[float, Field(ge=0, le=LONGEST_S)]
+
+
+class RegionShape(BaseModel):
+    """A region of the run."""
+
+    name: str
+    display: str
+    pair: str | None = None
+    role: str = ""
 
 
 class EntryShape(BaseModel):
@@ -26,7 +60,7 @@ class EntryShape(BaseModel):
     model_config = ConfigDict(allow_inf_nan=False)
 
     id: str
-    t: float
+    t: float = Field(ge=-LONGEST_S, le=LONGEST_S)
     action: str
     parameters: dict[str, Any] = {}
 
@@ -42,15 +76,16 @@ class PlanShape(BaseModel):
     command: str = ""
     seed: int = 0
     size: float = Field(default=1.0, gt=0)
+    detection_pace: float = Field(default=1.0, gt=0)
     runtime: str = ""
     warmup_s: RunSeconds = 0.0
     duration_s: RunSeconds = 0.0
-    starts_at: Annotated[str, AfterValidator(_moment)] = ""
-    settings: dict[str, Any] = {}
-    regions: list[dict[str, Any]] = []
+    starts_at: Annotated[str, AfterValidator(_moment)]
+    settings: Annotated[dict[str, Any], AfterValidator(_settings)] = {}
+    regions: list[RegionShape] = []
     timeline: list[EntryShape] = []
-    expect: list[dict[str, Any]] = []
-    claims: str | None = None
+    expect: list[Expectation] = []
+    claims: ClaimSetName | None = None
     mitigations: list[str] = []
 
 

@@ -3,12 +3,16 @@
 import json
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from chaos.experiment.runs import replace
 from chaos.record.files import NotWhole, read_json
 from chaos.record.record import RecordError, RunRecord
 from chaos.verdict import Verdict, judge
+from services.chassis.settings import explain
 
 VERDICT_FILE, REPORT_FILE = "verdict.json", "report.html"
+_VERDICT = TypeAdapter(Verdict)
 
 
 def write_verdict(folder: Path, verdict: Verdict) -> Path:
@@ -24,13 +28,13 @@ def read_verdict(folder: Path) -> Verdict:
     """
     path = folder / VERDICT_FILE
     try:
-        return Verdict.from_document(read_json(path))
+        return _VERDICT.validate_python(read_json(path))
     except FileNotFoundError as error:
         raise RecordError(f"{path}: not judged yet; run `aftershock report {folder}`") from error
     except NotWhole as error:
         raise RecordError(str(error)) from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise RecordError(f"{path}:1: not a verdict: {error!r}") from error
+    except ValidationError as error:
+        raise RecordError(f"{path}:1: not a verdict: {explain(error)}") from error
 
 
 def judge_folder(folder: Path) -> Verdict:

@@ -4,14 +4,17 @@ Taken from `traces.jsonl`; a run without traces has none. A waterfall has the sp
 name; the requests of each hop between them are left out.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from chaos.record.files import TRACES_FILE
-from chaos.record.record import RunRecord
+from chaos.record.otlp_shape import AttributeShape, TraceShape
+from chaos.record.record import RecordError, RunRecord
+from services.chassis.settings import explain
 
 ATTEMPT_SPANS = ("identity.attempt", "arm.attempt")
 CHOICE = "router.choose"
@@ -29,6 +32,9 @@ SHOWN = {
     "node.service": "service",
 }
 ROWS_MAX = 80
+DEPTH_MAX = 100
+FAILED = 2
+"""The status code of a span that failed."""
 FULL_ATTEMPTS = 12
 """Attempts of a call that uses up both naive retry layers."""
 
@@ -73,11 +79,23 @@ class OneOperation:
     """One trace, with the questions by which a typical one is found."""
 
     def __init__(self, spans: Sequence[WaterfallSpan]) -> None:
+        """Raises ValueError unless the spans are one tree, of at most `DEPTH_MAX` levels."""
+        roots = [span for span in spans if not span.parent]
+        if len(roots) != 1 or len({span.id for span in spans}) < len(spans):
+            raise ValueError(f"{len(roots)} spans without a parent, or two of one `spanId`")
         self.spans = spans
-        self.root = next(span for span in spans if not span.parent)
+        self.root = roots[0]
         self._children: dict[str, list[WaterfallSpan]] = {}
         for span in sorted(spans, key=lambda one: one.start_s):
             self._children.setdefault(span.parent, []).append(span)
+        self._refuse_depth()
+
+    def _refuse_depth(self) -> None:
+        level = [self.root]
+        for _ in range(DEPTH_MAX):
+            level = [child for span in level for child in self._children.get(span.id, ())]
+        if level:
+            raise ValueError(f"more than {DEPTH_MAX} levels of spans")
 
     @property
     def failed(self) -> bool:
@@ -134,31 +152,39 @@ def waterfalls(record: RunRecord) -> list[Waterfall]:
 
 
 def read_operations(path: Path) -> Iterator[OneOperation]:
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            yield OneOperation(list(_spans(json.loads(line))))
+    """The operations of a trace file.
+
+    Raises:
+        RecordError: a line is not a trace; the message names file, line, field and rule.
+    """
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                yield OneOperation(list(_spans(TraceShape.model_validate_json(line))))
+            except ValidationError as error:
+                raise RecordError(f"{path}:{number}: not a trace: {explain(error)}") from error
+            except ValueError as error:
+                raise RecordError(f"{path}:{number}: not a trace: {error}") from error
 
 
-def _spans(document: Mapping[str, Any]) -> Iterator[WaterfallSpan]:
-    for resource in document["resourceSpans"]:
-        instance = _facts(resource["resource"]["attributes"]).get("service.instance.id", "")
-        for scope in resource["scopeSpans"]:
-            for span in scope["spans"]:
-                status = span.get("status", {})
-                yield WaterfallSpan(
-                    span["spanId"],
-                    span.get("parentSpanId", ""),
-                    span["name"],
-                    str(instance),
-                    int(span["startTimeUnixNano"]) / 1e9,
-                    int(span["endTimeUnixNano"]) / 1e9,
-                    (status.get("message") or "failed") if status.get("code") == 2 else "",
-                    _facts(span.get("attributes", ())),
-                )
+def _spans(trace: TraceShape) -> Iterator[WaterfallSpan]:
+    for resource in trace.resourceSpans:
+        instance = _facts(resource.resource.attributes).get("service.instance.id", "")
+        for span in (span for scope in resource.scopeSpans for span in scope.spans):
+            yield WaterfallSpan(
+                span.spanId,
+                span.parentSpanId,
+                span.name,
+                str(instance),
+                span.startTimeUnixNano / 1e9,
+                span.endTimeUnixNano / 1e9,
+                (span.status.message or "failed") if span.status.code == FAILED else "",
+                _facts(span.attributes),
+            )
 
 
-def _facts(attributes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {item["key"].removeprefix("aftershock."): next(iter(item["value"].values())) for item in attributes}
+def _facts(attributes: Sequence[AttributeShape]) -> dict[str, Any]:
+    return {item.key.removeprefix("aftershock."): next(iter(item.value.values())) for item in attributes}
 
 
 def _typical(

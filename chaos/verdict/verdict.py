@@ -92,11 +92,6 @@ class Verdict:
         """The content of `verdict.json`."""
         return asdict(self)
 
-    @classmethod
-    def from_document(cls, document: dict[str, Any]) -> "Verdict":
-        rows = tuple(Judged(**{**row, "window": _pair(row["window"])}) for row in document["claims"])
-        return cls(**{**document, "claims": rows, "expectations": tuple(document.get("expectations", ()))})
-
 
 def judge(record: RunRecord) -> Verdict:
     """Judges every expectation and claim. Missing data in a record gives `not_judged`, never an exception."""
@@ -236,7 +231,3 @@ def _outcome(expected: Sequence[Judged]) -> tuple[Outcome, str]:
     if not any(row.status == "reproduced" for row in expected):
         return "could_not_judge", NOTHING_JUDGED
     return "as_expected", ""
-
-
-def _pair(window: Any) -> tuple[float, float] | None:
-    return None if window is None else (float(window[0]), float(window[1]))

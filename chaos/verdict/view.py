@@ -155,7 +155,7 @@ class View:
 
     def _by_instance(self, name: str, region: RegionFilter) -> dict[str, Array]:
         labels, values = self.record.series.matrix(name, {"region": region_filter(region)})
-        return {one["instance"]: values[:, column] for column, one in enumerate(labels)}
+        return {one.get("instance", ""): values[:, column] for column, one in enumerate(labels)}
 
     def nodes(self, start: float, end: float, regions: RegionFilter | None = None) -> float | None:
         """Mean number of nodes that exist over a window, up or not."""

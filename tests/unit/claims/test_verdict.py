@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from pydantic import TypeAdapter
 
 from chaos.record.record import RunRecord
 from chaos.record.series import SeriesTable
@@ -132,7 +133,7 @@ def test_notes_are_no_actions() -> None:
 
 def test_the_document_is_json_and_comes_back(verdict: Verdict) -> None:
     text = json.dumps(verdict.document(), allow_nan=False)
-    assert Verdict.from_document(json.loads(text)) == verdict
+    assert TypeAdapter(Verdict).validate_python(json.loads(text)) == verdict
     entry = json.loads(text)["claims"][1]
     assert {"id", "status", "statement", "predicate", "measured", "window"} <= set(entry)
 

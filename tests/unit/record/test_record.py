@@ -110,8 +110,10 @@ def test_label_values_are_sorted() -> None:
 
 
 def write(folder: Path) -> None:
-    (folder / "plan.json").write_text(json.dumps({"scenario": "calm-day", "seed": 3}))
-    (folder / "events.jsonl").write_text('{"t":1.0,"source":"a","kind":"audit"}\n')
+    (folder / "plan.json").write_text(
+        json.dumps({"scenario": "calm-day", "seed": 3, "starts_at": "2026-02-02T18:03:00Z"})
+    )
+    (folder / "events.jsonl").write_text('{"t":1.0,"source":"a","kind":"seen"}\n')
     (folder / "arrivals.csv").write_text("tenant\n")
     write_metrics(folder / "metrics.npz", REQUESTS.series)
     seal(folder)

@@ -32,12 +32,13 @@ from services.chassis.metrics import Metrics
 from services.chassis.registry import Instance
 
 EVENTS = 350
+STARTS_AT = "2026-02-02T18:03:00+00:00"
 
 
 def planned(folder: Path, seed: int) -> Path:
     folder.mkdir()
     command = f"aftershock run calm-day --seed {seed}"
-    plan = {VERSION_KEY: VERSION, "scenario": "calm-day", "seed": seed, "command": command}
+    plan = {VERSION_KEY: VERSION, "scenario": "calm-day", "seed": seed, "command": command, "starts_at": STARTS_AT}
     (folder / "plan.json").write_text(json.dumps(plan, indent=1) + "\n")
     return folder
 
@@ -49,7 +50,7 @@ async def write(folder: Path, seed: int = 1) -> Path:
     metrics.counter("requests_total", "d").inc(seed)
     recorder.attach(Instance("identity", "eastus", "identity-eastus-1", ""), metrics)
     for number in range(EVENTS):
-        recorder.event({"at": float(number), "source": "a", "kind": "audit", "id": number * seed})
+        recorder.event({"at": float(number), "source": "a", "kind": "seen", "id": number * seed})
         recorder.event({"at": 0.0, "source": "a", "kind": "arrival", "tenant": "t", "region": "e", "planned_at": -seed})
     await recorder.sample()
     recorder.close()
@@ -279,6 +280,16 @@ def table(times: list[float], rows: int) -> Callable[[Path], None]:
     return change
 
 
+def labelled(series: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        values = np.zeros((1, 2))
+        np.savez(
+            folder / "metrics.npz", times=np.array([1.0, 2.0]), series=np.array([json.dumps(series)]), values=values
+        )
+
+    return change
+
+
 def event(line: str) -> Callable[[Path], object]:
     return lambda folder: (folder / "events.jsonl").write_text(f"{line}\n")
 
@@ -290,8 +301,41 @@ SEALED_GARBAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no moment": (plan_with(starts_at="soon"), r"plan\.json: not a plan: starts_at: "),
     "settings in a list": (plan_with(settings=[5]), r"plan\.json: not a plan: settings: "),
     "no scenario": (lambda f: (f / "plan.json").write_text("[]"), r"plan\.json:1: not a plan: no `scenario` in it"),
+    "no begin": (plan_with(starts_at=None), r"plan\.json: not a plan: starts_at: "),
+    "a begin without a zone": (
+        plan_with(starts_at="2026-02-02T18:03:00"),
+        r"plan\.json: not a plan: starts_at: .* zone",
+    ),
+    "a region without a name": (plan_with(regions=[{}]), r"plan\.json: not a plan: regions\.0\.name: Field required"),
+    "claims of nobody": (plan_with(claims="x.y"), r"plan\.json: not a plan: claims: Input should be 'fnj8-vqz'"),
+    "an expectation of numbers": (plan_with(expect=[{"id": 5}]), r"plan\.json: not a plan: expect\.0\."),
+    "a timeout in words": (
+        plan_with(settings={"regions": {"eastus": {"identity_client": {"timeout_s": "x"}}}}),
+        r"plan\.json: not a plan: settings: .*identity_client\.timeout_s: Input should be a valid number",
+    ),
     "a kind in a list": (event('{"t": 1, "kind": []}'), r"events\.jsonl:1: not an event"),
     "an event at no time": (event('{"t": NaN, "kind": "a"}'), r"events\.jsonl:1: not an event"),
+    "an event in a year": (event('{"t": 1e9, "kind": "a"}'), r"events\.jsonl:1: not an event: t: .* equal to 1000000"),
+    "an event in a list": (event('["t", "kind"]'), r"events\.jsonl:1: not an event: `t` and `kind` are needed"),
+    "an alert without a name": (
+        event('{"t": 1, "kind": "alert", "state": "firing"}'),
+        r"events\.jsonl:1: not an event: name: Field required$",
+    ),
+    "a duration in words": (
+        event(
+            '{"t": 1, "kind": "operation", "region": "e", "tenant": "t", "operation": "o", "result": "r", "code": "",'
+            ' "duration_s": "1"}'
+        ),
+        r"events\.jsonl:1: not an event: duration_s: Input should be a valid number \(got '1'\)$",
+    ),
+    "a label in a list": (
+        labelled({"name": "a", "labels": {"region": ["eastus"]}}),
+        r"metrics\.npz: not a metrics file: series 1: a: a label is not text",
+    ),
+    "a bucket without a bound": (
+        labelled({"name": "a_bucket", "labels": {}}),
+        r"metrics\.npz: not a metrics file: series 1: a_bucket: the label `le` is not a number",
+    ),
     "deep": (event("[" * 3000), r"events\.jsonl:1: not JSON"),
     "a sample short": (table([1.0, 2.0, 3.0], 1), r"metrics\.npz: not a metrics file: 1 series and 3 times"),
     "a series more": (table([1.0, 2.0], 2), r"metrics\.npz: not a metrics file: 1 series and 2 times"),

@@ -98,7 +98,7 @@ def _busy_of_added(view: IncidentView, added: float, window: tuple[float, float]
     inside = (times > window[0]) & (times <= window[1])
     busy = total = 0.0
     up, workers, at_work = (
-        {one["instance"]: values[:, column] for column, one in enumerate(labels)}
+        {one.get("instance", ""): values[:, column] for column, one in enumerate(labels)}
         for labels, values in (
             series.matrix(name, {"region": EAST}) for name in (NODE_UP, "identity_workers", "identity_workers_busy")
         )
