@@ -11,14 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from chaos.record.shape import LONGEST_S
 from services.chassis.settings import explain
 
-Moment = Annotated[float, Field(ge=-LONGEST_S, le=LONGEST_S)]
-Seconds = Annotated[float, Field(ge=0, le=LONGEST_S)]
+EventTime = Annotated[float, Field(ge=-LONGEST_S, le=LONGEST_S)]
+EventSeconds = Annotated[float, Field(ge=0, le=LONGEST_S)]
 
 
 class _Event(BaseModel):
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
-    t: Moment
+    t: EventTime
     kind: str
     source: str = ""
 
@@ -97,7 +97,7 @@ class _JobFinished(_Regional):
 
 
 class _MachineStalled(_Event):
-    stalled_s: Seconds
+    stalled_s: EventSeconds
 
 
 class _NodeCrashed(_Regional):
@@ -109,7 +109,7 @@ class _Operation(_Regional):
     operation: str
     result: str
     code: str
-    duration_s: Seconds
+    duration_s: EventSeconds
     runner: str = ""
 
 

@@ -45,7 +45,7 @@ READ_SETTINGS: tuple[tuple[type[BaseModel], str, tuple[str, ...]], ...] = (
 RunSeconds = Annotated[float, Field(ge=0, le=LONGEST_S)]
 
 
-class RegionShape(BaseModel):
+class PlannedRegionShape(BaseModel):
     """A region of the run."""
 
     name: str
@@ -82,7 +82,7 @@ class PlanShape(BaseModel):
     duration_s: RunSeconds = 0.0
     starts_at: Annotated[str, AfterValidator(_moment)]
     settings: Annotated[dict[str, Any], AfterValidator(_settings)] = {}
-    regions: list[RegionShape] = []
+    regions: list[PlannedRegionShape] = []
     timeline: list[EntryShape] = []
     expect: list[Expectation] = []
     claims: ClaimSetName | None = None
