@@ -28,11 +28,12 @@ def the_same_run(plan: Plan, folder: Path, monkeypatch: pytest.MonkeyPatch) -> F
     return Finished(folder, None, record.plan)
 
 
-def test_what_is_written_runs_and_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", ["0.5", pytest.param("1", marks=pytest.mark.long)])
+def test_what_is_written_runs_and_is_judged(size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     code, said = run("new", "my-incident")
     assert (code, said.split("\n")[1]) == (0, "run it    aftershock run my-incident.yaml")
-    code, said = run("run", "my-incident.yaml", "--transport", "direct", "--out", "r1")
+    code, said = run("run", "my-incident.yaml", "--transport", "direct", "--size", size, "--out", "r1")
     assert code == 0, said
     assert "✔  E5" in said
     assert "claim by claim" not in (tmp_path / "r1" / "report.html").read_text()
@@ -41,7 +42,7 @@ def test_what_is_written_runs_and_is_judged(tmp_path: Path, monkeypatch: pytest.
     assert '"above": 0.99' in (tmp_path / "r1" / "plan.json").read_text()
     file.write_text(file.read_text().replace("above: 0.99\n", "below: 0.99\n", 1))
     monkeypatch.setattr(running, "carry_out", lambda plan, **_options: the_same_run(plan, tmp_path / "r1", monkeypatch))
-    code, said = run("run", "my-incident.yaml", "--transport", "direct", "--out", "r2")
+    code, said = run("run", "my-incident.yaml", "--transport", "direct", "--size", size, "--out", "r2")
     assert code == 1, said
     assert "The run differs from what is expected: E1 does not hold." in said
 
