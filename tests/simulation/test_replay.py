@@ -11,7 +11,7 @@ from pathlib import Path
 from chaos.experiment.plan import make_plan
 from chaos.experiment.runs import TransportName, carry_out
 from chaos.scenarios.loader import loads
-from chaos.scenarios.model import RegionLoad, Scenario
+from chaos.scenarios.model import Scenario
 from tests.unit.export.small_run import SMALL
 
 ROOT = Path(__file__).parents[2]
@@ -21,15 +21,11 @@ UNTIL_S = 34.0
 
 
 def small(until_s: float) -> Scenario:
-    """The beginning of the small run of the exports, at half its size and with more jobs."""
+    """The beginning of the small run of the exports, with more jobs."""
     scenario = loads(SMALL)
-    load = {
-        name: RegionLoad(token_rate_per_s=rates.token_rate_per_s / 2, job_rate_per_s=0.5)
-        for name, rates in scenario.load.items()
-    }
-    regions = tuple(region.model_copy(update={"identity_nodes": 1}) for region in scenario.regions)
+    load = {name: rates.model_copy(update={"job_rate_per_s": 0.5}) for name, rates in scenario.load.items()}
     kept = tuple(entry for entry in scenario.timeline if entry.t < until_s)
-    return scenario.model_copy(update={"duration_s": until_s, "timeline": kept, "load": load, "regions": regions})
+    return scenario.model_copy(update={"duration_s": until_s, "timeline": kept, "load": load})
 
 
 def events(seed: int = 1, transport: TransportName = "direct", until_s: float = UNTIL_S) -> list[str]:

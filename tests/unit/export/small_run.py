@@ -24,11 +24,11 @@ expect:
     all:
       - {name: op_success, signal: operation_success, regions: [eastus], from: T12+6s, to: T16, below: 0.5}
 regions:
-  - {name: eastus, display: East US, identity_nodes: 2, pair: westus}
-  - {name: westus, display: West US, identity_nodes: 2, pair: eastus}
+  - {name: eastus, display: East US, identity_nodes: 1, pair: westus}
+  - {name: westus, display: West US, identity_nodes: 1, pair: eastus}
 load:
-  eastus: {token_rate_per_s: 3, job_rate_per_s: 0.3}
-  westus: {token_rate_per_s: 2, job_rate_per_s: 0}
+  eastus: {token_rate_per_s: 1.5, job_rate_per_s: 0.3}
+  westus: {token_rate_per_s: 1, job_rate_per_s: 0}
 timeline:
   - {id: T01, at_s: 2, do: start_remediation}
   - {id: T08, at_s: 14, do: restore_accounts, regions: [westus]}

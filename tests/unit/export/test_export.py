@@ -269,7 +269,7 @@ def test_a_counter_starts_again_after_a_restart(written: dict[str, Path], run: E
     reset = {labels["instance"] for labels, column in zip(names, values.T, strict=True) if _falls(column)}
     assert reset == {"identity-westus-1"}
     assert {name for name, times in starts.items() if len(times) > 1} == reset
-    assert starts["identity-eastus-3"] == {19.0}  # the node added at τ = 18
+    assert starts["identity-eastus-2"] == {19.0}  # the node added at τ = 18
 
 
 def _falls(column: Any) -> bool:
@@ -325,10 +325,10 @@ def test_a_record_gives_pandas_frames(run: ExportedRun) -> None:
         "identity_client_attempts_total", 20.0, 25.0, layer="sdk", region="eastus"
     )
     nodes = record.level("identity_node_up")["identity_node_up"]
-    assert (nodes[15.0], nodes[25.0]) == (4.0, 5.0)
+    assert (nodes[15.0], nodes[25.0]) == (2.0, 3.0)
     assert record.run["seed"].tolist() == [1]
     assert {"planned_t", "dropped"} <= set(record.arrivals.columns)
-    assert record.figures.loc["peak_nodes", "value"] == "5.0"
+    assert record.figures.loc["peak_nodes", "value"] == "3.0"
     assert record.series["metric"].nunique() == len(set(run.record.series.names))
     with pytest.raises(KeyError, match="not a metric of this run"):
         record.rate("nothing_total")
