@@ -53,14 +53,14 @@ def success(recorder: Recorder, region: str, start_t: float, end_t: float) -> fl
 
 
 def test_the_incidents_load_stays_down_after_six_seconds(tmp_path: Path) -> None:
-    recorder = stalled(tmp_path, "base", 6.0, 40.0)
-    end_t = STALL_T + 46.0
-    assert {region: success(recorder, region, end_t - 20.0, end_t) < 0.2 for region in REGIONS} == dict.fromkeys(
+    recorder = stalled(tmp_path, "base", 6.0, 30.0)
+    end_t = STALL_T + 36.0
+    assert {region: success(recorder, region, end_t - 15.0, end_t) < 0.2 for region in REGIONS} == dict.fromkeys(
         REGIONS, True
     )
 
 
-@pytest.mark.parametrize("stall_s", [6.0, 60.0])
+@pytest.mark.parametrize("stall_s", [pytest.param(6.0, marks=pytest.mark.long), 60.0])
 def test_the_rest_profile_recovers_by_itself(tmp_path: Path, stall_s: float) -> None:
     recorder = stalled(tmp_path, "rest", stall_s, 60.0)
     end_t = STALL_T + stall_s + 60.0

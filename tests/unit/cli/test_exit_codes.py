@@ -1,6 +1,7 @@
 """Every command ends with an exit code of the table and one line; a crash never looks like a verdict."""
 
 import errno
+import io
 import os
 import re
 import signal
@@ -20,6 +21,7 @@ from chaos.experiment.runs import RunFolderError
 from chaos.record.record import RecordError
 from chaos.scenarios.loader import ScenarioError
 from compose.runtime import RuntimeUnavailable
+from services.chassis import exit_codes
 from services.chassis.exit_codes import CODES
 from services.chassis.interrupts import Interrupted, listening, on_signal, postponed
 from services.chassis.settings import SettingsError
@@ -202,6 +204,13 @@ def test_a_subscriber_of_signals_is_called_and_the_program_continues() -> None:
     assert heard == [130, 129]
 
 
+def test_characters_that_the_terminal_lacks_end_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert exit_codes.run("aftershock", lambda: print("± 1")) == 0
+    assert stream.buffer.getvalue() == b"? 1\n"  # type: ignore[attr-defined]
+
+
 def shell(line: str) -> subprocess.CompletedProcess[str]:
     command = line.replace("aftershock", f"{sys.executable} -m chaos")
     return subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60)
@@ -216,7 +225,6 @@ def shell(line: str) -> subprocess.CompletedProcess[str]:
         ("set -o pipefail; aftershock --help | true", 2, "standard output: "),
         ("set -o pipefail; aftershock run calm-day --seed 7 --out $(mktemp -d) | true", 2, "standard output: "),
         ("aftershock scenarios >&-", 0, ""),
-        ("PYTHONIOENCODING=ascii aftershock scenarios", 0, ""),
         ("LC_ALL=C PYTHONCOERCECLOCALE=0 PYTHONUTF8=0 aftershock scenarios", 0, ""),
         ("aftershock run nosuch 2>&-", 2, ""),
     ],
