@@ -137,31 +137,30 @@ async def test_the_number_of_active_faults_is_bounded_and_the_bound_is_said(
     assert (await desk.call("POST", "/v1/faults", body)).status == 201
 
 
-@pytest.mark.parametrize(
-    ("kind", "parameters", "field"),
-    [
-        ("http_error", {"status": "503"}, "parameters.status"),
-        ("http_error", {"status": 503.0}, "parameters.status"),
-        ("http_error", {"status": 503, "retry_after_s": "5"}, "parameters.retry_after_s"),
-        ("latency", {"delay_s": True}, "parameters.delay_s"),
-        ("fail_first", {"count": "2"}, "parameters.count"),
-    ],
-)
-async def test_parameters_have_the_type_that_services_read(
-    desk: Desk, kind: str, parameters: dict[str, Any], field: str
-) -> None:
-    body = {"kind": kind, "target": {"instance": NAME}, "parameters": parameters, "lease_s": 5}
-    refused = await desk.call("POST", "/v1/faults", body)
-    assert refused.status == 422
-    assert field in refused.json()["error"]["message"]
+MISTYPED: list[tuple[str, dict[str, Any], str]] = [
+    ("http_error", {"status": "503"}, "parameters.status"),
+    ("http_error", {"status": 503.0}, "parameters.status"),
+    ("http_error", {"status": 503, "retry_after_s": "5"}, "parameters.retry_after_s"),
+    ("latency", {"delay_s": True}, "parameters.delay_s"),
+    ("fail_first", {"count": "2"}, "parameters.count"),
+]
+CALLS = ("/v1/faults", "/v1/faults?dry_run=1")
 
 
-@pytest.mark.parametrize("query", ["", "?dry_run=1"])
-async def test_a_misspelt_account_is_refused_with_the_known_ones(desk: Desk, query: str) -> None:
+async def test_parameters_have_the_type_that_services_read(desk: Desk) -> None:
+    for kind, parameters, field in MISTYPED:
+        body = {"kind": kind, "target": {"instance": NAME}, "parameters": parameters, "lease_s": 5}
+        refused = await desk.call("POST", "/v1/faults", body)
+        assert refused.status == 422, parameters
+        assert field in refused.json()["error"]["message"], parameters
+
+
+async def test_a_misspelt_account_is_refused_with_the_known_ones(desk: Desk) -> None:
     body = {"kind": "blackhole", "target": {"account": "vmextmieast"}, "lease_s": 60}
-    refused = await desk.call("POST", f"/v1/faults{query}", body)
-    assert refused.status == 404
-    assert "vmextmieastus" in refused.json()["error"]["message"]
+    for call in CALLS:
+        refused = await desk.call("POST", call, body)
+        assert refused.status == 404, call
+        assert "vmextmieastus" in refused.json()["error"]["message"], call
 
 
 async def test_an_account_of_a_silent_store_is_taken_as_given(desk: Desk) -> None:
@@ -169,15 +168,13 @@ async def test_an_account_of_a_silent_store_is_taken_as_given(desk: Desk) -> Non
     await inject(desk, "latency", 60.0, {"account": "vmextmieast"}, delay_s=1.0)
 
 
-@pytest.mark.parametrize("query", ["", "?dry_run=1"])
-@pytest.mark.parametrize(("kind", "parameters"), [("cpu_limit", {"cpus": 0.1}), ("partition", {"peer": "redis"})])
-async def test_what_the_runtime_does_not_offer_is_refused_in_a_dry_run_too(
-    desk: Desk, kind: str, parameters: dict[str, Any], query: str
-) -> None:
-    body = {"kind": kind, "target": {"instance": NAME}, "parameters": parameters, "lease_s": 5}
-    refused = await desk.call("POST", f"/v1/faults{query}", body)
-    assert refused.status == 501
-    assert "supported by: compose" in refused.json()["error"]["message"]
+async def test_what_the_runtime_does_not_offer_is_refused_in_a_dry_run_too(desk: Desk) -> None:
+    for kind, parameters in (("cpu_limit", {"cpus": 0.1}), ("partition", {"peer": "redis"})):
+        body = {"kind": kind, "target": {"instance": NAME}, "parameters": parameters, "lease_s": 5}
+        for call in CALLS:
+            refused = await desk.call("POST", call, body)
+            assert refused.status == 501, (call, kind)
+            assert "supported by: compose" in refused.json()["error"]["message"], (call, kind)
 
 
 async def test_a_throttle_below_one_request_a_second_admits_some(desk: Desk) -> None:

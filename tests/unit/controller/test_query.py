@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from tests.unit.controller.controller_desk import TOKENS, Desk
 
 FAULT = {"kind": "crash", "target": {"instance": "blobstore-eastus"}, "lease_s": 60}
@@ -49,9 +47,9 @@ async def test_a_dry_run_that_is_misspelt_injects_nothing(desk: Desk) -> None:
         assert (await desk.call("GET", "/v1/faults")).json() == {"faults": []}, query
 
 
-@pytest.mark.parametrize(("value", "status"), [("1", 200), ("true", 200), ("True", 200), ("0", 201), ("false", 201)])
-async def test_a_flag_has_two_spellings_for_each_side(desk: Desk, value: str, status: int) -> None:
-    assert (await desk.call("POST", f"/v1/faults?dry_run={value}", FAULT)).status == status
+async def test_a_flag_has_two_spellings_for_each_side(desk: Desk) -> None:
+    for value, status in (("1", 200), ("true", 200), ("True", 200), ("0", 201), ("false", 201)):
+        assert (await desk.call("POST", f"/v1/faults?dry_run={value}", FAULT)).status == status, value
 
 
 async def test_two_runs_to_compare_have_to_be_named(desk: Desk) -> None:
