@@ -180,9 +180,9 @@ def test_wrong_input_is_exit_code_2_before_anything_runs() -> None:
 
 
 def test_a_calm_region_is_watched_to_the_end_and_an_overloaded_one_until_it_tips() -> None:
-    calm = perform(SizeRun(FULL, 0.5, 1, calm_s=20.0))
+    calm = perform(SizeRun(FULL, 0.5, 1, calm_s=6.0))
     tipped = perform(SizeRun(FULL, 0.5, 1, calm_s=300.0, load=2.6))
 
-    assert calm == SizeFinding({"watched_s": 20.0, "tipped": 0.0})
+    assert calm == SizeFinding({"watched_s": 6.0, "tipped": 0.0})
     assert tipped.values["tipped"] == 1.0, tipped
     assert (tipped.values["watched_s"] or 0.0) < 300.0
