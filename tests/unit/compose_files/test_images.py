@@ -45,14 +45,14 @@ def imported(paths: Iterable[Path]) -> set[str]:
     return {_normal(name) for module in foreign for name in _owners(module)}
 
 
-DISTRIBUTIONS = packages_distributions()
+distributions = cache(packages_distributions)
 
 
 @cache
 def _owners(module: str) -> list[str]:
     """The distributions that have a module; several share a namespace such as `opentelemetry`."""
     top = module.partition(".")[0]
-    found = DISTRIBUTIONS.get(top, [top])
+    found = distributions().get(top, [top])
     if len(set(found)) == 1:
         return found
     path = module.replace(".", "/")
