@@ -44,6 +44,7 @@ class DockerRuntime:
 
     name = "compose"
     events_in_store = True
+    engine_restarts = True
 
     def __init__(self, project: str | None = None, *, engine: DockerEngine | None = None) -> None:
         located, self._inside = docker_stack.locate()
@@ -298,6 +299,9 @@ class DockerRuntime:
         await (self.engine.kill if now.state == PAUSED else self.engine.stop)(now)  # a paused one handles no SIGTERM
         if container.added:
             await self.engine.remove(container)
+
+    async def started(self, name: str) -> str:
+        return str((await self.engine.inspect(await self.engine.find(name)))["State"]["StartedAt"])
 
     async def kill(self, name: str) -> None:
         await self.engine.kill(await self._find(name))

@@ -58,6 +58,8 @@ class Runtime(Protocol):
     name: str
     events_in_store: bool
     """Whether event lines are read from the store's stream (separate processes) or arrive at the sink (one process)."""
+    engine_restarts: bool
+    """Whether somebody else may start an instance again: a container engine by its restart policy, or its user."""
     clock: Clock
     http: HttpClient
     store: Store
@@ -90,6 +92,9 @@ class Runtime(Protocol):
 
     def targets(self) -> Sequence[ScrapeTarget]:
         """The metrics sources of the running instances."""
+
+    async def started(self, name: str) -> str:
+        """What tells the present process of a container from its next one; only where `engine_restarts`."""
 
     async def add_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
         """Starts `count` more identity nodes in `region`; returns when they are ready."""

@@ -15,7 +15,7 @@ from chaos.controller.calm import Busy
 from chaos.controller.documents import Error
 from chaos.controller.testbed import Testbed
 from chaos.experiment.operations import OperationFailed, OutOfBounds
-from chaos.faults.leases import StoreSilent, UnknownFault
+from chaos.faults.outcomes import StoreSilent, UnknownFault
 from chaos.faults.targets import UnknownTarget
 from compose.runtime import RuntimeUnavailable, UnknownInstance
 from services.chassis import openapi, routes

@@ -153,6 +153,7 @@ class FaultEnded(BaseModel):
 
 class FaultsEnded(BaseModel):
     ended: int
+    unmet: list[str] = Field(description="faults that could not be ended now, as `id: reason`; they stay listed")
 
 
 class Calm(BaseModel):

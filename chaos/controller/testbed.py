@@ -215,7 +215,7 @@ class Testbed:
                 await self.settle()
         finally:
             self.resetting = False
-        return {"faults_ended": faults, "took_s": round(self.runtime.clock.now() - start, 1)}
+        return {"faults_ended": faults.ended, "took_s": round(self.runtime.clock.now() - start, 1)}
 
     def require_idle(self) -> None:
         """Checks that no reset is running.

@@ -8,8 +8,9 @@ from typing import Any
 
 from chaos.experiment.operations import OperationFailed, Operations
 from chaos.experiment.signals import Dashboard, UnreadSignal
-from chaos.faults.leases import FaultLeases, StoreSilent, UnknownFault
+from chaos.faults.leases import FaultLeases
 from chaos.faults.model import FaultSpec, FaultTarget
+from chaos.faults.outcomes import StoreSilent, UnknownFault
 from chaos.faults.targets import UnknownTarget
 from compose.runtime import RuntimeUnavailable, UnknownInstance
 from services.chassis.settings import SettingsError

@@ -11,7 +11,8 @@ from chaos.experiment.plan import Plan
 from chaos.experiment.signals import Dashboard
 from chaos.experiment.switching import Switchboard
 from chaos.faults.desk import ACTION, OwnAction
-from chaos.faults.leases import FaultLeases, UnknownFault
+from chaos.faults.leases import FaultLeases
+from chaos.faults.outcomes import UnknownFault
 from chaos.mitigations import left_out
 from chaos.remediation.gate_model import Signals
 from chaos.remediation.metrics import JobMetrics

@@ -16,9 +16,11 @@ from redis.exceptions import RedisError
 from chaos.faults.ledger import FAILURES as RUNTIME_FAILURES
 from chaos.faults.ledger import Ledger, RepairOutcome
 from chaos.faults.model import FaultSpec, InstanceFault
+from chaos.faults.outcomes import EndedFaults, StoreSilent, UnknownFault
 from chaos.faults.records import ActiveFault, FaultRecords
 from chaos.faults.redis_stall import RedisStall
 from chaos.faults.registry import CATALOGUE, check, require_offered
+from chaos.faults.restarts import RestartWatch
 from chaos.faults.targets import find_targets
 from compose.runtime import Runtime, RuntimeUnavailable, UnknownInstance
 from compose.topology import InstanceSpec
@@ -38,17 +40,6 @@ STORE_FAILURES = (TimeoutError, RedisError, OSError)
 T = TypeVar("T")
 
 
-class UnknownFault(LookupError):
-    """No fault of that id is active."""
-
-
-class StoreSilent(RuntimeError):
-    """The store does not answer.
-
-    No fault can be started without it: a successor could not find and revert the fault.
-    """
-
-
 class FaultLeases:
     """Starts and ends faults on one testbed. `rng` samples the targets of instance-level faults with a probability."""
 
@@ -62,11 +53,12 @@ class FaultLeases:
         self._watched: dict[str, ActiveFault] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self._reverting: dict[str, asyncio.Future[None]] = {}
-        self._ending: set[str] = set()
+        self._ending: dict[str, ActiveFault] = {}
         self._last_id = 0
         self._unrecorded: set[str] = set()
-        self._ended_records: set[str] = set()
+        self._ended_records: set[tuple[str, float]] = set()
         self._service_level: dict[str, ActiveFault] = {}
+        self._restarts = RestartWatch(runtime, self._background, self._faulted, self._apply_again)
 
     def targets(self, spec: FaultSpec) -> list[InstanceSpec]:
         """The instances that a fault would affect; also used for dry runs.
@@ -79,8 +71,10 @@ class FaultLeases:
 
     # Starting
 
-    async def start(self, spec: FaultSpec, actor: str = "") -> ActiveFault:
+    async def start(self, spec: FaultSpec, actor: str = "", found: Sequence[InstanceSpec] | None = None) -> ActiveFault:
         """Starts a fault, which ends with its lease at the latest. `actor` is recorded as its cause.
+
+        `found` are its targets, if the caller has asked for them before.
 
         Raises:
             SettingsError, UnknownTarget, RuntimeUnavailable, StoreSilent: the fault was not started.
@@ -88,7 +82,7 @@ class FaultLeases:
         kind, _ = check(spec)
         if sum(self.counts().values()) >= ACTIVE_MAX:
             raise SettingsError(f"at most {ACTIVE_MAX} faults may be active at a time; end some first")
-        names = tuple(instance.name for instance in self.targets(spec))
+        names = tuple(instance.name for instance in (self.targets(spec) if found is None else found))
         fault_id = await self._next_id(spec)
         fault = ActiveFault(fault_id, spec, kind.level, self._runtime.clock.epoch() + spec.lease_s, names)
         if isinstance(kind, InstanceFault):
@@ -97,8 +91,8 @@ class FaultLeases:
             await self._publish(fault)
         more: dict[str, Any] = {"actor": actor} if actor else {}
         more |= {"unmet": list(fault.unmet)} if fault.unmet else {}
-        target = spec.target.model_dump()
-        self._events.emit("fault_started", id=fault.id, fault=spec.kind, target=target, lease_s=spec.lease_s, **more)
+        more |= {"target": spec.target.model_dump(), "lease_s": spec.lease_s}
+        self._events.emit("fault_started", id=fault.id, fault=spec.kind, **more)
         return fault
 
     async def _publish(self, fault: ActiveFault) -> None:
@@ -151,13 +145,14 @@ class FaultLeases:
                 self._background.finish(lambda: self._undo(kind, fault), f"undoing of {fault.id}")
             raise
         self._watch(fault)
+        await self._restarts.note(fault.instances)
         return fault
 
     async def _undo(self, kind: InstanceFault, fault: ActiveFault) -> None:
         """Removes the traces of a fault that could not be started."""
         with contextlib.suppress(*FAILURES):
             await self._ledger.settle(kind, fault.instances, await self._others())
-        await self._promptly(self._records.drop(fault.id))
+        await self._promptly(self._records.drop(fault.id, fault.expires_at))
 
     def _meets(self, spec: FaultSpec) -> bool:
         return spec.probability >= 1.0 or self._rng.random() < spec.probability
@@ -193,8 +188,8 @@ class FaultLeases:
         own = {(fault.id, fault.expires_at) for fault in self._watched.values() if fault.id not in self._unrecorded}
         for fault_id, _ in own - listed:
             self._ledger.strike(fault_id)
-        ended = {*self._ending, *self._ended_records}
-        return [fault for fault in found if fault.id not in ended and (fault.id, fault.expires_at) not in own]
+        mine = own | self._ended_records | {(one.id, one.expires_at) for one in self._ending.values()}
+        return [fault for fault in found if (fault.id, fault.expires_at) not in mine]
 
     # Ending
 
@@ -212,13 +207,10 @@ class FaultLeases:
             self._service_level.pop(fault_id, None)
             self._events.emit("fault_ended", id=fault_id, why=why)
         else:
-            await self._end(await self._of_others(fault_id), why)
-
-    async def _of_others(self, fault_id: str) -> ActiveFault:
-        for fault in await self._others():
-            if fault.id == fault_id:
-                return fault
-        raise UnknownFault(f"no active fault {fault_id!r}")
+            fault = next((one for one in await self._others() if one.id == fault_id), None)
+            if fault is None:
+                raise UnknownFault(f"no active fault {fault_id!r}")
+            await self._end(fault, why)
 
     async def _stop_watched(self, fault: ActiveFault, why: str) -> None:
         reverting = self._reverting.get(fault.id)
@@ -239,33 +231,34 @@ class FaultLeases:
         kind = CATALOGUE[fault.spec.kind]
         assert isinstance(kind, InstanceFault), f"{fault.id}: {kind.kind} ends by itself"
         watched = fault.id in self._watched
-        self._ending.add(fault.id)
+        self._ending[fault.id] = fault
         try:
             await self._lift(kind, fault)
             self._watched.pop(fault.id, None)
-            known = await self._drop(fault.id)
+            known = await self._drop(fault)
         except BaseException:
             if watched:
                 self._watched[fault.id] = fault
                 self._ledger.enter(fault)
             raise
         finally:
-            self._ending.discard(fault.id)
+            self._ending.pop(fault.id, None)
         self._watchers.pop(fault.id, None)
         if known:  # else another process has ended it, or a reset has emptied the store
             self._events.emit("fault_ended", id=fault.id, why=why)
 
-    async def _drop(self, fault_id: str) -> bool:
+    async def _drop(self, fault: ActiveFault) -> bool:
         """Deletes the record; returns whether it existed. During another stall the deletion is deferred."""
-        self._ended_records.add(fault_id)
+        own = fault.id, fault.expires_at
+        self._ended_records.add(own)
         if self._stalled:
             return True
-        known = fault_id in self._unrecorded
+        known = fault.id in self._unrecorded
         for one in sorted(self._ended_records):
-            found = await self._records.drop(one)
-            known = known or (found and one == fault_id)
+            found = await self._records.drop(*one)
+            known = known or (found and one == own)
             self._ended_records.discard(one)
-        self._unrecorded.discard(fault_id)
+        self._unrecorded.discard(fault.id)
         return known
 
     async def _lift(self, kind: InstanceFault, fault: ActiveFault) -> None:
@@ -280,6 +273,7 @@ class FaultLeases:
     def _watch(self, fault: ActiveFault) -> None:
         self._watched[fault.id] = fault
         self._ledger.enter(fault)
+        self._restarts.start()
         self._watchers[fault.id] = self._background.finish(lambda: self._expire(fault), f"lease of {fault.id}")
 
     async def _expire(self, fault: ActiveFault) -> None:
@@ -302,8 +296,8 @@ class FaultLeases:
             return False
         return True
 
-    async def reset(self) -> int:
-        """Ends all faults; returns how many it ended. A fault that cannot be ended now stays watched."""
+    async def reset(self) -> EndedFaults:
+        """Ends all faults. One that cannot be ended now stays watched, and is named."""
         return await self._stop_all(await self.active(), "call")
 
     async def end_own(self, why: str) -> None:
@@ -311,18 +305,21 @@ class FaultLeases:
         await self._stop_all([*self._watched.values(), *self._running_service_level()], why)
         await self.close()
 
-    async def _stop_all(self, faults: Iterable[ActiveFault], why: str) -> int:
-        ended = 0
+    async def _stop_all(self, faults: Iterable[ActiveFault], why: str) -> EndedFaults:
+        ended, unmet = 0, []
         for fault in sorted(faults, key=lambda fault: fault.spec.kind != RedisStall.kind):  # the others need the store
-            with contextlib.suppress(UnknownFault, StoreSilent, *FAILURES):  # or its lease ran out meanwhile
+            try:
                 await self.stop(fault.id, why)
                 ended += 1
-        return ended
+            except UnknownFault:  # its lease ran out meanwhile
+                continue
+            except (StoreSilent, *FAILURES) as error:
+                unmet.append(f"{fault.id}: {error}")
+        return EndedFaults(ended, tuple(unmet))
 
     async def forget(self) -> None:
         """After every process was restarted from an empty store: no fault is left."""
-        watchers = list(self._watchers.values())
-        for watcher in watchers:
+        for watcher in (watchers := list(self._watchers.values())):
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
         for fault_id in self._watched:
@@ -335,8 +332,6 @@ class FaultLeases:
         await self._background.stop()
         self._watchers.clear()
         self._watched.clear()
-
-    # Queries
 
     async def active(self) -> list[ActiveFault]:
         """All active faults, oldest first, with their effects so far; from memory if the store does not answer."""
@@ -375,7 +370,16 @@ class FaultLeases:
 
     async def repair(self, name: str) -> RepairOutcome:
         """Restarts an instance, unless a fault keeps it down."""
-        return await self._ledger.repair(name, await self._others())
+        done = await self._ledger.repair(name, await self._others())
+        await self._restarts.note([name])
+        return done
+
+    def _faulted(self) -> set[str]:
+        return {name for fault in self._watched.values() for name in fault.instances}
+
+    async def _apply_again(self, name: str) -> None:
+        unmet = await self._ledger.restore(name, await self._others())
+        self._events.emit("fault_applied_again", instance=name, **({"unmet": unmet} if unmet else {}))
 
     async def removed(self, names: Collection[str]) -> None:
         """Removes these instances from all faults, so that later instances of the same name are not affected."""

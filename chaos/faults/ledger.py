@@ -105,6 +105,17 @@ class Ledger:
             goes_on = keeping or self._asked_all(name, foreign, lambda kind: not kind.restarts)
         return RepairOutcome(not keeping, tuple(f"{name}: {kind} {fault_id} goes on" for kind, fault_id in goes_on))
 
+    async def restore(self, name: str, others: Iterable[Asking] = ()) -> list[str]:
+        """Applies the active faults to an instance that somebody else has started again; returns what is unmet."""
+        foreign = {fault.id: fault for fault in others}
+        async with self._locks[name]:
+            for kind in _instance_kinds():
+                asked = self._asked(kind, name, foreign)
+                if kind.restarts and asked:
+                    await kind.apply(self._runtime, name, asked)
+                    return []
+            return await self._anew(name, foreign)
+
     async def _anew(self, name: str, foreign: Mapping[str, Asking]) -> list[str]:
         """Applies the active faults to a new process, and those on other instances that concern it."""
         unmet: list[str] = []

@@ -105,9 +105,17 @@ class FaultRecords:
         """Writes the record of an instance-level fault, so that a successor can revert it."""
         await self._runtime.store.set(INSTANCE_PREFIX + fault.id, json.dumps(fault.document()))
 
-    async def drop(self, fault_id: str) -> bool:
-        """Deletes the record of a reverted instance-level fault; returns whether it existed."""
-        return bool(await self._runtime.store.delete(INSTANCE_PREFIX + fault_id))
+    async def drop(self, fault_id: str, expires_at: float) -> bool:
+        """Deletes the record of a reverted instance-level fault; returns whether it existed.
+
+        Another process may have numbered a fault of its own alike after a reset; its record stays.
+        """
+        key = INSTANCE_PREFIX + fault_id
+        raw = await self._runtime.store.get(key)
+        fault = self._parse(raw, key) if raw is not None else None
+        if fault is not None and fault.expires_at != expires_at:
+            return False
+        return bool(await self._runtime.store.delete(key))
 
     async def service_level(self) -> list[ActiveFault]:
         return [await self._with_effects(fault) for fault in await self._read(Keys.FAULT_PREFIX)]

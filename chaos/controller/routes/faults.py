@@ -47,11 +47,11 @@ class FaultCalls(Calls):
         spec: FaultSpec = call.body
         check(spec)
         self._testbed.require_idle()
-        names = [instance.name for instance in self._testbed.faults.targets(spec)]
+        found = self._testbed.faults.targets(spec)
         await require_account(self._testbed, spec.target)
         if call.query.dry_run:
-            return 200, {"dry_run": True, "instances": names}
-        started = await self._testbed.faults.start(spec)
+            return 200, {"dry_run": True, "instances": [instance.name for instance in found]}
+        started = await self._testbed.faults.start(spec, found=found)
         self._testbed.acted("inject_fault", id=started.id, kind=spec.kind)
         return 201, _view(self._testbed, started)
 
@@ -74,7 +74,8 @@ class FaultCalls(Calls):
 
     @served("DELETE /v1/faults", "End every fault now", FaultsEnded, "ended")
     async def end_faults(self, _call: Call) -> ControllerAnswer:
-        return 200, {"ended": await self._testbed.faults.reset()}
+        done = await self._testbed.faults.reset()
+        return 200, {"ended": done.ended, "unmet": list(done.unmet)}
 
     @served("POST /v1/reset", "Reset the testbed from any state", Calm, "calm")
     async def reset(self, _call: Call) -> ControllerAnswer:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
@@ -34,6 +35,15 @@ class FakeEngine:
         self.known = {spec.name: _container(spec, number) for number, spec in enumerate(specs)}
         self.known["redis"] = DockerContainer("redis", "redis", "running", address="10.0.0.2", host_ports={6379: 8079})
         self.diary: list[tuple[str, ...]] = []
+        self.starts: Counter[str] = Counter()
+
+    async def inspect(self, container: DockerContainer) -> dict[str, Any]:
+        return {"State": {"StartedAt": f"start {self.starts[container.name]}"}}
+
+    def restart(self, name: str) -> None:
+        """What the engine does by its restart policy, or a user: a new process, which is not paused."""
+        self.starts[name] += 1
+        self.known[name] = replace(self.known[name], state="running")
 
     async def containers(self) -> list[DockerContainer]:
         return [self.known[name] for name in sorted(self.known)]
@@ -60,6 +70,7 @@ class FakeEngine:
         self._change("kill", container, "exited")
 
     async def start(self, container: DockerContainer) -> None:
+        self.starts[container.name] += 1
         self._change("start", container, "running")
 
     async def pause(self, container: DockerContainer) -> None:
@@ -297,6 +308,46 @@ async def test_a_restarted_controller_revives_what_its_predecessor_crashed(
     assert "router-eastus" in [spec.name for spec in runtime.instances()]
     assert await successor.active() == []
     await successor.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "instance", "parameters", "done"),
+    [
+        ("freeze", "router-eastus", {}, [("pause", "router-eastus")]),
+        ("crash", "router-eastus", {}, [("kill", "router-eastus")]),
+        ("redis_stall", "", {}, [("pause", "redis")]),
+        ("cpu_limit", "router-eastus", {"cpus": 0.5}, [("limit", "router-eastus", "0.5")]),
+        ("partition", "router-eastus", {"peer": "redis"}, [("cut", "router-eastus", "10.0.0.2", "6")]),
+    ],
+)
+async def test_an_instance_that_somebody_else_starts_again_gets_its_fault_again(
+    runtime: DockerRuntime,
+    engine: FakeEngine,
+    background: Background,
+    kind: str,
+    instance: str,
+    parameters: dict[str, Any],
+    done: list[tuple[str, ...]],
+) -> None:
+    told: list[dict[str, Any]] = []
+    faults = FaultLeases(runtime, Events(told.append, runtime.clock, "test"), Random(1), background)
+    target = FaultTarget(instance=instance)
+    await faults.start(FaultSpec(kind=kind, target=target, parameters=parameters, lease_s=10.0))
+    await asyncio.sleep(3.5)
+    before = len(engine.diary)
+    engine.restart(instance or "redis")
+    await asyncio.sleep(0.6)
+    assert [entry for entry in engine.diary[before:] if entry[0] == done[0][0] and "None" not in entry] == done
+    assert [event["instance"] for event in told if event["kind"] == "fault_applied_again"] == [instance or "redis"]
+    await asyncio.sleep(4.0)
+    assert len([event for event in told if event["kind"] == "fault_applied_again"]) == 1
+    await asyncio.sleep(2.1)
+    assert await faults.active() == []
+    engine.restart(instance or "redis")
+    before = len(engine.diary)
+    await asyncio.sleep(5.0)
+    assert engine.diary[before:] == [], "its lease has run out"
+    await faults.close()
 
 
 async def test_a_look_during_a_scale_in_does_not_list_the_removed_node(

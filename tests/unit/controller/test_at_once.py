@@ -185,11 +185,11 @@ async def test_a_fault_that_could_not_start_leaves_no_record_although_the_store_
     async def refuse(_name: str) -> None:
         raise RuntimeUnavailable("cannot be paused")
 
-    async def drop(records: FaultRecords, fault_id: str) -> bool:
+    async def drop(records: FaultRecords, fault_id: str, expires_at: float) -> bool:
         tries.append(fault_id)
         if len(tries) < 3:
             raise RedisError("away")
-        return await dropping(records, fault_id)
+        return await dropping(records, fault_id, expires_at)
 
     monkeypatch.setattr(runtime, "pause", refuse)
     monkeypatch.setattr(FaultRecords, "drop", drop)

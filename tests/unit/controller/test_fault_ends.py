@@ -1,7 +1,7 @@
 """Faults end for good: after failed attempts, when the store answers late, and when somebody else has ended them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -9,9 +9,11 @@ import pytest
 from chaos.faults import leases
 from chaos.faults.freeze import Freeze
 from chaos.faults.leases import FaultLeases
-from chaos.faults.model import Asked
+from chaos.faults.model import Asked, FaultSpec, FaultTarget
 from chaos.faults.records import FaultRecords
+from chaos.faults.targets import find_targets
 from compose.runtime import Runtime, RuntimeUnavailable
+from compose.topology import InstanceSpec
 from tests.unit.controller.controller_desk import Desk
 
 NAME = "blobstore-eastus"
@@ -63,7 +65,10 @@ async def test_a_fault_that_cannot_be_reverted_blocks_neither_its_end_nor_a_rese
     await asyncio.sleep(6.0)
     before = desk.now()
     assert (await desk.call("DELETE", f"/v1/faults/{fault}")).status == 501
-    assert (await desk.call("DELETE", "/v1/faults")).json() == {"ended": 0}
+    assert (await desk.call("DELETE", "/v1/faults")).json() == {
+        "ended": 0,
+        "unmet": [f"{fault}: the engine does not answer"],
+    }
     assert desk.now() - before < 1.0
     assert await listed(desk) == ["freeze"]
     assert (await desk.call("POST", "/v1/reset")).status == 200
@@ -82,6 +87,36 @@ async def test_a_fault_of_another_process_whose_end_failed_can_be_ended_again(de
     await theirs.stop(fault)
     assert not await is_frozen(desk)
     await theirs.close()
+
+
+async def test_a_fault_of_another_process_with_the_same_id_outlives_ours(desk: Desk) -> None:
+    """A run empties the store, so its faults are numbered from 1 again while the controller still watches its own."""
+    assert await inject(desk, "freeze", 5.0) == "f1"
+    await desk.testbed.runtime.store.flushall()
+    theirs = another(desk)
+    fault = FaultSpec(kind="freeze", target=FaultTarget(instance=NAME), lease_s=20.0)
+    assert (await theirs.start(fault)).id == "f1"
+    began = desk.now()
+    await asyncio.sleep(8.0)
+    assert [one.id for one in await theirs.active()] == ["f1"], "our lease has run out, and theirs has not"
+    assert await is_frozen(desk)
+    await asyncio.sleep(20.0 - (desk.now() - began))
+    assert not await is_frozen(desk)
+    assert await theirs.active() == []
+    await theirs.close()
+
+
+async def test_the_targets_of_a_fault_are_found_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[str] = []
+
+    def find(spec: FaultSpec, instances: Iterable[InstanceSpec]) -> list[InstanceSpec]:
+        found.append(spec.kind)
+        return find_targets(spec, instances)
+
+    monkeypatch.setattr(leases, "find_targets", find)
+    await inject(desk, "freeze", 1.0)
+    await inject(desk, "latency", 1.0, delay_s=0.1)
+    assert found == ["freeze", "latency"]
 
 
 async def test_a_fault_that_another_process_has_ended_keeps_nothing_down(desk: Desk) -> None:
