@@ -156,5 +156,17 @@ class _Table:
         **fixed: str,
     ) -> Route:
         called = self._arm(partial(getattr(self._handlers, handler), kind, **fixed))
-        more = {"query": (API_VERSION, *query), "path_shapes": SHAPES, "tag": kind or "operations"}
-        return named(method, path, operation_id, called, replies, refusals, body, access="client", **more)
+        query = (API_VERSION, *query)
+        return named(
+            method,
+            path,
+            operation_id,
+            called,
+            replies,
+            refusals,
+            body,
+            query,
+            access="client",
+            path_shapes=SHAPES,
+            tag=kind or "operations",
+        )
