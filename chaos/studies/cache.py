@@ -91,7 +91,15 @@ class Codec(Generic[J, R]):
         return document
 
     def from_document(self, document: JsonDocument) -> R:
-        return self._adapter.validate_python(document)
+        """The result in a document of `to_document`.
+
+        Raises:
+            ValueError: another one did not write it; an empty one would be a result without a value.
+        """
+        found = self._adapter.validate_python(document)
+        if self.to_document(found).keys() != document.keys():
+            raise ValueError(f"{self.study}: not all fields of a result, and nothing else")
+        return found
 
 
 @lru_cache(maxsize=1)
@@ -123,6 +131,10 @@ def key(decides: JsonDocument, code: str) -> str:
     return hashlib.sha256(json.dumps([code, decides], sort_keys=True, default=str).encode()).hexdigest()
 
 
+ODD_SHAPE = (KeyError, TypeError, ValueError)
+"""What reading raises at a document that `put` did not write."""
+
+
 class Cache(Generic[J, R]):
     """A folder with one JSON file per result."""
 
@@ -138,12 +150,12 @@ class Cache(Generic[J, R]):
         tidy_results(folder)
 
     def get(self, job: J) -> R | None:
-        """The cached result; None if there is none or the file is damaged, in which case it is computed again."""
+        """The cached result; None if there is none, or it is damaged or of another shape: then it is computed again."""
         try:
             found = self.codec.from_document(unsealed(self._path(job))["result"])
             used(self._path(job))
             return found
-        except (OSError, NotWhole):
+        except (OSError, NotWhole, *ODD_SHAPE):
             return None
 
     def put(self, job: J, result: R) -> None:

@@ -13,6 +13,7 @@ from chaos.scenarios.expect_text import predicate
 from chaos.scenarios.model import Scenario
 from chaos.studies.cache import JsonDocument
 from chaos.studies.campaign.jobs import CampaignResult
+from chaos.studies.campaign.shape import why_no_campaign
 from chaos.verdict.claim_set import ClaimSet, claim_set
 from chaos.verdict.model import Claim, Pair
 from chaos.verdict.verdict import EXPECTATION
@@ -119,11 +120,18 @@ def read(path: Path) -> JsonDocument:
         raise RecordError(f"{error}: not a campaign" if isinstance(error, NotWhole) else f"{path}: {error}") from error
     if document.get("kind") != KIND:
         raise RecordError(f"{path}:1: not a campaign: no `kind: {KIND}` in it")
+    wrong = why_no_campaign(document)
+    if wrong:
+        raise RecordError(f"{path}: not a campaign: {wrong}")
     claims = claims_of(document)
     rows, wanted = [row["id"] for row in document["rows"]], [claim.id for claim in claims.claims()] if claims else []
     if rows != wanted:
         odd = ", ".join(sorted(set(rows) ^ set(wanted))) or "their order"
         raise RecordError(f"{path}: rows: made from another table of claims ({odd}); run the campaign again")
+    known = claims.controls if claims else {}
+    unknown = sorted({row["name"] for row in document["controls"]} - known.keys()) if claims else []
+    if unknown:
+        raise RecordError(f"{path}: controls: {unknown[0]!r} is none of {', '.join(known)}; run the campaign again")
     return document
 
 

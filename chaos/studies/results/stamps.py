@@ -44,7 +44,7 @@ class Stamps:
         """The stamp of the last time that a step did its work; None if there is none."""
         try:
             return Stamp(**unsealed(self._path(name))["stamp"])
-        except (OSError, NotWhole, TypeError):
+        except (OSError, NotWhole, TypeError, KeyError):
             return None
 
     def fits(self, step: Step) -> bool:

@@ -2,8 +2,10 @@
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from chaos.verdict import judge
 from chaos.verdict.claim_sets.fnj8_vqz import PAIRS, claims
 from chaos.verdict.claim_sets.fnj8_vqz.explanations import explanations
 from tests.unit.record.incident_record import fresh_incident
+from tests.unit.record.mutated import some_mutations
 
 PAGE = Path(__file__).parents[3] / "docs" / "conformance.md"
 SCENARIO = "azure-fnj8-vqz"
@@ -124,7 +127,7 @@ def test_a_page_that_cannot_be_written_is_refused_by_name(plain: CampaignResult,
             "damaged, or changed by hand",
         ),
         (json.dumps(sealed({"rows": []})), "no `kind: aftershock campaign`"),
-        (json.dumps(sealed({"kind": "aftershock campaign", "rows": [{"id": "M99"}]})), "another table of claims"),
+        (json.dumps(sealed({"kind": "aftershock campaign", "rows": [5]})), r"not a campaign: scenario: .*; rows\.0: "),
     ],
 )
 def test_a_file_that_is_not_a_campaign_is_refused_by_name(tmp_path: Path, text: str, said: str) -> None:
@@ -133,6 +136,28 @@ def test_a_file_that_is_not_a_campaign_is_refused_by_name(tmp_path: Path, text: 
     with pytest.raises(RecordError, match=said) as refused:
         read(file)
     assert str(refused.value).startswith(str(file))
+
+
+def test_a_campaign_of_other_claims_is_refused_by_name(plain: CampaignResult, tmp_path: Path) -> None:
+    document = campaign(plain)
+    for change, said in (
+        ({"rows": [{**document["rows"][0], "id": "M99"}]}, "another table of claims"),
+        ({"controls": [{"name": "a", "runs": 1, "holds": 1}]}, "controls: 'a' is none of .*careful-tenants"),
+    ):
+        write({**document, **change}, tmp_path / "c.json")
+        with pytest.raises(RecordError, match=said):
+            read(tmp_path / "c.json")
+
+
+def test_no_campaign_that_is_taken_breaks_its_page(plain: CampaignResult, tmp_path: Path) -> None:
+    taken = 0
+    for document in some_mutations(campaign(plain), 60, Random(5)):
+        write(document, tmp_path / "c.json")
+        with suppress(RecordError):
+            found = read(tmp_path / "c.json")
+            taken += 1
+            assert render(found)
+    assert 0 < taken < 60
 
 
 def test_the_committed_page_has_every_claim_as_it_is_worded_today() -> None:

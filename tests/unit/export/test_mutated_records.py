@@ -1,12 +1,9 @@
 """Whatever passes the one place where a record is read, no reader of it falls over."""
 
-import copy
 import json
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,9 +20,9 @@ from chaos.report.page import render
 from chaos.verdict.verdict import judge
 from chaos.watch.series import PlacedRun
 from tests.unit.export.small_run import SMALL_RUN
+from tests.unit.record.mutated import mutations, some_mutations
 
 pytestmark = pytest.mark.xdist_group(SMALL_RUN)
-ODD = (None, True, -1, 1e308, 10**30, "", "x", [], [[]], {}, {"a": 1})
 PLANS = 24
 TABLES_OF_SERIES = 6
 OTHERS: tuple[Event, ...] = (
@@ -42,28 +39,6 @@ OTHERS: tuple[Event, ...] = (
     {"kind": "one of a later version", "regions": ["eastus"], "region": ["eastus"]},
 )
 """Kinds that the small run lacks."""
-
-
-def _places(value: Any, above: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, below in inner:
-        yield (*above, key)
-        yield from _places(below, (*above, key))
-
-
-def mutations(document: Any) -> Iterator[Any]:
-    """The document with one value missing, or odd."""
-    for *above, last in _places(document):
-        for odd in (*ODD, ODD):
-            changed = copy.deepcopy(document)
-            holder = changed
-            for key in above:
-                holder = holder[key]
-            if odd is ODD:
-                del holder[last]
-            else:
-                holder[last] = odd
-            yield changed
 
 
 def read_all(record: RunRecord, folder: Path) -> None:
@@ -115,9 +90,8 @@ def read_or_refused(folder: Path) -> bool:
 
 def test_no_plan_that_is_taken_breaks_the_verdict(copied: Path) -> None:
     plan = json.loads((copied / "plan.json").read_text())
-    changed = random.Random(12).sample(list(mutations(plan)), PLANS)
     taken = 0
-    for one in changed:
+    for one in some_mutations(plan, PLANS, random.Random(12)):
         (copied / "plan.json").write_text(json.dumps(one))
         taken += read_or_refused(copied)
     assert 0 < taken < PLANS

@@ -1,10 +1,12 @@
 """Jobs are computed once, and only once."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from chaos.record.files import sealed
 from chaos.studies import cache as cache_module
 from chaos.studies.cache import ONLY_SHOWN, ROOT, Cache, code_hash, key
 from chaos.studies.engine import StudyEngine, cluster
@@ -61,10 +63,18 @@ def test_a_changed_source_changes_the_hash_unless_it_only_shows_results(tmp_path
     assert cache_module.ROOT.joinpath("chaos/studies/cache.py").is_file()
 
 
-def test_a_damaged_file_is_computed_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"outcome": ',
+        "[]",
+        *(json.dumps(sealed(odd)) for odd in ({}, {"result": 5}, {"result": []}, {"result": {"a": 1}})),
+    ],
+)
+def test_a_damaged_file_is_computed_again(tmp_path: Path, text: str) -> None:
     cache = Cache(tmp_path, CODEC, "code")
     cache.put(JOB, world(JOB))
-    next(tmp_path.glob("*.json")).write_text('{"outcome": ')
+    next(tmp_path.glob("*.json")).write_text(text)
     engine = StudyEngine(Inline(), world, cache)
     assert engine.outcomes([JOB])[JOB] == world(JOB)
     assert engine.computed == 1
