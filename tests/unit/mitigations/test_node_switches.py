@@ -76,6 +76,16 @@ async def test_a_crash_clock_stops_when_the_line_is_made_short(world: VirtualWor
     assert bench.node["identity-eastus-1"].up
 
 
+async def test_a_crash_clock_stops_when_the_node_crashes_of_something_else(world: VirtualWorld) -> None:
+    bench = await _bench(world, crash_enabled=True, crash_after_s=4.0, restart_s=1.0, service_time_s=5.0)
+    _send(bench, "a", 62)
+    await asyncio.sleep(1.0)
+    node = bench.node["identity-eastus-1"]
+    node.crash("operator")
+    await asyncio.sleep(5.0)
+    assert (node.up, node.crashes) == (True, 1), "restarted, without any work"
+
+
 async def test_a_cold_node_lets_fewer_wait_than_a_warm_one(world: VirtualWorld) -> None:
     bench = await _bench(world, bounded=True, warm_requests=100_000)
     node = bench.node["identity-eastus-1"]
