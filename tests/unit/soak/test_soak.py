@@ -19,22 +19,23 @@ from services.chassis.exit_codes import CONTRADICTED, EXPECTED
 from services.chassis.interrupts import Interrupted
 
 READINGS_AN_HOUR = 100
-HOURS, SETTLED_H = 0.12, 0.055
+HOURS, SETTLED_H = 0.08, 0.025
 QUICK: dict[str, Any] = {
     "loadgen": {
-        "resource_lifetime_s": 60.0,
-        "patience_mean_s": 30.0,
+        "resource_lifetime_s": 30.0,
+        "patience_mean_s": 15.0,
+        "patience_min_s": 10.0,
         "warm_runners": 1,
         "ready_machines": 1,
         "identities_max": 2,
-        "machine_age_max_s": 60.0,
+        "machine_age_max_s": 30.0,
         "arrivals_kept_max": 100,
         "regions": {
             "eastus": {"token_rate_per_s": 1.0, "job_rate_per_s": 1.0},
             "westus": {"token_rate_per_s": 0.0, "job_rate_per_s": 0.0},
         },
     },
-    "provisioner": {"operation_retention_s": 60.0, "poll_s": 10.0},
+    "provisioner": {"operation_retention_s": 30.0, "poll_s": 5.0},
 }
 """A small region whose lifetimes are so short that a few minutes show what a day does."""
 
