@@ -270,4 +270,5 @@ def _throttle(rule: FaultRule, now_epoch_s: float) -> FaultEffect | None:
     rule.state["tokens"] = tokens - 1.0 if admitted else tokens
     if admitted:
         return None
-    return FaultEffect(rule, status=429, code="TooManyRequests", retry_after_s=1.0)
+    wait_s = (1.0 - rule.state["tokens"]) / rate if rate else None
+    return FaultEffect(rule, status=429, code="TooManyRequests", retry_after_s=wait_s)

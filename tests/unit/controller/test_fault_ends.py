@@ -212,14 +212,16 @@ async def test_what_the_runtime_does_not_offer_is_refused_in_a_dry_run_too(desk:
             assert "supported by: compose" in refused.json()["error"]["message"], (call, kind)
 
 
-async def test_a_throttle_below_one_request_a_second_admits_some(desk: Desk) -> None:
+async def test_a_throttle_below_one_request_a_second_admits_some_and_says_when(desk: Desk) -> None:
     await inject(desk, "throttle", 60.0, rate_per_s=0.25)
     began = desk.now()
-    statuses = []
+    seen = []
     for second in range(9):
         await asyncio.sleep(began + second - desk.now())
-        statuses.append((await desk.get(BLOB)).status)
-    assert statuses == [200, 429, 429, 429, 200, 429, 429, 429, 200]
+        reply = await desk.get(BLOB)
+        seen.append((reply.status, reply.headers.get("Retry-After")))
+    refused = [(429, "3"), (429, "2"), (429, "1")]
+    assert seen == [(200, None), *refused, (200, None), *refused, (200, None)]
 
 
 @pytest.mark.parametrize(("kind", "parameters"), [("http_error", {"status": 500}), ("blackhole", {})])

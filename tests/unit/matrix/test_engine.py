@@ -63,14 +63,10 @@ def test_a_changed_source_changes_the_hash_unless_it_only_shows_results(tmp_path
     assert cache_module.ROOT.joinpath("chaos/studies/cache.py").is_file()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"outcome": ',
-        "[]",
-        *(json.dumps(sealed(odd)) for odd in ({}, {"result": 5}, {"result": []}, {"result": {"a": 1}})),
-    ],
-)
+SEALED_ODD: tuple[dict[str, object], ...] = ({}, {"result": 5}, {"result": []}, {"result": {}})
+
+
+@pytest.mark.parametrize("text", ['{"outcome": ', "[]", *(json.dumps(sealed(odd)) for odd in SEALED_ODD)])
 def test_a_damaged_file_is_computed_again(tmp_path: Path, text: str) -> None:
     cache = Cache(tmp_path, CODEC, "code")
     cache.put(JOB, world(JOB))

@@ -7,7 +7,7 @@ from typing import Any
 
 Place = tuple[str | int, ...]
 MISSING = object()
-ODD = (None, True, -1, 1e308, 10**30, "", "x", [], [[]], {}, {"a": 1}, MISSING)
+ODD: tuple[object, ...] = (None, True, -1, 1e308, 10**30, "", "x", [], [[]], {}, {"a": 1}, MISSING)
 
 
 def places(value: Any, above: Place = ()) -> Iterator[Place]:
