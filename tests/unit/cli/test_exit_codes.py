@@ -208,7 +208,7 @@ def test_characters_that_the_terminal_lacks_end_no_command(monkeypatch: pytest.M
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
     monkeypatch.setattr(sys, "stdout", stream)
     assert exit_codes.run("aftershock", lambda: print("± 1")) == 0
-    assert stream.buffer.getvalue() == b"? 1\n"  # type: ignore[attr-defined]
+    assert stream.buffer.getvalue() == b"? 1\n"
 
 
 def shell(line: str) -> subprocess.CompletedProcess[str]:

@@ -11,13 +11,15 @@ from chaos.experiment.runs import carry_out
 from chaos.progress.progress import Progress
 from chaos.scenarios.loader import load
 from chaos.scenarios.restrict import restrict
+from chaos.scenarios.size import sized
 
 Shown = dict[str, str]
 
 
 def plan() -> Plan:
     scenario = restrict(load("azure-fnj8-vqz-short"), ["eastus", "westus"])
-    return make_plan(scenario.model_copy(update={"duration_s": 5.0, "timeline": scenario.timeline[:1]}), 1)
+    short = scenario.model_copy(update={"duration_s": 5.0, "timeline": scenario.timeline[:1]})
+    return make_plan(sized(short, 0.5), 1)
 
 
 @pytest.fixture(scope="module")
