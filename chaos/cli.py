@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from chaos.command.elsewhere import export, watch
 from chaos.command.group import Commands
@@ -325,7 +326,8 @@ def validate(rows: Any, seeds: int | None, jobs: int | None, assignments: Any, p
     "bounded state]",
 )
 @click.option("--project", default="aftershock", show_default=True, help="--docker: the compose project")
-def soak(**options: Any) -> None:
+@click.pass_context
+def soak(context: click.Context, **options: Any) -> None:
     """Test for leaks: a day of base load in virtual time, or with --docker the memory of the running testbed.
 
     Exit code 1 if anything still grows after the second hour.
@@ -334,12 +336,21 @@ def soak(**options: Any) -> None:
 
     overrides = overrides_from(options["assignments"])
     if options["minutes"] is not None:
+        _refuse_given(context, "with --docker", ("hours", "seed", "assignments"))
         from chaos.soak.docker import soak_docker_command
 
         sys.exit(soak_docker_command(options["minutes"], options["project"], options["settle"], terminal()))
+    _refuse_given(context, "without --docker", ("settle", "project"))
     from chaos.soak.command import soak_command
 
     sys.exit(soak_command(options["hours"], options["seed"], overrides, terminal()))
+
+
+def _refuse_given(context: click.Context, when: str, names: tuple[str, ...]) -> None:
+    """Refuses options that would be ignored."""
+    for option in context.command.params:
+        if option.name in names and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{option.opts[0]}: has no meaning {when}")
 
 
 @main.command()
