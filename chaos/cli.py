@@ -77,8 +77,11 @@ def main() -> None:
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the record; default runs/…")
 @click.option("--watch", is_flag=True, help="full-screen view of the run, for a second monitor")
 @click.option("--json", "as_json", is_flag=True, help="print the verdict as JSON and nothing else")
-def run(**options: Any) -> None:
+@click.pass_context
+def run(context: click.Context, **options: Any) -> None:
     """Run SCENARIO (a name or a YAML file), record it, judge the record."""
+    if options["runtime"] != "virtual":
+        _refuse_given(context, f"with --runtime {options['runtime']}", ("transport",))
     from chaos.command.run import run_command
 
     plan = _plan(options)

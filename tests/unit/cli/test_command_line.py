@@ -28,6 +28,7 @@ from chaos.scenarios.model import Scenario
         (["calm-day", "--seed", "-1"], "'--seed': -1 is not in the range"),
         (["calm-day", "--perturb", "2"], "'--perturb': 2.0 is not in the range"),
         (["calm-day", "--runtime", "cloud"], "'--runtime': 'cloud' is not one of"),
+        (["nosuch", "--runtime", "local", "--transport", "http"], "--transport: has no meaning with --runtime local"),
     ],
 )
 def test_a_bad_run_says_what_is_wrong_and_writes_nothing(
