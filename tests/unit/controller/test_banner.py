@@ -87,18 +87,18 @@ async def test_the_status_tells_of_a_collapse_until_the_testbed_is_calm(desk: De
         body = {"region": region, "factor": 0.1}
         assert (await desk.call("POST", "/v1/operations/load", body)).status == 200
     await desk.testbed.operations.ensure_load()
-    await asyncio.sleep(30.0)
+    await asyncio.sleep(15.0)
     assert (await desk.call("GET", "/v1/status")).json()["banner"] is None
     for region in NAMES:
         assert (await desk.call("POST", "/v1/operations/load", {"region": region, "factor": 1.0})).status == 200
-    fault = {"kind": "blackhole", "target": {"service": "identity"}, "lease_s": 15}
+    fault = {"kind": "blackhole", "target": {"service": "identity"}, "lease_s": 10}
     assert (await desk.call("POST", "/v1/faults", fault)).status == 201
     began = desk.testbed.runtime.clock.epoch()
-    await asyncio.sleep(26.0)
+    await asyncio.sleep(18.0)
     found = (await desk.call("GET", "/v1/status")).json()["banner"]
     assert (found["kind"], found["remedy"]) == ("collapse", REMEDY)
     since = min(desk.testbed.monitor.down.values())
-    assert began <= since < began + 15.0
+    assert began <= since < began + 10.0
     down = await Outside(desk, desk.testbed.runtime, list(NAMES)).down()
     assert down == {name: float(int(down_t)) for name, down_t in desk.testbed.monitor.down.items()}
     kinds = [event["kind"] for event in desk.testbed.feed.history]
