@@ -1,6 +1,6 @@
 """The shape of a line of `traces.jsonl`: an ExportTraceServiceRequest of OTLP, as far as the report reads it."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
@@ -11,7 +11,7 @@ class AttributeShape(BaseModel):
     """An attribute; `value` has one field, by the type of the value."""
 
     key: str
-    value: Annotated[dict[str, Any], Field(min_length=1)]
+    value: Annotated[dict[str, str | int | float | bool], Field(min_length=1)]
 
 
 class StatusShape(BaseModel):

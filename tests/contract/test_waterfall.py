@@ -1,17 +1,21 @@
 """The waterfalls of the report, from the traces of the small world."""
 
+import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from chaos.record.files import TRACES_FILE
-from chaos.record.record import RunRecord
+from chaos.record.record import RecordError, RunRecord
 from chaos.record.series import SeriesTable
 from chaos.report.waterfall import ROWS_MAX, Waterfall, waterfalls
 from compose.virtual.world import EPOCH_S
 from tests.contract.test_traces import ALL
 from tests.contract.traced_world import CALM_S, TRACED, traced
+from tests.unit.record.mutated import some_mutations
 
 RAMP_T = 15.0
 pytestmark = pytest.mark.xdist_group(TRACED)
@@ -70,3 +74,44 @@ def test_a_run_without_traces_or_in_memory_has_none(record: RunRecord, tmp_path:
     assert waterfalls(record) == []
     record.folder = None
     assert waterfalls(record) == []
+
+
+def _line(*spans: dict[str, str]) -> str:
+    times = {"name": "job", "startTimeUnixNano": "1", "endTimeUnixNano": "2"}
+    rows = [{**times, **span} for span in spans]
+    return json.dumps({"resourceSpans": [{"resource": {"attributes": []}, "scopeSpans": [{"spans": rows}]}]})
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", r":2: not a trace: .*Invalid JSON"),
+        ("[]", r":2: not a trace: "),
+        (_line(), r":2: not a trace: 0 spans without a parent"),
+        (_line({"spanId": "a"}, {"spanId": "b"}), r":2: not a trace: 2 spans without a parent"),
+        (_line({"spanId": "a"}, {"spanId": "a", "parentSpanId": "a"}), r":2: not a trace: .* two of one `spanId`"),
+        (_line({"spanId": "a", "endTimeUnixNano": "x"}), r":2: not a trace: resourceSpans\.0\..*endTimeUnixNano: "),
+        (
+            _line({"spanId": "0"}, *({"spanId": f"{n}", "parentSpanId": f"{n - 1}"} for n in range(1, 300))),
+            r":2: not a trace: more than 100 levels of spans",
+        ),
+    ],
+)
+def test_a_line_that_is_no_trace_is_refused_by_file_line_and_rule(record: RunRecord, line: str, said: str) -> None:
+    assert record.folder is not None
+    path = record.folder / TRACES_FILE
+    path.write_text(f"{_line({'spanId': 'a'})}\n{line}\n")
+    with pytest.raises(RecordError, match=rf"traces\.jsonl{said}"):
+        waterfalls(record)
+
+
+def test_no_trace_that_is_taken_breaks_a_waterfall(record: RunRecord) -> None:
+    assert record.folder is not None
+    path, taken = record.folder / TRACES_FILE, 0
+    first = json.loads(path.read_text().splitlines()[0])
+    for changed in some_mutations(first, 150, Random(4)):
+        path.write_text(json.dumps(changed) + "\n")
+        with suppress(RecordError):
+            waterfalls(record)
+            taken += 1
+    assert 0 < taken < 150
