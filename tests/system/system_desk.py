@@ -43,6 +43,9 @@ class Desk(chaos.kills.desk.Desk):
         body = {"kind": kind, "target": target, "lease_s": lease_s, **more}
         return str((await self.done("POST", "/v1/faults", body))["id"])
 
+    async def shows_other_run(self) -> bool:
+        return ((await self.done("GET", "/v1/status"))["banner"] or {}).get("kind") == "run"
+
     # Instances
 
     def url(self, name: str) -> str:

@@ -10,6 +10,9 @@ import pytest
 
 from chaos.kills.drill import Drill
 from compose.render import stack
+from compose.run_lease import RunLease
+from compose.runtime import RuntimeUnavailable
+from services.chassis.background import Background
 from tests.system.system_desk import Desk
 from tests.system.system_testbed import Stack
 from tests.words.operator import eventually
@@ -75,12 +78,19 @@ async def test_faults_outlive_the_controller_and_still_expire(testbed: Stack, de
     assert await desk.ready("router-centraluseuap")
 
 
-async def test_reset_returns_to_calm_from_any_state(testbed: Stack, desk: Desk) -> None:
-    """Everything at once: the dead, the frozen, a stalled store, private accounts, drained traffic, an added node."""
+async def test_reset_returns_to_calm_from_any_state(testbed: Stack, desk: Desk, background: Background) -> None:
+    """Everything at once: the dead, the frozen, a stalled store, private accounts, drained traffic, an added node.
+
+    And a run of another process: it is named, not run over by another, and ends.
+    """
     await desk.done("PUT", "/v1/anonymous-access", {"enabled": False})
     await desk.done("PUT", "/v1/regions/eastus/traffic", {"mode": "drain"})
     await desk.done("PUT", "/v1/mitigations/R7", {"on": True})
     await desk.done("POST", "/v1/operations/scale", {"region": "northeurope", "count": 1})
+    other = RunLease(desk.runtime.store, background)
+    await other.acquire()
+    await eventually(desk.shows_other_run, within_s=5.0, what="the banner names the other run")
+    assert (await desk.chaos("POST", "/v1/runs", {"scenario": "calm-day"})).status == 409
     await desk.inject("freeze", {"instance": "identity-westus-1"}, 600.0)
     await desk.inject("http_error", {"service": "router"}, 600.0, parameters={"status": 500})
     for name in ("loadgen", "provisioner-eastus", "blobstore-westus"):
@@ -90,6 +100,9 @@ async def test_reset_returns_to_calm_from_any_state(testbed: Stack, desk: Desk) 
     await desk.inject("redis_stall", {}, 600.0)
     done = await desk.done("POST", "/v1/reset")
     print(f"reset from everything at once: {done}")
+    with pytest.raises(RuntimeUnavailable, match="the testbed was reset"):
+        await asyncio.wait_for(other.until_lost(), timeout=1.0)
+    assert not await desk.shows_other_run()
     await desk.runtime.refresh()
     assert {spec.name for spec in desk.runtime.instances()} == {spec.name for spec in stack().instances()}
     assert await desk.all_ready()
