@@ -78,7 +78,7 @@ def main() -> None:
 @click.option("--watch", is_flag=True, help="full-screen view of the run, for a second monitor")
 @click.option("--json", "as_json", is_flag=True, help="print the verdict as JSON and nothing else")
 @click.pass_context
-def run(context: click.Context, **options: Any) -> None:
+def run(context: click.Context, /, **options: Any) -> None:
     """Run SCENARIO (a name or a YAML file), record it, judge the record."""
     if options["runtime"] != "virtual":
         _refuse_given(context, f"with --runtime {options['runtime']}", ("transport",))
@@ -330,7 +330,7 @@ def validate(rows: Any, seeds: int | None, jobs: int | None, assignments: Any, p
 )
 @click.option("--project", default="aftershock", show_default=True, help="--docker: the compose project")
 @click.pass_context
-def soak(context: click.Context, **options: Any) -> None:
+def soak(context: click.Context, /, **options: Any) -> None:
     """Test for leaks: a day of base load in virtual time, or with --docker the memory of the running testbed.
 
     Exit code 1 if anything still grows after the second hour.

@@ -245,6 +245,7 @@ class Limits:
     """A runtime as far as limits of processors are concerned."""
 
     name = "compose"
+    engine_restarts = False
 
     def __init__(self, desk: Desk) -> None:
         self.clock, self.store = desk.testbed.runtime.clock, desk.testbed.runtime.store

@@ -1,5 +1,7 @@
 """An option of `aftershock soak` that would be ignored is refused."""
 
+from collections.abc import Callable
+
 import pytest
 from click.testing import CliRunner
 
@@ -11,8 +13,16 @@ from services.chassis.exit_codes import BAD_INPUT, EXPECTED
 def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The soaks that were started; none is carried out."""
     found: list[str] = []
+
+    def instead_of(name: str) -> Callable[..., int]:
+        def start(*_given: object) -> int:
+            found.append(name)
+            return EXPECTED
+
+        return start
+
     for module, name in (("docker", "soak_docker_command"), ("command", "soak_command")):
-        monkeypatch.setattr(f"chaos.soak.{module}.{name}", lambda *_given, name=name: found.append(name) or EXPECTED)
+        monkeypatch.setattr(f"chaos.soak.{module}.{name}", instead_of(name))
     return found
 
 
