@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from loadgen.arrivals import Arrivals, PoissonSchedule
 from loadgen.journeys import JOURNEYS, Journey
-from loadgen.journeys.runner_job import RUNNER_TYPES, JobParameters, RunnerJobParameters
+from loadgen.journeys.runner_job import JobParameters, RunnerJobParameters
 from loadgen.leftovers import STORE_ERRORS
 from loadgen.metrics import LoadMetrics
 from loadgen.runner_pool import RunnerPool
@@ -46,8 +46,10 @@ class Arrival(NamedTuple):
 class Users:
     """The users of one tenant in one region: starts a journey for each arrival and records its outcome."""
 
-    def __init__(self, load: "Load", tenant: Tenant, site: Site, journey: Journey) -> None:
+    def __init__(self, load: "Load", tenant: Tenant, site: Site, journey: Journey, share: float) -> None:
+        """`share` is of the load of the region."""
         self._load = load
+        self._share = share
         self._tools = load.tools
         self.tenant = tenant
         self.site = site
@@ -58,7 +60,7 @@ class Users:
     def rate_per_s(self, rates: RegionRates, factor: float) -> float:
         """Arrivals per second: the tenant's share, divided by the load units that one arrival makes."""
         total = rates.job_rate_per_s if self.tenant.load == "jobs" else rates.token_rate_per_s
-        return factor * total * self.tenant.share / self.tenant.journey.load_per_arrival
+        return factor * total * self._share / self.tenant.journey.load_per_arrival
 
     @property
     def needs_runners(self) -> bool:
@@ -282,8 +284,11 @@ class Load:
         users = []
         for region in self.settings.regions:
             for tenant in selected:
+                if region in tenant.not_in:
+                    continue
                 site = Site(self.tools, tenant.slug, region, run=run)
-                users.append(Users(self, tenant, site, JOURNEYS[tenant.journey.kind](site, tenant.journey)))
+                journey = JOURNEYS[tenant.journey.kind](site, tenant.journey)
+                users.append(Users(self, tenant, site, journey, self._table.share_in(region, tenant)))
         return users
 
     def _make_pool(self, region: str, run: str) -> RunnerPool:
@@ -294,7 +299,7 @@ class Load:
             if isinstance(tenant.journey, RunnerJobParameters)
         )
         site = Site(self.tools, owner, region, run=run, stream="runner_pool")
-        return RunnerPool(site, parameters.extension, RUNNER_TYPES)
+        return RunnerPool(site, {str(name): needs for name, needs in parameters.machines.items()})
 
     async def _set_up(self, region: str) -> None:
         """Creates the initial resources, one at a time so that they do not overload the region."""

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from loadgen.leftovers import Leftover
 from loadgen.site import ABANDONED, FAILED, SUCCESS, JourneyOutcome, Site
@@ -21,6 +21,17 @@ COLLECTIONS = {"vm": "virtualMachines", "vmss": "virtualMachineScaleSets"}
 TENANT_TAG, EXTENSION_TAG = "aftershock-tenant", "aftershock-extension"
 GAVE_UP = "PatienceExhausted"
 SIZES = ("Standard_D2s_v5", "Standard_D4s_v5")
+
+
+class MachineNeeds(BaseModel):
+    """What the provisioning of a machine depends on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    extension: Extension
+    """The platform extension that provisioning fetches."""
+    identity: bool = True
+    """Whether the machine is created with a managed identity of its region."""
 
 
 class Machine(NamedTuple):
@@ -38,13 +49,14 @@ class Machine(NamedTuple):
 class Machines:
     """The compute resources of one site. `ready` holds those that a later operation may use, oldest first.
 
-    With an empty `extension` the machines have no package and no identity (servers that existed before).
+    With an empty `extension` the machines have no package (servers that existed before).
     """
 
-    def __init__(self, site: Site, kind: MachineKind, extension: str) -> None:
+    def __init__(self, site: Site, kind: MachineKind, extension: str, *, identity: bool = True) -> None:
         self._site = site
         self._kind = kind
         self._extension = extension
+        self._identity = identity
         self.ready: deque[Machine] = deque()
         self._site.tools.leftovers.hold(lambda: map(self.leftover, self.ready))
 
@@ -127,7 +139,7 @@ class Machines:
         body: dict[str, Any] = {"location": self._site.region, "tags": tags}
         if self._extension:
             tags[EXTENSION_TAG] = self._extension
-            body["identity"] = {"type": "SystemAssigned"}
+            body["identity"] = {"type": "SystemAssigned" if self._identity else "None"}
         if self._kind == "vmss":
             body["sku"] = {"name": SIZES[0], "tier": "Standard", "capacity": 1}
         else:

@@ -36,7 +36,9 @@ class LoadMetrics:
             "loadgen_cached_token_uses_total", "Uses of a cached token, without a request.", site
         )
         self.runner_orders = metrics.counter(
-            "loadgen_runner_orders_total", "Runners that the pools ordered from the provisioner.", ("region", "result")
+            "loadgen_runner_orders_total",
+            "Runners that the pools ordered from the provisioner.",
+            ("region", "runner", "result"),
         )
         self.leftovers_deleted = metrics.counter(
             "loadgen_leftovers_deleted_total", "Machines and identities deleted because they are no longer used."

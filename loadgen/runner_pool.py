@@ -6,11 +6,11 @@ refills the warm runners; surplus machines are deleted.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from loadgen.leftovers import Leftover
-from loadgen.machines import Machine, Machines
+from loadgen.machines import Machine, MachineNeeds, Machines
 from loadgen.site import Site, Steps
 
 Place = asyncio.Future["Machine | None"]
@@ -23,16 +23,18 @@ class RunnerPool:
     job.
     """
 
-    def __init__(self, site: Site, extension: str, types: tuple[str, ...]) -> None:
+    def __init__(self, site: Site, types: Mapping[str, MachineNeeds]) -> None:
         self._site = site
-        self._machines = Machines(site, "vm", extension)
+        self._machines = {
+            name: Machines(site, "vm", needs.extension, identity=needs.identity) for name, needs in types.items()
+        }
         self._idle: dict[str, deque[Machine]] = {name: deque() for name in types}
         self._waiting: dict[str, deque[Place]] = {name: deque() for name in types}
         self._ordered: Counter[str] = Counter()
         site.tools.leftovers.hold(self._held)
 
     def _held(self) -> Iterator[Leftover]:
-        return (self._machines.leftover(runner) for idle in self._idle.values() for runner in idle)
+        return (self._machines[name].leftover(runner) for name, idle in self._idle.items() for runner in idle)
 
     def setup(self) -> Steps:
         """The steps that provision the warm runners."""
@@ -58,20 +60,21 @@ class RunnerPool:
             timer.cancel()
             _leave(place, waiting)
 
-    def release(self, runner: Machine) -> None:
+    def release(self, runner_type: str, runner: Machine) -> None:
         """A job has ended; its runner is not reused."""
         if self._site.tools.settings.discard_used:
-            self._site.tools.spawn(self._machines.discard(runner))
+            self._site.tools.spawn(self._machines[runner_type].discard(runner))
 
     async def _provision(self, runner_type: str, patience_s: float) -> None:
         """Provisions one machine within `patience_s` and assigns it to a waiting job."""
-        machine = self._machines.new()
+        machines = self._machines[runner_type]
+        machine = machines.new()
         self._ordered[runner_type] += 1
         try:
-            ended = await self._machines.create(machine, self._site.tools.now + patience_s)
+            ended = await machines.create(machine, self._site.tools.now + patience_s)
         finally:
             self._ordered[runner_type] -= 1
-        self._site.tools.metrics.runner_orders.labels(self._site.region, ended.status.lower()).inc()
+        self._site.tools.metrics.runner_orders.labels(self._site.region, runner_type, ended.status.lower()).inc()
         if ended.ok:
             self._arrived(runner_type, machine)
 
@@ -85,7 +88,7 @@ class RunnerPool:
         if len(self._idle[runner_type]) < self._site.tools.settings.warm_runners:
             self._idle[runner_type].append(machine)
         else:
-            self.release(machine)
+            self.release(runner_type, machine)
 
     def counts(self) -> Iterator[tuple[tuple[str, ...], float]]:
         """Rows of the gauge `loadgen_runners{region,runner,state}`."""

@@ -40,7 +40,7 @@ class RunnerProvider(Protocol):
     async def acquire(self, runner_type: str, deadline: float) -> Any:
         """Waits for a runner; None if `deadline` (clock seconds) passes first."""
 
-    def release(self, runner: Any) -> None:
+    def release(self, runner_type: str, runner: Any) -> None:
         """The job has ended."""
 
 

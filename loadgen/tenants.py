@@ -1,4 +1,4 @@
-"""The tenant classes: one row of `tenants.yaml` per kind of consumer in the incident report.
+"""The tenant classes: one row of `tenants.yaml` per kind of consumer in the incident report and GitHub's.
 
 A row holds the journey, its parameters and its share of a region's load. `window` is when the consumer was affected
 according to the report; it is documentation and not used in a run.
@@ -30,14 +30,16 @@ class Tenant(BaseModel):
 
     slug: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,39}$")]
     """The `tenant` label of every metric and event."""
-    id: Annotated[str, Field(pattern=r"^S(0[1-9]|1\d|2[0-2])$")]
-    """Row of the table "Systems and services" of docs/conformance.md; empty for a tenant of the user's own."""
+    id: Annotated[str, Field(pattern=r"^(S(0[1-9]|1\d|2[0-2])|O10)$")]
+    """Row of docs/conformance.md about this consumer; empty for a tenant of the user's own."""
     name: Annotated[str, Field(min_length=1)]
     window: Literal["A", "B", "A+B"]
     """When the report says it was hit. Selects the predicate of the claim; no run reads it."""
     load: LoadUnit
     """Whether `share` is of the region's job rate or of its token rate."""
     share: Annotated[float, Field(ge=0, le=1)]
+    not_in: tuple[str, ...] = ()
+    """Regions without this consumer; the others with the same kind of load take its share there, in proportion."""
     symptom: Annotated[str, Field(min_length=1)]
     """The error that this user sees; the `message` of its failed `operation` events."""
     journey: JourneyParameters
@@ -70,6 +72,14 @@ class TenantTable(BaseModel):
         """
         return self.select([slug])[0]
 
+    def share_in(self, region: str, tenant: Tenant) -> float:
+        """The tenant's share of its kind of load in a region where it is; own tenants come in addition."""
+        alike = [other for other in self.tenants if other.load == tenant.load]
+        here = [other for other in alike if region not in other.not_in]
+        if len(here) == len(alike) or not tenant.id:
+            return tenant.share
+        return tenant.share * sum(other.share for other in alike) / (sum(other.share for other in here) or 1.0)
+
     def with_own(self, own: Iterable[OwnTenant]) -> "TenantTable":
         """The table with tenants of the user's own; their shares are in addition."""
         return self.model_copy(update={"tenants": (*self.tenants, *map(_own_tenant, own))})
@@ -96,6 +106,7 @@ def _own_tenant(own: OwnTenant) -> Tenant:
         load=own.load,
         share=own.share,
         symptom=own.symptom,
+        not_in=(),
         journey=journey,
     )
 

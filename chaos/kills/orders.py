@@ -17,7 +17,7 @@ from services.provisioner.state import CANCELED, FAILED, SUCCEEDED
 ORDER_TIMEOUT_S, POLL_TIMEOUT_S = 3.0, 5.0
 TERMINAL = frozenset({SUCCEEDED, FAILED, CANCELED})
 MACHINE: Mapping[str, Any] = {
-    "tags": {TENANT_TAG: "kill-drill", EXTENSION_TAG: "GitHub.Actions/HostedRunner"},
+    "tags": {TENANT_TAG: "kill-drill", EXTENSION_TAG: "GitHub.Actions/LargerRunner"},
     "identity": {"type": "SystemAssigned"},
     "properties": {"hardwareProfile": {"vmSize": "Standard_D2s_v5"}},
 }

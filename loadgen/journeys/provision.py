@@ -35,6 +35,8 @@ class ProvisionParameters(BaseJourneyParameters):
     """The platform extension that provisioning fetches."""
     operations: dict[ProvisionOperation, Annotated[float, Field(gt=0)]]
     """Relative weight of each operation."""
+    identity: bool = True
+    """Whether the machines are created with a managed identity."""
     extra_extension: Extension | None = None
     """The extension that `configure` and `install_extension` add."""
     patience_mean_s: Annotated[float, Field(gt=0)] | None = None
@@ -60,7 +62,7 @@ class ProvisionJourney:
         self._parameters = parameters
         self._extra = parameters.extra_extension or ""
         self._weights = {str(name): weight for name, weight in parameters.operations.items()}
-        self._machines = Machines(site, parameters.machine, parameters.extension)
+        self._machines = Machines(site, parameters.machine, parameters.extension, identity=parameters.identity)
 
     def setup(self) -> Steps:
         if len(self._weights) == 1:

@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from loadgen.journeys.base import BaseJourneyParameters, Weights
-from loadgen.machines import Extension
+from loadgen.machines import MachineNeeds
 from loadgen.site import FAILED, SUCCESS, JourneyOutcome, Site, Steps
 
 RUNNER_TYPES = ("standard", "larger")
@@ -30,8 +30,16 @@ class JobParameters(BaseJourneyParameters):
 
 class RunnerJobParameters(JobParameters):
     kind: Literal["runner_job"]
-    extension: Extension
-    """The platform extension of the pool's machines."""
+    machines: dict[RunnerType, MachineNeeds]
+    """What the pool's machines need, by runner type."""
+
+    @field_validator("machines")
+    @classmethod
+    def _every_type(cls, value: dict[RunnerType, MachineNeeds]) -> dict[RunnerType, MachineNeeds]:
+        missing = [name for name in RUNNER_TYPES if name not in value]
+        if missing:
+            raise ValueError(f"missing: {', '.join(missing)}")
+        return value
 
 
 class RunnerJobJourney:
@@ -61,5 +69,5 @@ class RunnerJobJourney:
         if runner is None:
             return JourneyOutcome(FAILED, self.operation, self.timeout_code, detail)
         await asyncio.sleep(self._parameters.run_s)
-        pool.release(runner)
+        pool.release(runner_type, runner)
         return JourneyOutcome(SUCCESS, self.operation, "", detail)

@@ -22,13 +22,18 @@ PURPOSE_TAG = "aftershock-purpose"
 
 PACKAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "vmextmi": (
-        ("GitHub.Actions", "HostedRunner"),
+        ("GitHub.Actions", "LargerRunner"),
+        ("GitHub.Codespaces", "Codespace"),
         ("Microsoft.VisualStudio.Services", "TeamServicesAgentLinux"),
         ("Microsoft.AKS", "LinuxNode"),
         ("Microsoft.Azure.ActiveDirectory", "AADSSHLoginForLinux"),
     ),
     "vmextlinux": (("Microsoft.Azure.Extensions", "CustomScript"),),
-    "vmextarc": (("Microsoft.Azure.AzureArc", "ConnectedMachine"), ("Microsoft.Azure.PostgreSQL", "ServerAgent")),
+    "vmextarc": (
+        ("GitHub.Actions", "HostedRunner"),
+        ("Microsoft.Azure.AzureArc", "ConnectedMachine"),
+        ("Microsoft.Azure.PostgreSQL", "ServerAgent"),
+    ),
     "vmextwin": (("Microsoft.Compute", "CustomScriptExtension"),),
 }
 """Account family → (publisher, type) of its packages; the account's name is the family plus the region."""

@@ -18,13 +18,18 @@ class Package(Settings):
 def _packages() -> dict[str, Package]:
     by_account = {
         "vmextmi": (
-            "GitHub.Actions/HostedRunner",
+            "GitHub.Actions/LargerRunner",
+            "GitHub.Codespaces/Codespace",
             "Microsoft.VisualStudio.Services/TeamServicesAgentLinux",
             "Microsoft.AKS/LinuxNode",
             "Microsoft.Azure.ActiveDirectory/AADSSHLoginForLinux",
         ),
         "vmextlinux": ("Microsoft.Azure.Extensions/CustomScript",),
-        "vmextarc": ("Microsoft.Azure.AzureArc/ConnectedMachine", "Microsoft.Azure.PostgreSQL/ServerAgent"),
+        "vmextarc": (
+            "GitHub.Actions/HostedRunner",
+            "Microsoft.Azure.AzureArc/ConnectedMachine",
+            "Microsoft.Azure.PostgreSQL/ServerAgent",
+        ),
         "vmextwin": ("Microsoft.Compute/CustomScriptExtension",),
     }
     return {name: Package(account=account) for account, names in by_account.items() for name in names}

@@ -22,7 +22,7 @@ REGION = "eastus"
 HOST = f"provisioner-{REGION}"
 API = "api-version=2024-07-01"
 PACKAGE = b"PK" + bytes(range(256)) * 8
-RUNNER = "GitHub.Actions/HostedRunner"
+RUNNER = "GitHub.Actions/LargerRunner"
 SCRIPT = "Microsoft.Azure.Extensions/CustomScript"
 DENIED = (
     b'<?xml version="1.0" encoding="utf-8"?><Error><Code>PublicAccessNotPermitted</Code><Message>'

@@ -166,7 +166,7 @@ async def test_an_extension_shows_in_the_machines_instance_view(world: VirtualWo
     extensions = view["properties"]["instanceView"]["extensions"]
     shown = [(item["name"], item["type"], item["statuses"][0]["code"]) for item in extensions]
     assert shown == [
-        ("HostedRunner", "GitHub.Actions.HostedRunner", "ProvisioningState/succeeded"),
+        ("LargerRunner", "GitHub.Actions.LargerRunner", "ProvisioningState/succeeded"),
         ("script", "Microsoft.Azure.Extensions.CustomScript", "ProvisioningState/succeeded"),
         ("windows", "Microsoft.Compute.CustomScriptExtension", "ProvisioningState/failed"),
     ]

@@ -30,7 +30,7 @@ async def test_a_machine_is_ready_after_allocation_and_three_identity_calls(worl
         "age_s": 0.8,
         "tries": 1,
     }
-    path = "/vmextmieastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip"
+    path = "/vmextmieastus/packages/GitHub.Actions.LargerRunner/1.0/package.zip"
     assert bench.storage.reads == [(0.5, path, False)]
     assert [call[1:] for call in bench.identity.calls] == [
         ("PUT", "vm-rg-vm1"),
@@ -86,7 +86,7 @@ async def test_a_scale_set_fetches_every_extension_of_its_profile_and_wraps_thei
     }
     failed = await bench.end(await bench.call("PUT", "virtualMachineScaleSets/agents", body))
     assert [path.split("/")[3] for _, path, _ in bench.storage.reads] == [
-        "GitHub.Actions.HostedRunner",
+        "GitHub.Actions.LargerRunner",
         "Microsoft.Azure.Extensions.CustomScript",
     ]
     assert failed["status"] == "Failed"
@@ -238,7 +238,7 @@ async def test_an_operation_that_takes_too_long_fails_with_azures_timeout(world:
     failed = await bench.end(reply)
     assert failed["error"] == {
         "code": "VMExtensionProvisioningTimeout",
-        "message": "Provisioning of VM extension HostedRunner has timed out. Extension provisioning has taken too long "
+        "message": "Provisioning of VM extension LargerRunner has timed out. Extension provisioning has taken too long "
         "to complete.",
     }
     (finished,) = bench.of_kind("job_finished")

@@ -199,7 +199,7 @@ def test_every_action_has_its_effect(action: str, transport: TransportName) -> N
 # --- faults ----------------------------------------------------------------------------------------------
 
 NAME, PEER = "blobstore-eastus", "provisioner-eastus"
-BLOB = "/vmextmieastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip"
+BLOB = "/vmextmieastus/packages/GitHub.Actions.LargerRunner/1.0/package.zip"
 PARAMETERS: dict[str, dict[str, Any]] = {
     "latency": {"delay_s": 0.5},
     "http_error": {"status": 500},

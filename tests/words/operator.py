@@ -19,7 +19,7 @@ REGION = "northeurope"
 """A region without a pair: in Docker its users are few, and nothing done to it can tip another one."""
 ACCOUNT = f"vmextmi{REGION}"
 ROUTER, BLOBSTORE = f"router-{REGION}", f"blobstore-{REGION}"
-BLOB = f"/{ACCOUNT}/packages/GitHub.Actions.HostedRunner/1.0/package.zip"
+BLOB = f"/{ACCOUNT}/packages/GitHub.Actions.LargerRunner/1.0/package.zip"
 TOKEN = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F"
 Probe = Callable[[], Awaitable[bool]]
 

@@ -25,7 +25,7 @@ SECRET = "secret of the project in tests"
 GROUPS = f"/subscriptions/{SUBSCRIPTION}/resourceGroups"
 PROVIDER = "providers/Microsoft.Storage"
 VERSION = "api-version=2023-05-01"
-PACKAGE = "/vmextmieastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip"
+PACKAGE = "/vmextmieastus/packages/GitHub.Actions.LargerRunner/1.0/package.zip"
 IDENTITY = {"tenantId": "tenant", "clientId": "client", "principalId": "principal", "id": "/identity"}
 STORAGE = "https://storage.azure.com"
 

@@ -19,7 +19,7 @@ LOCKED = "Public access is not permitted on this storage account."
 async def test_a_package_is_read_with_azures_headers(region: Region) -> None:
     answer = await region.get(PACKAGE, x_ms_version="2026-10-06", x_ms_client_request_id="mine")
     assert (answer.status, answer.reason) == (200, "OK")
-    assert answer.body == packages.build("GitHub.Actions", "HostedRunner", "1.0", 16384)
+    assert answer.body == packages.build("GitHub.Actions", "LargerRunner", "1.0", 16384)
     request_id, etag = answer.headers.pop("x-ms-request-id"), answer.headers.pop("etag")
     assert len(request_id) == 36
     assert etag.startswith('"0x8D')

@@ -81,11 +81,13 @@ def test_packages_are_where_the_provisioner_looks() -> None:
     seeds = [seed for seed in default_accounts("eastus") if seed.name != "vmextwineastus"]
     paths = {f"{seed.name}/{seed.container}/{package.blob_name}" for seed in seeds for package in seed.packages}
     assert paths == {
-        "vmextmieastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip",
+        "vmextmieastus/packages/GitHub.Actions.LargerRunner/1.0/package.zip",
+        "vmextmieastus/packages/GitHub.Codespaces.Codespace/1.0/package.zip",
         "vmextmieastus/packages/Microsoft.VisualStudio.Services.TeamServicesAgentLinux/1.0/package.zip",
         "vmextmieastus/packages/Microsoft.AKS.LinuxNode/1.0/package.zip",
         "vmextmieastus/packages/Microsoft.Azure.ActiveDirectory.AADSSHLoginForLinux/1.0/package.zip",
         "vmextlinuxeastus/packages/Microsoft.Azure.Extensions.CustomScript/1.0/package.zip",
+        "vmextarceastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip",
         "vmextarceastus/packages/Microsoft.Azure.AzureArc.ConnectedMachine/1.0/package.zip",
         "vmextarceastus/packages/Microsoft.Azure.PostgreSQL.ServerAgent/1.0/package.zip",
     }
@@ -99,7 +101,7 @@ def test_one_account_also_keeps_a_copy_of_every_package() -> None:
 
 @pytest.mark.parametrize("size", [1024, 16384, 100_001])
 def test_a_package_is_a_real_zip_of_the_asked_size(size: int) -> None:
-    data = packages.build("GitHub.Actions", "HostedRunner", "1.0", size)
+    data = packages.build("GitHub.Actions", "LargerRunner", "1.0", size)
     assert len(data) == size
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.testzip() is None

@@ -125,9 +125,9 @@ def jobs_fail_to_the_end(m: IncidentRecord) -> None:
     m.change_events("operation", lambda e: e.update(result="failed") if e["tenant"] in jobs and e["t"] > E else None)
 
 
-def larger_runners_never_fail(m: IncidentRecord) -> None:
-    jobs = {tenant.slug for tenant in default_table().tenants if tenant.id == "S05"}
-    m.without_events("operation", lambda e: e["tenant"] in jobs and e["runner"] == "larger" and 200 < e["t"] < E)
+def larger_runners_come_early(m: IncidentRecord) -> None:
+    m.level("loadgen_runners", 0.0, 300, END, runner="larger", state="ordered")
+    m.rate("loadgen_runner_orders_total", 1.0, 300, END, runner="larger")
 
 
 def jobs_fail_at_once(m: IncidentRecord) -> None:
@@ -233,7 +233,8 @@ DOCTORED: dict[str, Doctor] = {
     "O05": added_nodes_idle,
     "O07": jobs_fail_at_once,
     "O08": jobs_fail_to_the_end,
-    "O09": larger_runners_never_fail,
+    "O09": larger_runners_come_early,
+    "O10": users_of("O10"),
     "O11": lambda m: flips(m, False, set_(account="vmextwineastus"), account="vmextmieastus"),
     **{f"S{number:02}": users_of(f"S{number:02}") for number in range(1, 23)},
 }
@@ -276,6 +277,22 @@ AGAIN: dict[str, tuple[str, Doctor]] = {
         lambda m: m.level("provisioner_jobs", 60.0, DRILL_RESTORE, 830, state="blocked", region="eastus"),
     ),
     "nobody was refused": ("O05", lambda m: m.rate("identity_rejected_total", 0.0, -31, END)),
+    "larger runners never recover": (
+        "O09",
+        lambda m: m.level("loadgen_runners", 50.0, 300, END, runner="larger", state="ordered"),
+    ),
+    "larger runners only give up": (
+        "O09",
+        lambda m: m.rate("loadgen_runner_orders_total", 0.0, 0, END, runner="larger"),
+    ),
+    "codespaces recover before the standard runners": (
+        "O10",
+        lambda m: m.rate("loadgen_operations_total", 9.0, 300, 305, tenant="codespaces", result="success"),
+    ),
+    "codespaces recover after the larger runners": (
+        "O10",
+        lambda m: m.rate("loadgen_operations_total", 0.0, 200, 400, tenant="codespaces", result="success"),
+    ),
     "a whole family was spared": ("O11", all_exempt_hit),
     "it recovers before the ramp": ("O02", by_itself),
     "the backlog drains": ("M28", lambda m: m.level("provisioner_jobs", 2.0, S1 + 30, S2, state="blocked")),
@@ -283,7 +300,7 @@ AGAIN: dict[str, tuple[str, Doctor]] = {
 
 
 BY_EVENTS = {
-    *("M01", "M03", "M07", "M09", "M10", "M11", "M12", "M13", "M14", "M15", "M17", "M18", "M40", "M42", "O08", "O09"),
+    *("M01", "M03", "M07", "M09", "M10", "M11", "M12", "M13", "M14", "M15", "M17", "M18", "M40", "M42", "O08"),
     *("S26", "S28", "S29", "S35", "S36", "T03", "T04", "T07", "T09"),
     *(f"S{number:02}" for number in range(1, 23)),
 }

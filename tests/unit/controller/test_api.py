@@ -12,7 +12,7 @@ from chaos.controller.testbed import Testbed
 from compose.topology import NODES_MAX
 from tests.unit.controller.controller_desk import Desk
 
-BLOB = "http://blobstore-eastus:8080/vmextmieastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip"
+BLOB = "http://blobstore-eastus:8080/vmextmieastus/packages/GitHub.Actions.LargerRunner/1.0/package.zip"
 
 
 async def test_a_missing_or_wrong_token_is_401_and_says_which_scheme(desk: Desk) -> None:

@@ -16,7 +16,7 @@ from tests.unit.controller.controller_desk import Desk
 
 NAME = "blobstore-eastus"
 BASE = f"http://{NAME}:8080"
-BLOB = f"{BASE}/vmextmieastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip"
+BLOB = f"{BASE}/vmextmieastus/packages/GitHub.Actions.LargerRunner/1.0/package.zip"
 
 
 async def inject(desk: Desk, kind: str, lease_s: float, target: dict[str, str] | None = None, **parameters: Any) -> str:

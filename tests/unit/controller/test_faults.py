@@ -10,7 +10,7 @@ import pytest
 from chaos.faults.leases import FaultLeases
 from tests.unit.controller.controller_desk import Desk
 
-BLOB = "http://blobstore-eastus:8080/vmextmieastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip"
+BLOB = "http://blobstore-eastus:8080/vmextmieastus/packages/GitHub.Actions.LargerRunner/1.0/package.zip"
 OTHER_BLOB = BLOB.replace("eastus", "westus")
 EAST_BLOBSTORE = {"service": "blobstore", "region": "eastus"}
 LEASE_S = 5.0

@@ -15,7 +15,7 @@ from services.chassis.http import HttpClient
 from tests.unit.controller.controller_desk import Desk
 
 NAME, PEER = "blobstore-eastus", "provisioner-eastus"
-BLOB = f"http://{NAME}:8080/vmextmieastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip"
+BLOB = f"http://{NAME}:8080/vmextmieastus/packages/GitHub.Actions.LargerRunner/1.0/package.zip"
 AT_ONCE = {"blobstore": {"service_time_s": 0.0}}
 """The time of an answer is then that of its release."""
 HELD_S, LEASE_S = 10.0, 15.0

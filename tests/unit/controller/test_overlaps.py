@@ -19,7 +19,7 @@ from tests.unit.controller.controller_desk import Desk
 
 NAME = "blobstore-eastus"
 BASE = f"http://{NAME}:8080"
-BLOB = f"{BASE}/vmextmieastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip"
+BLOB = f"{BASE}/vmextmieastus/packages/GitHub.Actions.LargerRunner/1.0/package.zip"
 PEER = "provisioner-eastus"
 PARAMETERS: dict[str, dict[str, Any]] = {
     "latency": {"delay_s": 1.0},

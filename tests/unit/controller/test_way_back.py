@@ -11,7 +11,7 @@ from compose.runtime import RuntimeUnavailable
 from loadgen.arrivals import Arrivals
 from tests.unit.controller.controller_desk import Desk
 
-BLOB = "http://blobstore-eastus:8080/vmextmieastus/packages/GitHub.Actions.HostedRunner/1.0/package.zip"
+BLOB = "http://blobstore-eastus:8080/vmextmieastus/packages/GitHub.Actions.LargerRunner/1.0/package.zip"
 LOAD = "http://loadgen:8080/admin/load"
 EAST_BLOBSTORE = {"service": "blobstore", "region": "eastus"}
 LEASE_S = 5.0

@@ -216,7 +216,7 @@ async def test_a_pipeline_whose_agent_fails_fails_with_it(cloud: Cloud) -> None:
 
 def pool_of(cloud: Cloud, **settings: Any) -> tuple[Site, RunnerPool]:
     site = cloud.site("github-actions", **settings)
-    pool = RunnerPool(site, "GitHub.Actions/HostedRunner", ("standard", "larger"))
+    pool = RunnerPool(site, parameters("github-actions").machines)
     site.tools.pools["eastus"] = pool
     return site, pool
 
@@ -248,6 +248,28 @@ async def test_every_job_of_the_tenant_times_out_after_60_s_with_its_own_error_t
     }
     assert {event["runner"] for event in failed} == {"standard", "larger"}
     assert len(cloud.provisioner.made("PUT")) == len(load.arrivals)
+
+
+@pytest.mark.parametrize(
+    ("runner_type", "extension"),
+    [("standard", "GitHub.Actions/HostedRunner"), ("larger", "GitHub.Actions/LargerRunner")],
+)
+async def test_a_runner_is_asked_for_with_the_extension_of_its_type_and_no_identity(
+    cloud: Cloud, runner_type: str, extension: str
+) -> None:
+    _, pool = pool_of(cloud, warm_runners=0)
+    pool.order(runner_type)
+    await asyncio.sleep(3.5)
+    (put,) = cloud.provisioner.made("PUT")
+    assert put.body["tags"]["aftershock-extension"] == extension
+    assert put.body["identity"] == {"type": "None"}
+
+
+async def test_a_codespace_is_asked_for_without_an_identity(cloud: Cloud) -> None:
+    await finish(ProvisionJourney(cloud.site("codespaces"), parameters("codespaces")), cloud.now)
+    (put,) = cloud.provisioner.made("PUT")
+    assert put.body["tags"]["aftershock-extension"] == "GitHub.Codespaces/Codespace"
+    assert put.body["identity"] == {"type": "None"}
 
 
 async def test_a_surplus_runner_is_deleted_when_enough_are_warm(cloud: Cloud) -> None:

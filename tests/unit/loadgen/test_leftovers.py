@@ -8,7 +8,7 @@ import pytest
 from compose.virtual.world import VirtualWorld
 from loadgen.leftovers import ENTRIES_MAX, RETRY_S, Leftover, Leftovers
 from loadgen.load import Load
-from loadgen.machines import Machines
+from loadgen.machines import MachineNeeds, Machines
 from loadgen.runner_pool import RunnerPool
 from services.chassis.store import Keys, text
 from tests.unit.loadgen.loadgen_cloud import Cloud, Fixed
@@ -166,11 +166,11 @@ async def test_a_machine_that_is_too_old_is_deleted_after_its_next_use(cloud: Cl
 async def test_an_idle_runner_is_held_and_a_used_one_is_not(cloud: Cloud) -> None:
     site = cloud.site(warm_runners=1, discard_used=False)
     site.rng = Fixed(100.0)
-    pool = RunnerPool(site, "GitHub.Actions/HostedRunner", ("standard",))
+    pool = RunnerPool(site, {"standard": MachineNeeds(extension="GitHub.Actions/HostedRunner")})
     await pool._provision("standard", 100.0)
     (idle,) = pool._held()
     runner = await pool.acquire("standard", 0.0)
     assert runner is not None
     assert runner.path == idle.name
-    pool.release(runner)
+    pool.release("standard", runner)
     assert list(pool._held()) == []

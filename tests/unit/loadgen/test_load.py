@@ -107,6 +107,19 @@ async def test_every_tenant_gets_its_share(cloud: Cloud) -> None:
     assert calls == pytest.approx(tokens * seconds, rel=0.1)  # the rate is that of requests, cached uses come on top
 
 
+async def test_a_region_without_a_tenant_has_the_same_load(two_regions: Cloud) -> None:
+    load = two_regions.load(jobs=20.0)
+    await load.start()
+    rates = {
+        region: {u.site.tenant: u.arrivals.rate_per_s for u in load._users if u.site.region == region and u.arrivals}
+        for region in ("eastus", "westus")
+    }
+    await load.stop()
+    assert rates["eastus"].keys() - rates["westus"].keys() == {"codespaces"}
+    assert rates["eastus"]["codespaces"] == pytest.approx(20 * 0.03)
+    assert [sum(here.values()) for here in rates.values()] == pytest.approx([20.0, 20.0])
+
+
 async def test_the_load_of_one_region_changes_while_it_runs(two_regions: Cloud) -> None:
     table = only("codeql", share=1.0)
     plain = await run(two_regions.load(table=table, jobs=1.0), 40)

@@ -8,13 +8,16 @@ import pytest
 import yaml
 
 from loadgen.journeys import JOURNEYS
-from loadgen.settings import LoadgenSettings
+from loadgen.journeys.provision import ProvisionParameters
+from loadgen.journeys.runner_job import RunnerJobParameters
+from loadgen.machines import MachineNeeds
+from loadgen.settings import LoadgenSettings, OwnTenant
 from loadgen.tenant_names import TENANTS_FILE, TenantError
 from loadgen.tenants import default_table, load_tenants
 from services.chassis.settings import SettingsError, resolve
 from services.provisioner.settings import ProvisionerSettings
 
-CONSUMERS = {f"S{number:02}" for number in range(1, 23)}
+CONSUMERS = {f"S{number:02}" for number in range(1, 23)} | {"O10"}
 
 
 @pytest.fixture
@@ -48,9 +51,37 @@ def test_jobs_are_split_as_designed() -> None:
             by_id[tenant.id] = by_id.get(tenant.id, 0.0) + tenant.share
     runners = sum(by_id.pop(f"S{number:02}") for number in range(5, 12))
     shares = {name: round(share, 6) for name, share in by_id.items()}
-    assert round(runners, 6) == 0.35
-    assert shares == {"S01": 0.1, "S02": 0.1, "S03": 0.15, "S04": 0.2, "S12": 0.05, "S13": 0.05}
-    assert default_table().get("github-actions").share == 0.16
+    assert round(runners, 6) == 0.24
+    assert shares == {"S01": 0.12, "S02": 0.1, "S03": 0.2, "S04": 0.24, "S12": 0.035, "S13": 0.035, "O10": 0.03}
+    assert default_table().get("github-actions").share == 0.075
+
+
+def test_the_others_take_the_share_of_a_tenant_that_is_not_in_a_region() -> None:
+    table = default_table()
+    absent = table.get("codespaces")
+    assert absent.not_in == ("westus",)
+    others = [tenant for tenant in table.tenants if tenant.load == "jobs" and tenant != absent]
+    assert sum(table.share_in("westus", tenant) for tenant in others) == pytest.approx(1.0)
+    assert table.share_in("westus", table.get("azure-devops")) == pytest.approx(0.24 / 0.97)
+    assert table.share_in("eastus", table.get("azure-devops")) == 0.24
+    assert table.share_in("westus", table.get("databricks")) == 0.12  # the other kind of load
+    own = OwnTenant(slug="mine", load="jobs", share=0.5, part="a:B")
+    assert table.with_own([own]).share_in("westus", table.with_own([own]).get("mine")) == 0.5
+
+
+def test_githubs_machines_need_the_accounts_that_came_back_when_they_did_and_no_identity() -> None:
+    """The reasons are in docs/model.md §5; a run decides what follows from it (O08 to O10)."""
+    table, packages = default_table(), ProvisionerSettings().packages
+    pool, codespace = table.get("github-actions").journey, table.get("codespaces").journey
+    assert isinstance(pool, RunnerJobParameters)
+    assert isinstance(codespace, ProvisionParameters)
+    needs: dict[str, MachineNeeds | ProvisionParameters] = {"codespace": codespace}
+    needs |= {str(name): machine for name, machine in pool.machines.items()}
+    assert {name: (packages[machine.extension].account, machine.identity) for name, machine in needs.items()} == {
+        "standard": ("vmextarc", False),
+        "larger": ("vmextmi", False),
+        "codespace": ("vmextmi", False),
+    }
 
 
 def test_each_tenant_fails_with_its_own_error_text() -> None:
@@ -63,12 +94,11 @@ def test_each_tenant_fails_with_its_own_error_text() -> None:
 
 def test_the_provisioner_knows_every_extension() -> None:
     packages = set(ProvisionerSettings().packages)
-    wanted = {
-        getattr(tenant.journey, name, None)
-        for tenant in default_table().tenants
-        for name in ("extension", "extra_extension")
-    }
-    assert wanted - {None} <= packages
+    journeys = [tenant.journey for tenant in default_table().tenants]
+    wanted = {getattr(journey, name, None) for journey in journeys for name in ("extension", "extra_extension")}
+    for journey in journeys:
+        wanted |= {needs.extension for needs in getattr(journey, "machines", {}).values()}
+    assert wanted - {None} == packages
 
 
 @pytest.mark.parametrize(
@@ -80,13 +110,17 @@ def test_the_provisioner_knows_every_extension() -> None:
         ),
         (
             lambda table: table["tenants"][5].update(share=0.2),
-            "tenants.yaml: Value error, share: the shares of load 'jobs' add up to 1.04, not to 1",
+            "tenants.yaml: Value error, share: the shares of load 'jobs' add up to 1.125, not to 1",
         ),
         (
             lambda table: table["tenants"][5]["journey"].update(patience=3),
             "tenants.5 (github-actions).journey.runner_job.patience: unknown setting (got 3)",
         ),
         (lambda table: table["tenants"][5]["journey"].update(kind="walk"), "tenants.5 (github-actions).journey"),
+        (
+            lambda table: table["tenants"][5]["journey"]["machines"].pop("larger"),
+            "tenants.5 (github-actions).journey.runner_job.machines: Value error, missing: larger",
+        ),
         (lambda table: table["tenants"][5].update(slug="codeql"), "slug: used twice: codeql"),
         (lambda table: table["tenants"][5].update(id="S23"), "tenants.5 (github-actions).id: String should match"),
         (lambda table: table["tenants"][5].pop("symptom"), "tenants.5 (github-actions).symptom: Field required"),

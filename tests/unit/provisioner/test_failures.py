@@ -9,14 +9,14 @@ from services.provisioner.failures import error_of, storage_message
 from services.provisioner.jobs.packages import judge
 from services.provisioner.state import EXTENSION, VM, VMSS, ProvisioningOperation, Resource, Stop
 
-RUNNER = "GitHub.Actions/HostedRunner"
+RUNNER = "GitHub.Actions/LargerRunner"
 BODY = b"<Error><Message>Public access is not permitted on this storage account.\nRequestId:1</Message></Error>"
 DENIED = Stop("denied", 409, BODY)
 STEPS = ("allocate", f"fetch:{RUNNER}", "assign")
 
 
 def told(stop: Stop, kind: str = VM, index: int = 1, **options: bool) -> dict[str, Any]:
-    resource = Resource(kind, "/s/rg/runner", "eastus", "t", {}, 0.0, packages={RUNNER: "HostedRunner"})
+    resource = Resource(kind, "/s/rg/runner", "eastus", "t", {}, 0.0, packages={RUNNER: "LargerRunner"})
     return error_of(
         stop, ProvisioningOperation("op", kind, "create", "/s/rg/runner", "t", 0.0, STEPS), resource, index, **options
     )
@@ -25,8 +25,8 @@ def told(stop: Stop, kind: str = VM, index: int = 1, **options: bool) -> dict[st
 def test_a_refused_package_is_told_as_users_saw_it() -> None:
     assert told(DENIED) == {
         "code": "VMExtensionProvisioningError",
-        "message": "VM has reported a failure when processing extension 'HostedRunner' (publisher 'GitHub.Actions' and "
-        "type 'HostedRunner'). Error message: 'The Extension failed to execute: HTTP Error 409: Public access is not "
+        "message": "VM has reported a failure when processing extension 'LargerRunner' (publisher 'GitHub.Actions' and "
+        "type 'LargerRunner'). Error message: 'The Extension failed to execute: HTTP Error 409: Public access is not "
         "permitted on this storage account.'.",
     }
 

@@ -26,7 +26,7 @@ from services.provisioner.state import (
     plan,
 )
 
-RUNNER, SCRIPT = "GitHub.Actions/HostedRunner", "Microsoft.Azure.Extensions/CustomScript"
+RUNNER, SCRIPT = "GitHub.Actions/LargerRunner", "Microsoft.Azure.Extensions/CustomScript"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_scale_set_has_its_machines_only_when_the_operation_succeeded() -> Non
 
 
 def test_records_survive_a_json_round_trip() -> None:
-    item = resource(tenant="t", packages={RUNNER: "HostedRunner"}, assigned=True, client_id="c")
+    item = resource(tenant="t", packages={RUNNER: "LargerRunner"}, assigned=True, client_id="c")
     operation = ProvisioningOperation("op1", VM, CREATE, "/s/vm1", "t", 1.5, ("allocate", "assign"))
     assert RESOURCE.read(item.to_json()).to_json() == item.to_json()
     restored = OPERATION.read(operation.to_json())

@@ -8,11 +8,13 @@ from services.chassis.settings import SettingsError, resolve
 from services.provisioner.settings import Package, ProvisionerSettings
 
 PACKAGES = {
-    "GitHub.Actions/HostedRunner": "vmextmi",
+    "GitHub.Actions/LargerRunner": "vmextmi",
+    "GitHub.Codespaces/Codespace": "vmextmi",
     "Microsoft.VisualStudio.Services/TeamServicesAgentLinux": "vmextmi",
     "Microsoft.AKS/LinuxNode": "vmextmi",
     "Microsoft.Azure.ActiveDirectory/AADSSHLoginForLinux": "vmextmi",
     "Microsoft.Azure.Extensions/CustomScript": "vmextlinux",
+    "GitHub.Actions/HostedRunner": "vmextarc",
     "Microsoft.Azure.AzureArc/ConnectedMachine": "vmextarc",
     "Microsoft.Azure.PostgreSQL/ServerAgent": "vmextarc",
     "Microsoft.Compute/CustomScriptExtension": "vmextwin",

@@ -165,6 +165,7 @@ def incident() -> IncidentRecord:
     _operators(made)
     _alerts(made)
     _users(made)
+    _orders(made)
     return made
 
 
@@ -431,12 +432,31 @@ def _users(made: IncidentRecord) -> None:
             labels = {"region": region, "tenant": tenant.slug, "service": "loadgen"}
             pair = region != "northeurope"
             bad = (made.times >= start) & (made.times < (end if pair else 240.0)) & (hit and (jobs or pair))
-            made.count("loadgen_operations_started_total", 1.0, **labels)
-            made.count("loadgen_operations_total", np.where(bad, 0.2, 1.0), result="success", **labels)
-            made.count("loadgen_operations_total", np.where(bad, 0.8, 0.0), result="failed", **labels)
+            if region in tenant.not_in:
+                continue
+            if tenant.slug != "codespaces":
+                made.count("loadgen_operations_started_total", 1.0, **labels)
+                made.count("loadgen_operations_total", np.where(bad, 0.2, 1.0), result="success", **labels)
+                made.count("loadgen_operations_total", np.where(bad, 0.8, 0.0), result="failed", **labels)
             if not jobs:
                 made.count("loadgen_cached_token_uses_total", 0.2, **labels)
             _journeys(made, tenant, region, bad)
+
+
+def _orders(made: IncidentRecord) -> None:
+    """Machines of GitHub on order: they come when the accounts that they need are back."""
+    for region, arc, high_volume in (("eastus", 315.0, E), ("westus", 310.0, W), ("northeurope", 227.0, 245.0)):
+        labels = {"region": region, "service": "loadgen"}
+        for runner, on in (("standard", arc), ("larger", high_volume)):
+            orders = np.interp(made.times, [-30, 20, on, on + 5], [0, 0, 40, 0])
+            made.gauge("loadgen_runners", orders, runner=runner, state="ordered", **labels)
+            coming = np.where((made.times < 20) | (made.times > on), 1.0, 0.0)
+            made.count("loadgen_runner_orders_total", coming, runner=runner, result="succeeded", **labels)
+        if region != "westus":
+            orders = np.interp(made.times, [-30, 20, high_volume, high_volume + 5], [0, 0, 20, 0])
+            made.count("loadgen_operations_started_total", 1.0, tenant="codespaces", **labels)
+            ended = np.asarray(1.0 - np.diff(orders, prepend=0.0), float)
+            made.count("loadgen_operations_total", ended, tenant="codespaces", result="success", **labels)
 
 
 def _journeys(made: IncidentRecord, tenant: Any, region: str, bad: NDArray[np.bool_]) -> None:

@@ -4,7 +4,7 @@ Importing this package registers all predicates.
 """
 
 from chaos.verdict.claim_set import ClaimHeading, ClaimSet
-from chaos.verdict.claim_sets.fnj8_vqz import consumers, evidence, overload, release, systems, timeline, trigger
+from chaos.verdict.claim_sets.fnj8_vqz import consumers, evidence, github, overload, release, systems, timeline, trigger
 from chaos.verdict.claim_sets.fnj8_vqz.controls import CONTROLS, judge_control
 from chaos.verdict.claim_sets.fnj8_vqz.explanations import explanations
 from chaos.verdict.claim_sets.fnj8_vqz.pairs import PAIRS, judge_pair
@@ -48,6 +48,7 @@ __all__ = [
     "consumers",
     "evidence",
     "explanations",
+    "github",
     "judge_control",
     "judge_pair",
     "overload",

@@ -1,4 +1,4 @@
-"""Other publications on the incident (O01–O13): earlier notices, the preliminary report, GitHub's availability report.
+"""Other publications on the incident (O01–O13) but GitHub's report: earlier notices, the preliminary report.
 
 They are judged like the report's own rows, and some contradict the report or the run; each row names its source.
 """
@@ -8,19 +8,17 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from chaos.record.metric_names import ACCOUNTS, ATTEMPTS, ENDED, NODE_UP, STARTED, TRIES
-from chaos.record.record import Event, Of
+from chaos.record.record import Of
 from chaos.remediation.settings import InventorySettings
 from chaos.verdict.claim_sets.fnj8_vqz import trigger
-from chaos.verdict.claim_sets.fnj8_vqz.consumers import failures, slugs
 from chaos.verdict.claim_sets.fnj8_vqz.table import check
 from chaos.verdict.claim_sets.fnj8_vqz.view import EAST, IncidentView
 from chaos.verdict.figures import recovered_t
 from chaos.verdict.model import ClaimFinding, Conditions, per
-from chaos.verdict.times import NEVER, Window
+from chaos.verdict.times import Window
 from chaos.verdict.view import first_time
 
 REJECTED = "identity_rejected_total"
-RUNNERS = "S05"
 
 
 @check("O01", "provisioning is blocked before failures are correlated over regions, where that notice sets the start")
@@ -110,49 +108,6 @@ def _busy_of_added(view: IncidentView, added: float, window: tuple[float, float]
         total += float(np.nansum(workers[instance][serving]))
         busy += float(np.nansum(at_work[instance][serving]))
     return busy / total if total else None
-
-
-def _lost_jobs(view: IncidentView) -> list[Event] | None:
-    """Actions jobs that failed over the whole incident; None without a recorded job."""
-    jobs = slugs(RUNNERS)
-    known = any(view.journeys.get(tenant) for tenant in jobs)
-    return failures(view, jobs, (view.at.trigger, view.at.end)) if known else None
-
-
-@check("O07", "the first Actions job fails after the first provisioning is blocked: jobs wait before they fail")
-def runners_fail_later(view: IncidentView) -> ClaimFinding:
-    lost = _lost_jobs(view)
-    first = None if lost is None else min((float(event["t"]) for event in lost), default=NEVER)
-    return Conditions().order("blocked_failed", view.first_growth(TRIES, result="blocked"), first).finding()
-
-
-@check("O08", "no Actions job that starts after the last restore fails", needs=("restore_west",))
-def runners_recover_with_the_restores(view: IncidentView, west: float) -> ClaimFinding:
-    lost = _lost_jobs(view)
-    late = None if lost is None else [event for event in lost if event["t"] - event["duration_s"] > west]
-    return (
-        Conditions((west, view.at.end))
-        .at_most("jobs_lost_after_last_restore", None if late is None else len(late), 0)
-        .show("regions", {event["region"] for event in late or ()})
-        .finding()
-    )
-
-
-@check(
-    "O09",
-    "of the jobs that fail in the storage outage, the last on a standard runner starts before the last on a larger one",
-    needs=("storage_outage",),
-)
-def larger_runners_recover_later(view: IncidentView, outage: Window) -> ClaimFinding:
-    lost = _lost_jobs(view)
-    last = {
-        runner: max(
-            (float(e["t"] - e["duration_s"]) for e in lost or () if e.get("runner") == runner and e["t"] < outage[1]),
-            default=None,
-        )
-        for runner in ("standard", "larger")
-    }
-    return Conditions(outage).order("standard_larger", last["standard"], last["larger"]).finding()
 
 
 @check(
