@@ -24,7 +24,7 @@ PROFILES: dict[Profile, float] = {"base": 1.0, "rest": 0.1}
 `base` is the incident's users. `rest` is for testing a client of your own: retries cannot keep a region down then. A
 failing operation makes A = 12 attempts, so a collapsed region is offered 12 λ and stays down if that exceeds its
 capacity, i.e. for λ above 1/12 = 8 % of it (docs/model.md §1, (3) and (4)). East US, the busiest region, is loaded to
-38 % of its capacity at `base` and to 4 % at `rest`, where it recovers by itself from five minutes of frozen identity
+42 % of its capacity at `base` and to 4 % at `rest`, where it recovers by itself from five minutes of frozen identity
 nodes; at a quarter of `base` it does not recover from two. A region that collapsed at `base` stays down at `rest`: the
 waiting jobs retry, too (seed 1, four regions, 8 bench minutes).
 """

@@ -92,7 +92,7 @@ def test_defaults_are_those_of_size_1_and_scale_too(size: float) -> None:
     [
         (
             0.5,
-            "azure-fnj8-vqz-short.yaml:92: timeline.17.nodes.westus: 1 at size 1 is 0.5 at size 0.5; should be whole",
+            "azure-fnj8-vqz-short.yaml:94: timeline.17.nodes.westus: 1 at size 1 is 0.5 at size 0.5; should be whole",
         ),
         (
             0.3,
@@ -100,7 +100,7 @@ def test_defaults_are_those_of_size_1_and_scale_too(size: float) -> None:
         ),
         (
             1.5,
-            "azure-fnj8-vqz-short.yaml:93: timeline.18.nodes.eastus: 3 at size 1 is 4.5 at size 1.5; should be whole",
+            "azure-fnj8-vqz-short.yaml:95: timeline.18.nodes.eastus: 3 at size 1 is 4.5 at size 1.5; should be whole",
         ),
     ],
 )
