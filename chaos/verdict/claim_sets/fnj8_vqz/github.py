@@ -2,6 +2,8 @@
 
 A kind of machine has recovered when one has come and no more of them are on order than before the incident. Users see
 this: a machine is on order until the user who ordered it has polled the end of its provisioning, or has given up.
+
+Two parts of this, one has come and three on order, were added after two seeds had been seen (explanations.yaml).
 """
 
 from collections.abc import Callable
