@@ -108,7 +108,7 @@ async def test_deleting_an_account_deletes_what_is_in_it(region: Region) -> None
     before = len(await store.keys("blobstore:eastus:body:*"))
     await region.arm("DELETE", "eastus!storageAccounts/vmextmieastus")
     assert (await region.get(PACKAGE)).code == "AccountNotFound"
-    assert len(await store.keys("blobstore:eastus:body:*")) == before - 4
+    assert len(await store.keys("blobstore:eastus:body:*")) == before - 5
     assert b"vmextmieastus" not in await store.hkeys("blobstore:names")
 
 
