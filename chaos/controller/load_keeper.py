@@ -11,7 +11,6 @@ from redis.exceptions import RedisError
 
 from chaos.controller.testbed import Testbed
 from chaos.experiment.operations import OperationFailed
-from compose.run_lease import other_owner
 from compose.topology import LOADGEN
 
 INTERVAL_S = 2.0
@@ -42,7 +41,7 @@ class LoadKeeper:
             return
         run = testbed.active_run
         if run is None:
-            if not await other_owner(testbed.runtime.store):
+            if not await testbed.other_run.look():
                 await testbed.operations.ensure_load()
                 testbed.events.emit("load_resumed", why="the load generator was silent")
         elif run.wants_load:

@@ -39,11 +39,13 @@ class OtherRun:
                 await self.look()
             await asyncio.sleep(INTERVAL_S)
 
-    async def look(self) -> None:
+    async def look(self) -> str:
+        """The owner now; empty without such a run."""
         owner = await other_owner(self._runtime.store)
         if owner and owner != self.owner:
             self.since = self._runtime.clock.epoch()
         self.owner = owner
+        return owner
 
     async def require_none(self) -> None:
         """Looks, and checks that there is none.
@@ -51,6 +53,6 @@ class OtherRun:
         Raises:
             Busy: there is one.
         """
-        await self.look()
-        if self.owner:
-            raise Busy(f"a run of another process ({self.owner}) is in progress on this testbed; wait for it or end it")
+        owner = await self.look()
+        if owner:
+            raise Busy(f"a run of another process ({owner}) is in progress on this testbed; wait for it or end it")

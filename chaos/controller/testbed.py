@@ -226,6 +226,15 @@ class Testbed:
         if self.resetting:
             raise Busy("a reset is in progress; wait for it")
 
+    async def require_own_settings(self) -> None:
+        """Checks that the settings of the testbed are this controller's to change.
+
+        Raises:
+            Busy: a reset or a run of another process is in progress.
+        """
+        self.require_idle()
+        await self.other_run.require_none()
+
     def base_overlay(self) -> Tree:
         """The overlay without mitigations: the settings of the run in progress, otherwise the load profile."""
         run = self.active_run
@@ -244,8 +253,7 @@ class Testbed:
         Raises:
             Busy: a run, which has its own load, or a reset is in progress.
         """
-        self.require_idle()
-        await self.other_run.require_none()
+        await self.require_own_settings()
         if self.run_is_on:
             raise Busy("a run is in progress and has the load of its scenario; wait for it or abort it")
         self.load_profile = profile

@@ -13,7 +13,7 @@ from chaos.remediation.workflow import UNDER_WAY
 from chaos.soak.repair import Repairs
 from compose.docker import DockerRuntime
 from compose.render import load_scenario, stack, stack_settings
-from compose.run_lease import KEY
+from compose.run_lease import other_owner
 from compose.runtime import Runtime, RuntimeUnavailable
 from compose.topology import LOADGEN
 from services.chassis.background import Background
@@ -70,7 +70,7 @@ class Outside:
 
     async def _lent(self) -> bool:
         try:
-            return bool(await self._runtime.store.exists(KEY))
+            return bool(await other_owner(self._runtime.store))
         except STORE_ERRORS:
             return False  # the routers tell, they need the store
 

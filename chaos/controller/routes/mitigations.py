@@ -25,8 +25,7 @@ class MitigationCalls(Calls):
     )
     async def switch_mitigation(self, call: Call) -> ControllerAnswer:
         name = call.path("id")
-        self._testbed.require_idle()
-        await self._testbed.other_run.require_none()
+        await self._testbed.require_own_settings()
         wanted = await self._testbed.switches.switch(name, on=call.body.on)
         self._testbed.acted("mitigate", id=name, on=call.body.on)
         return 200, {"id": name, "on": call.body.on, "all_on": sorted(wanted)}

@@ -45,8 +45,7 @@ class ScenarioCalls(Calls):
         latest = self._testbed.latest_run
         if latest is not None and latest.active:
             raise ServiceError(errors.CONFLICT, detail=f"run {latest.folder.name} is in progress; abort it first")
-        self._testbed.require_idle()
-        await self._testbed.other_run.require_none()
+        await self._testbed.require_own_settings()
         scenario = _scenario(call.body.scenario)
         try:
             run = _start_here(self._testbed, scenario, call.body) or _start_apart(self._testbed, scenario, call.body)

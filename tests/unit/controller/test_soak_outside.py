@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chaos.soak.outside import Outside, status_troubles
-from compose.run_lease import KEY
+from compose.run_lease import KEY, LEASE_S
 from services.chassis.store import Keys
 from tests.unit.controller.controller_desk import Desk
 
@@ -39,6 +39,8 @@ async def test_what_keeps_a_testbed_from_being_healthy_at_full_load_is_said(desk
     assert await outside.trouble() == "fault crash is active; eastus does not answer"
     await desk.done("DELETE", "/v1/faults")
     await desk.testbed.runtime.store.set(KEY, "another process")
+    assert await outside.trouble() == "", "a key without an expiry is no lease"
+    await desk.testbed.runtime.store.set(KEY, "another process", ex=LEASE_S)
     assert await outside.trouble() == "a run of another process is in progress"
 
 
