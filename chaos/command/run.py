@@ -20,6 +20,7 @@ from chaos.record.record import RunRecord
 from chaos.report.compare import compare, print_comparison
 from chaos.report.files import judge_folder
 from chaos.report.table import print_verdict
+from chaos.verdict.words import sized
 from services.chassis.exit_codes import BAD_INPUT, EXPECTED
 
 
@@ -34,10 +35,10 @@ def run_command(plan: Plan, options: dict[str, Any], console: Console) -> int:
 
 
 def first_line(plan: Plan, runtime: str) -> Text:
-    """Scenario, seed and runtime, and the size unless it is that of the model (docs/scenarios.md §1)."""
+    """Scenario, seed, runtime and size."""
     scenario = plan.scenario
-    size = "" if scenario.size == 1.0 else f", {scenario.size:g} times the model's size"
-    return Text.assemble((scenario.name, "bold"), f": {scenario.title} (seed {plan.seed}, {runtime}{size})")
+    details = ", ".join(filter(None, (f"seed {plan.seed}", runtime, sized(scenario.size))))
+    return Text.assemble((scenario.name, "bold"), f": {scenario.title} ({details})")
 
 
 @dataclass(frozen=True)

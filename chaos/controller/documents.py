@@ -241,6 +241,7 @@ class RunView(BaseModel):
     id: str
     scenario: str
     seed: int
+    size: float = Field(description="times the size of the model")
     mitigations: list[str]
     runtime: str = Field(description="virtual: separate from the testbed, in virtual time; otherwise on the testbed")
     state: Literal["starting", "running", "settling", "judging", "done", "failed", "aborted"]
@@ -277,6 +278,7 @@ class JudgedClaim(BaseModel):
 class VerdictView(BaseModel):
     scenario: str
     seed: int
+    size: float = Field(description="times the size of the model")
     runtime: str
     status: Outcome
     why: str

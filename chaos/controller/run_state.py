@@ -38,6 +38,7 @@ class ControlledRun:
             "id": self.folder.name,
             "scenario": self.plan.scenario.name,
             "seed": self.plan.seed,
+            "size": self.plan.scenario.size,
             "mitigations": list(self.plan.mitigations),
             "runtime": self._runtime_name,
             "state": self.state,

@@ -73,6 +73,7 @@ BLANK: Mapping[str, Any] = {"text": "", "number": float("nan"), "whole number": 
 RUN = (
     TableColumn("scenario", "text", "name of the scenario"),
     TableColumn("seed", "whole number", "seed of the run"),
+    TableColumn("size", "number", "size of the run, times that of the model"),
     TableColumn("runtime", "text", "`virtual`, `local` or `compose`"),
     TableColumn("transport", "text", "`http` or `direct`"),
     TableColumn("commit", "text", "commit of Aftershock; ends in `+` if the tree had changes"),

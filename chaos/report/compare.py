@@ -14,7 +14,7 @@ from chaos.report.table import STYLES
 from chaos.verdict import Verdict, judge
 from services.chassis.settings import leaves
 
-DESCRIBED = ("scenario", "seed", "runtime", "transport", "mitigations")
+DESCRIBED = ("scenario", "size", "seed", "runtime", "transport", "mitigations")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from chaos.report.waterfall import waterfalls
 from chaos.verdict import STATUSES, Verdict
 from chaos.verdict.claim_set import claim_set, view_of
 from chaos.verdict.verdict import Judged
+from chaos.verdict.words import sized
 
 TEMPLATES = Path(__file__).parent / "templates"
 STATUS_WORDS = {status: status.replace("_", " ") for status in STATUSES}
@@ -54,6 +55,7 @@ def render(record: RunRecord, verdict: Verdict) -> str:
     values = {
         "plan": _plan(record.plan),
         "verdict": verdict,
+        "sized": sized(verdict.size),
         "outcome": verdict.status.replace("_", " "),
         "headline": words.headline(verdict),
         "tiles": _tiles(verdict, clock),

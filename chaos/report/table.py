@@ -13,6 +13,7 @@ from chaos.report import words
 from chaos.verdict import Verdict
 from chaos.verdict.claim_set import claim_set
 from chaos.verdict.verdict import Judged
+from chaos.verdict.words import sized
 
 STYLES = {
     "reproduced": "green",
@@ -54,7 +55,8 @@ def print_verdict(verdict: Verdict, console: Console, *, all_claims: bool = Fals
 def _head(verdict: Verdict) -> Text:
     text = Text(words.headline(verdict))
     text.append(f"\n{verdict.status.replace('_', ' ')}", STYLES[verdict.status])
-    text.append(f"  {verdict.scenario} · seed {verdict.seed} · {verdict.runtime}", "dim")
+    details = filter(None, (verdict.scenario, f"seed {verdict.seed}", verdict.runtime, sized(verdict.size)))
+    text.append(f"  {' · '.join(details)}", "dim")
     return text
 
 

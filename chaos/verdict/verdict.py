@@ -65,6 +65,8 @@ class Verdict:
     claim_set: str = ""
     expectations: tuple[str, ...] = ()
     """Ids of the entries of `claims` that decide the status."""
+    size: float = 1.0
+    """Times that of the model."""
 
     @property
     def exit_code(self) -> int:
@@ -112,6 +114,7 @@ def judge(record: RunRecord) -> Verdict:
         claims=(*expected, *evidence),
         claim_set="" if claims is None else claims.name,
         expectations=tuple(one.id for one in expectations),
+        size=float(plan.get("size", 1.0)),
     )
 
 

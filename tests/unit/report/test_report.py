@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
@@ -247,6 +248,17 @@ def test_a_missing_or_broken_verdict_is_refused(tmp_path: Path, content: str | N
         (tmp_path / "verdict.json").write_text(content)
     with pytest.raises(RecordError, match=complaint):
         read_verdict(tmp_path)
+
+
+def test_a_run_that_is_not_of_the_models_size_says_so_wherever_it_is_shown(record: RunRecord) -> None:
+    half = replace(record, plan={**record.plan, "size": 0.5})
+    said = "0.5 times the model&#39;s size"
+    assert said in render(half, judge(half))
+    assert said not in render(record, judge(record))
+    console = Console(file=StringIO(), width=200)
+    print_verdict(judge(half), console)
+    assert "seed 1 · virtual · 0.5 times the model's size" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert compare(record, half).plan["size"][1] == 0.5
 
 
 def test_the_report_file_is_the_page_and_rendering_it_again_gives_the_same(
