@@ -11,11 +11,13 @@ SIZE ?= 0.5
 SERVICES ?=
 TRACES ?=
 JOBS ?= $(shell nproc)
+# One more than processors: some tests wait for the time of real processes. Two more take longer.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 HOURS ?= 24
 MINUTES ?= 60
 KILLS ?= 100
 # Bytecode is kept: the tests start many processes, and each would compile the whole tree again.
-PYTEST = env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder -q tests --ignore tests/system
+PYTEST = env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -q tests --ignore tests/system
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long check bench soak soak-docker kills campaign conformance matrix results up down test-system clean
