@@ -344,6 +344,9 @@ def soak(context: click.Context, /, **options: Any) -> None:
 
         sys.exit(soak_docker_command(options["minutes"], options["project"], options["settle"], terminal()))
     _refuse_given(context, "without --docker", ("settle", "project"))
+    from chaos.soak.memory import with_plain_allocator
+
+    with_plain_allocator(os.environ)
     from chaos.soak.command import soak_command
 
     sys.exit(soak_command(options["hours"], options["seed"], overrides, terminal()))

@@ -1,23 +1,18 @@
 """A reading of all state of a virtual testbed: store, state of each service, runtime, process."""
 
 import gc
-import resource
-import sys
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from chaos.controller.testbed import Testbed
 from chaos.record.metric_names import JOURNEYS_ENDED
 from chaos.soak.census import OWN, VIRTUAL, application_roots, census, module_caches
+from chaos.soak.memory import release, resident_mb
 from chaos.soak.store import Stock, stock, total
 from compose.virtual.runtime import VirtualRuntime
 from compose.virtual.world import VirtualWorld
 
-MB = 1e6
 HOUR_S = 3600.0
-STATM = Path("/proc/self/statm")
 FLOORS = {
     "rss_mb": 50.0,
     "python": 20_000.0,
@@ -78,7 +73,7 @@ class SoakReader:
         return self._runtime.clock.now() - self._start_s
 
     async def read(self) -> SoakReading:
-        gc.collect()
+        release()
         return SoakReading(
             hour=self.elapsed_s / HOUR_S,
             store=await stock(self._store),
@@ -86,7 +81,7 @@ class SoakReader:
             runtime=census([self._world], VIRTUAL),
             modules=module_caches(),
             python_objects=len(gc.get_objects()),
-            rss_mb=rss_mb(),
+            rss_mb=resident_mb(),
             operations=self._operations(),
         )
 
@@ -104,13 +99,3 @@ class SoakReader:
                     if name == JOURNEYS_ENDED:
                         counts[dict(labels)["result"]] += number  # type: ignore[assignment]
         return dict(counts)
-
-
-def rss_mb() -> float:
-    """Resident memory of this process in MB; without /proc, its peak."""
-    try:
-        pages = int(STATM.read_text().split()[1])
-    except OSError:
-        peak: Any = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return float(peak) / (MB if sys.platform == "darwin" else 1e3)
-    return pages * resource.getpagesize() / MB

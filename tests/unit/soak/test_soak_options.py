@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from chaos.cli import main
+from chaos.soak.memory import ALLOCATOR, PLAIN
 from services.chassis.exit_codes import BAD_INPUT, EXPECTED
 
 
@@ -21,6 +22,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return start
 
+    monkeypatch.setenv(ALLOCATOR, PLAIN)  # the command would start this process again
     for module, name in (("docker", "soak_docker_command"), ("command", "soak_command")):
         monkeypatch.setattr(f"chaos.soak.{module}.{name}", instead_of(name))
     return found
