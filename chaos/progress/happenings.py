@@ -33,6 +33,8 @@ SILENT = frozenset(
     }
 )
 ENVELOPE = frozenset({"at", "t", "source", "kind"})
+EXPLAINS = ("reason", "why", "error")
+"""Fields that are sentences: in generic form they come last and without their name."""
 FAULT_ENDS = {"call": "ended", "lease": "ended with its lease"}
 
 
@@ -60,7 +62,9 @@ def _plain(name: str) -> str:
 
 
 def _details(event: EventFields) -> str:
-    said = [f"{name} {value}" for name, value in event.items() if name not in ENVELOPE and value not in ("", None)]
+    given = {name: value for name, value in event.items() if name not in ENVELOPE and value not in ("", None)}
+    said = [f"{name} {value}" for name, value in given.items() if name not in EXPLAINS]
+    said += [str(given[name]) for name in EXPLAINS if name in given]
     return f": {', '.join(said)}" if said else ""
 
 

@@ -103,6 +103,10 @@ def alert(state: str) -> dict[str, Any]:
         ({"kind": "collapse_ended", "region": "eastus"}, "testbed: East US recovered"),
         ({"kind": "run", "state": "failed", "why": "too slow"}, "testbed: run failed: too slow"),
         ({"kind": "never_heard_of", "region": "eastus", "empty": ""}, "testbed: never heard of: region eastus"),
+        (
+            {"kind": "load_resumed", "why": "the load generator was silent", "run": "r1"},
+            "testbed: load resumed: run r1, the load generator was silent",
+        ),
     ],
 )
 def test_an_event_in_words(event: dict[str, Any], expected: str) -> None:
