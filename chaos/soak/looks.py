@@ -13,7 +13,8 @@ from chaos.soak.trend import READINGS_MIN, Trend, trend
 
 STRETCH_MIN_S = 300.0
 """The shortest stretch that can be judged, unless the whole watch is shorter."""
-FLOOR_MB_AN_HOUR = 1.0
+FLOOR_MB = 1.0
+"""What must come within the stretch, or within each hour of a longer one: a rate from a few minutes is a guess."""
 WEEK_H = 168.0
 NOT_OURS = frozenset({"prometheus", "alertmanager", "grafana"})
 """Shown but not judged: their memory use has its own pattern (Prometheus: two hours of samples), and a limit."""
@@ -84,7 +85,7 @@ def judge(looks: Sequence[Look]) -> list[MemoryGrowth]:
     Both series of Redis count. Resident memory is what the container's limit kills; data that fills gaps grows unseen
     in it.
     """
-    names = sorted(set.intersection(*(set(look.memory_mb) for look in looks)))
+    names = sorted(set.intersection(*(set(look.memory_mb) for look in looks)) - set(restarted(looks)))
     rows = [_growth(name, [(look.at_s, look.memory_mb[name]) for look in looks]) for name in names]
     data = [(look.at_s, look.redis_data_mb) for look in looks if look.redis_data_mb is not None]
     if REDIS in names and len(data) >= READINGS_MIN:
@@ -95,7 +96,8 @@ def judge(looks: Sequence[Look]) -> list[MemoryGrowth]:
 def _growth(name: str, readings: Sequence[tuple[float, float]]) -> MemoryGrowth:
     start_s = readings[0][0]
     hours = [(at_s - start_s) / 3600.0 for at_s, _ in readings]
-    one = trend(name, hours, [value for _, value in readings], FLOOR_MB_AN_HOUR * WEEK_H)
+    floor_mb_per_hour = FLOOR_MB / min(1.0, hours[-1])
+    one = trend(name, hours, [value for _, value in readings], floor_mb_per_hour * WEEK_H)
     if name in NOT_OURS:
         return MemoryGrowth(one, False, "not judged")
     return MemoryGrowth(one, one.grows, "grows" if one.grows else "")

@@ -148,16 +148,23 @@ async def repaired(project: str, say: Callable[[str], None]) -> AsyncIterator[Ou
 async def following(repairs: Repairs, clock: Clock, say: Callable[[str], None]) -> AsyncIterator[None]:
     """Looks every `LOOK_S` inside the block. A repair that the end interrupts is taken back."""
     background = Background(clock, partial(_failed, say))
-    background.keep(partial(follow, repairs), "repairs")
+    background.keep(partial(follow, repairs, say), "repairs")
     try:
         yield
     finally:
         await finish_all(background.stop, repairs.stop)
 
 
-async def follow(repairs: Repairs) -> None:
+async def follow(repairs: Repairs, say: Callable[[str], None]) -> None:
+    """What the controller cannot do now, e.g. because the load generator does not answer, is tried again."""
+    told = ""
     while True:
-        await repairs.look()
+        try:
+            await repairs.look()
+        except RuntimeUnavailable as error:
+            if str(error) != told:
+                say(f"a repair waits: {error}")
+            told = str(error)
         await asyncio.sleep(LOOK_S)
 
 

@@ -144,13 +144,15 @@ class Watch:
                 f"{_minutes(_length_s(self.looks))}, and {_minutes(min(STRETCH_MIN_S, self._watched_s))} are needed"
             )
             return BAD_INPUT
-        rows, lost = judge(judged), restarted(self.looks)
+        rows, again = judge(judged), restarted(self.looks)
         self._say(_table(rows, f"memory in minutes {self._minute(judged[0]):.0f} to {self._minute(judged[-1]):.0f}"))
-        grown = [row.trend.name for row in rows if row.counts and row.trend.name not in lost]
+        grown = [row.trend.name for row in rows if row.counts]
         self._say(f"grows: {', '.join(grown)}" if grown else "nothing grows")
-        if lost:
-            self._say(f"ended or started again during the watch, so not judged: {', '.join(lost)}")
-        return CONTRADICTED if grown else BAD_INPUT if lost else EXPECTED
+        if again:
+            self._say(
+                f"ended or started again during the watch, so nothing is said for the whole of it: {', '.join(again)}"
+            )
+        return CONTRADICTED if grown else BAD_INPUT if again else EXPECTED
 
     def _left_out(self, counts: Sequence[bool]) -> Iterator[str]:
         """A line for each stretch that does not count, with its troubles."""

@@ -21,9 +21,13 @@ def test_a_container_that_grows_is_named_with_its_rate() -> None:
     assert found == {"redis": (30.0, True), "router": (0.0, False)}
 
 
-def test_less_than_a_megabyte_an_hour_is_not_judged_to_grow() -> None:
-    assert [row.counts for row in judge(looks(redis=0.9))] == [False]
-    assert [row.counts for row in judge(looks(redis=1.1))] == [True]
+@pytest.mark.parametrize(
+    ("count", "per_hour", "grows"),
+    [(37, 9.0, False), (37, 11.0, True), (361, 0.9, False), (361, 1.1, True), (721, 0.9, False), (721, 1.1, True)],
+)
+def test_a_megabyte_must_have_come_in_the_stretch_or_in_an_hour_of_it(count: int, per_hour: float, grows: bool) -> None:
+    """Six minutes, an hour, two hours."""
+    assert [row.counts for row in judge(looks(count, redis=per_hour))] == [grows]
 
 
 @pytest.mark.parametrize("name", sorted(NOT_OURS))
@@ -50,8 +54,8 @@ def test_what_grows_in_redis_is_said_and_either_counts(
     assert [row.counts for row in rows] == [bool(row.word) for row in rows]
 
 
-def test_a_container_that_came_later_is_left_out() -> None:
-    rows = looks(redis=0.0)
+def test_a_container_that_came_later_or_was_started_again_is_left_out() -> None:
+    rows = with_starts(looks(redis=0.0, router=30.0), router=20)
     rows[-1].memory_mb["identity-eastus-5"] = 50.0
     assert [row.trend.name for row in judge(rows)] == ["redis"]
 

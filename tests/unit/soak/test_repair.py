@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from chaos.soak.outside import LOOK_S as FOLLOW_S
 from chaos.soak.outside import following
 from chaos.soak.repair import DRAIN_S, HOUR_S, LEFT_S, REPAIR_S, SHED_FACTOR, Repairs
+from compose.runtime import RuntimeUnavailable
 from services.chassis.clock import Clock
 
 EPOCH_S = 1e9
@@ -117,3 +119,22 @@ async def test_a_repair_that_is_interrupted_is_taken_back(ends_s: float) -> None
     given_back = [(ends_s, region, what) for what in ("open", 1.0) for region in ("eastus", "westus")]
     assert watched.done == before + (given_back if before else [])
     assert bool(before) == (ends_s > LEFT_S)
+
+
+async def test_a_repair_that_the_controller_refuses_is_said_once_and_tried_again() -> None:
+    watched, said = Watched(), list[str]()
+    watched.goes_down(0.0, "westus")
+    carried_out, refusals = watched.set_load, 3
+
+    async def refused(region: str, factor: float) -> None:
+        nonlocal refusals
+        if refusals:
+            refusals -= 1
+            raise RuntimeUnavailable("load generator: timeout")
+        await carried_out(region, factor)
+
+    watched.set_load = refused  # type: ignore[method-assign]
+    async with following(Repairs(watched, said.append), Clock(asyncio.get_running_loop().time, 0.0), said.append):
+        await asyncio.sleep(LEFT_S + 3 * FOLLOW_S + 1.0)
+        assert watched.done[0] == (LEFT_S + 3 * FOLLOW_S, "eastus", SHED_FACTOR)
+    assert said == ["a repair waits: load generator: timeout"]

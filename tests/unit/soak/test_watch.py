@@ -165,6 +165,8 @@ async def test_too_little_is_no_verdict() -> None:
         (with_starts(looks(redis=30.0, router=0.0)), CONTRADICTED),
         (with_starts(looks(redis=0.0, router=0.0), router=20), BAD_INPUT),
         (with_starts(looks(redis=30.0, router=0.0), router=20), CONTRADICTED),
+        (with_starts(looks(redis=0.0, router=30.0), router=20), BAD_INPUT),
+        (with_starts(troubled(looks(74, redis=0.0, router=30.0), *range(37)), router=20), CONTRADICTED),
         (with_starts(looks(redis=0.0, prometheus=0.0), prometheus=20), EXPECTED),
         (troubled(looks(redis=30.0), *range(37)), BAD_INPUT),
         (troubled(looks(redis=30.0), 20), BAD_INPUT),
