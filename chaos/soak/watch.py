@@ -149,9 +149,7 @@ class Watch:
         grown = [row.trend.name for row in rows if row.counts]
         self._say(f"grows: {', '.join(grown)}" if grown else "nothing grows")
         if again:
-            self._say(
-                f"ended or started again during the watch, so nothing is said for the whole of it: {', '.join(again)}"
-            )
+            self._say(f"ended or started again, so they were not watched the whole time: {', '.join(again)}")
         return CONTRADICTED if grown else BAD_INPUT if again else EXPECTED
 
     def _left_out(self, counts: Sequence[bool]) -> Iterator[str]:
