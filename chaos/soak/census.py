@@ -10,10 +10,12 @@ import functools
 import sys
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
-from types import BuiltinMethodType, CellType, FunctionType, MethodType
+from types import BuiltinMethodType, CellType, FunctionType, MethodType, NoneType
 from typing import Any
 
 CONTAINERS = (dict, list, tuple, set, frozenset, deque)
+PLAIN = frozenset({str, bytes, int, float, bool, NoneType})
+"""Most of what is met; nothing is reached from it."""
 OWN = ("services.", "loadgen.", "chaos.", "prometheus_client.")
 VIRTUAL = ("compose.",)
 AttributePath = tuple[str, ...]
@@ -26,7 +28,7 @@ def census(roots: Iterable[object], own: AttributePath = OWN) -> Counter[str]:
     waiting: list[tuple[str, object]] = [("root", root) for root in roots]
     while waiting:
         label, found = waiting.pop()
-        if id(found) in seen:
+        if type(found) in PLAIN or id(found) in seen:
             continue
         seen.add(id(found))
         if isinstance(found, deque) and found.maxlen is not None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from services.parts.kind import PartError, PartKind
 from services.parts.loading import build
@@ -14,8 +14,6 @@ PartName = Annotated[str, Field(max_length=200)]
 
 class Replaceable(Agreeing):
     """Base of the settings of such a mechanism. With a `part`, the other fields of the mechanism have no effect."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     KIND: ClassVar[PartKind]
     """The kind of part that it takes."""

@@ -15,7 +15,7 @@ from chaos.experiment.operations import change_overlay
 from chaos.faults.leases import FaultLeases
 from chaos.faults.model import FaultSpec, FaultTarget
 from compose.local import LocalRuntime
-from compose.topology import RegionSpec, Topology
+from compose.topology import InstanceSpec, RegionSpec, Topology
 from services.chassis.background import Background
 from services.chassis.events import Events
 from services.chassis.settings import Tree
@@ -25,11 +25,23 @@ NAME = "blobstore-eastus"
 LONG_S = 120.0
 
 
+class StoreAlone(Topology):
+    """The region's blob store and nothing else: each instance is a process."""
+
+    def instances(self) -> list[InstanceSpec]:
+        return [spec for spec in super().instances() if spec.name == NAME]
+
+
+EAST = (RegionSpec("eastus", "East US", identity_nodes=1),)
+REGION = Topology(EAST, loadgen=False)
+
+
 @contextlib.asynccontextmanager
-async def a_testbed(folder: Path, tree: Tree | None = None) -> AsyncIterator[tuple[LocalRuntime, FaultLeases]]:
+async def a_testbed(
+    folder: Path, tree: Tree | None = None, topology: Topology = REGION
+) -> AsyncIterator[tuple[LocalRuntime, FaultLeases]]:
     runtime = LocalRuntime(folder)
     try:
-        topology = Topology((RegionSpec("eastus", "East US", identity_nodes=1),), loadgen=False)
         await runtime.start(topology, tree or {}, 1, print)
         events = Events(lambda _event: None, runtime.clock, "test")
         faults = FaultLeases(runtime, events, Random(1), Background(runtime.clock, events.emit))
@@ -44,7 +56,7 @@ def spec(kind: str, name: str = NAME) -> FaultSpec:
 
 
 async def test_concurrent_revivals_start_one_process_per_port(tmp_path: Path) -> None:
-    async with a_testbed(tmp_path) as (runtime, faults):
+    async with a_testbed(tmp_path, topology=StoreAlone(EAST)) as (runtime, faults):
         one, two = await faults.start(spec("crash")), await faults.start(spec("crash"))
         assert not (await faults.repair(NAME)).running
         await faults.stop(one.id)

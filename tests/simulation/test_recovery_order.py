@@ -85,7 +85,9 @@ def test_each_kind_recovers_with_the_accounts_that_it_needs_and_none_calls_the_i
     ("slug", "needs", "claims"),
     [
         ("github-actions", SWAPPED, ("O09", "O10")),
-        ("codespaces", {"extension": "Microsoft.Compute/CustomScriptExtension"}, ("O10",)),  # was never private
+        pytest.param(  # was never private
+            "codespaces", {"extension": "Microsoft.Compute/CustomScriptExtension"}, ("O10",), marks=pytest.mark.long
+        ),
     ],
 )
 def test_with_other_needs_the_claim_objects(

@@ -1,6 +1,9 @@
 """Every default, once more: a change of a published number is a decision, not an accident."""
 
-from inspect import Parameter, signature
+import ast
+from collections.abc import Iterator
+from inspect import Parameter, getsource, signature
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -172,9 +175,21 @@ def test_settings_have_these_defaults(model: type[PolicySettings]) -> None:
     assert model().model_dump() == {**SETTINGS[model], **replaceable}
 
 
+def explained(model: type[PolicySettings]) -> Iterator[str]:
+    """The fields of a model and its bases that have a string below them."""
+    for one in model.__mro__:
+        if one.__module__.startswith("services."):
+            (definition,) = ast.parse(getsource(one)).body
+            assert isinstance(definition, ast.ClassDef)
+            for field, below in pairwise(definition.body):
+                if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
+                    assert isinstance(below.value, ast.Constant)
+                    yield ast.unparse(field.target)
+
+
 @pytest.mark.parametrize("model", SETTINGS, ids=lambda model: model.__name__)
 def test_each_setting_says_what_it_means(model: type[PolicySettings]) -> None:
-    assert [name for name, field in model.model_fields.items() if not field.description] == []
+    assert set(model.model_fields) - set(explained(model)) == set()
 
 
 @pytest.mark.parametrize("policy", NUMBERS, ids=lambda policy: policy.__name__)

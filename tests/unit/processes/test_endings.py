@@ -87,14 +87,15 @@ STARTING, RUNNING = "tiny: One region", "τ="
     [
         pytest.param("virtual", RUNNING, [INT], 130, marks=pytest.mark.long),
         ("virtual", RUNNING, [INT, INT], 130),
-        ("virtual", RUNNING, [TERM], 143),
+        pytest.param("virtual", RUNNING, [TERM], 143, marks=pytest.mark.long),
         pytest.param("virtual", RUNNING, [HUP], 129, marks=pytest.mark.long),
-        ("virtual", STARTING, [INT], 130),
+        pytest.param("virtual", STARTING, [INT], 130, marks=pytest.mark.long),
+        ("virtual", STARTING, [TERM], 143),
         ("local", RUNNING, [INT], 130),
         pytest.param("local", RUNNING, [INT, INT], 130, marks=pytest.mark.long),
         pytest.param("local", RUNNING, [HUP], 129, marks=pytest.mark.long),
         pytest.param("local", STARTING, [TERM], 143, marks=pytest.mark.long),
-        ("local", STARTING, [INT, INT], 130),
+        pytest.param("local", STARTING, [INT, INT], 130, marks=pytest.mark.long),
     ],
 )
 def test_a_run_that_is_told_to_end_closes_its_record_and_leaves_nothing(
@@ -145,12 +146,13 @@ def test_serve_ends_with_what_it_started(signals: list[int], code: int, scenario
     assert "Traceback" not in said
 
 
-def test_serve_can_be_told_to_end_while_it_starts(scenario: Path) -> None:
+def test_serve_can_be_told_twice_to_end_while_it_starts(scenario: Path) -> None:
+    """As a run of the local runtime can: both start the same testbed."""
     with started(scenario.parent, "serve", "--port", "0", "--scenario", str(scenario), until="starting") as (
         process,
         below,
     ):
-        said = send(process, [INT])
+        said = send(process, [INT, INT])
         assert process.returncode == 130, said
         assert left_after(below | descendants(process.pid)) == set()
     assert "Traceback" not in said
