@@ -4,9 +4,11 @@ Interrupted after the fourth hour or later, it judges the hours that it has meas
 """
 
 from collections.abc import Sequence
+from statistics import median
 
 from rich.console import Console
 
+from chaos.soak.ranks import theil_sen_slope
 from chaos.soak.readings import FLOORS, SoakReading
 from chaos.soak.trend import Trend, trends
 from chaos.soak.virtual import READINGS_AN_HOUR, soak
@@ -17,7 +19,7 @@ from services.chassis.settings import Tree
 SETTLED_H = 2.0
 HOURS_MIN = 4.0
 """The fewest hours that can be judged."""
-COLUMNS = ("hour", "keys", "entries", "store MB", "python obj", "RSS MB", "success", "wall s")
+COLUMNS = ("hour", "keys", "entries", "store MB", "python obj", "held MB", "RSS MB", "success", "wall s")
 SERVICES = ("blobstore", "controller", "identity", "loadgen", "provisioner", "router")
 
 
@@ -39,6 +41,8 @@ def soak_command(hours: float, seed: int, overrides: Tree, console: Console) -> 
         console.print(line, highlight=False, soft_wrap=True)
 
     def judged() -> int:
+        if readings[-1].held_mb is not None:
+            say(gaps(readings))
         return conclude(growing(readings), readings[-1].hour, clock.now() - start, console)
 
     try:
@@ -69,6 +73,17 @@ def growing(
     return sorted(found, key=lambda one: -one.per_hour)
 
 
+def gaps(readings: Sequence[SoakReading], settled_h: float = SETTLED_H) -> str:
+    """A line on resident memory, which is not judged where it is known what is held."""
+    late = [reading for reading in readings if reading.hour > settled_h]
+    hours, resident = [reading.hour for reading in late], [reading.rss_mb for reading in late]
+    above = median(reading.rss_mb - (reading.held_mb or 0.0) for reading in late)
+    return (
+        f"resident memory: {theil_sen_slope(hours, resident):+.2g} MB an hour at {median(resident):.0f}, of which "
+        f"{above:.0f} are code and gaps of the allocator; what is held is judged"
+    )
+
+
 def conclude(grown: Sequence[Trend], hours: float, wall_s: float, console: Console) -> int:
     for one in grown:
         console.print(f"grows  {one.name}: {one.per_hour:+.3g} an hour at {one.level:.4g}")
@@ -85,6 +100,7 @@ def _cells(reading: SoakReading, before: Sequence[SoakReading], wall_s: float) -
         f"{total.entries}",
         f"{total.size_bytes / 1e6:.1f}",
         f"{reading.python_objects}",
+        "–" if reading.held_mb is None else f"{reading.held_mb:.0f}",
         f"{reading.rss_mb:.0f}",
         f"{_success(reading, before):.1%}",
         f"{wall_s:.0f}",

@@ -83,12 +83,31 @@ def test_the_exit_code_follows_what_grows() -> None:
     assert "grows  entries x: +1 an hour at 10" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def test_what_is_held_is_judged_and_resident_memory_only_where_that_is_not_known() -> None:
+    def reading(quarter: int, held_mb: float | None, rss_mb: float) -> SoakReading:
+        return SoakReading(quarter / 4, {}, {}, Counter(), Counter(), 0, rss_mb, held_mb, {})
+
+    held = [reading(quarter, 200.0 + quarter, 300.0) for quarter in range(1, 40)]
+    gaps_alone = [reading(quarter, 200.0, 300.0 + quarter) for quarter in range(1, 40)]
+    unknown = [reading(quarter, None, 300.0 + quarter) for quarter in range(1, 40)]
+    assert [[one.name for one in growing(rows)] for rows in (held, gaps_alone, unknown)] == [
+        ["held_mb"],
+        [],
+        ["rss_mb"],
+    ]
+    assert command.gaps(gaps_alone) == (
+        "resident memory: +4 MB an hour at 324, of which 124 are code and gaps of the allocator; what is held is judged"
+    )
+
+
 @pytest.mark.parametrize(("hours", "said"), [(3.75, ""), (4.0, "1 grow after hour 2 of 4;")])
 def test_an_interrupted_soak_judges_the_hours_it_has(monkeypatch: pytest.MonkeyPatch, hours: float, said: str) -> None:
     def interrupted(_hours: float, tell: Callable[[SoakReading], None], **_more: object) -> None:
         for quarter in range(1, round(4 * hours) + 1):
             state = defaultdict(Counter[str], {"router": Counter({"Leak.kept": 10_000 * quarter})})
-            tell(SoakReading(quarter / 4, {"fault:*": Stock(1, 1, 1)}, state, Counter(), Counter(), 0, 0.0, {}))
+            tell(
+                SoakReading(quarter / 4, {"fault:*": Stock(1, 1, 1)}, state, Counter(), Counter(), 0, 300.0, 200.0, {})
+            )
         raise Interrupted(signal.SIGINT)
 
     monkeypatch.setattr(command, "soak", interrupted)
