@@ -21,8 +21,10 @@ NAME = "blobstore-eastus"
 BASE = f"http://{NAME}:8080"
 BLOB = f"{BASE}/vmextmieastus/packages/GitHub.Actions.LargerRunner/1.0/package.zip"
 PEER = "provisioner-eastus"
+DELAY_S, LOOK_S, BLOB_S = 0.2, 0.2, 0.8
+"""Of the fault `latency`; the longest look at what is not delayed, and at a blob."""
 PARAMETERS: dict[str, dict[str, Any]] = {
-    "latency": {"delay_s": 1.0},
+    "latency": {"delay_s": DELAY_S},
     "http_error": {"status": 500},
     "fail_first": {"count": 1000, "status": 503},
     "throttle": {"rate_per_s": 0},
@@ -46,20 +48,20 @@ async def inject(desk: Desk, kind: str, lease_s: float, instance: str = NAME, **
 async def seen(desk: Desk) -> set[str]:
     """The kinds whose effect shows at the target just now."""
     found = set()
-    if not await answers(desk.testbed.runtime.store.ping(), 0.5):
+    if not await answers(desk.testbed.runtime.store.ping(), LOOK_S):
         found.add("redis_stall")
-    alive = await desk.get(f"{BASE}/healthz", timeout_s=0.5)
+    alive = await desk.get(f"{BASE}/healthz", timeout_s=LOOK_S)
     if alive.failure:
         return found | {"crash" if alive.failure == "refused" else "freeze"}
-    if not await answers(peers_look(desk), 0.5):
+    if not await answers(peers_look(desk), LOOK_S):
         found.add("partition")
     before = desk.now()
-    reply = await desk.get(BLOB, timeout_s=3.0)
+    reply = await desk.get(BLOB, timeout_s=BLOB_S)
     if reply.failure:
         found.add(FAILURE[reply.failure])
     elif reply.status in STATUS:
         found.add(STATUS[reply.status])
-    if 1.0 <= desk.now() - before < 2.9:
+    if DELAY_S / 2 < desk.now() - before < BLOB_S - DELAY_S / 2:
         found.add("latency")
     return found
 
@@ -89,11 +91,11 @@ def expected(active: Sequence[str]) -> set[str]:
 
 
 def short_and_long(*kinds: str) -> tuple[float, float]:
-    """Leases. Looking takes up to 3.5 s and has to end before the next lease does.
+    """Leases. Looking takes up to 1.4 s and has to end before the next lease does.
 
     A stall needs longer ones because of the store's retries: one of 6 s was not over at 6.5 s.
     """
-    return (10.0, 20.0) if "redis_stall" in kinds else (5.0, 10.0)
+    return (10.0, 20.0) if "redis_stall" in kinds else (2.0, 4.0)
 
 
 @pytest.mark.parametrize("first", KINDS)
