@@ -44,7 +44,6 @@ class DockerRuntime:
 
     name = "compose"
     events_in_store = True
-    engine_restarts = True
 
     def __init__(self, project: str | None = None, *, engine: DockerEngine | None = None) -> None:
         located, self._inside = docker_stack.locate()

@@ -61,7 +61,7 @@ class LocalRuntime:
 
     name = "local"
     events_in_store = True
-    engine_restarts = False
+    started = None
 
     def __init__(self, logs: Path | None = None) -> None:
         self._stack = ExitStack()
@@ -168,9 +168,6 @@ class LocalRuntime:
         await end([child.process for child in leaving])
         self._spare += [child.port for child in leaving]
         return newest
-
-    async def started(self, name: str) -> str:
-        return name
 
     async def kill(self, name: str) -> None:
         child = self._find(name)

@@ -4,7 +4,7 @@ Three implementations: `virtual` (one process, virtual time), `local` (processes
 project). An experiment depends only on this module.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,8 +58,6 @@ class Runtime(Protocol):
     name: str
     events_in_store: bool
     """Whether event lines are read from the store's stream (separate processes) or arrive at the sink (one process)."""
-    engine_restarts: bool
-    """Whether somebody else may start an instance again: a container engine by its restart policy, or its user."""
     clock: Clock
     http: HttpClient
     store: Store
@@ -93,8 +91,12 @@ class Runtime(Protocol):
     def targets(self) -> Sequence[ScrapeTarget]:
         """The metrics sources of the running instances."""
 
-    async def started(self, name: str) -> str:
-        """What tells the present process of a container from its next one; only where `engine_restarts`."""
+    @property
+    def started(self) -> Callable[[str], Awaitable[str]] | None:
+        """What tells the present process of an instance from its next one; None where nobody else may start one again.
+
+        Containers are started again by the engine, by their restart policy, or by their user.
+        """
 
     async def add_nodes(self, region: str, count: int) -> Sequence[InstanceSpec]:
         """Starts `count` more identity nodes in `region`; returns when they are ready."""

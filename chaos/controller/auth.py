@@ -73,12 +73,18 @@ def load_tokens(file: Path, read: str, operate: str) -> tuple[Tokens, bool]:
 
 
 def _kept(file: Path) -> dict[str, str]:
-    """The tokens of an earlier start, without those that are not tokens."""
+    """The tokens of an earlier start."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        return tokens_in(file.read_bytes())
     except FileNotFoundError:
         return {}
-    except ValueError:  # also text that is not UTF-8
+
+
+def tokens_in(content: bytes) -> dict[str, str]:
+    """The tokens by role in a file of generated tokens, without those that are not tokens."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):  # also text that is not UTF-8
         return {}
     rows = found.items() if isinstance(found, dict) else ()
     return {role: value for role, value in rows if isinstance(value, str) and value}

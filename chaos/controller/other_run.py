@@ -5,6 +5,7 @@ what would change the settings of the run.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from chaos.controller.calm import Busy
@@ -17,11 +18,12 @@ INTERVAL_S = 1.0
 
 
 class OtherRun:
-    """Looks every `INTERVAL_S` seconds, until closed."""
+    """Looks every `INTERVAL_S` seconds, until closed. `on_end` is called when such a run has ended or was killed."""
 
-    def __init__(self, runtime: Runtime, background: Background) -> None:
+    def __init__(self, runtime: Runtime, background: Background, on_end: Callable[[], Awaitable[None]]) -> None:
         self._runtime = runtime
         self._background = background.scope()
+        self._on_end = on_end
         self.owner = ""
         """`host/process/number` of the run; empty without one."""
         self.since = 0.0
@@ -42,6 +44,8 @@ class OtherRun:
     async def look(self) -> str:
         """The owner now; empty without such a run."""
         owner = await other_owner(self._runtime.store)
+        if self.owner and not owner:
+            await self._on_end()  # first: without an answer of the store it is the end at the next look
         if owner and owner != self.owner:
             self.since = self._runtime.clock.epoch()
         self.owner = owner

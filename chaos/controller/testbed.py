@@ -70,7 +70,7 @@ class Testbed:
             self.feed, Annotations(self.env.metrics, scenario.displays), scenario.displays, runtime.clock
         )
         self._lag = LoopLag(runtime.clock, self.env.metrics)
-        self.other_run = OtherRun(runtime, self.env.background)
+        self.other_run = OtherRun(runtime, self.env.background, self.faults.take_over)
         self.monitor = Monitor(
             runtime,
             self.regions,

@@ -16,7 +16,7 @@ from chaos.experiment.experiment import Experiment, Observer
 from chaos.experiment.plan import Plan
 from chaos.record.files import PLAN_FILE
 from chaos.record.recorder import Recorder
-from chaos.record.retention import runs_max, tidy_runs
+from chaos.record.retention import LATEST, runs_max, tidy_runs
 from compose.runtime import Runtime, RuntimeUnavailable
 from services.chassis.clock import Clock, system_clock
 from services.chassis.exit_codes import INTERRUPT
@@ -112,7 +112,7 @@ def _make(folder: Path, kind: str) -> None:
         raise RunFolderError(f"{folder}: cannot write {article} {kind} there: {error.strerror}") from error
 
 
-_CLAIMED: dict[Path, int] = {}
+_CLAIMED: dict[str, int] = {}
 """Open files that hold locks; the kernel releases them when this process ends for any reason."""
 
 
@@ -122,7 +122,7 @@ def claim(path: Path, flags: int = os.O_RDONLY) -> Path:
     Raises:
         RunFolderError: another command holds the lock.
     """
-    if path.resolve() in _CLAIMED:
+    if os.path.realpath(path) in _CLAIMED:
         return path
     try:
         number = os.open(path, flags | os.O_CLOEXEC, 0o666)
@@ -136,7 +136,7 @@ def claim(path: Path, flags: int = os.O_RDONLY) -> Path:
     except OSError:  # ignore a file system without locks
         os.close(number)
     else:
-        _CLAIMED[path.resolve()] = number
+        _CLAIMED[os.path.realpath(path)] = number
     return path
 
 
@@ -155,8 +155,7 @@ def output_file(path: Path | None) -> Iterator[None]:
         return
     lock = path.with_name(f".{path.name}.lock")
     _make(path.parent, "file")
-    if path.is_dir() or (path.exists() and not os.access(path, os.W_OK)):
-        raise RunFolderError(f"{path}: cannot be written")
+    _require_replaceable(path)
     while not _is_at(claim(lock, os.O_RDWR | os.O_CREAT)):
         _release(lock)  # another command removed it between the opening and the locking
     try:
@@ -166,9 +165,21 @@ def output_file(path: Path | None) -> Iterator[None]:
         _release(lock)
 
 
+def _require_replaceable(path: Path) -> None:
+    """A device or a pipe (`/dev/null`, `/dev/stdout`) would be gone after the replacement, for everybody.
+
+    Raises:
+        RunFolderError: it is not a file, or cannot be written.
+    """
+    if path.exists() and not path.is_file():
+        raise RunFolderError(f"{path}: cannot be written: not a file")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise RunFolderError(f"{path}: cannot be written")
+
+
 def _is_at(lock: Path) -> bool:
     """Whether the locked file is still the one of that name."""
-    number = _CLAIMED.get(lock.resolve())
+    number = _CLAIMED.get(os.path.realpath(lock))
     try:
         return number is None or os.path.samestat(os.fstat(number), lock.stat())
     except FileNotFoundError:
@@ -176,7 +187,7 @@ def _is_at(lock: Path) -> bool:
 
 
 def _release(path: Path) -> None:
-    number = _CLAIMED.pop(path.resolve(), None)
+    number = _CLAIMED.pop(os.path.realpath(path), None)
     if number is not None:
         os.close(number)
 
@@ -187,6 +198,7 @@ def replace(path: Path, text: str, mode: int = 0o666) -> Path:
     Raises:
         OSError: with the name of the file.
     """
+    _require_replaceable(path)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         partial.touch(mode)
@@ -200,10 +212,14 @@ def replace(path: Path, text: str, mode: int = 0o666) -> Path:
 
 
 def point_latest(folder: Path) -> None:
-    """Points the link `latest` beside the folder to it; ignores a file system without links."""
-    link = folder.parent / "latest"
+    """Points the link `latest` beside the folder to it; ignores a file system without links.
+
+    A file of that name is the user's: `--out` may be anywhere.
+    """
+    link = folder.parent / LATEST
     with suppress(OSError):
-        link.unlink(missing_ok=True)
+        if link.is_symlink():
+            link.unlink()
         link.symlink_to(folder.name, target_is_directory=True)
 
 

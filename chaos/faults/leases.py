@@ -364,9 +364,15 @@ class FaultLeases:
         for fault in await self._records.instance_level():
             if fault.spec.kind == RedisStall.kind:
                 await self._end(fault, "restart")
-            else:
-                self._watch(fault)
+        await self.take_over()
         self._service_level = {fault.id: fault for fault in await self._records.service_level()}
+
+    async def take_over(self) -> None:
+        """Watches the instance-level faults of a process that is gone: they end by their lease, and are applied again
+        to an instance that is restarted."""
+        for fault in await self._records.instance_level():
+            if fault.id not in self._watched:
+                self._watch(fault)
 
     async def repair(self, name: str) -> RepairOutcome:
         """Restarts an instance, unless a fault keeps it down."""

@@ -16,7 +16,7 @@ from chaos.faults.model import FaultSpec
 from chaos.faults.registry import check
 from compose.runtime import Runtime
 from services.chassis.live import announce
-from services.chassis.store import Keys, scan
+from services.chassis.store import Keys, scan, text
 from services.chassis.stored import Stored, StoredShape
 
 SEQUENCE_KEY = "fault-sequence"
@@ -86,7 +86,13 @@ class FaultRecords:
             number = int(await self._runtime.store.incr(SEQUENCE_KEY))
         if number <= above:  # one command: of two that start faults at once, each gets a number of its own
             number = int(await self._runtime.store.incrby(SEQUENCE_KEY, above + 1 - number))
+        while await self._is_in_use(number):  # the sequence was lost, or is lower than it was
+            number = int(await self._runtime.store.incr(SEQUENCE_KEY))
         return number
+
+    async def _is_in_use(self, number: int) -> bool:
+        """Whether a fault of either level has it, of whatever process: an id tells one fault from all others."""
+        return bool(await self._runtime.store.exists(Keys.fault(f"f{number}"), f"{INSTANCE_PREFIX}f{number}"))
 
     async def publish(self, fault: ActiveFault) -> None:
         """Writes a service-level fault, with its lease as TTL, and announces it to the services."""
@@ -136,6 +142,8 @@ class FaultRecords:
         if row is None:
             return None
         try:
+            if text(key).rpartition(":")[2] != row.id:
+                raise ValueError(f"id: should be that of the key (got {row.id!r})")
             spec = FaultSpec.model_validate({name: getattr(row, name) for name in FaultSpec.model_fields})
             kind, _ = check(spec)
         except ValueError as error:

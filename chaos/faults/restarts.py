@@ -21,7 +21,7 @@ class RestartWatch:
         names: Callable[[], Iterable[str]],
         again: Callable[[str], Awaitable[object]],
     ) -> None:
-        self._runtime = runtime
+        self._started = runtime.started
         self._background = background
         self._names = names
         self._again = again
@@ -30,14 +30,16 @@ class RestartWatch:
 
     def start(self) -> None:
         """Looks from now on, until the background is stopped; where nobody else restarts an instance, never."""
-        if self._runtime.engine_restarts and (self._following is None or self._following.done()):
+        if self._started is not None and (self._following is None or self._following.done()):
             self._following = self._background.keep(self._follow, "restarts of faulted instances")
 
     async def note(self, names: Iterable[str]) -> None:
         """Takes the present processes of these instances as those that the faults were applied to."""
-        for name in names if self._runtime.engine_restarts else ():
+        if self._started is None:
+            return
+        for name in names:
             with suppress(*FAILURES):
-                self._seen[name] = await self._runtime.started(name)
+                self._seen[name] = await self._started(name)
 
     async def _follow(self) -> None:
         while True:
@@ -45,11 +47,12 @@ class RestartWatch:
             await self.look()
 
     async def look(self) -> None:
+        assert self._started is not None
         names = sorted(set(self._names()))
         self._seen = {name: self._seen[name] for name in names if name in self._seen}
         for name in names:
             with suppress(*FAILURES):
-                started = await self._runtime.started(name)
+                started = await self._started(name)
                 if self._seen.setdefault(name, started) != started:
                     await self._again(name)
                     self._seen[name] = started

@@ -1,9 +1,9 @@
 """What the kill drill asks of a Docker testbed from outside: the controller, the store, the containers, the kernel."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from chaos.controller.auth import tokens_in
 from chaos.controller.settings import TOKEN_FILE, ControllerSettings
 from chaos.kills.orders import operations
 from compose.docker import DockerRuntime
@@ -103,8 +103,10 @@ async def operate_token(runtime: DockerRuntime) -> str:
     given = dict(line.partition("=")[::2] for line in raw["Config"]["Env"])
     if given.get(TOKEN):
         return str(given[TOKEN])
-    kept: dict[str, str] = json.loads(await runtime.engine.read_file(controller, f"{RUNS}/{TOKEN_FILE}"))
-    return kept["operate"]
+    kept = tokens_in(await runtime.engine.read_file(controller, f"{RUNS}/{TOKEN_FILE}")).get("operate")
+    if kept is None:
+        raise RuntimeUnavailable(f"{RUNS}/{TOKEN_FILE} of the controller has no operate token; restart the controller")
+    return kept
 
 
 async def controller_url(runtime: DockerRuntime) -> str:

@@ -4,15 +4,15 @@ Accepted is what was answered with a URL to poll; each of these must lead to an 
 """
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chaos.record.files import NotWhole
 from compose.docker import DockerRuntime
 from loadgen.machines import EXTENSION_TAG, TENANT_TAG
 from services.chassis.store import text
 from services.clients.identity.client import SUBSCRIPTION
-from services.provisioner.state import CANCELED, FAILED, SUCCEEDED
+from services.provisioner.state import CANCELED, FAILED, OPERATION, SUCCEEDED
 
 ORDER_TIMEOUT_S, POLL_TIMEOUT_S = 3.0, 5.0
 TERMINAL = frozenset({SUCCEEDED, FAILED, CANCELED})
@@ -70,7 +70,15 @@ async def operations(runtime: DockerRuntime) -> dict[str, str]:
 
     Raises:
         redis.exceptions.RedisError, OSError: when the store does not answer.
+        NotWhole: one cannot be read, so its end cannot be judged; the message names key, field and rule.
     """
     regions = sorted({spec.region for spec in runtime.instances() if spec.service == "provisioner"})
-    rows = [await runtime.store.hgetall(f"compute:{region}:operations") for region in regions]
-    return {text(key): json.loads(raw)["status"] for row in rows for key, raw in row.items()}
+    found: dict[str, str] = {}
+    for region in regions:
+        key = f"compute:{region}:operations"
+        for field, raw in (await runtime.store.hgetall(key)).items():
+            try:
+                found[text(field)] = OPERATION.read(raw).status
+            except ValueError as error:
+                raise NotWhole(f"{key}: {text(field)}: not an operation: {error}") from error
+    return found

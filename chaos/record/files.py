@@ -26,7 +26,7 @@ SEAL = "sha256"
 
 
 class NotWhole(ValueError):
-    """A file differs from what was written, or is missing; the message names the file and, if known, the line."""
+    """A file, or a value in the store, differs from what was written, or is missing; the message names it."""
 
 
 @contextmanager

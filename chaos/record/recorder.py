@@ -21,6 +21,7 @@ import numpy as np
 from chaos.record.files import ARRIVALS_FILE, EVENTS_FILE, METRICS_FILE, LinesFile, named, seal
 from chaos.record.sampler import Sampler
 from chaos.record.series import Array, SeriesTable
+from chaos.record.shape import LONGEST_S
 from loadgen.event_lines import ARRIVAL
 from loadgen.event_reader import EventReader
 from services.chassis.clock import Clock
@@ -29,6 +30,10 @@ from services.chassis.store import Store
 
 ARRIVAL_COLUMNS = ("tenant", "region", "planned_t", "actual_t", "dropped")
 SERIES_AT_ONCE = 256
+COUNTS = ("_total", "_count", "_bucket")
+"""The endings of names of counters."""
+MOST = 1e15
+"""More than any counter or gauge of ours reaches: bytes, seconds since 1970."""
 
 
 class Recorder:
@@ -213,6 +218,9 @@ def _check_table(times: Any, keys: list[tuple[Any, Any]], values: Any) -> None:
         raise ValueError(f"{len(keys)} series and {len(times)} times, but values of shape {values.shape}")
     if not np.isfinite(times).all() or (np.diff(times) < 0).any():
         raise ValueError("times that are not ascending numbers")
+    if (abs(times) > LONGEST_S).any():
+        raise ValueError(f"times that are not within {LONGEST_S:g} s")
+    seen: set[str] = set()
     for number, (name, labels) in enumerate(keys, 1):
         if not isinstance(name, str) or not isinstance(labels, dict):
             raise ValueError(f"series {number}: `name` is not text, or `labels` is not a mapping")
@@ -220,6 +228,18 @@ def _check_table(times: Any, keys: list[tuple[Any, Any]], values: Any) -> None:
             raise ValueError(f"series {number}: {name}: a label is not text")
         if name.endswith("_bucket") and not _is_number(labels.get("le", "")):
             raise ValueError(f"series {number}: {name}: the label `le` is not a number")
+        if (key := json.dumps((name, labels), sort_keys=True)) in seen:
+            raise ValueError(f"series {number}: {name}: is there twice, with the same labels")
+        seen.add(key)
+        _check_values(f"series {number}: {name}", values[number - 1], counter=name.endswith(COUNTS))
+
+
+def _check_values(what: str, values: Array, *, counter: bool) -> None:
+    """NaN is a gap, and a limit that is off is infinite. Sums of larger finite numbers would be infinite."""
+    least = 0.0 if counter else -MOST
+    out = values[(values < least) | ((values > MOST) & (counter | np.isfinite(values)))]
+    if out.size:
+        raise ValueError(f"{what}: values should be between {least:g} and {MOST:g} (got {out[0]:g})")
 
 
 def _is_number(text: str) -> bool:

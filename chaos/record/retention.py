@@ -12,12 +12,12 @@ import fcntl
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from services.chassis.clock import system_clock
+from services.chassis.exit_codes import say
 from services.chassis.settings import SettingsError, short
 
 VARIABLE = "AFTERSHOCK_RUNS_MAX"
@@ -54,11 +54,11 @@ def tidy_runs(root: Path, most: int) -> list[str]:
     if not most:
         return []
     folders = [path for path in root.iterdir() if _NAMED_BY_US.fullmatch(path.name) and _is_record(path)]
-    latest = (root / LATEST).resolve()
-    gone = [path.name for path in _beyond(folders, most) if path.resolve() != latest and _remove(path)]
+    latest = os.path.realpath(root / LATEST)  # `Path.resolve` raises if it points to itself
+    gone = [path.name for path in _beyond(folders, most) if os.path.realpath(path) != latest and _remove(path)]
     if gone:
         names = ", ".join(gone[:NAMES_SAID]) + (f" and {len(gone) - NAMES_SAID} more" if len(gone) > NAMES_SAID else "")
-        print(f"removed {len(gone)} records beyond the limit of {most} ({VARIABLE}): {names}", file=sys.stderr)
+        say("aftershock", f"removed {len(gone)} records beyond the limit of {most} ({VARIABLE}): {names}")
     return gone
 
 

@@ -13,7 +13,6 @@ from chaos.remediation.workflow import UNDER_WAY
 from chaos.soak.repair import Repairs
 from compose.docker import DockerRuntime
 from compose.render import load_scenario, stack, stack_settings
-from compose.run_lease import other_owner
 from compose.runtime import Runtime, RuntimeUnavailable
 from compose.topology import LOADGEN
 from services.chassis.background import Background
@@ -64,15 +63,7 @@ class Outside:
                 status = await self._caller.done("GET", "/v1/status")
         except (RuntimeUnavailable, TimeoutError):
             return "the controller does not answer"
-        if await self._lent():
-            return "a run of another process is in progress"
         return "; ".join([*status_troubles(status), *await self._load_troubles(), *await self._traffic_troubles()])
-
-    async def _lent(self) -> bool:
-        try:
-            return bool(await other_owner(self._runtime.store))
-        except STORE_ERRORS:
-            return False  # the routers tell, they need the store
 
     async def _load_troubles(self) -> list[str]:
         found = await self._document(LOADGEN, "", "/admin/load")
@@ -110,7 +101,9 @@ class Outside:
 
 
 def status_troubles(status: Mapping[str, Any]) -> list[str]:
-    """What the controller's status says against a healthy testbed."""
+    """What the controller's status says against a healthy testbed. The run of another process has other settings."""
+    if status["banner"] is not None and status["banner"]["kind"] == "run":
+        return ["a run of another process is in progress"]
     run, job, found = status["run"], status["remediation"], []
     if run is not None and run["state"] not in ENDED and run["runtime"] != "virtual":
         found.append(f"run {run['id']} is in progress")

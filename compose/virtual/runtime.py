@@ -44,7 +44,7 @@ class VirtualRuntime:
 
     name = "virtual"
     events_in_store = False
-    engine_restarts = False
+    started = None
     secret = SECRET
 
     def __init__(self, world: VirtualWorld, make_tracing: MakeTracing = no_tracing) -> None:
@@ -120,9 +120,6 @@ class VirtualRuntime:
             await running.served.stop()
             self._end_partitions(spec.name)
         return newest
-
-    async def started(self, name: str) -> str:
-        return name
 
     async def kill(self, name: str) -> None:
         self._find(name).served.kill()

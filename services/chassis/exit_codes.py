@@ -27,6 +27,7 @@ FILES_AND_PORTS = frozenset(
         errno.EACCES,
         errno.EADDRINUSE,
         errno.EADDRNOTAVAIL,
+        errno.EAGAIN,
         errno.EBUSY,
         errno.EDQUOT,
         errno.EEXIST,
@@ -52,7 +53,8 @@ FILES_AND_PORTS = frozenset(
 )
 """Operating-system errors caused by the user's disk, permissions or ports, not by a defect of ours."""
 
-OF_A_WRITE = frozenset({errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EPIPE})
+OF_A_WRITE = frozenset({errno.EAGAIN, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EPIPE})
+STDOUT = "standard output"
 
 Refused = tuple[type[BaseException], ...]
 
@@ -112,8 +114,7 @@ def _flush() -> None:
     try:
         sys.stdout.flush()
     except OSError as error:
-        _drop_stdout()
-        raise OSError(error.errno, error.strerror, "standard output") from error
+        raise OSError(error.errno, error.strerror, STDOUT) from error
     except (AttributeError, ValueError):
         return  # stdout is missing or closed
 
@@ -123,6 +124,8 @@ def _said(program: str, error: BaseException, refused: Refused, keep_traceback: 
         say(program, str(error) or "interrupted")
         return error.code if isinstance(error, Interrupted) else INTERRUPT
     causes = list(_leaves(error))
+    if any(isinstance(one, OSError) and _name(one) == STDOUT for one in causes):
+        _drop_stdout()  # it is said once, and not again for what is still in the buffer
     if all(isinstance(one, refused) or _of_files_and_ports(one) for one in causes):
         for one in causes:
             say(program, _text(one))
@@ -153,10 +156,16 @@ def _text(error: BaseException) -> str:
         return "this machine has too little memory for it"
     if type(error).__str__ is not OSError.__str__ or not isinstance(error, OSError) or error.strerror is None:
         return str(error)
+    name = _name(error)
+    return f"{name}: {error.strerror}" if name else error.strerror
+
+
+def _name(error: OSError) -> str:
+    """The file, or both of a renaming. Writes to files carry its name, and so does all but the current folder."""
     names = " → ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
     if not names and error.errno in OF_A_WRITE:
-        names = "standard output"  # writes to files carry a file name
-    return f"{names}: {error.strerror}" if names else error.strerror
+        return STDOUT
+    return names or ("the working folder" if error.errno == errno.ENOENT else "")
 
 
 def say(program: str, text: str) -> None:
@@ -188,7 +197,7 @@ def _tolerate_any_terminal() -> None:
 
 
 def _drop_stdout() -> None:
-    """The reader of stdout is gone: points it to the null device, so that the flush at exit does not fail again."""
+    """Points stdout, of which nobody takes more, to the null device, so that the flush at exit does not fail again."""
     with suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -211,9 +212,12 @@ def test_characters_that_the_terminal_lacks_end_no_command(monkeypatch: pytest.M
     assert stream.buffer.getvalue() == b"? 1\n"
 
 
-def shell(line: str) -> subprocess.CompletedProcess[str]:
-    command = line.replace("aftershock", f"{sys.executable} -m chaos")
-    return subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60)
+def shell(line: str, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    command = line.replace("aftershock", f"{sys.executable} -P -m chaos")
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60, env=buffered
+    )
 
 
 PIPE = "set -o pipefail;"
@@ -241,7 +245,34 @@ PIPE = "set -o pipefail;"
 def test_a_broken_standard_output_gives_a_code_of_the_table(line: str, code: int, said: str) -> None:
     done = shell(line)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
-    assert said in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("aftershock: ")]
+    assert [said in line for line in lines] == [True] * bool(said)
+
+
+@pytest.mark.real_time
+def test_a_full_pipe_that_does_not_wait_is_no_defect_of_ours() -> None:
+    """Continuous integration hands out such pipes; a reader that is slow for a moment is none that has gone."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while os.write(writer, b"x" * 4096):
+            continue
+    done = shell("aftershock scenarios", writer)
+    os.close(reader)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "aftershock: standard output: write could not complete without blocking\n",
+    )
+
+
+@pytest.mark.real_time
+def test_a_working_folder_that_is_gone_is_named() -> None:
+    done = shell("cd $(mktemp -d); rmdir $PWD; PYTHONPATH=" + str(ROOT) + " aftershock run calm-day")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        2,
+        "aftershock: the working folder: No such file or directory",
+    )
 
 
 EXITS = re.compile(r"\b(?:sys|os)\.(?:_?exit)\(|\bctx\.exit\(|raise SystemExit")

@@ -13,8 +13,11 @@ import pytest
 
 from chaos.faults.leases import FaultLeases
 from chaos.faults.model import FaultSpec, FaultTarget
+from chaos.faults.records import INSTANCE_PREFIX, SEQUENCE_KEY
 from chaos.faults.registry import CATALOGUE
+from compose.run_lease import KEY, LEASE_S
 from compose.runtime import InstanceDown
+from services.chassis.store import Keys
 from tests.unit.controller.controller_desk import Desk
 
 NAME = "blobstore-eastus"
@@ -243,11 +246,51 @@ async def test_a_fault_of_another_process_on_the_testbed_counts_too(desk: Desk) 
     await other.close()
 
 
+async def test_the_faults_of_a_run_that_was_killed_end_with_their_leases(desk: Desk) -> None:
+    """The controller takes them over when the lease of the run is over; nobody else would end them."""
+    testbed = desk.testbed
+    killed = FaultLeases(testbed.runtime, testbed.events, testbed.env.streams["killed"], testbed.env.background)
+    await testbed.runtime.store.set(KEY, "elsewhere/1/1", ex=LEASE_S)
+    await killed.start(FaultSpec(kind="freeze", target=FaultTarget(instance=NAME), lease_s=20.0))
+    await killed.close()
+    await asyncio.sleep(19.5)
+    assert await seen(desk) == {"freeze"}
+    await asyncio.sleep(1.0)
+    assert await seen(desk) == set()
+    assert await listed(desk) == []
+    assert [event["why"] for event in testbed.feed.history if event["kind"] == "fault_ended"] == ["lease"]
+
+
+@pytest.mark.parametrize("lost", ["deleted", "lowered"])
+async def test_an_id_is_that_of_one_fault_although_the_sequence_was_lost(desk: Desk, lost: str) -> None:
+    testbed = desk.testbed
+    store = testbed.runtime.store
+    ids = [(await inject(desk, kind, 60.0))["id"] for kind in ("latency", "freeze")]
+    await (store.delete(SEQUENCE_KEY) if lost == "deleted" else store.set(SEQUENCE_KEY, 0))
+    other = FaultLeases(testbed.runtime, testbed.events, testbed.env.streams["other"], testbed.env.background)
+    for kind in ("freeze", "latency"):
+        target, parameters = FaultTarget(instance=NAME), PARAMETERS.get(kind, {})
+        ids.append((await other.start(FaultSpec(kind=kind, target=target, parameters=parameters, lease_s=60.0))).id)
+    assert ids == ["f1", "f2", "f3", "f4"]
+    assert [fault.id for fault in await other.active()] == ids
+    await other.close()
+
+
+async def test_a_record_under_the_key_of_another_fault_is_none(desk: Desk) -> None:
+    store = desk.testbed.runtime.store
+    for kind, prefix in (("latency", Keys.FAULT_PREFIX), ("freeze", INSTANCE_PREFIX)):
+        fault = await inject(desk, kind, 60.0)
+        await store.set(f"{prefix}f99", await store.get(prefix + fault["id"]) or b"")
+        assert await listed(desk) == [kind]
+        assert (await desk.call("DELETE", f"/v1/faults/{fault['id']}")).status == 200
+        await store.delete(f"{prefix}f99")
+
+
 class Limits:
     """A runtime as far as limits of processors are concerned."""
 
     name = "compose"
-    engine_restarts = False
+    started = None
 
     def __init__(self, desk: Desk) -> None:
         self.clock, self.store = desk.testbed.runtime.clock, desk.testbed.runtime.store

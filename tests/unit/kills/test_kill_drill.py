@@ -13,14 +13,17 @@ from redis.exceptions import RedisError
 
 from chaos.faults.registry import CATALOGUE
 from chaos.kills.command import _rounds, _victims
-from chaos.kills.desk import CONTROLLER, Condition, Desk
+from chaos.kills.desk import CONTROLLER, Condition, Desk, operate_token
 from chaos.kills.drill import KILLS_A_ROUND, Drill, Round
 from chaos.kills.faults import GIVEN_UP_S, PARAMETERS
+from chaos.kills.orders import operations
+from chaos.record.files import NotWhole
 from compose.docker_engine import DockerContainer
 from compose.runtime import RuntimeUnavailable
 from compose.topology import InstanceSpec
 from services.chassis.clock import Clock
 from services.chassis.http import HttpReply
+from services.provisioner.state import ProvisioningOperation
 
 NAMES = ("provisioner-eastus", "identity-eastus-1", "router-eastus", "redis", CONTROLLER)
 DOWN_S, WORK_S = 3.0, 5.0
@@ -178,6 +181,39 @@ async def test_a_broken_promise_is_named(defect: str) -> None:
 async def test_a_promise_that_could_not_be_checked_counts_as_broken(silent: str, promise: str) -> None:
     rounds, _, _ = await drilled(20, silent=silent)
     assert any(one.violations[promise] for one in rounds)
+
+
+WHOLE = ProvisioningOperation("op", "vm", "create", "/group/machine", "tenant", 0.0, ())
+
+
+@pytest.mark.parametrize(
+    ("raw", "rule"),
+    [(b"{", "EOF"), (b"[]", "dictionary"), (b"{}", "Field required"), (b'{"status": 5}', "Field required")],
+)
+async def test_an_operation_that_cannot_be_read_ends_the_drill_by_key_and_field(raw: bytes, rule: str) -> None:
+    testbed = MemoryTestbed()
+    rows = {b"o1": WHOLE.to_json().encode(), b"o2": raw}
+
+    async def hgetall(_key: str) -> dict[bytes, bytes]:
+        return rows
+
+    testbed.store = SimpleNamespace(hgetall=hgetall)  # type: ignore[attr-defined]
+    testbed.operations = lambda: operations(cast(Any, testbed))  # type: ignore[method-assign]
+    with pytest.raises(NotWhole, match=rf"^compute:eastus:operations: o2: not an operation: .*{rule}"):
+        await Drill(cast(Desk, testbed), 1, lambda _line: None).run(1)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"operate": 1}', b"\xff"])
+async def test_tokens_of_the_controller_that_cannot_be_read_are_said(content: bytes) -> None:
+    async def found(*_arguments: object) -> Any:
+        return {"Config": {"Env": []}}
+
+    async def read_file(*_arguments: object) -> bytes:
+        return content
+
+    engine = SimpleNamespace(find=found, inspect=found, read_file=read_file)
+    with pytest.raises(RuntimeUnavailable, match=r"controller-tokens\.json of the controller has no operate token"):
+        await operate_token(cast(Any, SimpleNamespace(engine=engine)))
 
 
 async def test_the_same_seed_kills_the_same_at_the_same_seconds() -> None:

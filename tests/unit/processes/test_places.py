@@ -1,6 +1,7 @@
 """A full disk, an unwritable path, a path in use by another command: one line that names it, and exit code 2."""
 
 import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -157,3 +158,27 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
         runs.replace(path, "new")
     assert path.read_bytes() == b"old"
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("command", FILES)
+def test_a_pipe_or_a_device_is_not_replaced_by_a_file(command: str, tmp_path: Path) -> None:
+    """As root, `--out /dev/null` would take the null device from the whole machine."""
+    place = tmp_path / "pipe"
+    os.mkfifo(place)
+    result = CliRunner().invoke(main, [*PLACES[command], str(place)])
+    assert (result.exit_code, result.stderr) == (2, f"aftershock: {place}: cannot be written: not a file\n")
+    with pytest.raises(RunFolderError, match="not a file"):
+        runs.replace(place, "text")
+    assert place.is_fifo()
+    assert [one.name for one in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_the_link_to_the_latest_run_replaces_no_file_of_the_user(tmp_path: Path) -> None:
+    kept = tmp_path / "latest"
+    kept.write_text("of the user")
+    runs.point_latest(tmp_path / "out")
+    assert kept.read_text() == "of the user"
+    kept.unlink()
+    for name in ("one", "two"):
+        runs.point_latest(tmp_path / name)
+        assert kept.readlink() == Path(name)

@@ -101,6 +101,9 @@ def test_events_by_kind_fields_and_window() -> None:
     some = record({}, events)
     assert some.events_of("alert", state={"firing", "resolved"}) == events[:2]
     assert some.first_event("alert", 1.5) == events[1]
+    odd: list[dict[str, Any]] = [{"t": 1.0, "kind": "seen", "id": ["a"]}, {"t": 1.0, "kind": "seen", "id": {"a": 1}}]
+    mixed = record({}, [*odd, {"t": 2.0, "kind": "seen", "id": "a"}])
+    assert [event["t"] for event in mixed.events_of("seen", id={"a"})] == [2.0], "a list cannot be looked up in a set"
     assert some.first_event("alert", name="Other") is None
 
 

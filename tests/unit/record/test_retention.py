@@ -46,6 +46,20 @@ def test_the_records_used_last_stay(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert f"removed 2 records beyond the limit of 3 (AFTERSHOCK_RUNS_MAX): {made[1].name}, {made[2].name}" in told
 
 
+def test_neither_a_link_to_itself_nor_a_reader_that_has_gone_ends_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = records(tmp_path, 3)
+    (tmp_path / "latest").symlink_to("latest")
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", closefd=False) as gone:
+        monkeypatch.setattr("sys.stderr", gone)
+        assert tidy_runs(tmp_path, 1) == [made[0].name, made[1].name]
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writer)  # what is still in the buffer
+    os.close(writer)
+
+
 def test_nothing_is_removed_below_the_bound_or_when_it_is_off(tmp_path: Path) -> None:
     records(tmp_path, 3)
     assert tidy_runs(tmp_path, 3) == []

@@ -280,6 +280,21 @@ def table(times: list[float], rows: int) -> Callable[[Path], None]:
     return change
 
 
+def measured(name: str, *values: float) -> Callable[[Path], None]:
+    series = [json.dumps({"name": name, "labels": {}})]
+
+    def change(folder: Path) -> None:
+        times = np.arange(1.0, 1.0 + len(values))
+        np.savez(folder / "metrics.npz", times=times, series=np.array(series), values=np.array([values]))
+
+    return change
+
+
+def twice(folder: Path) -> None:
+    series = [json.dumps({"name": "a", "labels": labels}) for labels in ({"b": "1", "c": "2"}, {"c": "2", "b": "1"})]
+    np.savez(folder / "metrics.npz", times=np.array([1.0]), series=np.array(series), values=np.zeros((2, 1)))
+
+
 def labelled(series: object) -> Callable[[Path], None]:
     def change(folder: Path) -> None:
         values = np.zeros((1, 2))
@@ -336,6 +351,21 @@ SEALED_GARBAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         labelled({"name": "a_bucket", "labels": {}}),
         r"metrics\.npz: not a metrics file: series 1: a_bucket: the label `le` is not a number",
     ),
+    "a counter below zero": (
+        measured("a_total", 1.0, -1.0),
+        r"metrics\.npz: not a metrics file: series 1: a_total: values should be between 0 and 1e\+15 \(got -1\)",
+    ),
+    "an endless counter": (measured("a_bucket_total", 1.0, float("inf")), r"between 0 and 1e\+15 \(got inf\)"),
+    "a gauge beyond all": (
+        measured("a", 1e300),
+        r"series 1: a: values should be between -1e\+15 and .* \(got 1e\+300\)",
+    ),
+    "a gauge below all": (measured("a", float("-inf")), r"series 1: a: values should be between .* \(got -inf\)"),
+    "times beyond all": (
+        table([1.0, 1e12], 1),
+        r"metrics\.npz: not a metrics file: times that are not within 1e\+06 s",
+    ),
+    "a series twice": (twice, r"metrics\.npz: not a metrics file: series 2: a: is there twice, with the same labels"),
     "deep": (event("[" * 3000), r"events\.jsonl:1: not JSON"),
     "a sample short": (table([1.0, 2.0, 3.0], 1), r"metrics\.npz: not a metrics file: 1 series and 3 times"),
     "a series more": (table([1.0, 2.0], 2), r"metrics\.npz: not a metrics file: 1 series and 2 times"),
@@ -352,6 +382,12 @@ def test_a_sealed_record_of_another_shape_is_refused_by_file_and_field(case: str
 
     with pytest.raises(RecordError, match=said):
         RunRecord.load(folder)
+
+
+def test_a_gauge_may_have_gaps_no_bound_and_a_sign(folder: Path) -> None:
+    measured("limit", float("nan"), float("inf"), -1.0)(folder)
+    seal(folder)
+    assert RunRecord.load(folder).series.values[1:, 0].tolist() == [float("inf"), -1.0]
 
 
 def test_a_record_file_that_is_a_pipe_is_not_waited_for(folder: Path) -> None:
