@@ -191,7 +191,7 @@ def names() -> list[str]:
 def test_every_action_has_its_effect(action: str, transport: TransportName) -> None:
     record = actions_run(transport)
     assert record.events_of("action_failed") == []
-    assert record.events_of("action", action=action)
+    assert record.events_of("action", action=action), f"no entry of TIMELINE does {action}"
     for check in EFFECTS[action]:
         check(record)
 

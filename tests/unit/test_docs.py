@@ -13,6 +13,8 @@ from compose.virtual.kernel.boundary_table import as_markdown
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 TEXTS = {".py", ".yaml", ".md", ".j2", ".html"}
+FOR_DEVELOPERS = ("architecture.md", "developing.md", "adding-a-fault.md")
+PLACE = re.compile(r"`((?:services|loadgen|compose|chaos|grafana|tests|docs)/[^`\s*]*)`")
 CITATION = re.compile(r"(?<![\w/.-])((?:docs/)?(?:guide/|incidents/)?[a-z][a-z0-9-]*\.md)\b(?!\w|\.)(?: §(\d+))?")
 
 
@@ -22,7 +24,7 @@ def test_the_boundary_table_is_the_one_in_force() -> None:
 
 def test_every_fault_is_described() -> None:
     page = (DOCS / "chaos-api.md").read_text()
-    assert all(f"| `{kind}` |" in page for kind in CATALOGUE)
+    assert [kind for kind in CATALOGUE if f"| `{kind}` |" not in page] == []
 
 
 def test_the_page_of_metrics_is_what_the_registries_hold() -> None:
@@ -58,6 +60,18 @@ def _page(name: str) -> Path:
 
 def _has_section(page: Path, number: str) -> bool:
     return re.search(rf"^## {number}\. ", page.read_text(), re.MULTILINE) is not None
+
+
+def test_every_file_and_folder_that_the_pages_for_developers_name_exists() -> None:
+    named = {(page, place) for page in FOR_DEVELOPERS for place in PLACE.findall((DOCS / page).read_text())}
+    assert len(named) > 60
+    assert sorted(one for one in named if not (ROOT / one[1]).exists()) == []
+
+
+def test_the_table_of_packages_has_every_package_of_chaos_and_services() -> None:
+    table = (DOCS / "architecture.md").read_text().partition("| place | holds |")[2].partition("\n\n")[0]
+    packages = [path.parent for top in ("chaos", "services") for path in (ROOT / top).glob("*/__init__.py")]
+    assert [path.name for path in packages if f"{path.name}/`" not in table] == []
 
 
 def test_every_command_of_the_readme_exists() -> None:

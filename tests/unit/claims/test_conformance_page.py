@@ -166,6 +166,6 @@ def test_the_committed_page_has_every_claim_as_it_is_worded_today() -> None:
     rows += [(fact.id, fact.says) for fact in load(SCENARIO).expect]
     for name, statement in rows:
         found = re.search(rf"^\| {name} \| (.*)$", page, re.MULTILINE)
-        assert found, name
+        assert found, f"docs/conformance.md has no row {name}"
         assert found[1].startswith(statement.replace("|", "\\|")), name
     assert "no explanation yet" not in page

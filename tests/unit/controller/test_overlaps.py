@@ -44,6 +44,7 @@ async def inject(desk: Desk, kind: str, lease_s: float, instance: str = NAME, **
     target = {} if kind == "redis_stall" else {"instance": instance}
     body = {"kind": kind, "target": target, "parameters": PARAMETERS.get(kind, {}), "lease_s": lease_s, **more}
     reply = await desk.call("POST", "/v1/faults", body)
+    assert reply.status != 422, f"PARAMETERS of {kind}: {reply.json()}"
     await asyncio.sleep(0.1)
     return {"status": reply.status, **reply.json()}
 

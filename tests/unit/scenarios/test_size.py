@@ -1,7 +1,7 @@
 """The size of a scenario: what is multiplied by it, what is refused, and the table in docs/scenarios.md."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
@@ -142,12 +142,17 @@ def test_a_mitigation_scales_with_the_scenario_and_an_override_does_not(size: fl
 
 
 def leaves(model: BaseModel, above: str) -> list[tuple[str, Any]]:
+    """Every setting with its type; a limit that is off by default has no value that would tell it."""
     found = []
-    for name in type(model).model_fields:
-        value = getattr(model, name)
-        below = leaves(value, f"{above}.{name}") if isinstance(value, BaseModel) else [(f"{above}.{name}", value)]
-        found += below
+    for name, field in type(model).model_fields.items():
+        value, path = getattr(model, name), f"{above}.{name}"
+        found += leaves(value, path) if isinstance(value, BaseModel) else [(path, field.annotation)]
     return found
+
+
+def _is_whole(type_: Any) -> bool:
+    """Whether it is a whole number, or one or nothing."""
+    return type_ is int or (get_origin(type_) is not dict and any(map(_is_whole, get_args(type_))))
 
 
 def test_every_count_and_rate_of_the_settings_is_in_the_table() -> None:
@@ -155,11 +160,7 @@ def test_every_count_and_rate_of_the_settings_is_in_the_table() -> None:
     scaled = {field for one in SCALED for field in one.fields}
     kept = tuple(field for one in KEPT for field in one.fields)
     fields = [leaf for section, model in settings_models().items() for leaf in leaves(model(), section)]
-    numbers = [
-        name
-        for name, value in fields
-        if (isinstance(value, int) and not isinstance(value, bool)) or name.endswith(("_per_s", "_burst"))
-    ]
+    numbers = [name for name, type_ in fields if _is_whole(type_) or name.endswith(("_per_s", "_burst"))]
 
     missing = [name for name in numbers if name not in scaled and not name.startswith(kept)]
     assert missing == []
