@@ -18,12 +18,12 @@ INTERVAL_S = 1.0
 
 
 class OtherRun:
-    """Looks every `INTERVAL_S` seconds, until closed. `on_end` is called when such a run has ended or was killed."""
+    """Looks every `INTERVAL_S` seconds, until closed. `at_end` is called when such a run has ended or was killed."""
 
-    def __init__(self, runtime: Runtime, background: Background, on_end: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, runtime: Runtime, background: Background, at_end: Callable[[], Awaitable[None]]) -> None:
         self._runtime = runtime
         self._background = background.scope()
-        self._on_end = on_end
+        self._at_end = at_end
         self.owner = ""
         """`host/process/number` of the run; empty without one."""
         self.since = 0.0
@@ -45,7 +45,7 @@ class OtherRun:
         """The owner now; empty without such a run."""
         owner = await other_owner(self._runtime.store)
         if self.owner and not owner:
-            await self._on_end()  # first: without an answer of the store it is the end at the next look
+            await self._at_end()  # first: without an answer of the store it is the end at the next look
         if owner and owner != self.owner:
             self.since = self._runtime.clock.epoch()
         self.owner = owner

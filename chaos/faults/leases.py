@@ -129,7 +129,8 @@ class FaultLeases:
 
         A stall during another stall needs no record: a successor always releases the store.
         """
-        drawn = tuple(name for name in fault.instances if self._meets(fault.spec))
+        share = fault.spec.probability
+        drawn = tuple(name for name in fault.instances if share >= 1.0 or self._rng.random() < share)
         fault = replace(fault, instances=drawn, effects=len(drawn))
         try:
             if self._stalled:
@@ -153,9 +154,6 @@ class FaultLeases:
         with contextlib.suppress(*FAILURES):
             await self._ledger.settle(kind, fault.instances, await self._others())
         await self._promptly(self._records.drop(fault.id, fault.expires_at))
-
-    def _meets(self, spec: FaultSpec) -> bool:
-        return spec.probability >= 1.0 or self._rng.random() < spec.probability
 
     async def _apply(self, kind: InstanceFault, fault: ActiveFault) -> ActiveFault:
         """Applies the fault. If it fails on all instances, raises; if on some, they are listed in `unmet`."""
@@ -262,8 +260,7 @@ class FaultLeases:
         return known
 
     async def _lift(self, kind: InstanceFault, fault: ActiveFault) -> None:
-        """Reverts the effect. Instances that no longer exist have none; the runtime tells, as its list lacks dead ones
-        after a restart of the controller."""
+        """Reverts the effect. Instances that the runtime does not know any more have none."""
         self._ledger.strike(fault.id)
         done = await self._ledger.settle(kind, fault.instances, await self._others())
         for failure in done.failures:
@@ -355,24 +352,21 @@ class FaultLeases:
     # Changes of the testbed
 
     async def adopt(self) -> None:
-        """After a start: reverts overdue instance-level faults of an earlier controller, and watches the others.
+        """After a start: takes over the faults of an earlier controller, and reverts the overdue ones.
 
         A stalled store is released at once, independent of the lease: it cannot be read before.
         """
         with contextlib.suppress(RuntimeUnavailable):
             await self._runtime.stall_store(active=False)
-        for fault in await self._records.instance_level():
-            if fault.spec.kind == RedisStall.kind:
-                await self._end(fault, "restart")
+        for stall in [one for one in await self._records.instance_level() if one.spec.kind == RedisStall.kind]:
+            await self._end(stall, "restart")
         await self.take_over()
         self._service_level = {fault.id: fault for fault in await self._records.service_level()}
 
     async def take_over(self) -> None:
-        """Watches the instance-level faults of a process that is gone: they end by their lease, and are applied again
-        to an instance that is restarted."""
-        for fault in await self._records.instance_level():
-            if fault.id not in self._watched:
-                self._watch(fault)
+        """Watches the instance-level faults of a process that is gone."""
+        for fault in [one for one in await self._records.instance_level() if one.id not in self._watched]:
+            self._watch(fault)
 
     async def repair(self, name: str) -> RepairOutcome:
         """Restarts an instance, unless a fault keeps it down."""
