@@ -143,7 +143,7 @@ def test_a_mitigation_scales_with_the_scenario_and_an_override_does_not(size: fl
 
 def leaves(model: BaseModel, above: str) -> list[tuple[str, Any]]:
     """Every setting with its type; a limit that is off by default has no value that would tell it."""
-    found = []
+    found: list[tuple[str, Any]] = []
     for name, field in type(model).model_fields.items():
         value, path = getattr(model, name), f"{above}.{name}"
         found += leaves(value, path) if isinstance(value, BaseModel) else [(path, field.annotation)]
