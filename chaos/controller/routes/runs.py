@@ -9,7 +9,7 @@ from aiohttp import web
 
 from chaos.controller import errors
 from chaos.controller.api import PAGE, Call, Calls, ControllerAnswer, served
-from chaos.controller.documents import ComparisonView, RunList, VerdictView
+from chaos.controller.run_documents import ComparisonView, RunList, VerdictView
 from chaos.controller.testbed import Testbed
 from chaos.record.record import RecordError, RunRecord
 from chaos.record.retention import used

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from chaos.controller import errors
 from chaos.controller.api import Call, Calls, ControllerAnswer, served
-from chaos.controller.documents import RunView, ScenarioList
 from chaos.controller.run_apart import RUNTIME, RunApart
+from chaos.controller.run_documents import RunView, ScenarioList
 from chaos.controller.scenario_run import ScenarioRun
 from chaos.controller.testbed import Testbed
 from chaos.experiment.plan import Plan, make_plan
