@@ -78,6 +78,7 @@ class SoakReader:
 
     async def read(self) -> SoakReading:
         release()
+        held, resident = held_mb(), resident_mb()  # before the census, which needs memory itself
         return SoakReading(
             hour=self.elapsed_s / HOUR_S,
             store=await stock(self._store),
@@ -85,8 +86,8 @@ class SoakReader:
             runtime=census([self._world], VIRTUAL),
             modules=module_caches(),
             python_objects=len(gc.get_objects()),
-            rss_mb=resident_mb(),
-            held_mb=held_mb(),
+            rss_mb=resident,
+            held_mb=held,
             operations=self._operations(),
         )
 
