@@ -160,6 +160,12 @@ class Rule(_Part):
                     return {}
         return held or {}
 
+    def counted(self, holding: dict[Group, float]) -> dict[Group, float]:
+        """With `groups_at_least`: one group for all, once there are so many, with their number."""
+        if self.groups_at_least is None:
+            return holding
+        return {(): float(len(holding))} if len(holding) >= self.groups_at_least else {}
+
 
 @dataclass
 class _Condition:
@@ -188,15 +194,12 @@ class AlertEvaluator:
         for rule in self.rules:
             holding = rule.holding(self._samples, t)
             regions = sorted(group[0] for group in holding if group)
-            if rule.groups_at_least is not None:
-                count = len(holding)
-                holding = {(): float(count)} if count >= rule.groups_at_least else {}
-            self._step(rule, holding, regions, t)
+            self._step(rule, rule.counted(holding), regions, t)
 
     def firing(self) -> list[tuple[str, str]]:
         """(rule, region) of all alerts that are firing."""
         return [
-            (name, _region(group))
+            (name, region_of(group))
             for name, conditions in self._conditions.items()
             for group, condition in sorted(conditions.items())
             if condition.firing
@@ -219,13 +222,19 @@ class AlertEvaluator:
                 self._record(rule, "firing", group, value, regions)
 
     def _record(self, rule: Rule, state: str, group: Group, value: float, regions: Sequence[str]) -> None:
-        fields: dict[str, Any] = {"name": rule.name, "state": state, "region": _region(group), "value": round(value, 6)}
+        fields: dict[str, Any] = {
+            "name": rule.name,
+            "state": state,
+            "region": region_of(group),
+            "value": round(value, 6),
+        }
         if rule.groups_at_least is not None and regions:
             fields["regions"] = list(regions)
         self._events.emit("alert", **fields, severity=rule.severity, service=rule.service)
 
 
-def _region(group: Group) -> str:
+def region_of(group: Group) -> str:
+    """The region that an alert of this group names."""
     return group[0] if group else GLOBAL
 
 

@@ -14,7 +14,7 @@ from types import BuiltinMethodType, CellType, FunctionType, MethodType, NoneTyp
 from typing import Any
 
 CONTAINERS = (dict, list, tuple, set, frozenset, deque)
-PLAIN = frozenset({str, bytes, int, float, bool, NoneType})
+VALUES = frozenset({str, bytes, int, float, bool, NoneType})
 """Most of what is met; nothing is reached from it."""
 OWN = ("services.", "loadgen.", "chaos.", "prometheus_client.")
 VIRTUAL = ("compose.",)
@@ -28,7 +28,7 @@ def census(roots: Iterable[object], own: AttributePath = OWN) -> Counter[str]:
     waiting: list[tuple[str, object]] = [("root", root) for root in roots]
     while waiting:
         label, found = waiting.pop()
-        if type(found) in PLAIN or id(found) in seen:
+        if type(found) in VALUES or id(found) in seen:
             continue
         seen.add(id(found))
         if isinstance(found, deque) and found.maxlen is not None:

@@ -8,7 +8,7 @@ alerts that agree may then fire some seconds apart, but each has seen the condit
 from collections import defaultdict
 from itertools import pairwise
 
-from chaos.experiment.alerts import GLOBAL, INTERVAL_S, Rule, default_alerts
+from chaos.experiment.alerts import INTERVAL_S, Rule, default_alerts, region_of
 from chaos.record.record import RunRecord
 from chaos.record.series import SeriesTable
 from tests.system.system_desk import Desk
@@ -34,11 +34,8 @@ def held_in_record(record: RunRecord) -> dict[AlertKey, list[float]]:
     for t, row in zip(record.series.times.tolist(), record.series.values, strict=True):
         table.append(t, row)
         for rule in rules:
-            groups = rule.holding(table, t)
-            if rule.groups_at_least is not None:
-                groups = {(): 0.0} if len(groups) >= rule.groups_at_least else {}
-            for group in groups:
-                held[rule.name, group[0] if group else GLOBAL].append(t)
+            for group in rule.counted(rule.holding(table, t)):
+                held[rule.name, region_of(group)].append(t)
     return held
 
 
