@@ -2,8 +2,8 @@
 
 The walk starts at an application and its `Env`, and follows attributes, containers, bound methods and closures of the
 project's classes and of prometheus-client's. The number of elements of every container is summed under the attribute
-that holds it, e.g. `Compute.operations`. A ring (a deque with `maxlen`) counts as full and its elements are not walked:
-how long it takes to fill is not growth.
+that holds it, e.g. `Compute.operations`. A ring (a deque with `maxlen`) and a cache of bounded size count as full and
+their elements are not walked: how long they take to fill is not growth.
 """
 
 import functools
@@ -12,6 +12,8 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from types import BuiltinMethodType, CellType, FunctionType, MethodType, NoneType
 from typing import Any
+
+from services.policies.recent import Recent
 
 CONTAINERS = (dict, list, tuple, set, frozenset, deque)
 VALUES = frozenset({str, bytes, int, float, bool, NoneType})
@@ -31,13 +33,21 @@ def census(roots: Iterable[object], own: AttributePath = OWN) -> Counter[str]:
         if type(found) in VALUES or id(found) in seen:
             continue
         seen.add(id(found))
-        if isinstance(found, deque) and found.maxlen is not None:
-            counts[label] += found.maxlen
+        bound = _bound(found)
+        if bound is not None:
+            counts[label] += bound
             continue
         if isinstance(found, CONTAINERS):
             counts[label] += len(found)
         waiting += _reachable(label, found, own)
     return counts
+
+
+def _bound(found: object) -> int | None:
+    """The most elements that a container can hold; None without such a bound."""
+    if isinstance(found, deque):
+        return found.maxlen
+    return found.size_max if isinstance(found, Recent) else None
 
 
 def _reachable(label: str, found: object, own: AttributePath) -> Iterator[tuple[str, object]]:
@@ -102,14 +112,15 @@ def application_roots(app: Mapping[Any, Any], env: object) -> list[object]:
 
 
 def module_caches(own: AttributePath = (*OWN[:3], *VIRTUAL)) -> Counter[str]:
-    """Number of entries of module-level containers and `lru_cache`s, including constants, which do not grow."""
+    """Entries of module-level containers, including constants, which do not grow; an `lru_cache` counts as full."""
     counts: Counter[str] = Counter()
     for name, module in sorted(sys.modules.items()):
         if not name.startswith(own) or module is None:
             continue
         for attribute, value in vars(module).items():
             if isinstance(value, functools._lru_cache_wrapper):
-                counts[f"{name}.{attribute}"] = value.cache_info().currsize
+                cached = value.cache_info()
+                counts[f"{name}.{attribute}"] = cached.currsize if cached.maxsize is None else cached.maxsize
             elif isinstance(value, dict | list | set | deque) and not attribute.startswith("__"):
                 counts[f"{name}.{attribute}"] = len(value)
     return counts

@@ -15,7 +15,8 @@ from services.policies.recent import Recent
 
 TENANT_ID = stable_uuid("tenant")
 KEY = "identities"
-CACHE_MAX = 1024
+CACHE_MAX = 256
+"""As many as tokens are kept: nearly all are asked for within the minute in which they were made."""
 
 
 class DirectoryFull(Exception):

@@ -3,13 +3,15 @@
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 
 import pytest
 from aiohttp import web
 
 from chaos.soak.census import application_roots, census, module_caches
+from services.identity import directory
 from services.identity.directory import system_assigned
+from services.policies.recent import Recent
 
 HERE = (__name__,)
 
@@ -62,6 +64,14 @@ def test_a_ring_counts_as_full_however_many_it_holds(held: int) -> None:
     assert census([Holder(deque([{"a": 1}] * held, maxlen=5))], HERE) == {"Holder.plain": 5, "Holder.nested": 0}  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("held", [0, 2, 5])
+def test_a_cache_of_bounded_size_counts_as_full_however_many_it_holds(held: int) -> None:
+    cache: Recent[int, list[int]] = Recent(5)
+    for number in range(held):
+        cache[number] = [1, 2, 3]
+    assert census([Holder(cache)], HERE) == {"Holder.plain": 5, "Holder.nested": 0}  # type: ignore[arg-type]
+
+
 def test_a_shared_object_is_counted_once() -> None:
     shared = [1, 2, 3]
     assert census([Holder(shared), Holder(shared)], HERE)["Holder.plain"] == 3
@@ -93,8 +103,14 @@ def test_an_application_gives_its_keys_handlers_and_hooks() -> None:
     assert (counts["Holder.plain"], counts["Handler.seen"]) == (2, 1)
 
 
-def test_caches_of_modules_are_counted() -> None:
+@pytest.mark.parametrize("held", [0, 7])
+def test_caches_of_modules_count_as_full_if_they_have_a_bound(held: int, monkeypatch: pytest.MonkeyPatch) -> None:
     system_assigned.cache_clear()
-    for number in range(7):
+    unbounded = lru_cache(maxsize=None)(len)
+    monkeypatch.setattr(directory, "unbounded", unbounded, raising=False)
+    for number in range(held):
         system_assigned(f"caller-{number}")
-    assert module_caches()["services.identity.directory.system_assigned"] == 7
+        unbounded(f"{number}")
+    counts = module_caches()
+    assert counts["services.identity.directory.system_assigned"] == system_assigned.cache_info().maxsize
+    assert counts["services.identity.directory.unbounded"] == held
