@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import socket
-import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -22,6 +21,7 @@ from redis.exceptions import RedisError
 
 from compose.children import Child, end, python
 from compose.runtime import Cut, InstanceDown, RuntimeUnavailable, ScrapeTarget, UnknownInstance
+from compose.scratch import scratch_folder
 from compose.topology import InstanceSpec, Topology, newest_nodes, next_nodes
 from services.chassis.clock import system_clock
 from services.chassis.endings import finish_all
@@ -65,7 +65,7 @@ class LocalRuntime:
 
     def __init__(self, logs: Path | None = None) -> None:
         self._stack = ExitStack()
-        self._logs = logs or Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="aftershock-")))
+        self._logs = logs or self._stack.enter_context(scratch_folder())
         self._logs.mkdir(parents=True, exist_ok=True)
         self.clock = system_clock()
         self.http = HttpClient(real_session())

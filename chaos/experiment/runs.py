@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from chaos.experiment.baseline import UnhealthyBaseline
 from chaos.experiment.experiment import Experiment, Observer
 from chaos.experiment.plan import Plan
-from chaos.record.files import PLAN_FILE
+from chaos.record.files import PLAN_FILE, whole
 from chaos.record.recorder import Recorder
 from chaos.record.retention import LATEST, runs_max, tidy_runs
 from compose.runtime import Runtime, RuntimeUnavailable
@@ -199,15 +199,9 @@ def replace(path: Path, text: str, mode: int = 0o666) -> Path:
         OSError: with the name of the file.
     """
     _require_replaceable(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
+    with whole(path) as partial:
         partial.touch(mode)
         partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise type(error)(error.errno, error.strerror, str(path)) from error
     return path
 
 

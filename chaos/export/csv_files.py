@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 from chaos.export.tables import TABLES, ExportedRun, ExportTable
-from chaos.export.writing import whole
+from chaos.record.files import whole
 
 
 def write_csv(run: ExportedRun, folder: Path) -> None:

@@ -16,7 +16,7 @@ from prometheus_client.utils import floatToGoString
 
 from chaos.export.families import BUCKET, COUNT, SUM, Family, families
 from chaos.export.tables import ExportedRun
-from chaos.export.writing import whole
+from chaos.record.files import whole
 from chaos.record.series import Array, SeriesTable
 
 FILE = "metrics.openmetrics.txt"

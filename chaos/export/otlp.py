@@ -20,8 +20,7 @@ import numpy as np
 from chaos.export.families import BUCKET, COUNT, SUM, Family, families
 from chaos.export.openmetrics import distinct
 from chaos.export.tables import ExportedRun
-from chaos.export.writing import whole
-from chaos.record.files import TRACES_FILE
+from chaos.record.files import TRACES_FILE, whole
 from chaos.record.series import Array, SeriesTable
 
 FILE = "metrics.jsonl"

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from chaos.export.tables import TABLES, ExportedRun, ExportTable
-from chaos.export.writing import optional, whole
+from chaos.export.writing import optional
+from chaos.record.files import whole
 
 EXTRA = "export"
 

@@ -1,12 +1,7 @@
-"""Files of an export: written beside their name and renamed when complete, so that a file there is a whole one."""
+"""Packages that only an export needs."""
 
 import importlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
-
-from chaos.record.files import named
 
 
 class MissingExtra(RuntimeError):
@@ -24,20 +19,3 @@ def optional(module: str, extra: str, purpose: str) -> Any:
     except ModuleNotFoundError as error:
         package = module.partition(".")[0]
         raise MissingExtra(f"{purpose} needs {package}: pip install 'aftershock[{extra}]'") from error
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Gives the path to write to, and renames it to `path` at the end; removes it after an error.
-
-    Raises:
-        OSError: with the name of the file.
-    """
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with named(path):
-            yield partial
-            partial.replace(path)
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)

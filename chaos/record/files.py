@@ -1,5 +1,7 @@
 """The files of a record. A write error is reported once, with the path; a damaged or incomplete record is not read.
 
+Files that are not appended to are written beside their name and renamed: a reader sees the old file or the new one.
+
 `manifest.json` is written when a record is closed. It has the record version and, for every file, the size, the SHA-256
 and a checksum per hundred lines, to locate damage. A folder without a manifest was never closed: its run is still in
 progress, or was killed.
@@ -7,6 +9,7 @@ progress, or was killed.
 
 import hashlib
 import json
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +26,8 @@ MANIFEST_FILE = "manifest.json"
 VERSION_KEY = "record_version"
 BLOCK_LINES = 100
 SEAL = "sha256"
+PARTIAL = ".partial"
+"""How the name of a file ends that is being written."""
 
 
 class NotWhole(ValueError):
@@ -38,6 +43,28 @@ def named(path: Path) -> Iterator[None]:
         if error.errno is None or error.filename is not None:
             raise
         raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Gives the path to write to, and renames it to `path` at the end; removes it after an error.
+
+    After a SIGKILL it stays; `record/retention.py` removes it later.
+
+    Raises:
+        OSError: with the name of the file.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 class LinesFile:
@@ -89,15 +116,8 @@ def seal(folder: Path) -> None:
     """Writes the manifest of a complete record, atomically."""
     files = {name: _entry(folder / name) for name in (*RECORD_FILES, TRACES_FILE) if (folder / name).exists()}
     text = json.dumps({VERSION_KEY: VERSION, "files": files}, indent=1) + "\n"
-    partial = folder / f"{MANIFEST_FILE}.partial"
-    try:
-        with named(partial):
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(folder / MANIFEST_FILE)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
+    with whole(folder / MANIFEST_FILE) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _entry(path: Path) -> dict[str, Any]:

@@ -12,13 +12,13 @@ import math
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from chaos.record.files import ARRIVALS_FILE, EVENTS_FILE, METRICS_FILE, LinesFile, named, seal
+from chaos.record.files import ARRIVALS_FILE, EVENTS_FILE, METRICS_FILE, LinesFile, seal, whole
 from chaos.record.sampler import Sampler
 from chaos.record.series import Array, SeriesTable
 from chaos.record.shape import LONGEST_S
@@ -164,20 +164,14 @@ class Recorder:
 def write_metrics(path: Path, table: SeriesTable) -> None:
     """Writes the table as `times`, `series` (JSON keys) and `values` (series × times); replaces `path` atomically."""
     series = [json.dumps({"name": name, "labels": labels}, separators=(",", ":")) for name, labels in table.series()]
-    partial = path.with_suffix(".partial.npz")
-    try:
-        with named(partial):
-            np.savez_compressed(partial, times=table.times, series=np.array(series, dtype=np.str_))
-            with (
-                zipfile.ZipFile(partial, "a", zipfile.ZIP_DEFLATED) as archive,
-                archive.open("values.npy", "w") as file,
-            ):
-                _write_values(file, table.values)
-            partial.replace(path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
+    with whole(path) as partial:
+        with partial.open("wb") as file:  # a name would get the suffix .npz
+            np.savez_compressed(file, times=table.times, series=np.array(series, dtype=np.str_))
+        with (
+            zipfile.ZipFile(partial, "a", zipfile.ZIP_DEFLATED) as archive,
+            archive.open("values.npy", "w") as values,
+        ):
+            _write_values(values, table.values)
 
 
 def _write_values(file: IO[bytes], values: Array) -> None:

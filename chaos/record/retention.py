@@ -5,7 +5,8 @@
     a folder named by its user (`--out`), and one in use by another command
 
 A record is used when it is created, judged, or read by a command or the console. Cached results of campaigns, matrices
-and maps follow the same rule, with a limit of 20 000 files. Removals of records are reported on standard error.
+and maps follow the same rule, with a limit of 20 000 files. Removals of records are reported on standard error. A file
+that was being written when its process was killed is removed after a day.
 """
 
 import fcntl
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from chaos.record.files import PARTIAL
 from services.chassis.clock import system_clock
 from services.chassis.exit_codes import say
 from services.chassis.settings import SettingsError, short
@@ -53,6 +55,7 @@ def tidy_runs(root: Path, most: int) -> list[str]:
     """Removes the records beyond the limit; returns their names, oldest first."""
     if not most:
         return []
+    _remove_unfinished(root)
     folders = [path for path in root.iterdir() if _NAMED_BY_US.fullmatch(path.name) and _is_record(path)]
     latest = os.path.realpath(root / LATEST)  # `Path.resolve` raises if it points to itself
     gone = [path.name for path in _beyond(folders, most) if os.path.realpath(path) != latest and _remove(path)]
@@ -64,7 +67,15 @@ def tidy_runs(root: Path, most: int) -> list[str]:
 
 def tidy_results(folder: Path) -> None:
     """Removes cached results beyond the limit; they are computed again on demand."""
+    _remove_unfinished(folder)
     for path in _beyond(list(folder.glob("*.json")), RESULTS_MAX):
+        with suppress(OSError):
+            path.unlink()
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Removes what killed processes were writing, if it is as old as no write takes."""
+    for path in _beyond(list(folder.glob(f"*.[0-9]*{PARTIAL}")), 0):
         with suppress(OSError):
             path.unlink()
 

@@ -15,6 +15,7 @@ from chaos.export.openmetrics import write_text
 from chaos.watch.series import RUN, PlacedRun
 from compose.docker_engine import DockerContainer, DockerEngine
 from compose.runtime import RuntimeUnavailable
+from compose.scratch import scratch_folder
 from services.chassis.http import HttpClient
 
 SERVICE, PORT = "prometheus", 9090
@@ -30,8 +31,8 @@ async def load(placed: PlacedRun, prometheus: DockerContainer, engine: DockerEng
     Raises:
         RuntimeUnavailable: the tool failed.
     """
-    with tempfile.TemporaryDirectory(prefix="aftershock-watch-") as folder, tempfile.TemporaryFile() as tar:
-        text = Path(folder) / TEXT
+    with scratch_folder() as folder, tempfile.TemporaryFile() as tar:
+        text = folder / TEXT
         with text.open("w", encoding="utf-8") as file:
             write_text(file, placed.table(), placed.zero_epoch_s)
         _pack(text, tar)

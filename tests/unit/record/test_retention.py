@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,12 @@ def test_kept_results_have_a_bound_too(tmp_path: Path, monkeypatch: pytest.Monke
     tidy_results(tmp_path)
     assert left(tmp_path) == ["0.json", "4.json"]
     Cache(tmp_path / "more", codec=None, code="x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("tidy", [tidy_results, lambda folder: tidy_runs(folder, 100)])
+def test_what_a_killed_process_was_writing_is_removed_after_a_day(tmp_path: Path, tidy: Callable[[Path], None]) -> None:
+    for name, age_s in (("old.json.17.partial", LONG_AGO_S), ("new.json.17.partial", 0.0), ("my.partial", LONG_AGO_S)):
+        (tmp_path / name).write_text("{")
+        age(tmp_path / name, age_s)
+    tidy(tmp_path)
+    assert left(tmp_path) == ["my.partial", "new.json.17.partial"]
