@@ -37,6 +37,7 @@ READY_TIMEOUT_S = 90.0
 READY_POLL_S = 0.25
 LAST_LINES_S = 0.5
 OBSERVE_S = 1.0
+STALL_GRACE_S = 1.0
 
 
 class DockerRuntime:
@@ -159,7 +160,8 @@ class DockerRuntime:
     async def restore(self) -> None:
         """Reverts all changes to containers: pauses, CPU limits, partitions, added nodes."""
         containers = await self.engine.containers()
-        await finish_all(*(partial(self._revert, container) for container in containers), self._lift_cpu_limits)
+        reverts = [partial(self._revert, container) for container in containers]
+        await finish_all(*reverts, self.engine.unmark_stall, self._lift_cpu_limits)
 
     async def _revert(self, container: DockerContainer) -> None:
         if container.added:
@@ -326,10 +328,22 @@ class DockerRuntime:
         """Limits the instance to `cpus` CPUs; None removes the limit."""
         await self.engine.limit_cpu(await self._find(name), cpus)
 
-    async def stall_store(self, *, active: bool) -> None:
-        """Pauses Redis: connections stay open and get no answers."""
+    async def stall_store(self, left_s: float) -> None:
+        """Pauses Redis: connections stay open and get no answers.
+
+        The engine keeps the end of the lease, for when this process dies: nobody can read the store then.
+        """
         redis = await self.engine.find(REDIS)
-        await (self.engine.pause if active else self.engine.unpause)(redis)
+        if left_s:
+            await self.engine.mark_stall(redis, self.clock.epoch() + left_s)
+            await self.engine.pause(redis)
+        else:
+            await self.engine.unpause(redis)
+            await self.engine.unmark_stall()
+
+    async def end_overdue_stall(self) -> None:
+        if self.clock.epoch() > await self.engine.stalled_until() + STALL_GRACE_S:
+            await self.stall_store(0.0)
 
     async def partition(self, name: str, cuts: Sequence[Cut]) -> None:
         """Drops packets to the peers, which stops TCP in both directions. Patterns also match `redis`.

@@ -6,9 +6,11 @@ are not an instance, by their compose service (`redis`).
 
 import asyncio
 import io
+import math
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any, TypeVar
 
 import docker
@@ -24,6 +26,7 @@ COMPOSE_ONE_OFF = "com.docker.compose.oneoff"
 SERVICE, REGION, INSTANCE = "aftershock.service", "aftershock.region", "aftershock.instance"
 ADDED = "aftershock.added"
 PARTITION = "aftershock.partition"
+STALLED_UNTIL = "aftershock.stalled-until"
 
 HOST = "127.0.0.1"
 CPU_PERIOD_US = 100_000
@@ -123,6 +126,20 @@ def cutter(victim: DockerContainer, image: str, project: str, name: str, argumen
     }
 
 
+def stall_mark(store: DockerContainer, image: str, project: str, until: float) -> dict[str, Any]:
+    """The create request for the mark of a stall, which is never started."""
+    return {
+        "Image": image,
+        "Labels": {
+            PROJECT: project,
+            COMPOSE_SERVICE: f"{store.compose_service}-stall",
+            COMPOSE_ONE_OFF: "True",
+            STALLED_UNTIL: f"{until:.3f}",
+        },
+        "HostConfig": {"NetworkMode": "none"},
+    }
+
+
 def beside(neighbour: DockerContainer, image: str, project: str, command: Sequence[str]) -> dict[str, Any]:
     """The create request for a command that works on the volumes of `neighbour`."""
     return {
@@ -161,9 +178,16 @@ class DockerEngine:
 
     async def containers(self) -> list[DockerContainer]:
         """All containers of the project, stopped ones too, by name."""
-        label = f"{PROJECT}={self.project}"
-        raw = await self._call(lambda api: api.containers(all=True, filters={"label": [label]}))
-        return sorted((read_container(line) for line in raw), key=lambda container: container.name)
+        raw = await self._call(self._listed)
+        found = (read_container(line) for line in raw if STALLED_UNTIL not in line["Labels"])
+        return sorted(found, key=lambda container: container.name)
+
+    def _listed(self, api: Any, *labels: str) -> list[dict[str, Any]]:
+        """The containers of the project that have the labels, as listed by the engine."""
+        found: list[dict[str, Any]] = api.containers(
+            all=True, filters={"label": [f"{PROJECT}={self.project}", *labels]}
+        )
+        return found
 
     async def find(self, name: str) -> DockerContainer:
         """
@@ -199,6 +223,28 @@ class DockerEngine:
     async def unpause(self, container: DockerContainer) -> None:
         if container.state == PAUSED:
             await self._call(lambda api: api.unpause(container.id))
+
+    async def mark_stall(self, store: DockerContainer, until: float) -> None:
+        """Records for other processes, outside of `store`, until which Unix time it may be paused."""
+
+        def work(api: Any) -> None:
+            image = api.inspect_container(store.id)["Config"]["Image"]
+            api.create_container_from_config(stall_mark(store, image, self.project, until))
+
+        await self.unmark_stall()
+        await self._call(work)
+
+    async def unmark_stall(self) -> None:
+        def work(api: Any) -> None:
+            for mark in self._listed(api, STALLED_UNTIL):
+                _unless_gone(partial(api.remove_container, mark["Id"]))
+
+        await self._call(work)
+
+    async def stalled_until(self) -> float:
+        """The Unix time of the mark; infinite without one."""
+        marks = await self._call(lambda api: self._listed(api, STALLED_UNTIL))
+        return max((float(mark["Labels"][STALLED_UNTIL]) for mark in marks), default=math.inf)
 
     async def limit_cpu(self, container: DockerContainer, cpus: float | None) -> None:
         """`docker update --cpus`; None removes the limit."""

@@ -206,9 +206,12 @@ class LocalRuntime:
         if cpus is not None:
             raise RuntimeUnavailable("processes without a container have no CPU limit; use compose")
 
-    async def stall_store(self, *, active: bool) -> None:
+    async def stall_store(self, left_s: float) -> None:
         if self._redis is not None:
-            self._redis.send_signal(signal.SIGSTOP if active else signal.SIGCONT)
+            self._redis.send_signal(signal.SIGSTOP if left_s else signal.SIGCONT)
+
+    async def end_overdue_stall(self) -> None:
+        return
 
     def _find(self, name: str) -> _Instance:
         child = self._children.get(name)

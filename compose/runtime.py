@@ -133,5 +133,8 @@ class Runtime(Protocol):
     async def cpu_limit(self, name: str, cpus: float | None) -> None:
         """Limits an instance to `cpus` CPUs; None removes the limit. Raises RuntimeUnavailable if not supported."""
 
-    async def stall_store(self, *, active: bool) -> None:
-        """Makes the store unresponsive, or responsive again."""
+    async def stall_store(self, left_s: float) -> None:
+        """Makes the store unresponsive, to be ended within `left_s` seconds, or responsive again if that is 0."""
+
+    async def end_overdue_stall(self) -> None:
+        """Ends a stall by a process that was killed, where a stall can outlive its process (containers)."""

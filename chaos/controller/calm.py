@@ -18,7 +18,7 @@ class Busy(RuntimeError):
 
 async def restart_everything(runtime: Runtime, plan: Plan) -> None:
     """Restarts all instances of a runtime that starts them itself; the compose runtime has its own `reset`."""
-    await runtime.stall_store(active=False)
+    await runtime.stall_store(0.0)
     wanted = {spec.name for spec in plan.topology.instances()}
     for spec in [spec for spec in runtime.instances() if spec.name not in wanted and spec.service == SCALABLE]:
         await runtime.remove_nodes(spec.region, 1)

@@ -10,11 +10,13 @@ from contextlib import suppress
 
 from chaos.controller.calm import Busy
 from compose.run_lease import other_owner
-from compose.runtime import Runtime
+from compose.runtime import Runtime, RuntimeUnavailable
 from services.chassis.background import Background
 from services.chassis.store import STORE_ERRORS
 
 INTERVAL_S = 1.0
+SILENT_S = 2.0
+"""How long the store may take to answer."""
 
 
 class OtherRun:
@@ -37,8 +39,12 @@ class OtherRun:
 
     async def _follow(self) -> None:
         while True:
-            with suppress(*STORE_ERRORS):
-                await self.look()
+            try:
+                async with asyncio.timeout(SILENT_S):
+                    await self.look()
+            except STORE_ERRORS:  # a stall by a run that was killed meanwhile is ended here: no lease of it can be read
+                with suppress(RuntimeUnavailable):
+                    await self._runtime.end_overdue_stall()
             await asyncio.sleep(INTERVAL_S)
 
     async def look(self) -> str:

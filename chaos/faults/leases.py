@@ -357,7 +357,7 @@ class FaultLeases:
         A stalled store is released at once, independent of the lease: it cannot be read before.
         """
         with contextlib.suppress(RuntimeUnavailable):
-            await self._runtime.stall_store(active=False)
+            await self._runtime.stall_store(0.0)
         for stall in [one for one in await self._records.instance_level() if one.spec.kind == RedisStall.kind]:
             await self._end(stall, "restart")
         await self.take_over()

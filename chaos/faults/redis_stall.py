@@ -18,4 +18,4 @@ class RedisStall(InstanceFault):
         return [InstanceSpec(REDIS, "", REDIS)]
 
     async def apply(self, runtime: Runtime, name: str, asked: Sequence[Asked]) -> None:
-        await runtime.stall_store(active=bool(asked))
+        await runtime.stall_store(max((one.left_s for one in asked), default=0.0))

@@ -161,11 +161,14 @@ class VirtualRuntime:
             "virtual time has no CPU cost; use compose, or raise a node's service time in its settings"
         )
 
-    async def stall_store(self, *, active: bool) -> None:
-        if active:
+    async def stall_store(self, left_s: float) -> None:
+        if left_s:
             self._world.redis.stall(STALL_S)
         else:
             self._world.redis.release()
+
+    async def end_overdue_stall(self) -> None:
+        return
 
     def _find(self, name: str) -> _Running:
         running = self._running.get(name)

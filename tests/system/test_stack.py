@@ -169,11 +169,17 @@ async def test_a_paused_instance_hangs_and_goes_on(runtime: DockerRuntime) -> No
 
 
 async def test_a_stalled_store_delays_its_clients_and_recovers(runtime: DockerRuntime) -> None:
-    await runtime.stall_store(active=True)
+    await runtime.stall_store(60.0)
     assert (await ask(runtime, "router-westus", timeout_s=1.0)).failure == "timeout"
     assert (await ask(runtime, "router-westus", "/healthz", timeout_s=1.0)).ok, "alive, but not ready"
-    await runtime.stall_store(active=False)
+    await runtime.stall_store(0.0)
     await eventually(lambda: is_ready(runtime, "router-westus"), within_s=10)
+
+
+async def test_the_controller_ends_a_stall_whose_process_is_gone(runtime: DockerRuntime) -> None:
+    await runtime.stall_store(1.0)
+    assert (await ask(runtime, "router-westus", timeout_s=1.0)).failure == "timeout"
+    await eventually(lambda: is_ready(runtime, "router-westus"), within_s=15)
 
 
 async def test_a_cpu_limit_is_on_the_container_and_off_again(testbed: Stack, runtime: DockerRuntime) -> None:

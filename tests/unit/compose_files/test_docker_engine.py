@@ -1,13 +1,24 @@
 """How the runtime reads and writes the Docker engine's documents."""
 
+import asyncio
+import math
 import socket
 import struct
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from compose.container import blackhole, healthcheck
-from compose.docker_engine import DockerContainer, copy_of, cutter, read_container
+from compose.docker_engine import (
+    COMPOSE_SERVICE,
+    PROJECT,
+    DockerContainer,
+    DockerEngine,
+    copy_of,
+    cutter,
+    read_container,
+)
 from compose.docker_stack import locate, services
 from compose.topology import InstanceSpec, node
 
@@ -121,6 +132,47 @@ def test_the_helper_that_cuts_may_change_one_network_and_nothing_else() -> None:
     assert (host["CapDrop"], host["CapAdd"], host["AutoRemove"]) == (["ALL"], ["NET_ADMIN"], True)
     helper = read_container(listed(Labels=created["Labels"]))
     assert (helper.spec, helper.partition) == (None, "router-eastus>redis")
+
+
+class Api:
+    """The part of the engine that creates, lists and removes containers."""
+
+    def __init__(self) -> None:
+        self.kept = [listed(Id="r", Labels={PROJECT: "aftershock", COMPOSE_SERVICE: "redis"})]
+
+    def containers(self, *, all: bool, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
+        def has(line: dict[str, Any], label: str) -> bool:
+            name, _, value = label.partition("=")
+            return name in line["Labels"] and value in ("", line["Labels"][name])
+
+        return [line for line in self.kept if all and min(has(line, label) for label in filters["label"])]
+
+    def inspect_container(self, _id: str) -> dict[str, Any]:
+        return inspected()
+
+    def create_container_from_config(self, config: dict[str, Any]) -> dict[str, str]:
+        self.kept.append(listed(Id=f"{len(self.kept)}", State="created", Labels=config["Labels"]))
+        return {"Id": self.kept[-1]["Id"]}
+
+    def remove_container(self, container_id: str) -> None:
+        self.kept = [line for line in self.kept if line["Id"] != container_id]
+
+
+def test_the_mark_of_a_stall_is_kept_by_the_engine_and_is_none_of_the_testbeds_containers() -> None:
+    async def mark_twice() -> None:
+        engine = DockerEngine("aftershock", SimpleNamespace(api=api))  # type: ignore[arg-type]
+        assert await engine.stalled_until() == math.inf
+        for until in (2000.5, 1000.25):
+            await engine.mark_stall(await engine.find("redis"), until)
+            assert await engine.stalled_until() == until
+            assert [container.name for container in await engine.containers()] == ["redis"]
+        assert await DockerEngine("other", SimpleNamespace(api=api)).stalled_until() == math.inf  # type: ignore[arg-type]
+        await engine.unmark_stall()
+        assert await engine.stalled_until() == math.inf
+
+    api = Api()
+    asyncio.run(mark_twice())
+    assert [line["Id"] for line in api.kept] == ["r"]
 
 
 def test_the_project_is_the_one_of_the_controller_or_of_the_shell() -> None:

@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 
+from chaos.controller.other_run import OtherRun
 from chaos.faults.leases import FaultLeases
 from chaos.faults.model import FaultSpec, FaultTarget
 from compose.docker import DockerRuntime
@@ -36,6 +38,8 @@ class FakeEngine:
         self.known["redis"] = DockerContainer("redis", "redis", "running", address="10.0.0.2", host_ports={6379: 8079})
         self.diary: list[tuple[str, ...]] = []
         self.starts: Counter[str] = Counter()
+        self.stall_mark = math.inf
+        self.changed: Callable[[str, str], None] = lambda _name, _state: None
 
     async def inspect(self, container: DockerContainer) -> dict[str, Any]:
         return {"State": {"StartedAt": f"start {self.starts[container.name]}"}}
@@ -80,6 +84,15 @@ class FakeEngine:
         if container.state == "paused":
             self._change("unpause", container, "running")
 
+    async def mark_stall(self, _store: DockerContainer, until: float) -> None:
+        self.stall_mark = until
+
+    async def unmark_stall(self) -> None:
+        self.stall_mark = math.inf
+
+    async def stalled_until(self) -> float:
+        return self.stall_mark
+
     async def stop(self, container: DockerContainer) -> None:
         if container.partition:
             self.diary.append(("end", container.partition))
@@ -96,6 +109,7 @@ class FakeEngine:
     def _change(self, what: str, container: DockerContainer, state: str) -> None:
         self.diary.append((what, container.name))
         self.known[container.name] = replace(container, state=state)
+        self.changed(container.name, state)
 
     def did(self, what: str) -> list[str]:
         return [entry[1] for entry in self.diary if entry[0] == what]
@@ -308,6 +322,51 @@ async def test_a_restarted_controller_revives_what_its_predecessor_crashed(
     assert "router-eastus" in [spec.name for spec in runtime.instances()]
     assert await successor.active() == []
     await successor.close()
+
+
+async def test_the_stall_of_a_killed_run_ends_with_its_lease_though_nobody_can_read_the_store(
+    runtime: DockerRuntime, engine: FakeEngine, world: Any, background: Background
+) -> None:
+    told: list[dict[str, Any]] = []
+    events = Events(told.append, runtime.clock, "test")
+    controller, killed = (FaultLeases(runtime, events, Random(1), background) for _ in range(2))
+    await runtime.store.set(KEY, "elsewhere/1/1", ex=LEASE_S)
+    other_run = OtherRun(runtime, background, controller.take_over)
+    other_run.start()
+    await asyncio.sleep(0.5)
+    start = runtime.clock.now()
+    changes: list[tuple[str, float]] = []
+
+    def changed(_name: str, state: str) -> None:
+        changes.append((state, runtime.clock.now() - start))
+        if state == "paused":
+            world.redis.stall(3600.0)
+        else:
+            world.redis.release()
+
+    engine.changed = changed
+    await killed.start(FaultSpec(kind="redis_stall", lease_s=20.0))
+    await killed.close()
+    await asyncio.sleep(27.0)
+    # The lease is over at 20 s; it looks every 3 s: it gives the store 2 s to answer, and waits for one.
+    assert changes == [("paused", 0.0), ("running", 23.5)]
+    assert [event["why"] for event in told if event["kind"] == "fault_ended"] == ["lease"]
+    assert await controller.active() == []
+    await other_run.close()
+
+
+async def test_a_store_that_somebody_else_has_paused_stays_paused(runtime: DockerRuntime, engine: FakeEngine) -> None:
+    await engine.pause(engine.known["redis"])
+    await runtime.end_overdue_stall()
+    assert engine.known["redis"].state == "paused"
+
+
+@pytest.mark.parametrize("end", ["stall_store", "restore"])
+async def test_an_ended_stall_leaves_no_mark(runtime: DockerRuntime, engine: FakeEngine, end: str) -> None:
+    await runtime.stall_store(30.0)
+    assert engine.stall_mark == runtime.clock.epoch() + 30.0
+    await (runtime.stall_store(0.0) if end == "stall_store" else runtime.restore())
+    assert (engine.known["redis"].state, engine.stall_mark) == ("running", math.inf)
 
 
 @pytest.mark.parametrize(
