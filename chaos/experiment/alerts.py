@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from chaos.record.series import Group, Samples
 from chaos.scenarios.document import DocumentError, read
 from services.chassis.events import Events
+from services.chassis.settings import complaints
 
 ALERTS_FILE = Path(__file__).with_suffix(".yaml")
 RULES_FOLDER = Path(__file__).parents[2] / "compose" / "prometheus"
@@ -259,7 +260,7 @@ def load_rules(path: Path) -> tuple[Rule, ...]:
     except DocumentError as error:
         raise AlertError(str(error)) from error
     except ValidationError as error:
-        lines = [document.message(f["loc"], f["msg"], missing=f["type"] == "missing") for f in error.errors()]
+        lines = [document.message(f["loc"], f["msg"], missing=f["type"] == "missing") for f in complaints(error)]
         raise AlertError("\n".join(lines)) from error
     expressions: dict[str, str] = {}
     for number, rule in enumerate(rules):

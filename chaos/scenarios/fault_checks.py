@@ -17,7 +17,7 @@ from chaos.scenarios.document import Loc, ScenarioIssue
 from chaos.scenarios.model import Entry, Scenario
 from compose.topology import InstanceSpec, RegionSpec, Topology, next_nodes
 from services.blobstore.settings import BlobstoreSettings
-from services.chassis.settings import SettingsError, resolve
+from services.chassis.settings import SettingsError, complaints, resolve
 
 
 def fault_findings(scenario: Scenario) -> Iterator[ScenarioIssue]:
@@ -64,7 +64,7 @@ def _injected(scenario: Scenario, action: InjectFault, there: list[InstanceSpec]
 
 
 def _parameters(error: ValidationError) -> Iterator[ScenarioIssue]:
-    for finding in error.errors(include_url=False):
+    for finding in complaints(error):
         name = ".".join(map(str, finding["loc"]))
         if finding["type"] == "missing":
             yield (), f"parameters.{name} is required"

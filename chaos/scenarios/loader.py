@@ -14,7 +14,7 @@ from chaos.scenarios.checks import findings
 from chaos.scenarios.document import Document, DocumentError, Loc, parse, read
 from chaos.scenarios.model import Scenario
 from chaos.scenarios.size import size_issues, sized
-from services.chassis.settings import SHOWN_MAX, Settings, section
+from services.chassis.settings import SHOWN_MAX, Settings, complaints, section
 from services.parts.declared import declare, declare_folder, named_parts
 from services.policies.settings import CONTRADICTION
 
@@ -127,7 +127,7 @@ def _settings_findings(document: Document, scenario: Scenario, models: Models) -
 
 
 def _explain(document: Document, error: ValidationError, *prefixes: Loc) -> Iterable[str]:
-    for finding in error.errors(include_url=False):
+    for finding in complaints(error):
         loc, missing = finding["loc"], finding["type"] == "missing"
         text = _text(finding)
         if finding["type"] == CONTRADICTION:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from services.policies.settings import CONTRADICTION, Agreeing
 
@@ -116,10 +117,19 @@ def validate(model: type[M], values: Mapping[str, Any], prefix: str) -> M:
         raise SettingsError(explain(error, prefix)) from error
 
 
+def complaints(error: ValidationError) -> Iterator[ErrorDetails]:
+    """Pydantic's errors, except that a list is too short because its items are wrong: they are reported themselves."""
+    found = error.errors(include_url=False)
+    for one in found:
+        inside = (other for other in found if len(other["loc"]) > len(one["loc"]))
+        if one["type"] != "too_short" or all(other["loc"][: len(one["loc"])] != one["loc"] for other in inside):
+            yield one
+
+
 def explain(error: ValidationError, prefix: str = "") -> str:
     """One line per error: `identity.workers: Input should be greater than 0 (got -1)`."""
     lines = []
-    for finding in error.errors(include_url=False):
+    for finding in complaints(error):
         path = ".".join([prefix, *map(str, finding["loc"])] if prefix else map(str, finding["loc"]))
         if finding["type"] == CONTRADICTION:
             lines.append(f"{path}.{finding['ctx']['field']}: {finding['msg']}")

@@ -214,6 +214,30 @@ def test_a_wrong_head_is_named_with_its_line(old: str, new: str, expected: str) 
     assert [line for line in lines if line.startswith(expected)], lines
 
 
+@pytest.mark.parametrize(
+    ("rest", "field"),
+    [
+        ("timeline: [{id: T1, at_s: 2, do: drain, regions: [One]}]", "timeline.0.regions.0"),
+        ("timeline: [{id: T1, at_s: 2, do: scale_identity, nodes: {one: 0}}]", "timeline.0.nodes.one"),
+        ("expect: [{id: E1, says: a, signal: happiness, above: 1}]", "expect.0.signal"),
+    ],
+)
+def test_a_list_without_a_right_item_is_not_called_empty(rest: str, field: str) -> None:
+    [line] = complaint(scenario(rest)).splitlines()
+    assert line.startswith(f"s.yaml:11: {field}: ")
+
+
+@pytest.mark.parametrize(
+    ("rest", "field"),
+    [
+        ("timeline: [{id: T1, at_s: 2, do: drain, regions: []}]", "timeline.0.regions"),
+        ("expect: [{id: E1, says: a, all: []}]", "expect.0.all"),
+    ],
+)
+def test_an_empty_list_is_called_so(rest: str, field: str) -> None:
+    assert complaint(scenario(rest)) == f"s.yaml:11: {field}: Tuple should have at least 1 item after validation, not 0"
+
+
 def test_all_complaints_come_at_once() -> None:
     found = complaint(scenario("extra: 1\nother: 2\nwarmup_s: x\n"))
 
