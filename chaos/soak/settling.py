@@ -50,8 +50,7 @@ class Settling(NamedTuple):
 def settling(tree: Tree, regions: Sequence[str]) -> Settling:
     """What the load of these settings fills the slowest.
 
-    Not considered: caches of the identity nodes and label sets. Those that take longer grow by less than a megabyte an
-    hour (docs/reliability.md).
+    Not considered: caches of the identity nodes, which hold half a megabyte each, and label sets.
     """
     load = resolve(LoadgenSettings, tree, LOADGEN, "")
     retained_s = max(
