@@ -44,6 +44,9 @@ class Host(Protocol):
     def stalled_for_s(self) -> float:
         """Remaining seconds of a stall; 0.0 without one."""
 
+    def holds(self, session: Session) -> bool:
+        """Whether commands of a session wait for the end of a stall."""
+
     def closed(self, session: Session) -> None:
         """Called when a session ends."""
 
@@ -287,6 +290,8 @@ class Session(Sequenced, FakeSocket):  # type: ignore[misc]
     def _release(self) -> None:
         if self.engine.stalled_for_s > 0:
             self.engine.call_later(self.engine.stalled_for_s, self._release)
+        elif self.engine.holds(self):  # the stall has just ended, and its commands come in this turn
+            self.engine.call_soon(self._release)
         elif self._server is not None:
             self.lost = True  # later commands on this session are not executed
             self.close()

@@ -102,6 +102,10 @@ class VirtualRedis:
         """Remaining seconds of a stall; 0.0 without one."""
         return max(0.0, self._stalled_until_s - self.loop.time())
 
+    def holds(self, session: Session) -> bool:
+        """Whether commands of a session wait for the end of a stall."""
+        return any(held is session for held, _ in self._held)
+
     def _go_on(self) -> None:
         while self._held and self.stalled_for_s <= 0:
             session, commands = self._held.popleft()

@@ -310,6 +310,20 @@ async def test_a_stall_outlasts_socket_timeouts_and_redis_py_retries(world: Virt
     assert await client.get("n") == b"2"  # both attempts had been sent: the server does not know who left
 
 
+async def test_who_leaves_at_the_moment_a_stall_ends_has_sent_its_command(client: Any, world: VirtualWorld) -> None:
+    await client.ping()
+    world.redis.stall(30.0)
+    leaving = asyncio.create_task(client.incr("n"))
+    await asyncio.sleep(1.0)
+    leaving.cancel()
+    await asyncio.sleep(0)
+    world.redis.release()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert await client.get("n") == "1"
+    assert world.loop.time() == 1.0
+
+
 async def test_keys_expire_during_a_stall_and_blocked_readers_give_up_after_it(
     client: Any, world: VirtualWorld
 ) -> None:
