@@ -33,6 +33,7 @@ class MemoryTransport(asyncio.Transport):
         "_loop",
         "_lost_bytes",
         "_low",
+        "_missed",
         "_paused",
         "_peer",
         "_protocol",
@@ -69,6 +70,7 @@ class MemoryTransport(asyncio.Transport):
         self._closing = False
         self._eof_sent = False
         self._lost_bytes = False
+        self._missed: Link | None = None
         self._paused = False
         self._write_paused = False
         self._unread: list[bytes] = []
@@ -260,7 +262,8 @@ class MemoryTransport(asyncio.Transport):
 
     def recover(self) -> None:
         """After the end of a link fault: reset the connection if bytes were lost and the black hole is gone."""
-        if self._lost_bytes and not self.link.blackhole:
+        missed = self._missed
+        if (self._lost_bytes and not self.link.blackhole) or (missed is not None and not missed.blackhole):
             self.break_off()
 
     def break_off(self) -> None:
@@ -283,6 +286,8 @@ class MemoryTransport(asyncio.Transport):
             return
         self._closing = self._eof_sent = True
         self._unread.clear()
+        if self._lost_bytes and self._peer is not None and not self._initiator:
+            self._peer._missed = self.link  # the answer is lost and its sender gone: the caller would wait for ever
         for registry in self._registries:
             registry.pop(self, None)
         self._loop.call_soon(self._lose, error, context=self._context)

@@ -17,14 +17,19 @@ def limit(**seconds: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(**seconds, ceil_threshold=float("inf"))
 
 
-async def serve_hello(world: VirtualWorld, host: str = "server", seconds: float = 0.0) -> list[float]:
-    """A server that answers `hello` after a while; the times at which requests arrived."""
+async def serve_hello(
+    world: VirtualWorld, host: str = "server", seconds: float = 0.0, *, closes: bool = False
+) -> list[float]:
+    """A server that answers `hello` after a while, and may close after it; the times at which requests arrived."""
     arrivals: list[float] = []
 
     async def hello(_request: web.Request) -> web.Response:
         arrivals.append(world.loop.time())
         await asyncio.sleep(seconds)
-        return web.Response(text="hello")
+        response = web.Response(text="hello")
+        if closes:
+            response.force_close()
+        return response
 
     app = web.Application()
     app.router.add_get("/", hello)
@@ -147,10 +152,11 @@ async def test_faults_on_one_link_add_up_and_leave_others_alone(world: VirtualWo
 
 
 @both
+@pytest.mark.parametrize("closes", [False, True])
 async def test_a_response_lost_in_a_black_hole_stays_lost_and_its_caller_is_told_at_the_end(
-    world: VirtualWorld,
+    world: VirtualWorld, closes: bool
 ) -> None:
-    await serve_hello(world, seconds=1.0)
+    await serve_hello(world, seconds=1.0, closes=closes)
     session = world.session("client")
     call = asyncio.create_task(fetch(session, timeout=limit(total=5.0)))
     await asyncio.sleep(0.5)
