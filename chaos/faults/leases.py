@@ -6,17 +6,17 @@ succeeds. The controller also keeps the faults it started in memory, because a f
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 from redis.exceptions import RedisError
 
 from chaos.faults.ledger import FAILURES as RUNTIME_FAILURES
 from chaos.faults.ledger import Ledger, RepairOutcome
 from chaos.faults.model import FaultSpec, InstanceFault
-from chaos.faults.outcomes import EndedFaults, StoreSilent, UnknownFault
+from chaos.faults.outcomes import STORE_FAILURES, STORE_PATIENCE_S, EndedFaults, StoreSilent, UnknownFault, promptly
 from chaos.faults.records import ActiveFault, FaultRecords
 from chaos.faults.redis_stall import RedisStall
 from chaos.faults.registry import CATALOGUE, check, require_offered
@@ -30,14 +30,11 @@ from services.chassis.settings import SettingsError
 from services.chassis.stored import Stored
 
 REVERT_RETRY_S = 1.0
-STORE_PATIENCE_S = 1.0
 OTHERS_PATIENCE_S = 0.5
 """While the store is away an effect ends so much later than its lease; a lease may be late by a second."""
 ACTIVE_MAX = 64
 """Active faults of one process. Each rule costs every request of its services, each partition a container."""
 FAILURES = (*RUNTIME_FAILURES, RedisError)
-STORE_FAILURES = (TimeoutError, RedisError, OSError)
-T = TypeVar("T")
 
 
 class FaultLeases:
@@ -98,7 +95,7 @@ class FaultLeases:
     async def _publish(self, fault: ActiveFault) -> None:
         """Writes a service-level fault. A refused one is withdrawn: the store may still take the write later."""
         try:
-            await self._promptly(self._records.publish(fault))
+            await promptly(self._records.publish(fault))
         except BaseException:
             self._background.finish(lambda: self._records.withdraw(fault.id), f"undoing of {fault.id}")
             raise
@@ -106,23 +103,23 @@ class FaultLeases:
 
     async def _next_id(self, spec: FaultSpec) -> str:
         """The next number from the store, above those assigned without it (a stall during a stall)."""
-        if self._stalled and spec.kind == RedisStall.kind:
+        if self._is_second_stall(spec):
             self._last_id += 1
         else:
-            self._last_id = await self._promptly(self._records.next_number(self._last_id))
+            self._last_id = await promptly(self._records.next_number(self._last_id))
         return f"f{self._last_id}"
+
+    def _is_second_stall(self, spec: FaultSpec) -> bool:
+        """Whether a fault has neither number nor record from the store, which a stall of this process holds.
+
+        Another process may have ended that stall, so every other kind asks the store.
+        """
+        return self._stalled and spec.kind == RedisStall.kind
 
     @property
     def _stalled(self) -> bool:
         """Whether a fault of this controller stalls the store."""
         return any(fault.spec.kind == RedisStall.kind and fault.instances for fault in self._watched.values())
-
-    async def _promptly(self, work: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(STORE_PATIENCE_S):
-                return await work
-        except STORE_FAILURES as error:
-            raise StoreSilent(f"the store does not answer within {STORE_PATIENCE_S:g} s; try again later") from error
 
     async def _begin(self, kind: InstanceFault, fault: ActiveFault) -> ActiveFault:
         """Writes the record before the effect, so that a successor can revert it if this process dies in between.
@@ -133,10 +130,10 @@ class FaultLeases:
         drawn = tuple(name for name in fault.instances if share >= 1.0 or self._rng.random() < share)
         fault = replace(fault, instances=drawn, effects=len(drawn))
         try:
-            if self._stalled:
+            if self._is_second_stall(fault.spec):
                 self._unrecorded.add(fault.id)
             else:
-                await self._promptly(self._records.keep(fault))
+                await promptly(self._records.keep(fault))
             fault = await self._apply(kind, fault)
         except BaseException:
             self._ledger.strike(fault.id)
@@ -153,7 +150,7 @@ class FaultLeases:
         """Removes the traces of a fault that could not be started."""
         with contextlib.suppress(*FAILURES):
             await self._ledger.settle(kind, fault.instances, await self._others())
-        await self._promptly(self._records.drop(fault.id, fault.expires_at))
+        await promptly(self._records.drop(fault.id, fault.expires_at))
 
     async def _apply(self, kind: InstanceFault, fault: ActiveFault) -> ActiveFault:
         """Applies the fault. If it fails on all instances, raises; if on some, they are listed in `unmet`."""
@@ -201,7 +198,7 @@ class FaultLeases:
         watched = self._watched.get(fault_id)
         if watched is not None:  # checked before the store, which the fault may have stalled
             await self._stop_watched(watched, why)
-        elif await self._promptly(self._records.withdraw(fault_id)):
+        elif await promptly(self._records.withdraw(fault_id)):
             self._service_level.pop(fault_id, None)
             self._events.emit("fault_ended", id=fault_id, why=why)
         else:
@@ -354,12 +351,14 @@ class FaultLeases:
     async def adopt(self) -> None:
         """After a start: takes over the faults of an earlier controller, and reverts the overdue ones.
 
-        A stalled store is released at once, independent of the lease: it cannot be read before.
+        A stalled store is released at once, independent of the lease: it cannot be read before. So no stall is reverted
+        by itself, which would apply the others again.
         """
         with contextlib.suppress(RuntimeUnavailable):
             await self._runtime.stall_store(0.0)
         for stall in [one for one in await self._records.instance_level() if one.spec.kind == RedisStall.kind]:
-            await self._end(stall, "restart")
+            await self._records.drop(stall.id, stall.expires_at)
+            self._events.emit("fault_ended", id=stall.id, why="restart")
         await self.take_over()
         self._service_level = {fault.id: fault for fault in await self._records.service_level()}
 

@@ -1,6 +1,14 @@
 """What comes of starting and ending faults."""
 
-from typing import NamedTuple
+import asyncio
+from collections.abc import Awaitable
+from typing import NamedTuple, TypeVar
+
+from redis.exceptions import RedisError
+
+STORE_PATIENCE_S = 1.0
+STORE_FAILURES = (TimeoutError, RedisError, OSError)
+T = TypeVar("T")
 
 
 class UnknownFault(LookupError):
@@ -12,6 +20,18 @@ class StoreSilent(RuntimeError):
 
     No fault can be started without it: a successor could not find and revert the fault.
     """
+
+
+async def promptly(work: Awaitable[T]) -> T:
+    """
+    Raises:
+        StoreSilent: the store did not answer within `STORE_PATIENCE_S`.
+    """
+    try:
+        async with asyncio.timeout(STORE_PATIENCE_S):
+            return await work
+    except STORE_FAILURES as error:
+        raise StoreSilent(f"the store does not answer within {STORE_PATIENCE_S:g} s; try again later") from error
 
 
 class EndedFaults(NamedTuple):

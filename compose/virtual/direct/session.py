@@ -2,8 +2,8 @@
 
 For long replays and sweeps of many runs: same services, same handlers, same event log for a given seed, several times
 faster. It has no connections, so pools, connecting (`sock_connect`), back-pressure, compression, redirects and
-WebSockets cannot be studied with it; use `transport="http"` for those. A handler that streams to a caller who left during
-a partition learns it over HTTP when the partition ends, here when it writes the last piece.
+WebSockets cannot be studied with it; use `transport="http"` for those. A handler that streams to a caller who left
+during a partition learns it over HTTP when the partition ends, here when it writes the last piece.
 """
 
 from __future__ import annotations

@@ -324,6 +324,54 @@ async def test_a_restarted_controller_revives_what_its_predecessor_crashed(
     await successor.close()
 
 
+def pausing_redis_stalls_it(engine: FakeEngine, world: Any) -> list[tuple[str, float]]:
+    """Makes the virtual store do what the engine does to Redis; returns the changes and their times."""
+    changes: list[tuple[str, float]] = []
+
+    def changed(name: str, state: str) -> None:
+        if name == "redis":
+            changes.append((state, world.loop.time()))
+            if state == "paused":
+                world.redis.stall(3600.0)
+            else:
+                world.redis.release()
+
+    engine.changed = changed
+    return changes
+
+
+async def test_a_fault_that_follows_a_stall_which_another_process_has_ended_is_recorded(
+    runtime: DockerRuntime, engine: FakeEngine, world: Any, background: Background
+) -> None:
+    events = Events(lambda _event: None, runtime.clock, "test")
+    run, controller = (FaultLeases(runtime, events, Random(1), background) for _ in range(2))
+    pausing_redis_stalls_it(engine, world)
+    await run.start(FaultSpec(kind="redis_stall", lease_s=20.0))
+    await controller.adopt()
+    target = FaultTarget(instance="router-eastus")
+    await run.start(FaultSpec(kind="freeze", target=target, lease_s=20.0))
+    assert [fault.spec.kind for fault in await controller.active()] == ["freeze"]
+    await run.close()
+
+
+async def test_a_starting_controller_ends_the_stalls_of_two_processes(
+    runtime: DockerRuntime, engine: FakeEngine, world: Any, background: Background
+) -> None:
+    events = Events(lambda _event: None, runtime.clock, "test")
+    run, before, controller = (FaultLeases(runtime, events, Random(1), background) for _ in range(3))
+    pausing_redis_stalls_it(engine, world)
+    for process in (run, before):
+        await process.start(FaultSpec(kind="redis_stall", lease_s=20.0))
+        await process.close()
+        engine.restart("redis")
+        engine.changed("redis", "running")
+    await controller.adopt()
+    assert await controller.active() == []
+    assert engine.known["redis"].state == "running"
+    assert await runtime.store.ping()
+    await controller.close()
+
+
 async def test_the_stall_of_a_killed_run_ends_with_its_lease_though_nobody_can_read_the_store(
     runtime: DockerRuntime, engine: FakeEngine, world: Any, background: Background
 ) -> None:
@@ -334,22 +382,12 @@ async def test_the_stall_of_a_killed_run_ends_with_its_lease_though_nobody_can_r
     other_run = OtherRun(runtime, background, controller.take_over)
     other_run.start()
     await asyncio.sleep(0.5)
-    start = runtime.clock.now()
-    changes: list[tuple[str, float]] = []
-
-    def changed(_name: str, state: str) -> None:
-        changes.append((state, runtime.clock.now() - start))
-        if state == "paused":
-            world.redis.stall(3600.0)
-        else:
-            world.redis.release()
-
-    engine.changed = changed
+    changes = pausing_redis_stalls_it(engine, world)
     await killed.start(FaultSpec(kind="redis_stall", lease_s=20.0))
     await killed.close()
     await asyncio.sleep(27.0)
-    # The lease is over at 20 s; it looks every 3 s: it gives the store 2 s to answer, and waits for one.
-    assert changes == [("paused", 0.0), ("running", 23.5)]
+    # The lease is over at 20.5 s; it looks every 3 s: it gives the store 2 s to answer, and waits for one.
+    assert changes == [("paused", 0.5), ("running", 24.0)]
     assert [event["why"] for event in told if event["kind"] == "fault_ended"] == ["lease"]
     assert await controller.active() == []
     await other_run.close()
