@@ -110,10 +110,7 @@ class FaultLeases:
         return f"f{self._last_id}"
 
     def _is_second_stall(self, spec: FaultSpec) -> bool:
-        """Whether a fault has neither number nor record from the store, which a stall of this process holds.
-
-        Another process may have ended that stall, so every other kind asks the store.
-        """
+        """Whether it gets no number and no record from the store: any other kind asks it, the stall may be over."""
         return self._stalled and spec.kind == RedisStall.kind
 
     @property
@@ -167,18 +164,21 @@ class FaultLeases:
         return fault
 
     async def _others(self) -> list[ActiveFault]:
-        """Instance-level faults of other processes on this testbed: of a run for the controller, and vice versa.
-
-        An own fault without a record was ended by another process or a reset: it asks for nothing any more. It stays
-        watched, because a store may have lost its data instead. A reset numbers faults anew, so an id may be of both.
-        """
+        """Instance-level faults of other processes on this testbed: of a run for the controller, and vice versa."""
         if self._stalled:
             return []
         try:
             async with asyncio.timeout(OTHERS_PATIENCE_S):
-                found = await self._records.instance_level()
+                return self._foreign(await self._records.instance_level())
         except STORE_FAILURES:
             return []
+
+    def _foreign(self, found: Sequence[ActiveFault]) -> list[ActiveFault]:
+        """Those of other processes.
+
+        An own fault without a record was ended by another process or a reset: it asks for nothing any more. It stays
+        watched, because a store may have lost its data instead. A reset numbers faults anew, so an id may be of both.
+        """
         listed = {(fault.id, fault.expires_at) for fault in found}
         own = {(fault.id, fault.expires_at) for fault in self._watched.values() if fault.id not in self._unrecorded}
         for fault_id, _ in own - listed:
@@ -377,7 +377,8 @@ class FaultLeases:
         return {name for fault in self._watched.values() for name in fault.instances}
 
     async def _apply_again(self, name: str) -> None:
-        unmet = await self._ledger.restore(name, await self._others())
+        others = self._foreign(await promptly(self._records.instance_level()))  # what has been ended is not applied
+        unmet = await self._ledger.restore(name, others)
         self._events.emit("fault_applied_again", instance=name, **({"unmet": unmet} if unmet else {}))
 
     async def removed(self, names: Collection[str]) -> None:

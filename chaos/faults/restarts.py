@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from chaos.faults.ledger import FAILURES
+from chaos.faults.outcomes import StoreSilent
 from compose.runtime import Runtime
 from services.chassis.background import Background
 
@@ -51,7 +52,7 @@ class RestartWatch:
         names = sorted(set(self._names()))
         self._seen = {name: self._seen[name] for name in names if name in self._seen}
         for name in names:
-            with suppress(*FAILURES):
+            with suppress(*FAILURES, StoreSilent):  # tried again at the next look
                 started = await self._started(name)
                 if self._seen.setdefault(name, started) != started:
                     await self._again(name)

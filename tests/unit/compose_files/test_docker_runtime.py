@@ -354,6 +354,19 @@ async def test_a_fault_that_follows_a_stall_which_another_process_has_ended_is_r
     await run.close()
 
 
+async def test_a_fault_that_was_ended_elsewhere_is_not_applied_again_while_the_store_is_silent(
+    runtime: DockerRuntime, engine: FakeEngine, world: Any, background: Background
+) -> None:
+    events = Events(lambda _event: None, runtime.clock, "test")
+    run, controller = (FaultLeases(runtime, events, Random(1), background) for _ in range(2))
+    await run.start(FaultSpec(kind="crash", target=FaultTarget(instance="router-eastus"), lease_s=60.0))
+    await controller.stop("f1")
+    world.redis.stall(3.0)
+    await asyncio.sleep(10.0)
+    assert engine.known["router-eastus"].state == "running"
+    await run.close()
+
+
 async def test_a_starting_controller_ends_the_stalls_of_two_processes(
     runtime: DockerRuntime, engine: FakeEngine, world: Any, background: Background
 ) -> None:
