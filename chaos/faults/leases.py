@@ -144,10 +144,12 @@ class FaultLeases:
         return fault
 
     async def _undo(self, kind: InstanceFault, fault: ActiveFault) -> None:
-        """Removes the traces of a fault that could not be started."""
+        """Removes the traces of a fault that could not be started. A silent store may have taken its record."""
+        self._ended_records.add((fault.id, fault.expires_at))
         with contextlib.suppress(*FAILURES):
             await self._ledger.settle(kind, fault.instances, await self._others())
         await promptly(self._records.drop(fault.id, fault.expires_at))
+        self._ended_records.discard((fault.id, fault.expires_at))
 
     async def _apply(self, kind: InstanceFault, fault: ActiveFault) -> ActiveFault:
         """Applies the fault. If it fails on all instances, raises; if on some, they are listed in `unmet`."""
@@ -345,8 +347,6 @@ class FaultLeases:
         """Number of active faults of this controller by kind, without a call to the store."""
         kinds = [fault.spec.kind for fault in (*self._watched.values(), *self._running_service_level())]
         return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
-
-    # Changes of the testbed
 
     async def adopt(self) -> None:
         """After a start: takes over the faults of an earlier controller, and reverts the overdue ones.

@@ -14,6 +14,7 @@ import pytest
 from chaos.controller.other_run import OtherRun
 from chaos.faults.leases import FaultLeases
 from chaos.faults.model import FaultSpec, FaultTarget
+from chaos.faults.outcomes import StoreSilent
 from compose.docker import DockerRuntime
 from compose.docker_engine import DockerContainer
 from compose.run_lease import KEY, LEASE_S, RunLease
@@ -365,6 +366,25 @@ async def test_a_fault_that_was_ended_elsewhere_is_not_applied_again_while_the_s
     await asyncio.sleep(10.0)
     assert engine.known["router-eastus"].state == "running"
     await run.close()
+
+
+async def test_a_fault_that_a_silent_store_made_refuse_never_begins(
+    runtime: DockerRuntime, engine: FakeEngine, world: Any, background: Background
+) -> None:
+    """The store takes the record later, when the fault is being undone."""
+    faults = FaultLeases(runtime, Events(lambda _event: None, runtime.clock, "test"), Random(1), background)
+    call = asyncio.create_task(
+        faults.start(FaultSpec(kind="crash", target=FaultTarget(instance="router-eastus"), lease_s=60.0))
+    )
+    while not await runtime.store.exists("fault-sequence"):
+        pass
+    world.redis.stall(2.75)
+    with pytest.raises(StoreSilent):
+        await call
+    await asyncio.sleep(10.0)
+    assert engine.diary == []
+    assert await faults.active() == []
+    await faults.close()
 
 
 async def test_a_starting_controller_ends_the_stalls_of_two_processes(
