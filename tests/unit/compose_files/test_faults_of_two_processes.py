@@ -1,4 +1,4 @@
-"""A controller and a run start and end faults on one testbed and are killed, at random: no effect outlives its lease."""
+"""A controller and a run start and end faults on one testbed, and get killed: no effect outlives its lease."""
 
 import asyncio
 import math
@@ -14,7 +14,7 @@ from chaos.faults.model import FaultSpec, FaultTarget
 from chaos.faults.outcomes import StoreSilent, UnknownFault
 from compose.docker import DockerRuntime
 from compose.docker_engine import DockerContainer
-from compose.run_lease import KEY, LEASE_S
+from compose.run_lease import KEY, LEASE_S, RENEWED_EVERY_S
 from compose.runtime import RuntimeUnavailable, UnknownInstance
 from services.chassis.background import Background
 from services.chassis.events import Events
@@ -31,6 +31,8 @@ NAMES = ("blobstore-eastus", "identity-eastus-1", "router-eastus")
 REFUSED = (RuntimeUnavailable, UnknownInstance, StoreSilent, UnknownFault)
 STEPS, LEASES_S, PAUSES_S = 14, (2.0, 5.0, 9.0), (0.0, 0.5, 1.0, 2.0, 4.0)
 SETTLED_S = 60.0
+SEEDS = (*range(6), 99, 258)
+"""Of 400 seeds these two left an effect behind, before a fault was recorded whose process believed its stall to last."""
 
 
 class Limited(FakeEngine):
@@ -74,6 +76,13 @@ class Controller:
         await self.background.stop()
 
 
+async def keep_lease(runtime: DockerRuntime) -> None:
+    """What a run on another machine does until it is killed."""
+    while True:
+        await runtime.store.set(KEY, "elsewhere/1/1", ex=LEASE_S)
+        await asyncio.sleep(RENEWED_EVERY_S)
+
+
 async def change(faults: FaultLeases, draw: Random) -> None:
     with suppress(*REFUSED):
         active = await faults.active() if draw.random() < 0.25 else []
@@ -85,7 +94,7 @@ async def change(faults: FaultLeases, draw: Random) -> None:
         await faults.start(FaultSpec(kind=kind, target=target, parameters=parameters, lease_s=draw.choice(LEASES_S)))
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_no_effect_outlives_its_lease(world: Any, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     draw, engine = Random(seed), Limited(TOPOLOGY.instances())
     runtime = await over_fake_engine(engine, world, monkeypatch)
@@ -94,12 +103,13 @@ async def test_no_effect_outlives_its_lease(world: Any, monkeypatch: pytest.Monk
     await controller.start()
     events = Events(lambda _event: None, runtime.clock, "run")
     run = FaultLeases(runtime, events, Random(1), Background(runtime.clock, events.emit))
-    await runtime.store.set(KEY, "elsewhere/1/1", ex=LEASE_S)
+    lease = asyncio.create_task(keep_lease(runtime))
     killed_at = draw.randrange(STEPS)
     for step in range(STEPS):
         await asyncio.sleep(draw.choice(PAUSES_S))
         if step == killed_at:
             await run.close()
+            lease.cancel()
         elif step < killed_at and draw.random() < 0.5:
             await change(run, draw)
         elif draw.random() < 0.8:
