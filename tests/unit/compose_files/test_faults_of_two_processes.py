@@ -32,7 +32,7 @@ REFUSED = (RuntimeUnavailable, UnknownInstance, StoreSilent, UnknownFault)
 STEPS, LEASES_S, PAUSES_S = 14, (2.0, 5.0, 9.0), (0.0, 0.5, 1.0, 2.0, 4.0)
 SETTLED_S = 60.0
 SEEDS = (*range(6), 99, 258)
-"""Of 400 seeds these two left an effect behind, before a fault was recorded whose process believed its stall to last."""
+"""Of 400 seeds these two left an effect behind while a fault of a process that believed in its stall had no record."""
 
 
 class Limited(FakeEngine):
