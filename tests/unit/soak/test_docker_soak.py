@@ -36,7 +36,7 @@ def test_an_interrupted_watch_is_judged_if_it_saw_enough(
     monkeypatch: pytest.MonkeyPatch, count: int, said: str
 ) -> None:
     async def watched(watch: Watch, *_arguments: Any) -> None:
-        watch.looks.extend(looks(redis=30.0)[:count])
+        watch.looks.extend(looks(redis=60.0)[:count])
         raise Interrupted(signal.SIGINT)
 
     monkeypatch.setattr(soak_docker, "run_until_signal", asyncio.run)

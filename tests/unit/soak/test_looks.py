@@ -17,8 +17,8 @@ from tests.unit.soak.readings_of_memory import looks, troubled, with_starts
 
 
 def test_a_container_that_grows_is_named_with_its_rate() -> None:
-    found = {one.name: (round(one.per_hour, 6), counts) for one, counts, _ in judge(looks(redis=30.0, router=0.0))}
-    assert found == {"redis": (30.0, True), "router": (0.0, False)}
+    found = {one.name: (round(one.per_hour, 6), counts) for one, counts, _ in judge(looks(redis=60.0, router=0.0))}
+    assert found == {"redis": (60.0, True), "router": (0.0, False)}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,14 @@ def test_a_container_that_grows_is_named_with_its_rate() -> None:
 )
 def test_a_megabyte_must_have_come_in_the_stretch_or_in_an_hour_of_it(count: int, per_hour: float, grows: bool) -> None:
     """Six minutes, an hour, two hours."""
-    assert [row.counts for row in judge(looks(count, redis=per_hour))] == [grows]
+    assert [row.counts for row in judge(looks(count, router=per_hour))] == [grows]
+
+
+@pytest.mark.parametrize(
+    ("count", "per_hour", "grows"), [(37, 29.0, False), (37, 31.0, True), (361, 2.9, False), (361, 3.1, True)]
+)
+def test_of_redis_three_megabytes_must_have_come(count: int, per_hour: float, grows: bool) -> None:
+    assert [row.counts for row in judge(looks(count, redis_data=per_hour, redis=per_hour))] == [grows, grows]
 
 
 @pytest.mark.parametrize("name", sorted(NOT_OURS))
@@ -39,11 +46,11 @@ def test_third_party_containers_are_shown_but_not_judged(name: str) -> None:
 @pytest.mark.parametrize(
     ("resident", "data", "words"),
     [
-        (30.0, 0.0, {"redis": "grows: gaps in the allocator's pages, not data", REDIS_DATA: ""}),
-        (30.0, 20.0, {"redis": "grows: data", REDIS_DATA: "grows"}),
-        (0.0, 20.0, {"redis": "", REDIS_DATA: "grows"}),
+        (60.0, 0.0, {"redis": "grows: gaps in the allocator's pages, not data", REDIS_DATA: ""}),
+        (60.0, 40.0, {"redis": "grows: data", REDIS_DATA: "grows"}),
+        (0.0, 40.0, {"redis": "", REDIS_DATA: "grows"}),
         (0.0, 0.0, {"redis": "", REDIS_DATA: ""}),
-        (30.0, None, {"redis": "grows"}),
+        (60.0, None, {"redis": "grows"}),
     ],
 )
 def test_what_grows_in_redis_is_said_and_either_counts(

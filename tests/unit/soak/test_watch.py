@@ -128,12 +128,12 @@ async def judged(engine: Engine, minutes: float, settle_s: float) -> tuple[int, 
 
 async def test_a_collapse_its_repair_and_the_settling_time_after_it_are_shown_but_not_judged() -> None:
     """The hour of 2026-11-30: Redis is low at its start, a collapse fills it, the repair empties it."""
-    engine = Engine([(1200.0, 1740.0, "eastus is down"), (1740.0, 2340.0, "eastus has 0.1 of its load")], per_hour=7.0)
+    engine = Engine([(1200.0, 1740.0, "eastus is down"), (1740.0, 2340.0, "eastus has 0.1 of its load")], per_hour=12.0)
     code, said = await judged(engine, 60.0, 600.0)
     assert "minutes 10 to 39 are not judged: eastus is down, eastus has 0.1 of its load, and 10 min after it" in said
-    assert "1200 minute   10: 51 MB in total, Redis 42.3 MB with 35.4 MB of data; not judged: eastus is down" in said
+    assert "1200 minute   10: 53 MB in total, Redis 44.0 MB with 35.4 MB of data; not judged: eastus is down" in said
     assert (
-        "2400 minute   30: 54 MB in total, Redis 44.7 MB with 35.4 MB of data; not judged: within the settling" in said
+        "2400 minute   30: 57 MB in total, Redis 48.0 MB with 35.4 MB of data; not judged: within the settling" in said
     )
     assert (code, "grows: redis" in said) == (CONTRADICTED, True)
 
@@ -162,16 +162,16 @@ async def test_too_little_is_no_verdict() -> None:
     ("rows", "code"),
     [
         (with_starts(looks(redis=0.0, router=0.0)), EXPECTED),
-        (with_starts(looks(redis=30.0, router=0.0)), CONTRADICTED),
+        (with_starts(looks(redis=60.0, router=0.0)), CONTRADICTED),
         (with_starts(looks(redis=0.0, router=0.0), router=20), BAD_INPUT),
-        (with_starts(looks(redis=30.0, router=0.0), router=20), CONTRADICTED),
+        (with_starts(looks(redis=60.0, router=0.0), router=20), CONTRADICTED),
         (with_starts(looks(redis=0.0, router=30.0), router=20), BAD_INPUT),
         (with_starts(troubled(looks(74, redis=0.0, router=30.0), *range(37)), router=20), CONTRADICTED),
         (with_starts(looks(redis=0.0, prometheus=0.0), prometheus=20), EXPECTED),
-        (troubled(looks(redis=30.0), *range(37)), BAD_INPUT),
-        (troubled(looks(redis=30.0), 20), BAD_INPUT),
+        (troubled(looks(redis=60.0), *range(37)), BAD_INPUT),
+        (troubled(looks(redis=60.0), 20), BAD_INPUT),
         ([replace(row, redis_data_mb=None) for row in looks(redis=0.0, redis_data=30.0)], EXPECTED),
-        (looks(redis=0.0, redis_data=30.0), CONTRADICTED),
+        (looks(redis=0.0, redis_data=60.0), CONTRADICTED),
     ],
 )
 async def test_exit_codes(rows: list[Look], code: int) -> None:
