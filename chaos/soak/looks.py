@@ -21,7 +21,7 @@ NOT_OURS = frozenset({"prometheus", "alertmanager", "grafana"})
 REDIS_FLOOR_MB = 3.0
 """The same for Redis, which holds what lives for a quarter of an hour: how many jobs that are is a matter of chance.
 
-The slope of an hour of base load, in which nothing grows, has a standard deviation of 0.9 MB (docs/reliability.md).
+The slope of an hour of base load in which nothing grows has a standard deviation of 0.9 MB (tests/unit/soak).
 """
 REDIS = "redis"
 REDIS_DATA = "redis: used_memory"

@@ -1,11 +1,14 @@
 """Which readings of a testbed count, and the judgement over them: Redis and ours count, Prometheus is shown only."""
 
+import numpy as np
 import pytest
 
+from chaos.record.series import Array
 from chaos.soak.looks import (
     NOT_OURS,
     REDIS_DATA,
     STRETCH_MIN_S,
+    Look,
     counting,
     healthy_for_s,
     is_enough,
@@ -96,3 +99,36 @@ def test_five_minutes_can_be_judged_or_a_whole_shorter_watch() -> None:
     assert not is_enough(looks(enough - 1, redis=0.0), 3600.0)
     assert is_enough(looks(7, redis=0.0), 60.0)
     assert not is_enough(looks(5, redis=0.0), 40.0)
+
+
+JOBS_ALIVE, LIFETIME_S = 1250, 900.0
+STEP_S = 60.0
+
+
+def redis_by_chance(rng: np.random.Generator) -> Array:
+    """MB in Redis in an hour of base load: jobs come at random, their resources (15 MB) live for a quarter of an hour,
+    and so do their finished operations (6 MB), a minute later; the rest (14.5 MB) is always there.
+    """
+    began = -2 * LIFETIME_S - STEP_S
+    jobs = np.sort(rng.uniform(began, 3600.0, rng.poisson(JOBS_ALIVE * (3600.0 - began) / LIFETIME_S)))
+    times = np.arange(0.0, 3600.0 + STEP_S, STEP_S)
+
+    def alive(at: Array) -> Array:
+        return (np.searchsorted(jobs, at) - np.searchsorted(jobs, at - LIFETIME_S)) / JOBS_ALIVE
+
+    return 14.5 + 15.0 * alive(times) + 6.0 * alive(times - STEP_S)
+
+
+@pytest.mark.parametrize(("hours", "leak_mb_per_hour", "grown"), [(500, 0.0, 0), (100, 10.0, 100)])
+def test_what_comes_and_goes_by_chance_is_no_growth_and_a_leak_under_it_is(
+    hours: int, leak_mb_per_hour: float, grown: int
+) -> None:
+    """With a floor of one megabyte three of the 500 hours would grow."""
+    rng = np.random.default_rng(1)
+    found = 0
+    for _ in range(hours):
+        data = redis_by_chance(rng)
+        data += leak_mb_per_hour * np.arange(len(data)) * STEP_S / 3600.0
+        rows = [Look(number * STEP_S, {"redis": mb}) for number, mb in enumerate(data)]
+        found += judge(rows)[0].counts
+    assert found == grown
