@@ -9,12 +9,13 @@ import io
 import math
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any, TypeVar
 
 import docker
-from docker.errors import DockerException, NotFound
+from docker.errors import APIError, DockerException, NotFound
 
 from compose.runtime import RuntimeUnavailable, UnknownInstance
 from compose.topology import MODULES, InstanceSpec
@@ -33,6 +34,8 @@ CPU_PERIOD_US = 100_000
 STOP_TIMEOUT_S = 8
 BESIDE_BYTES, BESIDE_TIMEOUT_S = 2**30, 900
 RUNNING, PAUSED = "running", "paused"
+GOING, IS_PAUSED, NOT_PAUSED, NOT_RUNNING = "already in progress", "already paused", "is not paused", "is not running"
+"""What the engine says when it refuses to do again what has been done."""
 
 T = TypeVar("T")
 
@@ -208,7 +211,7 @@ class DockerEngine:
         if container.state == PAUSED:
             await self.unpause(container)
         if container.alive:
-            await self._call(lambda api: api.kill(container.id))
+            await self._call(lambda api: _unless(NOT_RUNNING, lambda: api.kill(container.id)))
 
     async def stop(self, container: DockerContainer) -> None:
         await self._call(lambda api: api.stop(container.id, timeout=STOP_TIMEOUT_S))
@@ -218,11 +221,11 @@ class DockerEngine:
 
     async def pause(self, container: DockerContainer) -> None:
         if container.state == RUNNING:
-            await self._call(lambda api: api.pause(container.id))
+            await self._call(lambda api: _unless(IS_PAUSED, lambda: api.pause(container.id)))
 
     async def unpause(self, container: DockerContainer) -> None:
         if container.state == PAUSED:
-            await self._call(lambda api: api.unpause(container.id))
+            await self._call(lambda api: _unless(NOT_PAUSED, lambda: api.unpause(container.id)))
 
     async def mark_stall(self, store: DockerContainer, until: float) -> None:
         """Records for other processes, outside of `store`, until which Unix time it may be paused."""
@@ -362,7 +365,15 @@ class DockerEngine:
 
 
 def _unless_gone(work: Callable[[], None]) -> None:
+    """Removes or awaits what may be gone, or is being removed by another process at this moment."""
+    with suppress(NotFound):
+        _unless(GOING, work)
+
+
+def _unless(done: str, work: Callable[[], None]) -> None:
+    """Does what another process may do at the same time: the engine then refuses it, and says that it is `done`."""
     try:
         work()
-    except NotFound:
-        return
+    except APIError as error:
+        if done not in str(error.explanation):
+            raise

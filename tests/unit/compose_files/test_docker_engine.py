@@ -8,6 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from docker.errors import APIError, NotFound
+from requests import Response
 
 from compose.container import blackhole, healthcheck
 from compose.docker_engine import (
@@ -20,6 +22,7 @@ from compose.docker_engine import (
     read_container,
 )
 from compose.docker_stack import locate, services
+from compose.runtime import RuntimeUnavailable
 from compose.topology import InstanceSpec, node
 
 
@@ -134,6 +137,12 @@ def test_the_helper_that_cuts_may_change_one_network_and_nothing_else() -> None:
     assert (helper.spec, helper.partition) == (None, "router-eastus>redis")
 
 
+def raise_for(status: int, explanation: str) -> None:
+    response = Response()
+    response.status_code = status
+    raise (NotFound if status == 404 else APIError)("refused", response=response, explanation=explanation)
+
+
 class Api:
     """The part of the engine that creates, lists and removes containers."""
 
@@ -173,6 +182,58 @@ def test_the_mark_of_a_stall_is_kept_by_the_engine_and_is_none_of_the_testbeds_c
     api = Api()
     asyncio.run(mark_twice())
     assert [line["Id"] for line in api.kept] == ["r"]
+
+
+@pytest.mark.parametrize("status", [404, 409])
+def test_a_mark_that_another_process_removes_at_the_same_time_is_gone(status: int) -> None:
+    class Crowded(Api):
+        def remove_container(self, container_id: str) -> None:
+            super().remove_container(container_id)
+            raise_for(status, f"removal of container {container_id} is already in progress")
+
+    async def unmark() -> None:
+        engine = DockerEngine("aftershock", SimpleNamespace(api=api))  # type: ignore[arg-type]
+        await engine.mark_stall(await engine.find("redis"), 2000.5)
+        await engine.unmark_stall()
+
+    api = Crowded()
+    asyncio.run(unmark())
+    assert [line["Id"] for line in api.kept] == ["r"]
+
+
+@pytest.mark.parametrize(
+    ("call", "state", "status", "said"),
+    [
+        ("pause", "running", 500, "Container abc is already paused"),
+        ("unpause", "paused", 500, "Container abc is not paused"),
+        ("kill", "running", 409, "Container abc is not running"),
+    ],
+)
+def test_what_another_process_does_at_the_same_time_is_done(call: str, state: str, status: int, said: str) -> None:
+    def refuse(_id: str) -> None:
+        raise_for(status, said)
+
+    api = SimpleNamespace(**{call: refuse})
+    container = read_container(listed(State=state))
+    engine = DockerEngine("aftershock", SimpleNamespace(api=api))  # type: ignore[arg-type]
+    asyncio.run(getattr(engine, call)(container))
+    said = "the engine has a problem of its own"
+    with pytest.raises(RuntimeUnavailable, match=said):
+        asyncio.run(getattr(engine, call)(container))
+
+
+def test_a_removal_that_the_engine_refuses_is_an_error() -> None:
+    class Refusing(Api):
+        def remove_container(self, _id: str) -> None:
+            raise_for(409, "container is running: stop the container before removing or force remove")
+
+    async def unmark() -> None:
+        engine = DockerEngine("aftershock", SimpleNamespace(api=Refusing()))  # type: ignore[arg-type]
+        await engine.mark_stall(await engine.find("redis"), 2000.5)
+        await engine.unmark_stall()
+
+    with pytest.raises(RuntimeUnavailable, match="stop the container before removing"):
+        asyncio.run(unmark())
 
 
 def test_the_project_is_the_one_of_the_controller_or_of_the_shell() -> None:
