@@ -17,7 +17,7 @@ def refused() -> Refused:
     from chaos.controller.serve import ControllerFailed
     from chaos.experiment.baseline import UnhealthyBaseline
     from chaos.experiment.runs import RunFolderError
-    from chaos.export.writing import MissingExtra
+    from chaos.export.extras import MissingExtra
     from chaos.importers.reading import ImportRefused
     from chaos.record.files import NotWhole
     from chaos.record.record import RecordError

@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chaos.export.extras import optional
 from chaos.export.tables import TABLES, ExportedRun
-from chaos.export.writing import optional
 from chaos.record.record import Filter, RunRecord
 from chaos.verdict.verdict import judge
 

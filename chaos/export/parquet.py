@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from chaos.export.extras import optional
 from chaos.export.tables import TABLES, ExportedRun, ExportTable
-from chaos.export.writing import optional
 from chaos.record.files import whole
 
 EXTRA = "export"

@@ -357,8 +357,8 @@ class FaultLeases:
         with contextlib.suppress(RuntimeUnavailable):
             await self._runtime.stall_store(0.0)
         for stall in [one for one in await self._records.instance_level() if one.spec.kind == RedisStall.kind]:
-            await self._records.drop(stall.id, stall.expires_at)
-            self._events.emit("fault_ended", id=stall.id, why="restart")
+            if await self._records.drop(stall.id, stall.expires_at):
+                self._events.emit("fault_ended", id=stall.id, why="restart")
         await self.take_over()
         self._service_level = {fault.id: fault for fault in await self._records.service_level()}
 

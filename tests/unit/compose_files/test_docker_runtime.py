@@ -206,11 +206,16 @@ async def test_a_restarted_controller_revives_what_its_predecessor_crashed(
     await successor.close()
 
 
+def processes(runtime: DockerRuntime, background: Background, count: int) -> list[FaultLeases]:
+    """What so many processes on one testbed know of faults."""
+    events = Events(lambda _event: None, runtime.clock, "test")
+    return [FaultLeases(runtime, events, Random(1), background) for _ in range(count)]
+
+
 async def test_a_fault_that_follows_a_stall_which_another_process_has_ended_is_recorded(
     runtime: DockerRuntime, engine: FakeEngine, world: Any, background: Background
 ) -> None:
-    events = Events(lambda _event: None, runtime.clock, "test")
-    run, controller = (FaultLeases(runtime, events, Random(1), background) for _ in range(2))
+    run, controller = processes(runtime, background, 2)
     pausing_redis_stalls_it(engine, world)
     await run.start(FaultSpec(kind="redis_stall", lease_s=20.0))
     await controller.adopt()
@@ -223,8 +228,7 @@ async def test_a_fault_that_follows_a_stall_which_another_process_has_ended_is_r
 async def test_a_fault_that_was_ended_elsewhere_is_not_applied_again_while_the_store_is_silent(
     runtime: DockerRuntime, engine: FakeEngine, world: Any, background: Background
 ) -> None:
-    events = Events(lambda _event: None, runtime.clock, "test")
-    run, controller = (FaultLeases(runtime, events, Random(1), background) for _ in range(2))
+    run, controller = processes(runtime, background, 2)
     await run.start(FaultSpec(kind="crash", target=FaultTarget(instance="router-eastus"), lease_s=60.0))
     await controller.stop("f1")
     world.redis.stall(3.0)
@@ -255,8 +259,7 @@ async def test_a_fault_that_a_silent_store_made_refuse_never_begins(
 async def test_a_starting_controller_ends_the_stalls_of_two_processes(
     runtime: DockerRuntime, engine: FakeEngine, world: Any, background: Background
 ) -> None:
-    events = Events(lambda _event: None, runtime.clock, "test")
-    run, before, controller = (FaultLeases(runtime, events, Random(1), background) for _ in range(3))
+    run, before, controller = processes(runtime, background, 3)
     pausing_redis_stalls_it(engine, world)
     for process in (run, before):
         await process.start(FaultSpec(kind="redis_stall", lease_s=20.0))

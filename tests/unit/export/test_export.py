@@ -20,13 +20,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from chaos.cli import main
 from chaos.export import page
+from chaos.export.extras import MissingExtra
 from chaos.export.families import families
 from chaos.export.formats import FORMATS
 from chaos.export.frames import Record
 from chaos.export.openmetrics import FILE as TEXT_FILE
 from chaos.export.otlp import FILE as OTLP_FILE
 from chaos.export.tables import TABLES, ExportedRun
-from chaos.export.writing import MissingExtra
 from chaos.record.record import RunRecord
 from chaos.record.series import SeriesTable, increments
 from chaos.verdict.verdict import judge
