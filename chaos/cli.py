@@ -192,6 +192,9 @@ def diff(left: Path, right: Path) -> None:
     show_default=True,
     help="file for the results of every claim over the seeds",
 )
+@click.option(
+    "--page", type=click.Path(path_type=Path, dir_okay=False), help="write the page of the perturbed runs here"
+)
 def campaign(name: str, mitigations: str, out: Path, **options: Any) -> None:
     """Judge expectations and claims over many seeds, perturbed parameters and all negative controls; print two tables.
 
@@ -281,6 +284,7 @@ def _require_free(host: str, port: int, shown: str) -> None:
     "--defences", is_flag=True, help="instead, evaluate single defences without operator actions after the restore"
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="folder of the files; default runs/…")
+@click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="write a page in Markdown here too")
 def matrix(**options: Any) -> None:
     """Evaluate mitigations in SCENARIO over many seeds: each one alone, all but each, all, and none.
 

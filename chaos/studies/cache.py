@@ -36,6 +36,7 @@ ONLY_SHOWN = (
     "chaos/studies/campaign/collect.py",
     "chaos/studies/campaign/command.py",
     "chaos/studies/campaign/conformance.py",
+    "chaos/studies/campaign/draws.py",
     "chaos/verdict/claim_sets/fnj8_vqz/explanations.",
     "chaos/studies/files.py",
     "chaos/studies/map/command.py",
@@ -45,6 +46,7 @@ ONLY_SHOWN = (
     "chaos/studies/map/words.py",
     "chaos/studies/matrix/command.py",
     "chaos/studies/matrix/files.py",
+    "chaos/studies/matrix/markdown.py",
     "chaos/studies/matrix/page.py",
     "chaos/studies/matrix/search.py",
     "chaos/studies/matrix/summary.py",
@@ -57,9 +59,10 @@ ONLY_SHOWN = (
     "chaos/studies/size/page.py",
     "chaos/studies/size/plan.py",
     "chaos/studies/statistics.py",
+    "chaos/studies/validation/",
     "chaos/studies/words.py",
 )
-"""Sources that select runs or present results, and do not affect a result."""
+"""Sources that select runs or present results, and do not affect a result; and the validation, which caches nothing."""
 
 
 Figure = Annotated[

@@ -4,11 +4,13 @@ With mitigations it tests whether these prevent the second wave (`defended.py`).
 resumes an interrupted campaign.
 """
 
+import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
@@ -17,6 +19,7 @@ from chaos.experiment.runs import RUNS, commit, output_file, replace
 from chaos.mitigations import expand
 from chaos.progress.terminal import table
 from chaos.scenarios.loader import load
+from chaos.studies.campaign import draws
 from chaos.studies.campaign.collect import collect, read, write
 from chaos.studies.campaign.conformance import render, unexplained
 from chaos.studies.campaign.expected import expectations_table
@@ -25,7 +28,6 @@ from chaos.studies.engine import study_engine
 from chaos.studies.needs import require_expectations, with_controls
 from chaos.studies.pool import processes
 from chaos.studies.words import span
-from chaos.verdict.claim_set import ClaimSet
 from services.chassis.exit_codes import CONTRADICTED, EXPECTED
 
 PERTURBATION = 0.2
@@ -39,8 +41,8 @@ DEFENDED_FIGURES = {
     "peak_nodes": "nodes",
 }
 CAMPAIGN_FILE = RUNS / "campaign.json"
-PAIRED_SEEDS = 5
-"""Number of seeds also run as the control of claims that are judged on pairs."""
+CONTROL_SEEDS = 5
+"""Number of seeds also run as each control."""
 
 
 def campaign_jobs(
@@ -60,16 +62,11 @@ def campaign_jobs(
     controls = (
         []
         if mitigations or drops or changes or claims is None
-        else [run(seed, control=name) for name in claims.controls for seed in _seeds(claims, name, seeds)]
+        else [run(seed, control=name) for name in claims.controls for seed in range(1, min(seeds, CONTROL_SEEDS) + 1)]
     )
     plain = [run(seed) for seed in range(1, seeds + 1)]
     shaken = [run(seed, perturb=PERTURBATION) for seed in range(1, perturbed + 1)]
     return [*controls, *plain, *shaken]
-
-
-def _seeds(claims: ClaimSet, control: str, seeds: int) -> range:
-    paired = control in {pair.control for pair in claims.pairs.values()}
-    return range(1, 1 + (min(seeds, PAIRED_SEEDS) if paired else 1))
 
 
 def campaign_command(
@@ -84,18 +81,24 @@ def campaign_command(
     size: float | None = None,
     drops: Sequence[str] = (),
     changes: Sequence[str] = (),
+    page: Path | None = None,
 ) -> int:
     """Runs the campaign; returns exit code 0 if every group holds as often as required, else 1.
 
+    `page`: where the page of the perturbed runs is written.
+
     Raises:
         ScenarioError, SettingsError: invalid input, before the first run.
+        click.UsageError: a page without perturbed runs, or of other ones than the scenario's own.
     """
     wanted = campaign_jobs(scenario, seeds, perturbed, mitigations, size, drops, changes)
     as_it_is = not (mitigations or drops or changes)
+    if page is not None and not (perturbed and as_it_is):
+        raise click.UsageError("--page: shows perturbed runs of the scenario as it is: no --with, --drop, --change")
     told = load(scenario, size=size)
     require_expectations("--scenario", told)
     wanted[0].plan()
-    with output_file(out if as_it_is else None):
+    with output_file(out if as_it_is else None), output_file(page):
         results = _run(wanted, jobs, console)
         summary, good = summarise(results)
         console.print(summary)
@@ -104,7 +107,15 @@ def campaign_command(
         if as_it_is:
             write(collect(told, commit(), results), out)
             console.print(f"claims  {out}  (a page from it: aftershock conformance {out})", highlight=False)
+        if page is not None:
+            replace(page, draws.render(told, results, _typed(scenario, seeds, perturbed, size, page), commit()))
+            console.print(f"page    {page}", highlight=False)
     return EXPECTED if good else CONTRADICTED
+
+
+def _typed(scenario: str, seeds: int, perturbed: int, size: float | None, page: Path) -> str:
+    words = ["aftershock", "campaign", "--scenario", scenario, *(["--size", f"{size:g}"] if size else [])]
+    return shlex.join([*words, "--seeds", str(seeds), "--perturbed", str(perturbed), "--page", str(page)])
 
 
 def conformance_command(campaign: Path, out: Path, console: Console) -> int:

@@ -1,13 +1,14 @@
 """`aftershock matrix`: runs the matrix, or the single defences, and writes the files."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from chaos.experiment.runs import commit, replace, used_folder
+from chaos.experiment.runs import commit, output_file, replace, used_folder
 from chaos.mitigations import default_catalogue, expand, named
 from chaos.options import comma_separated
 from chaos.scenarios.loader import beside, load
@@ -17,6 +18,7 @@ from chaos.studies.matrix import words
 from chaos.studies.matrix.defences import JSON_FILE, Defence, as_json, defences, defences_table
 from chaos.studies.matrix.files import PAGE_FILE, write
 from chaos.studies.matrix.job import CODEC, perform, perform_apart
+from chaos.studies.matrix.markdown import Origin, defences_page, matrix_page
 from chaos.studies.matrix.outcomes import COLLAPSE, RunOutcome
 from chaos.studies.matrix.search import Question, Runs, rows, sufficient_sets
 from chaos.studies.matrix.summary import Matrix
@@ -34,7 +36,8 @@ def matrix_command(options: dict[str, Any], console: Console) -> int:
     Raises:
         ScenarioError, SettingsError: invalid input, before the first run.
     """
-    return (_ask_defences if options["defences"] else _ask_matrix)(options, console)
+    with output_file(options["page"]):
+        return (_ask_defences if options["defences"] else _ask_matrix)(options, console)
 
 
 def _ask_matrix(options: dict[str, Any], console: Console) -> int:
@@ -44,6 +47,8 @@ def _ask_matrix(options: dict[str, Any], console: Console) -> int:
         matrix = make_matrix(question, engine)
     folder = used_folder(options["out"], "matrix")
     write(folder, matrix)
+    runs = sum(len(row.runs) for row in matrix.rows)
+    _write_page(options["page"], lambda origin: matrix_page(matrix, origin), options, runs, console)
     for sentence in (*words.headline(matrix), *(words.sets(one) for one in matrix.sets), *words.expectations(matrix)):
         console.print(sentence, highlight=False)
     console.print(f"{engine.computed} runs computed · {folder / PAGE_FILE}", highlight=False)
@@ -92,10 +97,34 @@ def _ask_defences(options: dict[str, Any], console: Console) -> int:
     found: dict[Defence, list[RunOutcome]] = {one: [known[job] for job in of] for one, of in jobs.items()}
     folder = used_folder(options["out"], "matrix")
     replace(folder / JSON_FILE, as_json(scenario, found))
+    size = load(scenario, size=options["size"]).size
+    _write_page(
+        options["page"], lambda origin: defences_page(scenario, size, found, origin), options, len(known), console
+    )
     console.print(defences_table(found))
     console.print(f"{engine.computed} runs computed · {folder / JSON_FILE}", highlight=False)
     problems = [(one.id, job.seed, known[job].problem) for one, of in jobs.items() for job in of]
     return _problems(console, [problem for problem in problems if problem[2]])
+
+
+def _write_page(
+    page: Path | None, text: Callable[[Origin], str], options: dict[str, Any], runs: int, console: Console
+) -> None:
+    if page is None:
+        return
+    replace(page, text(Origin(matrix_command_line(options), commit(), runs)))
+    console.print(f"page  {page}", highlight=False)
+
+
+def matrix_command_line(options: dict[str, Any]) -> str:
+    """The command that gives the page."""
+    typed = ["aftershock", "matrix", options["scenario"]]
+    typed += ["--defences"] if options["defences"] else ["--sets-max-size", str(options["sets_max_size"])]
+    typed += ["--mitigations", options["mitigations"]] if options["mitigations"] else []
+    typed += ["--seeds", str(options["seeds"])]
+    typed += ["--size", f"{options['size']:g}"] if options["size"] else []
+    typed += [word for one in options["assignments"] for word in ("--set", one)]
+    return shlex.join([*typed, "--page", str(options["page"])])
 
 
 def _claim_early(options: dict[str, Any]) -> None:

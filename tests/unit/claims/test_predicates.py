@@ -263,18 +263,18 @@ AGAIN: dict[str, tuple[str, Doctor]] = {
         lambda m: m.rate(STARTED, 60.0, E, E + 4, region="eastus", service="loadgen"),
     ),
     "nodes stay slow": ("M31", lambda m: m.rate("identity_work_completed_total", 0.3, 700, END)),
-    "the drill tips it again": ("M36", lambda m: attempts(m, "timeout", 200.0, DRILL_RESTORE, 830, region="eastus")),
+    "the drill tips it again": ("M36", lambda m: attempts(m, "timeout", 200.0, DRILL_RESTORE, 880, region="eastus")),
     "operations fail after the drill": (
         "M36",
-        lambda m: m.rate(ENDED, 20.0, DRILL_RESTORE, 830, region="eastus", result="failed"),
+        lambda m: m.rate(ENDED, 20.0, DRILL_RESTORE, 880, region="eastus", result="failed"),
     ),
     "nodes do not come back after the drill": (
         "M36",
-        lambda m: m.level("identity_node_up", 0.0, DRILL_RESTORE, 830, instance="identity-eastus-2"),
+        lambda m: m.level("identity_node_up", 0.0, DRILL_RESTORE, 880, instance="identity-eastus-2"),
     ),
     "the backlog stays after the drill": (
         "M36",
-        lambda m: m.level("provisioner_jobs", 60.0, DRILL_RESTORE, 830, state="blocked", region="eastus"),
+        lambda m: m.level("provisioner_jobs", 60.0, DRILL_RESTORE, 880, state="blocked", region="eastus"),
     ),
     "nobody was refused": ("O05", lambda m: m.rate("identity_rejected_total", 0.0, -31, END)),
     "larger runners never recover": (

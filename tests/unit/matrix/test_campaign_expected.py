@@ -8,6 +8,7 @@ from chaos.scenarios.loader import load
 from chaos.studies.campaign.command import campaign_jobs
 from chaos.studies.campaign.expected import expectations_table
 from chaos.studies.campaign.jobs import CODEC, CampaignResult, CampaignRun
+from chaos.verdict.claim_sets.fnj8_vqz.controls import CONTROLS
 from chaos.verdict.times import NEVER
 
 SCENARIO = "azure-fnj8-vqz-short"
@@ -60,3 +61,11 @@ def test_its_result_survives_a_json_round_trip() -> None:
     document = CODEC.to_document(one)
     document["job"] = {**document["job"], "drops": ["T16"], "changes": ["T17.over_s=1"]}
     assert CODEC.from_document(document) == one
+
+
+def test_every_control_is_run_over_the_first_five_seeds() -> None:
+    jobs = [job for job in campaign_jobs(SCENARIO, 8, 0) if job.control]
+    assert {name: [job.seed for job in jobs if job.control == name] for name in CONTROLS} == {
+        name: [1, 2, 3, 4, 5] for name in CONTROLS
+    }
+    assert {job.seed for job in campaign_jobs(SCENARIO, 2, 0) if job.control} == {1, 2}

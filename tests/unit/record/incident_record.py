@@ -39,7 +39,7 @@ CURVE = (
     (R + 40, 22.0, 40.0, 30.0, 30.0, 0.2),
     (R + 60, 16.5, 16.5, 16.5, 16.5, 0.0),
 )
-DRILL, AGAIN = 760.0, 810.0  # the drill that follows: extension accounts of East are off between the two
+DRILL, AGAIN = 760.0, 860.0  # the drill that follows: extension accounts of East are off between the two
 DRILL_BLOCKED = 70.0
 WEST_LATER_S = 3.5
 WEST_SHARE = 0.5

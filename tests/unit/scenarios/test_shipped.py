@@ -91,7 +91,7 @@ def test_after_the_full_incident_the_trigger_comes_once_more_and_nothing_else() 
     alone = without_drill(scenario)
     disable, restore = (entry for entry in scenario.in_order if entry not in alone.timeline)
 
-    assert (alone.duration_s, scenario.duration_s) == (disable.t, 830)
+    assert (alone.duration_s, scenario.duration_s) == (disable.t, 880)
     assert isinstance(disable.action, DisableAccounts)
     assert isinstance(restore.action, RestoreAccounts)
     assert disable.action.regions == restore.action.regions == ("eastus",)
