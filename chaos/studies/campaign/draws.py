@@ -92,8 +92,8 @@ def drivers(found: Sequence[Draw], flags: Sequence[bool]) -> list[Driver]:
     names = list(found[0].drawn)
     least = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / len(names)) / math.sqrt(len(found) - 1)
     rhos = {name: rank_correlation([one.drawn[name] for one in found], flags) for name in names}
-    ordered = sorted(names, key=lambda name: -abs(rhos[name]))
-    return [Driver(name, rhos[name], abs(rhos[name]) > least) for name in ordered]
+    known = [Driver(name, rho, abs(rho) > least) for name, rho in rhos.items()]
+    return sorted(known, key=lambda one: -abs(one.rho))
 
 
 def rank_correlation(values: Sequence[float], flags: Sequence[bool]) -> float:
