@@ -9,9 +9,10 @@ from typing import Any
 from chaos.report import words
 from chaos.report.templates import fill
 from chaos.studies.cache import JsonDocument
-from chaos.studies.campaign.collect import claims_of
+from chaos.studies.campaign.collect import SHARE_MIN, claims_of
 from chaos.studies.page import TEMPLATES
 from chaos.verdict.claim_set import ClaimSet, Explanations
+from chaos.verdict.words import listed
 
 TEMPLATE = "conformance.md.j2"
 EXPECTATIONS = "Expectations of the scenario"
@@ -100,12 +101,17 @@ def _cell(text: str) -> str:
 
 
 def _totals(document: JsonDocument) -> str:
-    """Number of claims by most frequent status."""
+    """Number of claims by most frequent status, and those that do not hold often enough."""
     usual: dict[str, int] = {}
     for row in document["rows"]:
         status = max(row["counts"], key=row["counts"].__getitem__) if row["counts"] else "not_judged"
         usual[status] = usual.get(status, 0) + 1
-    return ", ".join(f"{usual[status]} {status.replace('_', ' ')}" for status in words.in_order(usual))
+    counted = ", ".join(f"{usual[status]} {status.replace('_', ' ')}" for status in words.in_order(usual))
+    rare = [row["id"] for row in document["rows"] if not row["holds"]]
+    often = f"in at least {SHARE_MIN:.0%} of the runs".replace("%", " %")
+    return f"{counted}, by what is most frequent. " + (
+        f"Not so {often}: {listed(rare)}" if rare else f"Every row is so {often}"
+    )
 
 
 def _resting_on(claims: ClaimSet | None, ambiguity: str) -> str:
