@@ -148,12 +148,11 @@ def _wave_verdict(matrix: Matrix, row: SummaryRow, wave: Wave, impact: str) -> t
         return "not measured", ""
     if matrix.none.shares[wave].never and share.never:
         return "none to prevent", ""
+    felt = _felt(wave, minutes)
     if matrix.prevents(row, wave):
-        felt = minutes is not None and minutes >= FELT_MIN
-        what = "over 5 % of tries are blocked" if wave == "first_wave" else "over 5 % of attempts fail"
-        return ("prevented" + (f", but {what} for {minutes:.0f} min" if felt else ""), "better")
+        return f"prevented{felt}", "better"
     if not share.always:
-        return f"in {seeds(share)} seeds", "better" if below(share, matrix.none.shares[wave]) else ""
+        return f"in {seeds(share)} seeds{felt}", "better" if below(share, matrix.none.shares[wave]) else ""
     spared = _spared(matrix, row) if wave == "second_wave" else ""
     if minutes is None or not before:
         return spared or "not prevented", "better" if spared else ""
@@ -163,6 +162,14 @@ def _wave_verdict(matrix: Matrix, row: SummaryRow, wave: Wave, impact: str) -> t
     if below(without, with_):
         return f"longer: {minutes:.0f} instead of {before:.0f} min", "worse"
     return (f"{spared}: {length}", "better") if spared else (f"not prevented: {length}", "")
+
+
+def _felt(wave: Wave, minutes: float | None) -> str:
+    """The impact that is left although a region does not collapse in every seed; empty if there is none."""
+    if minutes is None or minutes < FELT_MIN:
+        return ""
+    what = "tries are blocked" if wave == "first_wave" else "attempts fail"
+    return f", but over 5 % of {what} for {minutes:.0f} min"
 
 
 def _spared(matrix: Matrix, row: SummaryRow) -> str:

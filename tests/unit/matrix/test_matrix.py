@@ -84,7 +84,7 @@ def test_each_repair_has_its_line() -> None:
     assert (lines["R1"].first, lines["R1"].first_tone) == ("not prevented: 300 of 300 min", "")
     assert lines["R1"].second == "prevented"
     assert lines["R7"].second == "West US is spared: 10 of 10 min"
-    assert lines["X4"].second == "in 4 of 5 seeds"
+    assert lines["X4"].second == "in 4 of 5 seeds, but over 5 % of attempts fail for 8 min"
     assert (lines["R3"].second, lines["R3"].worse) == ("not prevented: 10 of 10 min", "Peak attempts")
 
 
