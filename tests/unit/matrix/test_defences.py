@@ -46,7 +46,7 @@ def test_the_table_has_a_line_for_each_with_the_models_figure_beside_it() -> Non
 
 
 def test_the_page_has_every_defence_with_the_models_figure() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "matrix.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "defences.md").read_text()
     for one in defences():
         (line,) = [line for line in page.splitlines() if line.startswith(f"| {one.title} |")]
         assert ("–" if one.model is None else f"{one.model:.2f}") in line.split("|")[3]
