@@ -30,6 +30,7 @@ from chaos.cli import main
 from chaos.report import files
 from chaos.studies.campaign import command as campaign_command
 from chaos.studies.map import command as map_command
+from services.parts.declared import FOLDER, NAMES
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 BLOCK = re.compile(
@@ -101,6 +102,10 @@ def blocks(page: Path) -> list[Block]:
     return found
 
 
+UNDECLARED: dict[str, str | None] = {NAMES: None, FOLDER: None}
+"""What one command declares is not the next one's, which a reader starts in another process."""
+
+
 class Here(Executor):
     """Does each job at once, in this process: starting a process costs more than a point of the map."""
 
@@ -140,7 +145,7 @@ def output(block: Block) -> str:
     Raises:
         GuideError: with its output, when it ends with bad input or an exception. A contradicted run is no failure.
     """
-    done = CliRunner().invoke(main, shlex.split(block.command)[1:], env={"COLUMNS": COLUMNS})
+    done = CliRunner().invoke(main, shlex.split(block.command)[1:], env={"COLUMNS": COLUMNS, **UNDECLARED})
     if done.exit_code not in (0, 1) or (done.exception and not isinstance(done.exception, SystemExit)):
         raise GuideError(f"{block.page}: {block.command}: exit code {done.exit_code}\n{done.output}{done.exception!r}")
     return done.output
