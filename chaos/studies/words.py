@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from chaos.studies.statistics import Share
+
 MISSING = "–"
 
 
@@ -13,6 +15,11 @@ def figure(value: float | None, spec: str = "g", unit: str = "") -> str:
 def bounds(low: float | None, high: float | None, spec: str) -> str:
     """` (0.91 to 0.99)`; empty if there is no interval."""
     return "" if low is None or high is None else f" ({low:{spec}} to {high:{spec}})"
+
+
+def share_text(one: Share) -> str:
+    """`3 of 10 (0.11 to 0.60)`."""
+    return f"{one.count} of {one.measured}{bounds(one.low, one.high, '.2f')}"
 
 
 def span(values: Sequence[float], spec: str = "g") -> str:

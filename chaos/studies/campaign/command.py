@@ -94,7 +94,8 @@ def campaign_command(
     wanted = campaign_jobs(scenario, seeds, perturbed, mitigations, size, drops, changes)
     as_it_is = not (mitigations or drops or changes)
     if page is not None and not (perturbed and as_it_is):
-        raise click.UsageError("--page: shows perturbed runs of the scenario as it is: no --with, --drop, --change")
+        rule = "takes --perturbed, and no --with, --drop or --change"
+        raise click.UsageError(f"--page: shows perturbed runs of the scenario as it is: {rule}")
     told = load(scenario, size=size)
     require_expectations("--scenario", told)
     wanted[0].plan()

@@ -15,13 +15,12 @@ import numpy as np
 
 from chaos.experiment.baseline import CollapsedInWarmup
 from chaos.report.templates import fill
-from chaos.scenarios.drill import without_drill
 from chaos.scenarios.model import Scenario
 from chaos.studies.campaign.jobs import CampaignResult
 from chaos.studies.campaign.perturb import perturbation
 from chaos.studies.page import TEMPLATES
 from chaos.studies.statistics import CONFIDENCE, share
-from chaos.studies.words import bounds, count_of
+from chaos.studies.words import count_of, share_text
 
 TEMPLATE = "draws.md.j2"
 BASELINE = ("baseline", "run")
@@ -58,9 +57,8 @@ class Driver:
 
 def draws(scenario: Scenario, results: Sequence[CampaignResult]) -> list[Draw]:
     """The perturbed runs among the results, by seed."""
-    plain = without_drill(scenario)
     shaken = sorted((one for one in results if one.job.perturb), key=lambda one: one.job.seed)
-    return [_draw(one, plain) for one in shaken]
+    return [_draw(one, scenario) for one in shaken]
 
 
 def _draw(result: CampaignResult, scenario: Scenario) -> Draw:
@@ -134,5 +132,4 @@ def render(told: Scenario, results: Sequence[CampaignResult], command: str, comm
 
 
 def _share(flags: Sequence[bool]) -> str:
-    one = share(flags)
-    return f"{one.count} of {one.measured}{bounds(one.low, one.high, '.2f')}"
+    return share_text(share(flags))

@@ -11,7 +11,7 @@ from chaos.studies.matrix.page import EVENT_LABELS
 from chaos.studies.matrix.summary import Matrix, SummaryRow
 from chaos.studies.page import TEMPLATES
 from chaos.studies.statistics import Estimate, Share, estimate, share
-from chaos.studies.words import MISSING, bounds, count_of
+from chaos.studies.words import MISSING, bounds, count_of, share_text
 
 SHOWN = ("impact_a_min", "impact_b_min", "failed_operations", "peak_amplification", "backlog_job_min")
 """The columns of the page; the other ones are in `matrix.html`."""
@@ -53,7 +53,7 @@ def matrix_page(matrix: Matrix, origin: Origin) -> str:
         "repairs": words.repairs(matrix),
         "columns": columns,
         "events": {name: label.format(**matrix.sides) for name, label in EVENT_LABELS.items()},
-        "share": share_text,
+        "share": _events,
         "cell": lambda row, column: estimate_text(column, row.estimates[column.name]),
         "name": lambda row: words.name(matrix, row),
         "problems": [_problem(row, seed, text) for row in matrix.rows for seed, text in row.problems.items()],
@@ -80,16 +80,16 @@ def defences_page(scenario: str, size: float, found: DefenceOutcomes, origin: Or
 
 
 def defence_row(one: Defence, runs: Sequence[RunOutcome]) -> DefenceRow:
-    values = {name: _of(runs, BY_NAME[name]) for name in ("peak_amplification", "wasted_ratio")}
+    peak, wasted = BY_NAME["peak_amplification"], BY_NAME["wasted_ratio"]
     success = _of(runs, SUCCESS)
     return DefenceRow(
         title=one.title,
         success=f"{estimate_text(SUCCESS, success, '.2f')}, n = {success.measured}",
         model=MISSING if one.model is None else f"{one.model:.2f}",
         verdict=against_model(success, one.model),
-        second_wave=share_text(share([run.second_wave for run in runs])),
-        peak=estimate_text(BY_NAME["peak_amplification"], values["peak_amplification"]),
-        wasted=estimate_text(BY_NAME["wasted_ratio"], values["wasted_ratio"]),
+        second_wave=_events(share([run.second_wave for run in runs])),
+        peak=estimate_text(peak, _of(runs, peak)),
+        wasted=estimate_text(wasted, _of(runs, wasted)),
     )
 
 
@@ -107,9 +107,8 @@ def _of(runs: Sequence[RunOutcome], column: Column) -> Estimate:
     return estimate([run.values.get(column.name) for run in runs], least=column.least, most=column.most)
 
 
-def share_text(one: Share) -> str:
-    """`3 of 10 (0.11 to 0.60)`."""
-    return words.seeds(one) + bounds(one.low, one.high, ".2f")
+def _events(one: Share) -> str:
+    return share_text(one) if one.measured else MISSING
 
 
 def estimate_text(column: Column, one: Estimate, spec: str = "") -> str:

@@ -7,7 +7,7 @@ from chaos.report.templates import fill
 from chaos.studies.page import TEMPLATES
 from chaos.studies.size.answers import AnswerKind, SizeAnswer
 from chaos.studies.statistics import Bounded, MeanTime, Share
-from chaos.studies.words import MISSING, bounds, figure
+from chaos.studies.words import MISSING, bounds, figure, share_text
 
 TEMPLATE = "size.md.j2"
 
@@ -49,9 +49,9 @@ def cell(answer: SizeAnswer, size: float) -> str:
 
 def interval_text(kind: AnswerKind, one: Bounded) -> str:
     """`0.95 (0.91 to 0.99), n = 10`."""
-    interval = bounds(one.low, one.high, ".2f" if isinstance(one, Share) else kind.spec)
     if isinstance(one, Share):
-        return f"{one.count} of {one.measured}{interval}"
+        return share_text(one)
+    interval = bounds(one.low, one.high, kind.spec)
     if isinstance(one, MeanTime):
         hours = f"{one.count} in {one.watched / 3600:.1f} h"
         if one.mean is None:
