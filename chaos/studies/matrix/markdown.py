@@ -54,7 +54,7 @@ def matrix_page(matrix: Matrix, origin: Origin) -> str:
         "columns": columns,
         "events": {name: label.format(**matrix.sides) for name, label in EVENT_LABELS.items()},
         "share": _events,
-        "cell": lambda row, column: estimate_text(column, row.estimates[column.name]),
+        "cell": lambda row, column: _cell(column, row.estimates[column.name], len(row.runs)),
         "name": lambda row: words.name(matrix, row),
         "problems": [_problem(row, seed, text) for row in matrix.rows for seed, text in row.problems.items()],
         "count_of": count_of,
@@ -109,6 +109,10 @@ def _of(runs: Sequence[RunOutcome], column: Column) -> Estimate:
 
 def _events(one: Share) -> str:
     return share_text(one) if one.measured else MISSING
+
+
+def _cell(column: Column, one: Estimate, seeds: int) -> str:
+    return estimate_text(column, one) + words.of_how_many(one, seeds)
 
 
 def estimate_text(column: Column, one: Estimate, spec: str = "") -> str:

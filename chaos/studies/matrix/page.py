@@ -66,13 +66,17 @@ def _of_kind(matrix: Matrix, kind: str) -> list[SummaryRow]:
 
 def _fields(matrix: Matrix, row: SummaryRow) -> dict[str, Field]:
     none = matrix.none.estimates
-    return {column.name: _field(column, none[column.name], row.estimates[column.name]) for column in matrix.columns}
+    seeds = len(row.runs)
+    return {
+        column.name: _field(column, none[column.name], row.estimates[column.name], seeds) for column in matrix.columns
+    }
 
 
-def _field(column: Column, none: Estimate, here: Estimate) -> Field:
+def _field(column: Column, none: Estimate, here: Estimate, seeds: int) -> Field:
     change = relative(column, none, here)
     tone = "better" if change < 0 else "worse" if change > 0 else ""
-    return Field(words.mean(column, here), words.interval(column, here), tone, abs(change) * HEAT_MAX)
+    interval = words.interval(column, here) + words.of_how_many(here, seeds)
+    return Field(words.mean(column, here), interval.removeprefix(", "), tone, abs(change) * HEAT_MAX)
 
 
 def relative(column: Column, none: Estimate, here: Estimate) -> float:

@@ -203,6 +203,11 @@ def interval(column: Column, one: Estimate) -> str:
     return f"{number(column, one.low)} to {number(column, one.high)}"
 
 
+def of_how_many(one: Estimate, seeds: int) -> str:
+    """Empty for all or none of them. Seeds that lack a value are no random ones, so a mean over the others says so."""
+    return "" if one.measured in (0, seeds) else f", n = {one.measured}"
+
+
 def seeds(share: Share) -> str:
     return f"{share.count} of {share.measured}" if share.measured else MISSING
 

@@ -1,6 +1,8 @@
 """The pages of a matrix and of the single defences in Markdown; on the toy world."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,15 +11,18 @@ from click.testing import CliRunner, Result
 from chaos.cli import main
 from chaos.studies.matrix import command
 from chaos.studies.matrix.defences import Defence
+from chaos.studies.matrix.job import MatrixRun
 from chaos.studies.matrix.markdown import against_model, defence_row
 from chaos.studies.matrix.outcomes import OP_SUCCESS, RunOutcome
 from chaos.studies.statistics import Estimate
 from tests.unit.matrix.toy_world import SCENARIO, Inline, world
 
 
-def asked(folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
+def asked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str, perform: Callable[[MatrixRun], RunOutcome] = world
+) -> Result:
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(command, "perform", world)
+    monkeypatch.setattr(command, "perform", perform)
     monkeypatch.setattr(command, "processes", lambda _count: nullcontext(Inline()))
     return CliRunner().invoke(main, ["matrix", SCENARIO, "--out", "out", *arguments])
 
@@ -43,6 +48,20 @@ def test_the_page_of_a_matrix_has_every_cell_with_intervals_and_the_command(
     assert seeds[1:] == ["5 of 5 (0.57 to 1.00)"] * 2 + ["0 of 5 (0.00 to 0.43)"] * 2
     assert amounts[3:5] == ["10.3 (10.1 to 10.5)", "×10.3 (×10.1 to ×10.5)"]
     assert len(rows(page, "| all but")) == 2 * 13
+
+
+def test_a_mean_over_some_seeds_only_says_how_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def partly(job: MatrixRun) -> RunOutcome:
+        known = world(job)
+        missing = job.mitigations == ("X1",) or (job.mitigations == ("X2",) and job.seed == 1)
+        return replace(known, values={**known.values, "failed_operations": None if missing else 7.0})
+
+    asking = ("--seeds", "3", "--sets-max-size", "1", "--page", "page.md")
+    assert asked(tmp_path, monkeypatch, *asking, perform=partly).exit_code == 0
+    page = (tmp_path / "page.md").read_text()
+    shown = {name: rows(page, f"| {name} |")[-1][3] for name in ("none", "X1", "X2")}
+    assert shown == {"none": "7.0 (7.0 to 7.0)", "X1": "–", "X2": "7.0 (7.0 to 7.0), n = 2"}
+    assert (tmp_path / "out" / "matrix.html").read_text().count("7.0 to 7.0, n = 2") == 1
 
 
 def test_the_page_of_the_defences_judges_each_against_the_model_by_its_interval(
