@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from rich.table import Column, Table
 
 from chaos.experiment.runs import RUNS, replace
 from chaos.progress.terminal import table
+from chaos.studies.results.checkout import without_pages
 from chaos.studies.results.plan import ResultsPlan, Step
 from chaos.studies.results.stamps import Stamps
 from compose import with_parent
@@ -21,8 +22,9 @@ from services.chassis.exit_codes import CODES, DEFECT, EXPECTED
 FOLDER = RUNS / "results"
 DONE, SKIPPED, FAILED, NOT_RUN = "done", "already done", "failed", "not run"
 
-CarryOut = Callable[[Step, int, Path], int]
-"""Carries out a step with this many processes, in this folder; returns its exit code."""
+CarryOut = Callable[[Step, int, Path, Mapping[str, str]], int]
+"""Carries out a step with this many processes, in this folder, with these additions to the environment; returns its
+exit code."""
 
 
 class StepEnd(NamedTuple):
@@ -34,13 +36,14 @@ class StepEnd(NamedTuple):
     exit_code: int | None = None
 
 
-def in_process(step: Step, jobs: int, here: Path) -> int:
+def in_process(step: Step, jobs: int, here: Path, environment: Mapping[str, str]) -> int:
     """Runs the command in a process that ends with this one.
 
     A page that it prints replaces the old one only after success.
     """
     guarded = [sys.executable, "-P", with_parent.__file__, str(os.getpid()), *step.command(jobs)]
-    done = subprocess.run(guarded, cwd=here, check=False, stdout=subprocess.PIPE if step.prints_page else None)
+    printed = subprocess.PIPE if step.prints_page else None
+    done = subprocess.run(guarded, cwd=here, env={**os.environ, **environment}, check=False, stdout=printed)
     if step.prints_page and done.returncode in step.may_end:
         replace(here / step.writes[0], done.stdout.decode(errors="backslashreplace"))
     return done.returncode
@@ -65,9 +68,15 @@ def results_command(
     console.print(_expected(plan, stamps, jobs))
     ends: dict[str, StepEnd] = {}
     began = clock.now()
-    for step in plan.steps:
-        ends[step.name] = end = _carry_out(step, stamps, ends, jobs, console, clock, here, perform)
-        console.print(f"{step.name}: {_said(end)}")
+    pages = [here.absolute() / page for step in plan.steps for page in step.writes]
+    with without_pages(pages) as environment:
+
+        def in_here(step: Step) -> int:
+            return perform(step, jobs, here, environment)
+
+        for step in plan.steps:
+            ends[step.name] = end = _carry_out(step, stamps, ends, jobs, console, clock, in_here)
+            console.print(f"{step.name}: {_said(end)}")
     console.print(_table(list(ends.values()), clock.now() - began, jobs))
     failed = [end for end in ends.values() if end.state == FAILED]
     if not failed:
@@ -82,8 +91,7 @@ def _carry_out(
     jobs: int,
     console: Console,
     clock: Clock,
-    here: Path,
-    perform: CarryOut,
+    perform: Callable[[Step], int],
 ) -> StepEnd:
     if any(ends[name].state in (FAILED, NOT_RUN) for name in step.needs):
         return StepEnd(step, NOT_RUN)
@@ -92,7 +100,7 @@ def _carry_out(
     console.rule(step.name)
     console.print(f"$ {step.typed(jobs)}")
     began = clock.now()
-    code = perform(step, jobs, here)
+    code = perform(step)
     took_s = clock.now() - began
     if code not in step.may_end:
         return StepEnd(step, FAILED, took_s, code)

@@ -1,7 +1,7 @@
 """`aftershock results`: steps in order, skipped when done, resumed after a failure, and an exit code that says it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class Bench:
         self.now = 0.0
         self.console = Console(width=160, record=True, file=StringIO())
 
-    def perform(self, step: Step, jobs: int, here: Path) -> int:
+    def perform(self, step: Step, jobs: int, here: Path, environment: Mapping[str, str]) -> int:
         self.ran.append(step.name)
         self.now += 10.0
         code = self.codes.get(step.name, 0)
