@@ -12,12 +12,22 @@ from chaos.progress.terminal import table
 from chaos.report.templates import fill
 from chaos.studies.page import TEMPLATES
 from chaos.studies.pool import processes
-from chaos.studies.validation import balancing, cascade, collapse, contention, queueing, retries, shedding, trigger
+from chaos.studies.validation import (
+    balancing,
+    cascade,
+    collapse,
+    contention,
+    orbit,
+    queueing,
+    retries,
+    shedding,
+    trigger,
+)
 from chaos.studies.validation.rows import JudgedFigure, JudgedRow, Row
 from services.chassis.exit_codes import CONTRADICTED, EXPECTED
 from services.chassis.settings import Tree
 
-FAMILIES = (queueing, retries, contention, balancing, shedding, collapse, cascade, trigger)
+FAMILIES = (queueing, retries, contention, balancing, shedding, collapse, cascade, trigger, orbit)
 ROWS: dict[str, Row] = dict(sorted((row.id, row) for of in FAMILIES for row in of.ROWS))
 TEMPLATE = "validation.md.j2"
 

@@ -60,7 +60,7 @@ def printed(
 
 def between(name: str, low: float, high: float, precision: float, runs: float = math.inf) -> Published:
     """A published range."""
-    return Published(name, f"{low:g} to {high:g}" if low < high else f"{low:g}", low, high, precision, runs)
+    return Published(name, f"{low:.4g} to {high:.4g}" if low < high else f"{low:g}", low, high, precision, runs)
 
 
 @dataclass(frozen=True)
