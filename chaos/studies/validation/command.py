@@ -21,13 +21,14 @@ from chaos.studies.validation import (
     queueing,
     retries,
     shedding,
+    tipping,
     trigger,
 )
 from chaos.studies.validation.rows import JudgedFigure, JudgedRow, Row
 from services.chassis.exit_codes import CONTRADICTED, EXPECTED
 from services.chassis.settings import Tree
 
-FAMILIES = (queueing, retries, contention, balancing, shedding, collapse, cascade, trigger, orbit)
+FAMILIES = (queueing, retries, contention, balancing, shedding, collapse, cascade, tipping, trigger, orbit)
 ROWS: dict[str, Row] = dict(sorted((row.id, row) for of in FAMILIES for row in of.ROWS))
 TEMPLATE = "validation.md.j2"
 
