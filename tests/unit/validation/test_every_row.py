@@ -27,7 +27,7 @@ WRONG: dict[str, Tree] = {
     "V08": {"identity": {"contention_slowdown": 0.0}},
     "V09": {"backoff": {"attempts": 1}},
     "V10": _client(sdk={"attempts": 1}),
-    "V11": _client(timeout_s=5.0),
+    "V11": {"identity_client": {"timeout_s": 5.0}},
     "V12": _client(sdk={"attempts": 1}),
     "V14": {"identity": {"workers": 60}},
     "V15": _client(sdk={"attempts": 1}),
