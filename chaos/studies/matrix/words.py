@@ -62,17 +62,26 @@ def _preventing(matrix: Matrix, wave: Wave) -> str:
     some = [row for row in alone if row.cell.of not in (*good, *unmeasured, *open_)]
     bad = [row.cell.of for row in some if row.shares[wave].always]
     luck = [row.cell.of for row in some if not row.shares[wave].always]
-    nothing = f"Alone, no repair {'is shown to prevent' if open_ else 'prevents'} the {what}"
-    parts = [f"Alone, {listed(good)} prevent{_s(good)} the {what}" if good else nothing]
+    parts = []
+    if good:
+        parts.append(f"{listed(good)} prevent{_s(good)} the {what}")
     if open_:
+        parts += [] if good else [f"no repair is shown to prevent the {what}"]
         parts.append(f"with {listed(open_)} it occurs in no seed, but {too_few(matrix)}")
-    if bad:
-        parts.append(f"{listed(bad)} {'does' if len(bad) == 1 else 'do'} not")
-    if luck:
-        parts.append(f"{listed(luck)} {'does' if len(luck) == 1 else 'do'} in some seeds only")
+    for names, when in ((bad, ""), (luck, " in some seeds only")):
+        if names:
+            parts.append(_do(names, negated=not when, what="" if parts else what) + when)
     if unmeasured:
         parts.append(f"{listed(unmeasured)} could not be measured in every seed")
-    return "; ".join(parts) + "."
+    return f"Alone, {'; '.join(parts)}."
+
+
+def _do(names: Sequence[str], *, negated: bool, what: str) -> str:
+    """Whether they prevent `what`; short after a sentence that has said it."""
+    do = "does" if len(names) == 1 else "do"
+    if negated:
+        return f"{listed(names)} {do} not" + (f" prevent the {what}" if what else "")
+    return f"{listed(names)} prevent{_s(names)} the {what}" if what else f"{listed(names)} {do}"
 
 
 def _publisher(matrix: Matrix) -> list[str]:
@@ -148,11 +157,13 @@ def _wave_verdict(matrix: Matrix, row: SummaryRow, wave: Wave, impact: str) -> t
         return "not measured", ""
     if matrix.none.shares[wave].never and share.never:
         return "none to prevent", ""
-    felt = _felt(wave, minutes)
+    felt = _felt(wave, minutes, before)
     if matrix.prevents(row, wave):
-        return f"prevented{felt}", "better"
+        return f"prevented{felt and ', but ' + felt}", "better"
     if not share.always:
-        return f"in {seeds(share)} seeds{felt}", "better" if below(share, matrix.none.shares[wave]) else ""
+        fewer = below(share, matrix.none.shares[wave])
+        shorter = len(matrix.seeds) >= SEEDS_TO_COMPARE and below(with_, without)
+        return f"in {seeds(share)} seeds{felt and '; ' + felt}", "better" if fewer or shorter else ""
     spared = _spared(matrix, row) if wave == "second_wave" else ""
     if minutes is None or not before:
         return spared or "not prevented", "better" if spared else ""
@@ -164,12 +175,13 @@ def _wave_verdict(matrix: Matrix, row: SummaryRow, wave: Wave, impact: str) -> t
     return (f"{spared}: {length}", "better") if spared else (f"not prevented: {length}", "")
 
 
-def _felt(wave: Wave, minutes: float | None) -> str:
+def _felt(wave: Wave, minutes: float | None, before: float | None) -> str:
     """The impact that is left although a region does not collapse in every seed; empty if there is none."""
     if minutes is None or minutes < FELT_MIN:
         return ""
     what = "tries are blocked" if wave == "first_wave" else "attempts fail"
-    return f", but over 5 % of {what} for {minutes:.0f} min"
+    of = f"{minutes:.0f} of {before:.0f}" if before else f"{minutes:.0f}"
+    return f"over 5 % of {what} for {of} min"
 
 
 def _spared(matrix: Matrix, row: SummaryRow) -> str:

@@ -2,6 +2,8 @@
 
 import csv
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,10 +31,15 @@ BY_NAME = {column.name: column for column in COLUMNS}
 
 
 @cache
-def _made(seeds: int = 5, names: tuple[str, ...] = NAMES, size: int = 2) -> tuple[Matrix, tuple[MatrixRun, ...]]:
+def _made(
+    seeds: int = 5,
+    names: tuple[str, ...] = NAMES,
+    size: int = 2,
+    perform: Callable[[MatrixRun], RunOutcome] = world,
+) -> tuple[Matrix, tuple[MatrixRun, ...]]:
     executor = Inline()
     with TemporaryDirectory() as folder:
-        engine = StudyEngine(executor, world, Cache(Path(folder), CODEC, "code"))
+        engine = StudyEngine(executor, perform, Cache(Path(folder), CODEC, "code"))
         question = Question(SCENARIO, names, range(1, seeds + 1), (), size)
         return command.make_matrix(question, engine), tuple(executor.jobs)
 
@@ -78,14 +85,38 @@ def test_the_headline_says_what_prevents_what_does_not_and_what_harms() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("R3", "X4"), "R3 does not prevent the second wave (identity); X4 does in some seeds only."),
+        (("R3", "R6"), "R3 and R6 do not prevent the second wave (identity)."),
+        (("X4",), "X4 prevents the second wave (identity) in some seeds only."),
+    ],
+)
+def test_of_some_repairs_nothing_is_said_about_the_others(names: tuple[str, ...], said: str) -> None:
+    assert words.headline(_made(5, names, 1)[0])[0] == f"Alone, {said}"
+
+
 def test_each_repair_has_its_line() -> None:
     lines = {one.id: one for one in words.repairs(_made()[0])}
     assert (lines["R2"].first, lines["R2"].first_tone) == ("prevented", "better")
     assert (lines["R1"].first, lines["R1"].first_tone) == ("not prevented: 300 of 300 min", "")
     assert lines["R1"].second == "prevented"
     assert lines["R7"].second == "West US is spared: 10 of 10 min"
-    assert lines["X4"].second == "in 4 of 5 seeds, but over 5 % of attempts fail for 8 min"
+    assert lines["X4"].second == "in 4 of 5 seeds; over 5 % of attempts fail for 8 of 10 min"
+    assert lines["X4"].second_tone == "", "neither the seeds nor the minutes are apart"
     assert (lines["R3"].second, lines["R3"].worse) == ("not prevented: 10 of 10 min", "Peak attempts")
+
+
+@pytest.mark.parametrize(("seeds", "tone"), [(5, "better"), (3, "")])
+def test_a_wave_in_some_seeds_that_hurts_for_less_time_is_better(seeds: int, tone: str) -> None:
+    def brief(job: MatrixRun) -> RunOutcome:
+        known = world(job)
+        return replace(known, values={**known.values, "impact_b_min": 2.0}) if "X4" in job.mitigations else known
+
+    (x4,) = words.repairs(_made(seeds, ("X4",), 1, brief)[0])
+    assert x4.second.endswith("seeds; over 5 % of attempts fail for 2 of 10 min")
+    assert x4.second_tone == tone
 
 
 def test_with_one_seed_nothing_is_said_to_be_worse_by_chance() -> None:
