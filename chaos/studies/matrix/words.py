@@ -20,6 +20,8 @@ SEEDS_TO_COMPARE = 4
 """From this number on the interval of an event in no seed can be apart from that of one in every seed."""
 FELT_MIN = 1.0
 """Minutes of impact from which a prevented wave is still reported as felt."""
+EFFECT_HEAT, FAINTEST = 28.0, 0.2
+"""Colour of a full effect, in percent, and the share of it that the smallest one has."""
 EffectTone = Literal["", "better", "worse"]
 
 
@@ -31,8 +33,10 @@ class MitigationEffect:
     title: str
     first: str
     first_tone: EffectTone
+    first_heat: float
     second: str
     second_tone: EffectTone
+    second_heat: float
     worse: str
 
 
@@ -146,8 +150,24 @@ def _repair(matrix: Matrix, row: SummaryRow) -> MitigationEffect:
     first, first_tone = _wave_verdict(matrix, row, "first_wave", "impact_a_min")
     second, second_tone = _wave_verdict(matrix, row, "second_wave", "impact_b_min")
     return MitigationEffect(
-        row.cell.of, matrix.titles[row.cell.of], first, first_tone, second, second_tone, worse_in(matrix, row)
+        id=row.cell.of,
+        title=matrix.titles[row.cell.of],
+        first=first,
+        first_tone=first_tone,
+        first_heat=_heat(matrix, row, "impact_a_min", first_tone),
+        second=second,
+        second_tone=second_tone,
+        second_heat=_heat(matrix, row, "impact_b_min", second_tone),
+        worse=worse_in(matrix, row),
     )
+
+
+def _heat(matrix: Matrix, row: SummaryRow, impact: str, tone: EffectTone) -> float:
+    """How strong the colour is: the share of the minutes that is gone. 109 of 112 minutes are not as good as none."""
+    minutes, before = row.mean(impact), matrix.none.mean(impact)
+    if tone != "better" or minutes is None or not before:
+        return EFFECT_HEAT
+    return EFFECT_HEAT * max(FAINTEST, 1.0 - minutes / before)
 
 
 def _wave_verdict(matrix: Matrix, row: SummaryRow, wave: Wave, impact: str) -> tuple[str, EffectTone]:

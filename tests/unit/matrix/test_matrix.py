@@ -100,6 +100,7 @@ def test_of_some_repairs_nothing_is_said_about_the_others(names: tuple[str, ...]
 def test_each_repair_has_its_line() -> None:
     lines = {one.id: one for one in words.repairs(_made()[0])}
     assert (lines["R2"].first, lines["R2"].first_tone) == ("prevented", "better")
+    assert (lines["R2"].first_heat, lines["R7"].second_heat) == (words.EFFECT_HEAT, words.EFFECT_HEAT * words.FAINTEST)
     assert (lines["R1"].first, lines["R1"].first_tone) == ("not prevented: 300 of 300 min", "")
     assert lines["R1"].second == "prevented"
     assert lines["R7"].second == "West US is spared: 10 of 10 min"
@@ -117,6 +118,7 @@ def test_a_wave_in_some_seeds_that_hurts_for_less_time_is_better(seeds: int, ton
     (x4,) = words.repairs(_made(seeds, ("X4",), 1, brief)[0])
     assert x4.second.endswith("seeds; over 5 % of attempts fail for 2 of 10 min")
     assert x4.second_tone == tone
+    assert x4.second_heat == pytest.approx(words.EFFECT_HEAT * (0.8 if tone else 1.0), rel=0.05)
 
 
 def test_with_one_seed_nothing_is_said_to_be_worse_by_chance() -> None:
