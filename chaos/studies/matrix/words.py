@@ -69,23 +69,22 @@ def _preventing(matrix: Matrix, wave: Wave) -> str:
     parts = []
     if good:
         parts.append(f"{listed(good)} prevent{_s(good)} the {what}")
+    elif open_:
+        parts.append(f"no repair is shown to prevent the {what}")
     if open_:
-        parts += [] if good else [f"no repair is shown to prevent the {what}"]
         parts.append(f"with {listed(open_)} it occurs in no seed, but {too_few(matrix)}")
-    for names, when in ((bad, ""), (luck, " in some seeds only")):
-        if names:
-            parts.append(_do(names, negated=not when, what="" if parts else what) + when)
+    if bad:
+        parts.append(f"{listed(bad)} {_do(bad)} not" + ("" if parts else f" prevent the {what}"))
+    if luck:
+        some_do = f"{listed(luck)} {_do(luck)}" if parts else f"{listed(luck)} prevent{_s(luck)} the {what}"
+        parts.append(f"{some_do} in some seeds only")
     if unmeasured:
         parts.append(f"{listed(unmeasured)} could not be measured in every seed")
     return f"Alone, {'; '.join(parts)}."
 
 
-def _do(names: Sequence[str], *, negated: bool, what: str) -> str:
-    """Whether they prevent `what`; short after a sentence that has said it."""
-    do = "does" if len(names) == 1 else "do"
-    if negated:
-        return f"{listed(names)} {do} not" + (f" prevent the {what}" if what else "")
-    return f"{listed(names)} prevent{_s(names)} the {what}" if what else f"{listed(names)} {do}"
+def _do(names: Sequence[str]) -> str:
+    return "does" if len(names) == 1 else "do"
 
 
 def _publisher(matrix: Matrix) -> list[str]:

@@ -26,7 +26,7 @@ SERVER: Tree = merge(
         "identity_client": {"timeout_s": TIMEOUT_S, "workflow": {"enabled": False}},
     },
 )
-ONE_ATTEMPT: Tree = {"identity_client": {"sdk": {"enabled": False}}}
+ONCE: Tree = {"identity_client": {"sdk": {"enabled": False}}}
 AGAIN: Tree = {
     "identity_client": {
         "sdk": {"attempts": 1_000_000, "wait": "full_jitter", "base_s": 2 * RETRY_AFTER_S, "max_s": 2 * RETRY_AFTER_S}
@@ -67,7 +67,7 @@ def measure(seed: int, overrides: Tree) -> RowFigures:
 
 def _measured(seed: int, served_per_s: int, overrides: Tree) -> RowFigures:
     server = merge(SERVER, {"identity": {"service_time_s": 1 / served_per_s}})
-    once = SmallWorld(seed, merge(server, ONE_ATTEMPT, overrides))
+    once = SmallWorld(seed, merge(server, ONCE, overrides))
     found = {_balance(served_per_s): once.run(partial(_on_time, rate_per_s=BALANCE_AT[served_per_s]))}
     stays, tips = STAYS_AT[served_per_s], TIPS_AT[served_per_s]
     for name, rate_per_s, trigger_s in ((_stays(served_per_s), stays, SHORT_S), (_tipped(served_per_s), tips, LONG_S)):
