@@ -25,7 +25,10 @@ from loadgen.arrivals import Arrivals, PoissonSchedule
 from services.chassis.clock import system_clock
 from services.chassis.streams import Streams
 from tests.bench_compose import main as bench_compose
+from tests.bench_layers import main as bench_layers
+from tests.bench_sockets import main as bench_sockets
 
+INCIDENT = "azure-fnj8-vqz"
 RATES_PER_S = (200, 500, 1000)
 SENDING_S = 10.0
 WARM_UP_S = 1.0
@@ -76,8 +79,10 @@ def main() -> None:
         "whole incident (722 minutes)", "CPU s", "peak memory MB", "verdict", "SHA-256 of the events", title=title
     )
     digests = set()
+    cpu_s = {}
     for transport, *more in (("http",), ("direct",), ("direct", "--traces")):
-        figures = replay("azure-fnj8-vqz", transport, *more)
+        figures = replay(INCIDENT, transport, *more)
+        cpu_s[transport, *more] = figures["cpu_s"]
         summary.add_row(
             f"virtual, {transport}" + (f", {figures['traces_mb']:.0f} MB of traces" if more else ""),
             f"{figures['cpu_s']:.1f}",
@@ -89,6 +94,7 @@ def main() -> None:
     console.print(summary)
     same = "the same events to the byte" if len(digests) == 1 else "DIFFERENT events"
     console.print(f"both transports, traced or not: {same}")
+    bench_layers(console, INCIDENT, cpu_s[("direct",)])
     sending = table("arrivals per second", "sent", "p50 ms", "p99 ms", title="open-loop send-time error, uvloop")
     for rate in RATES_PER_S:
         errors = uvloop.run(send_errors_ms(rate))
@@ -96,6 +102,7 @@ def main() -> None:
         sending.add_row(str(rate), str(len(errors)), f"{quantiles[49]:.2f}", f"{quantiles[98]:.2f}")
     console.print(sending)
     console.rule("cost of one hop and of one Redis operation")
+    bench_sockets(console)
     bench_hops()
     console.rule("the testbed in Docker")
     bench_compose(console)
