@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chaos.studies.matrix.outcomes import OP_SUCCESS, RunOutcome
+from chaos.studies.matrix.summary import SummaryRow
 from chaos.studies.size.job import SizeFinding
 from chaos.studies.statistics import Bounded, MeanTime, Share, apart, estimate, mean_time, share
 
@@ -54,6 +55,8 @@ NUMBERS = (
     AnswerKind("peak_amplification", "peak amplification", ".1f", "×", 0.1, relative=True),
 )
 DEFENCE_TOLERANCE = 0.1
+SECOND_WAVE, FAILING = "second_wave", "impact_b_min"
+FAILING_TOLERANCE_MIN = 10.0
 
 
 @dataclass(frozen=True)
@@ -145,3 +148,14 @@ def defence_answer(title: str, found: Mapping[float, Sequence[RunOutcome]]) -> S
         kind,
         {size: estimate([run.values.get(OP_SUCCESS) for run in runs], most=kind.most) for size, runs in found.items()},
     )
+
+
+def wave_answer(title: str, found: Mapping[float, SummaryRow]) -> SizeAnswer:
+    """In how many seeds a region collapses."""
+    return SizeAnswer(AnswerKind(SECOND_WAVE, title), {size: row.shares[SECOND_WAVE] for size, row in found.items()})
+
+
+def failing_answer(title: str, found: Mapping[float, SummaryRow]) -> SizeAnswer:
+    """Minutes in which the pair's attempts fail; those without a mitigation are about 110."""
+    kind = AnswerKind(FAILING, title, ".1f", "min", FAILING_TOLERANCE_MIN)
+    return SizeAnswer(kind, {size: row.estimates[FAILING] for size, row in found.items()})

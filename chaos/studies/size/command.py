@@ -8,19 +8,29 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from chaos.experiment.runs import RUNS, commit, output_file, replace
+from chaos.mitigations import default_catalogue
 from chaos.progress.terminal import table
 from chaos.studies.cache import Cache, Codec
 from chaos.studies.engine import study_engine
 from chaos.studies.matrix import job as matrix_job
+from chaos.studies.matrix.cells import MatrixCell
 from chaos.studies.matrix.defences import defences
 from chaos.studies.matrix.job import MatrixRun
 from chaos.studies.matrix.outcomes import RunOutcome
+from chaos.studies.matrix.summary import SummaryRow
 from chaos.studies.pool import processes
 from chaos.studies.size import job as size_job
-from chaos.studies.size.answers import defence_answer, incident_answers, tipping_answer
+from chaos.studies.size.answers import (
+    SizeAnswer,
+    defence_answer,
+    failing_answer,
+    incident_answers,
+    tipping_answer,
+    wave_answer,
+)
 from chaos.studies.size.job import SizeFinding, SizeRun
 from chaos.studies.size.page import SizeGroup, SizePage, cell, render
-from chaos.studies.size.plan import SizeStudy, parse_loads, parse_sizes
+from chaos.studies.size.plan import SeedsAt, SizeStudy, parse_loads, parse_sizes, single_mitigations
 from services.chassis.clock import system_clock
 from services.chassis.exit_codes import BAD_INPUT, EXPECTED
 
@@ -62,11 +72,16 @@ def _answer(study: SizeStudy, options: dict[str, Any], console: Console) -> int:
 
 def ask(options: dict[str, Any]) -> SizeStudy:
     """The study of these options. Raises ScenarioError, SettingsError."""
+
+    def sizes(flag: str, part: str) -> tuple[SeedsAt, ...]:
+        return parse_sizes(flag, options["sizes"] if options[part] is None else options[part])
+
     study = SizeStudy(
         scenario=options["scenario"],
-        incident=parse_sizes("--sizes", options["sizes"]),
-        defence=parse_sizes("--defence-sizes", options["sizes"] if options["defence"] is None else options["defence"]),
-        calm=parse_sizes("--calm-sizes", options["sizes"] if options["calm"] is None else options["calm"]),
+        incident=sizes("--sizes", "sizes"),
+        defence=sizes("--defence-sizes", "defence"),
+        mitigation=sizes("--mitigation-sizes", "mitigation"),
+        calm=sizes("--calm-sizes", "calm"),
         calm_minutes=options["calm_minutes"],
         loads=parse_loads(options["loads"]),
     )
@@ -77,7 +92,12 @@ def ask(options: dict[str, Any]) -> SizeStudy:
 def size_command_line(study: SizeStudy, options: Mapping[str, Any]) -> str:
     """The command that gives the page."""
     words = ["aftershock", "size", study.scenario]
-    for flag, asked in (("--sizes", study.incident), ("--defence-sizes", study.defence), ("--calm-sizes", study.calm)):
+    for flag, asked in (
+        ("--sizes", study.incident),
+        ("--defence-sizes", study.defence),
+        ("--mitigation-sizes", study.mitigation),
+        ("--calm-sizes", study.calm),
+    ):
         words += [flag, ",".join(map(str, asked)) or "none"]
     words += ["--calm-minutes", f"{study.calm_minutes:g}", "--calm-loads", ",".join(f"{one:g}" for one in study.loads)]
     if options["jobs"]:
@@ -89,7 +109,7 @@ def _computed(study: SizeStudy, jobs: int | None, console: Console) -> tuple[Siz
     with study_engine(size_job.CODEC, size_job.perform, processes(jobs), console) as engine:
         sizes = engine.outcomes(study.size_jobs, "facts and calm regions")
     with study_engine(matrix_job.CODEC, matrix_job.perform, processes(jobs), console) as matrix_engine:
-        return sizes, matrix_engine.outcomes(study.matrix_jobs, "defences")
+        return sizes, matrix_engine.outcomes(study.matrix_jobs, "defences and mitigations")
 
 
 def _cached(study: SizeStudy) -> tuple[SizeResults, DefenceResults]:
@@ -129,7 +149,28 @@ def groups_of(study: SizeStudy, sizes: SizeResults, matrix: DefenceResults) -> l
         )
         rows = [defence_answer(one.title, _taken(study.defence_jobs(one), matrix)) for one in defences()]
         groups.append(SizeGroup("Single defences", note, rows))
-    return groups
+    return [*groups, *_mitigation_groups(study, matrix)] if study.mitigation else groups
+
+
+def _mitigation_groups(study: SizeStudy, matrix: DefenceResults) -> list[SizeGroup]:
+    titles = {one.id: f"{one.id} {one.title}" for one in default_catalogue().mitigations}
+    waves: list[SizeAnswer] = []
+    minutes: list[SizeAnswer] = []
+    for one in single_mitigations():
+        found = {size: _summary(one, runs) for size, runs in _taken(study.mitigation_jobs(one), matrix).items()}
+        title = titles.get(one.name, one.name)
+        waves.append(wave_answer(title, found))
+        minutes.append(failing_answer(title, found))
+    note = "The incident with its operators, up to the drain if it comes to one. Seeds in which a region collapses."
+    failing = "Minutes of the incident in which under 95 % of the pair's attempts succeed, in the same runs."
+    return [
+        SizeGroup("The second wave, by mitigation", note, waves),
+        SizeGroup("How long attempts fail, by mitigation", failing, minutes),
+    ]
+
+
+def _summary(one: MatrixCell, runs: Sequence[RunOutcome]) -> SummaryRow:
+    return SummaryRow.of(one, dict(enumerate(runs)))
 
 
 def _taken(jobs: Mapping[float, Sequence[J]], results: Mapping[J, R]) -> dict[float, list[R]]:

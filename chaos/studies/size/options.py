@@ -19,6 +19,7 @@ from chaos.options import JOBS, STUDIED, FiniteRange
     help="the facts; none: not run",
 )
 @click.option("--defence-sizes", "defence", metavar="S:SEEDS,…", help="single defences; default as --sizes")
+@click.option("--mitigation-sizes", "mitigation", metavar="S:SEEDS,…", help="single mitigations; default as --sizes")
 @click.option("--calm-sizes", "calm", metavar="S:SEEDS,…", help="a calm region; default as --sizes")
 @click.option(
     "--calm-minutes",
@@ -32,7 +33,7 @@ from chaos.options import JOBS, STUDIED, FiniteRange
 @click.option("--cached", is_flag=True, help="run nothing: answers from what earlier commands left")
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="write the page here")
 def study_sizes(**options: Any) -> None:
-    """Which answers hold at every size: facts, delays, tipping by itself and single defences, with intervals.
+    """Which answers hold at every size: facts, delays, tipping by itself, defences and mitigations, with intervals.
 
     Results are cached in runs/size-cache and runs/matrix-cache; the same command resumes from there.
     """

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from chaos.mitigations import default_catalogue
 from chaos.options import RUNS_MAX
+from chaos.studies.matrix.cells import MatrixCell, cells
 from chaos.studies.matrix.defences import Defence, defences
 from chaos.studies.matrix.job import MatrixRun
 from chaos.studies.size.job import SizeRun
@@ -35,6 +37,7 @@ class SizeStudy:
     calm: Sequence[SeedsAt]
     calm_minutes: float
     loads: Sequence[float]
+    mitigation: Sequence[SeedsAt] = ()
 
     @property
     def incident_jobs(self) -> dict[float, list[SizeRun]]:
@@ -56,9 +59,19 @@ class SizeStudy:
     def defence_jobs(self, one: Defence) -> dict[float, list[MatrixRun]]:
         return {at.size: [one.job(self.scenario, seed, (), at.size) for seed in _seeds(at)] for at in self.defence}
 
+    def mitigation_jobs(self, cell: MatrixCell) -> dict[float, list[MatrixRun]]:
+        return {
+            at.size: [MatrixRun(self.scenario, seed, cell.mitigations, size=at.size) for seed in _seeds(at)]
+            for at in self.mitigation
+        }
+
     @property
     def matrix_jobs(self) -> list[MatrixRun]:
-        jobs = [job for one in defences() for of_size in self.defence_jobs(one).values() for job in of_size]
+        parts = [
+            *(self.defence_jobs(one) for one in defences()),
+            *(self.mitigation_jobs(one) for one in single_mitigations()),
+        ]
+        jobs = [job for part in parts for of_size in part.values() for job in of_size]
         return sorted(jobs, key=lambda job: (job.seed, job.size or 1.0))
 
     def check(self) -> None:
@@ -74,7 +87,12 @@ class SizeStudy:
 
     def not_asked(self) -> Iterator[str]:
         """The sizes and seeds that the whole study has and this one lacks."""
-        for what, asked in (("the facts", self.incident), ("defences", self.defence), ("a calm region", self.calm)):
+        for what, asked in (
+            ("the facts", self.incident),
+            ("defences", self.defence),
+            ("mitigations", self.mitigation),
+            ("a calm region", self.calm),
+        ):
             by_size = {at.size: at.seeds for at in asked}
             missing = [f"{size:g}" for size in WANTED_SIZES if size not in by_size]
             few = [f"{at.size:g} ({at.seeds})" for at in asked if at.seeds < WANTED_SEEDS]
@@ -82,6 +100,12 @@ class SizeStudy:
                 yield f"{what} at size {', '.join(missing)}"
             if few:
                 yield f"{what} over {WANTED_SEEDS} seeds at size {', '.join(few)}"
+
+
+def single_mitigations() -> list[MatrixCell]:
+    """The cells of the matrix without a mitigation and with one."""
+    ids = tuple(one.id for one in default_catalogue().mitigations)
+    return [one for one in cells(ids, published=False) if one.kind in ("none", "alone")]
 
 
 def _seeds(at: SeedsAt) -> range:

@@ -7,8 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from chaos.cli import main
+from chaos.studies.matrix import job as matrix_job
 from chaos.studies.matrix.defences import defences
 from chaos.studies.matrix.outcomes import OP_SUCCESS, RunOutcome
+from chaos.studies.matrix.search import Question
 from chaos.studies.size.answers import (
     AnswerKind,
     SizeAnswer,
@@ -21,7 +23,7 @@ from chaos.studies.size.answers import (
 from chaos.studies.size.command import groups_of
 from chaos.studies.size.job import CODEC, SizeFinding, SizeRun, measured, perform
 from chaos.studies.size.page import SizePage, cell, render
-from chaos.studies.size.plan import SeedsAt, SizeStudy, parse_loads, parse_sizes
+from chaos.studies.size.plan import SeedsAt, SizeStudy, parse_loads, parse_sizes, single_mitigations
 from chaos.studies.statistics import Estimate, MeanTime, estimate, mean_time, share
 from services.chassis.settings import SettingsError
 from tests.unit.record.incident_record import E, fresh_incident
@@ -143,6 +145,39 @@ def test_what_was_not_run_is_on_the_page() -> None:
     assert "* the facts over 10 seeds at size 0.5 (3), 1 (2)\n" in text
     assert "* a calm region at size 1, 2, 4\n" in text
     assert next(SizeStudy(FULL, (), (), (), 1.0, (1.0,)).not_asked()) == "the facts at size 0.5, 1, 2, 4"
+
+
+def test_a_mitigation_is_asked_of_the_runs_of_the_matrix() -> None:
+    study = SizeStudy(FULL, (), (), (), 1.0, (1.0,), mitigation=(SeedsAt(0.5, 2), SeedsAt(1.0, 1)))
+    question = Question(FULL, ("R1", "X3"), (1, 2), size=0.5)
+
+    names = [one.name for one in single_mitigations()]
+    assert names == ["none", *(f"R{number}" for number in range(1, 8)), *(f"X{number}" for number in range(1, 7))]
+    assert len(study.matrix_jobs) == len(set(study.matrix_jobs)) == 3 * len(names)
+    kept = [matrix_job.CODEC.decides(job) for job in study.matrix_jobs if job.size == 0.5 and job.seed == 2]
+    for cell_of_matrix in question.cells()[:3]:
+        assert matrix_job.CODEC.decides(question.job(cell_of_matrix.mitigations, 2)) in kept, "one result in the cache"
+
+
+def test_a_mitigation_that_prevents_at_one_size_only_depends_on_the_size() -> None:
+    study = SizeStudy(FULL, (), (), (), 1.0, (1.0,), mitigation=(SeedsAt(0.5, 10), SeedsAt(1.0, 10)))
+    names = {one.name: one.mitigations for one in single_mitigations()}
+
+    def outcome(size: float | None, mitigations: tuple[str, ...], seed: int) -> RunOutcome:
+        wave = size == 1.0 if mitigations == names["R1"] else mitigations != names["R2"]
+        return RunOutcome({"impact_b_min": 100.0 + seed if wave else 0.0}, east_collapses=wave, west_collapses=wave)
+
+    found = {job: outcome(job.size, job.mitigations, job.seed) for job in study.matrix_jobs}
+    waves, minutes = groups_of(study, {}, found)
+
+    assert [row.verdict for row in waves.rows[:4]] == ["stable", "depends on size", "stable", "stable"]
+    assert cell(waves.rows[0], 0.5) == "10 of 10 (0.72 to 1.00)"
+    assert (cell(waves.rows[1], 0.5), cell(waves.rows[1], 1.0)) == ("0 of 10 (0.00 to 0.28)", "10 of 10 (0.72 to 1.00)")
+    assert waves.rows[1].said == "*depends on size*: rises; cause not investigated"
+    assert [row.verdict for row in minutes.rows[:4]] == ["stable", "depends on size", "stable", "stable"]
+    assert cell(minutes.rows[0], 1.0) == "105.5 min (103.3 to 107.7), n = 10"
+    assert minutes.rows[0].kind.band == "10 min"
+    assert waves.rows[3].kind.label == "R3 Faster rollback"
 
 
 def test_answers_of_never_and_shares_are_written_with_their_counts() -> None:
