@@ -153,7 +153,7 @@ def groups_of(study: SizeStudy, sizes: SizeResults, matrix: DefenceResults) -> l
 
 
 def _mitigation_groups(study: SizeStudy, matrix: DefenceResults) -> list[SizeGroup]:
-    titles = {one.id: f"{one.id} {one.title}" for one in default_catalogue().mitigations}
+    titles: dict[str, str] = {one.id: f"{one.id} {one.title}" for one in default_catalogue().mitigations}
     waves: list[SizeAnswer] = []
     minutes: list[SizeAnswer] = []
     for one in single_mitigations():
