@@ -156,6 +156,6 @@ def wave_answer(title: str, found: Mapping[float, SummaryRow]) -> SizeAnswer:
 
 
 def failing_answer(title: str, found: Mapping[float, SummaryRow]) -> SizeAnswer:
-    """Minutes in which the pair's attempts fail; those without a mitigation are about 110."""
+    """Minutes in which the pair's attempts fail; without a mitigation 110 in the short scenario, 300 in the whole."""
     kind = AnswerKind(FAILING, title, ".1f", "min", FAILING_TOLERANCE_MIN)
     return SizeAnswer(kind, {size: row.estimates[FAILING] for size, row in found.items()})
