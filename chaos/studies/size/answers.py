@@ -2,7 +2,8 @@
 
     stable            all intervals lie in a band as wide as the tolerance: a difference inside it does not matter
     depends on size   two intervals are apart
-    undecided         neither: the intervals are too wide, or there are fewer than two sizes
+    undecided         neither: the intervals are too wide
+    one size          there is nothing to compare with
     not run           nothing was measured
 
 The tolerance is stated for each answer; nothing rests on a single seed.
@@ -18,7 +19,7 @@ from chaos.studies.matrix.summary import SummaryRow
 from chaos.studies.size.job import SizeFinding
 from chaos.studies.statistics import Bounded, MeanTime, Share, apart, estimate, mean_time, share
 
-SizeVerdict = Literal["stable", "depends on size", "undecided", "not run"]
+SizeVerdict = Literal["stable", "depends on size", "undecided", "one size", "not run"]
 UNKNOWN = "cause not investigated"
 TIPPING_WHY = "chance has to fill the queues of all nodes at once, which is rarer with more nodes"
 
@@ -81,10 +82,10 @@ class SizeAnswer:
 
 def verdict(kind: AnswerKind, intervals: Sequence[Bounded]) -> SizeVerdict:
     """The verdict from the intervals alone, by the rules above."""
-    if not intervals:
-        return "not run"
+    if len(intervals) < 2:
+        return "one size" if intervals else "not run"
     known = [(one.low, one.high) for one in intervals if one.low is not None and one.high is not None]
-    if len(intervals) > 1 and len(known) == len(intervals):
+    if len(known) == len(intervals):
         low, high = min(low for low, _ in known), max(high for _, high in known)
         if high - low <= kind.tolerance * (max(abs(low), abs(high)) if kind.relative else 1.0) + 1e-9:
             return "stable"

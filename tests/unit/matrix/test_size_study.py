@@ -58,7 +58,7 @@ def test_a_mean_time_has_garwoods_exact_interval(scipy_stats: Any, count: int) -
         ([(0.90, 0.95), (0.97, 0.99)], "stable"),
         ([(0.10, 0.30), (0.40, 0.60)], "depends on size"),
         ([(0.10, 0.50), (0.40, 0.60)], "undecided"),
-        ([(0.90, 0.95)], "undecided"),
+        ([(0.90, 0.95)], "one size"),
         ([], "not run"),
         ([(0.90, 0.95), (None, None)], "undecided"),
         ([(0.1, 0.2), (0.15, 0.4), (0.5, 0.6)], "depends on size"),
