@@ -16,10 +16,13 @@ from chaos.studies.words import MISSING, count_of
 from chaos.verdict.words import listed
 
 WAVE_WORDS = {"first_wave": "first wave (storage)", "second_wave": "second wave (identity)"}
+_WHAT = {"first_wave": "tries are blocked", "second_wave": "attempts fail"}
 SEEDS_TO_COMPARE = 4
 """From this number on the interval of an event in no seed can be apart from that of one in every seed."""
 FELT_MIN = 1.0
 """Minutes of impact from which a prevented wave is still reported as felt."""
+HOLLOW = 0.5
+"""A prevented wave with more than this share of the minutes without repairs is prevented in name only."""
 EFFECT_HEAT, FAINTEST = 28.0, 0.2
 """Colour of a full effect, in percent, and the share of it that the smallest one has."""
 EffectTone = Literal["", "better", "worse"]
@@ -42,7 +45,14 @@ class MitigationEffect:
 
 def headline(matrix: Matrix) -> list[str]:
     """Sentences on the waves, the repairs that prevent them alone, and those that make an outcome worse."""
-    return [_preventing(matrix, "second_wave"), _preventing(matrix, "first_wave"), *_publisher(matrix), _worse(matrix)]
+    return [
+        _preventing(matrix, "second_wave"),
+        *_in_name_only(matrix, "second_wave", "impact_b_min"),
+        _preventing(matrix, "first_wave"),
+        *_in_name_only(matrix, "first_wave", "impact_a_min"),
+        *_publisher(matrix),
+        _worse(matrix),
+    ]
 
 
 def baseline(matrix: Matrix) -> str:
@@ -81,6 +91,18 @@ def _preventing(matrix: Matrix, wave: Wave) -> str:
     if unmeasured:
         parts.append(f"{listed(unmeasured)} could not be measured in every seed")
     return f"Alone, {'; '.join(parts)}."
+
+
+def _in_name_only(matrix: Matrix, wave: Wave, impact: str) -> list[str]:
+    """The repairs without a collapse whose minutes, with their interval, are most of those without repairs."""
+    before = matrix.none.mean(impact)
+    rows = [row for row in alone_rows(matrix) if matrix.prevents(row, wave)]
+    hollow = [row for row in rows if before and (row.estimates[impact].low or 0.0) > HOLLOW * before]
+    if not hollow:
+        return []
+    minutes = listed([f"{row.mean(impact):.0f}" for row in hollow])
+    names = listed([row.cell.of for row in hollow])
+    return [f"With {names} that is so in name only: over 5 % of {_WHAT[wave]} for {minutes} of {before:.0f} minutes."]
 
 
 def _do(names: Sequence[str]) -> str:
@@ -198,9 +220,8 @@ def _felt(wave: Wave, minutes: float | None, before: float | None) -> str:
     """The impact that is left although a region does not collapse in every seed; empty if there is none."""
     if minutes is None or minutes < FELT_MIN:
         return ""
-    what = "tries are blocked" if wave == "first_wave" else "attempts fail"
     of = f"{minutes:.0f} of {before:.0f}" if before else f"{minutes:.0f}"
-    return f"over 5 % of {what} for {of} min"
+    return f"over 5 % of {_WHAT[wave]} for {of} min"
 
 
 def _spared(matrix: Matrix, row: SummaryRow) -> str:

@@ -97,6 +97,32 @@ def test_of_some_repairs_nothing_is_said_about_the_others(names: tuple[str, ...]
     assert words.headline(_made(5, names, 1)[0])[0] == f"Alone, {said}"
 
 
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [
+        ((7.0, 7.2), ["With R1 that is so in name only: over 5 % of attempts fail for 7 of 10 minutes."]),
+        ((1.0, 9.4), []),
+        ((5.0, 5.0), []),
+    ],
+    ids=["most of them", "the interval reaches below half", "half of them"],
+)
+def test_a_collapse_that_is_prevented_in_name_only_is_told_beside_it(
+    minutes: tuple[float, float], said: list[str]
+) -> None:
+    def long(job: MatrixRun) -> RunOutcome:
+        known = world(job)
+        return (
+            replace(known, values={**known.values, "impact_b_min": minutes[job.seed % 2]})
+            if "R1" in job.mitigations
+            else known
+        )
+
+    sentences = words.headline(_made(5, ("R1", "X4"), 1, long)[0])
+    assert sentences[0].startswith("Alone, R1 prevents the second wave (identity); ")
+    assert [one for one in sentences if "in name only" in one] == said
+    assert sentences[1:2] == said or not said
+
+
 def test_each_repair_has_its_line() -> None:
     lines = {one.id: one for one in words.repairs(_made()[0])}
     assert (lines["R2"].first, lines["R2"].first_tone) == ("prevented", "better")
