@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from chaos.mitigations import default_catalogue
 from chaos.options import RUNS_MAX
+from chaos.scenarios.loader import load
 from chaos.studies.matrix.cells import MatrixCell, cells
 from chaos.studies.matrix.defences import Defence, defences
 from chaos.studies.matrix.job import MatrixRun
+from chaos.studies.needs import require_wave
 from chaos.studies.size.job import SizeRun
 from services.chassis.settings import SettingsError, given_twice
 
@@ -80,6 +82,8 @@ class SizeStudy:
         Raises:
             ScenarioError, SettingsError: invalid input, such as a size that the scenario cannot have.
         """
+        if self.matrix_jobs:
+            require_wave("SCENARIO", load(self.scenario))
         first: list[SizeRun | MatrixRun] = [*self.size_jobs, *self.matrix_jobs]
         for job in first:
             if job.seed == 1:

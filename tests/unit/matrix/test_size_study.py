@@ -207,6 +207,8 @@ def test_wrong_input_is_exit_code_2_before_anything_runs() -> None:
         (["azure-fnj8-vqz-short", "--sizes", "0.5"], "timeline.17.nodes.westus"),
         (["--sizes", "0.3:1"], "regions.0.identity_nodes"),
         (["--calm-loads", "0"], "--calm-loads: should be factors"),
+        (["calm-day", "--sizes", "none", "--mitigation-sizes", "1:1"], "SCENARIO"),
+        (["calm-day", "--sizes", "none", "--defence-sizes", "1:1"], "SCENARIO"),
     ):
         result = CliRunner().invoke(main, ["size", *options])
         assert (result.exit_code, said in result.output) == (2, True), result.output
