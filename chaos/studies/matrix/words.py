@@ -17,6 +17,8 @@ from chaos.verdict.words import listed
 
 WAVE_WORDS = {"first_wave": "first wave (storage)", "second_wave": "second wave (identity)"}
 _WHAT = {"first_wave": "tries are blocked", "second_wave": "attempts fail"}
+_IMPACT = {"first_wave": "impact_a_min", "second_wave": "impact_b_min"}
+"""The column with the minutes of a wave."""
 SEEDS_TO_COMPARE = 4
 """From this number on the interval of an event in no seed can be apart from that of one in every seed."""
 FELT_MIN = 1.0
@@ -47,9 +49,9 @@ def headline(matrix: Matrix) -> list[str]:
     """Sentences on the waves, the repairs that prevent them alone, and those that make an outcome worse."""
     return [
         _preventing(matrix, "second_wave"),
-        *_in_name_only(matrix, "second_wave", "impact_b_min"),
+        *_in_name_only(matrix, "second_wave"),
         _preventing(matrix, "first_wave"),
-        *_in_name_only(matrix, "first_wave", "impact_a_min"),
+        *_in_name_only(matrix, "first_wave"),
         *_publisher(matrix),
         _worse(matrix),
     ]
@@ -57,7 +59,7 @@ def headline(matrix: Matrix) -> list[str]:
 
 def baseline(matrix: Matrix) -> str:
     """The impact without mitigations."""
-    first, second = (matrix.none.mean(impact) for impact in ("impact_a_min", "impact_b_min"))
+    first, second = (matrix.none.mean(impact) for impact in _IMPACT.values())
     if first is None or second is None:
         return ""
     return f"With none of them the first wave hits customers for {first:.0f} minutes and the second for {second:.0f}."
@@ -93,8 +95,9 @@ def _preventing(matrix: Matrix, wave: Wave) -> str:
     return f"Alone, {'; '.join(parts)}."
 
 
-def _in_name_only(matrix: Matrix, wave: Wave, impact: str) -> list[str]:
+def _in_name_only(matrix: Matrix, wave: Wave) -> list[str]:
     """The repairs without a collapse whose minutes, with their interval, are most of those without repairs."""
+    impact = _IMPACT[wave]
     before = matrix.none.mean(impact)
     rows = [row for row in alone_rows(matrix) if matrix.prevents(row, wave)]
     hollow = [row for row in rows if before and (row.estimates[impact].low or 0.0) > HOLLOW * before]
@@ -168,30 +171,31 @@ def repairs(matrix: Matrix) -> list[MitigationEffect]:
 
 
 def _repair(matrix: Matrix, row: SummaryRow) -> MitigationEffect:
-    first, first_tone = _wave_verdict(matrix, row, "first_wave", "impact_a_min")
-    second, second_tone = _wave_verdict(matrix, row, "second_wave", "impact_b_min")
+    first, first_tone = _wave_verdict(matrix, row, "first_wave")
+    second, second_tone = _wave_verdict(matrix, row, "second_wave")
     return MitigationEffect(
         id=row.cell.of,
         title=matrix.titles[row.cell.of],
         first=first,
         first_tone=first_tone,
-        first_heat=_heat(matrix, row, "impact_a_min", first_tone),
+        first_heat=_heat(matrix, row, "first_wave", first_tone),
         second=second,
         second_tone=second_tone,
-        second_heat=_heat(matrix, row, "impact_b_min", second_tone),
+        second_heat=_heat(matrix, row, "second_wave", second_tone),
         worse=worse_in(matrix, row),
     )
 
 
-def _heat(matrix: Matrix, row: SummaryRow, impact: str, tone: EffectTone) -> float:
+def _heat(matrix: Matrix, row: SummaryRow, wave: Wave, tone: EffectTone) -> float:
     """How strong the colour is: the share of the minutes that is gone. 109 of 112 minutes are not as good as none."""
-    minutes, before = row.mean(impact), matrix.none.mean(impact)
+    minutes, before = row.mean(_IMPACT[wave]), matrix.none.mean(_IMPACT[wave])
     if tone != "better" or minutes is None or not before:
         return EFFECT_HEAT
     return EFFECT_HEAT * max(FAINTEST, 1.0 - minutes / before)
 
 
-def _wave_verdict(matrix: Matrix, row: SummaryRow, wave: Wave, impact: str) -> tuple[str, EffectTone]:
+def _wave_verdict(matrix: Matrix, row: SummaryRow, wave: Wave) -> tuple[str, EffectTone]:
+    impact = _IMPACT[wave]
     share, minutes, before = row.shares[wave], row.mean(impact), matrix.none.mean(impact)
     with_, without = row.estimates[impact], matrix.none.estimates[impact]
     if not share.measured:
